@@ -1,0 +1,7 @@
+//! An OPC UA server for machine data that one YAML file a manufacturing cell configures.
+//!
+//! `docs/architecture.md` is the map; each room says at its head what it is for.
+
+pub mod model;
+pub mod stack;
+pub mod value;

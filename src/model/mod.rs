@@ -1,0 +1,58 @@
+//! The compiled cell: plain immutable data with indices. Nothing here does I/O or reads a clock.
+//!
+//! `config` makes it, everybody else only reads it. A `TagId` counts over all cells of the server, so a value is
+//! one array access away wherever it is needed.
+
+mod access;
+mod node;
+mod period;
+mod server;
+mod tag;
+
+pub use access::{Access, AccessIx, ROLES, Role, Roles};
+pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};
+pub use period::Period;
+pub use server::{Application, CertificatePlan, Limits, Listen, Policy, Security, ServerPlan, User};
+pub use tag::{ConnectionIx, DataType, EnumIx, Origin, Scale, Shape, Tag, TagId, Unit};
+
+use std::time::Duration;
+
+/// All cells of one server.
+#[derive(Debug, Default)]
+pub struct Plant {
+    pub cells: Vec<Cell>,
+    /// Indexed by `TagId`.
+    pub tags: Vec<Tag>,
+    /// Indexed by `ConnectionIx`.
+    pub connections: Vec<Connection>,
+    /// Indexed by `AccessIx`; equal rules are stored once.
+    pub access: Vec<Access>,
+}
+
+/// One entry of `connections:`; what its driver needs lies beside it in `drivers::ConnectionPlan`.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub cell: u16,
+    pub name: String,
+    pub description: String,
+    pub driver: &'static str,
+    pub enabled: bool,
+    pub allow_write: bool,
+    pub timeout: Duration,
+    /// Repeats of a read without reply.
+    pub retries: u32,
+    pub reconnect_max: Duration,
+}
+
+impl Plant {
+    pub fn tag(&self, id: TagId) -> &Tag {
+        &self.tags[id.0 as usize]
+    }
+
+    /// The cell and path of a tag, as `filling-cell-3: Filler.Tank.Level`; for logs and findings.
+    pub fn tag_name(&self, id: TagId) -> String {
+        let tag = self.tag(id);
+        let cell = &self.cells[usize::from(tag.cell)];
+        format!("{}: {}", cell.name, cell.path(tag.node))
+    }
+}

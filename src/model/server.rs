@@ -1,0 +1,104 @@
+//! The compiled server file: who this server is, where it listens, whom it lets in, how much it bears.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Roles;
+
+#[derive(Debug, Clone)]
+pub struct ServerPlan {
+    pub application: Application,
+    pub listen: Vec<Listen>,
+    /// Host names told to clients; empty: the name that the client dialled.
+    pub advertise: Vec<String>,
+    pub security: Security,
+    pub users: BTreeMap<String, User>,
+    /// Names of the server's own roles; `Role(9 + i)` is entry `i`.
+    pub own_roles: Vec<String>,
+    /// Roles of sessions without login, beside Anonymous; empty refuses them.
+    pub anonymous: Roles,
+    pub limits: Limits,
+    /// Networks that may connect, as CIDR; empty: all.
+    pub networks: Vec<(std::net::IpAddr, u8)>,
+    pub state_dir: PathBuf,
+    pub pki_dir: PathBuf,
+    pub log: log::LevelFilter,
+    /// The server file, when there is one; `user add` writes it.
+    pub file: Option<PathBuf>,
+}
+
+/// An entry of `listen:`.
+pub type Listen = SocketAddr;
+
+#[derive(Debug, Clone, Default)]
+pub struct Application {
+    /// Empty: `opcell on HOST`.
+    pub name: String,
+    /// Empty: `urn:HOST:opcell`.
+    pub uri: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Security {
+    pub policies: Vec<Policy>,
+    pub allow_unsecured: bool,
+    pub certificate: CertificatePlan,
+}
+
+/// The security policies that are offered (Part 7, 1.05); always with Sign and SignAndEncrypt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, schemars::JsonSchema)]
+#[allow(non_camel_case_types, reason = "the names of the specification")]
+pub enum Policy {
+    Basic256Sha256,
+    Aes128_Sha256_RsaOaep,
+    Aes256_Sha256_RsaPss,
+}
+
+#[derive(Debug, Clone)]
+pub struct CertificatePlan {
+    pub key_bits: u32,
+    /// Host names and addresses inside beside this host's own (when `auto_names`).
+    pub names: Vec<String>,
+    pub auto_names: bool,
+    pub valid_for: Duration,
+    pub renew_before: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Argon2id, in PHC form.
+    pub password_hash: Option<String>,
+    /// A file of `pki_dir/users`.
+    pub certificate: Option<String>,
+    pub roles: Roles,
+}
+
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub max_sessions: u32,
+    pub max_subscriptions: u32,
+    pub max_subscriptions_per_session: u32,
+    pub max_monitored_items: u32,
+    pub max_items_per_subscription: u32,
+    /// Values in the queue of one monitored item.
+    pub max_queue: u32,
+    pub min_publishing_interval: Duration,
+    pub min_sampling_interval: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_sessions: 100,
+            max_subscriptions: 1_000,
+            max_subscriptions_per_session: 100,
+            max_monitored_items: 1_000_000,
+            max_items_per_subscription: 200_000,
+            max_queue: 1_000,
+            min_publishing_interval: Duration::from_millis(10),
+            min_sampling_interval: Duration::ZERO,
+        }
+    }
+}

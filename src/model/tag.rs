@@ -1,0 +1,131 @@
+//! Tags: the Variables that carry live values.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{AccessIx, NodeIx};
+use crate::value::{BuiltIn, Value};
+
+/// Index into `Plant::tags` and into the tag store, over all cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TagId(pub u32);
+
+/// Index into `Plant::connections`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionIx(pub u32);
+
+/// Index into `Cell::enums`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EnumIx(pub u32);
+
+/// The DataType that clients see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DataType {
+    BuiltIn(BuiltIn),
+    /// An enumeration of the cell; Int32 on the wire.
+    Enum(EnumIx),
+}
+
+impl DataType {
+    /// The built-in type that goes over the wire.
+    pub fn wire(self) -> BuiltIn {
+        match self {
+            DataType::BuiltIn(kind) => kind,
+            DataType::Enum(_) => BuiltIn::Int32,
+        }
+    }
+}
+
+/// An engineering unit as EUInformation says it (Part 8 §5.6.4.3, 1.05).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// The UNECE code as a number, -1 for a unit that is not in the table.
+    pub id: i32,
+    pub symbol: String,
+    pub name: String,
+}
+
+/// What a Variable looks like, whether or not it has a value of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    pub data_type: DataType,
+    /// ArrayDimensions; empty for a scalar.
+    pub dimensions: Vec<u32>,
+    /// MaxStringLength, in bytes.
+    pub length: Option<u32>,
+    pub unit: Option<Arc<Unit>>,
+    /// EURange.
+    pub range: Option<(f64, f64)>,
+}
+
+impl Shape {
+    /// Number of elements: 1 for a scalar.
+    pub fn element_count(&self) -> usize {
+        self.dimensions.iter().map(|n| *n as usize).product()
+    }
+
+    pub fn is_scalar(&self) -> bool {
+        self.dimensions.is_empty()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Tag {
+    pub cell: u16,
+    pub node: NodeIx,
+    pub shape: Shape,
+    pub origin: Origin,
+    pub scale: Option<Scale>,
+    /// Changes up to this, in the tag's unit, are not reported; 0 reports each change.
+    pub deadband: f64,
+    pub poll: Duration,
+    pub stale_after: Duration,
+    /// Off: no polling, BadOutOfService.
+    pub enabled: bool,
+    pub access: AccessIx,
+}
+
+/// Where the value comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    Device {
+        connection: ConnectionIx,
+        /// False: only written; the tag shows the last value written, Uncertain.
+        read: bool,
+        write: bool,
+        /// Written when the server stops, in the tag's unit.
+        on_stop: Option<Value>,
+    },
+    /// A constant, or with `write` a memory tag that starts with this value.
+    Memory { initial: Value, write: bool },
+}
+
+/// Raw to engineering units; a write goes the other way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scale {
+    Factor {
+        factor: f64,
+        offset: f64,
+    },
+    /// A linear range map, as on a transmitter's nameplate; `clamp` holds values outside at the ends.
+    Range {
+        raw: (f64, f64),
+        eu: (f64, f64),
+        clamp: bool,
+    },
+}
+
+impl Tag {
+    pub fn connection(&self) -> Option<ConnectionIx> {
+        match self.origin {
+            Origin::Device { connection, .. } => Some(connection),
+            Origin::Memory { .. } => None,
+        }
+    }
+
+    pub fn is_writable(&self) -> bool {
+        match self.origin {
+            Origin::Device { write, .. } | Origin::Memory { write, .. } => write,
+        }
+    }
+}

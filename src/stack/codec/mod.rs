@@ -1,0 +1,21 @@
+//! The binary encoding (Part 6 §5.2, 1.05) as a streaming reader and writer over bytes.
+//!
+//! Every byte that a peer sends is read here and nowhere else. No length that a peer states is allocated for
+//! or looped over before it was held against the bytes that are really there; one depth counts through all
+//! nests; what a message makes us own is bounded by eight times its own size.
+
+mod id;
+mod reader;
+mod skip;
+mod value;
+mod writer;
+
+pub use id::{ExpandedNodeIdRef, IdRef, LocalizedTextRef, NodeIdRef, QualifiedNameRef};
+pub use reader::{Decode, ExtensionRef, Reader};
+pub use value::{DataValue, Timestamps};
+pub use writer::Writer;
+
+/// Nests of Variants and arrays, at most (Part 6 §5.1.8 asks decoders for 100; 1.05).
+pub const MAX_DEPTH: u8 = 100;
+/// Nests of DiagnosticInfo, at most (Part 6 §5.2.2.12, 1.05).
+pub const MAX_DIAGNOSTIC_DEPTH: u8 = 10;

@@ -1,0 +1,3 @@
+//! The OPC UA communication stack (Part 6), for both roles; it knows no node and no tag.
+
+pub mod codec;
