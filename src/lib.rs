@@ -2,6 +2,9 @@
 //!
 //! `docs/architecture.md` is the map; each room says at its head what it is for.
 
+pub mod drivers;
+pub mod health;
 pub mod model;
 pub mod stack;
+pub mod tags;
 pub mod value;

@@ -1,0 +1,163 @@
+//! Drivers: the contract between a cell file, a device's protocol and the tags.
+//!
+//! A driver never retries, sleeps or reconnects; the supervisor does that for all of them. What a driver can know
+//! without a device, it says in `check_point` and `poll_plan`, which do no I/O, so that `opcell check` can ask.
+
+pub mod modbus;
+pub mod simulator;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::model::{ConnectionIx, TagId};
+use crate::value::BuiltIn;
+
+/// What a connection needs beside the keys that all drivers share.
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Settings {
+    Simulator(simulator::Settings),
+    ModbusTcp(modbus::TcpSettings),
+    ModbusRtu(modbus::RtuSettings),
+}
+
+/// A driver as `driver:` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Simulator,
+    ModbusTcp,
+    ModbusRtu,
+}
+
+#[derive(Debug)]
+pub struct Driver {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub about: &'static str,
+}
+
+/// Every driver there is.
+#[rustfmt::skip]
+pub const DRIVERS: &[Driver] = &[
+    Driver { name: "simulator", kind: Kind::Simulator, about: "signals without a device: sine, ramp, counter and more" },
+    Driver { name: "modbus-tcp", kind: Kind::ModbusTcp, about: "Modbus TCP, and RTU or ASCII frames over TCP" },
+    Driver { name: "modbus-rtu", kind: Kind::ModbusRtu, about: "Modbus RTU or ASCII on a serial line" },
+];
+
+/// The driver of this name.
+pub fn driver(name: &str) -> Option<&'static Driver> {
+    DRIVERS.iter().find(|driver| driver.name == name)
+}
+
+/// What a point needs beside the keys that all drivers share.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PointSettings {
+    Simulator,
+    Modbus(modbus::RegisterPoint),
+}
+
+/// One tag of a connection, as its driver sees it.
+#[derive(Debug, Clone)]
+pub struct PointPlan {
+    pub tag: TagId,
+    pub address: String,
+    /// `scale.exponent`: the address of a power of ten.
+    pub exponent: Option<String>,
+    pub settings: PointSettings,
+    /// The tag's type on the wire of OPC UA.
+    pub kind: BuiltIn,
+    /// 1 for a scalar.
+    pub elements: usize,
+    pub is_array: bool,
+    /// Longest text in bytes.
+    pub length: Option<u32>,
+    pub poll: Duration,
+    pub read: bool,
+    pub write: bool,
+    /// The tag calculates: its type and the type on the device's wire may differ.
+    pub has_scale: bool,
+}
+
+/// One connection with its points; points of disabled tags are left out.
+#[derive(Debug, Clone)]
+pub struct ConnectionPlan {
+    pub ix: ConnectionIx,
+    pub name: String,
+    pub settings: Settings,
+    pub timeout: Duration,
+    pub retries: u32,
+    pub reconnect_max: Duration,
+    pub enabled: bool,
+    pub points: Vec<PointPlan>,
+}
+
+/// A fault in a point; `at` is the wrong part inside the text of the address (or of the exponent's address).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PointError {
+    pub message: String,
+    pub help: String,
+    pub at: Range<usize>,
+    pub part: Part,
+}
+
+/// Which text `PointError::at` counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Address,
+    Exponent,
+    /// A key beside the address, as `raw_type` or `invalid`; `at` is empty.
+    Key(&'static str),
+}
+
+impl PointError {
+    pub(crate) fn new(at: Range<usize>, message: String, help: &str) -> PointError {
+        PointError { message, help: help.to_owned(), at, part: Part::Address }
+    }
+
+    pub(crate) fn key(key: &'static str, message: String, help: &str) -> PointError {
+        PointError { message, help: help.to_owned(), at: 0..0, part: Part::Key(key) }
+    }
+}
+
+/// An address in each spelling that it has, for `check` to print.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// `holding/70 = 40071`; for a signal the address itself.
+    pub spellings: String,
+    /// Another YAML reader would take the address for a number that reads differently: it wants quotes.
+    pub wants_quotes: bool,
+}
+
+/// Reads a point's address and compares it with its type. No I/O.
+pub fn check_point(settings: &Settings, point: &PointPlan) -> Result<Reading, PointError> {
+    match settings {
+        Settings::Simulator(settings) => simulator::check_point(settings, point),
+        Settings::ModbusTcp(settings) => modbus::check_point(&settings.defaults(), point),
+        Settings::ModbusRtu(settings) => modbus::check_point(&settings.defaults(), point),
+    }
+}
+
+/// How much a connection polls, before it is ever opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PollPlan {
+    pub connection: ConnectionIx,
+    pub tags: usize,
+    /// Requests of one scan of everything.
+    pub requests: usize,
+    /// Longest scan of everything when each request is answered: from the baud rate on a serial line,
+    /// from 5 ms a round trip over TCP, with the pauses between requests.
+    pub worst_scan: Duration,
+    /// Share of the link's time that polling takes at the wanted periods; above 1 scans come late.
+    pub load: f64,
+}
+
+/// The poll plan of each connection, in their order; points that `check_point` refuses are left out. No I/O.
+pub fn poll_plan(connections: &[ConnectionPlan]) -> Vec<PollPlan> {
+    connections
+        .iter()
+        .map(|connection| match &connection.settings {
+            Settings::Simulator(_) => simulator::poll_plan(connection),
+            Settings::ModbusTcp(_) | Settings::ModbusRtu(_) => modbus::poll_plan(connection),
+        })
+        .collect()
+}

@@ -1,0 +1,334 @@
+//! Live values: one slot a tag, each behind a lock of its own, found by `TagId` without a search.
+//!
+//! Drivers commit whole replies here; services read, subscriptions watch. A value that a tag does not have is Bad
+//! and null, never zero (Part 4 §7.11.1, 1.05).
+
+mod convert;
+mod slot;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::StatusCode;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::model::{ConnectionIx, Origin, Plant, Tag, TagId};
+use crate::value::{IndexRange, Sample, UaTime, Value};
+use slot::Slot;
+
+/// Write requests that may wait for one link.
+pub const QUEUE: usize = 256;
+
+/// The moment of a batch: its source time, the server's time and the same on the clock that measures.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    pub source: UaTime,
+    pub server: UaTime,
+    pub now: Instant,
+}
+
+impl Stamp {
+    /// This moment, for a device that gives no time of its own.
+    pub fn now() -> Stamp {
+        let time = UaTime::now();
+        Stamp { source: time, server: time, now: Instant::now() }
+    }
+}
+
+/// A value as the device gave it, before scale and type; or the code that says why there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawSample {
+    pub value: Result<Value, StatusCode>,
+    /// Power of ten from the point's `exponent` register.
+    pub exponent: Option<i8>,
+}
+
+impl From<Result<Value, StatusCode>> for RawSample {
+    fn from(value: Result<Value, StatusCode>) -> RawSample {
+        RawSample { value, exponent: None }
+    }
+}
+
+/// Why a poll brought no value. Until `stale_after` the last value stays, Uncertain; then the code comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Miss {
+    /// The link was never up: BadNotConnected.
+    NeverConnected,
+    /// The link is down: BadNoCommunication.
+    LinkDown,
+    /// The link is up and this device is silent, or its gateway says so: BadTimeout.
+    Silent,
+    /// Answers that make no sense: BadCommunicationError.
+    Garbage,
+    /// The device is busy: BadResourceUnavailable.
+    Busy,
+}
+
+impl Miss {
+    pub fn code(self) -> StatusCode {
+        match self {
+            Miss::NeverConnected => StatusCode::BadNotConnected,
+            Miss::LinkDown => StatusCode::BadNoCommunication,
+            Miss::Silent => StatusCode::BadTimeout,
+            Miss::Garbage => StatusCode::BadCommunicationError,
+            Miss::Busy => StatusCode::BadResourceUnavailable,
+        }
+    }
+}
+
+/// Somebody who wants the changes of tags: a monitored item's queue, history, alarms.
+pub trait Watcher: Send + Sync {
+    /// Called under the tag's lock, in the order of the changes: take what is needed and return.
+    fn offer(&self, key: u32, sample: &Sample);
+}
+
+/// One watcher at one tag.
+#[derive(Clone)]
+pub struct Watch {
+    pub watcher: Arc<dyn Watcher>,
+    /// The watcher's own name for the tag.
+    pub key: u32,
+    /// Offer every sample, also those in which only the times are new.
+    pub every: bool,
+}
+
+/// A checked write, on its way to a device: a value in the tag's own unit and type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    pub tag: TagId,
+    pub value: Value,
+    /// First element that is written when `value` is a part of an array; `None` for the whole value.
+    pub first: Option<u32>,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Written {
+    /// Done or refused at once.
+    Done(StatusCode),
+    /// To be sent: `enqueue` it, with others for the same connection.
+    Device { connection: ConnectionIx, write: Write },
+}
+
+/// Writes of one request to one link, in its queue.
+#[derive(Debug)]
+pub struct WriteRequest {
+    pub writes: Vec<Write>,
+    /// Not sent any more after this.
+    pub expires: Instant,
+    /// One status a write, in order.
+    pub reply: oneshot::Sender<Vec<StatusCode>>,
+}
+
+pub struct TagStore {
+    plant: Arc<Plant>,
+    slots: Box<[Mutex<Slot>]>,
+    /// Indexed by `ConnectionIx`; connections of one link share a queue.
+    queues: Box<[Mutex<Option<mpsc::Sender<WriteRequest>>>]>,
+    /// Memory tags that were written since `take_changed`.
+    changed: Mutex<Vec<TagId>>,
+}
+
+impl TagStore {
+    /// Device tags wait for their first value, constants and memory tags are Good, disabled ones out of service.
+    pub fn new(plant: &Arc<Plant>) -> TagStore {
+        let stamp = Stamp::now();
+        TagStore {
+            slots: plant.tags.iter().map(|tag| Mutex::new(first_slot(plant, tag, stamp))).collect(),
+            queues: plant.connections.iter().map(|_| Mutex::new(None)).collect(),
+            changed: Mutex::new(Vec::new()),
+            plant: Arc::clone(plant),
+        }
+    }
+
+    pub fn plant(&self) -> &Arc<Plant> {
+        &self.plant
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Reads the present sample under the tag's lock.
+    pub fn with<R>(&self, tag: TagId, read: impl FnOnce(&Sample) -> R) -> R {
+        read(&self.slot(tag).lock().sample)
+    }
+
+    /// Takes a reply of a device: one stamp for all, scale and type conversion, deadband, change detection.
+    /// A value that did not change only renews the times.
+    pub fn commit(&self, samples: &[(TagId, RawSample)], stamp: Stamp) {
+        for (id, raw) in samples {
+            let tag = self.plant.tag(*id);
+            let value = match &raw.value {
+                Ok(value) => convert::to_tag(tag, value, raw.exponent),
+                Err(code) => Err(*code),
+            };
+            let mut slot = self.slot(*id).lock();
+            if slot.is_out_of_service() {
+                continue;
+            }
+            slot.exponent = raw.exponent;
+            match value {
+                Ok(value) => {
+                    let news = slot.take(value, StatusCode::Good, tag.deadband, stamp);
+                    if news && !slot.warned && self.is_unknown_enum(tag, &slot.sample.value) {
+                        slot.warned = true;
+                        log::warn!("{} reads {:?}, which its type lacks", self.plant.tag_name(*id), slot.sample.value);
+                    }
+                }
+                Err(code) => slot.turn(Value::Null, code, stamp),
+            }
+        }
+    }
+
+    /// A poll that brought nothing: the quality goes down as the time since the last good value demands.
+    pub fn miss(&self, tags: &[TagId], why: Miss, stamp: Stamp) {
+        for id in tags {
+            let stale_after = self.plant.tag(*id).stale_after;
+            self.slot(*id).lock().miss(why, stale_after, stamp);
+        }
+    }
+
+    /// What was written to a device whose tag is not read: shown as the last value, Uncertain.
+    pub fn show_written(&self, tag: TagId, value: &Value, stamp: Stamp) {
+        let mut slot = self.slot(tag).lock();
+        if !slot.is_out_of_service() {
+            slot.take(value.clone(), StatusCode::UncertainLastUsableValue, 0.0, stamp);
+        }
+    }
+
+    /// Offers the present sample before it returns, then each change.
+    pub fn watch(&self, tag: TagId, watch: Watch) {
+        let mut slot = self.slot(tag).lock();
+        watch.watcher.offer(watch.key, &slot.sample);
+        slot.watches.push(watch);
+    }
+
+    pub fn unwatch(&self, tag: TagId, watcher: &Arc<dyn Watcher>, key: u32) {
+        let mut slot = self.slot(tag).lock();
+        slot.watches.retain(|watch| watch.key != key || !Arc::ptr_eq(&watch.watcher, watcher));
+    }
+
+    /// Checks a write; memory tags are written at once, values for devices come back to be enqueued.
+    pub fn write_now(&self, tag: TagId, value: &Value, range: Option<&IndexRange>, at: UaTime) -> Written {
+        self.try_write(tag, value, range, at).unwrap_or_else(Written::Done)
+    }
+
+    fn try_write(
+        &self,
+        id: TagId,
+        value: &Value,
+        range: Option<&IndexRange>,
+        at: UaTime,
+    ) -> Result<Written, StatusCode> {
+        let tag = self.plant.tag(id);
+        write::check_writable(&self.plant, tag)?;
+        let mut slot = self.slot(id).lock();
+        if slot.is_out_of_service() {
+            return Err(StatusCode::BadOutOfService);
+        }
+        if let Origin::Device { connection, .. } = tag.origin {
+            drop(slot);
+            let first = write::check_part(&self.plant, tag, value, range)?;
+            return Ok(Written::Device { connection, write: Write { tag: id, value: value.clone(), first } });
+        }
+        let whole = match range {
+            None => value.clone(),
+            Some(range) => range.write(&slot.good, value)?,
+        };
+        write::check_whole(&self.plant, tag, &whole)?;
+        slot.take(whole, StatusCode::Good, 0.0, Stamp { source: at, server: at, now: Instant::now() });
+        if !std::mem::replace(&mut slot.dirty, true) {
+            drop(slot);
+            self.changed.lock().push(id);
+        }
+        Ok(Written::Done(StatusCode::Good))
+    }
+
+    /// Hands writes to a connection's link; the device's answers come through the receiver. They take one of its
+    /// 256 places, however many they are; when all are taken the answer is BadResourceUnavailable at once.
+    pub fn enqueue(
+        &self,
+        connection: ConnectionIx,
+        writes: Vec<Write>,
+        deadline: Duration,
+    ) -> Result<oneshot::Receiver<Vec<StatusCode>>, StatusCode> {
+        let queue = self.queues[connection.0 as usize].lock();
+        let queue = queue.as_ref().ok_or(StatusCode::BadNotConnected)?;
+        let (reply, answer) = oneshot::channel();
+        let request = WriteRequest { writes, expires: Instant::now() + deadline, reply };
+        queue.try_send(request).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StatusCode::BadResourceUnavailable,
+            mpsc::error::TrySendError::Closed(_) => StatusCode::BadShutdown,
+        })?;
+        Ok(answer)
+    }
+
+    /// Gives the connections one queue; the supervisor of their link receives from it.
+    pub fn attach(&self, connections: &[ConnectionIx]) -> mpsc::Receiver<WriteRequest> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        for connection in connections {
+            *self.queues[connection.0 as usize].lock() = Some(sender.clone());
+        }
+        receiver
+    }
+
+    /// The value as the device wants it: scale undone, whole numbers where there is no scale.
+    pub fn to_raw(&self, tag: TagId, value: &Value, has_exponent: bool) -> Result<Value, StatusCode> {
+        let exponent = self.slot(tag).lock().exponent;
+        if has_exponent && exponent.is_none() {
+            return Err(StatusCode::BadWaitingForInitialData);
+        }
+        convert::to_raw(self.plant.tag(tag), value, exponent)
+    }
+
+    /// Memory tags that were written since the last call, each once, with what they hold now.
+    pub fn take_changed(&self) -> Vec<(TagId, Sample)> {
+        let tags = std::mem::take(&mut *self.changed.lock());
+        let take = |id: TagId| {
+            let mut slot = self.slot(id).lock();
+            slot.dirty = false;
+            (id, slot.sample.clone())
+        };
+        tags.into_iter().map(take).collect()
+    }
+
+    /// Puts a retained value back, with its old source time; refused when it no longer fits the tag.
+    pub fn restore(&self, id: TagId, value: &Value, source: UaTime) -> Result<(), StatusCode> {
+        let tag = self.plant.tag(id);
+        write::check_writable(&self.plant, tag)?;
+        write::check_whole(&self.plant, tag, value)?;
+        let mut slot = self.slot(id).lock();
+        if slot.is_out_of_service() || tag.connection().is_some() {
+            return Err(StatusCode::BadInvalidState);
+        }
+        slot.take(value.clone(), StatusCode::Good, 0.0, Stamp { source, ..Stamp::now() });
+        Ok(())
+    }
+
+    fn slot(&self, tag: TagId) -> &Mutex<Slot> {
+        &self.slots[tag.0 as usize]
+    }
+
+    fn is_unknown_enum(&self, tag: &Tag, value: &Value) -> bool {
+        write::check_enum(&self.plant, tag, value).is_err()
+    }
+}
+
+fn first_slot(plant: &Plant, tag: &Tag, stamp: Stamp) -> Slot {
+    let connected = tag.connection().is_none_or(|ix| plant.connections[ix.0 as usize].enabled);
+    if !tag.enabled || !connected {
+        return Slot::new(Value::Null, StatusCode::BadOutOfService, stamp);
+    }
+    match &tag.origin {
+        Origin::Device { .. } => Slot::new(Value::Null, StatusCode::BadWaitingForInitialData, stamp),
+        Origin::Memory { initial, .. } => Slot::new(initial.clone(), StatusCode::Good, stamp),
+    }
+}

@@ -1,0 +1,87 @@
+//! One tag's present: what clients see, and the last good value behind it.
+//!
+//! A miss never makes a tag better: one that is Bad already goes straight to the code of the miss.
+
+use std::time::Duration;
+
+use opcua::StatusCode;
+use tokio::time::Instant;
+
+use super::convert::leaves_deadband;
+use super::{Miss, Stamp, Watch};
+use crate::value::{Sample, Value};
+
+pub(super) struct Slot {
+    pub sample: Sample,
+    /// The last usable value, also while the tag is Bad; for the deadband and for Uncertain.
+    pub good: Value,
+    last_good: Option<Instant>,
+    pub exponent: Option<i8>,
+    /// Waits in the list of changed memory tags.
+    pub dirty: bool,
+    /// A value that the enumeration lacks was logged.
+    pub warned: bool,
+    pub watches: Vec<Watch>,
+}
+
+impl Slot {
+    pub fn new(value: Value, status: StatusCode, stamp: Stamp) -> Slot {
+        let good = value.clone();
+        let sample = Sample { value, status, source_time: stamp.source, server_time: stamp.server };
+        Slot { sample, good, last_good: None, exponent: None, dirty: false, warned: false, watches: Vec::new() }
+    }
+
+    pub fn is_out_of_service(&self) -> bool {
+        self.sample.status == StatusCode::BadOutOfService
+    }
+
+    /// A usable value: shown when it leaves the deadband or the status is new; true when it was.
+    pub fn take(&mut self, value: Value, status: StatusCode, deadband: f64, stamp: Stamp) -> bool {
+        self.last_good = Some(stamp.now);
+        let news = self.sample.status != status || leaves_deadband(&self.good, &value, deadband);
+        if news {
+            self.sample.value = value.clone();
+            self.good = value;
+            self.sample.status = status;
+        }
+        self.stamp(stamp);
+        self.tell(news);
+        news
+    }
+
+    /// A status without a usable new value, as the device or its driver says it.
+    pub fn turn(&mut self, value: Value, status: StatusCode, stamp: Stamp) {
+        let news = self.sample.status != status;
+        self.sample.value = value;
+        self.sample.status = status;
+        self.stamp(stamp);
+        self.tell(news);
+    }
+
+    /// SourceTimestamp moves when the quality changes, so that nobody shows an old alarm as new trouble.
+    pub fn miss(&mut self, why: Miss, stale_after: Duration, stamp: Stamp) {
+        if self.is_out_of_service() {
+            return;
+        }
+        let age = self.last_good.map(|at| stamp.now.saturating_duration_since(at));
+        let usable = age.is_some_and(|age| age < stale_after) && !self.sample.status.is_bad();
+        let status = if usable { StatusCode::UncertainLastUsableValue } else { why.code() };
+        if status != self.sample.status {
+            let value = if usable { self.good.clone() } else { Value::Null };
+            self.turn(value, status, stamp);
+        }
+    }
+
+    fn stamp(&mut self, stamp: Stamp) {
+        self.sample.source_time = stamp.source;
+        self.sample.server_time = stamp.server;
+    }
+
+    fn tell(&self, news: bool) {
+        for watch in &self.watches {
+            if news || watch.every {
+                watch.watcher.offer(watch.key, &self.sample);
+            }
+        }
+    }
+}
