@@ -1,0 +1,83 @@
+//! The secure channel (Part 6 §6.7, 1.05; Part 4 §5.6, 1.05) as a state machine of bytes, for both roles.
+//!
+//! It owns no socket, no thread and no clock. A connection task fills an `Input`, calls `receive` until it has
+//! nothing more, answers through `respond` into one `Writer`, and sends that. What takes a private key is an owned
+//! job (`OpenJob`) that may run on another thread; nothing is received or answered meanwhile.
+
+mod chunk;
+mod client;
+mod conversation;
+mod open;
+mod opn;
+mod sequence;
+mod server;
+mod token;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use opcua::StatusCode;
+
+pub use client::{ClientChannel, ClientEvent, ClientSettings};
+pub use open::{OpenJob, Opened};
+pub use server::{Event, ServerChannel, ServerSettings};
+
+use super::crypto::{MessageSecurityMode, Policy, PublicKey};
+
+/// Whether a certificate may open a channel. `pki` answers it for the server.
+pub trait CertificateCheck: Send + Sync {
+    /// `chain`: the DER bytes as the client sent them, its own certificate first. Called on the connection's task
+    /// before any private-key operation, so it must be quick and must not block.
+    fn check_client(&self, chain: &[u8], caller: &Caller) -> Result<(), Refusal>;
+}
+
+/// Who presents a certificate.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    pub address: Option<SocketAddr>,
+    pub policy: Policy,
+}
+
+/// Why a certificate was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the client is told.
+    pub status: StatusCode,
+    /// For the log: who, which rule, and the command that mends it.
+    pub rule: String,
+}
+
+/// What an open channel is secured with.
+#[derive(Debug, Clone)]
+pub struct Security {
+    pub policy: Policy,
+    pub mode: MessageSecurityMode,
+    /// The client's certificate; `None` with policy None.
+    pub peer: Option<Arc<Peer>>,
+}
+
+/// The other side's certificate.
+#[derive(Debug)]
+pub struct Peer {
+    /// As it was sent: DER, leaf first.
+    pub chain: Vec<u8>,
+    /// SHA-1 of the leaf.
+    pub thumbprint: [u8; 20],
+    pub key: PublicKey,
+}
+
+impl Peer {
+    /// `None` when the bytes hold no certificate with an RSA key that the policy takes.
+    pub fn from_chain(policy: Policy, chain: &[u8]) -> Option<Peer> {
+        let leaf = super::crypto::certificate::leaf(chain)?;
+        let key = super::crypto::certificate::public_key(leaf).filter(|key| policy.takes_key(key.bits()))?;
+        Some(Peer { thumbprint: super::crypto::thumbprint(leaf), chain: chain.to_vec(), key })
+    }
+
+    pub fn leaf(&self) -> &[u8] {
+        super::crypto::certificate::leaf(&self.chain).expect("checked when it was made")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! RSA keys: signing, verifying, and encryption in blocks. Costs milliseconds with a private key: run it in the pool.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{
+    KeyPair, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPrivateDecryptingKey,
+    OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
+};
+use aws_lc_rs::signature::{
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256, RsaEncoding,
+    UnparsedPublicKey, VerificationAlgorithm,
+};
+use opcua::StatusCode;
+
+use super::certificate;
+use super::policy::{OaepScheme, Policy, SignatureScheme};
+
+/// What every failed check of a signature, a padding or a cipher text is called, so that a peer learns nothing from it.
+const REFUSED: StatusCode = StatusCode::BadSecurityChecksFailed;
+
+/// An application's own certificate with its key.
+#[derive(Debug)]
+pub struct Identity {
+    /// The certificate as it is sent: DER, with its issuers behind it if it has any.
+    chain: Vec<u8>,
+    thumbprint: [u8; 20],
+    key: PrivateKey,
+}
+
+impl Identity {
+    /// Refuses bytes that are no certificate and a key that does not belong to it.
+    pub fn new(chain: Vec<u8>, key: PrivateKey) -> Result<Identity, &'static str> {
+        let leaf = certificate::leaf(&chain).ok_or("the certificate is not DER")?;
+        let public = certificate::public_key(leaf).ok_or("the certificate has no RSA key of 2048 to 4096 bits")?;
+        let proof = key.sign(Policy::Basic256Sha256, &[leaf]);
+        if public.verify(Policy::Basic256Sha256, &[leaf], &proof).is_err() {
+            return Err("the key does not belong to the certificate");
+        }
+        Ok(Identity { thumbprint: super::thumbprint(leaf), chain, key })
+    }
+
+    pub fn chain(&self) -> &[u8] {
+        &self.chain
+    }
+
+    pub fn leaf(&self) -> &[u8] {
+        certificate::leaf(&self.chain).expect("checked when it was made")
+    }
+
+    pub fn thumbprint(&self) -> &[u8; 20] {
+        &self.thumbprint
+    }
+
+    pub fn key(&self) -> &PrivateKey {
+        &self.key
+    }
+}
+
+/// An RSA private key, ready to sign and to decrypt.
+pub struct PrivateKey {
+    signing: KeyPair,
+    decrypting: OaepPrivateDecryptingKey,
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({} bits)", self.bits())
+    }
+}
+
+impl PrivateKey {
+    /// From PKCS#8 DER; keys under 2048 bits are refused.
+    pub fn from_pkcs8(der: &[u8]) -> Option<PrivateKey> {
+        let signing = KeyPair::from_pkcs8(der).ok()?;
+        let decrypting = OaepPrivateDecryptingKey::new(PrivateDecryptingKey::from_pkcs8(der).ok()?).ok()?;
+        Some(PrivateKey { signing, decrypting })
+    }
+
+    pub fn bits(&self) -> usize {
+        self.decrypting.key_size_bits()
+    }
+
+    /// Bytes of a signature, and of an encrypted block.
+    pub fn size(&self) -> usize {
+        self.decrypting.key_size_bytes()
+    }
+
+    /// Signs the parts one after the other.
+    pub fn sign(&self, policy: Policy, parts: &[&[u8]]) -> Vec<u8> {
+        let encoding: &'static dyn RsaEncoding = match policy.row().signature {
+            SignatureScheme::Pkcs1Sha256 => &RSA_PKCS1_SHA256,
+            SignatureScheme::PssSha256 => &RSA_PSS_SHA256,
+        };
+        let mut signature = vec![0; self.size()];
+        self.signing
+            .sign(encoding, &SystemRandom::new(), &parts.concat(), &mut signature)
+            .expect("a key of 2048 bits or more signs SHA-256");
+        signature
+    }
+
+    /// Decrypts whole blocks.
+    pub fn decrypt(&self, policy: Policy, cipher_text: &[u8]) -> Result<Vec<u8>, StatusCode> {
+        let size = self.size();
+        if cipher_text.is_empty() || !cipher_text.len().is_multiple_of(size) {
+            return Err(REFUSED);
+        }
+        let mut plain = Vec::with_capacity(cipher_text.len());
+        let mut block = vec![0; self.decrypting.min_output_size().max(size)];
+        for cipher in cipher_text.chunks_exact(size) {
+            plain.extend_from_slice(
+                self.decrypting.decrypt(oaep(policy), cipher, &mut block, None).map_err(|_| REFUSED)?,
+            );
+        }
+        Ok(plain)
+    }
+}
+
+fn oaep(policy: Policy) -> &'static OaepAlgorithm {
+    match policy.row().encryption {
+        OaepScheme::Sha1 => &OAEP_SHA1_MGF1SHA1,
+        OaepScheme::Sha256 => &OAEP_SHA256_MGF1SHA256,
+    }
+}
+
+/// A peer's RSA public key. Cloning it is cheap.
+#[derive(Clone)]
+pub struct PublicKey {
+    spki: Arc<[u8]>,
+    encrypting: Arc<OaepPublicEncryptingKey>,
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({} bits)", self.bits())
+    }
+}
+
+impl PublicKey {
+    /// From a SubjectPublicKeyInfo; anything but RSA of 2048 bits or more is refused.
+    pub fn from_spki(der: &[u8]) -> Option<PublicKey> {
+        let encrypting = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(der).ok()?).ok()?;
+        Some(PublicKey { spki: der.into(), encrypting: Arc::new(encrypting) })
+    }
+
+    pub fn bits(&self) -> usize {
+        self.encrypting.key_size_bits()
+    }
+
+    pub fn size(&self) -> usize {
+        self.encrypting.key_size_bytes()
+    }
+
+    /// Verifies a signature over the parts one after the other.
+    pub fn verify(&self, policy: Policy, parts: &[&[u8]], signature: &[u8]) -> Result<(), StatusCode> {
+        let algorithm: &'static dyn VerificationAlgorithm = match policy.row().signature {
+            SignatureScheme::Pkcs1Sha256 => &RSA_PKCS1_2048_8192_SHA256,
+            SignatureScheme::PssSha256 => &RSA_PSS_2048_8192_SHA256,
+        };
+        UnparsedPublicKey::new(algorithm, &self.spki).verify(&parts.concat(), signature).map_err(|_| REFUSED)
+    }
+
+    /// Bytes of plain text in one block.
+    pub fn plain_block(&self, policy: Policy) -> usize {
+        self.encrypting.max_plaintext_size(oaep(policy))
+    }
+
+    /// Encrypts in blocks; the last may be short.
+    pub fn encrypt(&self, policy: Policy, plain: &[u8]) -> Result<Vec<u8>, StatusCode> {
+        let mut cipher_text = Vec::with_capacity(plain.len().div_ceil(self.plain_block(policy)) * self.size());
+        let mut block = vec![0; self.size()];
+        for part in plain.chunks(self.plain_block(policy)) {
+            cipher_text
+                .extend_from_slice(self.encrypting.encrypt(oaep(policy), part, &mut block, None).map_err(|_| REFUSED)?);
+        }
+        Ok(cipher_text)
+    }
+}

@@ -1,0 +1,39 @@
+//! Cryptography of the secure channel and of user tokens: one table of security policies, and the few
+//! operations that it asks for. All of it is aws-lc-rs; nothing else in the stack names that crate.
+
+mod asymmetric;
+pub mod certificate;
+mod policy;
+mod pool;
+mod secret;
+mod symmetric;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use asymmetric::{Identity, PrivateKey, PublicKey};
+pub use policy::{MessageSecurityMode, Policy};
+pub use pool::{CryptoPool, PoolThreads};
+pub use secret::{decrypt_secret, encrypt_secret};
+pub use symmetric::{BLOCK, Opening, SIGNATURE, Sealing, derive_keys};
+
+/// Random bytes for nonces and tokens.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    fill_random(&mut bytes);
+    bytes
+}
+
+pub fn fill_random(bytes: &mut [u8]) {
+    aws_lc_rs::rand::fill(bytes).expect("the system's random source answers");
+}
+
+/// Compares in a time that does not depend on where the bytes differ.
+pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+/// SHA-1 of a DER certificate, as certificates are named in the protocol (Part 6 §6.7.2.3, 1.05).
+pub fn thumbprint(certificate: &[u8]) -> [u8; 20] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, certificate);
+    digest.as_ref().try_into().expect("SHA-1 gives 20 bytes")
+}
