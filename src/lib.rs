@@ -5,6 +5,7 @@
 pub mod drivers;
 pub mod health;
 pub mod model;
+pub mod pki;
 pub mod stack;
 pub mod tags;
 pub mod value;

@@ -1,0 +1,202 @@
+//! One certificate, taken apart once.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use aws_lc_rs::signature as aws;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::x509::{AlgorithmIdentifier, X509Name};
+
+use crate::stack::crypto::{PublicKey, thumbprint};
+
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    pub der: Vec<u8>,
+    pub thumbprint: [u8; 20],
+    pub subject: String,
+    pub issuer: String,
+    pub common_name: String,
+    /// Seconds since 1970-01-01.
+    pub not_before: i64,
+    pub not_after: i64,
+    /// ApplicationUri is the first.
+    pub uris: Vec<String>,
+    pub dns_names: Vec<String>,
+    pub addresses: Vec<IpAddr>,
+    pub is_ca: bool,
+    pub(super) signs_certificates: bool,
+    pub(super) signs_data: bool,
+    pub(super) may_be_client: bool,
+    pub(super) subject_raw: Vec<u8>,
+    pub(super) issuer_raw: Vec<u8>,
+    pub(super) serial: Vec<u8>,
+    /// `None`: not RSA, or under 2048 bits.
+    pub key: Option<PublicKey>,
+    pub(super) spki: Vec<u8>,
+    pub(super) signature: Signature,
+}
+
+/// A signature over DER bytes, of a certificate or a CRL.
+#[derive(Debug, Clone)]
+pub(super) struct Signature {
+    algorithm: &'static [Algorithm],
+    signed: Vec<u8>,
+    value: Vec<u8>,
+}
+
+type Algorithm = &'static dyn aws::VerificationAlgorithm;
+
+/// SHA-1 and MD5 are not here: nobody should trust them (Part 7, 1.05).
+static ALGORITHMS: [(&str, &[Algorithm]); 5] = [
+    ("1.2.840.113549.1.1.11", &[&aws::RSA_PKCS1_2048_8192_SHA256]),
+    ("1.2.840.113549.1.1.12", &[&aws::RSA_PKCS1_2048_8192_SHA384]),
+    ("1.2.840.113549.1.1.13", &[&aws::RSA_PKCS1_2048_8192_SHA512]),
+    ("1.2.840.10045.4.3.2", &[&aws::ECDSA_P256_SHA256_ASN1, &aws::ECDSA_P384_SHA256_ASN1]),
+    ("1.2.840.10045.4.3.3", &[&aws::ECDSA_P384_SHA384_ASN1]),
+];
+
+impl Signature {
+    /// With an algorithm that is not in the table it never verifies.
+    pub fn new(algorithm: &AlgorithmIdentifier<'_>, signed: &[u8], value: &[u8]) -> Signature {
+        let id = algorithm.algorithm.to_id_string();
+        let algorithm = ALGORITHMS.iter().find(|(known, _)| *known == id).map_or(&[][..], |(_, list)| *list);
+        Signature { algorithm, signed: signed.to_vec(), value: value.to_vec() }
+    }
+
+    pub fn is_by(&self, spki: &[u8]) -> bool {
+        self.algorithm
+            .iter()
+            .any(|algorithm| aws::UnparsedPublicKey::new(*algorithm, spki).verify(&self.signed, &self.value).is_ok())
+    }
+}
+
+impl Certificate {
+    /// `None` when the bytes are not exactly one X.509 certificate.
+    pub fn parse(der: &[u8]) -> Option<Certificate> {
+        let (rest, x509) = X509Certificate::from_der(der).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
+        let usage = x509.key_usage().ok()?;
+        let extended = x509.extended_key_usage().ok()?;
+        let mut certificate = Certificate {
+            thumbprint: thumbprint(der),
+            subject: x509.subject().to_string(),
+            issuer: x509.issuer().to_string(),
+            common_name: common_name(x509.subject()),
+            not_before: x509.validity().not_before.timestamp(),
+            not_after: x509.validity().not_after.timestamp(),
+            uris: Vec::new(),
+            dns_names: Vec::new(),
+            addresses: Vec::new(),
+            is_ca: x509.basic_constraints().ok()?.is_some_and(|constraints| constraints.value.ca),
+            signs_certificates: usage.as_ref().is_none_or(|usage| usage.value.key_cert_sign()),
+            signs_data: usage.as_ref().is_none_or(|usage| usage.value.digital_signature()),
+            may_be_client: extended.is_none_or(|usage| usage.value.any || usage.value.client_auth),
+            subject_raw: x509.subject().as_raw().to_vec(),
+            issuer_raw: x509.issuer().as_raw().to_vec(),
+            serial: x509.raw_serial().to_vec(),
+            key: PublicKey::from_spki(x509.public_key().raw),
+            spki: x509.public_key().raw.to_vec(),
+            signature: Signature::new(
+                &x509.signature_algorithm,
+                x509.tbs_certificate.as_ref(),
+                &x509.signature_value.data,
+            ),
+            der: der.to_vec(),
+        };
+        if let Some(names) = x509.subject_alternative_name().ok()? {
+            names.value.general_names.iter().for_each(|name| certificate.add_name(name));
+        }
+        Some(certificate)
+    }
+
+    fn add_name(&mut self, name: &GeneralName<'_>) {
+        match name {
+            GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
+            GeneralName::DNSName(name) => self.dns_names.push((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => self.addresses.extend(address(bytes)),
+            _ => {}
+        }
+    }
+
+    pub fn is_self_signed(&self) -> bool {
+        self.subject_raw == self.issuer_raw && self.signature.is_by(&self.spki)
+    }
+
+    pub(super) fn is_signed_by(&self, issuer: &Certificate) -> bool {
+        self.issuer_raw == issuer.subject_raw && self.signature.is_by(&issuer.spki)
+    }
+
+    pub fn is_valid_at(&self, unix: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&unix)
+    }
+
+    /// What the operator calls it: the common name, else the whole subject.
+    pub fn name(&self) -> &str {
+        if self.common_name.is_empty() { &self.subject } else { &self.common_name }
+    }
+
+    /// The first eight digits of the thumbprint.
+    pub fn short(&self) -> String {
+        hex(&self.thumbprint[..4])
+    }
+
+    /// All of it that an operator wants to see, a line each.
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        let bits = self.key.as_ref().map_or("not RSA of 2048 bits or more".into(), |key| format!("RSA {}", key.bits()));
+        for (title, value) in [
+            ("thumbprint", hex(&self.thumbprint)),
+            ("subject", printable(&self.subject)),
+            ("issuer", if self.is_self_signed() { "itself".into() } else { printable(&self.issuer) }),
+            ("application uri", printable(&self.uris.join(", "))),
+            ("host names", printable(&self.dns_names.join(", "))),
+            ("addresses", self.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")),
+            ("key", bits),
+            ("issues others", if self.is_ca { "yes".into() } else { "no".into() }),
+            ("valid from", when(self.not_before)),
+            ("valid until", when(self.not_after)),
+        ] {
+            writeln!(text, "{title:16} {value}").expect("text takes every write");
+        }
+        text
+    }
+}
+
+fn common_name(name: &X509Name<'_>) -> String {
+    name.iter_common_name().next().and_then(|part| part.as_str().ok()).unwrap_or_default().to_owned()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+/// Text of a peer, fit for a terminal and a log: no control characters, and not endless.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(300).collect()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("text takes every write");
+        text
+    })
+}
+
+/// A point in time as text, in UTC.
+pub(super) fn when(unix: i64) -> String {
+    OffsetDateTime::from_unix_timestamp(unix)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| format!("{unix} s after 1970"))
+}
+
+/// The ApplicationUri that a client's certificate states, for comparison with CreateSession's (Part 4 §5.7.2, 1.05).
+pub fn application_uri(chain: &[u8]) -> Option<String> {
+    let leaf = crate::stack::crypto::certificate::leaf(chain)?;
+    Certificate::parse(leaf)?.uris.into_iter().next()
+}

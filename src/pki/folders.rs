@@ -1,0 +1,194 @@
+//! What lies in the folders: certificates and CRLs side by side, DER or PEM, under any file name.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use x509_parser::pem::Pem;
+use x509_parser::prelude::{CertificateRevocationList, FromDer};
+
+use super::PkiError;
+use super::certificate::{Certificate, Signature};
+
+/// A file that is larger is no certificate and no CRL that we would hold in memory.
+const MAX_FILE: u64 = 4 << 20;
+/// Files of one folder; the rest is not read.
+const MAX_FILES: usize = 2_000;
+
+pub(super) const FOLDERS: [&str; 5] = ["own", "trusted", "issuers", "rejected", "users"];
+
+/// A list of revoked certificates.
+#[derive(Debug, Clone)]
+pub(super) struct Crl {
+    pub issuer_raw: Vec<u8>,
+    /// Seconds since 1970-01-01; `None`: never ends.
+    pub next_update: Option<i64>,
+    pub serials: Vec<Vec<u8>>,
+    pub signature: Signature,
+}
+
+impl Crl {
+    pub fn parse(der: &[u8]) -> Option<Crl> {
+        let (rest, crl) = CertificateRevocationList::from_der(der).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
+        Some(Crl {
+            issuer_raw: crl.issuer().as_raw().to_vec(),
+            next_update: crl.next_update().map(|time| time.timestamp()),
+            serials: crl.iter_revoked_certificates().map(|revoked| revoked.raw_serial().to_vec()).collect(),
+            signature: Signature::new(&crl.signature_algorithm, crl.tbs_cert_list.as_ref(), &crl.signature_value.data),
+        })
+    }
+}
+
+/// Certificates of one file; its CRLs are in the store.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub path: PathBuf,
+    pub certificate: Arc<Certificate>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    pub trusted: HashMap<[u8; 20], Arc<Certificate>>,
+    pub issuers: HashMap<[u8; 20], Arc<Certificate>>,
+    pub crls: Vec<Crl>,
+    /// File names of the `users` folder by thumbprint.
+    pub users: HashMap<[u8; 20], Vec<String>>,
+}
+
+impl Store {
+    pub fn read(dir: &Path) -> Result<Store, PkiError> {
+        let mut store = Store::default();
+        for entry in store.entries(&dir.join("trusted"))? {
+            store.trusted.insert(entry.certificate.thumbprint, entry.certificate);
+        }
+        for entry in store.entries(&dir.join("issuers"))? {
+            store.issuers.insert(entry.certificate.thumbprint, entry.certificate);
+        }
+        for entry in certificates(&dir.join("users"))? {
+            let name = entry.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            store.users.entry(entry.certificate.thumbprint).or_default().push(name);
+        }
+        Ok(store)
+    }
+
+    /// One file that counts as trusted.
+    pub fn from_file(bytes: &[u8]) -> Store {
+        let mut store = Store::default();
+        for certificate in store.take(bytes) {
+            store.trusted.insert(certificate.thumbprint, certificate);
+        }
+        store
+    }
+
+    /// The certificates of a folder; its CRLs go into the store.
+    fn entries(&mut self, folder: &Path) -> Result<Vec<Entry>, PkiError> {
+        let mut entries = Vec::new();
+        for (path, bytes) in files(folder)? {
+            let certificates = self.take(&bytes);
+            entries.extend(certificates.into_iter().map(|certificate| Entry { path: path.clone(), certificate }));
+        }
+        Ok(entries)
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Vec<Arc<Certificate>> {
+        let ders = ders(bytes);
+        self.crls.extend(ders.iter().filter_map(|der| Crl::parse(der)));
+        ders.iter().filter_map(|der| Certificate::parse(der)).map(Arc::new).collect()
+    }
+}
+
+/// The certificates of a folder, in the order of their file names.
+pub(super) fn certificates(folder: &Path) -> Result<Vec<Entry>, PkiError> {
+    Store::default().entries(folder)
+}
+
+/// The DER parts of a file: each block of a PEM file, or the file itself.
+fn ders(bytes: &[u8]) -> Vec<Vec<u8>> {
+    if bytes.first() == Some(&0x30) {
+        return vec![bytes.to_vec()];
+    }
+    Pem::iter_from_buffer(bytes)
+        .map_while(Result::ok)
+        .filter(|pem| matches!(pem.label.as_str(), "CERTIFICATE" | "X509 CRL"))
+        .map(|pem| pem.contents)
+        .collect()
+}
+
+/// The files of a folder and of `certs` and `crl` below it, by name, with their content.
+fn files(folder: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, PkiError> {
+    let mut paths = Vec::new();
+    for folder in [folder.to_owned(), folder.join("certs"), folder.join("crl")] {
+        list(&folder, &mut paths).map_err(PkiError::io(&folder))?;
+    }
+    paths.sort();
+    if paths.len() > MAX_FILES {
+        log::warn!("{} holds {} files; only the first {MAX_FILES} are read", folder.display(), paths.len());
+        paths.truncate(MAX_FILES);
+    }
+    Ok(paths.into_iter().filter_map(|path| read(&path).map(|bytes| (path, bytes))).collect())
+}
+
+fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !is_hidden && path.is_file() && path.extension().is_none_or(|extension| extension != "txt") {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// A file that vanished or cannot be read is skipped, and said so: the others must still work.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let read = fs::metadata(path).and_then(|data| {
+        if data.len() > MAX_FILE { Err(io::Error::other("larger than any certificate")) } else { fs::read(path) }
+    });
+    read.inspect_err(|error| log::warn!("{} is not read: {error}", path.display())).ok()
+}
+
+/// What of the folders changed since: names, sizes and times.
+pub(super) fn fingerprint(dir: &Path) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
+    let mut paths = Vec::new();
+    for folder in ["trusted", "issuers", "users"].map(|name| dir.join(name)) {
+        for folder in [folder.clone(), folder.join("certs"), folder.join("crl")] {
+            if let Err(error) = list(&folder, &mut paths) {
+                log::debug!("{}: {error}", folder.display());
+            }
+        }
+    }
+    paths.sort();
+    let fact = |path: PathBuf| {
+        let data = fs::metadata(&path);
+        let size = data.as_ref().map_or(0, fs::Metadata::len);
+        let time = data.and_then(|data| data.modified());
+        (path, size, time.ok())
+    };
+    paths.into_iter().map(fact).collect()
+}
+
+/// Makes the folders; `own` is for us alone.
+pub(super) fn create(dir: &Path) -> Result<(), PkiError> {
+    for name in FOLDERS {
+        let folder = dir.join(name);
+        let mode = if name == "own" { 0o700 } else { 0o755 };
+        fs::DirBuilder::new().recursive(true).mode(mode).create(&folder).map_err(PkiError::io(&folder))?;
+    }
+    let own = dir.join("own");
+    let mode = fs::metadata(&own).map_err(PkiError::io(&own))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).map_err(PkiError::io(&own))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Certificates: the server's own, those of clients, issuers and users, and why one was refused.
+//!
+//! ```text
+//! pki/own/certificate.der key.pem   the server's own; the folder is 0700, the key 0600
+//!     trusted/                      clients that may connect, and the issuers whose clients may
+//!     issuers/                      issuers that only complete a chain
+//!     rejected/                     who was refused, with a .txt that says why
+//!     users/                        certificates of people
+//! ```
+//! A certificate is known by its SHA-1 thumbprint alone; the names of files mean nothing.
+
+mod certificate;
+mod check;
+mod folders;
+mod own;
+mod rejected;
+mod verbs;
+mod watch;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+pub use certificate::{Certificate, application_uri};
+pub use own::{OwnCertificate, OwnRequest, host_name};
+pub use verbs::{list, reject, show, trust};
+
+use folders::Store;
+use rejected::{Rejection, Waiting};
+
+/// What is wrong with a file or folder, and what mends it.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {what}", path.display())]
+    Refused { path: PathBuf, what: String },
+    #[error("{0}")]
+    Selection(String),
+}
+
+impl PkiError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> PkiError {
+        move |source| PkiError::Io { path: path.to_owned(), source }
+    }
+
+    fn refused(path: &Path, what: impl Into<String>) -> PkiError {
+        PkiError::Refused { path: path.to_owned(), what: what.into() }
+    }
+}
+
+/// The folders as they were last read. Checks look only at that; `watch` keeps it fresh.
+pub struct Pki {
+    dir: PathBuf,
+    store: ArcSwap<Store>,
+    /// Refused certificates that `watch` writes down. Full: the newest are dropped, the log has them.
+    rejections: tokio::sync::mpsc::Sender<Rejection>,
+    waiting: Mutex<Option<Waiting>>,
+}
+
+impl Pki {
+    /// Makes the folders that are missing and reads them. Starts nothing.
+    pub fn open(dir: &Path) -> Result<Arc<Pki>, PkiError> {
+        folders::create(dir)?;
+        let (rejections, waiting) = rejected::queue();
+        let store = Store::read(dir)?;
+        Ok(Arc::new(Pki {
+            dir: dir.to_owned(),
+            store: ArcSwap::from_pointee(store),
+            rejections,
+            waiting: Mutex::new(Some(waiting)),
+        }))
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Reads the folders again.
+    pub fn reload(&self) -> Result<(), PkiError> {
+        let store = Store::read(&self.dir)?;
+        self.store.store(Arc::new(store));
+        Ok(())
+    }
+}
+
+/// Feeds any bytes to everything that reads certificates, CRLs and PEM.
+pub fn fuzz_certificate(bytes: &[u8]) {
+    let store = Store::from_file(bytes);
+    drop(check::judge(&store, bytes, 0));
+    drop(application_uri(bytes));
+    if let Some(certificate) = Certificate::parse(bytes) {
+        drop(certificate.describe());
+        certificate.is_signed_by(&certificate);
+    }
+    drop(crate::stack::crypto::certificate::split_chain(bytes, 10));
+    drop(crate::stack::crypto::certificate::leaf(bytes).and_then(crate::stack::crypto::certificate::public_key));
+}
+
+#[cfg(test)]
+mod tests;
