@@ -1,0 +1,320 @@
+//! Mappings and lists for the deserializer: unknown keys, required keys, and values judged under the key they mean.
+//!
+//! An unknown key whose likely meaning is absent is read as if it stood there, so that its value is judged in the
+//! same run and the key is not called missing as well.
+
+use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
+
+use super::de::{Error, NodeDe};
+use super::docs::{DOCS, Key, list, nearest};
+use super::source::{Ix, Kind};
+use super::spec;
+
+/// One entry of a mapping as the struct sees it.
+struct Entry {
+    key: &'static str,
+    /// `None`: a required key that is missing.
+    value: Option<Ix>,
+}
+
+pub(super) fn read_struct<'a, V: Visitor<'a>>(
+    node: NodeDe<'_, 'a, '_>,
+    name: &'static str,
+    fields: &'static [&'static str],
+    visitor: V,
+) -> Result<V::Value, Error> {
+    let entries = if node.is_hole() { holes(fields) } else { known_entries(node, name, fields) };
+    let access = Fields { node, name, entries: entries.into_iter(), value: None };
+    match visitor.visit_map(access) {
+        Err(Error { at: None, missing: Some(field), .. }) => Err(note_missing(node, name, field)),
+        result => node.place(result),
+    }
+}
+
+fn holes(fields: &'static [&'static str]) -> Vec<Entry> {
+    fields.iter().map(|key| Entry { key, value: None }).collect()
+}
+
+/// Reports a required key once; the entry is then decoded again with a hole in its place.
+fn note_missing(node: NodeDe<'_, '_, '_>, name: &'static str, field: &'static str) -> Error {
+    let is_new = node.shared.missing.borrow_mut().insert((node.ix, field));
+    let mut error = Error::at(node.ix, format!("`{field}` is missing"), "");
+    if let Some(key) = DOCS.key(name, field) {
+        error.doc = format!("`{field}`: {}", key.doc);
+    }
+    error.missing = is_new.then_some(field);
+    error
+}
+
+/// The entries that the struct knows; the others are reported on the way.
+fn known_entries(node: NodeDe<'_, '_, '_>, name: &'static str, fields: &'static [&'static str]) -> Vec<Entry> {
+    let source = node.shared.source;
+    let field = |text: &str| fields.iter().find(|field| **field == text).copied();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut unknown: Vec<(Ix, Ix)> = Vec::new();
+    for (key, value) in source.entries(node.ix) {
+        let text = source.text(key);
+        match field(text) {
+            Some(known) => entries.push(Entry { key: known, value: Some(value) }),
+            None if others(node).any(|key| key.name == text) => {}
+            None => unknown.push((key, value)),
+        }
+    }
+    for (key, value) in unknown {
+        let text = source.text(key);
+        if spec::is_later(name, text) {
+            let help = "this version of opcell doesn't have it yet; delete it".to_owned();
+            node.shared.note(key, format!("`{text}` is not in this version"), help);
+            continue;
+        }
+        let meant = meaning(node, name, fields, text);
+        node.shared.note(key, format!("unknown key `{text}`"), suggestion(node, name, fields, text, meant));
+        if let Some(known) = meant.and_then(field) {
+            if !entries.iter().any(|entry| entry.key == known) {
+                entries.push(Entry { key: known, value: Some(value) });
+            }
+        }
+    }
+    let missing = node.shared.missing.borrow();
+    entries.extend(missing.iter().filter(|(at, _)| *at == node.ix).map(|(_, key)| Entry { key, value: None }));
+    entries
+}
+
+fn meaning(node: NodeDe<'_, '_, '_>, name: &str, fields: &[&str], wrong: &str) -> Option<&'static str> {
+    let lower = wrong.to_lowercase();
+    let own = DOCS.keys(name).iter().filter(|key| fields.contains(&key.name.as_str()));
+    let all = || own.clone().chain(others(node));
+    let foreign = all().find(|key| key.also.contains(&lower)).map(|key| key.name.as_str());
+    foreign.or_else(|| nearest(wrong, all().map(|key| key.name.as_str())))
+}
+
+/// Keys of the structs that read the same mapping.
+fn others(node: NodeDe<'_, '_, '_>) -> impl Iterator<Item = &'static Key> + Clone {
+    let structs: Vec<&'static [Key]> = if node.ix == node.shared.root {
+        node.shared.other.iter().map(|name| DOCS.keys(name)).collect()
+    } else {
+        Vec::new()
+    };
+    structs.into_iter().flatten()
+}
+
+fn suggestion(
+    node: NodeDe<'_, '_, '_>,
+    name: &str,
+    fields: &[&str],
+    wrong: &str,
+    meant: Option<&str>,
+) -> String {
+    let Some(meant) = meant else {
+        let other = others(node).map(|key| key.name.as_str());
+        return format!("known here: {}", list(fields.iter().copied().chain(other), 24));
+    };
+    let key = DOCS.key(name, meant).or_else(|| others(node).find(|key| key.name == meant));
+    let doc = key.map(|key| key.doc.as_str()).unwrap_or_default();
+    let hint = format!("did you mean `{meant}`?");
+    if doc.is_empty() { hint } else { format!("{hint} ({doc})") }
+}
+
+struct Fields<'s, 'a, 'f> {
+    node: NodeDe<'s, 'a, 'f>,
+    name: &'static str,
+    entries: std::vec::IntoIter<Entry>,
+    value: Option<Entry>,
+}
+
+impl<'a> de::MapAccess<'a> for Fields<'_, 'a, '_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        self.value = self.entries.next();
+        match &self.value {
+            Some(entry) => seed.deserialize(IntoDeserializer::<Error>::into_deserializer(entry.key)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<T::Value, Error> {
+        let entry = self.value.take().expect("a value follows its key");
+        let Some(ix) = entry.value else {
+            return seed.deserialize(HoleDe { ix: self.node.ix });
+        };
+        let limits = DOCS.key(self.name, entry.key).and_then(|key| key.limits);
+        let value = NodeDe { ix, limits, field: Some((self.name, entry.key)), ..self.node };
+        if value.kind() == Kind::Null && !value.is_hole() {
+            let what = DOCS.key(self.name, entry.key).map_or("a value", Key::wanted);
+            return value.wanted(what, "");
+        }
+        seed.deserialize(value)
+    }
+}
+
+/// Stands for a required key that is missing: neutral values all the way down.
+#[derive(Clone, Copy)]
+struct HoleDe {
+    ix: Ix,
+}
+
+impl<'a> de::Deserializer<'a> for HoleDe {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_str("")
+    }
+
+    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_none()
+    }
+
+    fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_bool(false)
+    }
+
+    fn deserialize_u8<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_u8(0)
+    }
+
+    fn deserialize_u16<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_u16(0)
+    }
+
+    fn deserialize_u32<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_u32(0)
+    }
+
+    fn deserialize_f64<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_f64(0.0)
+    }
+
+    fn deserialize_seq<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_seq(de::value::SeqDeserializer::<std::iter::Empty<u32>, Error>::new(std::iter::empty()))
+    }
+
+    fn deserialize_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_map(de::value::MapDeserializer::<std::iter::Empty<(u32, u32)>, Error>::new(std::iter::empty()))
+    }
+
+    fn deserialize_enum<V: Visitor<'a>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_enum(variants.first().copied().unwrap_or("").into_deserializer())
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'a>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        match name {
+            super::de::AT => visitor.visit_seq(HolePair { hole: self, step: 0 }),
+            super::de::RAW => visitor.visit_newtype_struct(IntoDeserializer::<Error>::into_deserializer(self.ix.0)),
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i64 u64 f32 char str string bytes byte_buf unit unit_struct tuple tuple_struct struct identifier
+        ignored_any
+    }
+}
+
+struct HolePair {
+    hole: HoleDe,
+    step: u8,
+}
+
+impl<'a> de::SeqAccess<'a> for HolePair {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        self.step += 1;
+        match self.step {
+            1 => seed.deserialize(IntoDeserializer::<Error>::into_deserializer(self.hole.ix.0)).map(Some),
+            2 => seed.deserialize(self.hole).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The two halves of an `At`.
+pub(super) struct Pair<'s, 'a, 'f> {
+    pub node: NodeDe<'s, 'a, 'f>,
+    pub step: u8,
+}
+
+impl<'a> de::SeqAccess<'a> for Pair<'_, 'a, '_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        self.step += 1;
+        match self.step {
+            1 => seed.deserialize(IntoDeserializer::<Error>::into_deserializer(self.node.ix.0)).map(Some),
+            2 => seed.deserialize(self.node).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+pub(super) struct Elements<'s, 'a, 'f> {
+    node: NodeDe<'s, 'a, 'f>,
+    elements: std::vec::IntoIter<Ix>,
+}
+
+impl<'s, 'a, 'f> Elements<'s, 'a, 'f> {
+    pub fn of(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {
+        let elements: Vec<Ix> = node.shared.source.children(node.ix).collect();
+        Elements { node, elements: elements.into_iter() }
+    }
+
+    pub fn empty(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {
+        Elements { node, elements: Vec::new().into_iter() }
+    }
+
+    /// The hole itself, `length` times.
+    pub fn holes(node: NodeDe<'s, 'a, 'f>, length: usize) -> Elements<'s, 'a, 'f> {
+        Elements { node, elements: vec![node.ix; length].into_iter() }
+    }
+}
+
+impl<'a> de::SeqAccess<'a> for Elements<'_, 'a, '_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        match self.elements.next() {
+            Some(ix) => seed.deserialize(NodeDe { ix, ..self.node }).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.elements.len())
+    }
+}
+
+/// Entries of a mapping by name.
+pub(super) struct Entries<'s, 'a, 'f> {
+    node: NodeDe<'s, 'a, 'f>,
+    entries: std::vec::IntoIter<(Ix, Ix)>,
+    value: Option<Ix>,
+}
+
+impl<'s, 'a, 'f> Entries<'s, 'a, 'f> {
+    pub fn of_map(node: NodeDe<'s, 'a, 'f>) -> Entries<'s, 'a, 'f> {
+        let entries: Vec<_> =
+            if node.is_hole() { Vec::new() } else { node.shared.source.entries(node.ix).collect() };
+        Entries { node, entries: entries.into_iter(), value: None }
+    }
+}
+
+impl<'a> de::MapAccess<'a> for Entries<'_, 'a, '_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let Some((key, value)) = self.entries.next() else { return Ok(None) };
+        self.value = Some(value);
+        seed.deserialize(NodeDe { ix: key, limits: None, field: None, ..self.node }).map(Some)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<T::Value, Error> {
+        let ix = self.value.take().expect("a value follows its key");
+        seed.deserialize(NodeDe { ix, limits: None, field: None, ..self.node })
+    }
+}

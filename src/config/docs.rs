@@ -1,0 +1,131 @@
+//! What the spec structs say about their keys: doc line, range, words that others use.
+//!
+//! It is read out of the JSON Schema that `schemars` makes of the structs, so schema, reference, range checks and
+//! suggestions have one source. Structs are found by name, so each name may be used once in the whole schema.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use super::spec;
+use crate::drivers;
+
+/// One key of a spec struct.
+#[derive(Debug, Clone, Default)]
+pub struct Key {
+    pub name: String,
+    pub doc: String,
+    pub limits: Option<(f64, f64)>,
+    /// What other products call it.
+    pub also: Vec<String>,
+    pub required: bool,
+    pub schema: Value,
+}
+
+#[derive(Debug, Default)]
+pub struct Docs {
+    structs: HashMap<String, Vec<Key>>,
+    /// In the order of the reference.
+    pub order: Vec<(String, String)>,
+}
+
+pub static DOCS: LazyLock<Docs> = LazyLock::new(|| {
+    let mut docs = Docs::default();
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    spec::each_root(&mut generator);
+    drivers::each_settings(&mut generator);
+    for (name, schema) in generator.take_definitions(true) {
+        docs.add(&name, &schema);
+    }
+    docs
+});
+
+impl Key {
+    /// What a value of it must be, in words.
+    pub fn wanted(&self) -> &'static str {
+        let kind = self.schema.get("type");
+        let kind = kind.and_then(|kind| kind.as_str().or_else(|| kind.as_array()?.first()?.as_str()));
+        match kind {
+            Some("string") => "text",
+            Some("integer") => "a whole number",
+            Some("number") => "a number",
+            Some("boolean") => "true or false",
+            Some("array") => "a list",
+            Some("object") => "a mapping",
+            _ => "a value",
+        }
+    }
+}
+
+impl Docs {
+    fn add(&mut self, name: &str, schema: &Value) {
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+        let required: Vec<&str> =
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let keys = properties.iter().map(|(key, value)| Key {
+            name: key.clone(),
+            doc: text_of(value, "description"),
+            limits: limits_of(value),
+            also: words_of(value),
+            required: required.contains(&key.as_str()),
+            schema: value.clone(),
+        });
+        self.structs.insert(name.to_owned(), keys.collect());
+        self.order.push((name.to_owned(), text_of(schema, "description")));
+    }
+
+    pub fn keys(&self, name: &str) -> &[Key] {
+        self.structs.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn key(&self, name: &str, key: &str) -> Option<&Key> {
+        self.keys(name).iter().find(|at| at.name == key)
+    }
+}
+
+fn text_of(value: &Value, key: &str) -> String {
+    value.get(key).and_then(Value::as_str).unwrap_or("").replace('\n', " ")
+}
+
+fn limits_of(value: &Value) -> Option<(f64, f64)> {
+    let bound = |key: &str| value.get(key).and_then(Value::as_f64);
+    match (bound("minimum"), bound("maximum")) {
+        (None, None) => None,
+        (low, high) => Some((low.unwrap_or(f64::MIN), high.unwrap_or(f64::MAX))),
+    }
+}
+
+fn words_of(value: &Value) -> Vec<String> {
+    let words = value.get("x-also").and_then(Value::as_array).into_iter().flatten();
+    words.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The name that `wrong` most likely means: what others call it first, then the nearest by spelling; a wrong hint
+/// is worse than none.
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = wrong.to_lowercase();
+    let mut best: Option<(usize, &str)> = None;
+    for name in known {
+        let distance = strsim::osa_distance(&lower, &name.to_lowercase());
+        let most = (lower.chars().count().min(name.chars().count()) / 3).max(1);
+        let better = best.is_none_or(|(least, other)| (distance, name) < (least, other));
+        if distance <= most && better && lower.chars().count() > distance {
+            best = Some((distance, name));
+        }
+    }
+    best.map(|(_, name)| name)
+}
+
+/// `; did you mean …` as a help line, or nothing.
+pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(wrong, known).map(|name| format!("did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// The first `most` of a list in words, each in code quotes.
+pub fn list<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
+    let all: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    let more = if all.len() > most { ", …" } else { "" };
+    format!("{}{more}", all[..all.len().min(most)].join(", "))
+}

@@ -1,0 +1,552 @@
+//! The texts of all files of a cell and one arena of their YAML nodes, each with its place.
+//!
+//! A node is 24 bytes and its text is a slice of its file, unless an escape, a `${…}` or a template made it
+//! different; so 100,000 tags cost some 40 MB. Duplicates, aliases and `<<` are unlinked once they were reported,
+//! so one mistake gives one finding. This is the only file that knows the YAML parser.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use granit_parser::{Event, Parser, ScalarStyle};
+
+use super::report::{Findings, Place};
+
+/// A node of the arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ix(pub u32);
+
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A key without a value.
+    Null,
+    Plain,
+    Quoted,
+    /// A scalar that a template, `${…}` or a CSV cell made: read by the type that is wanted there.
+    Made,
+    Mapping,
+    Sequence,
+    /// Reported already; decodes to nothing, quietly.
+    Bad,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    start: u32,
+    end: u32,
+    parent: u32,
+    next: u32,
+    first: u32,
+    file: u16,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+pub struct File {
+    /// As it is shown: the path as the user gave it, or below it.
+    pub name: String,
+    pub text: String,
+    line_starts: std::cell::OnceCell<Vec<u32>>,
+}
+
+/// Where a made value hangs: its key, the word between it and its parent in a path, and the instance it is made for.
+#[derive(Debug, Clone)]
+struct Origin {
+    key: Ix,
+    via: &'static str,
+    instance: Option<(Ix, String)>,
+}
+
+/// A span of text that the arena does not hold in a file.
+#[derive(Debug, Default)]
+pub struct Source {
+    pub files: Vec<File>,
+    nodes: Vec<Node>,
+    texts: HashMap<Ix, Box<str>>,
+    origins: HashMap<Ix, Origin>,
+    /// Scalars whose text came from the environment or a file; it is never shown.
+    secrets: HashMap<Ix, Box<str>>,
+}
+
+/// Longest nest of mappings and lists.
+const DEPTH: usize = 64;
+
+impl Source {
+    /// Adds a file's text and returns its index, or `None` when there are too many.
+    pub fn add_file(&mut self, name: String, text: String) -> Option<u16> {
+        let at = u16::try_from(self.files.len()).ok()?;
+        self.files.push(File { name, text, line_starts: std::cell::OnceCell::new() });
+        Some(at)
+    }
+
+    /// Parses file `file` into the arena; `None` after a syntax error, which is that file's only finding.
+    pub fn parse(&mut self, file: u16, findings: &mut Findings) -> Option<Ix> {
+        // The text leaves its place while the arena grows, so that no copy of it is needed.
+        let text = std::mem::take(&mut self.files[usize::from(file)].text);
+        let root = Builder { source: self, findings, file, text: &text, open: Vec::new(), root: None }.run();
+        self.files[usize::from(file)].text = text;
+        root
+    }
+
+    fn push(&mut self, node: Node) -> Ix {
+        self.nodes.push(node);
+        Ix(u32::try_from(self.nodes.len() - 1).expect("files are smaller than 4 GiB together"))
+    }
+
+    fn node(&self, ix: Ix) -> &Node {
+        &self.nodes[ix.0 as usize]
+    }
+
+    pub fn kind(&self, ix: Ix) -> Kind {
+        self.node(ix).kind
+    }
+
+    pub fn is_scalar(&self, ix: Ix) -> bool {
+        matches!(self.kind(ix), Kind::Plain | Kind::Quoted | Kind::Made)
+    }
+
+    /// The text of a scalar; empty for anything else.
+    pub fn text(&self, ix: Ix) -> &str {
+        let node = self.node(ix);
+        if let Some(text) = self.texts.get(&ix) {
+            return text;
+        }
+        let whole = &self.files[usize::from(node.file)].text;
+        match node.kind {
+            Kind::Plain | Kind::Made => &whole[node.start as usize..node.end as usize],
+            Kind::Quoted => &whole[node.start as usize + 1..node.end as usize - 1],
+            _ => "",
+        }
+    }
+
+    /// The text as it may be shown: what stands in the file where `${…}` was replaced.
+    pub fn shown(&self, ix: Ix) -> &str {
+        if self.secrets.contains_key(&ix) { self.raw(ix) } else { self.text(ix) }
+    }
+
+    fn raw(&self, ix: Ix) -> &str {
+        let node = self.node(ix);
+        &self.files[usize::from(node.file)].text[node.start as usize..node.end as usize]
+    }
+
+    pub fn is_secret(&self, ix: Ix) -> bool {
+        self.secrets.contains_key(&ix)
+    }
+
+    /// Each secret text with what stands for it in the file.
+    pub fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.secrets.iter().map(|(ix, text)| (&**text, self.raw(*ix)))
+    }
+
+    pub fn children(&self, ix: Ix) -> impl Iterator<Item = Ix> {
+        let mut next = self.node(ix).first;
+        std::iter::from_fn(move || {
+            let at = (next != NONE).then_some(Ix(next))?;
+            next = self.node(at).next;
+            Some(at)
+        })
+    }
+
+    /// Keys and values of a mapping; none for anything else.
+    pub fn entries(&self, ix: Ix) -> impl Iterator<Item = (Ix, Ix)> {
+        let mut next = if self.kind(ix) == Kind::Mapping { self.node(ix).first } else { NONE };
+        std::iter::from_fn(move || {
+            let key = (next != NONE).then_some(Ix(next))?;
+            let value = Ix(self.node(key).next);
+            next = self.node(value).next;
+            Some((key, value))
+        })
+    }
+
+    pub fn get(&self, mapping: Ix, key: &str) -> Option<Ix> {
+        self.entries(mapping).find(|(at, _)| self.text(*at) == key).map(|(_, value)| value)
+    }
+
+    pub fn place(&self, ix: Ix) -> Place {
+        let node = self.node(ix);
+        Place { file: node.file, start: node.start, end: node.end }
+    }
+
+    /// A part of a scalar's text as a place; the whole scalar when the text is not what stands in the file.
+    pub fn part(&self, ix: Ix, part: Range<usize>) -> Place {
+        let whole = self.place(ix);
+        if self.texts.contains_key(&ix) || part.is_empty() || part.end > self.text(ix).len() {
+            return whole;
+        }
+        let quote = u32::from(self.kind(ix) == Kind::Quoted);
+        let [start, end] = [part.start, part.end].map(|at| whole.start + quote + u32::try_from(at).unwrap_or(0));
+        Place { file: whole.file, start, end }
+    }
+
+    pub fn parent(&self, ix: Ix) -> Option<Ix> {
+        let parent = self.node(ix).parent;
+        (parent != NONE).then_some(Ix(parent))
+    }
+
+    /// The key of a value, when it is one of a mapping.
+    pub fn key_of(&self, value: Ix) -> Option<Ix> {
+        if let Some(origin) = self.origins.get(&value) {
+            return Some(origin.key);
+        }
+        self.entries(self.parent(value)?).find(|(_, at)| *at == value).map(|(key, _)| key)
+    }
+
+    fn is_key(&self, ix: Ix) -> Option<Ix> {
+        self.entries(self.parent(ix)?).find(|(key, _)| *key == ix).map(|(_, value)| value)
+    }
+
+    /// Where the node stands in the tree, as `connections.plc.unit_id` or `cells[0]`. Walks up; for findings only.
+    pub fn path(&self, ix: Ix) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        let mut at = self.is_key(ix).unwrap_or(ix);
+        while let Some(parent) = self.parent(at) {
+            if let Some(key) = self.key_of(at) {
+                parts.push(self.shown(key).to_owned());
+            } else if let Some(index) = self.children(parent).position(|child| child == at) {
+                parts.push(format!("[{index}]"));
+            }
+            if let Some(via) = self.origins.get(&at).map(|origin| origin.via).filter(|via| !via.is_empty()) {
+                parts.push(via.to_owned());
+            }
+            at = parent;
+        }
+        parts.reverse();
+        parts.join(".").replace(".[", "[")
+    }
+
+    /// The instance that a made node belongs to, and how to say so.
+    pub fn instance_of(&self, ix: Ix) -> Option<(Ix, &str)> {
+        let mut at = Some(ix);
+        while let Some(here) = at {
+            if let Some((instance, label)) = self.origins.get(&here).and_then(|origin| origin.instance.as_ref()) {
+                return Some((*instance, label));
+            }
+            at = self.parent(here);
+        }
+        None
+    }
+
+    /// Gives a scalar another text, which was made and is not in the file.
+    pub fn set_text(&mut self, ix: Ix, text: &str) {
+        self.texts.insert(ix, text.into());
+        self.nodes[ix.0 as usize].kind = Kind::Made;
+    }
+
+    /// The same for a text that must never be shown.
+    pub fn set_secret(&mut self, ix: Ix, text: &str) {
+        self.set_text(ix, text);
+        self.secrets.insert(ix, text.into());
+    }
+
+    pub fn set_bad(&mut self, ix: Ix) {
+        let node = &mut self.nodes[ix.0 as usize];
+        node.kind = Kind::Bad;
+        node.first = NONE;
+    }
+
+    /// A scalar of a CSV file, or a copy at the place of another node.
+    pub fn make(&mut self, place: Place, kind: Kind, parent: Option<Ix>) -> Ix {
+        self.push(Node {
+            start: place.start,
+            end: place.end,
+            parent: parent.map_or(NONE, |at| at.0),
+            next: NONE,
+            first: NONE,
+            file: place.file,
+            kind,
+        })
+    }
+
+    /// Links `children` below `parent` in this order.
+    pub fn link(&mut self, parent: Ix, children: &[Ix]) {
+        self.nodes[parent.0 as usize].first = children.first().map_or(NONE, |at| at.0);
+        for (at, child) in children.iter().enumerate() {
+            let next = children.get(at + 1).map_or(NONE, |next| next.0);
+            let node = &mut self.nodes[child.0 as usize];
+            node.parent = parent.0;
+            node.next = next;
+        }
+    }
+
+    /// Notes where a made value hangs, see `Origin`.
+    pub fn hang(&mut self, value: Ix, parent: Ix, key: Ix, via: &'static str) {
+        self.nodes[value.0 as usize].parent = parent.0;
+        self.origins.insert(value, Origin { key, via, instance: None });
+    }
+
+    pub fn made_for(&mut self, value: Ix, instance: Ix, label: String) {
+        if let Some(origin) = self.origins.get_mut(&value) {
+            origin.instance = Some((instance, label));
+        }
+    }
+
+    /// A copy of the subtree at `from`; `text` gives a scalar's new text, or `None` to keep it. Skips the value of
+    /// `without` in the top mapping.
+    pub fn copy(
+        &mut self,
+        from: Ix,
+        without: &[&str],
+        text: &mut dyn FnMut(&Source, Ix) -> Option<String>,
+    ) -> Ix {
+        let place = self.place(from);
+        let at = self.make(place, self.kind(from), None);
+        if self.is_scalar(from) {
+            if let Some(secret) = self.secrets.get(&from).cloned() {
+                self.secrets.insert(at, secret);
+            }
+            if let Some(made) = text(self, from) {
+                self.set_text(at, &made);
+            } else if let Some(kept) = self.texts.get(&from).cloned() {
+                self.texts.insert(at, kept);
+            }
+            return at;
+        }
+        let mut children = Vec::new();
+        if self.kind(from) == Kind::Mapping {
+            let entries: Vec<_> = self.entries(from).collect();
+            for (key, value) in entries {
+                if !without.contains(&self.text(key)) {
+                    children.push(self.copy(key, &[], &mut |_, _| None));
+                    children.push(self.copy(value, &[], text));
+                }
+            }
+        } else {
+            let elements: Vec<_> = self.children(from).collect();
+            for element in elements {
+                children.push(self.copy(element, &[], text));
+            }
+        }
+        self.link(at, &children);
+        at
+    }
+
+    /// Line and column of an offset, both from 1, the column in characters.
+    pub fn line_column(&self, file: u16, offset: u32) -> (usize, usize) {
+        let file = &self.files[usize::from(file)];
+        let starts = file.line_starts();
+        let line = starts.partition_point(|start| *start <= offset);
+        let start = starts[line - 1] as usize;
+        let end = (offset as usize).min(file.text.len());
+        (line, file.text.get(start..end).map_or(0, |before| before.chars().count()) + 1)
+    }
+}
+
+impl File {
+    /// Offsets at which lines begin.
+    pub fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let ends = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            let after = ends.map(|(at, _)| u32::try_from(at + 1).expect("files are smaller than 4 GiB"));
+            std::iter::once(0).chain(after).collect()
+        })
+    }
+}
+
+/// Turns parser events into nodes; `open` is the stack of mappings and lists with their last child.
+struct Builder<'a> {
+    source: &'a mut Source,
+    findings: &'a mut Findings,
+    file: u16,
+    text: &'a str,
+    open: Vec<(Ix, u32, u32)>,
+    root: Option<Ix>,
+}
+
+impl Builder<'_> {
+    fn run(mut self) -> Option<Ix> {
+        let options = granit_parser::options! {
+            strict_indentation: true,
+            emit_unresolved_aliases: true,
+            flow_nesting_limit: DEPTH,
+            block_nesting_limit: DEPTH,
+        };
+        for event in Parser::new_from_str_with_options(self.text, options) {
+            match event {
+                Ok((event, span)) => {
+                    let range = span.byte_range().unwrap_or(0..0);
+                    let tag = span.tag_span().and_then(|tag| tag.byte_range());
+                    if !self.event(&event, range, tag) {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    let at = error.marker().byte_offset().unwrap_or(0);
+                    super::syntax::report(self.findings, self.file, self.text, at, &error.info());
+                    return None;
+                }
+            }
+        }
+        self.root
+    }
+
+    fn place(&self, range: &Range<usize>) -> Place {
+        let [start, end] = [range.start, range.end].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+        Place { file: self.file, start, end }
+    }
+
+    fn event(&mut self, event: &Event<'_>, range: Range<usize>, tag: Option<Range<usize>>) -> bool {
+        match event {
+            Event::DocumentStart(..) if self.root.is_some() => {
+                let place = self.place(&range);
+                self.findings
+                    .error_at(place, "a second document in one file")
+                    .help("one file is one cell: put it in a file of its own, and name that under `cells:`");
+                return false;
+            }
+            Event::Scalar(text, style, anchor, _) => self.scalar(text, *style, *anchor, range, tag),
+            Event::SequenceStart(_, anchor, _) => self.begin(Kind::Sequence, *anchor, range, tag),
+            Event::MappingStart(_, anchor, _) => self.begin(Kind::Mapping, *anchor, range, tag),
+            Event::SequenceEnd | Event::MappingEnd => self.end(&range),
+            Event::Alias(_) | Event::UnresolvedAlias(_) => self.alias(&range),
+            _ => {}
+        }
+        true
+    }
+
+    fn scalar(
+        &mut self,
+        text: &str,
+        style: ScalarStyle,
+        anchor: usize,
+        range: Range<usize>,
+        tag: Option<Range<usize>>,
+    ) {
+        let quoted = style != ScalarStyle::Plain;
+        let null = !quoted && matches!(text, "" | "~" | "null" | "Null" | "NULL");
+        let kind = match (null, quoted) {
+            (true, _) => Kind::Null,
+            (false, true) => Kind::Quoted,
+            (false, false) => Kind::Plain,
+        };
+        let place = self.place(&range);
+        let at = self.source.make(place, kind, None);
+        let inner = if quoted { range.start + 1..range.end.saturating_sub(1) } else { range.clone() };
+        if self.text.get(inner) != Some(text) {
+            self.source.texts.insert(at, text.into());
+        }
+        self.attach(at);
+        self.refuse_extras(anchor, &range, tag);
+    }
+
+    fn begin(&mut self, kind: Kind, anchor: usize, range: Range<usize>, tag: Option<Range<usize>>) {
+        let place = self.place(&range);
+        let at = self.source.make(place, kind, None);
+        self.attach(at);
+        self.refuse_extras(anchor, &range, tag);
+        self.open.push((at, NONE, 0));
+    }
+
+    /// Hangs a node below the innermost open one.
+    fn attach(&mut self, at: Ix) {
+        let Some((parent, last, count)) = self.open.last_mut() else {
+            self.root.get_or_insert(at);
+            return;
+        };
+        self.source.nodes[at.0 as usize].parent = parent.0;
+        if *last == NONE {
+            self.source.nodes[parent.0 as usize].first = at.0;
+        } else {
+            self.source.nodes[*last as usize].next = at.0;
+        }
+        *last = at.0;
+        *count += 1;
+    }
+
+    fn end(&mut self, range: &Range<usize>) {
+        let Some((at, _, count)) = self.open.pop() else { return };
+        let end = u32::try_from(range.end).unwrap_or(u32::MAX);
+        let node = &mut self.source.nodes[at.0 as usize];
+        node.end = node.end.max(end);
+        if node.kind == Kind::Mapping {
+            self.check_keys(at, count as usize / 2);
+        }
+    }
+
+    fn alias(&mut self, range: &Range<usize>) {
+        let place = self.place(range);
+        let at = self.source.make(place, Kind::Bad, None);
+        self.attach(at);
+        let is_merge = self.open.last().is_some_and(|(parent, ..)| {
+            let mut keys = self.source.children(*parent);
+            self.source.kind(*parent) == Kind::Mapping && keys.any(|key| key_text(self.text, self.source, key) == "<<")
+        });
+        if !is_merge {
+            self.findings
+                .error_at(place, "YAML aliases (`*name`) are not read here")
+                .help("use `types:` for what repeats, and `defaults:` for what is inherited");
+        }
+    }
+
+    fn refuse_extras(&mut self, anchor: usize, range: &Range<usize>, tag: Option<Range<usize>>) {
+        if let Some(tag) = tag.filter(|tag| !tag.is_empty()) {
+            let place = self.place(&tag);
+            self.findings.error_at(place, "YAML tags (`!name`) are not read here").help("leave it out");
+        }
+        if anchor == 0 {
+            return;
+        }
+        let before = &self.text[..range.start.min(self.text.len())];
+        let start = before.rfind('&').unwrap_or(range.start);
+        let length = self.text[start..].find(char::is_whitespace).unwrap_or(1);
+        let place = self.place(&(start..start + length));
+        self.findings
+            .error_at(place, "YAML anchors (`&name`) are not read here")
+            .help("use `types:` for what repeats, and `defaults:` for what is inherited");
+    }
+
+    /// Reports keys that are no text, `<<` and second entries, and unlinks them.
+    fn check_keys(&mut self, mapping: Ix, count: usize) {
+        let mut seen: HashMap<Box<str>, Ix> = HashMap::new();
+        let mut kept: Vec<(Ix, Ix)> = Vec::with_capacity(count);
+        let mut dropped = false;
+        let entries: Vec<_> = self.source.entries(mapping).collect();
+        for (key, value) in entries {
+            let place = self.source.place(key);
+            let text = key_text(self.text, self.source, key);
+            let kind = self.source.kind(key);
+            if !matches!(kind, Kind::Plain | Kind::Quoted) {
+                if kind != Kind::Bad {
+                    self.findings.error_at(place, "a key must be a text").help("write `name: value`");
+                }
+            } else if text == "<<" {
+                self.findings
+                    .error_at(place, "merge keys (`<<`) are not read here")
+                    .help("use `types:` for what repeats, and `defaults:` for what is inherited");
+            } else if let Some(first) = if count > 8 {
+                seen.get(text).copied()
+            } else {
+                kept.iter().map(|(key, _)| *key).find(|other| key_text(self.text, self.source, *other) == text)
+            } {
+                let also = self.source.place(first);
+                self.findings
+                    .error_at(place, format!("`{text}` is here twice"))
+                    .also(also, "first here")
+                    .help("rename one of them, or delete it");
+            } else {
+                if count > 8 {
+                    seen.insert(text.into(), key);
+                }
+                kept.push((key, value));
+                continue;
+            }
+            dropped = true;
+        }
+        if dropped {
+            let children: Vec<Ix> = kept.iter().flat_map(|(key, value)| [*key, *value]).collect();
+            self.source.link(mapping, &children);
+        }
+    }
+}
+
+/// `Source::text` while the file's text is out of its place.
+fn key_text<'a>(text: &'a str, source: &'a Source, key: Ix) -> &'a str {
+    let node = source.node(key);
+    let [start, end] = [node.start as usize, node.end as usize];
+    match (source.texts.get(&key), node.kind) {
+        (Some(made), _) => made,
+        (None, Kind::Plain) => &text[start..end],
+        (None, Kind::Quoted) => &text[start + 1..end - 1],
+        _ => "",
+    }
+}

@@ -1,0 +1,161 @@
+//! The cell file, and the files that it includes.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+use super::values::{anything, by_name, text};
+use super::NodeSpec;
+use crate::config::de::{At, Raw};
+use crate::model::Period;
+
+/// One manufacturing cell: its devices and what clients see of them.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct CellFile {
+    /// Format of this file: 1.
+    pub schema: At<u32>,
+    /// Name of the cell; its object below Objects.
+    #[schemars(extend("x-also" = ["name"]))]
+    pub cell: At<String>,
+    /// NamespaceUri of the cell's nodes (default `urn:opcell:CELL`); its index is pinned for ever.
+    #[schemars(extend("x-also" = ["namespace_uri", "uri"]))]
+    pub namespace: Option<At<String>>,
+    /// More files of this cell, as paths or globs from this file; they may hold `connections`, `types` and `nodes`.
+    #[schemars(extend("x-also" = ["includes", "import"]))]
+    pub include: Option<Vec<At<String>>>,
+    /// Inherited by every node; a node or folder may override each.
+    pub defaults: Option<Defaults>,
+    /// Links to devices, by name.
+    #[schemars(schema_with = "connections", extend("x-also" = ["drivers", "devices", "channels", "inputs"]))]
+    pub connections: Option<Raw>,
+    /// Own data types and object types.
+    pub types: Option<Types>,
+    /// The address space, by BrowseName.
+    #[schemars(schema_with = "by_name::<NodeSpec>", extend("x-also" = ["tags", "points", "sensors", "fields"]))]
+    pub nodes: Option<Raw>,
+}
+
+/// A file that a cell file includes.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct IncludedFile {
+    /// Format of this file: 1.
+    pub schema: Option<At<u32>>,
+    /// More files of this cell, as paths or globs from this file.
+    pub include: Option<Vec<At<String>>>,
+    /// Links to devices, by name.
+    #[schemars(schema_with = "connections")]
+    pub connections: Option<Raw>,
+    /// Own data types and object types.
+    pub types: Option<Types>,
+    /// The address space, by BrowseName.
+    #[schemars(schema_with = "by_name::<NodeSpec>")]
+    pub nodes: Option<Raw>,
+}
+
+fn connections(generator: &mut SchemaGenerator) -> Schema {
+    let connection = generator.subschema_for::<Connection>();
+    let settings = crate::drivers::settings_schema(generator);
+    json_schema!({ "type": "object", "additionalProperties": { "allOf": [connection, settings] } })
+}
+
+/// What nodes inherit.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Defaults {
+    /// Who may read, write, call.
+    pub access: Option<Access>,
+    /// Connection of every source (default: the only connection, if there is one).
+    pub connection: Option<At<String>>,
+    /// Poll period (default 1s).
+    #[schemars(extend("x-also" = ["every", "scan", "scan_rate", "interval", "scan_interval", "update_interval"]))]
+    pub poll: Option<Period>,
+    /// Without a fresh sample for so long the status turns BadNoCommunication (default 3 polls, at least 5s).
+    pub stale_after: Option<Period>,
+}
+
+/// Roles that may do something; each key that is left out is inherited.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Access {
+    /// Roles that may browse and read (default [AuthenticatedUser, Observer]).
+    pub read: Option<Vec<At<String>>>,
+    /// Roles that may write (default [Operator, Engineer]).
+    pub write: Option<Vec<At<String>>>,
+    /// Roles that may call methods (default [Operator, Engineer, Supervisor]).
+    pub call: Option<Vec<At<String>>>,
+    /// Roles that may insert, replace and delete history (default [Engineer]).
+    pub edit_history: Option<Vec<At<String>>>,
+}
+
+/// Own types.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Types {
+    /// Enumerations: value to text (EnumStrings, EnumDefinition), as `{ 0: Stopped, 1: Running }`.
+    #[schemars(schema_with = "enums")]
+    pub enums: Option<Raw>,
+    /// ObjectTypes with parameters; `of:` makes instances.
+    #[schemars(schema_with = "by_name::<ObjectType>", extend("x-also" = ["templates", "udts"]))]
+    pub objects: Option<Raw>,
+}
+
+fn enums(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "additionalProperties": { "type": "object" } })
+}
+
+/// A type of objects.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ObjectType {
+    /// Parameters by name; `{name}` in a text stands for the instance's value, `{base+1}` calculates.
+    #[schemars(schema_with = "by_name::<Param>", extend("x-also" = ["parameters", "vars", "inputs"]))]
+    pub params: Option<Raw>,
+    /// Connection of the type's sources; usually a parameter.
+    pub connection: Option<At<String>>,
+    /// Text for operators (Description), as text or by language.
+    #[schemars(schema_with = "text")]
+    pub description: Option<Raw>,
+    /// Nodes of every instance.
+    #[schemars(schema_with = "by_name::<NodeSpec>")]
+    pub children: Raw,
+}
+
+/// A parameter of an object type.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Param {
+    /// int, number, text, duration or connection.
+    #[serde(rename = "type")]
+    pub kind: ParamType,
+    /// Used when an instance gives none; without it an instance must give a value.
+    #[schemars(schema_with = "anything")]
+    pub default: Option<Raw>,
+}
+
+/// What a parameter may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ParamType {
+    Int,
+    Number,
+    Text,
+    Duration,
+    Connection,
+}
+
+/// A link to a device; beside these keys it has those of its driver.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Connection {
+    /// Which driver: modbus-tcp, modbus-rtu or simulator.
+    #[schemars(extend("x-also" = ["type", "protocol", "platform", "kind"]))]
+    pub driver: At<String>,
+    /// Text for people.
+    pub description: Option<String>,
+    /// Off: never opened, its tags are BadOutOfService (default true).
+    pub enabled: Option<bool>,
+    /// Tags of this connection may be written (default false).
+    #[schemars(extend("x-also" = ["writable", "writeable", "write"]))]
+    pub allow_write: Option<bool>,
+    /// Longest wait for one reply (default 1s).
+    pub timeout: Option<Period>,
+    /// Repeats of a read without reply (default 1).
+    #[schemars(range(min = 0, max = 10))]
+    pub retries: Option<u32>,
+    /// Longest wait between attempts to connect; the first is 0.5 s, doubled each time (default 30s).
+    #[schemars(extend("x-also" = ["reconnect", "backoff"]))]
+    pub reconnect_max: Option<Period>,
+}

@@ -1,0 +1,42 @@
+//! One struct for each mapping of a file; the doc comments are the reference, the schema and the help lines.
+//!
+//! `x-also` holds what other products call a key. `Raw` fields are read by a later step and give editors their
+//! shape by `schema_with`. No flatten, no untagged: they would lose places.
+
+mod cell;
+mod node;
+mod server;
+mod values;
+
+pub use cell::{
+    Access, CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType, Types,
+};
+pub use node::{NodeSpec, Scale, SourceSpec};
+pub use server::{
+    Application, Certificate, KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, User,
+};
+pub use values::{Deadband, Span};
+
+use schemars::SchemaGenerator;
+
+/// Words of schema 1 that this version of opcell doesn't have yet, by struct; empty: in any.
+const LATER: [(&str, &[&str]); 6] = [
+    ("CellFile", &["history", "tests", "nodesets"]),
+    ("IncludedFile", &["history", "tests", "nodesets"]),
+    ("Types", &["structs"]),
+    ("NodeSpec", &["expr", "alarms", "methods", "history", "properties"]),
+    ("ServerFile", &["history", "web", "reverse_connect", "discovery"]),
+    ("Defaults", &["history"]),
+];
+
+/// Whether the key is a word of the schema that a later version brings.
+pub fn is_later(owner: &str, key: &str) -> bool {
+    LATER.iter().any(|(name, words)| *name == owner && words.contains(&key))
+}
+
+/// Puts every struct of this room into the generator, in the order of the reference.
+pub fn each_root(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<CellFile>();
+    generator.subschema_for::<IncludedFile>();
+    generator.subschema_for::<ServerFile>();
+}
