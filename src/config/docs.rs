@@ -10,7 +10,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::spec;
-use crate::drivers;
+use super::driver;
 
 /// One key of a spec struct.
 #[derive(Debug, Clone, Default)]
@@ -34,8 +34,7 @@ pub struct Docs {
 pub static DOCS: LazyLock<Docs> = LazyLock::new(|| {
     let mut docs = Docs::default();
     let mut generator = SchemaSettings::draft2020_12().into_generator();
-    spec::each_root(&mut generator);
-    drivers::each_settings(&mut generator);
+    super::reference::each(&mut generator);
     for (name, schema) in generator.take_definitions(true) {
         docs.add(&name, &schema);
     }

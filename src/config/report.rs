@@ -116,6 +116,20 @@ impl Findings {
         self.has_errors_since(0)
     }
 
+    pub fn has_errors_in_file(&self, file: u16) -> bool {
+        self.list.iter().any(|finding| finding.place.is_some_and(|place| place.file == file))
+    }
+
+    /// Drops what was found from `mark` on and stood there before.
+    pub fn drop_repeats_since(&mut self, mark: usize) {
+        let new = self.list.split_off(mark);
+        for finding in new {
+            if !self.list.iter().rev().take(32).any(|old| old.place == finding.place && old.message == finding.message) {
+                self.list.push(finding);
+            }
+        }
+    }
+
     pub fn has_errors_since(&self, mark: usize) -> bool {
         self.list[mark..].iter().any(|finding| finding.severity == Severity::Error)
     }

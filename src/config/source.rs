@@ -89,6 +89,26 @@ impl Source {
         root
     }
 
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Values of mappings and elements of lists among the nodes from `first` on.
+    pub fn values_from(&self, first: usize) -> Vec<Ix> {
+        let end = u32::try_from(self.nodes.len()).unwrap_or(NONE);
+        let parents = (u32::try_from(first).unwrap_or(end)..end).map(Ix);
+        let mut values = Vec::new();
+        for parent in parents {
+            match self.kind(parent) {
+                Kind::Mapping => values.extend(self.entries(parent).map(|(_, value)| value)),
+                Kind::Sequence => values.extend(self.children(parent)),
+                _ => {}
+            }
+        }
+        values
+    }
+
     fn push(&mut self, node: Node) -> Ix {
         self.nodes.push(node);
         Ix(u32::try_from(self.nodes.len() - 1).expect("files are smaller than 4 GiB together"))

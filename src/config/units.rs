@@ -12,14 +12,14 @@ const TABLE: &str = include_str!("units.txt");
 
 /// Symbols that several codes share, and what people write instead of the table's symbol.
 #[rustfmt::skip]
-const PREFERRED: [(&str, &str); 47] = [
+const PREFERRED: [(&str, &str); 48] = [
     ("%", "P1"), ("percent", "P1"), ("rpm", "RPM"), ("1/min", "RPM"), ("degC", "CEL"), ("C", "CEL"), ("degF", "FAH"),
     ("m3", "MTQ"), ("m2", "MTK"), ("m3/h", "MQH"), ("m3/s", "MQS"), ("m3/min", "G53"), ("l", "LTR"), ("L", "LTR"),
     ("l/min", "L2"), ("L/min", "L2"), ("l/h", "E32"), ("L/h", "E32"), ("l/s", "G51"), ("g", "GRM"), ("kg", "KGM"),
     ("t", "TNE"), ("s", "SEC"), ("min", "MIN"), ("h", "HUR"), ("d", "DAY"), ("m", "MTR"), ("mm", "MMT"), ("A", "AMP"),
     ("V", "VLT"), ("W", "WTT"), ("kW", "KWT"), ("kWh", "KWH"), ("Nm", "NU"), ("N.m", "NU"), ("ohm", "OHM"),
     ("um", "4H"), ("us", "B98"), ("deg", "DD"), ("°", "DD"), ("K", "KEL"), ("bar", "BAR"), ("mbar", "MBR"),
-    ("Hz", "HTZ"), ("pcs", "H87"), ("piece", "H87"), ("Pa", "PAL"),
+    ("Hz", "HTZ"), ("pcs", "H87"), ("piece", "H87"), ("Pa", "PAL"), ("pH", "Q30"),
 ];
 
 /// Lines of the table by code, symbol and name; of equal symbols the first code.

@@ -12,7 +12,7 @@ mod tag;
 pub use access::{Access, AccessIx, ROLES, Role, Roles};
 pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};
 pub use period::Period;
-pub use server::{Application, CertificatePlan, Limits, Listen, Policy, Security, ServerPlan, User};
+pub use server::{Application, CertificatePlan, Limits, Listen, Policy, RoleRule, Security, ServerPlan, User};
 pub use tag::{ConnectionIx, DataType, EnumIx, Origin, Scale, Shape, Tag, TagId, Unit};
 
 use std::time::Duration;

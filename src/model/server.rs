@@ -17,6 +17,8 @@ pub struct ServerPlan {
     pub users: BTreeMap<String, User>,
     /// Names of the server's own roles; `Role(9 + i)` is entry `i`.
     pub own_roles: Vec<String>,
+    /// Who has a role beside those that `users` names.
+    pub role_rules: Vec<RoleRule>,
     /// Roles of sessions without login, beside Anonymous; empty refuses them.
     pub anonymous: Roles,
     pub limits: Limits,
@@ -73,6 +75,19 @@ pub struct User {
     /// A file of `pki_dir/users`.
     pub certificate: Option<String>,
     pub roles: Roles,
+}
+
+/// Holders of a role.
+#[derive(Debug, Clone)]
+pub struct RoleRule {
+    pub role: super::Role,
+    pub users: Vec<String>,
+    /// Thumbprints or subjects.
+    pub certificates: Vec<String>,
+    /// ApplicationUris.
+    pub applications: Vec<String>,
+    /// Endpoint URLs.
+    pub endpoints: Vec<String>,
 }
 
 #[derive(Debug, Clone)]

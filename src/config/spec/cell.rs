@@ -53,7 +53,7 @@ pub struct IncludedFile {
 
 fn connections(generator: &mut SchemaGenerator) -> Schema {
     let connection = generator.subschema_for::<Connection>();
-    let settings = crate::drivers::settings_schema(generator);
+    let settings = crate::config::driver::settings_schema(generator);
     json_schema!({ "type": "object", "additionalProperties": { "allOf": [connection, settings] } })
 }
 

@@ -86,7 +86,7 @@ pub struct NodeSpec {
 
 fn source(generator: &mut SchemaGenerator) -> Schema {
     let mapping = generator.subschema_for::<SourceSpec>();
-    let point = crate::drivers::point_schema(generator);
+    let point = crate::config::driver::point_schema(generator);
     json_schema!({ "anyOf": [{ "type": ["string", "number"] }, { "allOf": [mapping, point] }] })
 }
 

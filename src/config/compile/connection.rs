@@ -1,0 +1,91 @@
+//! `connections:` of a cell.
+
+use std::time::Duration;
+
+use crate::config::compile::Compiler;
+use crate::config::compile::cell::{Link, Scope};
+use crate::config::de::decode;
+use crate::config::docs::{did_you_mean, list};
+use crate::config::source::Ix;
+use crate::config::{driver, spec};
+use crate::drivers::{ConnectionPlan, DRIVERS, Settings, simulator};
+use crate::model::{Connection, ConnectionIx};
+
+impl Compiler<'_> {
+    pub(super) fn connections(&mut self, mapping: Ix, scope: &mut Scope) {
+        if !self.expect_mapping(mapping, "connections") {
+            return;
+        }
+        let entries: Vec<_> = self.source.entries(mapping).collect();
+        for (key, value) in entries {
+            let name = self.source.text(key).to_owned();
+            if let Some(first) = scope.connections.get(&name) {
+                let also = self.source.place(first.key);
+                self.findings.error(&self.source, key, format!("`{name}` is here twice")).also(also, "first here");
+                continue;
+            }
+            self.check_name(key, &name);
+            let link = self.connection(&name, value, scope).unwrap_or(Link { key, ix: None, kind: None, allow_write: true });
+            scope.connections.insert(name, Link { key, ..link });
+        }
+    }
+
+    fn connection(&mut self, name: &str, value: Ix, scope: &Scope) -> Option<Link> {
+        let wanted = self.source.get(value, "driver").filter(|at| self.source.is_scalar(*at));
+        let found = wanted.and_then(|at| DRIVERS.iter().find(|known| known.name == self.source.text(at)));
+        if let (Some(at), None) = (wanted, found) {
+            let text = self.source.text(at).to_owned();
+            let names = || DRIVERS.iter().map(|known| known.name);
+            let hint = match text.as_str() {
+                "modbus" => "did you mean `modbus-tcp`?".to_owned(),
+                _ => did_you_mean(&text, names()),
+            };
+            let hint = if hint.is_empty() { format!("known are {}", list(names(), 12)) } else { hint };
+            self.findings.error(&self.source, at, format!("no driver `{text}`")).help(hint);
+        }
+        let owners: &[&str] = match found {
+            Some(driver) => &[driver::settings_struct(driver.kind)],
+            // Without a driver every driver's keys are known, so that only the driver is wrong.
+            None => &["TcpSettings", "RtuSettings", "Settings"],
+        };
+        let common = decode::<spec::Connection>(&self.source, value, owners, self.findings);
+        let found = found?;
+        let settings = driver::settings(found.kind, &self.source, value, self.findings);
+        let allow_write = common.as_ref().is_none_or(|common| common.allow_write.unwrap_or(false));
+        let kind = Some(found.kind);
+        let (Some(common), Some(settings)) = (common, settings) else {
+            return Some(Link { key: value, ix: None, kind, allow_write });
+        };
+        let ix = ConnectionIx(u32::try_from(self.drivers.len()).ok()?);
+        let period = |given: Option<crate::model::Period>, default| given.map_or(default, |period| period.0);
+        let connection = Connection {
+            cell: scope.index,
+            name: name.to_owned(),
+            description: common.description.unwrap_or_default(),
+            driver: if self.options.simulate { "simulator" } else { found.name },
+            enabled: common.enabled.unwrap_or(true),
+            allow_write,
+            timeout: period(common.timeout, Duration::from_secs(1)),
+            retries: common.retries.unwrap_or(1),
+            reconnect_max: period(common.reconnect_max, Duration::from_secs(30)),
+        };
+        self.drivers.push(ConnectionPlan {
+            ix,
+            name: name.to_owned(),
+            settings: if self.options.simulate { self.simulator_for(ix) } else { settings.clone() },
+            timeout: connection.timeout,
+            retries: connection.retries,
+            reconnect_max: connection.reconnect_max,
+            enabled: connection.enabled,
+            points: Vec::new(),
+        });
+        self.real_settings.push(settings);
+        self.plant.connections.push(connection);
+        Some(Link { key: value, ix: Some(ix), kind, allow_write })
+    }
+
+    /// Each connection gets signals of its own.
+    fn simulator_for(&self, ix: ConnectionIx) -> Settings {
+        Settings::Simulator(simulator::Settings { seed: u64::from(ix.0) + 1 })
+    }
+}

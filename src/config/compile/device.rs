@@ -1,0 +1,197 @@
+//! Tags of a device: the source, its driver's half, and the point that goes to the driver.
+
+use std::time::Duration;
+
+use super::Compiler;
+use super::cell::{Inherited, Link, Scope};
+use crate::config::de::{At, decode};
+use crate::config::source::{Ix, Kind};
+use crate::config::spec::{NodeSpec, SourceSpec};
+use crate::config::driver;
+use crate::drivers::{self, Part, PointError, PointPlan, PointSettings};
+use crate::model::{Origin, Shape, TagId};
+
+/// A source before its driver looked at it.
+struct Wanted {
+    address: At<String>,
+    spec: Option<SourceSpec>,
+    mapping: Option<Ix>,
+}
+
+impl Compiler<'_> {
+    pub(super) fn device(
+        &mut self,
+        spec: &NodeSpec,
+        at: Ix,
+        id: TagId,
+        shape: &Shape,
+        inherited: &Inherited,
+        scope: &Scope,
+    ) -> Option<(Origin, Duration)> {
+        let link = self.link_of_source(at, inherited, scope)?;
+        let wanted = self.wanted(at, link);
+        let settings = match link.kind {
+            Some(kind) => driver::point(kind, &self.source, self.mapping_of(at), self.findings),
+            None => None,
+        };
+        let wanted = wanted?;
+        let common = wanted.spec.as_ref();
+        let write = common.and_then(|common| common.write.as_ref()).is_some_and(|write| write.value);
+        let read = common.and_then(|common| common.read.as_ref()).is_none_or(|read| read.value);
+        self.check_gates(common, link, inherited, scope);
+        let on_stop = common.and_then(|common| common.on_stop);
+        let on_stop = match on_stop {
+            Some(raw) if !write => {
+                let finding = self.findings.error(&self.source, raw.0, "`on_stop` needs `write: true`");
+                finding.help("add `write: true`, or delete it");
+                None
+            }
+            Some(raw) => self.value(raw.0, shape, scope),
+            None => None,
+        };
+        let poll = common.and_then(|common| common.poll).map_or(inherited.poll, |poll| poll.0);
+        let connection = link.ix?;
+        let point = PointPlan {
+            tag: id,
+            address: wanted.address.value.clone(),
+            exponent: spec.scale.as_ref().and_then(|scale| scale.value.exponent.as_ref()).map(|at| at.value.clone()),
+            settings: settings?,
+            kind: shape.data_type.wire(),
+            elements: shape.element_count(),
+            is_array: !shape.is_scalar(),
+            length: shape.length,
+            poll,
+            read,
+            write,
+            has_scale: spec.scale.is_some(),
+        };
+        self.check_point(&point, connection.0 as usize, &wanted, spec);
+        self.add_point(point, connection.0 as usize, spec, shape, inherited, scope);
+        Some((Origin::Device { connection, read, write, on_stop }, poll))
+    }
+
+    fn mapping_of(&self, at: Ix) -> Option<Ix> {
+        (self.source.kind(at) == Kind::Mapping).then_some(at)
+    }
+
+    /// The connection that the source names, or inherits.
+    fn link_of_source(&mut self, at: Ix, inherited: &Inherited, scope: &Scope) -> Option<Link> {
+        let named = self.mapping_of(at).and_then(|mapping| self.source.get(mapping, "connection"));
+        if let Some(ix) = named.filter(|ix| self.source.is_scalar(*ix)) {
+            let name = At { ix, value: self.source.text(ix).to_owned() };
+            return self.link(&name, scope);
+        }
+        if let Some(name) = &inherited.connection {
+            // A name that is not known was said where it stands.
+            return scope.connections.get(&name.value).copied();
+        }
+        let help = match scope.connections.len() {
+            0 => "add it under `connections:`",
+            _ => "name one here, in a folder above, or under `defaults:`",
+        };
+        self.findings.error(&self.source, at, "no connection for this source").help(help);
+        None
+    }
+
+    fn wanted(&mut self, at: Ix, link: Link) -> Option<Wanted> {
+        if self.source.is_scalar(at) {
+            let address = At { ix: at, value: self.source.text(at).to_owned() };
+            return Some(Wanted { address, spec: None, mapping: None });
+        }
+        let owners = match link.kind {
+            Some(kind) => driver::point_structs(kind),
+            None => &["RegisterPoint"],
+        };
+        let spec = decode::<SourceSpec>(&self.source, at, owners, self.findings)?;
+        let address = spec.address.clone();
+        Some(Wanted { address, spec: Some(spec), mapping: Some(at) })
+    }
+
+    /// A write needs the connection, the tag and a role.
+    fn check_gates(&mut self, common: Option<&SourceSpec>, link: Link, inherited: &Inherited, scope: &Scope) {
+        let Some(common) = common else { return };
+        let write = common.write.as_ref().filter(|write| write.value);
+        if let Some(read) = common.read.as_ref().filter(|read| !read.value && write.is_none()) {
+            let finding = self.findings.error(&self.source, read.ix, "`read: false` needs `write: true`");
+            finding.help("a tag that is neither read nor written is none");
+        }
+        let Some(write) = write else { return };
+        if !link.allow_write {
+            let name = scope.connections.iter().find(|(_, known)| known.key == link.key);
+            let name = name.map_or("", |(name, _)| name.as_str());
+            let also = self.source.place(link.key);
+            let message = format!("connection `{name}` has no `allow_write: true`");
+            let finding = self.findings.error(&self.source, write.ix, message);
+            finding.also(also, "this connection").help("add it there, or delete `write`");
+        }
+        self.check_write_roles(write.ix, inherited);
+    }
+
+    fn check_point(&mut self, point: &PointPlan, connection: usize, wanted: &Wanted, spec: &NodeSpec) {
+        match drivers::check_point(&self.real_settings[connection], point) {
+            Ok(reading) if reading.wants_quotes && self.source.kind(wanted.address.ix) == Kind::Plain => {
+                let shown = self.source.shown(wanted.address.ix).to_owned();
+                let message = format!("another YAML reader would take `{shown}` for a number that reads differently");
+                self.findings.warning(&self.source, wanted.address.ix, message).help(format!("write \"{shown}\""));
+            }
+            Ok(_) => {}
+            Err(error) => self.point_error(error, wanted, spec),
+        }
+    }
+
+    fn point_error(&mut self, error: PointError, wanted: &Wanted, spec: &NodeSpec) {
+        let exponent = spec.scale.as_ref().and_then(|scale| scale.value.exponent.as_ref()).map(|at| at.ix);
+        let of_key = |key| wanted.mapping.and_then(|mapping| self.source.get(mapping, key));
+        let ix = match error.part {
+            Part::Address => wanted.address.ix,
+            Part::Exponent => exponent.unwrap_or(wanted.address.ix),
+            Part::Key("length") => spec.length.as_ref().map_or(wanted.address.ix, |at| at.ix),
+            Part::Key(key) => of_key(key).unwrap_or(wanted.address.ix),
+        };
+        let place = self.source.part(ix, error.at.clone());
+        let finding = self.findings.error(&self.source, ix, error.message);
+        finding.at_part(place);
+        if !self.source.is_secret(ix) {
+            finding.help(error.help);
+        }
+    }
+
+    fn add_point(
+        &mut self,
+        mut point: PointPlan,
+        connection: usize,
+        spec: &NodeSpec,
+        shape: &Shape,
+        inherited: &Inherited,
+        scope: &Scope,
+    ) {
+        if !inherited.enabled {
+            return;
+        }
+        if self.options.simulate {
+            let is_simulator = matches!(self.real_settings[connection], drivers::Settings::Simulator(_));
+            if let Some(text) = &spec.simulate {
+                point.address.clone_from(&text.value);
+            } else if !is_simulator {
+                point.address = self.signal_for(shape, scope);
+            }
+            point.settings = PointSettings::Simulator;
+            point.exponent = None;
+        }
+        if let Some(text) = &spec.simulate {
+            self.check_signal(text, &point);
+        }
+        self.drivers[connection].points.push(point);
+    }
+
+    /// `simulate:` is judged with or without `--simulate`.
+    fn check_signal(&mut self, text: &At<String>, point: &PointPlan) {
+        let point = PointPlan { address: text.value.clone(), settings: PointSettings::Simulator, ..point.clone() };
+        let settings = drivers::Settings::Simulator(drivers::simulator::Settings::default());
+        if let Err(error) = drivers::check_point(&settings, &point) {
+            let place = self.source.part(text.ix, error.at);
+            self.findings.error(&self.source, text.ix, error.message).at_part(place).help(error.help);
+        }
+    }
+}
+

@@ -1,0 +1,109 @@
+//! From what was read to the compiled plant. Pure: no I/O, no clock.
+//!
+//! Heads first (connections, types), then nodes. What failed is left out, but its name stays known, so that one
+//! mistake doesn't become many.
+
+mod cell;
+mod connection;
+mod device;
+mod node;
+mod server;
+mod simulate;
+mod tag;
+mod types;
+mod value;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::files::Loaded;
+use super::report::Findings;
+use super::source::Source;
+use crate::drivers::ConnectionPlan;
+use crate::model::{Access, AccessIx, Plant, ServerPlan, Unit};
+
+/// What the command line says about a cell.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// A simulator in place of every driver.
+    pub simulate: bool,
+    /// Instead of the server file's `listen`.
+    pub listen: Option<Vec<SocketAddr>>,
+    pub state_dir: Option<PathBuf>,
+    pub pki_dir: Option<PathBuf>,
+    pub log: Option<log::LevelFilter>,
+}
+
+/// Everything a server needs to run.
+#[derive(Debug)]
+pub struct Compiled {
+    pub plant: Plant,
+    pub server: ServerPlan,
+    /// Indexed by `ConnectionIx`, as `plant.connections`.
+    pub drivers: Vec<ConnectionPlan>,
+    /// Files that were read, for whoever watches them.
+    pub files: Vec<PathBuf>,
+}
+
+/// Most nodes of all cells together, after expansion.
+const MOST_NODES: usize = 1_000_000;
+
+pub(super) struct Compiler<'a> {
+    source: Source,
+    findings: &'a mut Findings,
+    options: &'a Options,
+    csv: HashMap<PathBuf, u16>,
+    plant: Plant,
+    drivers: Vec<ConnectionPlan>,
+    /// As written, also under `simulate`; beside `drivers`.
+    real_settings: Vec<crate::drivers::Settings>,
+    own_roles: Vec<String>,
+    access: HashMap<Access, AccessIx>,
+    units: HashMap<String, Arc<Unit>>,
+    node_count: usize,
+}
+
+/// Compiles everything; the source comes back for the report. There is no result when there was an error.
+pub fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (Option<Compiled>, Source) {
+    let Loaded { source, server, cells, csv, read } = loaded;
+    let mut compiler = Compiler {
+        source,
+        findings,
+        options,
+        csv,
+        plant: Plant::default(),
+        drivers: Vec::new(),
+        real_settings: Vec::new(),
+        own_roles: Vec::new(),
+        access: HashMap::new(),
+        units: HashMap::new(),
+        node_count: 0,
+    };
+    let lone = cells.first().map(|cell| cell.path.clone());
+    let server = match server {
+        Some((path, root)) => compiler.server(path, root),
+        None => lone.map(|cell| compiler.lone_server(&cell)),
+    };
+    for cell in &cells {
+        compiler.cell(cell);
+    }
+    let Compiler { source, findings, plant, drivers, .. } = compiler;
+    let is_good = !findings.has_errors();
+    let compiled = server.filter(|_| is_good).map(|server| Compiled { plant, server, drivers, files: read });
+    (compiled, source)
+}
+
+impl Compiler<'_> {
+    /// Equal rules are stored once.
+    fn access_ix(&mut self, access: Access) -> AccessIx {
+        if let Some(ix) = self.access.get(&access) {
+            return *ix;
+        }
+        let ix = AccessIx(u16::try_from(self.plant.access.len()).unwrap_or(u16::MAX));
+        self.plant.access.push(access);
+        self.access.insert(access, ix);
+        ix
+    }
+}

@@ -1,0 +1,441 @@
+//! The walk over `nodes:`: folders, instances, repeats and rows, each node with what it inherits.
+//!
+//! Inside a type or a `repeat` a node's own keys are copied with `{…}` filled in, its children are not: they are
+//! walked with the same environment. A copy keeps the template's place and knows its instance.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::cell::{Inherited, Scope};
+use super::types::TypeEntry;
+use super::{Compiler, MOST_NODES};
+use crate::config::de::{At, decode};
+use crate::config::docs::{DOCS, did_you_mean, list};
+use crate::config::source::{Ix, Kind};
+use crate::config::spec::NodeSpec;
+use crate::config::template::{self, Env, Fault};
+use crate::config::{csv, files};
+use crate::model::{Node, NodeIx, NodeKind, NodeName, ObjectTypeIx};
+
+/// Where nodes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Into {
+    Cell,
+    /// As instance declarations of this type.
+    Type(ObjectTypeIx),
+}
+
+/// What a level of nodes has in common.
+#[derive(Clone)]
+pub(super) struct Walk<'e> {
+    pub into: Into,
+    pub parent: Option<NodeIx>,
+    pub env: &'e Env,
+    /// The instance whose template is walked, and how a finding names it.
+    pub instance: Option<(Ix, String)>,
+    /// The node that copies hang below, and the word between.
+    pub hang: (Ix, &'static str),
+    pub inherited: Inherited,
+}
+
+/// Names of one level, with the key of each.
+type Seen = HashMap<Arc<str>, Ix>;
+
+/// Most nodes that one `repeat` makes.
+const MOST_REPEATS: usize = 10_000;
+
+impl Compiler<'_> {
+    pub(super) fn top_nodes(&mut self, roots: &[Ix], scope: &mut Scope, inherited: &Inherited) {
+        let env = Env::default();
+        let mut seen = Seen::new();
+        for part in self.sections(roots, &["nodes"]) {
+            let walk = Walk {
+                into: Into::Cell,
+                parent: Some(NodeIx(0)),
+                env: &env,
+                instance: None,
+                hang: (part, ""),
+                inherited: inherited.clone(),
+            };
+            if self.expect_mapping(part, "nodes") {
+                self.level(part, &walk, scope, &mut seen);
+            }
+        }
+    }
+
+    pub(super) fn children(&mut self, mapping: Ix, walk: &Walk<'_>, scope: &mut Scope) {
+        if self.expect_mapping(mapping, "children") {
+            self.level(mapping, walk, scope, &mut Seen::new());
+        }
+    }
+
+    fn level(&mut self, mapping: Ix, walk: &Walk<'_>, scope: &mut Scope, seen: &mut Seen) {
+        let entries: Vec<_> = self.source.entries(mapping).collect();
+        for (key, value) in entries {
+            let repeat = self.source.get(value, "repeat").filter(|_| self.source.kind(value) == Kind::Mapping);
+            match repeat {
+                Some(repeat) => self.repeat(key, value, repeat, walk, scope, seen),
+                None => self.entry(key, value, walk, scope, seen),
+            }
+        }
+    }
+
+    /// One node per value of the variable.
+    fn repeat(&mut self, key: Ix, value: Ix, repeat: Ix, walk: &Walk<'_>, scope: &mut Scope, seen: &mut Seen) {
+        let Some((name, texts)) = self.repeat_values(repeat, walk.env) else { return };
+        if !self.source.text(key).contains('{') {
+            let message = format!("the name must hold `{{{name}}}`");
+            let shown = format!("write `{}{{{name}}}`", self.source.shown(key));
+            self.findings.error(&self.source, key, message).help(shown);
+            return;
+        }
+        // A type shows one declaration of what is repeated: the first.
+        let most = if matches!(walk.into, Into::Cell) { texts.len() } else { 1 };
+        for text in &texts[..most.min(texts.len())] {
+            let env = walk.env.with(&name, text);
+            let walk = Walk { env: &env, ..walk.clone() };
+            self.entry(key, value, &walk, scope, seen);
+        }
+    }
+
+    fn repeat_values(&mut self, repeat: Ix, env: &Env) -> Option<(String, Vec<String>)> {
+        let help = "write repeat: { i: 1..3 } or repeat: { name: [A, B] }";
+        let mut entries = self.source.entries(repeat);
+        let (Some((key, values)), None) = (entries.next(), entries.next()) else {
+            drop(entries);
+            if !matches!(self.source.kind(repeat), Kind::Bad) {
+                self.findings.error(&self.source, repeat, "`repeat` wants one variable").help(help);
+            }
+            return None;
+        };
+        drop(entries);
+        let name = self.source.text(key).to_owned();
+        if self.source.kind(values) == Kind::Sequence {
+            let texts: Vec<_> = self.source.children(values).map(|at| self.source.text(at).to_owned()).collect();
+            if texts.len() > MOST_REPEATS {
+                self.findings.error(&self.source, values, format!("more than {MOST_REPEATS} nodes"));
+                return None;
+            }
+            return Some((name, texts));
+        }
+        let text = self.filled(values, env)?;
+        match template::range(&text, MOST_REPEATS) {
+            Ok(texts) => Some((name, texts)),
+            Err(message) => {
+                self.findings.error(&self.source, values, message).help(help);
+                None
+            }
+        }
+    }
+
+    /// The text of a scalar with `{…}` filled in, or a finding.
+    fn filled(&mut self, at: Ix, env: &Env) -> Option<String> {
+        let text = self.source.text(at);
+        match template::fill(text, env) {
+            Ok(None) => Some(text.to_owned()),
+            Ok(Some(filled)) => Some(filled),
+            Err(fault) => {
+                self.template_fault(at, fault, env);
+                None
+            }
+        }
+    }
+
+    fn template_fault(&mut self, at: Ix, fault: Fault, env: &Env) {
+        match fault {
+            Fault::Unknown(name) => {
+                let mut help = did_you_mean(&name, env.names());
+                if help.is_empty() {
+                    help = format!("known are {}", list(env.names(), 12));
+                }
+                self.findings.error(&self.source, at, format!("no parameter `{name}`")).help(help);
+            }
+            Fault::Other(message) => {
+                self.findings.error(&self.source, at, message).help("write {name}, {name+1} or {(i-1)*16}");
+            }
+        }
+    }
+
+    fn entry(&mut self, key: Ix, value: Ix, walk: &Walk<'_>, scope: &mut Scope, seen: &mut Seen) {
+        let is_template = !walk.env.is_empty();
+        let Some(name) = (if is_template { self.filled(key, walk.env) } else { Some(self.source.text(key).to_owned()) })
+        else {
+            return;
+        };
+        self.node_count += 1;
+        if self.node_count > MOST_NODES {
+            if self.node_count == MOST_NODES + 1 {
+                self.findings.error(&self.source, key, format!("more than {MOST_NODES} nodes"));
+            }
+            return;
+        }
+        if !self.check_name(key, &name) {
+            return;
+        }
+        let name: Arc<str> = name.as_str().into();
+        if let Some(first) = seen.insert(name.clone(), key) {
+            let also = self.source.place(first);
+            let finding = self.findings.error(&self.source, key, format!("`{name}` is here twice"));
+            finding.also(also, "first here").help("rename one of them, or delete it");
+            return;
+        }
+        let own = if is_template { self.instantiate(key, value, &name, walk) } else { value };
+        self.node(name, own, value, walk, scope);
+    }
+
+    /// The node's own keys with `{…}` filled in; its children stay in the template.
+    fn instantiate(&mut self, key: Ix, value: Ix, name: &str, walk: &Walk<'_>) -> Ix {
+        let mut faults = Vec::new();
+        let env = walk.env;
+        let own = self.source.copy(value, &["children", "repeat"], &mut |source, at| {
+            template::fill(source.text(at), env).unwrap_or_else(|fault| {
+                faults.push((at, fault));
+                None
+            })
+        });
+        let made_key = self.source.make(self.source.place(key), Kind::Made, None);
+        self.source.set_text(made_key, name);
+        self.source.hang(own, walk.hang.0, made_key, walk.hang.1);
+        if let Some((instance, label)) = &walk.instance {
+            self.source.made_for(own, *instance, label.clone());
+        }
+        for (at, fault) in faults {
+            self.template_fault(at, fault, env);
+        }
+        own
+    }
+
+    fn node(&mut self, name: Arc<str>, own: Ix, template: Ix, walk: &Walk<'_>, scope: &mut Scope) {
+        let spec = decode::<NodeSpec>(&self.source, own, &[], self.findings);
+        let children = self.source.get(template, "children");
+        let Some(spec) = spec else {
+            // Its children are judged all the same.
+            if let Some(children) = children.filter(|at| self.source.kind(*at) == Kind::Mapping) {
+                let walk = Walk { hang: (own, "children"), ..walk.clone() };
+                self.children(children, &walk, scope);
+            }
+            return;
+        };
+        let inherited = self.inherit(&spec, &walk.inherited, walk.into, scope);
+        let access = self.access_ix(inherited.access);
+        let node = Node {
+            name: name.clone(),
+            id: spec.id.as_ref().map_or(NodeName::Path, |id| self.pinned(id, walk.into, scope)),
+            parent: walk.parent,
+            kind: NodeKind::Folder,
+            display_name: spec.display_name.and_then(|raw| self.texts(raw.0)),
+            description: spec.description.and_then(|raw| self.texts(raw.0)),
+            access,
+        };
+        let ix = self.push_node(node, walk.into, scope);
+        let below = Walk { parent: Some(ix), hang: (own, "children"), inherited, ..walk.clone() };
+        if let Some(data_type) = &spec.data_type {
+            for (other, word) in [(children, "children"), (spec.of.as_ref().map(|of| of.ix), "of")] {
+                if let Some(at) = other {
+                    let message = format!("a node with `type` is a tag and has no `{word}`");
+                    self.findings.error(&self.source, at, message).help(format!("delete `type` or `{word}`"));
+                }
+            }
+            if let Some(kind) = self.tag(&spec, data_type, own, ix, &below, scope) {
+                self.set_kind(ix, kind, walk.into, scope);
+            }
+            return;
+        }
+        self.refuse_tag_keys(&spec, own);
+        if let Some(of) = &spec.of {
+            self.instance(&name, of, &spec, own, ix, &below, scope);
+        } else if let Some(with) = spec.with {
+            self.findings.error(&self.source, with.0, "`with` needs `of`").help("name the object type: `of: Valve`");
+        }
+        if let Some(children) = children {
+            self.children(children, &below, scope);
+        }
+        if let Some(rows) = &spec.rows {
+            self.rows(rows, own, &below, scope);
+        }
+    }
+
+    fn push_node(&mut self, node: Node, into: Into, scope: &Scope) -> NodeIx {
+        let nodes = self.nodes(into, scope);
+        nodes.push(node);
+        NodeIx(u32::try_from(nodes.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    fn nodes(&mut self, into: Into, scope: &Scope) -> &mut Vec<Node> {
+        let cell = &mut self.plant.cells[usize::from(scope.index)];
+        match into {
+            Into::Cell => &mut cell.nodes,
+            Into::Type(ix) => &mut cell.object_types[ix.0 as usize].children,
+        }
+    }
+
+    fn set_kind(&mut self, ix: NodeIx, kind: NodeKind, into: Into, scope: &Scope) {
+        self.nodes(into, scope)[ix.0 as usize].kind = kind;
+    }
+
+    fn inherit(&mut self, spec: &NodeSpec, from: &Inherited, into: Into, scope: &Scope) -> Inherited {
+        let mut inherited = from.clone();
+        if let Some(connection) = &spec.connection {
+            if matches!(into, Into::Cell) {
+                self.link(connection, scope);
+            }
+            inherited.connection = Some(connection.clone());
+        }
+        if let Some(poll) = spec.poll {
+            inherited.poll = poll.0;
+        }
+        if let Some(stale_after) = spec.stale_after {
+            inherited.stale_after = Some(stale_after.0);
+        }
+        inherited.enabled &= spec.enabled.unwrap_or(true);
+        inherited.access = self.roles_of(spec.access.as_ref(), inherited.access);
+        inherited
+    }
+
+    fn pinned(&mut self, id: &At<String>, into: Into, scope: &mut Scope) -> NodeName {
+        let name = match id.value.strip_prefix("i=") {
+            Some(number) => number.parse().map(NodeName::Numeric).map_err(|_| ()),
+            None => {
+                let text = id.value.strip_prefix("s=").unwrap_or(&id.value);
+                let is_good = !text.is_empty() && !text.starts_with('@') && text.len() <= 4_096;
+                if is_good { Ok(NodeName::Text(text.into())) } else { Err(()) }
+            }
+        };
+        let Ok(name) = name else {
+            let message = format!("`{}` is not an id", id.value);
+            self.findings.error(&self.source, id.ix, message).help("write `i=1001` or a text, which can't begin with `@`");
+            return NodeName::Path;
+        };
+        if matches!(into, Into::Cell) {
+            if let Some(first) = scope.pinned.insert(id.value.clone(), id.ix) {
+                let also = self.source.place(first);
+                let finding = self.findings.error(&self.source, id.ix, format!("the id `{}` is used twice", id.value));
+                finding.also(also, "first here").help("give each node an id of its own");
+            }
+        }
+        name
+    }
+
+    /// Keys that only a tag has.
+    fn refuse_tag_keys(&mut self, spec: &NodeSpec, own: Ix) {
+        let present: [(&str, bool); 10] = [
+            ("source", spec.source.is_some()),
+            ("value", spec.value.is_some()),
+            ("write", spec.write.is_some()),
+            ("array", spec.array.is_some()),
+            ("length", spec.length.is_some()),
+            ("unit", spec.unit.is_some()),
+            ("range", spec.range.is_some()),
+            ("scale", spec.scale.is_some()),
+            ("deadband", spec.deadband.is_some()),
+            ("simulate", spec.simulate.is_some()),
+        ];
+        let Some((word, _)) = present.iter().find(|(_, is_there)| *is_there) else { return };
+        let at = self.source.get(own, word).unwrap_or(own);
+        let key = self.source.key_of(at).unwrap_or(at);
+        let finding = self.findings.error(&self.source, key, format!("`{word}` needs `type`"));
+        finding.help("a tag says its DataType: `type: Float`");
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a node's name, spec, places and walk belong together")]
+    fn instance(
+        &mut self,
+        name: &str,
+        of: &At<String>,
+        spec: &NodeSpec,
+        own: Ix,
+        ix: NodeIx,
+        below: &Walk<'_>,
+        scope: &mut Scope,
+    ) {
+        let Some(entry) = scope.types.get(&of.value).cloned() else {
+            let names = super::types::names(scope);
+            let mut help = did_you_mean(&of.value, names.iter().copied());
+            if help.is_empty() {
+                help = match names.is_empty() {
+                    true => "add it under `types.objects:`".to_owned(),
+                    false => format!("known are {}", list(names, 12)),
+                };
+            }
+            self.findings.error(&self.source, of.ix, format!("no object type `{}`", of.value)).help(help);
+            return;
+        };
+        self.set_kind(ix, NodeKind::Object(entry.ix), below.into, scope);
+        let mark = self.findings.len();
+        // `parent` also keeps the environment from being empty, so that texts of a type are always filled.
+        let env = self.arguments(&of.value, &entry, spec, own).with("parent", name);
+        if self.findings.has_errors_since(mark) {
+            return;
+        }
+        let mut inherited = below.inherited.clone();
+        if let Some(connection) = entry.connection.filter(|_| spec.connection.is_none()) {
+            let value = self.filled(connection, &env).unwrap_or_default();
+            let named = At { ix: connection, value };
+            if below.into == Into::Cell {
+                self.link(&named, scope);
+            }
+            inherited.connection = Some(named);
+        }
+        let label = format!("in `{}`, instance `{name}`", of.value);
+        let walk = Walk { env: &env, instance: Some((own, label)), inherited, ..below.clone() };
+        if let Some(children) = entry.children {
+            self.children(children, &walk, scope);
+        }
+    }
+
+    /// The values of a type's parameters at one instance.
+    fn arguments(&mut self, type_name: &str, entry: &TypeEntry, spec: &NodeSpec, own: Ix) -> Env {
+        let given: Vec<(Ix, Ix)> = match spec.with {
+            Some(with) if self.expect_mapping(with.0, "with") => self.source.entries(with.0).collect(),
+            _ => Vec::new(),
+        };
+        for (key, _) in &given {
+            let name = self.source.text(*key).to_owned();
+            let known = || entry.params.iter().map(|param| param.name.as_str());
+            if !known().any(|param| param == name) {
+                let mut help = did_you_mean(&name, known());
+                if help.is_empty() {
+                    help = format!("known are {}", list(known(), 12));
+                }
+                self.findings.error(&self.source, *key, format!("`{type_name}` has no parameter `{name}`")).help(help);
+            }
+        }
+        let mut env = Env::default();
+        for param in &entry.params {
+            let value = given.iter().find(|(key, _)| self.source.text(*key) == param.name).map(|(_, value)| *value);
+            let text = match value {
+                Some(at) => self.parameter_value(&param.name, param.kind, at),
+                None => param.default.clone(),
+            };
+            if let (None, None) = (&text, value) {
+                let at = self.source.get(own, "of").unwrap_or(own);
+                let message = format!("parameter `{}` of `{type_name}` is missing", param.name);
+                self.findings.error(&self.source, at, message).help(format!("write `with: {{ {}: … }}`", param.name));
+            }
+            env = env.with(&param.name, text.as_deref().unwrap_or_default());
+        }
+        env
+    }
+
+    fn rows(&mut self, rows: &At<String>, own: Ix, below: &Walk<'_>, scope: &mut Scope) {
+        let folder = self.source.files[usize::from(self.source.place(rows.ix).file)].name.clone();
+        let path = files::beside(std::path::Path::new(&folder), &rows.value);
+        let Some(file) = self.csv.get(&path).copied() else {
+            if self.source.kind(rows.ix) == Kind::Made {
+                let finding = self.findings.error(&self.source, rows.ix, "a CSV file can't be named by a template");
+                finding.help("write the name of the file");
+            }
+            return;
+        };
+        let node_keys: Vec<&str> = DOCS.keys("NodeSpec").iter().map(|key| key.name.as_str()).collect();
+        let source_keys: Vec<&str> =
+            ["SourceSpec", "RegisterPoint"].iter().flat_map(|name| DOCS.keys(name)).map(|key| key.name.as_str()).collect();
+        let made = csv::rows(&mut self.source, file, own, &node_keys, &source_keys, self.findings);
+        let mut seen = Seen::new();
+        let env = Env::default();
+        let walk = Walk { env: &env, ..below.clone() };
+        for (key, value) in made {
+            self.entry(key, value, &walk, scope, &mut seen);
+        }
+    }
+}

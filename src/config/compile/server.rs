@@ -1,0 +1,297 @@
+//! The server file; and the open door of a lone cell on 127.0.0.1.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Compiler;
+use crate::config::de::{At, decode};
+use crate::config::files::beside;
+use crate::config::source::Ix;
+use crate::config::spec::{self, KeySize, LogLevel};
+use crate::model::{
+    Application, CertificatePlan, Limits, Period, Policy, ROLES, Role, RoleRule, Roles, Security, ServerPlan, User,
+};
+
+const PORT: u16 = 4840;
+const POLICIES: [Policy; 3] = [Policy::Basic256Sha256, Policy::Aes128_Sha256_RsaOaep, Policy::Aes256_Sha256_RsaPss];
+
+impl Compiler<'_> {
+    /// A cell without a server file: open on loopback, closed on any other address.
+    pub(super) fn lone_server(&mut self, cell: &Path) -> ServerPlan {
+        let mut plan = self.closed(cell);
+        plan.listen = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT)];
+        self.apply_options(&mut plan);
+        if plan.listen.iter().all(|address| address.ip().is_loopback()) {
+            plan.security.allow_unsecured = true;
+            plan.anonymous = [Role::OBSERVER, Role::OPERATOR].into_iter().collect();
+        }
+        plan
+    }
+
+    /// The defaults of a server file that says nothing.
+    fn closed(&self, file: &Path) -> ServerPlan {
+        ServerPlan {
+            application: Application::default(),
+            listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)],
+            advertise: Vec::new(),
+            security: Security {
+                policies: POLICIES.to_vec(),
+                allow_unsecured: false,
+                certificate: CertificatePlan {
+                    key_bits: 2_048,
+                    names: Vec::new(),
+                    auto_names: true,
+                    valid_for: Duration::from_secs(5 * 365 * 86_400),
+                    renew_before: Duration::from_secs(30 * 86_400),
+                },
+            },
+            users: BTreeMap::new(),
+            own_roles: Vec::new(),
+            role_rules: Vec::new(),
+            anonymous: Roles::NONE,
+            limits: Limits::default(),
+            networks: Vec::new(),
+            state_dir: beside(file, "state"),
+            pki_dir: beside(file, "pki"),
+            log: log::LevelFilter::Info,
+            file: None,
+        }
+    }
+
+    fn apply_options(&self, plan: &mut ServerPlan) {
+        let options = self.options;
+        if let Some(listen) = &options.listen {
+            plan.listen.clone_from(listen);
+        }
+        plan.state_dir = options.state_dir.clone().unwrap_or_else(|| plan.state_dir.clone());
+        plan.pki_dir = options.pki_dir.clone().unwrap_or_else(|| plan.pki_dir.clone());
+        plan.log = options.log.unwrap_or(plan.log);
+    }
+
+    pub(super) fn server(&mut self, path: PathBuf, root: Ix) -> Option<ServerPlan> {
+        self.check_format(root);
+        let given = decode::<spec::ServerFile>(&self.source, root, &[], self.findings)?;
+        let mut plan = self.closed(&path);
+        if let Some(application) = given.application {
+            plan.application.name = application.name.unwrap_or_default();
+            plan.application.uri = application.uri.map_or_else(String::new, |uri| self.application_uri(&uri));
+        }
+        if let Some(list) = &given.listen {
+            plan.listen = list.iter().filter_map(|text| self.listen(text)).collect();
+            if list.is_empty() {
+                let at = self.source.get(root, "listen").unwrap_or(root);
+                let finding = self.findings.error(&self.source, at, "nothing to listen on");
+                finding.help("write [\"0.0.0.0:4840\"], or delete the key");
+            }
+        }
+        plan.advertise = given.advertise.unwrap_or_default().into_iter().filter(|name| name != "auto").collect();
+        plan.networks = given.networks.iter().flatten().filter_map(|text| self.network(text)).collect();
+        self.own_roles(given.roles.map(|raw| raw.0), &mut plan);
+        if let Some(users) = given.users {
+            self.users(users.0, &mut plan);
+        }
+        self.check_role_users(&plan, given.roles.map(|raw| raw.0));
+        plan.anonymous = given.anonymous.as_deref().map_or(Roles::NONE, |names| self.roles(names));
+        if let Some(limits) = &given.limits {
+            set_limits(&mut plan.limits, limits);
+        }
+        if let Some(folder) = given.state_dir {
+            plan.state_dir = beside(&path, &folder);
+        }
+        if let Some(level) = given.log {
+            plan.log = level_of(level);
+        }
+        let unsecured = given.security.as_ref().and_then(|security| security.allow_unsecured.as_ref()).map(|at| at.ix);
+        if let Some(security) = given.security {
+            self.security(security, &path, &mut plan);
+        }
+        plan.file = Some(path);
+        self.apply_options(&mut plan);
+        self.warn_open_or_closed(&plan, unsecured);
+        Some(plan)
+    }
+
+    fn application_uri(&mut self, uri: &At<String>) -> String {
+        let is_uri = uri.value.split_once(':').is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty());
+        if !is_uri || uri.value.contains(char::is_whitespace) {
+            let message = format!("`{}` is not a URI", uri.value);
+            self.findings.error(&self.source, uri.ix, message).help("write urn:acme:plant1:server");
+        }
+        uri.value.clone()
+    }
+
+    fn listen(&mut self, text: &At<String>) -> Option<SocketAddr> {
+        let address = text.value.parse::<SocketAddr>().ok();
+        let address = address.or_else(|| text.value.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, PORT)));
+        if address.is_none() {
+            let message = format!("`{}` is not an address and port", text.value);
+            self.findings.error(&self.source, text.ix, message).help("write 0.0.0.0:4840 or [::]:4840");
+        }
+        address
+    }
+
+    fn network(&mut self, text: &At<String>) -> Option<(IpAddr, u8)> {
+        let (address, bits) = match text.value.split_once('/') {
+            Some((address, bits)) => (address.parse::<IpAddr>().ok(), bits.parse::<u8>().ok()),
+            None => {
+                let address = text.value.parse::<IpAddr>().ok();
+                (address, address.map(|ip| if ip.is_ipv4() { 32 } else { 128 }))
+            }
+        };
+        let most = |ip: &IpAddr| if ip.is_ipv4() { 32 } else { 128 };
+        match (address, bits) {
+            (Some(address), Some(bits)) if bits <= most(&address) => Some((address, bits)),
+            _ => {
+                let message = format!("`{}` is not a network", text.value);
+                self.findings.error(&self.source, text.ix, message).help("write 10.1.0.0/16");
+                None
+            }
+        }
+    }
+
+    fn own_roles(&mut self, roles: Option<Ix>, plan: &mut ServerPlan) {
+        let Some(at) = roles.filter(|at| self.expect_mapping(*at, "roles")) else { return };
+        let entries: Vec<_> = self.source.entries(at).collect();
+        for (key, value) in entries {
+            let name = self.source.text(key).to_owned();
+            let role = Role::well_known(&name).or_else(|| {
+                let role = u8::try_from(ROLES.len() + self.own_roles.len()).ok().filter(|bit| *bit < 64);
+                self.own_roles.push(name.clone());
+                role.map(Role)
+            });
+            let Some(role) = role else {
+                self.findings.error(&self.source, key, "a server has at most 64 roles");
+                return;
+            };
+            let Some(spec) = decode::<spec::OwnRole>(&self.source, value, &[], self.findings) else { continue };
+            plan.role_rules.push(RoleRule {
+                role,
+                users: spec.users.into_iter().flatten().map(|user| user.value).collect(),
+                certificates: spec.certificates.unwrap_or_default(),
+                applications: spec.applications.unwrap_or_default(),
+                endpoints: spec.endpoints.unwrap_or_default(),
+            });
+        }
+        plan.own_roles.clone_from(&self.own_roles);
+    }
+
+    fn check_role_users(&mut self, plan: &ServerPlan, roles: Option<Ix>) {
+        let Some(roles) = roles else { return };
+        let named: Vec<Ix> = self
+            .source
+            .entries(roles)
+            .filter_map(|(_, role)| self.source.get(role, "users"))
+            .flat_map(|list| self.source.children(list))
+            .collect();
+        for at in named {
+            let name = self.source.text(at).to_owned();
+            if !plan.users.contains_key(&name) {
+                let help = crate::config::docs::did_you_mean(&name, plan.users.keys().map(String::as_str));
+                self.findings.error(&self.source, at, format!("no user `{name}`")).help(help);
+            }
+        }
+    }
+
+    fn users(&mut self, at: Ix, plan: &mut ServerPlan) {
+        if !self.expect_mapping(at, "users") {
+            return;
+        }
+        let entries: Vec<_> = self.source.entries(at).collect();
+        for (key, value) in entries {
+            let name = self.source.text(key).to_owned();
+            let spec = decode::<spec::User>(&self.source, value, &[], self.findings);
+            let user = spec.map_or_else(
+                || User { password_hash: None, certificate: None, roles: Roles::NONE },
+                |spec| self.user(key, spec),
+            );
+            plan.users.insert(name, user);
+        }
+    }
+
+    fn user(&mut self, key: Ix, spec: spec::User) -> User {
+        if let Some(hash) = spec.password_hash.as_ref().filter(|hash| !hash.value.starts_with("$argon2id$")) {
+            let finding = self.findings.error(&self.source, hash.ix, "this is not an Argon2id hash");
+            finding.help("run `opcell user add`, which writes it");
+        }
+        if spec.password_hash.is_none() && spec.certificate.is_none() {
+            let finding = self.findings.error(&self.source, key, "this user can't log in");
+            finding.help("give `password_hash` (run `opcell user add`) or `certificate`");
+        }
+        User {
+            password_hash: spec.password_hash.map(|hash| hash.value),
+            certificate: spec.certificate,
+            roles: self.roles(&spec.roles),
+        }
+    }
+
+    fn security(&mut self, given: spec::Security, path: &Path, plan: &mut ServerPlan) {
+        if let Some(policies) = given.policies {
+            if policies.value.is_empty() {
+                let finding = self.findings.error(&self.source, policies.ix, "no security policy is offered");
+                finding.help("delete the key to offer all three");
+            }
+            plan.security.policies = policies.value;
+        }
+        plan.security.allow_unsecured = given.allow_unsecured.is_some_and(|allow| allow.value);
+        if let Some(folder) = given.pki_dir {
+            plan.pki_dir = beside(path, &folder);
+        }
+        let Some(certificate) = given.certificate else { return };
+        let own = &mut plan.security.certificate;
+        own.key_bits = match certificate.key_size {
+            None | Some(KeySize::Bits2048) => 2_048,
+            Some(KeySize::Bits3072) => 3_072,
+            Some(KeySize::Bits4096) => 4_096,
+        };
+        if let Some(names) = certificate.names {
+            own.auto_names = names.iter().any(|name| name == "auto");
+            own.names = names.into_iter().filter(|name| name != "auto").collect();
+        }
+        own.valid_for = certificate.valid_for.map_or(own.valid_for, |period| period.0);
+        own.renew_before = certificate.renew_before.map_or(own.renew_before, |period| period.0);
+    }
+
+    /// Doors that stand open beyond loopback, and servers that nobody can enter.
+    fn warn_open_or_closed(&mut self, plan: &ServerPlan, unsecured: Option<Ix>) {
+        if let Some(at) = unsecured.filter(|_| plan.security.allow_unsecured) {
+            if let Some(address) = plan.listen.iter().find(|address| !address.ip().is_loopback()) {
+                let message = format!("`allow_unsecured` on {address}: everybody there may read along");
+                let finding = self.findings.warning(&self.source, at, message);
+                finding.help("listen on 127.0.0.1, or set it to false");
+            }
+        }
+        if plan.users.is_empty() && plan.anonymous == Roles::NONE {
+            let root = plan.file.as_ref().and_then(|_| self.source.files.first()).map(|_| 0);
+            if let Some(file) = root {
+                let place = crate::config::report::Place { file, start: 0, end: 0 };
+                let finding = self.findings.warning_at(place, "nobody can log in");
+                finding.help("run `opcell user add NAME --role Operator`, or write `anonymous: [Observer]`");
+            }
+        }
+    }
+}
+
+fn set_limits(limits: &mut Limits, given: &spec::ServerLimits) {
+    let number = |value: Option<u32>, into: &mut u32| *into = value.unwrap_or(*into);
+    number(given.max_sessions, &mut limits.max_sessions);
+    number(given.max_subscriptions, &mut limits.max_subscriptions);
+    number(given.max_subscriptions_per_session, &mut limits.max_subscriptions_per_session);
+    number(given.max_monitored_items, &mut limits.max_monitored_items);
+    number(given.max_items_per_subscription, &mut limits.max_items_per_subscription);
+    number(given.max_queue, &mut limits.max_queue);
+    let period = |value: Option<Period>, into: &mut Duration| *into = value.map_or(*into, |period| period.0);
+    period(given.min_publishing_interval, &mut limits.min_publishing_interval);
+    period(given.min_sampling_interval, &mut limits.min_sampling_interval);
+}
+
+fn level_of(level: LogLevel) -> log::LevelFilter {
+    match level {
+        LogLevel::Error => log::LevelFilter::Error,
+        LogLevel::Warn => log::LevelFilter::Warn,
+        LogLevel::Info => log::LevelFilter::Info,
+        LogLevel::Debug => log::LevelFilter::Debug,
+        LogLevel::Trace => log::LevelFilter::Trace,
+    }
+}

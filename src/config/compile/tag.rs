@@ -1,0 +1,310 @@
+//! Tags: shape, scale and origin, with the rules that span several keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Compiler;
+use super::cell::{Inherited, Scope};
+use super::node::{Into, Walk};
+use crate::config::de::At;
+use crate::config::docs::{did_you_mean, list};
+use crate::config::source::{Ix, Kind};
+use crate::config::spec::{Deadband, NodeSpec, Scale as ScaleSpec};
+use crate::config::units;
+use crate::model::{DataType, NodeIx, NodeKind, Origin, Scale, Shape, Tag, TagId, Unit};
+use crate::value::BuiltIn;
+
+/// DataTypes that a tag may have.
+const TYPES: [(&str, BuiltIn); 14] = [
+    ("Boolean", BuiltIn::Boolean),
+    ("SByte", BuiltIn::SByte),
+    ("Byte", BuiltIn::Byte),
+    ("Int16", BuiltIn::Int16),
+    ("UInt16", BuiltIn::UInt16),
+    ("Int32", BuiltIn::Int32),
+    ("UInt32", BuiltIn::UInt32),
+    ("Int64", BuiltIn::Int64),
+    ("UInt64", BuiltIn::UInt64),
+    ("Float", BuiltIn::Float),
+    ("Double", BuiltIn::Double),
+    ("String", BuiltIn::String),
+    ("DateTime", BuiltIn::DateTime),
+    ("ByteString", BuiltIn::ByteString),
+];
+
+/// What PLCs and other products call them.
+#[rustfmt::skip]
+const ELSEWHERE: [(&str, &str); 24] = [
+    ("bool", "Boolean"), ("bit", "Boolean"), ("sint", "SByte"), ("int8", "SByte"), ("usint", "Byte"),
+    ("uint8", "Byte"), ("int", "Int16"), ("word", "UInt16"), ("uint", "UInt16"), ("dint", "Int32"),
+    ("dword", "UInt32"), ("udint", "UInt32"), ("lint", "Int64"), ("long", "Int64"), ("ulint", "UInt64"),
+    ("lword", "UInt64"), ("real", "Float"), ("float32", "Float"), ("lreal", "Double"), ("float64", "Double"),
+    ("text", "String"), ("str", "String"), ("timestamp", "DateTime"), ("bytes", "ByteString"),
+];
+
+/// Most elements of one array.
+const MOST_ELEMENTS: u64 = 1_000_000;
+
+pub(super) fn built_in(name: &str) -> Option<BuiltIn> {
+    TYPES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+}
+
+impl Compiler<'_> {
+    /// The kind of node that a tag becomes; `None` when it had findings that leave nothing to build on.
+    pub(super) fn tag(
+        &mut self,
+        spec: &NodeSpec,
+        data_type: &At<String>,
+        own: Ix,
+        node: NodeIx,
+        below: &Walk<'_>,
+        scope: &mut Scope,
+    ) -> Option<NodeKind> {
+        let shape = self.shape(spec, data_type, scope)?;
+        if matches!(below.into, Into::Type(_)) {
+            return Some(NodeKind::Declaration(Box::new(shape)));
+        }
+        let inherited = &below.inherited;
+        let scale = spec.scale.as_ref().and_then(|scale| self.scale(scale, &shape));
+        let deadband = self.deadband(spec, &shape);
+        let id = TagId(u32::try_from(self.plant.tags.len()).ok()?);
+        let (origin, poll) = self.origin(spec, own, id, &shape, inherited, scope)?;
+        let access = self.access_ix(inherited.access);
+        self.plant.tags.push(Tag {
+            cell: scope.index,
+            node,
+            shape,
+            origin,
+            scale,
+            deadband,
+            poll,
+            stale_after: inherited.stale_after.unwrap_or_else(|| (poll * 3).max(Duration::from_secs(5))),
+            enabled: inherited.enabled,
+            access,
+        });
+        Some(NodeKind::Variable(id))
+    }
+
+    fn shape(&mut self, spec: &NodeSpec, data_type: &At<String>, scope: &Scope) -> Option<Shape> {
+        let kind = self.data_type(data_type, scope)?;
+        let wire = kind.wire();
+        let dimensions = match spec.array {
+            Some(raw) => self.dimensions(raw.0)?,
+            None => Vec::new(),
+        };
+        if let Some(length) = spec.length.as_ref().filter(|_| !matches!(wire, BuiltIn::String | BuiltIn::ByteString)) {
+            let message = "only a String or ByteString has a `length`";
+            self.findings.error(&self.source, length.ix, message).help("an array says its size by `array`");
+        }
+        let is_number = wire.is_number() && matches!(kind, DataType::BuiltIn(_));
+        for (word, at) in [
+            ("range", spec.range.as_ref().map(|at| at.ix)),
+            ("scale", spec.scale.as_ref().map(|at| at.ix)),
+            ("deadband", spec.deadband.as_ref().map(|at| at.ix)),
+            ("unit", spec.unit.as_ref().map(|at| at.ix)),
+        ] {
+            if let Some(at) = at.filter(|_| !is_number) {
+                let message = format!("a {} has no `{word}`", data_type.value);
+                self.findings.error(&self.source, at, message).help("only numbers have");
+            }
+        }
+        if let Some(range) = spec.range.as_ref().filter(|range| range.value.0 >= range.value.1) {
+            let message = format!("low {} is not below high {}", range.value.0, range.value.1);
+            self.findings.error(&self.source, range.ix, message).help("write [low, high]");
+        }
+        Some(Shape {
+            data_type: kind,
+            dimensions,
+            length: spec.length.as_ref().map(|at| at.value),
+            unit: spec.unit.as_ref().map(|unit| self.unit(unit)),
+            range: spec.range.as_ref().map(|range| (range.value.0, range.value.1)),
+        })
+    }
+
+    fn data_type(&mut self, name: &At<String>, scope: &Scope) -> Option<DataType> {
+        if let Some(kind) = built_in(&name.value) {
+            return Some(DataType::BuiltIn(kind));
+        }
+        if let Some(known) = scope.enums.get(&name.value) {
+            return known.map(DataType::Enum);
+        }
+        let text = name.value.to_lowercase();
+        let foreign = ELSEWHERE.iter().find(|(word, _)| *word == text).map(|(_, known)| *known);
+        let known = || TYPES.iter().map(|(known, _)| *known).chain(scope.enums.keys().map(String::as_str));
+        let same = TYPES.iter().find(|(known, _)| known.to_lowercase() == text).map(|(known, _)| *known);
+        let mut help = match same.or(foreign) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => did_you_mean(&name.value, known()),
+        };
+        if scope.types.contains_key(&name.value) {
+            help = format!("`{}` is an object type: write `of: {}`", name.value, name.value);
+        } else if help.is_empty() {
+            help = format!("known are {}", list(TYPES.iter().map(|(known, _)| *known), 14));
+        }
+        self.findings.error(&self.source, name.ix, format!("no type `{}`", name.value)).help(help);
+        None
+    }
+
+    fn dimensions(&mut self, at: Ix) -> Option<Vec<u32>> {
+        let sizes: Vec<Ix> = match self.source.kind(at) {
+            Kind::Sequence => self.source.children(at).collect(),
+            Kind::Bad => return None,
+            _ => vec![at],
+        };
+        let mut dimensions = Vec::new();
+        for size in &sizes {
+            let text = self.source.text(*size);
+            match text.parse::<u32>() {
+                Ok(size) if (1..=65_535).contains(&size) => dimensions.push(size),
+                _ => {
+                    let message = format!("`{text}` is not an array size");
+                    self.findings.error(&self.source, *size, message).help("write 24, or [2, 3]; 1..65535 each");
+                    return None;
+                }
+            }
+        }
+        let count = dimensions.iter().try_fold(1u64, |count, size| count.checked_mul(u64::from(*size)));
+        if dimensions.is_empty() || dimensions.len() > 8 || count.is_none_or(|count| count > MOST_ELEMENTS) {
+            let message = format!("an array has 1 to 8 dimensions and at most {MOST_ELEMENTS} elements");
+            self.findings.error(&self.source, at, message);
+            return None;
+        }
+        Some(dimensions)
+    }
+
+    fn unit(&mut self, name: &At<String>) -> Arc<Unit> {
+        if let Some(unit) = self.units.get(&name.value) {
+            let unit = unit.clone();
+            if unit.id == -1 {
+                self.warn_unit(name);
+            }
+            return unit;
+        }
+        let unit = units::find(&name.value).unwrap_or_else(|| {
+            self.warn_unit(name);
+            units::unknown(&name.value)
+        });
+        let unit = Arc::new(unit);
+        self.units.insert(name.value.clone(), unit.clone());
+        unit
+    }
+
+    fn warn_unit(&mut self, name: &At<String>) {
+        let hint = did_you_mean(&name.value, units::words());
+        let message = format!("unit `{}` is not in the table of UNECE, and is shown as it is given", name.value);
+        self.findings.warning(&self.source, name.ix, message).help(hint);
+    }
+
+    fn scale(&mut self, at: &At<ScaleSpec>, shape: &Shape) -> Option<Scale> {
+        let spec = &at.value;
+        let wrong = |compiler: &mut Self, ix, message: &str, help: &str| {
+            compiler.findings.error(&compiler.source, ix, message).help(help);
+            None
+        };
+        if let (Some(_), Some(factor)) = (&spec.raw, &spec.factor) {
+            return wrong(self, factor.ix, "give `raw` or `factor`, not both", "`raw` goes with `eu` or `range`, `factor` with `offset`");
+        }
+        if let Some(raw) = &spec.raw {
+            for (word, other) in [
+                ("offset", spec.offset.as_ref().map(|at| at.ix)),
+                ("exponent", spec.exponent.as_ref().map(|at| at.ix)),
+            ] {
+                if let Some(ix) = other {
+                    let message = format!("`{word}` doesn't go with `raw`");
+                    return wrong(self, ix, &message, "it goes with `factor`");
+                }
+            }
+            if raw.value.0 == raw.value.1 {
+                return wrong(self, raw.ix, "the two raw values are equal", "write the raw values at the two ends");
+            }
+            let Some(eu) = spec.eu.as_ref().map(|eu| (eu.value.0, eu.value.1)).or(shape.range) else {
+                return wrong(self, raw.ix, "`raw` without `eu` or `range`", "say the values at the two ends: `eu: [0, 100]`");
+            };
+            if eu.0 == eu.1 {
+                let ix = spec.eu.as_ref().map_or(raw.ix, |eu| eu.ix);
+                return wrong(self, ix, "the two engineering values are equal", "a write could not be turned back");
+            }
+            let clamp = spec.clamp.as_ref().is_some_and(|clamp| clamp.value);
+            return Some(Scale::Range { raw: (raw.value.0, raw.value.1), eu, clamp });
+        }
+        for (word, other) in
+            [("eu", spec.eu.as_ref().map(|at| at.ix)), ("clamp", spec.clamp.as_ref().map(|at| at.ix))]
+        {
+            if let Some(ix) = other {
+                return wrong(self, ix, &format!("`{word}` needs `raw`"), "say the raw values: `raw: [0, 27648]`");
+            }
+        }
+        if let Some(factor) = spec.factor.as_ref().filter(|factor| factor.value == 0.0) {
+            return wrong(self, factor.ix, "`factor` is 0", "a write could not be turned back");
+        }
+        if spec.factor.is_none() && spec.offset.is_none() && spec.exponent.is_none() {
+            return wrong(self, at.ix, "nothing to scale", "give `raw` (with `eu` or `range`) or `factor`");
+        }
+        Some(Scale::Factor {
+            factor: spec.factor.as_ref().map_or(1.0, |factor| factor.value),
+            offset: spec.offset.as_ref().map_or(0.0, |offset| offset.value),
+        })
+    }
+
+    fn deadband(&mut self, spec: &NodeSpec, shape: &Shape) -> f64 {
+        match spec.deadband.as_ref().map(|at| (at.ix, at.value)) {
+            None => 0.0,
+            Some((_, Deadband::Absolute(band))) => band,
+            Some((ix, Deadband::Percent(percent))) => match shape.range {
+                Some((low, high)) => (high - low) * percent / 100.0,
+                None => {
+                    let finding = self.findings.error(&self.source, ix, "a deadband in percent needs `range`");
+                    finding.help("add `range: [low, high]`, or write the deadband in the tag's unit");
+                    0.0
+                }
+            },
+        }
+    }
+
+    /// Exactly one of `source` and `value`.
+    fn origin(
+        &mut self,
+        spec: &NodeSpec,
+        own: Ix,
+        id: TagId,
+        shape: &Shape,
+        inherited: &Inherited,
+        scope: &Scope,
+    ) -> Option<(Origin, Duration)> {
+        match (spec.source, spec.value) {
+            (Some(source), None) => {
+                if let Some(write) = &spec.write {
+                    let finding = self.findings.error(&self.source, write.ix, "`write` here is for tags with `value`");
+                    finding.help("a tag with `source` says it there: source: { address: …, write: true }");
+                }
+                self.device(spec, source.0, id, shape, inherited, scope)
+            }
+            (None, Some(value)) => {
+                let initial = self.value(value.0, shape, scope)?;
+                let write = spec.write.as_ref().is_some_and(|write| write.value);
+                if let Some(write) = spec.write.as_ref().filter(|write| write.value) {
+                    self.check_write_roles(write.ix, inherited);
+                }
+                Some((Origin::Memory { initial, write }, inherited.poll))
+            }
+            (Some(_), Some(value)) => {
+                let message = "a tag has either `source` or `value`";
+                self.findings.error(&self.source, value.0, message).help("delete one of the two");
+                None
+            }
+            (None, None) => {
+                let key = self.source.key_of(own).unwrap_or(own);
+                let finding = self.findings.error(&self.source, key, "a tag without `source` or `value`");
+                finding.help("write `source: holding/100`, or `value: 0` for a constant");
+                None
+            }
+        }
+    }
+
+    pub(super) fn check_write_roles(&mut self, at: Ix, inherited: &Inherited) {
+        if inherited.access.write == crate::model::Roles::NONE {
+            let finding = self.findings.error(&self.source, at, "nobody may write this tag: `access.write` is empty");
+            finding.help("name the roles: access: { write: [Operator] }");
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! CSV files as mappings of the arena, so that a finding points at the cell of the spreadsheet.
+//!
+//! The header's cells are keys and an empty cell is a key that is absent. Comma or semicolon separates, whichever
+//! the header has; quotes hold separators and line ends, and a doubled quote stands for one.
+
+use super::docs::did_you_mean;
+use super::report::{Findings, Place};
+use super::source::{Ix, Kind, Source};
+
+const SCALE: [&str; 6] = ["raw", "eu", "clamp", "factor", "offset", "exponent"];
+
+/// A cell of the file: its place without quotes, and its text where quotes made that different.
+struct Cell {
+    start: usize,
+    end: usize,
+    text: Option<String>,
+}
+
+/// Cells of every row, the header first; a row without text is left out.
+fn split(text: &str) -> Result<Vec<Vec<Cell>>, usize> {
+    let header = text.lines().next().unwrap_or("");
+    let separator = if header.contains(';') && !header.contains(',') { b';' } else { b',' };
+    let bytes = text.as_bytes();
+    let (mut rows, mut row, mut at) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let (cell, end) = cell(text, at, separator)?;
+        row.push(cell);
+        at = end + 1;
+        if bytes.get(end) == Some(&separator) {
+            continue;
+        }
+        let is_empty = row.iter().all(|cell: &Cell| cell.start == cell.end && cell.text.is_none());
+        let is_comment = row.first().is_some_and(|cell: &Cell| text[cell.start..].starts_with('#'));
+        if !is_empty && !is_comment {
+            rows.push(std::mem::take(&mut row));
+        }
+        row.clear();
+        if end >= bytes.len() {
+            return Ok(rows);
+        }
+    }
+}
+
+/// The cell at `at` and the place of the separator or line end behind it.
+fn cell(text: &str, at: usize, separator: u8) -> Result<(Cell, usize), usize> {
+    let bytes = text.as_bytes();
+    let blank = |at: usize| matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r'));
+    let mut start = at;
+    while blank(start) {
+        start += 1;
+    }
+    if bytes.get(start) == Some(&b'"') {
+        return quoted(text, start, separator);
+    }
+    let rest = &bytes[start.min(bytes.len())..];
+    let stop = start + rest.iter().position(|b| *b == separator || *b == b'\n').unwrap_or(rest.len());
+    let mut end = stop;
+    while end > start && blank(end - 1) {
+        end -= 1;
+    }
+    Ok((Cell { start: start.min(bytes.len()), end: end.min(bytes.len()), text: None }, stop.min(bytes.len())))
+}
+
+fn quoted(text: &str, start: usize, separator: u8) -> Result<(Cell, usize), usize> {
+    let bytes = text.as_bytes();
+    let mut end = start + 1;
+    loop {
+        match bytes.get(end) {
+            None => return Err(start),
+            Some(b'"') if bytes.get(end + 1) == Some(&b'"') => end += 2,
+            Some(b'"') => break,
+            Some(_) => end += 1,
+        }
+    }
+    let inner = &text[start + 1..end];
+    let made = Some(inner.replace("\"\"", "\""));
+    let rest = &bytes[end + 1..];
+    let stop = end + 1 + rest.iter().position(|b| *b == separator || *b == b'\n').unwrap_or(rest.len());
+    if text[end + 1..stop].trim().is_empty() {
+        Ok((Cell { start, end: end + 1, text: made }, stop))
+    } else {
+        Err(end + 1)
+    }
+}
+
+/// The rows of a file as `(name, mapping)` below the node that has `rows`.
+pub fn rows(
+    source: &mut Source,
+    file: u16,
+    owner: Ix,
+    node_keys: &[&str],
+    source_keys: &[&str],
+    findings: &mut Findings,
+) -> Vec<(Ix, Ix)> {
+    let text = std::mem::take(&mut source.files[usize::from(file)].text);
+    let split = split(&text);
+    let mut made = Vec::new();
+    match split {
+        Err(at) => {
+            let place = place(file, at, at + 1);
+            findings.error_at(place, "a quoted cell is not closed, or goes on behind its quote").help("double a quote inside");
+        }
+        Ok(table) => {
+            let mut reader = Reader { source, file, text: &text, owner, findings };
+            let columns = reader.columns(table.first().map_or(&[], Vec::as_slice), node_keys, source_keys);
+            for row in table.get(1..).unwrap_or(&[]) {
+                made.extend(reader.row(row, &columns));
+            }
+        }
+    }
+    source.files[usize::from(file)].text = text;
+    made
+}
+
+fn place(file: u16, start: usize, end: usize) -> Place {
+    let [start, end] = [start, end].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+    Place { file, start, end }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Name,
+    Node,
+    Source,
+    Scale,
+    Low,
+    High,
+    Skip,
+}
+
+struct Column {
+    target: Target,
+    key: String,
+    place: Place,
+}
+
+struct Reader<'a> {
+    source: &'a mut Source,
+    file: u16,
+    text: &'a str,
+    owner: Ix,
+    findings: &'a mut Findings,
+}
+
+impl Reader<'_> {
+    fn cell_text(&self, cell: &Cell) -> String {
+        cell.text.clone().unwrap_or_else(|| self.text[cell.start..cell.end].to_owned())
+    }
+
+    fn columns(&mut self, header: &[Cell], node_keys: &[&str], source_keys: &[&str]) -> Vec<Column> {
+        let mut columns = Vec::new();
+        for cell in header {
+            let key = self.cell_text(cell);
+            let place = place(self.file, cell.start, cell.end);
+            let target = match key.as_str() {
+                "tag" => Target::Name,
+                "low" => Target::Low,
+                "high" => Target::High,
+                "write" => Target::Node,
+                key if SCALE.contains(&key) => Target::Scale,
+                key if source_keys.contains(&key) && key != "poll" && key != "connection" => Target::Source,
+                key if node_keys.contains(&key) => Target::Node,
+                key => {
+                    let known = node_keys.iter().chain(source_keys).chain(&SCALE).chain(&["tag", "low", "high"]);
+                    let hint = did_you_mean(key, known.copied());
+                    self.findings.error_at(place, format!("unknown column `{key}`")).help(hint);
+                    Target::Skip
+                }
+            };
+            columns.push(Column { target, key, place });
+        }
+        if !columns.is_empty() && !columns.iter().any(|column| column.target == Target::Name) {
+            let place = columns[0].place;
+            self.findings.error_at(place, "no column `tag`").help("the column `tag` holds the names of the nodes");
+        }
+        columns
+    }
+
+    fn row(&mut self, row: &[Cell], columns: &[Column]) -> Option<(Ix, Ix)> {
+        let first = row.first()?;
+        if row.len() > columns.len() {
+            let extra = &row[columns.len()];
+            let place = place(self.file, extra.start, extra.end.max(extra.start));
+            self.findings
+                .error_at(place, format!("{} cells, but the header has {}", row.len(), columns.len()))
+                .help("put a text that holds the separator in quotes");
+            return None;
+        }
+        let whole = place(self.file, first.start, row.last().map_or(first.end, |cell| cell.end));
+        let mapping = self.source.make(whole, Kind::Mapping, None);
+        let mut name = None;
+        let mut parts: [Vec<Ix>; 3] = Default::default();
+        let mut ends = Vec::new();
+        // `write` belongs to the source of a tag that has one, and to the node of a memory tag.
+        let has_source = row.iter().zip(columns).any(|(cell, column)| {
+            column.key == "address" && cell.end > cell.start
+        });
+        for (cell, column) in row.iter().zip(columns).filter(|(cell, _)| cell.end > cell.start) {
+            let value = self.value(cell);
+            let into = match column.target {
+                Target::Name => {
+                    name = Some(value);
+                    continue;
+                }
+                Target::Skip => continue,
+                Target::Low | Target::High => {
+                    ends.push(value);
+                    continue;
+                }
+                Target::Node if column.key == "write" && has_source => 1,
+                Target::Node => 0,
+                Target::Source => 1,
+                Target::Scale => 2,
+            };
+            let value = if matches!(column.key.as_str(), "raw" | "eu" | "range" | "array") { self.list(value) } else { value };
+            let key = self.key(&column.key, column.place);
+            parts[into].extend([key, value]);
+        }
+        let [mut node, of_source, of_scale] = parts;
+        for (key, inner) in [("source", of_source), ("scale", of_scale)] {
+            self.nest(&mut node, key, Kind::Mapping, whole, &inner);
+        }
+        self.nest(&mut node, "range", Kind::Sequence, whole, &ends);
+        self.source.link(mapping, &node);
+        let Some(name) = name else {
+            self.findings.error_at(place(self.file, first.start, first.end.max(first.start + 1)), "a row without a name").help("fill its cell in column `tag`");
+            return None;
+        };
+        self.source.hang(mapping, self.owner, name, "rows");
+        Some((name, mapping))
+    }
+
+    fn nest(&mut self, node: &mut Vec<Ix>, key: &str, kind: Kind, whole: Place, inner: &[Ix]) {
+        let Some(first) = inner.first() else { return };
+        let place = if kind == Kind::Mapping { whole } else { self.source.place(*first) };
+        let value = self.source.make(place, kind, None);
+        self.source.link(value, inner);
+        let key = self.key(key, self.source.place(inner[inner.len() - 1]));
+        node.extend([key, value]);
+    }
+
+    fn key(&mut self, text: &str, place: Place) -> Ix {
+        let key = self.source.make(place, Kind::Made, None);
+        self.source.set_text(key, text);
+        key
+    }
+
+    fn value(&mut self, cell: &Cell) -> Ix {
+        let place = place(self.file, cell.start, cell.end);
+        let value = self.source.make(place, Kind::Made, None);
+        if let Some(text) = &cell.text {
+            self.source.set_text(value, text);
+        } else {
+            // Read while the file's text is lent out.
+            let text = self.text[cell.start..cell.end].to_owned();
+            if text.contains("${") {
+                self.findings.error_at(place, "`${…}` is not read in CSV files").help("write the text itself");
+            }
+        }
+        value
+    }
+
+    /// `[a, b]` or `a..b` in one cell as a list; anything else stays as it is.
+    fn list(&mut self, value: Ix) -> Ix {
+        let at = self.source.place(value);
+        let text = &self.text[at.start as usize..at.end as usize];
+        let Some(inner) = text.trim_matches('"').strip_prefix('[').and_then(|text| text.strip_suffix(']')) else {
+            return value;
+        };
+        let parts: Vec<String> = inner.split([',', ';']).map(|part| part.trim().to_owned()).collect();
+        let made = self.source.make(at, Kind::Sequence, None);
+        let elements: Vec<Ix> = parts.iter().map(|part| self.key(part, at)).collect();
+        self.source.link(made, &elements);
+        made
+    }
+}

@@ -1,0 +1,347 @@
+//! Reads the files of a cell: the only place of this room that touches the disk or the environment.
+//!
+//! Everything that a cell names (includes, CSV files, `${env:}`, `${file:}`) is read here, before anything is
+//! compiled.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::report::Findings;
+use super::source::{Ix, Kind, Source};
+use super::syntax;
+
+/// What loading needs of the world; the disk, or files in memory for tests and fuzzing.
+pub trait Files {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    fn is_dir(&self, path: &Path) -> bool;
+    /// Files that match, sorted by name.
+    fn glob(&self, pattern: &Path) -> Vec<PathBuf>;
+    fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// The file system and the environment of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let size = std::fs::metadata(path)?.len();
+        if size > MOST_BYTES {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 MiB"));
+        }
+        std::fs::read(path)
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    fn glob(&self, pattern: &Path) -> Vec<PathBuf> {
+        let paths = glob::glob(&pattern.to_string_lossy());
+        let mut found: Vec<PathBuf> = paths.into_iter().flatten().filter_map(Result::ok).collect();
+        found.retain(|path| path.is_file());
+        found.sort();
+        found
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+/// Files and variables in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub files: std::collections::BTreeMap<PathBuf, Vec<u8>>,
+    pub variables: std::collections::BTreeMap<String, String>,
+}
+
+impl Files for Memory {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.files.get(path).cloned().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.files.keys().any(|file| file != path && file.starts_with(path))
+    }
+
+    fn glob(&self, pattern: &Path) -> Vec<PathBuf> {
+        let Ok(pattern) = glob::Pattern::new(&pattern.to_string_lossy()) else { return Vec::new() };
+        self.files.keys().filter(|path| pattern.matches_path(path)).cloned().collect()
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+}
+
+const MOST_BYTES: u64 = 64 << 20;
+const MOST_FILES: usize = 1_000;
+const SMALLEST: &str = "the smallest cell is:\n  schema: 1\n  cell: press\n  nodes:\n    Speed: { type: Float, value: 0 }";
+
+/// One cell file with the files that it includes, itself first.
+#[derive(Debug)]
+pub struct CellSource {
+    pub path: PathBuf,
+    pub roots: Vec<(PathBuf, Ix)>,
+}
+
+/// Everything that was read.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    pub source: Source,
+    pub server: Option<(PathBuf, Ix)>,
+    pub cells: Vec<CellSource>,
+    /// CSV files by path.
+    pub csv: HashMap<PathBuf, u16>,
+    /// Paths of all that was read, for whoever watches them.
+    pub read: Vec<PathBuf>,
+}
+
+struct Loader<'a> {
+    files: &'a dyn Files,
+    loaded: Loaded,
+    findings: &'a mut Findings,
+}
+
+/// Reads what stands at `path`: a folder, a server file or a cell file.
+pub fn load(files: &dyn Files, path: &Path, findings: &mut Findings) -> Loaded {
+    let mut loader = Loader { files, loaded: Loaded::default(), findings };
+    if files.is_dir(path) { loader.folder(path) } else { loader.any_file(path) }
+    loader.loaded
+}
+
+impl Loader<'_> {
+    fn folder(&mut self, folder: &Path) {
+        let server = folder.join("server.yaml");
+        if self.files.read(&server).is_ok() {
+            return self.any_file(&server);
+        }
+        let mut paths = self.files.glob(&folder.join("*.yaml"));
+        paths.extend(self.files.glob(&folder.join("*.yml")));
+        for path in paths {
+            if let Some(root) = self.parse(&path, None) {
+                if self.loaded.source.get(root, "cell").is_some() {
+                    self.cell(path, root);
+                }
+            }
+        }
+        if self.loaded.cells.is_empty() && !self.findings.has_errors() {
+            let message = format!("{} holds no server.yaml and no cell file", folder.display());
+            self.findings.error_without_place(message).help(SMALLEST);
+        }
+    }
+
+    fn any_file(&mut self, path: &Path) {
+        let Some(root) = self.parse(path, None) else { return };
+        let source = &self.loaded.source;
+        if source.get(root, "cells").is_some() {
+            self.loaded.server = Some((path.to_owned(), root));
+            self.cells_of_server(path, root);
+        } else if source.get(root, "cell").is_some() || looks_like_cell(source, root) {
+            self.cell(path.to_owned(), root);
+        } else {
+            let finding = self.findings.error(source, root, "this is neither a cell file nor a server file");
+            finding.help("a cell file has the key `cell`, a server file the key `cells`").help(SMALLEST);
+        }
+    }
+
+    fn cells_of_server(&mut self, server: &Path, root: Ix) {
+        for (at, path) in self.named_files(server, root, "cells") {
+            if self.loaded.cells.iter().any(|cell| cell.path == path) {
+                let message = format!("{} is named twice", path.display());
+                self.findings.error(&self.loaded.source, at, message).help("delete one of the two");
+            } else if let Some(root) = self.parse(&path, Some(at)) {
+                self.cell(path, root);
+            }
+        }
+    }
+
+    /// The files that the texts in list `key` of a file name, each with the node that names it.
+    fn named_files(&mut self, from: &Path, root: Ix, key: &str) -> Vec<(Ix, PathBuf)> {
+        let source = &self.loaded.source;
+        let Some(list) = source.get(root, key) else { return Vec::new() };
+        let mut found = Vec::new();
+        for at in source.children(list).filter(|at| source.kind(list) == Kind::Sequence && source.is_scalar(*at)) {
+            let text = source.text(at);
+            let path = beside(from, text);
+            if text.contains(['*', '?', '[']) {
+                let matches = self.files.glob(&path);
+                if matches.is_empty() {
+                    self.findings.error(source, at, format!("no file matches `{text}`")).help(format!(
+                        "looked for {}",
+                        path.display()
+                    ));
+                }
+                found.extend(matches.into_iter().filter(|path| path != from).map(|path| (at, path)));
+            } else {
+                found.push((at, path));
+            }
+        }
+        found
+    }
+
+    fn cell(&mut self, path: PathBuf, root: Ix) {
+        let at = self.loaded.cells.len();
+        self.loaded.cells.push(CellSource { path: path.clone(), roots: vec![(path.clone(), root)] });
+        self.includes(at, &path, root, &mut vec![path.clone()]);
+    }
+
+    fn includes(&mut self, cell: usize, from: &Path, root: Ix, chain: &mut Vec<PathBuf>) {
+        for (at, path) in self.named_files(from, root, "include") {
+            if chain.contains(&path) {
+                let names: Vec<_> = chain.iter().chain([&path]).map(|path| path.display().to_string()).collect();
+                let message = format!("files include each other: {}", names.join(" -> "));
+                self.findings.error(&self.loaded.source, at, message).help("delete one `include`");
+                continue;
+            }
+            if self.loaded.cells[cell].roots.iter().any(|(other, _)| *other == path) {
+                let message = format!("{} is included twice", path.display());
+                self.findings.error(&self.loaded.source, at, message).help("delete one of the two");
+                continue;
+            }
+            let Some(root) = self.parse(&path, Some(at)) else { continue };
+            self.loaded.cells[cell].roots.push((path.clone(), root));
+            chain.push(path.clone());
+            self.includes(cell, &path, root, chain);
+            chain.pop();
+        }
+    }
+
+    /// A file's root node, with everything read that it names; `named_by` is where a finding about it points.
+    fn parse(&mut self, path: &Path, named_by: Option<Ix>) -> Option<Ix> {
+        let file = self.read(path, named_by)?;
+        let mark = self.findings.len();
+        if self.findings.has_errors_in_file(file) {
+            return None;
+        }
+        let first = self.loaded.source.len();
+        let root = self.loaded.source.parse(file, self.findings);
+        let Some(root) = root else {
+            if !self.findings.has_errors_since(mark) {
+                let place = super::report::Place { file, start: 0, end: 0 };
+                self.findings.error_at(place, "this file is empty").help(SMALLEST);
+            }
+            return None;
+        };
+        if self.loaded.source.kind(root) != Kind::Mapping {
+            let finding = self.findings.error(&self.loaded.source, root, "expected `key: value` lines");
+            finding.help(SMALLEST);
+            return None;
+        }
+        self.follow(path, file, first);
+        Some(root)
+    }
+
+    fn read(&mut self, path: &Path, named_by: Option<Ix>) -> Option<u16> {
+        let complain = |findings: &mut Findings, source: &Source, message: String| match named_by {
+            Some(at) => drop(findings.error(source, at, message).help("paths are relative to the file that names them")),
+            None => drop(findings.error_without_place(message)),
+        };
+        let bytes = match self.files.read(path) {
+            Ok(bytes) if bytes.len() as u64 <= MOST_BYTES => bytes,
+            Ok(_) => {
+                complain(self.findings, &self.loaded.source, format!("{} is larger than 64 MiB", path.display()));
+                return None;
+            }
+            Err(error) => {
+                let message = format!("cannot read {}: {error}", path.display());
+                complain(self.findings, &self.loaded.source, message);
+                return None;
+            }
+        };
+        if self.loaded.source.files.len() >= MOST_FILES {
+            complain(self.findings, &self.loaded.source, format!("more than {MOST_FILES} files"));
+            return None;
+        }
+        self.loaded.read.push(path.to_owned());
+        let file = self.loaded.source.add_file(path.display().to_string(), String::new())?;
+        let text = syntax::decode(bytes, file, self.findings);
+        self.loaded.source.files[usize::from(file)].text = text;
+        Some(file)
+    }
+
+    /// Replaces `${…}` and reads CSV files for the nodes from `first` on.
+    fn follow(&mut self, path: &Path, file: u16, first: usize) {
+        let text = &self.loaded.source.files[usize::from(file)].text;
+        let (has_texts, has_rows) = (text.contains("${"), text.contains("rows"));
+        if !has_texts && !has_rows {
+            return;
+        }
+        for at in self.loaded.source.values_from(first) {
+            let source = &self.loaded.source;
+            if has_texts && source.is_scalar(at) && source.text(at).contains("${") {
+                self.substitute(path, at);
+            }
+            let source = &self.loaded.source;
+            if has_rows && source.is_scalar(at) && source.key_of(at).is_some_and(|key| source.text(key) == "rows") {
+                self.csv(path, at);
+            }
+        }
+    }
+
+    fn csv(&mut self, path: &Path, at: Ix) {
+        let csv = beside(path, self.loaded.source.text(at));
+        if self.loaded.csv.contains_key(&csv) {
+            return;
+        }
+        if let Some(file) = self.read(&csv, Some(at)) {
+            self.loaded.csv.insert(csv, file);
+        }
+    }
+
+    fn substitute(&mut self, path: &Path, at: Ix) {
+        let text = self.loaded.source.text(at).to_owned();
+        let mut out = String::new();
+        let mut rest = text.as_str();
+        while let Some(start) = rest.find("${") {
+            out.push_str(&rest[..start]);
+            let Some(end) = rest[start..].find('}') else {
+                self.refuse(at, "`${` without `}`", "write ${env:NAME}, ${env:NAME|fallback} or ${file:PATH}");
+                return;
+            };
+            match self.look_up(path, &rest[start + 2..start + end]) {
+                Ok(found) => out.push_str(&found),
+                Err((message, help)) => {
+                    self.refuse(at, &message, help);
+                    return;
+                }
+            }
+            rest = &rest[start + end + 1..];
+        }
+        out.push_str(rest);
+        self.loaded.source.set_secret(at, &out);
+    }
+
+    fn refuse(&mut self, at: Ix, message: &str, help: &str) {
+        self.findings.error(&self.loaded.source, at, message).help(help);
+        self.loaded.source.set_bad(at);
+    }
+
+    fn look_up(&self, path: &Path, word: &str) -> Result<String, (String, &'static str)> {
+        if let Some(name) = word.strip_prefix("env:") {
+            let (name, fallback) = name.split_once('|').map_or((name, None), |(name, text)| (name, Some(text)));
+            let found = self.files.variable(name).or_else(|| fallback.map(str::to_owned));
+            return found.ok_or_else(|| {
+                (format!("the environment has no variable `{name}`"), "set it, or write ${env:NAME|fallback}")
+            });
+        }
+        let Some(name) = word.strip_prefix("file:") else {
+            return Err((format!("`${{{word}}}` is not known"), "write ${env:NAME}, ${env:NAME|fallback} or ${file:PATH}"));
+        };
+        let bytes = self.files.read(&beside(path, name)).map_err(|error| (format!("cannot read {name}: {error}"), ""))?;
+        let text = String::from_utf8(bytes).map_err(|_| (format!("{name} is not UTF-8 text"), ""))?;
+        Ok(text.trim_end().to_owned())
+    }
+}
+
+/// A cell file that lacks its `cell` key is better called that than unknown.
+fn looks_like_cell(source: &Source, root: Ix) -> bool {
+    ["nodes", "connections", "types", "defaults", "schema"].iter().any(|key| source.get(root, key).is_some())
+}
+
+/// `name`, relative to the folder of `file`.
+pub fn beside(file: &Path, name: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(name)
+}

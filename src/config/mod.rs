@@ -1,0 +1,47 @@
+//! From YAML files to the compiled cell, with every mistake found in one run.
+//!
+//! `source` reads YAML into an arena with places, `de` turns entries into the structs of `spec`, `compile` checks
+//! them against each other and builds the plant, `report` draws what was found. `files` alone touches the disk.
+
+mod compile;
+mod csv;
+mod de;
+mod de_map;
+mod docs;
+mod driver;
+mod files;
+mod reference;
+mod report;
+mod source;
+mod spec;
+mod syntax;
+mod template;
+mod units;
+
+use std::path::Path;
+
+pub use compile::{Compiled, Options};
+pub use files::{Disk, Files, Memory};
+pub use reference::{reference, schema};
+pub use report::{Finding, Report, Severity, Shown};
+
+/// Reads and compiles what stands at `path`; the result is there only when no finding is an error.
+pub fn load(path: &Path, options: &Options) -> (Option<Compiled>, Report) {
+    load_from(&Disk, path, options)
+}
+
+/// The same from any place that holds files.
+pub fn load_from(files: &dyn Files, path: &Path, options: &Options) -> (Option<Compiled>, Report) {
+    let mut findings = report::Findings::default();
+    let loaded = files::load(files, path, &mut findings);
+    let (compiled, source) = compile::compile(loaded, options, &mut findings);
+    (compiled, findings.into_report(source))
+}
+
+/// Takes bytes as a cell file through everything; for the fuzzer, which looks for panics.
+pub fn fuzz(bytes: &[u8]) {
+    let mut files = Memory::default();
+    files.files.insert("cell.yaml".into(), bytes.to_vec());
+    let (_, report) = load_from(&files, Path::new("cell.yaml"), &Options::default());
+    drop((report.render(Shown::Some), report.json()));
+}
