@@ -2,6 +2,7 @@
 //!
 //! `docs/architecture.md` is the map; each room says at its head what it is for.
 
+pub mod cli;
 pub mod config;
 pub mod drivers;
 pub mod health;

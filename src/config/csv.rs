@@ -98,7 +98,9 @@ pub fn rows(
     match split {
         Err(at) => {
             let place = place(file, at, at + 1);
-            findings.error_at(place, "a quoted cell is not closed, or goes on behind its quote").help("double a quote inside");
+            findings
+                .error_at(place, "a quoted cell is not closed, or goes on behind its quote")
+                .help("double a quote inside");
         }
         Ok(table) => {
             let mut reader = Reader { source, file, text: &text, owner, findings };
@@ -192,9 +194,7 @@ impl Reader<'_> {
         let mut parts: [Vec<Ix>; 3] = Default::default();
         let mut ends = Vec::new();
         // `write` belongs to the source of a tag that has one, and to the node of a memory tag.
-        let has_source = row.iter().zip(columns).any(|(cell, column)| {
-            column.key == "address" && cell.end > cell.start
-        });
+        let has_source = row.iter().zip(columns).any(|(cell, column)| column.key == "address" && cell.end > cell.start);
         for (cell, column) in row.iter().zip(columns).filter(|(cell, _)| cell.end > cell.start) {
             let value = self.value(cell);
             let into = match column.target {
@@ -212,7 +212,8 @@ impl Reader<'_> {
                 Target::Source => 1,
                 Target::Scale => 2,
             };
-            let value = if matches!(column.key.as_str(), "raw" | "eu" | "range" | "array") { self.list(value) } else { value };
+            let value =
+                if matches!(column.key.as_str(), "raw" | "eu" | "range" | "array") { self.list(value) } else { value };
             let key = self.key(&column.key, column.place);
             parts[into].extend([key, value]);
         }
@@ -223,7 +224,9 @@ impl Reader<'_> {
         self.nest(&mut node, "range", Kind::Sequence, whole, &ends);
         self.source.link(mapping, &node);
         let Some(name) = name else {
-            self.findings.error_at(place(self.file, first.start, first.end.max(first.start + 1)), "a row without a name").help("fill its cell in column `tag`");
+            self.findings
+                .error_at(place(self.file, first.start, first.end.max(first.start + 1)), "a row without a name")
+                .help("fill its cell in column `tag`");
             return None;
         };
         self.source.hang(mapping, self.owner, name, "rows");

@@ -249,11 +249,13 @@ impl<'a> NodeDe<'_, 'a, '_> {
             Kind::Quoted if text.parse::<f64>().is_ok() => self.wanted(what, "remove the quotes"),
             Kind::Plain | Kind::Made => {
                 let digits = text.trim_start_matches(['-', '+']);
-                let is_octal = digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+                let is_octal =
+                    digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
                 if is_octal {
                     let plain = digits.trim_start_matches('0');
                     let plain = if plain.is_empty() { "0" } else { plain };
-                    return self.wanted(what, &format!("write `{plain}`: some YAML readers take a leading zero for octal"));
+                    return self
+                        .wanted(what, &format!("write `{plain}`: some YAML readers take a leading zero for octal"));
                 }
                 if text.contains(',') && text.replace(',', ".").parse::<f64>().is_ok() {
                     return self.wanted(what, "write a dot");
@@ -284,7 +286,6 @@ impl<'a> NodeDe<'_, 'a, '_> {
     }
 
     fn out_of_range<T>(&self, text: &str, low: i128, high: i128) -> Result<T, Error> {
-        #[expect(clippy::cast_precision_loss, reason = "limits of keys are small")]
         let (least, most) = self.limits.unwrap_or((f64::MIN, f64::MAX));
         #[expect(clippy::cast_possible_truncation, reason = "limits of keys are whole numbers")]
         let (least, most) = (low.max(least as i128), high.min(most as i128));

@@ -68,11 +68,11 @@ fn known_entries(node: NodeDe<'_, '_, '_>, name: &'static str, fields: &'static 
             continue;
         }
         let meant = meaning(node, name, fields, text);
-        node.shared.note(key, format!("unknown key `{text}`"), suggestion(node, name, fields, text, meant));
-        if let Some(known) = meant.and_then(field) {
-            if !entries.iter().any(|entry| entry.key == known) {
-                entries.push(Entry { key: known, value: Some(value) });
-            }
+        node.shared.note(key, format!("unknown key `{text}`"), suggestion(node, name, fields, meant));
+        if let Some(known) = meant.and_then(field)
+            && !entries.iter().any(|entry| entry.key == known)
+        {
+            entries.push(Entry { key: known, value: Some(value) });
         }
     }
     let missing = node.shared.missing.borrow();
@@ -98,13 +98,7 @@ fn others(node: NodeDe<'_, '_, '_>) -> impl Iterator<Item = &'static Key> + Clon
     structs.into_iter().flatten()
 }
 
-fn suggestion(
-    node: NodeDe<'_, '_, '_>,
-    name: &str,
-    fields: &[&str],
-    wrong: &str,
-    meant: Option<&str>,
-) -> String {
+fn suggestion(node: NodeDe<'_, '_, '_>, name: &str, fields: &[&str], meant: Option<&str>) -> String {
     let Some(meant) = meant else {
         let other = others(node).map(|key| key.name.as_str());
         return format!("known here: {}", list(fields.iter().copied().chain(other), 24));
@@ -154,46 +148,46 @@ struct HoleDe {
     ix: Ix,
 }
 
-impl<'a> de::Deserializer<'a> for HoleDe {
+impl<'de> de::Deserializer<'de> for HoleDe {
     type Error = Error;
 
-    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_borrowed_str("")
     }
 
-    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_none()
     }
 
-    fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_bool(false)
     }
 
-    fn deserialize_u8<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_u8(0)
     }
 
-    fn deserialize_u16<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_u16(0)
     }
 
-    fn deserialize_u32<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_u32(0)
     }
 
-    fn deserialize_f64<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_f64(0.0)
     }
 
-    fn deserialize_seq<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_seq(de::value::SeqDeserializer::<std::iter::Empty<u32>, Error>::new(std::iter::empty()))
     }
 
-    fn deserialize_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_map(de::value::MapDeserializer::<std::iter::Empty<(u32, u32)>, Error>::new(std::iter::empty()))
     }
 
-    fn deserialize_enum<V: Visitor<'a>>(
+    fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
         variants: &'static [&'static str],
@@ -202,7 +196,7 @@ impl<'a> de::Deserializer<'a> for HoleDe {
         visitor.visit_enum(variants.first().copied().unwrap_or("").into_deserializer())
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'a>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
         match name {
             super::de::AT => visitor.visit_seq(HolePair { hole: self, step: 0 }),
             super::de::RAW => visitor.visit_newtype_struct(IntoDeserializer::<Error>::into_deserializer(self.ix.0)),
@@ -298,8 +292,7 @@ pub(super) struct Entries<'s, 'a, 'f> {
 
 impl<'s, 'a, 'f> Entries<'s, 'a, 'f> {
     pub fn of_map(node: NodeDe<'s, 'a, 'f>) -> Entries<'s, 'a, 'f> {
-        let entries: Vec<_> =
-            if node.is_hole() { Vec::new() } else { node.shared.source.entries(node.ix).collect() };
+        let entries: Vec<_> = if node.is_hole() { Vec::new() } else { node.shared.source.entries(node.ix).collect() };
         Entries { node, entries: entries.into_iter(), value: None }
     }
 }

@@ -9,9 +9,6 @@ use std::sync::LazyLock;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::spec;
-use super::driver;
-
 /// One key of a spec struct.
 #[derive(Debug, Clone, Default)]
 pub struct Key {

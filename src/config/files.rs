@@ -78,7 +78,8 @@ impl Files for Memory {
 
 const MOST_BYTES: u64 = 64 << 20;
 const MOST_FILES: usize = 1_000;
-const SMALLEST: &str = "the smallest cell is:\n  schema: 1\n  cell: press\n  nodes:\n    Speed: { type: Float, value: 0 }";
+const SMALLEST: &str =
+    "the smallest cell is:\n  schema: 1\n  cell: press\n  nodes:\n    Speed: { type: Float, value: 0 }";
 
 /// One cell file with the files that it includes, itself first.
 #[derive(Debug)]
@@ -108,7 +109,11 @@ struct Loader<'a> {
 /// Reads what stands at `path`: a folder, a server file or a cell file.
 pub fn load(files: &dyn Files, path: &Path, findings: &mut Findings) -> Loaded {
     let mut loader = Loader { files, loaded: Loaded::default(), findings };
-    if files.is_dir(path) { loader.folder(path) } else { loader.any_file(path) }
+    if files.is_dir(path) {
+        loader.folder(path)
+    } else {
+        loader.any_file(path)
+    }
     loader.loaded
 }
 
@@ -121,10 +126,10 @@ impl Loader<'_> {
         let mut paths = self.files.glob(&folder.join("*.yaml"));
         paths.extend(self.files.glob(&folder.join("*.yml")));
         for path in paths {
-            if let Some(root) = self.parse(&path, None) {
-                if self.loaded.source.get(root, "cell").is_some() {
-                    self.cell(path, root);
-                }
+            if let Some(root) = self.parse(&path, None)
+                && self.loaded.source.get(root, "cell").is_some()
+            {
+                self.cell(path, root);
             }
         }
         if self.loaded.cells.is_empty() && !self.findings.has_errors() {
@@ -169,10 +174,9 @@ impl Loader<'_> {
             if text.contains(['*', '?', '[']) {
                 let matches = self.files.glob(&path);
                 if matches.is_empty() {
-                    self.findings.error(source, at, format!("no file matches `{text}`")).help(format!(
-                        "looked for {}",
-                        path.display()
-                    ));
+                    self.findings
+                        .error(source, at, format!("no file matches `{text}`"))
+                        .help(format!("looked for {}", path.display()));
                 }
                 found.extend(matches.into_iter().filter(|path| path != from).map(|path| (at, path)));
             } else {
@@ -235,9 +239,12 @@ impl Loader<'_> {
     }
 
     fn read(&mut self, path: &Path, named_by: Option<Ix>) -> Option<u16> {
-        let complain = |findings: &mut Findings, source: &Source, message: String| match named_by {
-            Some(at) => drop(findings.error(source, at, message).help("paths are relative to the file that names them")),
-            None => drop(findings.error_without_place(message)),
+        let complain = |findings: &mut Findings, source: &Source, message: String| {
+            if let Some(at) = named_by {
+                findings.error(source, at, message).help("paths are relative to the file that names them");
+            } else {
+                findings.error_without_place(message);
+            }
         };
         let bytes = match self.files.read(path) {
             Ok(bytes) if bytes.len() as u64 <= MOST_BYTES => bytes,
@@ -328,9 +335,13 @@ impl Loader<'_> {
             });
         }
         let Some(name) = word.strip_prefix("file:") else {
-            return Err((format!("`${{{word}}}` is not known"), "write ${env:NAME}, ${env:NAME|fallback} or ${file:PATH}"));
+            return Err((
+                format!("`${{{word}}}` is not known"),
+                "write ${env:NAME}, ${env:NAME|fallback} or ${file:PATH}",
+            ));
         };
-        let bytes = self.files.read(&beside(path, name)).map_err(|error| (format!("cannot read {name}: {error}"), ""))?;
+        let bytes =
+            self.files.read(&beside(path, name)).map_err(|error| (format!("cannot read {name}: {error}"), ""))?;
         let text = String::from_utf8(bytes).map_err(|_| (format!("{name} is not UTF-8 text"), ""))?;
         Ok(text.trim_end().to_owned())
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use super::source::{Ix, Source};
@@ -124,7 +124,8 @@ impl Findings {
     pub fn drop_repeats_since(&mut self, mark: usize) {
         let new = self.list.split_off(mark);
         for finding in new {
-            if !self.list.iter().rev().take(32).any(|old| old.place == finding.place && old.message == finding.message) {
+            if !self.list.iter().rev().take(32).any(|old| old.place == finding.place && old.message == finding.message)
+            {
                 self.list.push(finding);
             }
         }
@@ -268,7 +269,7 @@ impl Report {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut group = level.primary_title(finding.message.as_str()).elements(Vec::<Snippet<'_, _>>::new());
+        let mut group = Group::with_title(level.primary_title(finding.message.as_str()));
         let path = self.path(finding);
         let label = if path.is_empty() { String::new() } else { format!("at {path}") };
         if let Some(place) = finding.place {

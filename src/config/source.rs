@@ -303,12 +303,7 @@ impl Source {
 
     /// A copy of the subtree at `from`; `text` gives a scalar's new text, or `None` to keep it. Skips the value of
     /// `without` in the top mapping.
-    pub fn copy(
-        &mut self,
-        from: Ix,
-        without: &[&str],
-        text: &mut dyn FnMut(&Source, Ix) -> Option<String>,
-    ) -> Ix {
+    pub fn copy(&mut self, from: Ix, without: &[&str], text: &mut dyn FnMut(&Source, Ix) -> Option<String>) -> Ix {
         let place = self.place(from);
         let at = self.make(place, self.kind(from), None);
         if self.is_scalar(from) {

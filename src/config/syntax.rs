@@ -8,9 +8,7 @@ use super::report::{Findings, Place};
 pub fn decode(bytes: Vec<u8>, file: u16, findings: &mut Findings) -> String {
     let bytes = match bytes.as_slice() {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-            findings
-                .error_at(Place { file, start: 0, end: 0 }, "this file is UTF-16")
-                .help("save it as UTF-8");
+            findings.error_at(Place { file, start: 0, end: 0 }, "this file is UTF-16").help("save it as UTF-8");
             return String::new();
         }
         // A byte order mark is no text; editors count columns without it.
@@ -58,7 +56,8 @@ fn explain(text: &str, at: usize, message: &str) -> (usize, String, &'static str
     match text[at..].chars().next() {
         Some('%' | '@' | '`') if line_start + indent < at => {
             let said = format!("a value cannot begin with `{}`", &text[at..=at]);
-            let help = if text[at..].starts_with('%') { "write \"%\" in quotes, or `percent`" } else { "put it in quotes" };
+            let help =
+                if text[at..].starts_with('%') { "write \"%\" in quotes, or `percent`" } else { "put it in quotes" };
             (at, said, help)
         }
         Some(_) if is_dedented(text, line_start, indent) => {

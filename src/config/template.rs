@@ -131,7 +131,9 @@ impl Sum<'_> {
             return word.parse().map_err(|_| Fault::Other(format!("`{word}` is not a whole number")));
         }
         let text = self.env.get(word).ok_or_else(|| Fault::Unknown(word.to_owned()))?;
-        text.parse().map_err(|_| Fault::Other(format!("`{word}` is not a whole number, so `{{{}}}` can't be calculated", self.text)))
+        text.parse().map_err(|_| {
+            Fault::Other(format!("`{word}` is not a whole number, so `{{{}}}` can't be calculated", self.text))
+        })
     }
 }
 
@@ -166,7 +168,10 @@ mod tests {
             ("{plc+1}", Err(Fault::Other("`plc` is not a whole number, so `{plc+1}` can't be calculated".into()))),
             ("{base", Err(Fault::Other("`{` without `}`".into()))),
             ("{base/2}", Err(Fault::Other("`/2` is not understood in `{base/2}`".into()))),
-            ("{9999999999999*9999999999999}", Err(Fault::Other("`{9999999999999*9999999999999}` is too large a number".into()))),
+            (
+                "{9999999999999*9999999999999}",
+                Err(Fault::Other("`{9999999999999*9999999999999}` is too large a number".into())),
+            ),
         ] {
             assert_eq!(fill(text, &env), filled.map(|text: Option<&str>| text.map(str::to_owned)), "{text}");
         }

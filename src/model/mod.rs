@@ -8,6 +8,7 @@ mod node;
 mod period;
 mod server;
 mod tag;
+mod tree;
 
 pub use access::{Access, AccessIx, ROLES, Role, Roles};
 pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};

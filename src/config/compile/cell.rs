@@ -11,9 +11,7 @@ use crate::config::files::CellSource;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec;
 use crate::drivers::Kind as DriverKind;
-use crate::model::{
-    Access, Cell, ConnectionIx, EnumIx, Node, NodeKind, NodeName, ROLES, Role, Roles, Text,
-};
+use crate::model::{Access, Cell, ConnectionIx, EnumIx, Node, NodeKind, NodeName, ROLES, Role, Roles, Text};
 
 /// A connection as nodes refer to it; without `ix` it had findings of its own.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +32,6 @@ pub(super) struct Scope {
     pub types: HashMap<String, TypeEntry>,
     /// Pinned NodeIds: what was written, and where.
     pub pinned: HashMap<String, Ix>,
-    pub file: std::path::PathBuf,
 }
 
 /// What a node inherits.
@@ -51,9 +48,9 @@ pub(super) struct Inherited {
 
 impl Compiler<'_> {
     pub(super) fn cell(&mut self, files: &CellSource) {
-        let (path, root) = &files.roots[0];
-        let mut scope = Scope { file: path.clone(), ..Scope::default() };
-        scope.index = u16::try_from(self.plant.cells.len()).unwrap_or(u16::MAX);
+        let (_, root) = &files.roots[0];
+        let index = u16::try_from(self.plant.cells.len()).unwrap_or(u16::MAX);
+        let mut scope = Scope { index, ..Scope::default() };
         let head = decode::<spec::CellFile>(&self.source, *root, &[], self.findings);
         self.check_format(*root);
         let included: Vec<Ix> = files.roots[1..].iter().map(|(_, root)| *root).collect();
@@ -135,11 +132,15 @@ impl Compiler<'_> {
             return format!("urn:opcell:{name}");
         };
         let is_uri = given.value.split_once(':').is_some_and(|(scheme, rest)| {
-            !scheme.is_empty() && !rest.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+            !scheme.is_empty()
+                && !rest.is_empty()
+                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
         });
         if !is_uri || given.value.contains(char::is_whitespace) {
             let message = format!("`{}` is not a URI", given.value);
-            self.findings.error(&self.source, given.ix, message).help("write urn:acme:plant1:press or http://acme.com/press");
+            self.findings
+                .error(&self.source, given.ix, message)
+                .help("write urn:acme:plant1:press or http://acme.com/press");
         } else if let Some(other) = self.plant.cells.iter().find(|cell| cell.namespace == given.value) {
             let message = format!("cell `{}` has this namespace already", other.name);
             self.findings.error(&self.source, given.ix, message).help("give each cell a namespace of its own");
@@ -179,7 +180,11 @@ impl Compiler<'_> {
         if help.is_empty() {
             let mut names: Vec<_> = known().collect();
             names.sort_unstable();
-            help = if names.is_empty() { "add it under `connections:`".into() } else { format!("known are {}", list(names, 8)) };
+            help = if names.is_empty() {
+                "add it under `connections:`".into()
+            } else {
+                format!("known are {}", list(names, 8))
+            };
         }
         self.findings.error(&self.source, name.ix, format!("no connection `{}` in this cell", name.value)).help(help);
         None

@@ -25,7 +25,8 @@ impl Compiler<'_> {
                 continue;
             }
             self.check_name(key, &name);
-            let link = self.connection(&name, value, scope).unwrap_or(Link { key, ix: None, kind: None, allow_write: true });
+            let link =
+                self.connection(&name, value, scope).unwrap_or(Link { key, ix: None, kind: None, allow_write: true });
             scope.connections.insert(name, Link { key, ..link });
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::Compiler;
 use super::cell::{Inherited, Link, Scope};
 use crate::config::de::{At, decode};
+use crate::config::driver;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{NodeSpec, SourceSpec};
-use crate::config::driver;
 use crate::drivers::{self, Part, PointError, PointPlan, PointSettings};
 use crate::model::{Origin, Shape, TagId};
 
@@ -194,4 +194,3 @@ impl Compiler<'_> {
         }
     }
 }
-

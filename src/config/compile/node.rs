@@ -158,7 +158,8 @@ impl Compiler<'_> {
 
     fn entry(&mut self, key: Ix, value: Ix, walk: &Walk<'_>, scope: &mut Scope, seen: &mut Seen) {
         let is_template = !walk.env.is_empty();
-        let Some(name) = (if is_template { self.filled(key, walk.env) } else { Some(self.source.text(key).to_owned()) })
+        let Some(name) =
+            (if is_template { self.filled(key, walk.env) } else { Some(self.source.text(key).to_owned()) })
         else {
             return;
         };
@@ -303,15 +304,17 @@ impl Compiler<'_> {
         };
         let Ok(name) = name else {
             let message = format!("`{}` is not an id", id.value);
-            self.findings.error(&self.source, id.ix, message).help("write `i=1001` or a text, which can't begin with `@`");
+            self.findings
+                .error(&self.source, id.ix, message)
+                .help("write `i=1001` or a text, which can't begin with `@`");
             return NodeName::Path;
         };
-        if matches!(into, Into::Cell) {
-            if let Some(first) = scope.pinned.insert(id.value.clone(), id.ix) {
-                let also = self.source.place(first);
-                let finding = self.findings.error(&self.source, id.ix, format!("the id `{}` is used twice", id.value));
-                finding.also(also, "first here").help("give each node an id of its own");
-            }
+        if matches!(into, Into::Cell)
+            && let Some(first) = scope.pinned.insert(id.value.clone(), id.ix)
+        {
+            let also = self.source.place(first);
+            let finding = self.findings.error(&self.source, id.ix, format!("the id `{}` is used twice", id.value));
+            finding.also(also, "first here").help("give each node an id of its own");
         }
         name
     }
@@ -428,8 +431,11 @@ impl Compiler<'_> {
             return;
         };
         let node_keys: Vec<&str> = DOCS.keys("NodeSpec").iter().map(|key| key.name.as_str()).collect();
-        let source_keys: Vec<&str> =
-            ["SourceSpec", "RegisterPoint"].iter().flat_map(|name| DOCS.keys(name)).map(|key| key.name.as_str()).collect();
+        let source_keys: Vec<&str> = ["SourceSpec", "RegisterPoint"]
+            .iter()
+            .flat_map(|name| DOCS.keys(name))
+            .map(|key| key.name.as_str())
+            .collect();
         let made = csv::rows(&mut self.source, file, own, &node_keys, &source_keys, self.findings);
         let mut seen = Seen::new();
         let env = Env::default();

@@ -255,12 +255,12 @@ impl Compiler<'_> {
 
     /// Doors that stand open beyond loopback, and servers that nobody can enter.
     fn warn_open_or_closed(&mut self, plan: &ServerPlan, unsecured: Option<Ix>) {
-        if let Some(at) = unsecured.filter(|_| plan.security.allow_unsecured) {
-            if let Some(address) = plan.listen.iter().find(|address| !address.ip().is_loopback()) {
-                let message = format!("`allow_unsecured` on {address}: everybody there may read along");
-                let finding = self.findings.warning(&self.source, at, message);
-                finding.help("listen on 127.0.0.1, or set it to false");
-            }
+        if let Some(at) = unsecured.filter(|_| plan.security.allow_unsecured)
+            && let Some(address) = plan.listen.iter().find(|address| !address.ip().is_loopback())
+        {
+            let message = format!("`allow_unsecured` on {address}: everybody there may read along");
+            let finding = self.findings.warning(&self.source, at, message);
+            finding.help("listen on 127.0.0.1, or set it to false");
         }
         if plan.users.is_empty() && plan.anonymous == Roles::NONE {
             let root = plan.file.as_ref().and_then(|_| self.source.files.first()).map(|_| 0);

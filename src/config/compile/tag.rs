@@ -202,13 +202,17 @@ impl Compiler<'_> {
             None
         };
         if let (Some(_), Some(factor)) = (&spec.raw, &spec.factor) {
-            return wrong(self, factor.ix, "give `raw` or `factor`, not both", "`raw` goes with `eu` or `range`, `factor` with `offset`");
+            return wrong(
+                self,
+                factor.ix,
+                "give `raw` or `factor`, not both",
+                "`raw` goes with `eu` or `range`, `factor` with `offset`",
+            );
         }
         if let Some(raw) = &spec.raw {
-            for (word, other) in [
-                ("offset", spec.offset.as_ref().map(|at| at.ix)),
-                ("exponent", spec.exponent.as_ref().map(|at| at.ix)),
-            ] {
+            for (word, other) in
+                [("offset", spec.offset.as_ref().map(|at| at.ix)), ("exponent", spec.exponent.as_ref().map(|at| at.ix))]
+            {
                 if let Some(ix) = other {
                     let message = format!("`{word}` doesn't go with `raw`");
                     return wrong(self, ix, &message, "it goes with `factor`");
@@ -218,7 +222,12 @@ impl Compiler<'_> {
                 return wrong(self, raw.ix, "the two raw values are equal", "write the raw values at the two ends");
             }
             let Some(eu) = spec.eu.as_ref().map(|eu| (eu.value.0, eu.value.1)).or(shape.range) else {
-                return wrong(self, raw.ix, "`raw` without `eu` or `range`", "say the values at the two ends: `eu: [0, 100]`");
+                return wrong(
+                    self,
+                    raw.ix,
+                    "`raw` without `eu` or `range`",
+                    "say the values at the two ends: `eu: [0, 100]`",
+                );
             };
             if eu.0 == eu.1 {
                 let ix = spec.eu.as_ref().map_or(raw.ix, |eu| eu.ix);
@@ -227,8 +236,7 @@ impl Compiler<'_> {
             let clamp = spec.clamp.as_ref().is_some_and(|clamp| clamp.value);
             return Some(Scale::Range { raw: (raw.value.0, raw.value.1), eu, clamp });
         }
-        for (word, other) in
-            [("eu", spec.eu.as_ref().map(|at| at.ix)), ("clamp", spec.clamp.as_ref().map(|at| at.ix))]
+        for (word, other) in [("eu", spec.eu.as_ref().map(|at| at.ix)), ("clamp", spec.clamp.as_ref().map(|at| at.ix))]
         {
             if let Some(ix) = other {
                 return wrong(self, ix, &format!("`{word}` needs `raw`"), "say the raw values: `raw: [0, 27648]`");

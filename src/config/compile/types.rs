@@ -3,8 +3,6 @@
 //! A type is compiled once with stand-ins for its parameters, for what clients see of the type itself; its texts
 //! with `{…}` are judged at each instance, where they have a value.
 
-use std::sync::Arc;
-
 use super::Compiler;
 use super::cell::{Inherited, Scope};
 use super::node::{Into, Walk};
@@ -116,7 +114,9 @@ impl Compiler<'_> {
             }
         }
         if values.is_empty() && !self.findings.has_errors_since(mark) {
-            self.findings.error(&self.source, at, "an enumeration needs values").help("write { 0: Stopped, 1: Running }");
+            self.findings
+                .error(&self.source, at, "an enumeration needs values")
+                .help("write { 0: Stopped, 1: Running }");
         }
         if self.findings.has_errors_since(mark) {
             return None;
@@ -285,8 +285,4 @@ pub(super) fn names(scope: &Scope) -> Vec<&str> {
     let mut names: Vec<&str> = scope.types.keys().map(String::as_str).collect();
     names.sort_unstable();
     names
-}
-
-pub(super) fn shared(name: &str) -> Arc<str> {
-    name.into()
 }

@@ -55,9 +55,9 @@ impl Compiler<'_> {
             let values = &self.plant.cells[usize::from(scope.index)].enums[ix.0 as usize].values;
             let text = self.source.text(at);
             let names = || values.iter().filter_map(|(_, text)| text.0.first()).map(|(_, text)| text.as_str());
-            let found = values.iter().find(|(number, name)| {
-                name.0.iter().any(|(_, name)| name == text) || text.parse() == Ok(*number)
-            });
+            let found = values
+                .iter()
+                .find(|(number, name)| name.0.iter().any(|(_, name)| name == text) || text.parse() == Ok(*number));
             if let Some((number, _)) = found {
                 return Some(Value::Int32(*number));
             }

@@ -3,12 +3,13 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::values::{anything, by_name, text};
 use super::NodeSpec;
+use super::values::{anything, by_name, text};
 use crate::config::de::{At, Raw};
 use crate::model::Period;
 
 /// One manufacturing cell: its devices and what clients see of them.
+#[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct CellFile {
     /// Format of this file: 1.
@@ -35,6 +36,7 @@ pub struct CellFile {
 }
 
 /// A file that a cell file includes.
+#[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct IncludedFile {
     /// Format of this file: 1.
@@ -85,6 +87,7 @@ pub struct Access {
 }
 
 /// Own types.
+#[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Types {
     /// Enumerations: value to text (EnumStrings, EnumDefinition), as `{ 0: Stopped, 1: Running }`.
@@ -138,6 +141,7 @@ pub enum ParamType {
 }
 
 /// A link to a device; beside these keys it has those of its driver.
+#[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Connection {
     /// Which driver: modbus-tcp, modbus-rtu or simulator.

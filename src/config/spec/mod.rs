@@ -8,14 +8,10 @@ mod node;
 mod server;
 mod values;
 
-pub use cell::{
-    Access, CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType, Types,
-};
+pub use cell::{Access, CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType};
 pub use node::{NodeSpec, Scale, SourceSpec};
-pub use server::{
-    Application, Certificate, KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, User,
-};
-pub use values::{Deadband, Span};
+pub use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, User};
+pub use values::Deadband;
 
 use schemars::SchemaGenerator;
 

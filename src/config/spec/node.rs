@@ -3,12 +3,13 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::values::{Deadband, Span, anything, by_name, text};
 use super::Access;
+use super::values::{Deadband, Span, anything, by_name, text};
 use crate::config::de::{At, Raw};
 use crate::model::Period;
 
 /// A node: with `type` a tag, with `of` an instance of an object type, else a folder.
+#[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct NodeSpec {
     /// DataType that clients see; makes the node a Variable.
@@ -95,6 +96,7 @@ fn array(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Where a value comes from; beside these keys it has those of the connection's driver.
+#[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SourceSpec {
     /// Address in the driver's notation.

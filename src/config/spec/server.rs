@@ -8,6 +8,7 @@ use crate::config::de::{At, Raw};
 use crate::model::{Period, Policy};
 
 /// What is served, to whom, and where.
+#[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ServerFile {
     /// Format of this file: 1.

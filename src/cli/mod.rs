@@ -1,0 +1,105 @@
+//! The command line: one file a verb, each from arguments to text and an exit code.
+
+mod check;
+mod schema;
+mod tree;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Options};
+
+/// An OPC UA server for machine data that one YAML file a manufacturing cell configures.
+#[derive(Debug, Parser)]
+#[command(name = "opcell", version)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// Arguments that every verb takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Global {
+    /// Put a simulator in place of every driver
+    #[arg(long, global = true)]
+    pub simulate: bool,
+    /// Listen here instead of where the server file says; may be given again
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    pub listen: Vec<SocketAddr>,
+    /// Folder of what the server remembers
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Folder of certificates
+    #[arg(long, global = true, value_name = "DIR")]
+    pub pki_dir: Option<PathBuf>,
+    /// Log level: error, warn, info, debug or trace
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log: Option<log::LevelFilter>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Check a cell file, a server file or a folder; prints findings, then the poll plan
+    Check(check::CheckArgs),
+    /// Print the address space as text
+    Tree(tree::TreeArgs),
+    /// Print the JSON Schema of cell or server files, for editors
+    Schema(schema::SchemaArgs),
+}
+
+/// What a verb has to say: text for the terminal, and the exit code (0 ok, 1 failed, 2 bad configuration).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub out: String,
+    pub err: String,
+    pub code: u8,
+}
+
+impl Global {
+    pub fn options(&self) -> Options {
+        Options {
+            simulate: self.simulate,
+            listen: (!self.listen.is_empty()).then(|| self.listen.clone()),
+            state_dir: self.state_dir.clone(),
+            pki_dir: self.pki_dir.clone(),
+            log: self.log,
+        }
+    }
+}
+
+/// The path that is meant when none is given: `./address-space`.
+pub fn path_or_default(path: Option<&Path>) -> Result<PathBuf, Answer> {
+    if let Some(path) = path {
+        return Ok(path.to_owned());
+    }
+    let default = PathBuf::from("address-space");
+    if default.is_dir() {
+        return Ok(default);
+    }
+    let err = "error: no path given, and there is no folder ./address-space here\n  \
+               start a cell by its file: opcell run press.yaml\n"
+        .to_owned();
+    Err(Answer { err, code: 2, ..Answer::default() })
+}
+
+/// Findings as they go to the terminal, with a last line that counts them; empty when there are none.
+pub fn findings_text(report: &config::Report, shown: config::Shown) -> String {
+    if report.is_empty() {
+        return String::new();
+    }
+    format!("{}{}\n", report.render(shown), report.summary())
+}
+
+/// Runs a verb that needs no server.
+pub fn answer(cli: &Cli) -> Answer {
+    match &cli.verb {
+        Some(Verb::Check(args)) => check::check(args, &cli.global),
+        Some(Verb::Tree(args)) => tree::tree(args, &cli.global),
+        Some(Verb::Schema(args)) => schema::schema(args),
+        None => Answer { err: "error: no verb given; see opcell --help\n".into(), code: 2, ..Answer::default() },
+    }
+}

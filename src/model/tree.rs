@@ -1,0 +1,131 @@
+//! The address space of the cells as text, one node a line; equal cells give equal text.
+
+use std::fmt::Write;
+
+use super::{
+    Cell, DataType, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, Origin, Plant, Shape, TagId, Text,
+};
+
+impl Plant {
+    /// Types first, then nodes, each below its parent.
+    pub fn tree(&self) -> String {
+        let mut out = String::new();
+        for cell in &self.cells {
+            line(&mut out, 0, format_args!("{}  {}", cell.name, cell.namespace));
+            for kind in &cell.enums {
+                let values: Vec<_> =
+                    kind.values.iter().map(|(number, text)| format!("{number}={}", shown(text))).collect();
+                line(&mut out, 1, format_args!("enum {}: {}", kind.name, values.join(" ")));
+            }
+            for kind in &cell.object_types {
+                self.object_type(&mut out, cell, kind);
+            }
+            self.nodes(&mut out, cell, &cell.nodes, Some(NodeIx(0)));
+        }
+        out
+    }
+
+    fn object_type(&self, out: &mut String, cell: &Cell, kind: &ObjectType) {
+        let about = kind.description.as_ref().map(|text| format!("  # {}", shown(text))).unwrap_or_default();
+        line(out, 1, format_args!("type {}{about}", kind.name));
+        self.nodes(out, cell, &kind.children, None);
+    }
+
+    /// Nodes stand in document order, so a depth for each is enough to draw the tree.
+    fn nodes(&self, out: &mut String, cell: &Cell, nodes: &[Node], root: Option<NodeIx>) {
+        let base = if root.is_some() { 0 } else { 2 };
+        let mut depths: Vec<usize> = Vec::with_capacity(nodes.len());
+        let mut children: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+        let mut tops = Vec::new();
+        for (at, node) in nodes.iter().enumerate() {
+            let depth = node.parent.map_or(base, |parent| depths[parent.0 as usize] + 1);
+            depths.push(depth);
+            match node.parent {
+                Some(parent) => children[parent.0 as usize].push(at),
+                None => tops.push(at),
+            }
+        }
+        // Included files may add to a level later, so lines follow the tree and not the list.
+        let mut open: Vec<usize> = tops.into_iter().rev().collect();
+        while let Some(at) = open.pop() {
+            if Some(NodeIx(u32::try_from(at).unwrap_or(u32::MAX))) != root {
+                self.node(out, cell, &nodes[at], depths[at]);
+            }
+            open.extend(children[at].iter().rev());
+        }
+    }
+
+    fn node(&self, out: &mut String, cell: &Cell, node: &Node, depth: usize) {
+        let mut text = node.name.to_string();
+        match &node.kind {
+            NodeKind::Folder => {}
+            NodeKind::Object(ix) => text.push_str(&format!(": {}", cell.object_types[ix.0 as usize].name)),
+            NodeKind::Variable(id) => self.tag_text(&mut text, cell, *id),
+            NodeKind::Declaration(shape) => shape_text(&mut text, shape, &cell.enums),
+        }
+        match &node.id {
+            NodeName::Path => {}
+            NodeName::Numeric(number) => text.push_str(&format!("  i={number}")),
+            NodeName::Text(name) => text.push_str(&format!("  s={name}")),
+        }
+        if let Some(name) = &node.display_name {
+            text.push_str(&format!("  \"{}\"", shown(name)));
+        }
+        if let Some(about) = &node.description {
+            text.push_str(&format!("  # {}", shown(about)));
+        }
+        line(out, depth, format_args!("{text}"));
+    }
+
+    fn tag_text(&self, text: &mut String, cell: &Cell, id: TagId) {
+        let tag = self.tag(id);
+        shape_text(text, &tag.shape, &cell.enums);
+        match &tag.origin {
+            Origin::Device { connection, read, write, .. } => {
+                let way = match (read, write) {
+                    (true, true) => "<->",
+                    (false, _) => "->",
+                    (true, false) => "<-",
+                };
+                text.push_str(&format!("  {way} {}", self.connections[connection.0 as usize].name));
+            }
+            Origin::Memory { write: true, .. } => text.push_str("  memory"),
+            Origin::Memory { write: false, .. } => text.push_str("  constant"),
+        }
+        if !tag.enabled {
+            text.push_str("  off");
+        }
+    }
+}
+
+fn shape_text(text: &mut String, shape: &Shape, enums: &[EnumType]) {
+    match shape.data_type {
+        DataType::BuiltIn(kind) => text.push_str(&format!(": {kind:?}")),
+        DataType::Enum(ix) => text.push_str(&format!(": {}", enums[ix.0 as usize].name)),
+    }
+    if let Some(length) = shape.length {
+        text.push_str(&format!("({length})"));
+    }
+    if !shape.dimensions.is_empty() {
+        let sizes: Vec<_> = shape.dimensions.iter().map(u32::to_string).collect();
+        text.push_str(&format!("[{}]", sizes.join(", ")));
+    }
+    if let Some(unit) = &shape.unit {
+        text.push_str(&format!(" {}", unit.symbol));
+    }
+    if let Some((low, high)) = shape.range {
+        text.push_str(&format!(" {low}..{high}"));
+    }
+}
+
+fn shown(text: &Text) -> String {
+    let one = |(locale, text): &(String, String)| match locale.as_str() {
+        "" => text.clone(),
+        locale => format!("{locale}:{text}"),
+    };
+    text.0.iter().map(one).collect::<Vec<_>>().join(" | ")
+}
+
+fn line(out: &mut String, depth: usize, text: std::fmt::Arguments<'_>) {
+    writeln!(out, "{:indent$}{text}", "", indent = depth * 2).expect("a String takes every text");
+}
