@@ -95,6 +95,11 @@ impl ClientChannel {
         }
     }
 
+    /// An open request waits for its response.
+    pub fn is_opening(&self) -> bool {
+        self.pending.is_some()
+    }
+
     pub fn hello(&self, endpoint_url: &str, out: &mut Writer) {
         let limits = &self.settings.limits;
         Hello {
