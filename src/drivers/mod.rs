@@ -3,9 +3,17 @@
 //! A driver never retries, sleeps or reconnects; the supervisor does that for all of them. What a driver can know
 //! without a device, it says in `check_point` and `poll_plan`, which do no I/O, so that `opcell check` can ask.
 
+mod batch;
+mod contract;
 pub mod modbus;
+mod schedule;
 pub mod simulator;
+mod supervisor;
 
+pub use contract::{Answer, LinkError, Protocol, Refusal, Samples};
+pub use supervisor::{Spawn, start};
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -160,4 +168,13 @@ pub fn poll_plan(connections: &[ConnectionPlan]) -> Vec<PollPlan> {
             Settings::ModbusTcp(_) | Settings::ModbusRtu(_) => modbus::poll_plan(connection),
         })
         .collect()
+}
+
+/// Places of the points that are read, by their period; a period of nothing counts as 1 ms.
+fn by_period(points: &[PointPlan]) -> BTreeMap<Duration, Vec<u32>> {
+    let mut classes: BTreeMap<Duration, Vec<u32>> = BTreeMap::new();
+    for (at, point) in (0..).zip(points).filter(|(_, point)| point.read) {
+        classes.entry(point.poll.max(Duration::from_millis(1))).or_default().push(at);
+    }
+    classes
 }

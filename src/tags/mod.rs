@@ -196,6 +196,17 @@ impl TagStore {
         }
     }
 
+    /// A poll that has not ended: only what is older than `stale_after` goes down.
+    pub fn expire(&self, tags: &[TagId], why: Miss, stamp: Stamp) {
+        for id in tags {
+            let stale_after = self.plant.tag(*id).stale_after;
+            let mut slot = self.slot(*id).lock();
+            if !slot.is_fresh(stale_after, stamp) {
+                slot.miss(why, stale_after, stamp);
+            }
+        }
+    }
+
     /// What was written to a device whose tag is not read: shown as the last value, Uncertain.
     pub fn show_written(&self, tag: TagId, value: &Value, stamp: Stamp) {
         let mut slot = self.slot(tag).lock();

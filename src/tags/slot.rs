@@ -63,13 +63,17 @@ impl Slot {
         if self.is_out_of_service() {
             return;
         }
-        let age = self.last_good.map(|at| stamp.now.saturating_duration_since(at));
-        let usable = age.is_some_and(|age| age < stale_after) && !self.sample.status.is_bad();
+        let usable = self.is_fresh(stale_after, stamp) && !self.sample.status.is_bad();
         let status = if usable { StatusCode::UncertainLastUsableValue } else { why.code() };
         if status != self.sample.status {
             let value = if usable { self.good.clone() } else { Value::Null };
             self.turn(value, status, stamp);
         }
+    }
+
+    /// The last good value is younger than `stale_after`.
+    pub fn is_fresh(&self, stale_after: Duration, stamp: Stamp) -> bool {
+        self.last_good.is_some_and(|at| stamp.now.saturating_duration_since(at) < stale_after)
     }
 
     fn stamp(&mut self, stamp: Stamp) {

@@ -4,13 +4,25 @@
 //! master here drains the line before it asks and drops the link after a time-out where ids cannot tell.
 
 mod address;
+mod frame;
+mod master;
+mod pdu;
 mod point;
+mod raw;
 mod settings;
+mod wire;
 
 pub use address::{Address, Area};
+pub use frame::{Asked, Found, Framing, crc, lrc};
+pub use master::Master;
+pub use pdu::{Reply, Request};
 pub use settings::{
     Defaults, Parity, RawNumber, RawType, RegisterPoint, RtuSettings, SerialFraming, TcpFraming, TcpSettings, WordOrder,
 };
+
+pub use wire::{Stream, Target};
+
+use std::time::Duration;
 
 use super::{ConnectionPlan, PointError, PointPlan, PollPlan, Reading};
 
@@ -19,7 +31,67 @@ pub(super) fn check_point(defaults: &Defaults, point: &PointPlan) -> Result<Read
     Ok(Reading { spellings: register.spellings(), wants_quotes: address::wants_quotes(&point.address) })
 }
 
+/// A round trip over TCP, for estimates.
+const ROUND_TRIP: Duration = Duration::from_millis(5);
+
 pub(super) fn poll_plan(connection: &ConnectionPlan) -> PollPlan {
     let tags = connection.points.iter().filter(|point| point.read).count();
-    PollPlan { connection: connection.ix, tags, requests: tags, worst_scan: std::time::Duration::ZERO, load: 0.0 }
+    let mut plan = PollPlan { connection: connection.ix, tags, requests: 0, worst_scan: Duration::ZERO, load: 0.0 };
+    let Some((target, framing)) = master::target(&connection.settings) else { return plan };
+    let pause = master::pause(&connection.settings, &target);
+    let time_of = |block: &super::batch::Block| {
+        let request = master::request_of(block);
+        let bytes = if framing == Framing::Ascii { 17 } else { 8 } + wire::reply_size(framing, &request);
+        let round_trip = if matches!(target, Target::Tcp { .. }) { ROUND_TRIP } else { Duration::ZERO };
+        target.line_time(bytes) + round_trip + pause
+    };
+    let Some((master, _)) = Master::new(std::slice::from_ref(connection)) else { return plan };
+    for (period, points) in super::by_period(&connection.points) {
+        let blocks = super::Protocol::plan(&master, &points);
+        let scan: Duration = blocks.iter().map(time_of).sum();
+        plan.requests += blocks.len();
+        plan.worst_scan += scan;
+        plan.load += scan.as_secs_f64() / period.as_secs_f64().max(0.001);
+    }
+    plan
+}
+
+/// Feeds bytes to the parsers of all framings as if they were a device's reply; for fuzzing.
+pub fn fuzz_reply(bytes: &[u8]) {
+    let words = [1, 2];
+    let bits = [true; 9];
+    for request in [
+        Request::Read { area: Area::Holding, start: 7, count: 3 },
+        Request::Read { area: Area::Coil, start: 7, count: 11 },
+        Request::WriteCoil { at: 1, on: true },
+        Request::WriteRegister { at: 1, word: 2 },
+        Request::WriteRegisters { start: 1, words: &words },
+        Request::WriteCoils { start: 1, bits: &bits },
+        Request::Mask { at: 4, and: 0xf2, or: 0x25 },
+        Request::ReadWrite { start: 3, count: 6, to: 14, words: &words },
+    ] {
+        for framing in [Framing::Tcp, Framing::Rtu, Framing::Ascii] {
+            let mut scratch = Vec::new();
+            let asked = Asked { transaction: 0x0102, unit: 1, request };
+            match frame::find(framing, &asked, bytes, &mut scratch) {
+                Found::Reply { pdu, used } => {
+                    assert!(used <= bytes.len(), "no more is used than came");
+                    let frame = if framing == Framing::Ascii { &scratch[..] } else { bytes };
+                    assert!(request.reply(&frame[pdu]).is_some(), "what was found answers the request");
+                }
+                Found::More { used, .. } => assert!(used <= bytes.len(), "no more is used than came"),
+                Found::Broken => assert_eq!(framing, Framing::Tcp, "only Modbus TCP loses its step"),
+            }
+        }
+    }
+}
+
+/// What connections must have in common to share a link; `None` for other drivers.
+pub(super) fn link_of(settings: &super::Settings) -> Option<(String, Framing)> {
+    let (target, framing) = master::target(settings)?;
+    Some(match target {
+        Target::Tcp { host, port } => (format!("{host}:{port}"), framing),
+        // One port has one speed and one framing; the first connection says which.
+        Target::Serial { path, .. } => (path, Framing::Rtu),
+    })
 }

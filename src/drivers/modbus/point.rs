@@ -23,7 +23,6 @@ pub enum Invalid {
 
 /// A checked point.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "decoding reads the orders")]
 pub struct Register {
     pub address: Address,
     pub raw: RawType,

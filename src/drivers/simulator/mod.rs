@@ -1,8 +1,21 @@
 //! Signals without a device, for demonstrations, tests and `--simulate`.
+//!
+//! Each signal is a function of the time since the link was opened first, of the seed and of the tag; so two runs
+//! with the same seed show the same. A value that is written stays until the server stops.
 
+mod signal;
+
+use std::f64::consts::TAU;
 use std::time::Duration;
 
-use super::{ConnectionPlan, PointError, PointPlan, PollPlan, Reading};
+use opcua::StatusCode;
+use tokio::time::Instant;
+
+use super::batch::{Block, Span};
+use super::{Answer, ConnectionPlan, LinkError, PointError, PointPlan, PollPlan, Protocol, Reading, Samples};
+use crate::tags::RawSample;
+use crate::value::{BuiltIn, Elements, Value};
+use signal::Signal;
 
 /// A source of made-up signals.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
@@ -23,10 +36,255 @@ impl Default for Settings {
 }
 
 pub(super) fn check_point(_: &Settings, point: &PointPlan) -> Result<Reading, PointError> {
+    let signal = Signal::parse(&point.address)?;
+    let is_text = matches!(signal, Signal::Text { .. });
+    let fits = match point.kind {
+        BuiltIn::String => is_text,
+        kind => !is_text && (kind.is_number() || kind == BuiltIn::Boolean),
+    };
+    if !fits {
+        let message = format!("this signal does not make a {:?}", point.kind);
+        let help = "text makes a String, all others numbers and Booleans";
+        return Err(PointError::new(0..point.address.len(), message, help));
+    }
     Ok(Reading { spellings: point.address.clone(), wants_quotes: false })
 }
 
 pub(super) fn poll_plan(connection: &ConnectionPlan) -> PollPlan {
     let tags = connection.points.iter().filter(|point| point.read).count();
     PollPlan { connection: connection.ix, tags, requests: 0, worst_scan: Duration::ZERO, load: 0.0 }
+}
+
+/// The protocol of a connection without a device.
+pub struct Simulator {
+    seed: u64,
+    points: Vec<Point>,
+    began: Option<Instant>,
+}
+
+struct Point {
+    plan: PointPlan,
+    signal: Option<Signal>,
+    written: Option<Value>,
+    /// Where each element's walk stands: steps taken, value.
+    walks: Vec<(u64, f64)>,
+}
+
+impl Simulator {
+    pub fn new(settings: &Settings, plans: &[PointPlan]) -> (Simulator, Vec<(u32, PointError)>) {
+        let mut refused = Vec::new();
+        let point = |(at, plan): (u32, &PointPlan)| {
+            let signal = check_point(settings, plan).and_then(|_| Signal::parse(&plan.address));
+            let signal = signal.map_err(|error| refused.push((at, error))).ok();
+            Point { plan: plan.clone(), signal, written: None, walks: Vec::new() }
+        };
+        let points = (0..).zip(plans).map(point).collect();
+        (Simulator { seed: settings.seed, points, began: None }, refused)
+    }
+
+    fn sample(&mut self, at: u32, time: Duration) -> Result<Value, StatusCode> {
+        let point = &mut self.points[at as usize];
+        if let Some(written) = &point.written {
+            return Ok(written.clone());
+        }
+        let signal = point.signal.clone().ok_or(StatusCode::BadConfigurationError)?;
+        if let Signal::Text { values, every } = &signal {
+            return Ok(Value::text(&values[turn(time, *every, values.len())]));
+        }
+        // With a scale the tag store calculates, so the signal stays a number.
+        let kind = if point.plan.has_scale { BuiltIn::Double } else { point.plan.kind };
+        point.walks.resize(point.plan.elements, (0, f64::NAN));
+        let tag = u64::from(point.plan.tag.0);
+        let mut one = |element: usize| {
+            let seed = mix(self.seed ^ mix(tag << 16 ^ element as u64));
+            number(kind, level(&signal, time, seed, &mut point.walks[element]))
+        };
+        if !point.plan.is_array {
+            return one(0);
+        }
+        let values: Vec<Value> = (0..point.plan.elements).map(&mut one).collect::<Result<_, _>>()?;
+        Elements::collect(kind, values.into_iter()).map(Value::array).ok_or(StatusCode::BadConfigurationError)
+    }
+}
+
+/// The nearest value that the type holds.
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is wanted here")]
+fn number(kind: BuiltIn, level: f64) -> Result<Value, StatusCode> {
+    if kind == BuiltIn::Boolean {
+        return Ok(Value::Boolean(level >= 0.5));
+    }
+    let round = level.round();
+    let value = match kind {
+        BuiltIn::SByte => Some(Value::SByte(round as i8)),
+        #[expect(clippy::cast_sign_loss, reason = "saturates")]
+        BuiltIn::Byte => Some(Value::Byte(round as u8)),
+        BuiltIn::Int16 => Some(Value::Int16(round as i16)),
+        #[expect(clippy::cast_sign_loss, reason = "saturates")]
+        BuiltIn::UInt16 => Some(Value::UInt16(round as u16)),
+        BuiltIn::Int32 => Some(Value::Int32(round as i32)),
+        #[expect(clippy::cast_sign_loss, reason = "saturates")]
+        BuiltIn::UInt32 => Some(Value::UInt32(round as u32)),
+        BuiltIn::Int64 => Some(Value::Int64(round as i64)),
+        #[expect(clippy::cast_sign_loss, reason = "saturates")]
+        BuiltIn::UInt64 => Some(Value::UInt64(round as u64)),
+        kind => Value::from_f64(kind, level),
+    };
+    value.ok_or(StatusCode::BadConfigurationError)
+}
+
+fn level(signal: &Signal, time: Duration, seed: u64, walk: &mut (u64, f64)) -> f64 {
+    match signal {
+        Signal::Sine { mean, amp, period, phase, noise } => {
+            let angle = TAU * (cycle(time, *period) + phase / 360.0);
+            mean + amp * angle.sin() + noise * gauss(seed ^ instant_of(time))
+        }
+        Signal::Ramp { low, high, period } => low + (high - low) * cycle(time, *period),
+        Signal::Square { low, high, period, duty } => {
+            if cycle(time, *period) < *duty {
+                *high
+            } else {
+                *low
+            }
+        }
+        Signal::Counter { start, step, every, wrap } => {
+            let count = start + step * ticks(time, *every);
+            wrap.map_or(count, |wrap| count.rem_euclid(wrap))
+        }
+        Signal::Walk { low, high, step, every } => walk_to(walk, whole(time, *every), (*low, *high), *step, seed),
+        Signal::Steps { values, every } => values[turn(time, *every, values.len())],
+        Signal::Noise { mean, sigma } => mean + sigma * gauss(seed ^ instant_of(time)),
+        Signal::Text { .. } => 0.0,
+    }
+}
+
+/// How far into its period a signal is, from 0 to below 1.
+fn cycle(time: Duration, period: Duration) -> f64 {
+    (time.as_secs_f64() / period.as_secs_f64()).fract()
+}
+
+fn whole(time: Duration, every: Duration) -> u64 {
+    u64::try_from(time.as_nanos() / every.as_nanos().max(1)).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a counter of 2^53 steps takes 285,000 years of milliseconds")]
+fn ticks(time: Duration, every: Duration) -> f64 {
+    whole(time, every) as f64
+}
+
+fn turn(time: Duration, every: Duration, count: usize) -> usize {
+    usize::try_from(whole(time, every) % count.max(1) as u64).unwrap_or(0)
+}
+
+fn instant_of(time: Duration) -> u64 {
+    whole(time, Duration::from_millis(1))
+}
+
+/// Goes on from where the walk stands, a step up or down each time, and turns back at the ends. It starts midway.
+fn walk_to(walk: &mut (u64, f64), until: u64, (low, high): (f64, f64), step: f64, seed: u64) -> f64 {
+    if walk.1.is_nan() || until < walk.0 {
+        *walk = (0, f64::midpoint(low, high));
+    }
+    // A clock that jumps years must not cost seconds: of a long walk only the end is walked.
+    walk.0 = walk.0.max(until.saturating_sub(100_000));
+    while walk.0 < until {
+        walk.0 += 1;
+        let way = unit(seed ^ mix(walk.0)) * 2.0 - 1.0;
+        walk.1 = (walk.1 + way * step).clamp(low.min(high), high.max(low));
+    }
+    walk.1
+}
+
+/// SplitMix64's finalizer.
+fn mix(seed: u64) -> u64 {
+    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// From 0 to below 1.
+#[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
+fn unit(seed: u64) -> f64 {
+    (mix(seed) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn gauss(seed: u64) -> f64 {
+    let radius = (-2.0 * (1.0 - unit(seed)).ln()).sqrt();
+    radius * (TAU * unit(seed.rotate_left(32) ^ 1)).cos()
+}
+
+#[async_trait::async_trait]
+impl Protocol for Simulator {
+    fn plan(&self, points: &[u32]) -> Vec<Block> {
+        let span = |point: &u32| Span { space: 0, start: *point, count: 1, id: point * 2 };
+        let spans: Vec<Span> = points.iter().map(span).collect();
+        let Some(last) = points.iter().max() else { return Vec::new() };
+        vec![Block { space: 0, start: 0, count: last + 1, spans }]
+    }
+
+    fn device(&self, _: &Block) -> usize {
+        0
+    }
+
+    async fn connect(&mut self) -> Result<(), LinkError> {
+        self.began.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
+        let time = self.began.map_or(Duration::ZERO, |began| began.elapsed());
+        for span in &block.spans {
+            let value = self.sample(span.id >> 1, time);
+            out.push((self.points[(span.id >> 1) as usize].plan.tag, RawSample { value, exponent: None }));
+        }
+        Ok(Answer::Samples)
+    }
+
+    async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError> {
+        if first > 0 || self.points[point as usize].plan.is_array && !matches!(value, Value::Array(_)) {
+            return Ok(StatusCode::BadWriteNotSupported);
+        }
+        self.points[point as usize].written = Some(value.clone());
+        Ok(StatusCode::Good)
+    }
+
+    async fn disconnect(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str, millis: u64) -> f64 {
+        let signal = Signal::parse(text).expect(text);
+        level(&signal, Duration::from_millis(millis), mix(7), &mut (0, f64::NAN))
+    }
+
+    #[test]
+    fn signals_are_what_mathematics_says() {
+        for (text, millis, wanted) in [
+            ("sine(mean=10, amp=2, period=4s)", 1_000, 12.0),
+            ("sine(mean=10, amp=2, period=4s, phase=90)", 0, 12.0),
+            ("ramp(low=10, high=20, period=10s)", 12_500, 12.5),
+            ("square(low=1, high=5, period=10s, duty=0.2)", 1_999, 5.0),
+            ("square(low=1, high=5, period=10s, duty=0.2)", 2_000, 1.0),
+            ("counter(start=5, step=2, every=100ms)", 1_050, 25.0),
+            ("counter(step=1, every=1s, wrap=4)", 6_000, 2.0),
+            ("steps([1, 2, 4], every=1s)", 5_000, 4.0),
+        ] {
+            let level = at(text, millis);
+            assert!((level - wanted).abs() < 1e-9, "{text} after {millis} ms: {level}");
+        }
+    }
+
+    #[test]
+    fn chance_is_the_same_with_the_same_seed_and_stays_inside() {
+        let walk = "walk(low=-1, high=1, step=0.5, every=10ms)";
+        let levels: Vec<f64> = (0..500).map(|n| at(walk, n * 10)).collect();
+        assert_eq!(levels, (0..500).map(|n| at(walk, n * 10)).collect::<Vec<_>>());
+        assert!(levels.iter().all(|level| level.abs() <= 1.0));
+        assert!(levels.iter().any(|level| *level > 0.5) && levels.iter().any(|level| *level < -0.5));
+        let noise: f64 = (0..2_000).map(|n| at("noise(mean=3, sigma=1)", n)).sum::<f64>() / 2_000.0;
+        assert!((noise - 3.0).abs() < 0.1, "{noise}");
+    }
 }

@@ -1,0 +1,83 @@
+//! What a protocol must do for the supervisor, and how it says that something went wrong.
+//!
+//! "The device said no" and "the link broke" are two results: the first is about some points, the second about all.
+
+use opcua::StatusCode;
+
+use super::batch::Block;
+use crate::model::TagId;
+use crate::tags::RawSample;
+use crate::value::Value;
+
+/// What one reply gave, ready to be committed as one batch.
+pub type Samples = Vec<(TagId, RawSample)>;
+
+/// One physical link: a socket or a serial line, maybe with several devices. One task owns it, so there are no
+/// locks. Nothing here retries or reconnects, and nothing logs.
+#[async_trait::async_trait]
+pub trait Protocol: Send {
+    /// Groups points into requests. Pure, and the same each time. The points are indices into those the link was
+    /// made with; `Span::id` is such an index times two, plus one for what only accompanies the point.
+    fn plan(&self, points: &[u32]) -> Vec<Block>;
+
+    /// The device a block belongs to, as an index into the link's connections.
+    fn device(&self, block: &Block) -> usize;
+
+    /// Opens the link. Dropping the future leaves it closed.
+    async fn connect(&mut self) -> Result<(), LinkError>;
+
+    /// One request and its reply. When the future is dropped, the caller must disconnect: a late reply must never
+    /// be taken for the next one's.
+    async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError>;
+
+    /// Writes one point from element `first` on; the answer is the device's. Never repeated after it was sent.
+    async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError>;
+
+    /// Closes the link; the caller bounds it.
+    async fn disconnect(&mut self);
+}
+
+/// What a device answered to a read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The samples are in `out`.
+    Samples,
+    Refused {
+        why: Refusal,
+        text: String,
+    },
+}
+
+/// Why a device refuses a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such address, or too much at once: a smaller block may do.
+    Block,
+    /// Never: the device lacks the function.
+    Unsupported,
+    Failure,
+    Busy,
+    /// A gateway cannot reach the device.
+    Unreachable,
+}
+
+/// What broke a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    #[error("no reply within {waited_ms} ms")]
+    Timeout { waited_ms: u128, usable: bool },
+    #[error("{text}")]
+    Garbage { text: String, usable: bool },
+    #[error("{0}")]
+    Lost(String),
+}
+
+impl LinkError {
+    /// The link may go on being used: what comes late cannot be mistaken.
+    pub fn is_usable(&self) -> bool {
+        match self {
+            LinkError::Timeout { usable, .. } | LinkError::Garbage { usable, .. } => *usable,
+            LinkError::Lost(_) => false,
+        }
+    }
+}

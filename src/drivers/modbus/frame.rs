@@ -1,0 +1,203 @@
+//! Frames around a PDU: Modbus TCP's header, RTU's check sum, ASCII's hexadecimal text.
+//!
+//! `find` looks for the one reply that may follow a request, and steps over everything else. RTU has no start mark,
+//! so a frame counts only with the right unit, function, length and CRC.
+
+use std::ops::Range;
+
+use super::pdu::{MAX_PDU, Request};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Framing {
+    Tcp,
+    Rtu,
+    Ascii,
+}
+
+/// Where a reply is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub transaction: u16,
+    pub unit: u8,
+    pub request: Request<'a>,
+}
+
+/// What `find` saw in the bytes so far.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The reply's PDU, in the bytes for TCP and RTU, decoded in `scratch` for ASCII; `used` bytes are done with.
+    Reply { pdu: Range<usize>, used: usize },
+    /// Not yet; `used` bytes can be forgotten, and `garbage` when they were no stale reply.
+    More { used: usize, garbage: bool },
+    /// The stream is out of step for good (Modbus TCP).
+    Broken,
+}
+
+/// Longest frame of any framing: ASCII writes two characters a byte.
+pub const MAX_FRAME: usize = 1 + 2 * (MAX_PDU + 2) + 2;
+
+pub fn encode(framing: Framing, asked: &Asked<'_>, out: &mut Vec<u8>) {
+    out.clear();
+    match framing {
+        Framing::Tcp => {
+            out.extend(asked.transaction.to_be_bytes());
+            out.extend([0, 0, 0, 0, asked.unit]);
+            asked.request.encode(out);
+            let length = u16::try_from(out.len() - 6).expect("a PDU has at most 253 bytes");
+            out[4..6].copy_from_slice(&length.to_be_bytes());
+        }
+        Framing::Rtu => {
+            out.push(asked.unit);
+            asked.request.encode(out);
+            out.extend(crc(out).to_le_bytes());
+        }
+        Framing::Ascii => {
+            let mut frame = vec![asked.unit];
+            asked.request.encode(&mut frame);
+            frame.push(lrc(&frame));
+            out.push(b':');
+            out.extend(frame.iter().flat_map(|byte| [hex(byte >> 4), hex(byte & 15)]));
+            out.extend(b"\r\n");
+        }
+    }
+}
+
+/// Looks for the reply to `asked` in the bytes received so far.
+pub fn find(framing: Framing, asked: &Asked<'_>, bytes: &[u8], scratch: &mut Vec<u8>) -> Found {
+    match framing {
+        Framing::Tcp => find_tcp(asked, bytes),
+        Framing::Rtu => find_rtu(asked, bytes),
+        Framing::Ascii => find_ascii(asked, bytes, scratch),
+    }
+}
+
+/// Header: transaction, protocol 0, length of unit and PDU, unit (MODBUS Messaging on TCP/IP V1.0b, §3.1.3).
+fn find_tcp(asked: &Asked<'_>, bytes: &[u8]) -> Found {
+    let mut used = 0;
+    let mut garbage = false;
+    while let Some(header) = bytes.get(used..used + 7) {
+        let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+        if header[2..4] != [0, 0] || !(3..=MAX_PDU + 1).contains(&length) {
+            return Found::Broken;
+        }
+        let end = used + 6 + length;
+        if bytes.len() < end {
+            break;
+        }
+        let pdu = used + 7..end;
+        if header[..2] == asked.transaction.to_be_bytes() {
+            if header[6] == asked.unit && asked.request.reply(&bytes[pdu.clone()]).is_some() {
+                return Found::Reply { pdu, used: end };
+            }
+            garbage = true;
+        }
+        used = end;
+    }
+    Found::More { used, garbage }
+}
+
+fn find_rtu(asked: &Asked<'_>, bytes: &[u8]) -> Found {
+    let function = asked.request.function();
+    let whole = 1 + asked.request.reply_length() + 2;
+    let mut used = 0;
+    while used < bytes.len() {
+        let rest = &bytes[used..];
+        let wanted = match rest {
+            [unit, ..] if *unit != asked.unit => 0,
+            [_] => return Found::More { used, garbage: used > 0 },
+            [_, first, ..] if *first == function => whole,
+            [_, first, ..] if *first == function | 0x80 => 5,
+            _ => 0,
+        };
+        if wanted > rest.len() {
+            return Found::More { used, garbage: used > 0 };
+        }
+        if wanted > 0 && is_rtu_frame(asked, &rest[..wanted]) {
+            return Found::Reply { pdu: used + 1..used + wanted - 2, used: used + wanted };
+        }
+        used += 1;
+    }
+    Found::More { used, garbage: used > 0 }
+}
+
+fn is_rtu_frame(asked: &Asked<'_>, frame: &[u8]) -> bool {
+    let (body, sum) = frame.split_at(frame.len() - 2);
+    crc(body).to_le_bytes() == sum && asked.request.reply(&body[1..]).is_some()
+}
+
+fn find_ascii(asked: &Asked<'_>, bytes: &[u8], scratch: &mut Vec<u8>) -> Found {
+    let mut used = 0;
+    let mut garbage = false;
+    loop {
+        let Some(colon) = bytes[used..].iter().position(|byte| *byte == b':') else {
+            return Found::More { used: bytes.len(), garbage: garbage || used < bytes.len() };
+        };
+        garbage |= colon > 0;
+        let start = used + colon + 1;
+        // A colon inside a frame starts a new one: the first was cut off.
+        let Some(length) = bytes[start..].iter().position(|byte| matches!(byte, b'\n' | b':')) else {
+            let endless = bytes.len() - start > MAX_FRAME;
+            let used = if endless { bytes.len() } else { start - 1 };
+            return Found::More { used, garbage: garbage || endless };
+        };
+        let end = start + length;
+        if bytes[end] == b':' {
+            (used, garbage) = (end, true);
+            continue;
+        }
+        if is_ascii_frame(asked, &bytes[start..end], scratch) {
+            return Found::Reply { pdu: 1..scratch.len() - 1, used: end + 1 };
+        }
+        (used, garbage) = (end + 1, true);
+    }
+}
+
+fn is_ascii_frame(asked: &Asked<'_>, text: &[u8], scratch: &mut Vec<u8>) -> bool {
+    scratch.clear();
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    if !text.len().is_multiple_of(2) || text.len() > MAX_FRAME {
+        return false;
+    }
+    for pair in text.chunks_exact(2) {
+        match (digit(pair[0]), digit(pair[1])) {
+            (Some(high), Some(low)) => scratch.push(high << 4 | low),
+            _ => return false,
+        }
+    }
+    let Some((sum, body)) = scratch.split_last() else { return false };
+    lrc(body) == *sum && body.first() == Some(&asked.unit) && asked.request.reply(&body[1..]).is_some()
+}
+
+/// CRC-16 of serial frames, sent low byte first (MODBUS over Serial Line V1.02, §6.2.2).
+pub fn crc(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0xffff, |sum, byte| (sum >> 8) ^ CRC_TABLE[usize::from((sum ^ u16::from(*byte)) & 0xff)])
+}
+
+const CRC_TABLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut at: u16 = 0;
+    while at < 256 {
+        let mut sum = at;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = if sum & 1 == 1 { (sum >> 1) ^ 0xa001 } else { sum >> 1 };
+            bit += 1;
+        }
+        table[at as usize] = sum;
+        at += 1;
+    }
+    table
+};
+
+/// The two's complement of the sum of all bytes (§6.2.1).
+pub fn lrc(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)).wrapping_neg()
+}
+
+fn hex(nibble: u8) -> u8 {
+    b"0123456789ABCDEF"[usize::from(nibble)]
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}

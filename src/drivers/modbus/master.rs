@@ -1,0 +1,344 @@
+//! The Modbus master of one link: what the supervisor asks, as requests on the wire.
+//!
+//! What a device cannot do is found out once and remembered: FC 16 instead of 5 and 6 after exception 1, a
+//! read-modify-write instead of FC 22. Between the read and the write of the latter another master may change the
+//! register; this one may not, since it owns the link.
+
+use std::time::Duration;
+
+use opcua::StatusCode;
+
+use super::address::{Address, Area};
+use super::frame::Framing;
+use super::pdu::{Request, exception_text};
+use super::point::{MAX_READ_BITS, Register};
+use super::raw::Change;
+use super::settings::{Defaults, SerialFraming, TcpFraming};
+use super::wire::{Manner, Outcome, Target, Wire};
+use crate::drivers::batch::{self, Block, Limits, Span};
+use crate::drivers::{Answer, ConnectionPlan, LinkError, PointError, Protocol, Refusal, Samples, Settings};
+use crate::model::TagId;
+use crate::tags::RawSample;
+use crate::value::Value;
+
+/// Powers of ten beyond these are no scale factor of any device.
+const EXPONENTS: std::ops::RangeInclusive<i16> = -30..=30;
+
+/// The exponent's own request failed.
+const UNREAD: Result<i8, StatusCode> = Err(StatusCode::BadCommunicationError);
+
+pub struct Master {
+    wire: Wire,
+    devices: Vec<Device>,
+    points: Vec<Point>,
+}
+
+/// One connection on the link.
+struct Device {
+    defaults: Defaults,
+    manner: Manner,
+    /// FC 5 and 6 gave exception 1.
+    only_multiple: bool,
+    /// FC 22 gave exception 1.
+    no_mask: bool,
+}
+
+struct Point {
+    tag: TagId,
+    device: u8,
+    /// `None`: refused by `check_point`.
+    register: Option<Register>,
+    /// The power of ten of this scan, or why there is none.
+    exponent: Result<i8, StatusCode>,
+}
+
+/// Where and how a connection's frames go; `None` for other drivers.
+pub fn target(settings: &Settings) -> Option<(Target, Framing)> {
+    match settings {
+        Settings::ModbusTcp(tcp) => {
+            let framing = match tcp.framing {
+                TcpFraming::Tcp => Framing::Tcp,
+                TcpFraming::Rtu => Framing::Rtu,
+                TcpFraming::Ascii => Framing::Ascii,
+            };
+            Some((Target::Tcp { host: tcp.host.clone(), port: tcp.port }, framing))
+        }
+        Settings::ModbusRtu(line) => {
+            let (framing, bits) = match line.framing {
+                SerialFraming::Rtu => (Framing::Rtu, 8),
+                SerialFraming::Ascii => (Framing::Ascii, 7),
+            };
+            let target = Target::Serial {
+                path: line.serial.clone(),
+                baud: line.baud,
+                data_bits: line.data_bits.unwrap_or(bits),
+                parity: line.parity,
+                stop_bits: line.stop_bits,
+            };
+            Some((target, framing))
+        }
+        Settings::Simulator(_) => None,
+    }
+}
+
+/// Rest between two exchanges: as configured, else 3.5 characters and at least 1.75 ms on a serial line
+/// (MODBUS over Serial Line V1.02, §2.5.1.1).
+pub fn pause(settings: &Settings, target: &Target) -> Duration {
+    match settings {
+        Settings::ModbusTcp(tcp) => tcp.pause.0,
+        Settings::ModbusRtu(line) => match line.pause {
+            Some(pause) => pause.0,
+            None => (target.line_time(7) / 2).max(Duration::from_micros(1_750)),
+        },
+        Settings::Simulator(_) => Duration::ZERO,
+    }
+}
+
+pub fn defaults(settings: &Settings) -> Option<Defaults> {
+    match settings {
+        Settings::ModbusTcp(tcp) => Some(tcp.defaults()),
+        Settings::ModbusRtu(line) => Some(line.defaults()),
+        Settings::Simulator(_) => None,
+    }
+}
+
+impl Master {
+    /// A master for connections that share a link, and the points it refuses, by their place in the link.
+    pub fn new(connections: &[ConnectionPlan]) -> Option<(Master, Vec<(u32, PointError)>)> {
+        let (target, framing) = target(&connections.first()?.settings)?;
+        let mut master = Master { wire: Wire::new(target.clone(), framing), devices: Vec::new(), points: Vec::new() };
+        let mut refused = Vec::new();
+        for (device, connection) in (0..).zip(connections) {
+            let defaults = defaults(&connection.settings)?;
+            for plan in &connection.points {
+                let register = Register::new(&defaults, plan).map_err(|error| {
+                    refused.push((u32::try_from(master.points.len()).unwrap_or(u32::MAX), error));
+                });
+                master.points.push(Point { tag: plan.tag, device, register: register.ok(), exponent: UNREAD });
+            }
+            let manner = Manner {
+                unit: defaults.unit_id,
+                timeout: connection.timeout,
+                pause: pause(&connection.settings, &target),
+            };
+            master.devices.push(Device { defaults, manner, only_multiple: false, no_mask: false });
+        }
+        Some((master, refused))
+    }
+
+    fn spans(&self, point: u32, out: &mut Vec<Span>) {
+        let Some(Point { device, register: Some(register), .. }) = self.points.get(point as usize) else { return };
+        let span = |address: Address, count: u16, id: u32| Span {
+            space: u32::from(*device) << 8 | address.area as u32,
+            start: address.start.into(),
+            count: count.into(),
+            id,
+        };
+        out.push(span(register.address, register.count(), point * 2));
+        out.extend(register.exponent.map(|exponent| span(exponent, 1, point * 2 + 1)));
+    }
+
+    fn limits(&self, space: u32) -> Limits {
+        let defaults = &self.devices[(space >> 8) as usize].defaults;
+        match area_of(space).is_bits() {
+            true => Limits { max: MAX_READ_BITS.into(), gap: u32::from(defaults.max_gap) * 16 },
+            false => Limits { max: defaults.max_registers.into(), gap: defaults.max_gap.into() },
+        }
+    }
+
+    /// Everything of a reply, exponents before the values that they scale.
+    fn take(&mut self, block: &Block, base: u16, out: &mut Samples) {
+        for span in block.spans.iter().filter(|span| span.id & 1 == 1) {
+            let at = (span.start - block.start) as usize * 2;
+            let word = self.wire.reply.get(at..at + 2).map(|pair| i16::from_be_bytes([pair[0], pair[1]]));
+            let exponent = word.filter(|word| EXPONENTS.contains(word)).and_then(|word| i8::try_from(word).ok());
+            self.points[(span.id >> 1) as usize].exponent = exponent.ok_or(StatusCode::BadSensorFailure);
+        }
+        for span in block.spans.iter().filter(|span| span.id & 1 == 0) {
+            let point = &self.points[(span.id >> 1) as usize];
+            let Some(register) = &point.register else { continue };
+            let value = match (register.exponent, point.exponent) {
+                (Some(_), Err(code)) => Err(code),
+                _ => register.decode(&self.wire.reply, base),
+            };
+            out.push((point.tag, RawSample { value, exponent: point.exponent.ok() }));
+        }
+    }
+
+    async fn ask(&mut self, device: usize, request: Request<'_>) -> Result<Outcome, LinkError> {
+        self.wire.exchange(self.devices[device].manner, request).await
+    }
+
+    async fn change(&mut self, device: usize, change: &Change) -> Result<StatusCode, LinkError> {
+        let many = self.devices[device].only_multiple;
+        let outcome = match change {
+            Change::Bits { start, bits } => match bits[..] {
+                [on] if !many => match self.ask(device, Request::WriteCoil { at: *start, on }).await? {
+                    Outcome::Exception(1) => self.instead(device, Request::WriteCoils { start: *start, bits }).await?,
+                    outcome => outcome,
+                },
+                _ => self.ask(device, Request::WriteCoils { start: *start, bits }).await?,
+            },
+            Change::Words { start, words } => self.write_words(device, *start, words).await?,
+            Change::Mask { at, and, or } => return self.mask(device, *at, *and, *or).await,
+        };
+        Ok(written(outcome))
+    }
+
+    async fn write_words(&mut self, device: usize, start: u16, words: &[u16]) -> Result<Outcome, LinkError> {
+        let all = Request::WriteRegisters { start, words };
+        match *words {
+            [word] if !self.devices[device].only_multiple => {
+                match self.ask(device, Request::WriteRegister { at: start, word }).await? {
+                    Outcome::Exception(1) => self.instead(device, all).await,
+                    outcome => Ok(outcome),
+                }
+            }
+            _ => self.ask(device, all).await,
+        }
+    }
+
+    /// The function for several in place of that for one; what works is remembered.
+    async fn instead(&mut self, device: usize, request: Request<'_>) -> Result<Outcome, LinkError> {
+        let outcome = self.ask(device, request).await?;
+        self.devices[device].only_multiple = outcome == Outcome::Written;
+        Ok(outcome)
+    }
+
+    async fn mask(&mut self, device: usize, at: u16, and: u16, or: u16) -> Result<StatusCode, LinkError> {
+        if !self.devices[device].no_mask {
+            match self.ask(device, Request::Mask { at, and, or }).await? {
+                Outcome::Exception(1) => self.devices[device].no_mask = true,
+                outcome => return Ok(written(outcome)),
+            }
+        }
+        let read = Request::Read { area: Area::Holding, start: at, count: 1 };
+        match self.ask(device, read).await? {
+            Outcome::Data => {
+                let old = u16::from_be_bytes([self.wire.reply[0], self.wire.reply[1]]);
+                let word = old & and | or & !and;
+                Ok(written(self.write_words(device, at, &[word]).await?))
+            }
+            outcome => Ok(written(outcome)),
+        }
+    }
+
+    /// Reads raw registers or bits, for `probe`.
+    pub async fn read_raw(&mut self, area: Area, start: u16, count: u16) -> Result<Result<&[u8], u8>, LinkError> {
+        match self.ask(0, Request::Read { area, start, count }).await? {
+            Outcome::Exception(code) => Ok(Err(code)),
+            Outcome::Data | Outcome::Written => Ok(Ok(&self.wire.reply)),
+        }
+    }
+
+    /// Writes registers and reads others in the same exchange (FC 23), for `probe`.
+    pub async fn write_and_read(
+        &mut self,
+        (to, words): (u16, &[u16]),
+        (start, count): (u16, u16),
+    ) -> Result<Result<&[u8], u8>, LinkError> {
+        match self.ask(0, Request::ReadWrite { start, count, to, words }).await? {
+            Outcome::Exception(code) => Ok(Err(code)),
+            Outcome::Data | Outcome::Written => Ok(Ok(&self.wire.reply)),
+        }
+    }
+}
+
+fn area_of(space: u32) -> Area {
+    match space & 0xff {
+        0 => Area::Coil,
+        1 => Area::Discrete,
+        2 => Area::Input,
+        _ => Area::Holding,
+    }
+}
+
+/// The request that reads a block.
+pub fn request_of(block: &Block) -> Request<'static> {
+    Request::Read { area: area_of(block.space), start: low(block.start), count: low(block.count) }
+}
+
+fn low(number: u32) -> u16 {
+    u16::try_from(number).expect("addresses end at 65535")
+}
+
+#[async_trait::async_trait]
+impl Protocol for Master {
+    fn plan(&self, points: &[u32]) -> Vec<Block> {
+        let mut spans = Vec::with_capacity(points.len());
+        points.iter().for_each(|point| self.spans(*point, &mut spans));
+        let mut blocks = batch::plan(spans, |space| self.limits(space));
+        blocks.sort_by_key(|block| !block.spans.iter().any(|span| span.id & 1 == 1));
+        blocks
+    }
+
+    fn device(&self, block: &Block) -> usize {
+        (block.space >> 8) as usize
+    }
+
+    async fn connect(&mut self) -> Result<(), LinkError> {
+        self.wire.connect().await
+    }
+
+    async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
+        // An exponent of an earlier scan must not scale a value of this one.
+        for span in block.spans.iter().filter(|span| span.id & 1 == 1) {
+            self.points[(span.id >> 1) as usize].exponent = UNREAD;
+        }
+        match self.ask(self.device(block), request_of(block)).await? {
+            Outcome::Exception(code) => {
+                Ok(Answer::Refused { why: refusal(code), text: exception_text(code).to_owned() })
+            }
+            Outcome::Data | Outcome::Written => {
+                self.take(block, low(block.start), out);
+                Ok(Answer::Samples)
+            }
+        }
+    }
+
+    async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError> {
+        let point = &self.points[point as usize];
+        let (device, Some(register)) = (usize::from(point.device), &point.register) else {
+            return Ok(StatusCode::BadConfigurationError);
+        };
+        let changes = match register.encode(value, first) {
+            Ok(changes) => changes,
+            Err(code) => return Ok(code),
+        };
+        for change in &changes {
+            let status = self.change(device, change).await?;
+            if !status.is_good() {
+                return Ok(status);
+            }
+        }
+        Ok(StatusCode::Good)
+    }
+
+    async fn disconnect(&mut self) {
+        self.wire.disconnect().await;
+    }
+}
+
+fn refusal(code: u8) -> Refusal {
+    match code {
+        1 => Refusal::Unsupported,
+        2 | 3 => Refusal::Block,
+        5 | 6 => Refusal::Busy,
+        10 | 11 => Refusal::Unreachable,
+        _ => Refusal::Failure,
+    }
+}
+
+/// What a client gets for its write.
+fn written(outcome: Outcome) -> StatusCode {
+    match outcome {
+        Outcome::Written | Outcome::Data => StatusCode::Good,
+        Outcome::Exception(1) => StatusCode::BadNotSupported,
+        Outcome::Exception(2) => StatusCode::BadConfigurationError,
+        Outcome::Exception(3) => StatusCode::BadOutOfRange,
+        Outcome::Exception(5) => StatusCode::GoodCompletesAsynchronously,
+        Outcome::Exception(6) => StatusCode::BadResourceUnavailable,
+        Outcome::Exception(10 | 11) => StatusCode::BadTimeout,
+        Outcome::Exception(_) => StatusCode::BadDeviceFailure,
+    }
+}

@@ -1,0 +1,257 @@
+//! What a link knows and does whatever its protocol is busy with: quality falls, writes are refused, trouble is told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use opcua::StatusCode;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{CLOSE_WITHIN, SILENCE, Stopped};
+use crate::drivers::schedule::{At, Schedule};
+use crate::drivers::{Answer, LinkError, PointPlan, Refusal, Samples};
+use crate::health;
+use crate::model::{Origin, TagId};
+use crate::tags::{Miss, RawSample, Stamp, TagStore, Write, WriteRequest};
+use crate::value::UaTime;
+
+/// What goes on while the protocol is busy: writes are refused in a dead link, tags grow old.
+pub(super) struct Beat {
+    pub tags: Arc<TagStore>,
+    pub health: Arc<health::Link>,
+    pub schedule: Schedule,
+    pub points: Vec<PointPlan>,
+    pub places: HashMap<TagId, u32>,
+    pub queue: mpsc::Receiver<WriteRequest>,
+    pub stop: watch::Receiver<bool>,
+    pub connected: bool,
+    /// What a poll misses now.
+    pub why: Miss,
+    /// Requests in a row without an answer.
+    pub silence: u32,
+    pub answered_since_connect: bool,
+    /// The trouble that was logged last; none while all is well.
+    pub logged: String,
+}
+
+/// Resolves when stop is asked for, or when nobody is left who could.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stopped| *stopped).await);
+}
+
+impl Beat {
+    /// Awaits `work` while tags grow old and, in a dead link, writes are refused. On stop a request under way may
+    /// end within a second.
+    pub async fn alongside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        let mut work = std::pin::pin!(work);
+        let mut stop = self.stop.clone();
+        loop {
+            let sweep = self.schedule.next_sweep(Instant::now());
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = stopped(&mut stop) => {
+                    if self.connected {
+                        return timeout(CLOSE_WITHIN, work).await.map_err(|_| {
+                            self.connected = false;
+                            Stopped
+                        });
+                    }
+                    return Err(Stopped);
+                }
+                Some(request) = self.queue.recv(), if !self.connected => self.refuse(request),
+                () = sleep_until(sweep) => self.sweep(),
+            }
+        }
+    }
+
+    /// Nothing is due before `until`; a write may come.
+    pub async fn idle(&mut self, until: Instant) -> Result<Option<WriteRequest>, Stopped> {
+        let mut stop = self.stop.clone();
+        loop {
+            let sweep = self.schedule.next_sweep(Instant::now());
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => return Err(Stopped),
+                Some(request) = self.queue.recv() => return Ok(Some(request)),
+                () = sleep_until(until) => return Ok(None),
+                () = sleep_until(sweep) => self.sweep(),
+            }
+        }
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        *self.stop.borrow() || self.stop.has_changed().is_err()
+    }
+
+    pub fn sweep(&mut self) {
+        let stamp = Stamp::now();
+        let (tags, why, connected) = (&self.tags, self.why, self.connected);
+        self.schedule.sweep(stamp.now, |item, demoted| match !connected || demoted {
+            true => tags.miss(&item.tags, why, stamp),
+            false => tags.expire(&item.tags, why, stamp),
+        });
+    }
+
+    pub fn up(&mut self) {
+        self.connected = true;
+        self.why = Miss::Silent;
+        self.silence = 0;
+        self.answered_since_connect = false;
+        self.health.connected(UaTime::now());
+    }
+
+    pub fn down(&mut self, error: &str, why: Miss) {
+        self.connected = false;
+        self.why = why;
+        self.health.error(error.to_owned(), UaTime::now());
+        let state = if why == Miss::NeverConnected { health::State::Connecting } else { health::State::Waiting };
+        self.health.lost(state);
+        if why != Miss::NeverConnected {
+            self.health.reconnects.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Once for each new trouble, not for each attempt.
+    pub fn tell_trouble(&mut self, error: &str) {
+        if self.logged != error {
+            log::warn!("{}: {error}; trying again until it answers", self.health.name);
+            error.clone_into(&mut self.logged);
+        }
+    }
+
+    pub fn count(&self, error: &LinkError) {
+        self.health.errors.fetch_add(1, Ordering::Relaxed);
+        if matches!(error, LinkError::Timeout { .. }) {
+            self.health.timeouts.fetch_add(1, Ordering::Relaxed);
+        }
+        self.health.error(error.to_string(), UaTime::now());
+    }
+
+    pub fn answer(&mut self, at: At, answer: Answer, samples: &Samples) {
+        let stamp = Stamp::now();
+        self.silence = 0;
+        self.answered_since_connect = true;
+        if !self.logged.is_empty() {
+            log::info!("{}: answers", self.health.name);
+            self.logged.clear();
+        }
+        match answer {
+            Answer::Samples => {
+                self.tags.commit(samples, stamp);
+                self.alive(at, stamp.now);
+            }
+            Answer::Refused { why, text } => self.refused(at, why, &text, stamp),
+        }
+    }
+
+    pub fn alive(&mut self, at: At, now: Instant) {
+        if let Some(device) = self.schedule.answered(at, now) {
+            log::info!("{}: {} answers again", self.health.name, self.device_name(device));
+        }
+        self.tell_demoted();
+    }
+
+    pub fn refused(&mut self, at: At, why: Refusal, text: &str, stamp: Stamp) {
+        self.health.errors.fetch_add(1, Ordering::Relaxed);
+        self.health.error(text.to_owned(), UaTime::now());
+        match why {
+            Refusal::Unreachable => {
+                let tags = self.schedule.item(at).tags.clone();
+                self.tags.miss(&tags, Miss::Silent, stamp);
+                self.demote(at, stamp.now);
+            }
+            Refusal::Busy => {
+                let tags = self.schedule.item(at).tags.clone();
+                self.tags.miss(&tags, Miss::Busy, stamp);
+                self.alive(at, stamp.now);
+            }
+            Refusal::Failure => {
+                self.turn(at, StatusCode::BadDeviceFailure, stamp);
+                self.alive(at, stamp.now);
+            }
+            Refusal::Block | Refusal::Unsupported => {
+                let tags = self.schedule.item(at).tags.clone();
+                if why == Refusal::Block && self.schedule.cut(at, stamp.now) {
+                    return;
+                }
+                self.turn(at, StatusCode::BadConfigurationError, stamp);
+                for tag in tags {
+                    log::warn!("{}: the device refuses it: {text}", self.tags.plant().tag_name(tag));
+                }
+                self.alive(at, stamp.now);
+            }
+        }
+    }
+
+    pub fn turn(&self, at: At, code: StatusCode, stamp: Stamp) {
+        let bad = |tag: &TagId| (*tag, RawSample::from(Err(code)));
+        let samples: Samples = self.schedule.item(at).tags.iter().map(bad).collect();
+        self.tags.commit(&samples, stamp);
+    }
+
+    /// A request without an answer; gives the error when the link is not worth keeping.
+    pub fn miss(&mut self, at: At, error: LinkError) -> Option<LinkError> {
+        let why = match &error {
+            LinkError::Timeout { .. } => Miss::Silent,
+            LinkError::Garbage { .. } => Miss::Garbage,
+            LinkError::Lost(_) => Miss::LinkDown,
+        };
+        let stamp = Stamp::now();
+        let tags = self.schedule.item(at).tags.clone();
+        self.tags.miss(&tags, why, stamp);
+        self.silence += 1;
+        if !matches!(error, LinkError::Lost(_)) {
+            self.demote(at, stamp.now);
+        }
+        let all_silent = self.silence >= SILENCE && !self.schedule.anyone_alive();
+        (!error.is_usable() || all_silent).then_some(error)
+    }
+
+    pub fn demote(&mut self, at: At, now: Instant) {
+        if let Some(device) = self.schedule.missed(at, now) {
+            log::warn!("{}: {} is silent and is asked less often", self.health.name, self.device_name(device));
+        }
+        self.tell_demoted();
+    }
+
+    pub fn tell_demoted(&self) {
+        let count = u32::try_from(self.schedule.demoted()).unwrap_or(u32::MAX);
+        self.health.demoted.store(count, Ordering::Relaxed);
+    }
+
+    pub fn device_name(&self, device: usize) -> String {
+        let ix = self.health.connections[device].0 as usize;
+        self.tags.plant().connections.get(ix).map_or(String::new(), |connection| connection.name.clone())
+    }
+
+    pub fn refuse_point(&mut self, point: u32, message: &str) {
+        let tag = self.points[point as usize].tag;
+        log::error!("{}: {message}", self.tags.plant().tag_name(tag));
+        self.tags.commit(&[(tag, RawSample::from(Err(StatusCode::BadConfigurationError)))], Stamp::now());
+    }
+
+    pub fn refuse(&self, request: WriteRequest) {
+        let statuses = vec![self.why.code(); request.writes.len()];
+        drop(request.reply.send(statuses));
+    }
+
+    pub fn refuse_writes(&mut self) {
+        while let Ok(request) = self.queue.try_recv() {
+            let statuses = vec![StatusCode::BadShutdown; request.writes.len()];
+            drop(request.reply.send(statuses));
+        }
+    }
+
+    /// The values to leave behind in the devices.
+    pub fn on_stop(&self) -> Vec<Write> {
+        let value = |point: &PointPlan| match &self.tags.plant().tag(point.tag).origin {
+            Origin::Device { on_stop: Some(value), .. } if point.write => {
+                Some(Write { tag: point.tag, value: value.clone(), first: None })
+            }
+            _ => None,
+        };
+        self.points.iter().filter_map(value).collect()
+    }
+}

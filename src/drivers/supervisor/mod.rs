@@ -1,0 +1,406 @@
+//! The only loop that connects, polls, writes and connects again; one task a link.
+//!
+//! ```text
+//!            ┌────────── back-off 0.5 s … reconnect_max ±20 % ◄─┐
+//!            ▼                                                  │ no
+//!        connect ──► poll: a write, else the most urgent read ──┴── link error
+//! ```
+//! Whatever it waits for, each class of tags is looked after once a period, so that quality falls in time.
+
+mod beat;
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use opcua::StatusCode;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::schedule::{At, Item, Schedule, Step};
+use super::{ConnectionPlan, LinkError, PointPlan, Protocol, Samples, Settings, modbus, simulator};
+use crate::health;
+use crate::model::ConnectionIx;
+use crate::tags::{Miss, RawSample, Stamp, TagStore, Write, WriteRequest};
+use beat::{Beat, stopped};
+
+/// How a task comes to life: its name and itself. Who owns the tasks passes it in.
+pub type Spawn<'a> = dyn FnMut(String, BoxFuture<'static, ()>) + 'a;
+
+const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
+/// Connected so long, a link has proved itself and the back-off starts anew.
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+/// Polls in a row without any answer after which a link is opened anew.
+const SILENCE: u32 = 3;
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// From stop until the values of `on_stop` are written.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Starts one task a link; connections with the same host and port or serial line share one. Nothing is opened
+/// before the tasks run. They end when `stop` turns true.
+pub fn start(
+    plans: Vec<ConnectionPlan>,
+    tags: &Arc<TagStore>,
+    spawn: &mut Spawn<'_>,
+    stop: &watch::Receiver<bool>,
+) -> Vec<Arc<health::Link>> {
+    let mut links: Vec<Vec<ConnectionPlan>> = Vec::new();
+    for plan in plans.into_iter().filter(|plan| plan.enabled) {
+        match links.iter_mut().find(|link| shares_link(&link[0], &plan)) {
+            Some(link) => link.push(plan),
+            None => links.push(vec![plan]),
+        }
+    }
+    let mut health = Vec::new();
+    for connections in links {
+        let mut link = Link::new(connections, tags, stop.clone());
+        health.push(Arc::clone(&link.beat.health));
+        let name = format!("link {}", link.beat.health.name);
+        spawn(name, async move { link.run().await }.boxed());
+    }
+    health
+}
+
+fn shares_link(one: &ConnectionPlan, other: &ConnectionPlan) -> bool {
+    let target = modbus::link_of(&one.settings);
+    target.is_some() && target == modbus::link_of(&other.settings)
+}
+
+/// The protocol of a link and the points that it refuses, with the reason.
+fn protocol(connections: &[ConnectionPlan]) -> (Box<dyn Protocol>, Vec<(u32, super::PointError)>) {
+    match &connections[0].settings {
+        Settings::Simulator(settings) => {
+            let (simulator, refused) = simulator::Simulator::new(settings, &connections[0].points);
+            (Box::new(simulator), refused)
+        }
+        Settings::ModbusTcp(_) | Settings::ModbusRtu(_) => {
+            let (master, refused) = modbus::Master::new(connections).expect("all of the link are Modbus");
+            (Box::new(master), refused)
+        }
+    }
+}
+
+struct Link {
+    connections: Vec<ConnectionPlan>,
+    protocol: Box<dyn Protocol>,
+    beat: Beat,
+    delay: Duration,
+    samples: Samples,
+}
+
+/// Stop was asked for.
+struct Stopped;
+
+impl Link {
+    fn new(connections: Vec<ConnectionPlan>, tags: &Arc<TagStore>, stop: watch::Receiver<bool>) -> Link {
+        let plant = tags.plant();
+        let ixs: Vec<ConnectionIx> = connections.iter().map(|connection| connection.ix).collect();
+        let name = |plan: &ConnectionPlan| {
+            let cell = plant.connections.get(plan.ix.0 as usize).map(|connection| usize::from(connection.cell));
+            let cell = cell.and_then(|cell| plant.cells.get(cell)).map_or("", |cell| &cell.name);
+            if cell.is_empty() { plan.name.clone() } else { format!("{cell}/{}", plan.name) }
+        };
+        let names: Vec<String> = connections.iter().map(name).collect();
+        let (protocol, refused) = protocol(&connections);
+        let points: Vec<PointPlan> = connections.iter().flat_map(|connection| connection.points.clone()).collect();
+        let mut link = Link {
+            beat: Beat {
+                queue: tags.attach(&ixs),
+                tags: Arc::clone(tags),
+                health: Arc::new(health::Link::new(names.join(" + "), ixs)),
+                schedule: Schedule::new(connections.len()),
+                places: points.iter().map(|point| point.tag).zip(0..).collect(),
+                points,
+                stop,
+                connected: false,
+                why: Miss::NeverConnected,
+                silence: 0,
+                answered_since_connect: false,
+                logged: String::new(),
+            },
+            connections,
+            protocol,
+            delay: BACK_OFF_FIRST,
+            samples: Samples::new(),
+        };
+        let bad: HashSet<u32> = refused.iter().map(|(point, _)| *point).collect();
+        for (point, error) in refused {
+            link.beat.refuse_point(point, &error.message);
+        }
+        link.plan(&bad);
+        link
+    }
+
+    fn plan(&mut self, refused: &HashSet<u32>) {
+        let now = Instant::now();
+        for (period, points) in super::by_period(&self.beat.points) {
+            let points: Vec<u32> = points.into_iter().filter(|point| !refused.contains(point)).collect();
+            let item = |block: super::batch::Block| {
+                let tags = block.spans.iter().map(|span| self.beat.points[(span.id >> 1) as usize].tag).collect();
+                let device = self.protocol.device(&block);
+                Item::new(block, device, tags)
+            };
+            let items = self.protocol.plan(&points).into_iter().map(item).collect();
+            self.beat.schedule.add(period, items, now);
+        }
+    }
+
+    /// Runs until stop; a panic of the protocol costs its points their quality and the link a back-off.
+    async fn run(&mut self) {
+        loop {
+            let outcome = AssertUnwindSafe(self.serve()).catch_unwind().await;
+            match outcome {
+                Ok(Stopped) => break,
+                Err(_) => self.recover().await,
+            }
+            if self.beat.is_stopped() {
+                break;
+            }
+        }
+        self.finish().await;
+    }
+
+    async fn serve(&mut self) -> Stopped {
+        loop {
+            if let Err(stopped) = self.connect().await {
+                return stopped;
+            }
+            let since = Instant::now();
+            let error = match self.poll().await {
+                Ok(error) => error,
+                Err(stopped) => return stopped,
+            };
+            self.lose(&error, since).await;
+            // When one device is silent others behind the same link may be alive: it is opened at once.
+            let at_once = !matches!(error, LinkError::Lost(_)) && self.beat.schedule.anyone_alive();
+            if !at_once {
+                self.beat.schedule.restart(Instant::now());
+                if self.wait().await.is_err() {
+                    return Stopped;
+                }
+            }
+        }
+    }
+
+    /// Tries until it works.
+    async fn connect(&mut self) -> Result<(), Stopped> {
+        loop {
+            let limit = self.connections.iter().map(|connection| connection.timeout).max().unwrap_or_default();
+            let limit = limit.max(Duration::from_secs(1));
+            let attempt = timeout(limit, self.protocol.connect());
+            let error = match self.beat.alongside(attempt).await? {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no connection within {} ms", limit.as_millis()),
+            };
+            self.protocol.disconnect().await;
+            self.beat.down(
+                &error,
+                if self.beat.why == Miss::NeverConnected { Miss::NeverConnected } else { Miss::LinkDown },
+            );
+            self.beat.tell_trouble(&error);
+            self.wait().await?;
+        }
+        self.beat.up();
+        Ok(())
+    }
+
+    async fn wait(&mut self) -> Result<(), Stopped> {
+        let longest =
+            self.connections.iter().map(|connection| connection.reconnect_max).min().unwrap_or(BACK_OFF_FIRST);
+        let delay = self.delay.min(longest);
+        self.delay = (delay * 2).min(longest);
+        let jittered = delay.mul_f64(0.8 + 0.4 * fastrand::f64());
+        self.beat.alongside(sleep_until(Instant::now() + jittered)).await
+    }
+
+    async fn lose(&mut self, error: &LinkError, since: Instant) {
+        let why = if matches!(error, LinkError::Lost(_)) { Miss::LinkDown } else { Miss::Silent };
+        self.beat.down(&error.to_string(), why);
+        self.beat.tell_trouble(&error.to_string());
+        drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
+        if self.beat.answered_since_connect && since.elapsed() >= HEALTHY_AFTER {
+            self.delay = BACK_OFF_FIRST;
+        }
+    }
+
+    /// Writes and reads until the link fails.
+    async fn poll(&mut self) -> Result<LinkError, Stopped> {
+        let mut ended = Vec::new();
+        loop {
+            if self.beat.is_stopped() {
+                return Err(Stopped);
+            }
+            if let Ok(request) = self.beat.queue.try_recv()
+                && let Err(error) = self.write(request).await?
+            {
+                return Ok(error);
+            }
+            let step = self.beat.schedule.step(Instant::now(), &mut ended);
+            for scan in ended.drain(..) {
+                self.beat.health.scanned(scan.took);
+                self.beat.health.overruns.fetch_add(scan.skipped.into(), Ordering::Relaxed);
+            }
+            match step {
+                Step::Read(at) => {
+                    if let Some(error) = self.read(at).await? {
+                        return Ok(error);
+                    }
+                }
+                Step::Wait(until) => {
+                    if let Some(request) = self.beat.idle(until).await?
+                        && let Err(error) = self.write(request).await?
+                    {
+                        return Ok(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One block, repeated as `retries` says; gives the error that ends the link.
+    async fn read(&mut self, at: At) -> Result<Option<LinkError>, Stopped> {
+        let retries = self.connections[self.beat.schedule.item(at).device].retries;
+        // A demoted device gets one chance, so that it costs its neighbours little.
+        let demoted = self.beat.schedule.is_demoted(self.beat.schedule.item(at).device);
+        let mut left = if demoted { 0 } else { retries };
+        loop {
+            self.samples.clear();
+            let block = self.beat.schedule.item(at).block.clone();
+            self.beat.health.requests.fetch_add(1, Ordering::Relaxed);
+            let read = self.protocol.read(&block, &mut self.samples);
+            match self.beat.alongside(read).await? {
+                Ok(answer) => {
+                    self.beat.answer(at, answer, &self.samples);
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.beat.count(&error);
+                    if error.is_usable() && left > 0 && !matches!(error, LinkError::Lost(_)) {
+                        left -= 1;
+                        continue;
+                    }
+                    return Ok(self.beat.miss(at, error));
+                }
+            }
+        }
+    }
+
+    /// All writes of a request, each once; the inner error ends the link.
+    async fn write(&mut self, request: WriteRequest) -> Result<Result<(), LinkError>, Stopped> {
+        let mut statuses = Vec::with_capacity(request.writes.len());
+        let mut broken = Ok(());
+        for write in &request.writes {
+            if broken.is_err() {
+                statuses.push(StatusCode::BadNoCommunication);
+                continue;
+            }
+            if Instant::now() >= request.expires {
+                statuses.push(StatusCode::BadTimeout);
+                continue;
+            }
+            let (status, error) = self.write_one(write).await?;
+            statuses.push(status);
+            if let Some(error) = error {
+                broken = Err(error);
+            }
+        }
+        // The client may have given up waiting.
+        drop(request.reply.send(statuses));
+        Ok(broken)
+    }
+
+    async fn write_one(&mut self, write: &Write) -> Result<(StatusCode, Option<LinkError>), Stopped> {
+        let Some(point) = self.beat.places.get(&write.tag).copied() else {
+            return Ok((StatusCode::BadConfigurationError, None));
+        };
+        let plan = &self.beat.points[point as usize];
+        let raw = match self.beat.tags.to_raw(write.tag, &write.value, plan.exponent.is_some()) {
+            Ok(raw) => raw,
+            Err(code) => return Ok((code, None)),
+        };
+        let (tag, shown) = (plan.tag, !plan.read);
+        self.beat.health.requests.fetch_add(1, Ordering::Relaxed);
+        let sent = self.protocol.write(point, &raw, write.first.unwrap_or(0));
+        Ok(match self.beat.alongside(sent).await? {
+            Ok(status) => {
+                if status.is_good() && shown && write.first.is_none() {
+                    self.beat.tags.show_written(tag, &write.value, Stamp::now());
+                }
+                (status, None)
+            }
+            Err(error) => {
+                self.beat.count(&error);
+                let status = match error {
+                    LinkError::Timeout { .. } => StatusCode::BadTimeout,
+                    LinkError::Garbage { .. } => StatusCode::BadCommunicationError,
+                    LinkError::Lost(_) => StatusCode::BadNoCommunication,
+                };
+                (status, (!error.is_usable()).then_some(error))
+            }
+        })
+    }
+
+    /// After a panic: the points say so, and the protocol is made anew.
+    async fn recover(&mut self) {
+        log::error!("{}: its driver panicked; this is a bug in opcell, the link starts anew", self.beat.health.name);
+        self.beat.down("the driver panicked", Miss::LinkDown);
+        let bad = |point: &PointPlan| (point.tag, RawSample::from(Err(StatusCode::BadInternalError)));
+        let samples: Samples = self.beat.points.iter().filter(|point| point.read).map(bad).collect();
+        self.beat.tags.commit(&samples, Stamp::now());
+        self.protocol = protocol(&self.connections).0;
+        // The quality stays as it is: no sweep while it waits.
+        let delay = self.delay;
+        self.delay = self.delay.saturating_mul(2).min(Duration::from_secs(30));
+        let mut stop = self.beat.stop.clone();
+        drop(timeout(delay, stopped(&mut stop)).await);
+    }
+
+    /// What was asked before the stop is still written, then the values of `on_stop`; then the link is closed.
+    async fn finish(&mut self) {
+        self.beat.queue.close();
+        if self.beat.connected {
+            let last = async {
+                while let Ok(request) = self.beat.queue.try_recv() {
+                    if self.write_now(request).await.is_err() {
+                        break;
+                    }
+                }
+                for write in self.beat.on_stop() {
+                    let (reply, _) = tokio::sync::oneshot::channel();
+                    let request = WriteRequest { writes: vec![write], expires: Instant::now() + STOP_WITHIN, reply };
+                    if self.write_now(request).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            if timeout(STOP_WITHIN, last).await.is_err() {
+                log::warn!("{}: stopped before all values were written", self.beat.health.name);
+            }
+        }
+        self.beat.refuse_writes();
+        drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
+        self.beat.health.lost(health::State::Stopped);
+    }
+
+    async fn write_now(&mut self, request: WriteRequest) -> Result<(), LinkError> {
+        let mut statuses = Vec::new();
+        for write in &request.writes {
+            let Some(point) = self.beat.places.get(&write.tag).copied() else {
+                statuses.push(StatusCode::BadConfigurationError);
+                continue;
+            };
+            let has_exponent = self.beat.points[point as usize].exponent.is_some();
+            statuses.push(match self.beat.tags.to_raw(write.tag, &write.value, has_exponent) {
+                Ok(raw) => self.protocol.write(point, &raw, write.first.unwrap_or(0)).await?,
+                Err(code) => code,
+            });
+        }
+        drop(request.reply.send(statuses));
+        Ok(())
+    }
+}
