@@ -11,6 +11,7 @@ pub mod simulator;
 mod supervisor;
 
 pub use contract::{Answer, LinkError, Protocol, Refusal, Samples};
+pub use modbus::probe;
 pub use supervisor::{Spawn, start};
 
 use std::collections::BTreeMap;

@@ -8,6 +8,7 @@ mod frame;
 mod master;
 mod pdu;
 mod point;
+mod probe;
 mod raw;
 mod settings;
 mod wire;
@@ -16,6 +17,7 @@ pub use address::{Address, Area};
 pub use frame::{Asked, Found, Framing, crc, lrc};
 pub use master::Master;
 pub use pdu::{Reply, Request};
+pub use probe::probe;
 pub use settings::{
     Defaults, Parity, RawNumber, RawType, RegisterPoint, RtuSettings, SerialFraming, TcpFraming, TcpSettings, WordOrder,
 };

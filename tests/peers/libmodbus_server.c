@@ -1,0 +1,24 @@
+/* A Modbus TCP server of libmodbus for the driver tests: 1000 of everything, each register its own address.
+   Prints `port N` when it serves. */
+#include <modbus.h>
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int main(void) {
+    modbus_t *bus = modbus_new_tcp("127.0.0.1", 0);
+    modbus_mapping_t *map = modbus_mapping_new(1000, 1000, 1000, 1000);
+    int listening = modbus_tcp_listen(bus, 4);
+    struct sockaddr_in at;
+    socklen_t size = sizeof at;
+    getsockname(listening, (struct sockaddr *)&at, &size);
+    for (int i = 0; i < 1000; i++) map->tab_registers[i] = map->tab_input_registers[i] = i;
+    printf("port %d\n", ntohs(at.sin_port));
+    fflush(stdout);
+    for (;;) {
+        unsigned char query[MODBUS_TCP_MAX_ADU_LENGTH];
+        modbus_tcp_accept(bus, &listening);
+        for (int got; (got = modbus_receive(bus, query)) != -1;) modbus_reply(bus, query, got, map);
+        modbus_close(bus);
+    }
+}
