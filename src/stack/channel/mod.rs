@@ -7,6 +7,7 @@
 mod chunk;
 mod client;
 mod conversation;
+mod fuzz;
 mod open;
 mod opn;
 mod sequence;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use opcua::StatusCode;
 
 pub use client::{ClientChannel, ClientEvent, ClientSettings};
+pub use fuzz::{fuzz, fuzz_chunks};
 pub use open::{OpenJob, Opened};
 pub use server::{Event, ServerChannel, ServerSettings};
 

@@ -112,6 +112,13 @@ fn unpad(plain: &[u8], receiver_bits: usize) -> Option<usize> {
     rest[end..].iter().all(|byte| *byte == low).then_some(end)
 }
 
+/// `unpad` for any bytes and both kinds of key.
+pub(super) fn fuzz_unpad(bytes: &[u8]) {
+    for bits in [2048, 4096] {
+        assert!(unpad(bytes, bits).is_none_or(|end| end < bytes.len()));
+    }
+}
+
 /// One asymmetric chunk, signed with our key and encrypted with the peer's; `keys` are `None` with policy None.
 pub(super) fn seal_open(
     channel: u32,

@@ -4,12 +4,14 @@
 //! or looped over before it was held against the bytes that are really there; one depth counts through all
 //! nests; what a message makes us own is bounded by eight times its own size.
 
+mod fuzz;
 mod id;
 mod reader;
 mod skip;
 mod value;
 mod writer;
 
+pub use fuzz::{fuzz_value, random_value};
 pub use id::{ExpandedNodeIdRef, IdRef, LocalizedTextRef, NodeIdRef, QualifiedNameRef};
 pub use reader::{Decode, ExtensionRef, Reader};
 pub use value::{DataValue, Timestamps};
@@ -19,3 +21,6 @@ pub use writer::Writer;
 pub const MAX_DEPTH: u8 = 100;
 /// Nests of DiagnosticInfo, at most (Part 6 §5.2.2.12, 1.05).
 pub const MAX_DIAGNOSTIC_DEPTH: u8 = 10;
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,8 @@ impl Reader<'_> {
             let size = usize::try_from(self.i32()?).map_err(|_| StatusCode::BadDecodingError)?;
             product = product.saturating_mul(size);
         }
-        if count > 0 && product != elements {
+        let is_consistent = if count == 0 { elements == 0 } else { product == elements };
+        if !is_consistent {
             return Err(StatusCode::BadDecodingError);
         }
         Ok(())

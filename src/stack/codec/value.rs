@@ -9,6 +9,9 @@ use super::skip::{ARRAY, DIMENSIONS, least_size, variant_type};
 use super::writer::Writer;
 use crate::value::{Array, BuiltIn, Elements, UaTime, Value};
 
+/// What a shared text or byte string takes beside its bytes; an empty one takes nothing.
+const SHARED: usize = 16;
+
 /// A DataValue as a client wrote it: what it did not say is `None`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DataValue {
@@ -102,13 +105,19 @@ impl Reader<'_> {
 
     fn owned_text(&mut self) -> Decode<Arc<str>> {
         let text = self.text()?;
-        self.charge(text.len())?;
+        if text.is_empty() {
+            return Ok(Arc::default());
+        }
+        self.charge(SHARED + text.len())?;
         Ok(text.into())
     }
 
     fn owned_bytes(&mut self) -> Decode<Arc<[u8]>> {
         let bytes = self.bytes()?.unwrap_or_default();
-        self.charge(bytes.len())?;
+        if bytes.is_empty() {
+            return Ok(Arc::default());
+        }
+        self.charge(SHARED + bytes.len())?;
         Ok(bytes.into())
     }
 
@@ -142,7 +151,8 @@ impl Reader<'_> {
             .map(|_| u32::try_from(self.i32()?).map_err(|_| StatusCode::BadDecodingError))
             .collect::<Decode<Vec<u32>>>()?;
         let product = sizes.iter().fold(1usize, |product, size| product.saturating_mul(*size as usize));
-        if count > 0 && product != elements {
+        let is_consistent = if count == 0 { elements == 0 } else { product == elements };
+        if !is_consistent {
             return Err(StatusCode::BadDecodingError);
         }
         Ok(if count > 1 { sizes } else { Vec::new() })

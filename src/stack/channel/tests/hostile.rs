@@ -1,6 +1,7 @@
 //! What a peer must not be able to do.
 
 use super::*;
+use crate::stack::codec::NodeIdRef;
 use crate::stack::transport::ChunkKind;
 
 /// A chunk of a channel without security.
@@ -247,4 +248,72 @@ fn small_buffers_in_hello_are_refused() {
     };
     hello.write(&mut out);
     assert_eq!(pair.serve(&out.buf).expect_err("too small").status, StatusCode::BadConnectionRejected);
+}
+
+/// An open request whose additional header is this.
+fn open_with(additional_header: &[u8]) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.raw(b"OPNF");
+    out.u32(0);
+    out.u32(0);
+    out.text(Policy::None.uri());
+    out.bytes(None);
+    out.bytes(None);
+    out.u32(1);
+    out.u32(1);
+    out.node_id(NodeIdRef::numeric(0, 446));
+    out.node_id(NodeIdRef::NULL);
+    out.i64(0);
+    out.u32(1);
+    out.u32(0);
+    out.string(None);
+    out.u32(0);
+    out.raw(additional_header);
+    out.u32(0);
+    out.i32(0);
+    out.i32(1);
+    out.bytes(None);
+    out.u32(3_600_000);
+    let size = out.mark();
+    out.set_count(4, size);
+    out.buf
+}
+
+#[test]
+fn a_nest_in_the_additional_header_of_an_open_request_is_stepped_over_or_refused() {
+    let object = |length: usize, body: &[u8]| {
+        let mut out = Writer::new();
+        out.node_id(NodeIdRef::numeric(0, 298));
+        out.u8(1);
+        out.count(length);
+        out.raw(body);
+        out.buf
+    };
+    let nest = [23, 1].repeat(29_000);
+    let rank = [&[0xff; 20][..], &i32::MAX.to_le_bytes()].concat();
+    for (case, header, status) in [
+        ("a nest of DataValues", object(nest.len(), &nest), None),
+        ("an Argument of rank 2^31", object(rank.len(), &rank), None),
+        ("a body of 2 GiB that is not there", object(i32::MAX as usize, &nest), Some(StatusCode::BadDecodingError)),
+        ("a body that runs into the request", object(nest.len() + 15, &nest), Some(StatusCode::BadDecodingError)),
+    ] {
+        let mut pair = Pair::new(&Setup::default());
+        let mut out = Writer::new();
+        pair.client.hello("opc.tcp://plant:4840/x", &mut out);
+        pair.serve(&out.buf).expect("fine");
+        assert_eq!(pair.serve(&open_with(&header)).err().map(|fatal| fatal.status), status, "{case}");
+    }
+}
+
+#[test]
+fn a_response_that_fails_half_way_leaves_nothing_behind() {
+    let client = Limits { max_message: 8_192, receive_buffer: 8_192, ..Limits::default() };
+    let mut pair = Pair::open(&Setup { client_limits: client, ..Setup::default() });
+    let mut out = Writer::new();
+    let now = pair.now;
+    let refused = pair.server.respond(now, &mut out, 9, |out| {
+        out.raw(&bytes(100));
+        Err(StatusCode::BadTooManyOperations)
+    });
+    assert_eq!((refused, out.buf.len()), (Err(StatusCode::BadTooManyOperations), 0), "what failed leaves nothing");
 }
