@@ -4,7 +4,7 @@
 //! gives a neutral value. Entries are small, so this costs nothing that can be measured. The value is handed out
 //! only if nothing was found.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -77,14 +77,32 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for At<T> {
 /// Structs, by name, that read other keys of the outermost mapping.
 pub type Other<'a> = &'a [&'a str];
 
-/// Decodes the entry at `ix`; `None` when it had findings.
+/// Whether an entry with this finding is worth further checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// It is clear what was meant, and it was read so.
+    GoOn,
+    Stop,
+}
+
+/// Decodes the entry at `ix`; `None` when it had findings that leave its meaning open.
 pub fn decode<'a, T: Deserialize<'a>>(
     source: &'a Source,
     ix: Ix,
     other: Other<'a>,
     findings: &mut Findings,
 ) -> Option<T> {
-    let before = findings.len();
+    let (value, is_clear) = decode_with_holes(source, ix, other, findings);
+    value.filter(|_| is_clear)
+}
+
+/// The same for a mapping of independent parts: what was wrong is as if it were left out. Also, whether nothing was.
+pub fn decode_with_holes<'a, T: Deserialize<'a>>(
+    source: &'a Source,
+    ix: Ix,
+    other: Other<'a>,
+    findings: &mut Findings,
+) -> (Option<T>, bool) {
     let shared = Shared {
         source,
         root: ix,
@@ -92,14 +110,16 @@ pub fn decode<'a, T: Deserialize<'a>>(
         holes: RefCell::default(),
         missing: RefCell::default(),
         noted: RefCell::default(),
+        is_clear: Cell::new(true),
         findings: RefCell::new(findings),
     };
     loop {
         let error = match T::deserialize(NodeDe { shared: &shared, ix, limits: None, field: None }) {
-            Ok(value) => return (shared.findings.borrow().len() == before).then_some(value),
+            Ok(value) => return (Some(value), shared.is_clear.get()),
             Err(error) => error,
         };
         let at = error.at.unwrap_or(ix);
+        shared.is_clear.set(false);
         if error.missing.is_some() {
             shared.record(at, &error);
             continue;
@@ -108,7 +128,7 @@ pub fn decode<'a, T: Deserialize<'a>>(
             shared.record(at, &error);
         }
         if !shared.holes.borrow_mut().insert(at) {
-            return None;
+            return (None, false);
         }
     }
 }
@@ -122,6 +142,7 @@ pub(super) struct Shared<'a, 'f> {
     pub missing: RefCell<HashSet<(Ix, &'static str)>>,
     /// Nodes that have their finding.
     noted: RefCell<HashSet<Ix>>,
+    is_clear: Cell<bool>,
     findings: RefCell<&'f mut Findings>,
 }
 
@@ -136,7 +157,10 @@ impl Shared<'_, '_> {
     }
 
     /// Records a finding beside the value, once for its node.
-    pub fn note(&self, at: Ix, message: String, help: String) {
+    pub fn note(&self, at: Ix, message: String, help: String, after: After) {
+        if after == After::Stop {
+            self.is_clear.set(false);
+        }
         if self.noted.borrow_mut().insert(at) {
             self.record(at, &Error { at: Some(at), message, help, ..Error::default() });
         }
@@ -247,6 +271,9 @@ impl<'a> NodeDe<'_, 'a, '_> {
         let text = self.text();
         match self.kind() {
             Kind::Quoted if text.parse::<f64>().is_ok() => self.wanted(what, "remove the quotes"),
+            Kind::Quoted if text.replace(',', ".").parse::<f64>().is_ok() => {
+                self.wanted(what, "write a dot, without quotes")
+            }
             Kind::Plain | Kind::Made => {
                 let digits = text.trim_start_matches(['-', '+']);
                 let is_octal =
@@ -313,12 +340,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
             (Kind::Plain | Kind::Made, "true") => Ok(true),
             (Kind::Plain | Kind::Made, "false") => Ok(false),
             (Kind::Plain | Kind::Made | Kind::Quoted, text) => {
-                let help = match text.to_lowercase().as_str() {
-                    "true" | "yes" | "on" | "y" | "1" => "write `true`",
-                    "false" | "no" | "off" | "n" | "0" => "write `false`",
-                    _ => "",
-                };
-                self.wanted("true or false", help)
+                self.wanted("true or false", boolean_help(text))
             }
             _ => self.wanted("true or false", ""),
         }
@@ -332,6 +354,15 @@ impl<'a> NodeDe<'_, 'a, '_> {
             Kind::Plain | Kind::Quoted | Kind::Made => Ok(self.text()),
             _ => self.wanted("text", ""),
         }
+    }
+}
+
+/// What to write instead of another word for true or false.
+pub(super) fn boolean_help(text: &str) -> &'static str {
+    match text.to_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" | "1" => "write `true`",
+        "false" | "no" | "off" | "n" | "0" => "write `false`",
+        _ => "write `true` or `false`",
     }
 }
 
@@ -453,6 +484,9 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
         let count = self.shared.source.children(self.ix).count();
         if self.kind() == Kind::Sequence && count != length {
             return self.place(Err(de::Error::custom(format!("expected {length} values, found {count}"))));
+        }
+        if self.kind() != Kind::Sequence {
+            return self.wanted(&format!("a list of {length} values"), "write [low, high]");
         }
         self.deserialize_seq(visitor)
     }

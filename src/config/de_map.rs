@@ -5,7 +5,7 @@
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::de::{Error, NodeDe};
+use super::de::{After, Error, NodeDe};
 use super::docs::{DOCS, Key, list, nearest};
 use super::source::{Ix, Kind};
 use super::spec;
@@ -64,14 +64,17 @@ fn known_entries(node: NodeDe<'_, '_, '_>, name: &'static str, fields: &'static 
         let text = source.text(key);
         if spec::is_later(name, text) {
             let help = "this version of opcell doesn't have it yet; delete it".to_owned();
-            node.shared.note(key, format!("`{text}` is not in this version"), help);
+            node.shared.note(key, format!("`{text}` is not in this version"), help, After::GoOn);
             continue;
         }
-        let meant = meaning(node, name, fields, text);
-        node.shared.note(key, format!("unknown key `{text}`"), suggestion(node, name, fields, meant));
-        if let Some(known) = meant.and_then(field)
-            && !entries.iter().any(|entry| entry.key == known)
-        {
+        let is_split = source.kind(value) == Kind::Null && text.bytes().all(|byte| byte.is_ascii_digit());
+        let meant = meaning(node, name, fields, text).filter(|_| !is_split);
+        let help = match is_split {
+            true => "a decimal comma? Write a dot".to_owned(),
+            false => suggestion(node, name, fields, meant),
+        };
+        node.shared.note(key, format!("unknown key `{text}`"), help, if meant.is_some() { After::GoOn } else { After::Stop });
+        if let Some(known) = meant.and_then(field).filter(|known| !entries.iter().any(|entry| entry.key == *known)) {
             entries.push(Entry { key: known, value: Some(value) });
         }
     }
@@ -138,7 +141,7 @@ impl<'a> de::MapAccess<'a> for Fields<'_, 'a, '_> {
             let what = DOCS.key(self.name, entry.key).map_or("a value", Key::wanted);
             return value.wanted(what, "");
         }
-        seed.deserialize(value)
+        value.place(seed.deserialize(value))
     }
 }
 
@@ -241,7 +244,7 @@ impl<'a> de::SeqAccess<'a> for Pair<'_, 'a, '_> {
         self.step += 1;
         match self.step {
             1 => seed.deserialize(IntoDeserializer::<Error>::into_deserializer(self.node.ix.0)).map(Some),
-            2 => seed.deserialize(self.node).map(Some),
+            2 => self.node.place(seed.deserialize(self.node)).map(Some),
             _ => Ok(None),
         }
     }
@@ -273,7 +276,10 @@ impl<'a> de::SeqAccess<'a> for Elements<'_, 'a, '_> {
 
     fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         match self.elements.next() {
-            Some(ix) => seed.deserialize(NodeDe { ix, ..self.node }).map(Some),
+            Some(ix) => {
+                let element = NodeDe { ix, ..self.node };
+                element.place(seed.deserialize(element)).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -308,6 +314,7 @@ impl<'a> de::MapAccess<'a> for Entries<'_, 'a, '_> {
 
     fn next_value_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<T::Value, Error> {
         let ix = self.value.take().expect("a value follows its key");
-        seed.deserialize(NodeDe { ix, limits: None, field: None, ..self.node })
+        let value = NodeDe { ix, limits: None, field: None, ..self.node };
+        value.place(seed.deserialize(value))
     }
 }

@@ -4,6 +4,7 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::de::{Other, decode};
 use super::report::Findings;
@@ -59,6 +60,16 @@ pub fn settings(kind: Kind, source: &Source, at: Ix, findings: &mut Findings) ->
         Kind::ModbusTcp => Settings::ModbusTcp(read(source, at, findings)?),
         Kind::ModbusRtu => Settings::ModbusRtu(read(source, at, findings)?),
     })
+}
+
+/// Settings to judge addresses by where a connection's own had findings.
+pub fn stand_in(kind: Kind) -> Settings {
+    let read = "nothing but the required key is wanted";
+    match kind {
+        Kind::Simulator => Settings::Simulator(simulator::Settings::default()),
+        Kind::ModbusTcp => Settings::ModbusTcp(serde_json::from_value(json!({ "host": "" })).expect(read)),
+        Kind::ModbusRtu => Settings::ModbusRtu(serde_json::from_value(json!({ "serial": "" })).expect(read)),
+    }
 }
 
 /// The driver's half of a source; `at` is `None` for one that is an address alone.

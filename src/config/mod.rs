@@ -45,3 +45,18 @@ pub fn fuzz(bytes: &[u8]) {
     let (_, report) = load_from(&files, Path::new("cell.yaml"), &Options::default());
     drop((report.render(Shown::Some), report.json()));
 }
+
+/// Keys and scalars of a YAML text in their order, as this reader sees them; `None` after a syntax error.
+pub fn scalars(text: &str) -> Option<Vec<String>> {
+    let mut source = source::Source::default();
+    let mut findings = report::Findings::default();
+    let file = source.add_file("text".into(), text.to_owned())?;
+    let root = source.parse(file, &mut findings)?;
+    let mut out = Vec::new();
+    source.walk(root, &mut |source, at| match source.kind(at) {
+        source::Kind::Mapping | source::Kind::Sequence => {}
+        source::Kind::Null => out.push("~".to_owned()),
+        _ => out.push(source.text(at).to_owned()),
+    });
+    Some(out)
+}

@@ -69,6 +69,9 @@ pub struct Source {
     secrets: HashMap<Ix, Box<str>>,
 }
 
+/// A scalar's new text in a copy, `None` to keep it, or an error that was reported.
+type Retext<'a> = dyn FnMut(&Source, Ix) -> Result<Option<String>, ()> + 'a;
+
 /// Longest nest of mappings and lists.
 const DEPTH: usize = 64;
 
@@ -181,6 +184,14 @@ impl Source {
 
     pub fn get(&self, mapping: Ix, key: &str) -> Option<Ix> {
         self.entries(mapping).find(|(at, _)| self.text(*at) == key).map(|(_, value)| value)
+    }
+
+    /// Visits a subtree in the order of the file.
+    pub fn walk(&self, ix: Ix, visit: &mut dyn FnMut(&Source, Ix)) {
+        visit(self, ix);
+        for child in self.children(ix) {
+            self.walk(child, visit);
+        }
     }
 
     pub fn place(&self, ix: Ix) -> Place {
@@ -301,19 +312,29 @@ impl Source {
         }
     }
 
-    /// A copy of the subtree at `from`; `text` gives a scalar's new text, or `None` to keep it. Skips the value of
+    /// A copy of the subtree at `from`; `text` gives a scalar's new text, `None` to keep it, or an
+    /// error that was reported. Skips the value of
     /// `without` in the top mapping.
-    pub fn copy(&mut self, from: Ix, without: &[&str], text: &mut dyn FnMut(&Source, Ix) -> Option<String>) -> Ix {
+    pub fn copy(
+        &mut self,
+        from: Ix,
+        without: &[&str],
+        text: &mut Retext<'_>,
+    ) -> Ix {
         let place = self.place(from);
         let at = self.make(place, self.kind(from), None);
         if self.is_scalar(from) {
             if let Some(secret) = self.secrets.get(&from).cloned() {
                 self.secrets.insert(at, secret);
             }
-            if let Some(made) = text(self, from) {
-                self.set_text(at, &made);
-            } else if let Some(kept) = self.texts.get(&from).cloned() {
-                self.texts.insert(at, kept);
+            match text(self, from) {
+                Ok(Some(made)) => self.set_text(at, &made),
+                Ok(None) => {
+                    if let Some(kept) = self.texts.get(&from).cloned() {
+                        self.texts.insert(at, kept);
+                    }
+                }
+                Err(()) => self.set_bad(at),
             }
             return at;
         }
@@ -322,7 +343,7 @@ impl Source {
             let entries: Vec<_> = self.entries(from).collect();
             for (key, value) in entries {
                 if !without.contains(&self.text(key)) {
-                    children.push(self.copy(key, &[], &mut |_, _| None));
+                    children.push(self.copy(key, &[], &mut |_, _| Ok(None)));
                     children.push(self.copy(value, &[], text));
                 }
             }
@@ -515,6 +536,7 @@ impl Builder<'_> {
         let mut seen: HashMap<Box<str>, Ix> = HashMap::new();
         let mut kept: Vec<(Ix, Ix)> = Vec::with_capacity(count);
         let mut dropped = false;
+        let mut merged = false;
         let entries: Vec<_> = self.source.entries(mapping).collect();
         for (key, value) in entries {
             let place = self.source.place(key);
@@ -525,6 +547,7 @@ impl Builder<'_> {
                     self.findings.error_at(place, "a key must be a text").help("write `name: value`");
                 }
             } else if text == "<<" {
+                merged = true;
                 self.findings
                     .error_at(place, "merge keys (`<<`) are not read here")
                     .help("use `types:` for what repeats, and `defaults:` for what is inherited");
@@ -547,7 +570,10 @@ impl Builder<'_> {
             }
             dropped = true;
         }
-        if dropped {
+        if merged {
+            // What would be merged in is missing now, so that nothing more can be said about the rest.
+            self.source.set_bad(mapping);
+        } else if dropped {
             let children: Vec<Ix> = kept.iter().flat_map(|(key, value)| [*key, *value]).collect();
             self.source.link(mapping, &children);
         }

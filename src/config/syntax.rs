@@ -60,12 +60,23 @@ fn explain(text: &str, at: usize, message: &str) -> (usize, String, &'static str
                 if text[at..].starts_with('%') { "write \"%\" in quotes, or `percent`" } else { "put it in quotes" };
             (at, said, help)
         }
-        Some(_) if is_dedented(text, line_start, indent) => {
+        _ if message.contains("recursion limit") => (at, "mappings and lists are nested deeper than 64".into(), ""),
+        _ if open_quote(line).is_some() => {
+            let quote = open_quote(line).unwrap_or(0);
+            (line_start + quote, "this quote is not closed".into(), "close it on the same line")
+        }
+        Some(_) if message.contains("mapping") && is_dedented(text, line_start, indent) => {
             let help = "begin the line in the same column as the keys beside it";
             (line_start + indent, format!("this line is indented differently from those above it ({message})"), help)
         }
         _ => (at, message.to_owned(), ""),
     }
+}
+
+/// The last double quote of a line, when their number is odd.
+fn open_quote(line: &str) -> Option<usize> {
+    let quotes = line.bytes().filter(|byte| *byte == b'"').count() - line.matches("\\\"").count();
+    if quotes % 2 == 1 { line.rfind('"') } else { None }
 }
 
 /// Whether the line begins in a column where no line above it, up the tree, begins.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Compiler;
 use super::types::TypeEntry;
-use crate::config::de::{At, decode};
+use crate::config::de::{At, decode, decode_with_holes};
 use crate::config::docs::{did_you_mean, list};
 use crate::config::files::CellSource;
 use crate::config::source::{Ix, Kind};
@@ -51,7 +51,7 @@ impl Compiler<'_> {
         let (_, root) = &files.roots[0];
         let index = u16::try_from(self.plant.cells.len()).unwrap_or(u16::MAX);
         let mut scope = Scope { index, ..Scope::default() };
-        let head = decode::<spec::CellFile>(&self.source, *root, &[], self.findings);
+        let head = decode_with_holes::<spec::CellFile>(&self.source, *root, &[], self.findings).0;
         self.check_format(*root);
         let included: Vec<Ix> = files.roots[1..].iter().map(|(_, root)| *root).collect();
         for root in &included {
@@ -119,7 +119,9 @@ impl Compiler<'_> {
     }
 
     fn check_cell_name(&mut self, name: &At<String>) {
-        if name.value.trim().is_empty() {
+        if !self.source.is_scalar(name.ix) {
+            // Missing, or no text: said already.
+        } else if name.value.trim().is_empty() {
             self.findings.error(&self.source, name.ix, "a cell needs a name").help("write `cell: press`");
         } else if let Some(other) = self.plant.cells.iter().find(|cell| cell.name == name.value) {
             let message = format!("there is a cell `{}` already", other.name);

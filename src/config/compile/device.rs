@@ -50,7 +50,6 @@ impl Compiler<'_> {
             None => None,
         };
         let poll = common.and_then(|common| common.poll).map_or(inherited.poll, |poll| poll.0);
-        let connection = link.ix?;
         let point = PointPlan {
             tag: id,
             address: wanted.address.value.clone(),
@@ -65,7 +64,12 @@ impl Compiler<'_> {
             write,
             has_scale: spec.scale.is_some(),
         };
-        self.check_point(&point, connection.0 as usize, &wanted, spec);
+        let real = match (link.ix, link.kind) {
+            (Some(ix), _) => self.real_settings[ix.0 as usize].clone(),
+            (None, kind) => driver::stand_in(kind?),
+        };
+        self.check_point(&point, &real, &wanted, spec);
+        let connection = link.ix?;
         self.add_point(point, connection.0 as usize, spec, shape, inherited, scope);
         Some((Origin::Device { connection, read, write, on_stop }, poll))
     }
@@ -127,8 +131,8 @@ impl Compiler<'_> {
         self.check_write_roles(write.ix, inherited);
     }
 
-    fn check_point(&mut self, point: &PointPlan, connection: usize, wanted: &Wanted, spec: &NodeSpec) {
-        match drivers::check_point(&self.real_settings[connection], point) {
+    fn check_point(&mut self, point: &PointPlan, settings: &drivers::Settings, wanted: &Wanted, spec: &NodeSpec) {
+        match drivers::check_point(settings, point) {
             Ok(reading) if reading.wants_quotes && self.source.kind(wanted.address.ix) == Kind::Plain => {
                 let shown = self.source.shown(wanted.address.ix).to_owned();
                 let message = format!("another YAML reader would take `{shown}` for a number that reads differently");

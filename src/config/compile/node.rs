@@ -189,10 +189,7 @@ impl Compiler<'_> {
         let mut faults = Vec::new();
         let env = walk.env;
         let own = self.source.copy(value, &["children", "repeat"], &mut |source, at| {
-            template::fill(source.text(at), env).unwrap_or_else(|fault| {
-                faults.push((at, fault));
-                None
-            })
+            template::fill(source.text(at), env).map_err(|fault| faults.push((at, fault)))
         });
         let made_key = self.source.make(self.source.place(key), Kind::Made, None);
         self.source.set_text(made_key, name);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Compiler;
-use crate::config::de::{At, decode};
+use crate::config::de::{At, decode, decode_with_holes};
 use crate::config::files::beside;
 use crate::config::source::Ix;
 use crate::config::spec::{self, KeySize, LogLevel};
@@ -72,7 +72,7 @@ impl Compiler<'_> {
 
     pub(super) fn server(&mut self, path: PathBuf, root: Ix) -> Option<ServerPlan> {
         self.check_format(root);
-        let given = decode::<spec::ServerFile>(&self.source, root, &[], self.findings)?;
+        let given = decode_with_holes::<spec::ServerFile>(&self.source, root, &[], self.findings).0?;
         let mut plan = self.closed(&path);
         if let Some(application) = given.application {
             plan.application.name = application.name.unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use super::Compiler;
 use super::cell::Scope;
+use crate::config::de::boolean_help;
 use crate::config::docs::{did_you_mean, list};
 use crate::config::source::{Ix, Kind};
 use crate::model::{DataType, Shape};
@@ -76,7 +77,7 @@ impl Compiler<'_> {
         let Some(value) = value else {
             let help = match kind {
                 _ if is_quoted_number && text.parse::<f64>().is_ok() => "remove the quotes",
-                BuiltIn::Boolean => "write `true` or `false`",
+                BuiltIn::Boolean => boolean_help(text),
                 BuiltIn::DateTime => "write 2026-01-31T12:00:00Z",
                 BuiltIn::ByteString => "write hex digits, as 00ff10",
                 _ if text.contains(',') => "write a dot",
