@@ -7,7 +7,8 @@ use opcell::config::{self, Options, Report, Severity, Shown};
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new("tests/cases/config");
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder).expect("the cases").map(|entry| entry.expect("entry").path()).collect();
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).expect("the cases").map(|entry| entry.expect("entry").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
     paths.sort();
     paths
@@ -44,7 +45,8 @@ fn every_faulty_file_has_exactly_its_findings() {
         assert_eq!(compiled.is_none(), report.has_errors(), "{}", case.display());
         let found = findings(&report, &case);
         if found != wanted && update {
-            let mut kept: String = text.lines().filter(|line| !line.starts_with("#!")).map(|line| format!("{line}\n")).collect();
+            let mut kept: String =
+                text.lines().filter(|line| !line.starts_with("#!")).map(|line| format!("{line}\n")).collect();
             kept.extend(found.iter().map(|line| format!("{line}\n")));
             fs::write(&case, kept).expect("the case is written");
         } else if found != wanted {
@@ -66,7 +68,11 @@ fn a_rendered_report_and_its_json_say_the_same_as_the_findings() {
             assert!(text.contains(&finding.message), "{}: {}", case.display(), finding.message);
             assert_eq!(object["message"], finding.message);
             let Some((file, line, column)) = report.position(finding) else { continue };
-            assert!(text.contains(&format!("{file}:{line}:{column}")), "{}: {file}:{line}:{column}\n{text}", case.display());
+            assert!(
+                text.contains(&format!("{file}:{line}:{column}")),
+                "{}: {file}:{line}:{column}\n{text}",
+                case.display()
+            );
             assert_eq!(object["place"]["line"], line);
             assert_eq!(object["place"]["column"], column);
         }

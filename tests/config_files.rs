@@ -38,7 +38,8 @@ fn keys(text: &str) -> Vec<(usize, usize, usize, String)> {
         let code = content.split(" #").next().unwrap_or(content);
         let code = if code.trim_start().starts_with('#') { "" } else { code };
         for (at, _) in code.match_indices(": ").chain(code.strip_suffix(':').map(|code| (code.len(), ":"))) {
-            let start = code[..at].rfind(|c: char| !(c.is_ascii_lowercase() || c == '_')).map_or(0, |before| before + 1);
+            let start =
+                code[..at].rfind(|c: char| !(c.is_ascii_lowercase() || c == '_')).map_or(0, |before| before + 1);
             let word = &code[start..at];
             let before = code[..start].trim_end();
             let is_key = before.is_empty() || before.ends_with(['{', ',']);
@@ -53,8 +54,8 @@ fn keys(text: &str) -> Vec<(usize, usize, usize, String)> {
 
 /// Words that are names of the user and not keys of the schema.
 const NAMES: [&str; 22] = [
-    "plc", "plc1", "sim", "i", "en", "de", "fr", "travel", "rated", "mean", "base", "opal", "amp", "low", "high", "period",
-    "every", "step", "start", "sigma", "noise", "wrap",
+    "plc", "plc1", "sim", "i", "en", "de", "fr", "travel", "rated", "mean", "base", "opal", "amp", "low", "high",
+    "period", "every", "step", "start", "sigma", "noise", "wrap",
 ];
 
 #[test]
@@ -62,7 +63,8 @@ fn two_swapped_letters_in_any_key_are_found_at_their_place() {
     let mut count = 0;
     for path in EXAMPLES {
         let text = read(path);
-        for (offset, line, column, word) in keys(&text).into_iter().filter(|(.., word)| !NAMES.contains(&word.as_str())) {
+        for (offset, line, column, word) in keys(&text).into_iter().filter(|(.., word)| !NAMES.contains(&word.as_str()))
+        {
             for at in 0..word.len() - 1 {
                 let mut letters: Vec<char> = word.chars().collect();
                 letters.swap(at, at + 1);
@@ -73,10 +75,13 @@ fn two_swapped_letters_in_any_key_are_found_at_their_place() {
                 let broken = format!("{}{typo}{}", &text[..offset], &text[offset + word.len()..]);
                 let mut files = Memory::default();
                 files.files.insert(path.into(), broken.into_bytes());
-                files.files.insert("address-space/cells/demo.yaml".into(), match path.contains("demo") {
-                    true => files.files[Path::new(path)].clone(),
-                    false => read(EXAMPLES[2]).into_bytes(),
-                });
+                files.files.insert(
+                    "address-space/cells/demo.yaml".into(),
+                    match path.contains("demo") {
+                        true => files.files[Path::new(path)].clone(),
+                        false => read(EXAMPLES[2]).into_bytes(),
+                    },
+                );
                 let (_, report) = config::load_from(&files, Path::new(path), &Options::default());
                 let places: Vec<_> = report.findings.iter().filter_map(|finding| report.position(finding)).collect();
                 // Without its `cell` or `cells` a file is none of ours, which is said at its beginning.
@@ -118,8 +123,12 @@ fn another_yaml_reader_sees_the_same_keys_and_scalars() {
     let mut compared = 0;
     for path in EXAMPLES.iter().map(PathBuf::from).chain(cases) {
         let text = fs::read_to_string(&path).expect("text");
-        let refused = ["<<", "*", "&", "!!", "\n---"].iter().any(|sign| text.lines().any(|line| !line.starts_with('#') && line.contains(sign.trim_start())) && !text.contains("cells/*"));
-        let (Some(ours), Ok(theirs)) = (config::scalars(&text), serde_yaml::from_str::<serde_yaml::Value>(&text)) else {
+        let refused = ["<<", "*", "&", "!!", "\n---"].iter().any(|sign| {
+            text.lines().any(|line| !line.starts_with('#') && line.contains(sign.trim_start()))
+                && !text.contains("cells/*")
+        });
+        let (Some(ours), Ok(theirs)) = (config::scalars(&text), serde_yaml::from_str::<serde_yaml::Value>(&text))
+        else {
             continue;
         };
         if refused || path.to_string_lossy().contains("duplicate") {
@@ -184,7 +193,7 @@ fn deep_nests_and_cut_files_end_with_findings() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -202,7 +211,7 @@ proptest! {
             match how {
                 0 => bytes[at] = byte,
                 1 => drop(bytes.remove(at)),
-                _ => bytes.insert(at, b"{}[]:,\"'#&*!|>%@ \n\t-"[usize::from(byte) % 21]),
+                _ => bytes.insert(at, b"{}[]:,\"'#&*!|>%@ \n\t-"[usize::from(byte) % 20]),
             }
         }
         config::fuzz(&bytes);
@@ -213,7 +222,8 @@ proptest! {
 #[test]
 #[ignore = "a measurement: `opcell check` of the file it writes is timed from outside"]
 fn a_hundred_thousand_tags_are_written_for_measuring() {
-    let mut text = String::from("schema: 1\ncell: big\nconnections:\n  plc: { driver: modbus-tcp, host: 10.0.0.5 }\nnodes:\n");
+    let mut text =
+        String::from("schema: 1\ncell: big\nconnections:\n  plc: { driver: modbus-tcp, host: 10.0.0.5 }\nnodes:\n");
     for line in 0..1_000 {
         text.push_str(&format!("  Line{line}:\n    children:\n"));
         for tag in 0..100 {

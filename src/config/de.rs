@@ -339,9 +339,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
         match (self.kind(), self.text()) {
             (Kind::Plain | Kind::Made, "true") => Ok(true),
             (Kind::Plain | Kind::Made, "false") => Ok(false),
-            (Kind::Plain | Kind::Made | Kind::Quoted, text) => {
-                self.wanted("true or false", boolean_help(text))
-            }
+            (Kind::Plain | Kind::Made | Kind::Quoted, text) => self.wanted("true or false", boolean_help(text)),
             _ => self.wanted("true or false", ""),
         }
     }

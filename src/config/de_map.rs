@@ -73,7 +73,12 @@ fn known_entries(node: NodeDe<'_, '_, '_>, name: &'static str, fields: &'static 
             true => "a decimal comma? Write a dot".to_owned(),
             false => suggestion(node, name, fields, meant),
         };
-        node.shared.note(key, format!("unknown key `{text}`"), help, if meant.is_some() { After::GoOn } else { After::Stop });
+        node.shared.note(
+            key,
+            format!("unknown key `{text}`"),
+            help,
+            if meant.is_some() { After::GoOn } else { After::Stop },
+        );
         if let Some(known) = meant.and_then(field).filter(|known| !entries.iter().any(|entry| entry.key == *known)) {
             entries.push(Entry { key: known, value: Some(value) });
         }

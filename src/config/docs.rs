@@ -89,6 +89,8 @@ fn limits_of(value: &Value) -> Option<(f64, f64)> {
     let bound = |key: &str| value.get(key).and_then(Value::as_f64);
     match (bound("minimum"), bound("maximum")) {
         (None, None) => None,
+        // Only says that the number is unsigned.
+        (Some(0.0), None) => None,
         (low, high) => Some((low.unwrap_or(f64::MIN), high.unwrap_or(f64::MAX))),
     }
 }
@@ -124,4 +126,48 @@ pub fn list<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String
     let all: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
     let more = if all.len() > most { ", …" } else { "" };
     format!("{}{more}", all[..all.len().min(most)].join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_foreign_word_is_a_key_of_its_own_struct() {
+        assert!(DOCS.order.len() > 20, "{:?}", DOCS.order);
+        for (name, _) in &DOCS.order {
+            for key in DOCS.keys(name) {
+                for word in &key.also {
+                    assert!(DOCS.key(name, word).is_none(), "`{word}` of {name}.{} is a key of {name}", key.name);
+                    assert_eq!(*word, word.to_lowercase(), "{name}.{}", key.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_has_a_doc_line() {
+        for (name, _) in &DOCS.order {
+            for key in DOCS.keys(name) {
+                assert!(!key.doc.is_empty(), "{name}.{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_found_and_a_far_one_is_not() {
+        let known = ["scale", "source", "unit", "range", "id"];
+        for (wrong, right) in [
+            ("scael", Some("scale")),
+            ("Source", Some("source")),
+            ("soruce", Some("source")),
+            ("untis", None),
+            ("utni", None),
+            ("unti", Some("unit")),
+            ("parsnip", None),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(wrong, known), right, "{wrong}");
+        }
+    }
 }

@@ -315,12 +315,7 @@ impl Source {
     /// A copy of the subtree at `from`; `text` gives a scalar's new text, `None` to keep it, or an
     /// error that was reported. Skips the value of
     /// `without` in the top mapping.
-    pub fn copy(
-        &mut self,
-        from: Ix,
-        without: &[&str],
-        text: &mut Retext<'_>,
-    ) -> Ix {
+    pub fn copy(&mut self, from: Ix, without: &[&str], text: &mut Retext<'_>) -> Ix {
         let place = self.place(from);
         let at = self.make(place, self.kind(from), None);
         if self.is_scalar(from) {

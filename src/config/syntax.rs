@@ -53,6 +53,13 @@ fn explain(text: &str, at: usize, message: &str) -> (usize, String, &'static str
     if let Some(tab) = line[..indent].find('\t') {
         return (line_start + tab, "a tab in the indentation".into(), "YAML indents with spaces");
     }
+    // An open quote is seen at the first thing behind it, often a line later.
+    let before = text[..line_start].trim_end();
+    let above = before.rfind('\n').map_or(0, |end| end + 1);
+    let lines = [(line_start, line), (above, &before[above..])];
+    if let Some(quote) = lines.iter().find_map(|(start, line)| open_quote(line).map(|quote| start + quote)) {
+        return (quote, "this quote is not closed".into(), "close it on the same line");
+    }
     match text[at..].chars().next() {
         Some('%' | '@' | '`') if line_start + indent < at => {
             let said = format!("a value cannot begin with `{}`", &text[at..=at]);
@@ -61,10 +68,6 @@ fn explain(text: &str, at: usize, message: &str) -> (usize, String, &'static str
             (at, said, help)
         }
         _ if message.contains("recursion limit") => (at, "mappings and lists are nested deeper than 64".into(), ""),
-        _ if open_quote(line).is_some() => {
-            let quote = open_quote(line).unwrap_or(0);
-            (line_start + quote, "this quote is not closed".into(), "close it on the same line")
-        }
         Some(_) if message.contains("mapping") && is_dedented(text, line_start, indent) => {
             let help = "begin the line in the same column as the keys beside it";
             (line_start + indent, format!("this line is indented differently from those above it ({message})"), help)

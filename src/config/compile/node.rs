@@ -10,7 +10,7 @@ use super::cell::{Inherited, Scope};
 use super::types::TypeEntry;
 use super::{Compiler, MOST_NODES};
 use crate::config::de::{At, decode};
-use crate::config::docs::{DOCS, did_you_mean, list};
+use crate::config::docs::{DOCS, did_you_mean, list, nearest};
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::NodeSpec;
 use crate::config::template::{self, Env, Fault};
@@ -170,7 +170,10 @@ impl Compiler<'_> {
             }
             return;
         }
-        if !self.check_name(key, &name) {
+        let is_repeat_misspelt = !is_template && name.contains('{') && self.has_misspelt_repeat(value);
+        if is_repeat_misspelt || !self.check_name(key, &name) {
+            // The node can't be made; its keys are judged all the same.
+            decode::<NodeSpec>(&self.source, value, &[], self.findings);
             return;
         }
         let name: Arc<str> = name.as_str().into();
@@ -182,6 +185,10 @@ impl Compiler<'_> {
         }
         let own = if is_template { self.instantiate(key, value, &name, walk) } else { value };
         self.node(name, own, value, walk, scope);
+    }
+
+    fn has_misspelt_repeat(&self, node: Ix) -> bool {
+        self.source.entries(node).any(|(key, _)| nearest(self.source.text(key), ["repeat"]).is_some())
     }
 
     /// The node's own keys with `{…}` filled in; its children stay in the template.

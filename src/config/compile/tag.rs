@@ -300,8 +300,8 @@ impl Compiler<'_> {
                 self.findings.error(&self.source, value.0, message).help("delete one of the two");
                 None
             }
-            // Said already: a formula is of a later version.
-            (None, None) if self.source.get(own, "expr").is_some() => None,
+            // Said already: a formula is of a later version, and what stands there was no source or value.
+            (None, None) if ["expr", "source", "value"].iter().any(|key| self.source.get(own, key).is_some()) => None,
             (None, None) => {
                 let key = self.source.key_of(own).unwrap_or(own);
                 let finding = self.findings.error(&self.source, key, "a tag without `source` or `value`");

@@ -26,11 +26,13 @@ pub struct CellFile {
     /// Inherited by every node; a node or folder may override each.
     pub defaults: Option<Defaults>,
     /// Links to devices, by name.
+    #[serde(default)]
     #[schemars(schema_with = "connections", extend("x-also" = ["drivers", "devices", "channels", "inputs"]))]
     pub connections: Option<Raw>,
     /// Own data types and object types.
     pub types: Option<Types>,
     /// The address space, by BrowseName.
+    #[serde(default)]
     #[schemars(schema_with = "by_name::<NodeSpec>", extend("x-also" = ["tags", "points", "sensors", "fields"]))]
     pub nodes: Option<Raw>,
 }
@@ -44,11 +46,13 @@ pub struct IncludedFile {
     /// More files of this cell, as paths or globs from this file.
     pub include: Option<Vec<At<String>>>,
     /// Links to devices, by name.
+    #[serde(default)]
     #[schemars(schema_with = "connections")]
     pub connections: Option<Raw>,
     /// Own data types and object types.
     pub types: Option<Types>,
     /// The address space, by BrowseName.
+    #[serde(default)]
     #[schemars(schema_with = "by_name::<NodeSpec>")]
     pub nodes: Option<Raw>,
 }
@@ -91,9 +95,11 @@ pub struct Access {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Types {
     /// Enumerations: value to text (EnumStrings, EnumDefinition), as `{ 0: Stopped, 1: Running }`.
+    #[serde(default)]
     #[schemars(schema_with = "enums")]
     pub enums: Option<Raw>,
     /// ObjectTypes with parameters; `of:` makes instances.
+    #[serde(default)]
     #[schemars(schema_with = "by_name::<ObjectType>", extend("x-also" = ["templates", "udts"]))]
     pub objects: Option<Raw>,
 }
@@ -106,11 +112,13 @@ fn enums(_: &mut SchemaGenerator) -> Schema {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ObjectType {
     /// Parameters by name; `{name}` in a text stands for the instance's value, `{base+1}` calculates.
+    #[serde(default)]
     #[schemars(schema_with = "by_name::<Param>", extend("x-also" = ["parameters", "vars", "inputs"]))]
     pub params: Option<Raw>,
     /// Connection of the type's sources; usually a parameter.
     pub connection: Option<At<String>>,
     /// Text for operators (Description), as text or by language.
+    #[serde(default)]
     #[schemars(schema_with = "text")]
     pub description: Option<Raw>,
     /// Nodes of every instance.
@@ -125,6 +133,7 @@ pub struct Param {
     #[serde(rename = "type")]
     pub kind: ParamType,
     /// Used when an instance gives none; without it an instance must give a value.
+    #[serde(default)]
     #[schemars(schema_with = "anything")]
     pub default: Option<Raw>,
 }

@@ -20,21 +20,26 @@ pub struct NodeSpec {
     #[schemars(extend("x-also" = ["object_type", "definition", "template"]))]
     pub of: Option<At<String>>,
     /// Values of the type's parameters.
+    #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["params", "parameters", "vars", "args"]))]
     pub with: Option<Raw>,
     /// Nodes below this one.
+    #[serde(default)]
     #[schemars(schema_with = "by_name::<NodeSpec>", extend("x-also" = ["nodes", "tags", "items"]))]
     pub children: Option<Raw>,
     /// Where the value comes from: an address, or a mapping.
+    #[serde(default)]
     #[schemars(schema_with = "source", extend("x-also" = ["address", "from", "register", "path"]))]
     pub source: Option<Raw>,
     /// Constant or start value, instead of `source`; with `write: true` a memory tag.
+    #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["constant", "initial"]))]
     pub value: Option<Raw>,
     /// A memory tag (with `value`) may be written; a tag with `source` says it there.
     #[schemars(extend("x-also" = ["writable", "writeable"]))]
     pub write: Option<At<bool>>,
     /// Array size, or sizes: ValueRank and ArrayDimensions.
+    #[serde(default)]
     #[schemars(schema_with = "array", extend("x-also" = ["size", "count", "dimensions"]))]
     pub array: Option<Raw>,
     /// Longest text in bytes (MaxStringLength); needed for texts in registers.
@@ -69,12 +74,15 @@ pub struct NodeSpec {
     #[schemars(extend("x-also" = ["node_id", "nodeid"]))]
     pub id: Option<At<String>>,
     /// DisplayName (default: the name), as text or by language.
+    #[serde(default)]
     #[schemars(schema_with = "text", extend("x-also" = ["label", "title"]))]
     pub display_name: Option<Raw>,
     /// Description, as text or by language.
+    #[serde(default)]
     #[schemars(schema_with = "text", extend("x-also" = ["comment"]))]
     pub description: Option<Raw>,
     /// One node per value: `{ i: 1..3 }`; the name must hold `{i}`.
+    #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["each", "for", "loop"]))]
     pub repeat: Option<Raw>,
     /// CSV file, one tag a row; a column is any key of a node, of its source or of its scale, and `tag`, `low`, `high`.
@@ -114,6 +122,7 @@ pub struct SourceSpec {
     #[schemars(extend("x-also" = ["writable", "writeable", "allow_write"]))]
     pub write: Option<At<bool>>,
     /// Output written when the server stops or loses its config (default: left as is).
+    #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["safe", "fail_safe"]))]
     pub on_stop: Option<Raw>,
 }

@@ -29,9 +29,11 @@ pub struct ServerFile {
     /// Encryption and certificates.
     pub security: Option<Security>,
     /// People, by user name.
+    #[serde(default)]
     #[schemars(schema_with = "by_name::<User>")]
     pub users: Option<Raw>,
     /// Own roles, and who has which, by name.
+    #[serde(default)]
     #[schemars(schema_with = "by_name::<OwnRole>")]
     pub roles: Option<Raw>,
     /// Roles of sessions without login, beside Anonymous; [Observer] lets them read, empty refuses them (default []).
