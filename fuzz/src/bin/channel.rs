@@ -1,0 +1,7 @@
+//! A server's channel.
+
+use opcell_fuzz::seeds;
+
+fn main() {
+    opcell_fuzz::run("channel", seeds::channel(), opcell::stack::channel::fuzz);
+}

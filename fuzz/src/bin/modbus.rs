@@ -1,0 +1,7 @@
+//! Replies of Modbus devices, in every framing.
+
+use opcell_fuzz::seeds;
+
+fn main() {
+    opcell_fuzz::run("modbus", seeds::modbus(), opcell::drivers::modbus::fuzz_reply);
+}

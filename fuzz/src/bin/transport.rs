@@ -1,0 +1,7 @@
+//! Frames, Hello and its kin, cut anywhere.
+
+use opcell_fuzz::seeds;
+
+fn main() {
+    opcell_fuzz::run("transport", seeds::transport(), opcell::stack::transport::fuzz);
+}

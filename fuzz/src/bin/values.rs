@@ -1,0 +1,7 @@
+//! Variants and what they hold, against an independent decoder.
+
+use opcell_fuzz::seeds;
+
+fn main() {
+    opcell_fuzz::run("values", seeds::values(), opcell::stack::codec::fuzz_value);
+}

@@ -1,0 +1,7 @@
+//! Cell files.
+
+use opcell_fuzz::seeds;
+
+fn main() {
+    opcell_fuzz::run("yaml", seeds::yaml(), opcell::config::fuzz);
+}

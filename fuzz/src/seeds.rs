@@ -1,0 +1,136 @@
+//! Well-formed inputs to begin with, made by the code under test where it writes what it reads.
+
+use std::time::Duration;
+
+use opcell::stack::channel::{ClientChannel, ClientSettings};
+use opcell::stack::codec::{Writer, random_value};
+use opcell::stack::crypto::{MessageSecurityMode, Policy};
+use opcell::stack::transport::{Acknowledge, Fatal, Hello, Limits, ReverseHello};
+use opcua::StatusCode;
+
+/// The first byte says how the stream is cut.
+pub fn transport() -> Vec<Vec<u8>> {
+    let hello = Hello {
+        version: 0,
+        receive_buffer: 65_536,
+        send_buffer: 65_536,
+        max_message: 0,
+        max_chunks: 0,
+        endpoint_url: "opc.tcp://plant:4840/opcell",
+    };
+    let mut out = Writer::new();
+    out.u8(200);
+    hello.write(&mut out);
+    let first = out.buf.clone();
+    Acknowledge::to(&hello, &Limits::default()).write(&mut out);
+    Fatal::new(StatusCode::BadTcpMessageTooLarge, "too large").write(&mut out);
+    ReverseHello { server_uri: "urn:plant:opcell", endpoint_url: "opc.tcp://plant:4840" }.write(&mut out);
+    out.raw(b"MSGC\x0b\0\0\0abcMSGF\x08\0\0\0OPNF\x09\0\0\0xCLOF\x08\0\0\0");
+    vec![first, out.buf]
+}
+
+/// Commands of four bytes: operation, length, position.
+pub fn chunks() -> Vec<Vec<u8>> {
+    (0..8u8)
+        .map(|kind| {
+            let commands = [[0, 10, 0, 0], [0, 0, 0, 0], [0, 0xff, 0x1f, 0], [0, 0, 0x60, 0], [3, 200, 0, 16]];
+            [vec![kind], commands.concat()].concat()
+        })
+        .collect()
+}
+
+/// The first byte says how far the channel is when the bytes come.
+pub fn channel() -> Vec<Vec<u8>> {
+    let mut client = ClientChannel::new(ClientSettings {
+        limits: Limits::default(),
+        policy: Policy::None,
+        mode: MessageSecurityMode::None,
+        identity: None,
+        server: None,
+        lifetime: Duration::from_secs(60),
+    });
+    let mut hello = Writer::new();
+    client.hello("opc.tcp://plant:4840/opcell", &mut hello);
+    let mut open = Writer::new();
+    client.open(&mut open).expect("policy None needs no key");
+    let chunk = |kind: u8, sequence: u8, body: &[u8]| {
+        let size = u8::try_from(24 + body.len()).expect("small");
+        [&[b'M', b'S', b'G', kind, size, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, sequence, 0, 0, 0, 5, 0, 0, 0], body].concat()
+    };
+    let messages = [
+        chunk(b'F', 2, b"whole"),
+        chunk(b'C', 3, b"first"),
+        chunk(b'F', 4, b"last"),
+        chunk(b'C', 5, b"half"),
+        chunk(b'A', 6, b"\0\0\x03\x80\xff\xff\xff\xff"),
+        chunk(b'F', 7, b"on"),
+    ];
+    let mut renewal = open.buf.clone();
+    // The channel's id, the next sequence number, and `renew`.
+    renewal[8] = 1;
+    let whole = [hello.buf.clone(), open.buf.clone(), messages.concat()].concat();
+    vec![
+        [vec![0xf8], hello.buf].concat(),
+        [vec![0xf8], whole].concat(),
+        [vec![0xf9], open.buf].concat(),
+        [vec![0xfb], messages.concat()].concat(),
+        [vec![0xff], messages.concat()].concat(),
+        [vec![0xff], renewal].concat(),
+    ]
+}
+
+/// Random values with their numbers fixed.
+pub fn values() -> Vec<Vec<u8>> {
+    let mut random = fastrand::Rng::with_seed(0);
+    (0..300)
+        .map(|_| {
+            let mut out = Writer::new();
+            random_value(&mut out, 5, &mut |below| random.usize(..below));
+            out.buf
+        })
+        .collect()
+}
+
+/// Replies of a device to the requests that the target makes, in the three framings.
+pub fn modbus() -> Vec<Vec<u8>> {
+    let replies: [&[u8]; 9] = [
+        &[1, 3, 6, 0, 1, 0, 2, 0, 3],
+        &[1, 1, 2, 0xff, 0x07],
+        &[1, 5, 0, 1, 0xff, 0],
+        &[1, 6, 0, 1, 0, 2],
+        &[1, 16, 0, 1, 0, 2],
+        &[1, 15, 0, 1, 0, 9],
+        &[1, 22, 0, 4, 0, 0xf2, 0, 0x25],
+        &[1, 23, 12, 0, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5],
+        &[1, 0x83, 2],
+    ];
+    replies.into_iter().flat_map(|reply| [tcp(reply), rtu(reply), ascii(reply)]).collect()
+}
+
+fn tcp(reply: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(reply.len()).expect("short");
+    [&[1, 2, 0, 0, 0, length], reply].concat()
+}
+
+fn rtu(reply: &[u8]) -> Vec<u8> {
+    let crc = reply.iter().fold(0xffffu16, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ 0xa001 })
+    });
+    [reply, &crc.to_le_bytes()].concat()
+}
+
+fn ascii(reply: &[u8]) -> Vec<u8> {
+    let sum = reply.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)).wrapping_neg();
+    let digits: String = reply.iter().chain([&sum]).map(|byte| format!("{byte:02X}")).collect();
+    format!(":{digits}\r\n").into_bytes()
+}
+
+/// The cells that ship.
+pub fn yaml() -> Vec<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../address-space");
+    let entries = std::fs::read_dir(&folder).expect("address-space is beside fuzz");
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let is_yaml = |path: &&std::path::PathBuf| path.extension().is_some_and(|extension| extension == "yaml");
+    paths.iter().filter(is_yaml).map(|path| std::fs::read(path).expect("a cell is readable")).collect()
+}
