@@ -1,0 +1,327 @@
+//! Attributes of nodes other than live values, written straight into the answer.
+//!
+//! A wrong attribute for the class is BadAttributeIdInvalid: UaExpert reads all 27 of a node that is clicked.
+
+use opcua::StatusCode;
+
+use super::{Class, Detail, Label, NodeIx, Space};
+use crate::model::{Plant, Roles};
+use crate::stack::codec::{LocalizedTextRef, Writer};
+
+/// AttributeIds (Part 6 annex A.1, 1.05).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Attribute {
+    NodeId = 1,
+    NodeClass = 2,
+    BrowseName = 3,
+    DisplayName = 4,
+    Description = 5,
+    WriteMask = 6,
+    UserWriteMask = 7,
+    IsAbstract = 8,
+    Symmetric = 9,
+    InverseName = 10,
+    ContainsNoLoops = 11,
+    EventNotifier = 12,
+    Value = 13,
+    DataType = 14,
+    ValueRank = 15,
+    ArrayDimensions = 16,
+    AccessLevel = 17,
+    UserAccessLevel = 18,
+    MinimumSamplingInterval = 19,
+    Historizing = 20,
+    Executable = 21,
+    UserExecutable = 22,
+    DataTypeDefinition = 23,
+    RolePermissions = 24,
+    UserRolePermissions = 25,
+    AccessRestrictions = 26,
+    AccessLevelEx = 27,
+}
+
+impl Attribute {
+    const ALL: [Attribute; 27] = [
+        Attribute::NodeId,
+        Attribute::NodeClass,
+        Attribute::BrowseName,
+        Attribute::DisplayName,
+        Attribute::Description,
+        Attribute::WriteMask,
+        Attribute::UserWriteMask,
+        Attribute::IsAbstract,
+        Attribute::Symmetric,
+        Attribute::InverseName,
+        Attribute::ContainsNoLoops,
+        Attribute::EventNotifier,
+        Attribute::Value,
+        Attribute::DataType,
+        Attribute::ValueRank,
+        Attribute::ArrayDimensions,
+        Attribute::AccessLevel,
+        Attribute::UserAccessLevel,
+        Attribute::MinimumSamplingInterval,
+        Attribute::Historizing,
+        Attribute::Executable,
+        Attribute::UserExecutable,
+        Attribute::DataTypeDefinition,
+        Attribute::RolePermissions,
+        Attribute::UserRolePermissions,
+        Attribute::AccessRestrictions,
+        Attribute::AccessLevelEx,
+    ];
+
+    pub fn from_wire(number: u32) -> Option<Attribute> {
+        Attribute::ALL.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
+    }
+}
+
+/// Who looks: the roles decide what is seen, the locales in which language.
+#[derive(Debug, Clone, Copy)]
+pub struct Viewer<'a> {
+    pub roles: Roles,
+    pub locales: &'a [String],
+    pub plant: &'a Plant,
+}
+
+/// AccessLevel bits (Part 3 §8.57, 1.05).
+pub mod access_level {
+    pub const READ: u8 = 1;
+    pub const WRITE: u8 = 2;
+}
+
+impl Viewer<'_> {
+    /// Nodes that may not be seen answer like unknown ones.
+    pub fn sees(&self, space: &Space, at: NodeIx) -> bool {
+        match space.node(at).access {
+            None => true,
+            Some(access) => self.plant.access[usize::from(access.0)].read.meets(self.roles),
+        }
+    }
+
+    pub fn may_write(&self, space: &Space, at: NodeIx) -> bool {
+        match space.node(at).access {
+            None => false,
+            Some(access) => self.plant.access[usize::from(access.0)].write.meets(self.roles),
+        }
+    }
+}
+
+impl Space {
+    /// Writes a whole Variant with the attribute, or says why not. `Value` is not served here.
+    pub fn write_attribute(
+        &self,
+        at: NodeIx,
+        attribute: Attribute,
+        viewer: &Viewer<'_>,
+        w: &mut Writer,
+    ) -> Result<(), StatusCode> {
+        match attribute {
+            Attribute::NodeId => {
+                w.u8(17);
+                w.node_id(self.id(at));
+            }
+            Attribute::NodeClass => {
+                w.u8(6);
+                w.i32(i32::from(self.node(at).class as u8));
+            }
+            Attribute::BrowseName => {
+                w.u8(20);
+                w.qualified_name(self.browse_name(at));
+            }
+            Attribute::DisplayName => self.write_label(at, self.node(at).display, viewer, w),
+            Attribute::Description => self.write_label(at, self.node(at).description, viewer, w),
+            Attribute::WriteMask | Attribute::UserWriteMask => {
+                w.u8(7);
+                w.u32(0);
+            }
+            _ => return self.write_class_attribute(at, attribute, viewer, w),
+        }
+        Ok(())
+    }
+
+    fn write_label(&self, at: NodeIx, label: Label, viewer: &Viewer<'_>, w: &mut Writer) {
+        w.u8(21);
+        w.localized_text(self.label(at, label, viewer.locales));
+    }
+
+    pub fn display_name(&self, at: NodeIx, locales: &[String]) -> LocalizedTextRef<'_> {
+        self.label(at, self.node(at).display, locales)
+    }
+
+    fn label(&self, at: NodeIx, label: Label, locales: &[String]) -> LocalizedTextRef<'_> {
+        let plain = |text| LocalizedTextRef { locale: None, text: Some(text) };
+        match label {
+            Label::None => LocalizedTextRef::default(),
+            Label::Browse => plain(self.texts.get(self.node(at).browse)),
+            Label::Plain(span) => plain(self.texts.get(span)),
+            Label::Local(ix) => {
+                let texts = &self.labels[ix as usize].0;
+                let (locale, text) = choose(texts, locales);
+                LocalizedTextRef { locale: Some(locale).filter(|l| !l.is_empty()), text: Some(text) }
+            }
+        }
+    }
+
+    fn write_class_attribute(
+        &self,
+        at: NodeIx,
+        attribute: Attribute,
+        viewer: &Viewer<'_>,
+        w: &mut Writer,
+    ) -> Result<(), StatusCode> {
+        let node = self.node(at);
+        let boolean = |w: &mut Writer, v: bool| {
+            w.u8(1);
+            w.bool(v);
+        };
+        match (attribute, node.detail) {
+            (
+                Attribute::IsAbstract,
+                Detail::ObjectType { is_abstract }
+                | Detail::VariableType { is_abstract, .. }
+                | Detail::DataType { is_abstract, .. }
+                | Detail::ReferenceType { is_abstract, .. },
+            ) => boolean(w, is_abstract),
+            (Attribute::Symmetric, Detail::ReferenceType { symmetric, .. }) => boolean(w, symmetric),
+            (Attribute::InverseName, Detail::ReferenceType { inverse_name, .. }) if inverse_name.length > 0 => {
+                w.u8(21);
+                w.localized_text(LocalizedTextRef { locale: None, text: Some(self.texts.get(inverse_name)) });
+            }
+            (Attribute::EventNotifier, Detail::Object { event_notifier }) => {
+                w.u8(3);
+                w.u8(event_notifier);
+            }
+            (Attribute::Executable | Attribute::UserExecutable, Detail::Method) => boolean(w, true),
+            (Attribute::DataTypeDefinition, Detail::DataType { definition: Some(value), .. }) => {
+                w.variant(&self.values[value as usize]);
+            }
+            (_, Detail::Variable(shape) | Detail::VariableType { shape, .. }) => {
+                return self.write_variable_attribute(at, attribute, shape, viewer, w);
+            }
+            _ => return Err(StatusCode::BadAttributeIdInvalid),
+        }
+        Ok(())
+    }
+
+    fn write_variable_attribute(
+        &self,
+        at: NodeIx,
+        attribute: Attribute,
+        shape: u32,
+        viewer: &Viewer<'_>,
+        w: &mut Writer,
+    ) -> Result<(), StatusCode> {
+        let shape = &self.variables[shape as usize];
+        let is_variable = self.node(at).class == Class::Variable;
+        match attribute {
+            Attribute::DataType => {
+                w.u8(17);
+                w.node_id(self.id(shape.data_type));
+            }
+            Attribute::ValueRank => {
+                w.u8(6);
+                w.i32(shape.value_rank);
+            }
+            Attribute::ArrayDimensions if shape.value_rank >= 0 => {
+                let (first, count) = shape.dimensions;
+                let all = shape.value_rank.unsigned_abs().max(count);
+                w.u8(7 | 0x80);
+                w.u32(all);
+                // A dimension that is not stated is 0: any length (Part 3 §5.6.2, 1.05).
+                for n in 0..all {
+                    w.u32(if n < count { self.dimensions[(first + n) as usize] } else { 0 });
+                }
+            }
+            Attribute::AccessLevel if is_variable => {
+                w.u8(3);
+                w.u8(self.access_level(at, viewer.plant));
+            }
+            Attribute::UserAccessLevel if is_variable => {
+                w.u8(3);
+                w.u8(self.user_access_level(at, viewer));
+            }
+            Attribute::AccessLevelEx if is_variable => {
+                w.u8(7);
+                w.u32(u32::from(self.access_level(at, viewer.plant)));
+            }
+            Attribute::MinimumSamplingInterval if is_variable => {
+                let millis =
+                    self.minimum_sampling_interval(at, viewer.plant).ok_or(StatusCode::BadAttributeIdInvalid)?;
+                w.u8(11);
+                w.f64(millis);
+            }
+            Attribute::Historizing if is_variable => {
+                w.u8(1);
+                w.bool(false);
+            }
+            _ => return Err(StatusCode::BadAttributeIdInvalid),
+        }
+        Ok(())
+    }
+
+    /// What anybody could do at most.
+    pub fn access_level(&self, at: NodeIx, plant: &Plant) -> u8 {
+        match self.variable(at).map(|shape| shape.source) {
+            None | Some(super::Source::None) => 0,
+            Some(super::Source::Tag(tag)) => {
+                let tag = plant.tag(tag);
+                access_level::READ | if tag.is_writable() { access_level::WRITE } else { 0 }
+            }
+            Some(super::Source::Constant(_)) => access_level::READ,
+            Some(super::Source::Live(live)) => {
+                access_level::READ | if live == super::Live::Standard(2294) { access_level::WRITE } else { 0 }
+            }
+        }
+    }
+
+    /// What this session may do.
+    pub fn user_access_level(&self, at: NodeIx, viewer: &Viewer<'_>) -> u8 {
+        let level = self.access_level(at, viewer.plant);
+        if viewer.may_write(self, at) { level } else { level & !access_level::WRITE }
+    }
+
+    /// The poll period of a polled tag; 0 where each change is heard at once; none where nothing moves.
+    fn minimum_sampling_interval(&self, at: NodeIx, plant: &Plant) -> Option<f64> {
+        match self.variable(at)?.source {
+            super::Source::Tag(tag) => {
+                let tag = plant.tag(tag);
+                Some(if tag.connection().is_some() { tag.poll.as_secs_f64() * 1000.0 } else { 0.0 })
+            }
+            super::Source::Live(_) => Some(1000.0),
+            super::Source::None | super::Source::Constant(_) => None,
+        }
+    }
+}
+
+/// The first of the session's locales that matches by full tag, then by language, then the first text.
+fn choose<'t>(texts: &'t [(String, String)], locales: &[String]) -> (&'t str, &'t str) {
+    let language = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+    let full = locales.iter().find_map(|wanted| texts.iter().find(|(locale, _)| locale.eq_ignore_ascii_case(wanted)));
+    let near =
+        || locales.iter().find_map(|wanted| texts.iter().find(|(locale, _)| language(locale) == language(wanted)));
+    full.or_else(near).or(texts.first()).map_or(("", ""), |(locale, text)| (locale, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_chosen_by_full_tag_then_language_then_the_first() {
+        let texts: Vec<(String, String)> =
+            [("en", "Pump"), ("de", "Pumpe"), ("de-AT", "Pumpm")].map(|(l, t)| (l.into(), t.into())).into();
+        for (wanted, text) in [
+            (vec!["de-AT"], "Pumpm"),
+            (vec!["de-CH"], "Pumpe"),
+            (vec!["fr", "de"], "Pumpe"),
+            (vec!["fr"], "Pump"),
+            (vec![], "Pump"),
+            (vec!["de-CH", "en"], "Pump"),
+        ] {
+            let locales: Vec<String> = wanted.iter().map(|l| (*l).to_owned()).collect();
+            assert_eq!(choose(&texts, &locales).1, text, "{wanted:?}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Browsing: which references of a node a client asked for, and each as a ReferenceDescription.
+//!
+//! References keep the order in which the cell file has them, so two calls never differ.
+
+use opcua::StatusCode;
+
+use super::{NodeIx, Reference, Space, Viewer};
+use crate::stack::codec::{NodeIdRef, Writer};
+
+/// BrowseDirection (Part 4 §7.5, 1.05).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Forward,
+    Inverse,
+    Both,
+}
+
+impl Direction {
+    pub fn from_wire(number: i32) -> Option<Direction> {
+        Some(match number {
+            0 => Direction::Forward,
+            1 => Direction::Inverse,
+            2 => Direction::Both,
+            _ => return None,
+        })
+    }
+}
+
+/// BrowseResultMask (Part 4 §5.9.2.2, 1.05).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResultMask(pub u32);
+
+impl ResultMask {
+    fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
+    }
+}
+
+/// What a BrowseDescription lets through.
+#[derive(Debug, Clone)]
+pub struct BrowseFilter {
+    direction: Direction,
+    /// `NodeIx` of the reference types that pass, sorted; empty for all.
+    kinds: Vec<u32>,
+    all_kinds: bool,
+    /// NodeClass bits; 0 for all.
+    classes: u32,
+    pub mask: ResultMask,
+}
+
+impl BrowseFilter {
+    /// `reference_type` null means all references.
+    pub fn new(
+        space: &Space,
+        direction: Direction,
+        reference_type: NodeIdRef<'_>,
+        include_subtypes: bool,
+        classes: u32,
+        mask: ResultMask,
+    ) -> Result<BrowseFilter, StatusCode> {
+        let all_kinds = reference_type.is_null();
+        let mut kinds = Vec::new();
+        if !all_kinds {
+            let wanted = space
+                .find(reference_type)
+                .filter(|at| space.node(*at).class == super::Class::ReferenceType)
+                .ok_or(StatusCode::BadReferenceTypeIdInvalid)?;
+            kinds.push(wanted.0);
+            if include_subtypes {
+                space.collect_subtypes(wanted, &mut kinds);
+            }
+            kinds.sort_unstable();
+        }
+        Ok(BrowseFilter { direction, kinds, all_kinds, classes, mask })
+    }
+
+    #[inline]
+    pub fn passes(&self, space: &Space, viewer: &Viewer<'_>, reference: &Reference) -> bool {
+        let direction = match self.direction {
+            Direction::Forward => reference.forward,
+            Direction::Inverse => !reference.forward,
+            Direction::Both => true,
+        };
+        direction
+            && (self.all_kinds || self.kinds.binary_search(&reference.kind).is_ok())
+            && (self.classes == 0 || self.classes & u32::from(space.node(reference.target).class as u8) != 0)
+            && viewer.sees(space, reference.target)
+    }
+}
+
+impl Space {
+    /// All direct and indirect subtypes of a type.
+    pub fn collect_subtypes(&self, of: NodeIx, into: &mut Vec<u32>) {
+        let subtype = self.standard_node(super::draft::kinds::HAS_SUBTYPE).map(|at| at.0);
+        for reference in self.references(of) {
+            if reference.forward && Some(reference.kind) == subtype && !into.contains(&reference.target.0) {
+                into.push(reference.target.0);
+                self.collect_subtypes(reference.target, into);
+            }
+        }
+    }
+
+    /// A ReferenceDescription (Part 4 §7.29, 1.05); what the mask leaves out goes out null.
+    pub fn write_reference(&self, reference: &Reference, mask: ResultMask, locales: &[String], w: &mut Writer) {
+        let target = self.node(reference.target);
+        w.node_id(if mask.has(1) { self.id(NodeIx(reference.kind)) } else { NodeIdRef::NULL });
+        w.bool(mask.has(2) && reference.forward);
+        w.expanded_node_id(self.id(reference.target));
+        if mask.has(8) {
+            w.qualified_name(self.browse_name(reference.target));
+        } else {
+            w.u16(0);
+            w.string(None);
+        }
+        if mask.has(16) {
+            w.localized_text(self.display_name(reference.target, locales));
+        } else {
+            w.u8(0);
+        }
+        w.i32(if mask.has(4) { i32::from(target.class as u8) } else { 0 });
+        let typed = mask.has(32) && matches!(target.class, super::Class::Object | super::Class::Variable);
+        w.expanded_node_id(if typed { self.id(target.type_definition) } else { NodeIdRef::NULL });
+    }
+
+    /// The target of one element of a RelativePath: the first reference of the kind with that BrowseName.
+    pub fn follow<'s>(
+        &'s self,
+        from: NodeIx,
+        filter: &'s BrowseFilter,
+        viewer: &'s Viewer<'s>,
+        namespace: u16,
+        name: &'s str,
+    ) -> impl Iterator<Item = NodeIx> + 's {
+        self.references(from)
+            .iter()
+            .filter(move |reference| {
+                let node = self.node(reference.target);
+                node.browse_namespace == namespace
+                    && self.texts.get(node.browse) == name
+                    && filter.passes(self, viewer, reference)
+            })
+            .map(|reference| reference.target)
+    }
+}

@@ -1,0 +1,386 @@
+//! Cells into the address space: types first, then the tree, each Variable with its properties.
+
+use super::draft::{Draft, NewId, NewNode, kinds};
+use super::{Class, Detail, Label, Live, NodeIx, Source};
+use crate::model::{Cell, DataType, EnumType, Node, NodeKind, NodeName, Plant, Shape, Text};
+use crate::stack::codec::{LocalizedTextRef, Writer};
+use crate::value::Value;
+
+/// Numbers of types and objects that the composer hangs its nodes on.
+mod std_node {
+    pub const OBJECTS: u32 = 85;
+    pub const BASE_OBJECT_TYPE: u32 = 58;
+    pub const FOLDER_TYPE: u32 = 61;
+    pub const BASE_DATA_VARIABLE: u32 = 63;
+    pub const PROPERTY_TYPE: u32 = 68;
+    pub const ANALOG_ITEM: u32 = 2368;
+    pub const ANALOG_UNIT: u32 = 17_497;
+    pub const ENUMERATION: u32 = 29;
+    pub const MANDATORY: u32 = 78;
+    pub const RANGE: u32 = 884;
+    pub const EU_INFORMATION: u32 = 887;
+    pub const ENUM_VALUE_TYPE: u32 = 7594;
+    pub const LOCALIZED_TEXT: u32 = 21;
+    pub const UINT32: u32 = 7;
+}
+/// Default Binary encodings (Part 6 annex A, 1.05).
+mod encoding {
+    pub const RANGE: u32 = 886;
+    pub const EU_INFORMATION: u32 = 889;
+    pub const ENUM_VALUE_TYPE: u32 = 8251;
+    pub const ENUM_DEFINITION: u32 = 123;
+}
+const UNECE: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
+
+/// A connection's diagnostics as Variables: name, DataType; the place in the list is `Live::Connection::variable`.
+pub const CONNECTION_VARIABLES: [(&str, u32); 10] = [
+    ("State", 12),
+    ("LastError", 12),
+    ("ConnectedSince", 13),
+    ("Requests", 9),
+    ("Errors", 9),
+    ("Timeouts", 9),
+    ("Overruns", 9),
+    ("ScanTimeLast", 290),
+    ("ScanTimeMax", 290),
+    ("DemotedUnits", 7),
+];
+
+/// The whole address space of a plant. `indices` are the pinned namespace indices, one a cell.
+pub fn compose(plant: &Plant, application_uri: &str, indices: &[u16]) -> Draft {
+    let mut draft = Draft::new(application_uri);
+    super::standard::load(&mut draft);
+    for (number, (cell, index)) in plant.cells.iter().zip(indices).enumerate() {
+        draft.namespace(*index, &cell.namespace);
+        let mut composer = CellComposer { draft: &mut draft, plant, cell, namespace: *index, types: Types::default() };
+        composer.enums();
+        composer.object_types();
+        composer.tree();
+        composer.connections(u16::try_from(number).expect("fewer than 65,536 cells"));
+    }
+    draft
+}
+
+#[derive(Default)]
+struct Types {
+    enums: Vec<NodeIx>,
+    objects: Vec<NodeIx>,
+}
+
+struct CellComposer<'a> {
+    draft: &'a mut Draft,
+    plant: &'a Plant,
+    cell: &'a Cell,
+    namespace: u16,
+    types: Types,
+}
+
+impl CellComposer<'_> {
+    /// A node of this cell that is open to every session and shows its own name.
+    fn node_of<'n>(&self, class: Class, id: NewId<'n>, browse: &'n str, detail: Detail) -> NewNode<'n> {
+        NewNode {
+            class,
+            namespace: self.namespace,
+            browse_namespace: self.namespace,
+            id,
+            browse,
+            display: Label::Browse,
+            description: Label::None,
+            access: None,
+            detail,
+        }
+    }
+
+    fn enums(&mut self) {
+        for kind in &self.cell.enums {
+            let path = format!("@type.{}", kind.name);
+            let definition = self.draft.value(enum_definition(kind));
+            let detail = Detail::DataType { is_abstract: false, definition: Some(definition) };
+            let new = self.node_of(Class::DataType, NewId::Text(&path), &kind.name, detail);
+            let at = self.draft.add(new);
+            let enumeration = self.draft.standard(std_node::ENUMERATION);
+            self.draft.refer(enumeration, kinds::HAS_SUBTYPE, at);
+            self.enum_texts(kind, at, &path);
+            self.types.enums.push(at);
+        }
+    }
+
+    /// EnumStrings where the values count 0, 1, 2 …, else EnumValues (Part 3 §8.40, §8.41, 1.05).
+    fn enum_texts(&mut self, kind: &EnumType, owner: NodeIx, path: &str) {
+        let counts = kind.values.iter().enumerate().all(|(n, (value, _))| usize::try_from(*value) == Ok(n));
+        let count = u32::try_from(kind.values.len()).unwrap_or(u32::MAX);
+        let mut bytes = Writer::new();
+        if counts {
+            bytes.u8(21 | 0x80);
+            bytes.count(kind.values.len());
+            kind.values.iter().for_each(|(_, text)| write_first(&mut bytes, text));
+            self.property(
+                owner,
+                path,
+                "EnumStrings",
+                std_node::LOCALIZED_TEXT,
+                Some(count),
+                Value::Wire(bytes.buf.into()),
+            );
+        } else {
+            bytes.u8(22 | 0x80);
+            bytes.count(kind.values.len());
+            for (value, text) in &kind.values {
+                bytes.extension_object(encoding::ENUM_VALUE_TYPE, |w| {
+                    w.i64(i64::from(*value));
+                    write_first(w, text);
+                    w.localized_text(LocalizedTextRef::default());
+                });
+            }
+            self.property(
+                owner,
+                path,
+                "EnumValues",
+                std_node::ENUM_VALUE_TYPE,
+                Some(count),
+                Value::Wire(bytes.buf.into()),
+            );
+        }
+    }
+
+    /// A Property of namespace 0 with a constant value; `count` makes it an array.
+    fn property(
+        &mut self,
+        owner: NodeIx,
+        path: &str,
+        name: &str,
+        data_type: u32,
+        count: Option<u32>,
+        value: Value,
+    ) -> NodeIx {
+        let path = format!("{path}.{name}");
+        let source = self.draft.constant(value);
+        let data_type = self.draft.standard(data_type);
+        let (rank, dimensions) = match &count {
+            Some(count) => (1, std::slice::from_ref(count)),
+            None => (-1, [].as_slice()),
+        };
+        let shape = self.draft.shape(data_type, rank, dimensions, source);
+        let access = self.draft.space().node(owner).access;
+        let new = self.node_of(Class::Variable, NewId::Text(&path), name, Detail::Variable(shape));
+        let at = self.draft.add(NewNode { browse_namespace: 0, access, ..new });
+        let property_type = self.draft.standard(std_node::PROPERTY_TYPE);
+        self.draft.refer(at, kinds::HAS_TYPE_DEFINITION, property_type);
+        self.draft.refer(owner, kinds::HAS_PROPERTY, at);
+        at
+    }
+
+    fn object_types(&mut self) {
+        let base = self.draft.standard(std_node::BASE_OBJECT_TYPE);
+        for kind in &self.cell.object_types {
+            let path = format!("@type.{}", kind.name);
+            let new = self.node_of(
+                Class::ObjectType,
+                NewId::Text(&path),
+                &kind.name,
+                Detail::ObjectType { is_abstract: false },
+            );
+            let description = self.label(kind.description.as_deref());
+            let at = self.draft.add(NewNode { description, ..new });
+            self.draft.refer(base, kinds::HAS_SUBTYPE, at);
+            self.types.objects.push(at);
+        }
+        for (n, kind) in self.cell.object_types.iter().enumerate() {
+            let owner = self.types.objects[n];
+            let mut placed = Vec::with_capacity(kind.children.len());
+            for (ix, child) in kind.children.iter().enumerate() {
+                let ix = crate::model::NodeIx(u32::try_from(ix).expect("fewer than 2^32 nodes"));
+                let path = format!("@type.{}.{}", kind.name, kind.path(ix));
+                let parent = child.parent.map_or((owner, false), |at| placed[at.0 as usize]);
+                let at = self.node(child, &path, true);
+                self.place(parent, at);
+                let mandatory = self.draft.standard(std_node::MANDATORY);
+                self.draft.refer(at, kinds::HAS_MODELLING_RULE, mandatory);
+                placed.push((at, matches!(child.kind, NodeKind::Folder)));
+            }
+        }
+    }
+
+    fn tree(&mut self) {
+        let objects = self.draft.standard(std_node::OBJECTS);
+        let mut placed: Vec<(NodeIx, bool)> = Vec::with_capacity(self.cell.nodes.len());
+        let mut paths: Vec<String> = Vec::with_capacity(self.cell.nodes.len());
+        for node in &self.cell.nodes {
+            let path = match node.parent {
+                None => String::new(),
+                Some(parent) if parent.0 == 0 => node.name.to_string(),
+                Some(parent) => format!("{}.{}", paths[parent.0 as usize], node.name),
+            };
+            let id_path = if node.parent.is_none() { "@cell" } else { path.as_str() };
+            let at = self.node(node, id_path, false);
+            let parent = node.parent.map_or((objects, true), |parent| placed[parent.0 as usize]);
+            self.place(parent, at);
+            placed.push((at, matches!(node.kind, NodeKind::Folder)));
+            // Only nodes that can have children are asked for their path again.
+            paths.push(if matches!(node.kind, NodeKind::Variable(_)) { String::new() } else { path });
+        }
+    }
+
+    /// Folders organise, objects consist of (Part 5 §6.6 and Part 3 §7.7, 1.05).
+    fn place(&mut self, (parent, is_folder): (NodeIx, bool), at: NodeIx) {
+        self.draft.refer(parent, if is_folder { kinds::ORGANIZES } else { kinds::HAS_COMPONENT }, at);
+    }
+
+    fn label(&mut self, text: Option<&Text>) -> Label {
+        text.map_or(Label::None, |text| self.draft.label(text))
+    }
+
+    fn node(&mut self, node: &Node, path: &str, in_type: bool) -> NodeIx {
+        let (class, detail) = match &node.kind {
+            NodeKind::Folder | NodeKind::Object(_) => (Class::Object, Detail::Object { event_notifier: 0 }),
+            NodeKind::Variable(tag) => {
+                let shape = &self.plant.tag(*tag).shape;
+                (Class::Variable, Detail::Variable(self.variable(shape, Source::Tag(*tag))))
+            }
+            NodeKind::Declaration(shape) => (Class::Variable, Detail::Variable(self.variable(shape, Source::None))),
+        };
+        let id = match &node.id {
+            NodeName::Numeric(number) => NewId::Numeric(*number),
+            NodeName::Text(text) => NewId::Text(text),
+            NodeName::Path => NewId::Text(path),
+        };
+        let display = match node.display_name.as_deref() {
+            Some(text) => self.draft.label(text),
+            None => Label::Browse,
+        };
+        let description = self.label(node.description.as_deref());
+        let access = if in_type { None } else { Some(node.access) };
+        let new = self.node_of(class, id, &node.name, detail);
+        let at = self.draft.add(NewNode { display, description, access, ..new });
+        let type_definition = self.type_definition(&node.kind);
+        self.draft.refer(at, kinds::HAS_TYPE_DEFINITION, type_definition);
+        match &node.kind {
+            NodeKind::Variable(tag) => {
+                self.draft.tag_node(*tag, at);
+                self.properties(at, path, &self.plant.tag(*tag).shape, false);
+            }
+            NodeKind::Declaration(shape) => self.properties(at, path, shape, true),
+            NodeKind::Folder | NodeKind::Object(_) => {}
+        }
+        at
+    }
+
+    fn type_definition(&self, kind: &NodeKind) -> NodeIx {
+        let of_shape = |shape: &Shape| match shape {
+            Shape { range: Some(_), .. } => std_node::ANALOG_ITEM,
+            Shape { unit: Some(_), .. } => std_node::ANALOG_UNIT,
+            _ => std_node::BASE_DATA_VARIABLE,
+        };
+        let number = match kind {
+            NodeKind::Folder => std_node::FOLDER_TYPE,
+            NodeKind::Object(kind) => return self.types.objects[kind.0 as usize],
+            NodeKind::Variable(tag) => of_shape(&self.plant.tag(*tag).shape),
+            NodeKind::Declaration(shape) => of_shape(shape),
+        };
+        self.draft.standard(number)
+    }
+
+    fn variable(&mut self, shape: &Shape, source: Source) -> u32 {
+        let data_type = match shape.data_type {
+            DataType::BuiltIn(kind) => self.draft.standard(u32::from(kind as u8)),
+            DataType::Enum(kind) => self.types.enums[kind.0 as usize],
+        };
+        let rank = if shape.is_scalar() { -1 } else { i32::try_from(shape.dimensions.len()).unwrap_or(1) };
+        self.draft.shape(data_type, rank, &shape.dimensions, source)
+    }
+
+    fn properties(&mut self, owner: NodeIx, path: &str, shape: &Shape, in_type: bool) {
+        let mut made = Vec::new();
+        if let Some((low, high)) = shape.range {
+            let value = extension(encoding::RANGE, |w| {
+                w.f64(low);
+                w.f64(high);
+            });
+            made.push(self.property(owner, path, "EURange", std_node::RANGE, None, value));
+        }
+        if let Some(unit) = &shape.unit {
+            let value = extension(encoding::EU_INFORMATION, |w| {
+                w.text(if unit.id == -1 { "" } else { UNECE });
+                w.i32(unit.id);
+                w.localized_text(LocalizedTextRef { locale: None, text: Some(&unit.symbol) });
+                w.localized_text(LocalizedTextRef { locale: None, text: Some(&unit.name) });
+            });
+            made.push(self.property(owner, path, "EngineeringUnits", std_node::EU_INFORMATION, None, value));
+        }
+        if let Some(length) = shape.length {
+            made.push(self.property(owner, path, "MaxStringLength", std_node::UINT32, None, Value::UInt32(length)));
+        }
+        if in_type {
+            let mandatory = self.draft.standard(std_node::MANDATORY);
+            made.into_iter().for_each(|at| self.draft.refer(at, kinds::HAS_MODELLING_RULE, mandatory));
+        }
+    }
+
+    /// `s=@connections` below the cell: State, LastError and counters of each link.
+    fn connections(&mut self, number: u16) {
+        let own = |at: &usize| self.plant.connections[*at].cell == number;
+        let mine: Vec<usize> = (0..self.plant.connections.len()).filter(own).collect();
+        let Some(root) = self.cell.nodes.first().filter(|_| !mine.is_empty()) else { return };
+        let cell_id = crate::stack::codec::NodeIdRef::string(self.namespace, "@cell");
+        let Some(cell) = self.draft.find(cell_id) else { return };
+        let access = Some(root.access);
+        let object = Detail::Object { event_notifier: 0 };
+        let new = self.node_of(Class::Object, NewId::Text("@connections"), "@connections", object);
+        let folder = self.draft.add(NewNode { access, ..new });
+        let folder_type = self.draft.standard(std_node::FOLDER_TYPE);
+        self.draft.refer(folder, kinds::HAS_TYPE_DEFINITION, folder_type);
+        self.draft.refer(cell, kinds::ORGANIZES, folder);
+        for at in mine {
+            let connection = &self.plant.connections[at];
+            let path = format!("@connections.{}", connection.name);
+            let description = self.draft.plain(&connection.description);
+            let new = self.node_of(Class::Object, NewId::Text(&path), &connection.name, object);
+            let owner = self.draft.add(NewNode { description, access, ..new });
+            let base = self.draft.standard(std_node::BASE_OBJECT_TYPE);
+            self.draft.refer(owner, kinds::HAS_TYPE_DEFINITION, base);
+            self.draft.refer(folder, kinds::ORGANIZES, owner);
+            self.connection_variables(owner, &path, u32::try_from(at).expect("few connections"));
+        }
+    }
+
+    fn connection_variables(&mut self, owner: NodeIx, path: &str, connection: u32) {
+        for (n, (name, data_type)) in CONNECTION_VARIABLES.iter().enumerate() {
+            let path = format!("{path}.{name}");
+            let live = Live::Connection { connection, variable: u8::try_from(n).expect("ten variables") };
+            let data_type = self.draft.standard(*data_type);
+            let shape = self.draft.shape(data_type, -1, &[], Source::Live(live));
+            let access = self.draft.space().node(owner).access;
+            let new = self.node_of(Class::Variable, NewId::Text(&path), name, Detail::Variable(shape));
+            let at = self.draft.add(NewNode { access, ..new });
+            let kind = self.draft.standard(std_node::BASE_DATA_VARIABLE);
+            self.draft.refer(at, kinds::HAS_TYPE_DEFINITION, kind);
+            self.draft.refer(owner, kinds::HAS_COMPONENT, at);
+        }
+    }
+}
+
+fn write_first(w: &mut Writer, text: &Text) {
+    let (locale, text) = text.0.first().map_or(("", ""), |(locale, text)| (locale.as_str(), text.as_str()));
+    w.localized_text(LocalizedTextRef { locale: Some(locale).filter(|l| !l.is_empty()), text: Some(text) });
+}
+
+/// A scalar ExtensionObject as a value.
+pub fn extension(encoding: u32, body: impl FnOnce(&mut Writer)) -> Value {
+    let mut bytes = Writer::new();
+    bytes.u8(22);
+    bytes.extension_object(encoding, body);
+    Value::Wire(bytes.buf.into())
+}
+
+/// EnumDefinition (Part 3 §8.50, 1.05) as the value of DataTypeDefinition.
+fn enum_definition(kind: &EnumType) -> Value {
+    extension(encoding::ENUM_DEFINITION, |w| {
+        w.count(kind.values.len());
+        for (value, text) in &kind.values {
+            w.i64(i64::from(*value));
+            write_first(w, text);
+            w.localized_text(LocalizedTextRef::default());
+            w.text(text.0.first().map_or("", |(_, text)| text));
+        }
+    })
+}

@@ -1,0 +1,275 @@
+//! The address space: plain immutable data behind one swap. Nodes and references lie in flat tables; whoever
+//! serves a request borrows from them and copies nothing.
+//!
+//! Live values are not here: a Variable names its tag, or one of the server's own live variables.
+
+mod attributes;
+mod browse;
+mod cell;
+mod draft;
+mod names;
+mod standard;
+
+pub use attributes::{Attribute, Viewer, access_level};
+pub use browse::{BrowseFilter, Direction, ResultMask};
+pub use cell::{compose, extension};
+pub use draft::Draft;
+pub use names::Texts;
+
+use std::hash::BuildHasher;
+
+use hashbrown::{HashMap, HashTable};
+
+use crate::model::{AccessIx, TagId, Text};
+use crate::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef};
+use crate::value::Value;
+
+/// A node by its place in the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeIx(pub u32);
+
+/// NodeClass (Part 3 §8.29, 1.05); the number is the bit of a NodeClassMask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Class {
+    Object = 1,
+    Variable = 2,
+    Method = 4,
+    ObjectType = 8,
+    VariableType = 16,
+    ReferenceType = 32,
+    DataType = 64,
+    View = 128,
+}
+
+/// A piece of `Texts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    pub start: u32,
+    pub length: u32,
+}
+
+/// The identifier of a node; its namespace stands beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Id {
+    Numeric(u32),
+    Text(Span),
+}
+
+/// A DisplayName or Description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Label {
+    /// No text at all: a null LocalizedText.
+    None,
+    /// The BrowseName's own.
+    Browse,
+    Plain(Span),
+    /// Texts by language: an index into `Space::labels`.
+    Local(u32),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Node {
+    pub class: Class,
+    pub namespace: u16,
+    pub browse_namespace: u16,
+    pub browse: Span,
+    pub id: Id,
+    pub display: Label,
+    pub description: Label,
+    /// Who may see it; `None` is open to every session (the Server object and the types).
+    pub access: Option<AccessIx>,
+    /// Target of HasTypeDefinition; the node itself where it has none.
+    pub type_definition: NodeIx,
+    /// What only its class has.
+    pub detail: Detail,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Detail {
+    Object {
+        event_notifier: u8,
+    },
+    /// An index into `Space::variables`.
+    Variable(u32),
+    VariableType {
+        is_abstract: bool,
+        shape: u32,
+    },
+    ObjectType {
+        is_abstract: bool,
+    },
+    ReferenceType {
+        is_abstract: bool,
+        symmetric: bool,
+        inverse_name: Span,
+    },
+    DataType {
+        is_abstract: bool,
+        definition: Option<u32>,
+    },
+    Method,
+}
+
+/// What Variables and VariableTypes have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct VariableShape {
+    pub data_type: NodeIx,
+    /// -1 scalar, n dimensions, -2 any … (Part 3 §5.6.2, 1.05).
+    pub value_rank: i32,
+    /// First and number of ArrayDimensions in `Space::dimensions`.
+    pub dimensions: (u32, u32),
+    pub source: Source,
+}
+
+/// Where a Variable's value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// No value: an instance declaration, or one of the standard's that is not filled here.
+    None,
+    Tag(TagId),
+    /// An index into `Space::values`.
+    Constant(u32),
+    /// A value that the server computes when it is asked.
+    Live(Live),
+}
+
+/// The server's own variables whose value moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Live {
+    /// A node of namespace 0, by its number: ServerStatus, diagnostics.
+    Standard(u32),
+    /// Diagnostics of a connection: which, and which of its variables.
+    Connection { connection: u32, variable: u8 },
+}
+
+/// A reference as it is stored: both directions lie with both nodes.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference {
+    /// `NodeIx` of the reference type.
+    pub kind: u32,
+    pub target: NodeIx,
+    pub forward: bool,
+}
+
+#[derive(Debug)]
+pub struct Space {
+    pub(super) texts: Texts,
+    pub(super) nodes: Vec<Node>,
+    /// `references[first_reference[n]..first_reference[n + 1]]` are those of node n.
+    pub(super) first_reference: Vec<u32>,
+    pub(super) references: Vec<Reference>,
+    pub(super) variables: Vec<VariableShape>,
+    pub(super) dimensions: Vec<u32>,
+    pub(super) values: Vec<Value>,
+    pub(super) labels: Vec<Text>,
+    /// NamespaceArray; index 1 is the application's own.
+    pub(super) namespaces: Vec<String>,
+    /// Numbers of namespace 0 to nodes; `u32::MAX` for none.
+    pub(super) standard: Vec<u32>,
+    pub(super) numeric: HashMap<(u16, u32), NodeIx, foldhash::fast::FixedState>,
+    pub(super) textual: HashTable<u32>,
+    pub(super) hasher: foldhash::fast::FixedState,
+    /// The Variable node of each tag, by `TagId`.
+    pub(super) tag_nodes: Vec<NodeIx>,
+    /// Supertypes of reference, data, object and variable types, by `NodeIx`.
+    pub(super) supertype: HashMap<u32, u32, foldhash::fast::FixedState>,
+}
+
+impl Space {
+    /// The node of an id as it lies in the request; allocates nothing.
+    #[inline]
+    pub fn find(&self, id: NodeIdRef<'_>) -> Option<NodeIx> {
+        match id.id {
+            IdRef::Numeric(number) if id.namespace == 0 => self.standard_node(number),
+            IdRef::Numeric(number) => self.numeric.get(&(id.namespace, number)).copied(),
+            IdRef::String(text) => self.find_text(id.namespace, text),
+            IdRef::Guid(_) | IdRef::Opaque(_) => None,
+        }
+    }
+
+    /// A node of namespace 0 by its number.
+    pub fn standard_node(&self, number: u32) -> Option<NodeIx> {
+        match self.standard.get(number as usize) {
+            Some(&at) if at != u32::MAX => Some(NodeIx(at)),
+            _ => None,
+        }
+    }
+
+    fn find_text(&self, namespace: u16, text: &str) -> Option<NodeIx> {
+        let hash = self.hasher.hash_one((namespace, text));
+        let found = self.textual.find(hash, |at| {
+            let node = &self.nodes[*at as usize];
+            node.namespace == namespace && matches!(node.id, Id::Text(span) if self.texts.get(span) == text)
+        });
+        found.map(|at| NodeIx(*at))
+    }
+
+    #[inline]
+    pub fn node(&self, at: NodeIx) -> &Node {
+        &self.nodes[at.0 as usize]
+    }
+
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub fn namespaces(&self) -> &[String] {
+        &self.namespaces
+    }
+
+    pub fn references(&self, at: NodeIx) -> &[Reference] {
+        let (first, end) = (self.first_reference[at.0 as usize], self.first_reference[at.0 as usize + 1]);
+        &self.references[first as usize..end as usize]
+    }
+
+    pub fn id(&self, at: NodeIx) -> NodeIdRef<'_> {
+        let node = self.node(at);
+        let id = match node.id {
+            Id::Numeric(number) => IdRef::Numeric(number),
+            Id::Text(span) => IdRef::String(self.texts.get(span)),
+        };
+        NodeIdRef { namespace: node.namespace, id }
+    }
+
+    pub fn browse_name(&self, at: NodeIx) -> QualifiedNameRef<'_> {
+        let node = self.node(at);
+        QualifiedNameRef { namespace: node.browse_namespace, name: Some(self.texts.get(node.browse)) }
+    }
+
+    pub fn variable(&self, at: NodeIx) -> Option<&VariableShape> {
+        match self.node(at).detail {
+            Detail::Variable(shape) | Detail::VariableType { shape, .. } => self.variables.get(shape as usize),
+            _ => None,
+        }
+    }
+
+    pub fn tag_node(&self, tag: TagId) -> NodeIx {
+        self.tag_nodes[tag.0 as usize]
+    }
+
+    pub fn constant(&self, at: u32) -> &Value {
+        &self.values[at as usize]
+    }
+
+    pub fn supertype_of(&self, kind: NodeIx) -> Option<NodeIx> {
+        self.supertype.get(&kind.0).copied().map(NodeIx)
+    }
+
+    /// Whether `kind` is `ancestor` or one of its subtypes.
+    pub fn is_a(&self, kind: NodeIx, ancestor: NodeIx) -> bool {
+        let mut next = Some(kind.0);
+        while let Some(at) = next {
+            if at == ancestor.0 {
+                return true;
+            }
+            next = self.supertype.get(&at).copied();
+        }
+        false
+    }
+
+    /// `is_a` for two types of namespace 0, by number.
+    pub fn is_standard(&self, kind: NodeIx, ancestor: u32) -> bool {
+        self.standard_node(ancestor).is_some_and(|ancestor| self.is_a(kind, ancestor))
+    }
+}
