@@ -1,0 +1,303 @@
+//! The server's own variables that move: ServerStatus and diagnostics (Part 5 §6.3 and §12, 1.05), computed when asked.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use opcua::StatusCode;
+use tokio::time::Instant;
+
+use super::services::Context;
+use crate::stack::codec::{LocalizedTextRef, NodeIdRef, Writer};
+use crate::ua::server::Server;
+use crate::ua::session::{ServiceCounter, Session};
+use crate::ua::space::Live;
+use crate::ua::subscription::Subscription;
+use crate::value::{Sample, UaTime, Value};
+
+/// Numbers of the live variables in namespace 0 (Part 6 annex A, 1.05).
+pub mod numbers {
+    pub const SERVER_STATUS: u32 = 2256;
+    pub const CURRENT_TIME: u32 = 2258;
+    pub const STATE: u32 = 2259;
+    pub const SECONDS_TILL_SHUTDOWN: u32 = 2992;
+    pub const SHUTDOWN_REASON: u32 = 2993;
+    pub const SUMMARY: u32 = 2275;
+    pub const SUBSCRIPTIONS: u32 = 2290;
+    pub const ENABLED_FLAG: u32 = 2294;
+    pub const SESSIONS: u32 = 3707;
+    pub const SESSION_SECURITY: u32 = 3708;
+    /// Components of the summary, in the order of ServerDiagnosticsSummaryDataType.
+    pub const SUMMARY_PARTS: [u32; 12] = [2276, 2277, 2278, 2279, 3705, 2281, 2282, 2285, 2286, 2284, 2287, 2288];
+    pub const ALL: [u32; 10] = [
+        SERVER_STATUS,
+        CURRENT_TIME,
+        STATE,
+        SECONDS_TILL_SHUTDOWN,
+        SHUTDOWN_REASON,
+        SUMMARY,
+        SUBSCRIPTIONS,
+        ENABLED_FLAG,
+        SESSIONS,
+        SESSION_SECURITY,
+    ];
+}
+
+mod encoding {
+    pub const SERVER_STATUS: u32 = 864;
+    pub const SUMMARY: u32 = 861;
+    pub const SESSION: u32 = 867;
+    pub const SESSION_SECURITY: u32 = 870;
+    pub const SUBSCRIPTION: u32 = 876;
+}
+
+/// Counters since the start.
+#[derive(Debug, Default)]
+pub struct Totals {
+    pub sessions: AtomicU32,
+    pub security_rejected_sessions: AtomicU32,
+    pub rejected_sessions: AtomicU32,
+    pub session_timeouts: AtomicU32,
+    pub session_aborts: AtomicU32,
+    pub subscriptions: AtomicU32,
+    pub transfers: AtomicU32,
+    pub security_rejected_requests: AtomicU32,
+    pub rejected_requests: AtomicU32,
+    pub notifications: AtomicU64,
+}
+
+/// What the build is; BuildDate is the moment of the program's start, for a build that can be repeated has no other.
+pub fn write_build_info(started: UaTime, w: &mut Writer) {
+    w.text(super::services::discovery::PRODUCT_URI);
+    w.text("opcell");
+    w.text("opcell");
+    w.text(env!("CARGO_PKG_VERSION"));
+    w.text(env!("CARGO_PKG_VERSION"));
+    w.time(started);
+}
+
+pub fn live_sample(server: &Server, live: Live) -> Sample {
+    let now = UaTime::now();
+    let value = match live {
+        Live::Standard(number) => standard(server, number, now),
+        Live::Connection { connection, variable } => link_value(server, connection, variable),
+    };
+    let status = match (&value, live) {
+        (Value::Null, Live::Connection { .. }) => StatusCode::BadNotConnected,
+        (Value::Null, Live::Standard(_)) => StatusCode::BadNotReadable,
+        _ => StatusCode::Good,
+    };
+    Sample { value, status, source_time: now, server_time: now }
+}
+
+fn standard(server: &Server, number: u32, now: UaTime) -> Value {
+    let till = || server.status.seconds_till_shutdown(Instant::now());
+    match number {
+        numbers::SERVER_STATUS => object(encoding::SERVER_STATUS, |w| {
+            w.time(server.status.started);
+            w.time(now);
+            w.i32(server.status.state());
+            write_build_info(server.status.started, w);
+            w.u32(till());
+            let reason = server.status.shutdown_reason();
+            w.localized_text(LocalizedTextRef { locale: None, text: reason.as_deref() });
+        }),
+        numbers::CURRENT_TIME => Value::DateTime(now),
+        numbers::STATE => Value::Int32(server.status.state()),
+        numbers::SECONDS_TILL_SHUTDOWN => Value::UInt32(till()),
+        numbers::SHUTDOWN_REASON => {
+            crate::ua::events::localized(server.status.shutdown_reason().as_deref().unwrap_or_default())
+        }
+        numbers::ENABLED_FLAG => Value::Boolean(is_enabled(server)),
+        numbers::SUMMARY => object(encoding::SUMMARY, |w| summary(server).iter().for_each(|count| w.u32(*count))),
+        numbers::SUBSCRIPTIONS => objects(encoding::SUBSCRIPTION, &enabled(server, Server::subscriptions), |s, w| {
+            write_subscription(s, w);
+        }),
+        numbers::SESSIONS => {
+            let sessions = enabled(server, |server| server.sessions.all());
+            objects(encoding::SESSION, &sessions, |session, w| write_session(session, w))
+        }
+        numbers::SESSION_SECURITY => {
+            let sessions = enabled(server, |server| server.sessions.all());
+            objects(encoding::SESSION_SECURITY, &sessions, |session, w| write_session_security(session, w))
+        }
+        part => match numbers::SUMMARY_PARTS.iter().position(|number| *number == part) {
+            Some(at) => Value::UInt32(summary(server)[at]),
+            None => Value::Null,
+        },
+    }
+}
+
+fn small(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn is_enabled(server: &Server) -> bool {
+    server.diagnostics_enabled.load(Ordering::Relaxed)
+}
+
+fn enabled<T>(server: &Server, all: impl Fn(&Server) -> Vec<T>) -> Vec<T> {
+    if is_enabled(server) { all(server) } else { Vec::new() }
+}
+
+fn object(encoding: u32, body: impl FnOnce(&mut Writer)) -> Value {
+    let mut w = Writer::new();
+    w.u8(22);
+    w.extension_object(encoding, body);
+    Value::Wire(w.buf.into())
+}
+
+fn objects<T>(encoding: u32, all: &[T], body: impl Fn(&T, &mut Writer)) -> Value {
+    let mut w = Writer::new();
+    w.u8(22 | 0x80);
+    w.count(all.len());
+    for one in all {
+        w.extension_object(encoding, |w| body(one, w));
+    }
+    Value::Wire(w.buf.into())
+}
+
+/// ServerDiagnosticsSummaryDataType (Part 5 §12.9, 1.05).
+fn summary(server: &Server) -> [u32; 12] {
+    let totals = &server.totals;
+    let load = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
+    [
+        0,
+        small(server.sessions.len()),
+        load(&totals.sessions),
+        load(&totals.security_rejected_sessions),
+        load(&totals.rejected_sessions),
+        load(&totals.session_timeouts),
+        load(&totals.session_aborts),
+        small(server.subscription_count()),
+        load(&totals.subscriptions),
+        0,
+        load(&totals.security_rejected_requests),
+        load(&totals.rejected_requests),
+    ]
+}
+
+/// SubscriptionDiagnosticsDataType (Part 5 §12.15, 1.05).
+fn write_subscription(subscription: &Subscription, w: &mut Writer) {
+    let session = subscription.lock().owner.upgrade().map_or(0, |session| session.id);
+    let state = subscription.lock();
+    let (parameters, counters) = (&state.parameters, &state.counters);
+    w.node_id(if session == 0 { NodeIdRef::NULL } else { NodeIdRef::numeric(1, session) });
+    w.u32(subscription.id);
+    w.u8(parameters.priority);
+    w.f64(parameters.publishing_interval.as_secs_f64() * 1000.0);
+    w.u32(parameters.keep_alive_count);
+    w.u32(parameters.lifetime_count);
+    w.u32(parameters.max_notifications);
+    w.bool(state.publishing_enabled);
+    for count in [
+        counters.modify,
+        counters.enable,
+        counters.disable,
+        counters.republish_request,
+        counters.republish_message_request,
+        counters.republish_message,
+        counters.transfer_request,
+        counters.transferred_to_alt_client,
+        counters.transferred_to_same_client,
+        counters.publish_request,
+        counters.data_change,
+        counters.event,
+        counters.data_change.saturating_add(counters.event),
+        counters.late_publish,
+        state.keep_alive_counter(),
+        state.lifetime_counter(),
+        small(state.available().len()),
+        counters.discarded_message,
+        small(state.item_count()),
+        small(state.disabled_count()),
+        counters.queue_overflow,
+        state.next_sequence(),
+        counters.queue_overflow,
+    ] {
+        w.u32(count);
+    }
+}
+
+fn write_counter(counter: ServiceCounter, w: &mut Writer) {
+    w.u32(counter.total);
+    w.u32(counter.errors);
+}
+
+/// SessionDiagnosticsDataType (Part 5 §12.11, 1.05).
+fn write_session(session: &Session, w: &mut Writer) {
+    let state = session.lock();
+    let client = &session.client;
+    w.node_id(NodeIdRef::numeric(1, session.id));
+    w.text(&session.name);
+    w.text(&client.application_uri);
+    w.text(&client.product_uri);
+    w.localized_text(LocalizedTextRef { locale: None, text: Some(&client.application_name) });
+    w.i32(1); // a client
+    w.string(None);
+    w.string(None);
+    w.null_array();
+    w.text(&client.server_uri);
+    w.text(&client.endpoint_url);
+    w.count(state.locales.len());
+    state.locales.iter().for_each(|locale| w.text(locale));
+    w.f64(session.timeout.as_secs_f64() * 1000.0);
+    w.u32(session.max_response);
+    w.time(session.connected);
+    w.time(state.last_contact_time);
+    w.u32(small(state.subscriptions.len()));
+    w.u32(small(state.subscriptions.iter().map(|subscription| subscription.lock().item_count()).sum()));
+    w.u32(small(state.publish.len()));
+    write_counter(state.counters.total, w);
+    w.u32(state.counters.unauthorized);
+    state.counters.services.iter().for_each(|counter| write_counter(*counter, w));
+}
+
+/// SessionSecurityDiagnosticsDataType (Part 5 §12.12, 1.05).
+fn write_session_security(session: &Session, w: &mut Writer) {
+    let state = session.lock();
+    w.node_id(NodeIdRef::numeric(1, session.id));
+    w.text(state.identity.name());
+    w.null_array();
+    w.text(match &state.identity {
+        crate::ua::session::Identity::Anonymous => "Anonymous",
+        crate::ua::session::Identity::User(_) => "UserName",
+        crate::ua::session::Identity::Certificate(_) => "Certificate",
+    });
+    w.text("UA Binary");
+    w.text("UA TCP");
+    w.i32(state.security.0 as i32);
+    w.text(state.security.1.uri());
+    w.bytes(None);
+}
+
+fn link_value(server: &Server, connection: u32, variable: u8) -> Value {
+    let Some(link) = server.link_of(connection) else { return Value::Null };
+    let now = link.snapshot();
+    let millis = |span: Duration| Value::Double(span.as_secs_f64() * 1000.0);
+    match variable {
+        0 => Value::text(now.state.name()),
+        1 => Value::text(&now.last_error),
+        2 => now.connected_since.map_or(Value::Null, Value::DateTime),
+        3 => Value::UInt64(now.requests),
+        4 => Value::UInt64(now.errors),
+        5 => Value::UInt64(now.timeouts),
+        6 => Value::UInt64(now.overruns),
+        7 => millis(now.scan_last),
+        8 => millis(now.scan_max),
+        _ => Value::UInt32(now.demoted),
+    }
+}
+
+/// EnabledFlag is the one live variable that may be written, by who configures the server.
+pub fn write_live(context: &Context<'_>, live: Live, value: &Value) -> Result<StatusCode, StatusCode> {
+    let is_flag = live == Live::Standard(numbers::ENABLED_FLAG);
+    match value {
+        _ if !is_flag => Err(StatusCode::BadNotWritable),
+        _ if !context.roles.contains(crate::model::Role::CONFIGURE_ADMIN) => Err(StatusCode::BadUserAccessDenied),
+        Value::Boolean(enabled) => {
+            context.server.diagnostics_enabled.store(*enabled, Ordering::Relaxed);
+            Ok(StatusCode::Good)
+        }
+        _ => Err(StatusCode::BadTypeMismatch),
+    }
+}

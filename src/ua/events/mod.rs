@@ -1,0 +1,111 @@
+//! Events: what happened, to what, how severe; and who wants to hear of it.
+
+mod condition;
+mod filter;
+
+pub use filter::EventFilter;
+
+use std::collections::VecDeque;
+
+use crate::stack::codec::{LocalizedTextRef, Writer};
+use crate::ua::space::{NodeIx, Space};
+use crate::value::{UaTime, Value};
+
+/// Event types of namespace 0 that this server raises (Part 5 §6.4, 1.05).
+pub mod kinds {
+    pub const BASE: u32 = 2041;
+    pub const DEVICE_FAILURE: u32 = 2131;
+    pub const SYSTEM_STATUS_CHANGE: u32 = 11_446;
+}
+
+/// One occurrence, before any client's select clauses.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub id: [u8; 16],
+    /// Number of the event type in namespace 0.
+    pub kind: u32,
+    pub source: NodeIx,
+    pub source_name: String,
+    pub time: UaTime,
+    pub message: String,
+    /// 1 is least, 1000 is worst.
+    pub severity: u16,
+    /// Fields of the type itself, by BrowseName.
+    pub extra: Vec<(&'static str, Value)>,
+}
+
+impl Event {
+    /// The value of a field by its BrowsePath in namespace 0; null where the event has none.
+    pub fn field(&self, space: &Space, path: &[String]) -> Value {
+        let [name] = path else { return Value::Null };
+        match name.as_str() {
+            "EventId" => Value::ByteString(self.id.as_slice().into()),
+            "EventType" => space.standard_node(self.kind).map_or(Value::Null, |kind| node_id(space, kind)),
+            "SourceNode" => node_id(space, self.source),
+            "SourceName" => Value::text(&self.source_name),
+            "Time" | "ReceiveTime" => Value::DateTime(self.time),
+            "Message" => localized(&self.message),
+            "Severity" => Value::UInt16(self.severity),
+            _ => self.extra.iter().find(|(field, _)| field == name).map_or(Value::Null, |(_, value)| value.clone()),
+        }
+    }
+}
+
+fn node_id(space: &Space, at: NodeIx) -> Value {
+    let mut w = Writer::new();
+    w.u8(17);
+    w.node_id(space.id(at));
+    Value::Wire(w.buf.into())
+}
+
+/// A LocalizedText without a locale as a value.
+pub fn localized(text: &str) -> Value {
+    let mut w = Writer::new();
+    w.u8(21);
+    w.localized_text(LocalizedTextRef { locale: None, text: Some(text) });
+    Value::Wire(w.buf.into())
+}
+
+/// The event queue of one item: the fields that its select clauses ask for.
+#[derive(Debug)]
+pub struct EventQueue {
+    held: VecDeque<Vec<Value>>,
+    size: usize,
+    discard_oldest: bool,
+}
+
+impl EventQueue {
+    pub fn new(size: u32, discard_oldest: bool) -> EventQueue {
+        EventQueue { held: VecDeque::new(), size: size.max(1) as usize, discard_oldest }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Returns whether an event was lost.
+    pub fn push(&mut self, fields: Vec<Value>) -> bool {
+        let is_full = self.held.len() >= self.size;
+        if is_full && self.discard_oldest {
+            self.held.pop_front();
+        } else if is_full {
+            self.held.pop_back();
+        }
+        self.held.push_back(fields);
+        is_full
+    }
+
+    pub fn resize(&mut self, size: u32, discard_oldest: bool) {
+        self.size = size.max(1) as usize;
+        self.discard_oldest = discard_oldest;
+        self.held.truncate(self.size);
+    }
+
+    pub fn pop(&mut self) -> Option<Vec<Value>> {
+        self.held.pop_front()
+    }
+
+    pub fn clear(&mut self) {
+        self.held.clear();
+    }
+}

@@ -1,0 +1,63 @@
+//! Every limit of the server in one struct: what is advertised, what is enforced, and what a test may shrink.
+
+use std::time::Duration;
+
+use crate::model;
+
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From the server file.
+    pub configured: model::Limits,
+    /// Operations of one Read, Write, Browse, RegisterNodes, TranslateBrowsePaths or CreateMonitoredItems.
+    pub operations: u32,
+    pub references_per_browse: u32,
+    pub browse_continuation_points: usize,
+    pub publish_requests: usize,
+    /// NotificationMessages that are kept for Republish, a subscription.
+    pub retransmission_queue: usize,
+    pub session_timeout: (Duration, Duration),
+    /// A session that is not activated ends so soon.
+    pub activation_timeout: Duration,
+    /// Interval x count of a lifetime or keep-alive, at most.
+    pub longest_lifetime: Duration,
+    /// Sessions that one address, and one client certificate, may have without being activated.
+    pub pending_sessions: usize,
+    pub string_length: u32,
+    pub array_length: u32,
+    pub select_clauses: u32,
+    pub where_elements: u32,
+    /// Bytes that the queues of one session's monitored items may hold.
+    pub queue_bytes: usize,
+    /// Bytes that wait for a client who does not read; then it is cut.
+    pub send_buffer: usize,
+    pub send_stall: Duration,
+    /// Connections in all, and from one address.
+    pub connections: usize,
+    pub connections_per_address: usize,
+}
+
+impl Limits {
+    pub fn new(configured: model::Limits) -> Limits {
+        Limits {
+            configured,
+            operations: 10_000,
+            references_per_browse: 10_000,
+            browse_continuation_points: 100,
+            publish_requests: 20,
+            retransmission_queue: 64,
+            session_timeout: (Duration::from_secs(10), Duration::from_hours(1)),
+            activation_timeout: Duration::from_secs(10),
+            longest_lifetime: Duration::from_hours(1),
+            pending_sessions: 20,
+            string_length: 16 * 1024 * 1024,
+            array_length: 1_000_000,
+            select_clauses: 100,
+            where_elements: 100,
+            queue_bytes: 64 * 1024 * 1024,
+            send_buffer: 4 * 1024 * 1024,
+            send_stall: Duration::from_secs(30),
+            connections: 150,
+            connections_per_address: 100,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The OPC UA server: services of Part 4 over the address space and the tags.
+
+pub mod connection;
+pub mod diagnostics;
+pub mod events;
+pub mod facts;
+pub mod limits;
+pub mod server;
+pub mod services;
+pub mod session;
+pub mod space;
+pub mod subscription;
+pub mod users;

@@ -1,0 +1,288 @@
+//! What all connections share: the address space, tags, sessions, subscriptions and the server's own state.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::health;
+use crate::model::{Plant, ServerPlan};
+use crate::stack::channel::ServerSettings;
+use crate::stack::crypto::CryptoPool;
+use crate::tags::{TagStore, Watcher};
+use crate::ua::diagnostics::Totals;
+use crate::ua::events::Event;
+use crate::ua::limits::Limits;
+use crate::ua::session::{Registry, Session};
+use crate::ua::space::Space;
+use crate::ua::subscription::timer::Timer;
+use crate::ua::subscription::{Item, Subscription, Watched};
+use crate::ua::users::UserCheck;
+use crate::value::UaTime;
+
+/// What `app` hands over to make a server.
+pub struct Parts {
+    pub plan: Arc<ServerPlan>,
+    pub limits: Limits,
+    pub plant: Arc<Plant>,
+    pub tags: Arc<TagStore>,
+    pub space: Space,
+    /// One a link; which connections it serves stands in it.
+    pub links: Vec<Arc<health::Link>>,
+    pub channels: Arc<ServerSettings>,
+    pub crypto: CryptoPool,
+    pub users: Arc<dyn UserCheck>,
+    pub application: Application,
+}
+
+/// Who this server is, with all defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Application {
+    pub name: String,
+    pub uri: String,
+    pub host: String,
+    pub port: u16,
+}
+
+pub struct Server {
+    pub plan: Arc<ServerPlan>,
+    pub limits: Limits,
+    pub plant: Arc<Plant>,
+    pub tags: Arc<TagStore>,
+    pub links: Vec<Arc<health::Link>>,
+    pub channels: Arc<ServerSettings>,
+    pub crypto: CryptoPool,
+    pub users: Arc<dyn UserCheck>,
+    pub application: Application,
+    space: ArcSwap<Space>,
+    pub sessions: Registry,
+    subscriptions: Mutex<HashMap<u32, Arc<Subscription>>>,
+    /// Items that listen for events: subscription and key.
+    listeners: Mutex<Vec<(std::sync::Weak<Subscription>, u32)>>,
+    pub timer: Timer,
+    pub totals: Totals,
+    pub monitored_items: AtomicU32,
+    pub diagnostics_enabled: std::sync::atomic::AtomicBool,
+    next_session: AtomicU32,
+    next_subscription: AtomicU32,
+    next_channel: AtomicU32,
+    next_event: AtomicU64,
+    pub status: Status,
+}
+
+/// ServerStatus as it moves (Part 5 §12.10, 1.05).
+#[derive(Debug)]
+pub struct Status {
+    pub started: UaTime,
+    state: AtomicI32,
+    shutdown_at: Mutex<Option<(Instant, String)>>,
+}
+
+/// ServerState (Part 5 §12.6, 1.05).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerState {
+    Running = 0,
+    Shutdown = 4,
+}
+
+impl Status {
+    pub fn state(&self) -> i32 {
+        self.state.load(Ordering::Acquire)
+    }
+
+    /// Whole seconds, rounded up; 0 while no end is announced.
+    pub fn seconds_till_shutdown(&self, now: Instant) -> u32 {
+        let left = self.shutdown_at.lock().as_ref().map(|(at, _)| at.saturating_duration_since(now));
+        left.map_or(0, |left| u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX))
+    }
+
+    pub fn shutdown_reason(&self) -> Option<String> {
+        self.shutdown_at.lock().as_ref().map(|(_, reason)| reason.clone())
+    }
+
+    pub fn announce_shutdown(&self, at: Instant, reason: &str) {
+        *self.shutdown_at.lock() = Some((at, reason.to_owned()));
+        self.state.store(ServerState::Shutdown as i32, Ordering::Release);
+    }
+}
+
+impl Server {
+    pub fn new(parts: Parts) -> Arc<Server> {
+        Arc::new(Server {
+            plan: parts.plan,
+            limits: parts.limits,
+            plant: parts.plant,
+            tags: parts.tags,
+            links: parts.links,
+            channels: parts.channels,
+            crypto: parts.crypto,
+            users: parts.users,
+            application: parts.application,
+            space: ArcSwap::from_pointee(parts.space),
+            sessions: Registry::default(),
+            subscriptions: Mutex::new(HashMap::new()),
+            listeners: Mutex::new(Vec::new()),
+            timer: Timer::default(),
+            totals: Totals::default(),
+            monitored_items: AtomicU32::new(0),
+            diagnostics_enabled: true.into(),
+            next_session: AtomicU32::new(1),
+            // Ids of an earlier run must not name a subscription of this one.
+            next_subscription: AtomicU32::new(fastrand::u32(1..1 << 30)),
+            next_channel: AtomicU32::new(fastrand::u32(1..1 << 30)),
+            next_event: AtomicU64::new(fastrand::u64(..)),
+            status: Status { started: UaTime::now(), state: AtomicI32::new(0), shutdown_at: Mutex::new(None) },
+        })
+    }
+
+    /// The address space of this moment; hold it for one request, not longer.
+    pub fn space(&self) -> arc_swap::Guard<Arc<Space>> {
+        self.space.load()
+    }
+
+    pub fn next_session_id(&self) -> u32 {
+        self.next_session.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn next_channel_id(&self) -> u32 {
+        self.next_channel.fetch_add(1, Ordering::Relaxed).max(1)
+    }
+
+    pub fn next_subscription_id(&self) -> u32 {
+        self.next_subscription.fetch_add(1, Ordering::Relaxed).max(1)
+    }
+
+    pub fn next_event_id(&self) -> [u8; 16] {
+        let number = self.next_event.fetch_add(1, Ordering::Relaxed);
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.status.started.0.to_le_bytes());
+        id[8..].copy_from_slice(&number.to_le_bytes());
+        id
+    }
+
+    pub fn subscription_count(&self) -> usize {
+        self.subscriptions.lock().len()
+    }
+
+    pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
+        let mut all: Vec<_> = self.subscriptions.lock().values().cloned().collect();
+        all.sort_by_key(|subscription| subscription.id);
+        all
+    }
+
+    pub fn subscription(&self, id: u32) -> Option<Arc<Subscription>> {
+        self.subscriptions.lock().get(&id).cloned()
+    }
+
+    pub fn add_subscription(&self, subscription: Arc<Subscription>) {
+        let next = subscription.lock().next_tick;
+        self.timer.schedule(next, Arc::downgrade(&subscription));
+        self.subscriptions.lock().insert(subscription.id, subscription);
+        self.totals.subscriptions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Deletes a subscription with its items; its session must have let go of it.
+    pub fn remove_subscription(&self, subscription: &Arc<Subscription>) {
+        self.subscriptions.lock().remove(&subscription.id);
+        let ids: Vec<u32> = {
+            let mut state = subscription.lock();
+            state.close();
+            state.items().map(|(_, item)| item.id).collect()
+        };
+        for id in ids {
+            self.remove_item(subscription, id);
+        }
+    }
+
+    /// Lets an item hear of its node. Called without the subscription's lock: a tag offers at once.
+    pub fn attach(&self, subscription: &Arc<Subscription>, key: u32, watched: &WatchedKind, every: bool) {
+        match watched {
+            WatchedKind::Tag(tag) => {
+                let watcher: Arc<dyn Watcher> = Arc::clone(subscription) as Arc<dyn Watcher>;
+                self.tags.watch(*tag, crate::tags::Watch { watcher, key, every });
+            }
+            WatchedKind::Events => self.listeners.lock().push((Arc::downgrade(subscription), key)),
+            WatchedKind::Other => {}
+        }
+    }
+
+    /// Takes an item away: first from the subscription, then from its tag, so that no late offer meets another item.
+    pub fn remove_item(&self, subscription: &Arc<Subscription>, id: u32) -> Option<Box<Item>> {
+        let (key, item) = subscription.lock().remove(id)?;
+        self.detach(subscription, key, &item);
+        subscription.lock().release(key);
+        self.monitored_items.fetch_sub(1, Ordering::Relaxed);
+        Some(item)
+    }
+
+    fn detach(&self, subscription: &Arc<Subscription>, key: u32, item: &Item) {
+        match item.watched {
+            Watched::Tag(tag) => {
+                let watcher: Arc<dyn Watcher> = Arc::clone(subscription) as Arc<dyn Watcher>;
+                self.tags.unwatch(tag, &watcher, key);
+            }
+            Watched::Events(..) => self.listeners.lock().retain(|(listener, other)| {
+                *other != key || !std::ptr::eq(listener.as_ptr(), Arc::as_ptr(subscription))
+            }),
+            Watched::Live(_) | Watched::Fixed => {}
+        }
+    }
+
+    /// Offers an event to every item that listens.
+    pub fn raise(&self, event: &Event) {
+        let space = self.space();
+        let listeners = self.listeners.lock().clone();
+        for (subscription, key) in listeners {
+            let Some(subscription) = subscription.upgrade() else { continue };
+            let mut state = subscription.lock();
+            let Some(item) = state.item_mut(key) else { continue };
+            if item.mode == crate::ua::subscription::Mode::Disabled {
+                continue;
+            }
+            let Watched::Events(filter, queue) = &mut item.watched else { continue };
+            if !filter.passes(event, &space) {
+                continue;
+            }
+            let lost = queue.push(filter.fields(event, &space));
+            state.mark_dirty(key);
+            if lost {
+                state.counters.queue_overflow += 1;
+            }
+        }
+    }
+
+    /// Ends a session: its subscriptions go with it, or wait for a transfer until their lifetime is over.
+    pub fn close_session(&self, session: &Arc<Session>, delete_subscriptions: bool) {
+        self.sessions.remove(&session.token);
+        let subscriptions = {
+            let mut state = session.lock();
+            state.is_closed = true;
+            state.publish.clear();
+            if let Some(wake) = state.wake.take() {
+                wake.notify_one();
+            }
+            std::mem::take(&mut state.subscriptions)
+        };
+        for subscription in subscriptions {
+            if delete_subscriptions {
+                self.remove_subscription(&subscription);
+            }
+        }
+    }
+
+    /// The link that serves a connection.
+    pub fn link_of(&self, connection: u32) -> Option<&Arc<health::Link>> {
+        self.links.iter().find(|link| link.connections.iter().any(|of| of.0 == connection))
+    }
+}
+
+/// What `attach` has to do for an item.
+#[derive(Debug, Clone, Copy)]
+pub enum WatchedKind {
+    Tag(crate::model::TagId),
+    Events,
+    Other,
+}

@@ -1,0 +1,291 @@
+//! Attribute service set (Part 4 §5.11, 1.05): Read and Write. HistoryRead and HistoryUpdate come with the historian.
+
+use std::time::Duration;
+
+use opcua::StatusCode;
+use tokio::sync::oneshot;
+
+use super::{Context, Service, operations, write_header};
+use crate::model::{ConnectionIx, TagId};
+use crate::stack::codec::{NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer};
+use crate::tags;
+use crate::ua::diagnostics;
+use crate::ua::space::{Attribute, NodeIx, Source, Space, Viewer};
+use crate::value::{IndexRange, Sample, UaTime, Value};
+
+/// A write waits so long for its device when the client gives no hint.
+const WRITE_DEADLINE: Duration = Duration::from_secs(2);
+const LONGEST_WRITE: Duration = Duration::from_secs(60);
+
+/// Answers from the tag store: maxAge asks for nothing newer than what the last poll brought.
+pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    let max_age = reader.f64()?;
+    let timestamps = Timestamps::from_wire(reader.i32()?).ok_or(StatusCode::BadTimestampsToReturnInvalid)?;
+    // NaN is no age either.
+    if max_age.is_nan() || max_age < 0.0 {
+        return Err(StatusCode::BadMaxAgeInvalid);
+    }
+    let count = operations(reader, 16, context.server.limits.operations)?;
+    write_header(w, Service::Read, context.header.handle);
+    w.count(count);
+    let space = context.server.space();
+    let now = UaTime::now();
+    let viewer = context.viewer();
+    for _ in 0..count {
+        let id = reader.node_id()?;
+        let attribute = reader.u32()?;
+        let range = reader.string()?;
+        let encoding = reader.qualified_name()?;
+        let start = w.mark();
+        let operation = ReadOperation { id, attribute, range, encoding };
+        if let Err(status) = read_one(context, &space, &viewer, &operation, timestamps, now, w) {
+            w.rewind(start);
+            let server = timestamps.server().then_some(now);
+            w.data_value(&Value::Null, status, None, server);
+        }
+    }
+    w.null_array();
+    Ok(())
+}
+
+/// A ReadValueId (Part 4 §7.29, 1.05), borrowed.
+pub struct ReadOperation<'a> {
+    pub id: NodeIdRef<'a>,
+    pub attribute: u32,
+    pub range: Option<&'a str>,
+    pub encoding: QualifiedNameRef<'a>,
+}
+
+impl ReadOperation<'_> {
+    /// The node, the attribute and the range, or the status of this operation.
+    pub fn resolve(
+        &self,
+        space: &Space,
+        viewer: &Viewer<'_>,
+    ) -> Result<(NodeIx, Attribute, Option<IndexRange>), StatusCode> {
+        let at = space.find(self.id).filter(|at| viewer.sees(space, *at)).ok_or(StatusCode::BadNodeIdUnknown)?;
+        let attribute = Attribute::from_wire(self.attribute).ok_or(StatusCode::BadAttributeIdInvalid)?;
+        if let Some(name) = self.encoding.name.filter(|name| !name.is_empty()) {
+            if attribute != Attribute::Value {
+                return Err(StatusCode::BadDataEncodingInvalid);
+            }
+            if self.encoding.namespace != 0 || name != "Default Binary" {
+                return Err(StatusCode::BadDataEncodingUnsupported);
+            }
+        }
+        let range = IndexRange::parse(self.range.unwrap_or_default())?;
+        Ok((at, attribute, range))
+    }
+}
+
+fn read_one(
+    context: &Context<'_>,
+    space: &Space,
+    viewer: &Viewer<'_>,
+    operation: &ReadOperation<'_>,
+    timestamps: Timestamps,
+    now: UaTime,
+    w: &mut Writer,
+) -> Result<(), StatusCode> {
+    let (at, attribute, range) = operation.resolve(space, viewer)?;
+    if attribute == Attribute::Value {
+        return read_value(context, space, at, range.as_ref(), timestamps, now, w);
+    }
+    // Attributes other than Value carry no source timestamp (Part 4 §7.11.3, 1.05).
+    w.u8(if timestamps.server() { 0x09 } else { 0x01 });
+    let value = w.mark();
+    space.write_attribute(at, attribute, viewer, w)?;
+    if let Some(range) = range {
+        let whole = Reader::new(&w.buf[value..]).variant()?;
+        let part = range.apply(&whole)?;
+        w.rewind(value);
+        w.variant(&part);
+    }
+    if timestamps.server() {
+        w.time(now);
+    }
+    Ok(())
+}
+
+fn read_value(
+    context: &Context<'_>,
+    space: &Space,
+    at: NodeIx,
+    range: Option<&IndexRange>,
+    timestamps: Timestamps,
+    now: UaTime,
+    w: &mut Writer,
+) -> Result<(), StatusCode> {
+    let shape = match space.node(at).class {
+        crate::ua::space::Class::Variable | crate::ua::space::Class::VariableType => space.variable(at),
+        _ => None,
+    };
+    let shape = shape.ok_or(StatusCode::BadAttributeIdInvalid)?;
+    let mut put = |sample: &Sample| write_sample(sample, range, timestamps, w);
+    match shape.source {
+        Source::Tag(tag) => context.server.tags.with(tag, put),
+        Source::Live(live) => put(&diagnostics::live_sample(context.server, live)),
+        Source::Constant(value) => {
+            let value = space.constant(value).clone();
+            put(&Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time: now })
+        }
+        Source::None => Err(StatusCode::BadNotReadable),
+    }
+}
+
+fn write_sample(
+    sample: &Sample,
+    range: Option<&IndexRange>,
+    timestamps: Timestamps,
+    w: &mut Writer,
+) -> Result<(), StatusCode> {
+    let source = timestamps.source().then_some(sample.source_time);
+    let server = timestamps.server().then_some(sample.server_time);
+    match range {
+        Some(range) if !sample.status.is_bad() => {
+            let part = range.apply(&sample.value)?;
+            w.data_value(&part, sample.status, source, server);
+        }
+        _ => w.data_value(&sample.value, sample.status, source, server),
+    }
+    Ok(())
+}
+
+/// A Write under way: what is decided, and what devices still have to answer.
+#[derive(Debug)]
+pub struct Writing {
+    pub results: Vec<StatusCode>,
+    waiting: Vec<(oneshot::Receiver<Vec<StatusCode>>, Vec<usize>)>,
+    deadline: Duration,
+}
+
+impl Writing {
+    pub fn is_done(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Waits for the devices. Their answer is the client's; silence is BadTimeout, for the outcome is unknown.
+    pub async fn finish(mut self) -> Vec<StatusCode> {
+        // The queue answers within the deadline; the grace is for what was just sent.
+        let until = tokio::time::Instant::now() + self.deadline + Duration::from_secs(1);
+        for (reply, places) in self.waiting {
+            let codes = match tokio::time::timeout_at(until, reply).await {
+                Ok(Ok(codes)) => codes,
+                Ok(Err(_)) => vec![StatusCode::BadResourceUnavailable; places.len()],
+                Err(_) => vec![StatusCode::BadTimeout; places.len()],
+            };
+            for (n, place) in places.into_iter().enumerate() {
+                self.results[place] = codes.get(n).copied().unwrap_or(StatusCode::BadInternalError);
+            }
+        }
+        self.results
+    }
+
+    pub fn write_response(results: &[StatusCode], handle: u32, w: &mut Writer) {
+        write_header(w, Service::Write, handle);
+        w.count(results.len());
+        results.iter().for_each(|status| w.status(*status));
+        w.null_array();
+    }
+}
+
+/// Checks every operation, does what can be done at once, and hands the rest to the links' queues.
+pub fn write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing, StatusCode> {
+    let count = operations(reader, 12, context.server.limits.operations)?;
+    let space = context.server.space();
+    let viewer = context.viewer();
+    let mut results = Vec::with_capacity(count);
+    let mut queued: Vec<(ConnectionIx, Vec<tags::Write>, Vec<usize>)> = Vec::new();
+    let at = UaTime::now();
+    for place in 0..count {
+        let id = reader.node_id()?;
+        let attribute = reader.u32()?;
+        let range = reader.string()?;
+        let value = reader.data_value()?;
+        let operation = ReadOperation { id, attribute, range, encoding: QualifiedNameRef { namespace: 0, name: None } };
+        let written = write_one(context, &space, &viewer, &operation, &value, at);
+        match written {
+            Ok(tags::Written::Done(status)) | Err(status) => results.push(status),
+            Ok(tags::Written::Device { connection, write }) => {
+                results.push(StatusCode::BadInternalError);
+                match queued.iter_mut().find(|(other, ..)| *other == connection) {
+                    Some((_, writes, places)) => {
+                        writes.push(write);
+                        places.push(place);
+                    }
+                    None => queued.push((connection, vec![write], vec![place])),
+                }
+            }
+        }
+    }
+    Ok(enqueue(context, results, queued))
+}
+
+fn enqueue(
+    context: &Context<'_>,
+    mut results: Vec<StatusCode>,
+    queued: Vec<(ConnectionIx, Vec<tags::Write>, Vec<usize>)>,
+) -> Writing {
+    let deadline = match context.header.timeout_hint {
+        0 => WRITE_DEADLINE,
+        millis => Duration::from_millis(u64::from(millis)).min(LONGEST_WRITE),
+    };
+    let mut waiting = Vec::with_capacity(queued.len());
+    for (connection, writes, places) in queued {
+        match context.server.tags.enqueue(connection, writes, deadline) {
+            Ok(reply) => waiting.push((reply, places)),
+            Err(status) => places.into_iter().for_each(|place| results[place] = status),
+        }
+    }
+    Writing { results, waiting, deadline }
+}
+
+fn write_one(
+    context: &Context<'_>,
+    space: &Space,
+    viewer: &Viewer<'_>,
+    operation: &ReadOperation<'_>,
+    value: &crate::stack::codec::DataValue,
+    at: UaTime,
+) -> Result<tags::Written, StatusCode> {
+    let (node, attribute, range) = operation.resolve(space, viewer)?;
+    if attribute != Attribute::Value {
+        // Every other attribute is read-only here, where the class has it at all.
+        let mut scratch = Writer::new();
+        space.write_attribute(node, attribute, viewer, &mut scratch)?;
+        return Err(StatusCode::BadNotWritable);
+    }
+    let shape = space.variable(node).ok_or(StatusCode::BadAttributeIdInvalid)?;
+    if space.access_level(node, viewer.plant) & crate::ua::space::access_level::WRITE == 0 {
+        return Err(StatusCode::BadNotWritable);
+    }
+    let new = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
+    match shape.source {
+        Source::Tag(tag) => write_tag(context, space, viewer, node, tag, new, range.as_ref(), value, at),
+        Source::Live(live) => diagnostics::write_live(context, live, new).map(tags::Written::Done),
+        Source::None | Source::Constant(_) => Err(StatusCode::BadNotWritable),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one WriteValue and where it goes")]
+fn write_tag(
+    context: &Context<'_>,
+    space: &Space,
+    viewer: &Viewer<'_>,
+    node: NodeIx,
+    tag: TagId,
+    new: &Value,
+    range: Option<&IndexRange>,
+    value: &crate::stack::codec::DataValue,
+    at: UaTime,
+) -> Result<tags::Written, StatusCode> {
+    if !viewer.may_write(space, node) {
+        return Err(StatusCode::BadUserAccessDenied);
+    }
+    // A status cannot be written (Part 4 §5.11.4.2, 1.05, lets a server refuse it). Times are the device's or ours:
+    // asyncua stamps every write, so one that a client sends is passed over, not refused.
+    if value.status.is_some_and(|status| !status.is_good()) {
+        return Err(StatusCode::BadWriteNotSupported);
+    }
+    Ok(context.server.tags.write_now(tag, new, range, at))
+}

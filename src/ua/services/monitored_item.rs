@@ -1,0 +1,466 @@
+//! MonitoredItem service set (Part 4 §5.13, 1.05).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use opcua::StatusCode;
+
+use super::attribute::ReadOperation;
+use super::{Context, Service, each_id, operations, subscription, write_header};
+use crate::stack::codec::{ExtensionRef, Reader, Timestamps, Writer};
+use crate::ua::diagnostics;
+use crate::ua::events::{EventFilter, EventQueue};
+use crate::ua::server::WatchedKind;
+use crate::ua::space::{Attribute, NodeIx, Source, Space};
+use crate::ua::subscription::filter::{DataFilter, FilterSubject, Trigger};
+use crate::ua::subscription::queue::Queue;
+use crate::ua::subscription::{Item, Mode, Subscription, Watched};
+use crate::value::{IndexRange, Sample, UaTime, Value};
+
+/// MonitoringParameters (Part 4 §7.21, 1.05), unread but for the filter.
+struct Parameters<'a> {
+    client_handle: u32,
+    sampling: f64,
+    filter: ExtensionRef<'a>,
+    queue_size: u32,
+    discard_oldest: bool,
+}
+
+impl<'a> Parameters<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Parameters<'a>, StatusCode> {
+        Ok(Parameters {
+            client_handle: reader.u32()?,
+            sampling: reader.f64()?,
+            filter: reader.extension_object()?,
+            queue_size: reader.u32()?,
+            discard_oldest: reader.bool()?,
+        })
+    }
+}
+
+/// What the client is told of an item.
+struct Revised {
+    sampling: Duration,
+    queue_size: u32,
+    /// An EventFilterResult, encoded; empty for none.
+    filter_result: Vec<u8>,
+}
+
+impl Revised {
+    fn write(&self, w: &mut Writer) {
+        w.f64(self.sampling.as_secs_f64() * 1000.0);
+        w.u32(self.queue_size);
+        write_filter_result(&self.filter_result, w);
+    }
+}
+
+fn write_filter_result(encoded: &[u8], w: &mut Writer) {
+    if encoded.is_empty() {
+        w.null_extension_object();
+    } else {
+        w.raw(encoded);
+    }
+}
+
+pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    let subscription = subscription::find(context.session, reader.u32()?)?;
+    let timestamps = Timestamps::from_wire(reader.i32()?).ok_or(StatusCode::BadTimestampsToReturnInvalid)?;
+    let count = operations(reader, 33, context.server.limits.operations)?;
+    write_header(w, Service::CreateMonitoredItems, context.header.handle);
+    w.count(count);
+    let space = context.server.space();
+    subscription.lock().touch();
+    for _ in 0..count {
+        let operation = ReadOperation {
+            id: reader.node_id()?,
+            attribute: reader.u32()?,
+            range: reader.string()?,
+            encoding: reader.qualified_name()?,
+        };
+        let mode = reader.i32()?;
+        let parameters = Parameters::read(reader)?;
+        let mut filter_result = Vec::new();
+        let made =
+            create_one(context, &space, &subscription, &operation, mode, &parameters, timestamps, &mut filter_result);
+        match made {
+            Ok((id, revised)) => {
+                w.status(StatusCode::Good);
+                w.u32(id);
+                revised.write(w);
+            }
+            Err(status) => {
+                w.status(status);
+                w.u32(0);
+                w.f64(0.0);
+                w.u32(0);
+                write_filter_result(&filter_result, w);
+            }
+        }
+    }
+    w.null_array();
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "one MonitoredItemCreateRequest and where it goes")]
+fn create_one(
+    context: &Context<'_>,
+    space: &Space,
+    subscription: &Arc<Subscription>,
+    operation: &ReadOperation<'_>,
+    mode: i32,
+    parameters: &Parameters<'_>,
+    timestamps: Timestamps,
+    filter_result: &mut Vec<u8>,
+) -> Result<(u32, Revised), StatusCode> {
+    let (node, attribute, range) = operation.resolve(space, &context.viewer())?;
+    let mode = Mode::from_wire(mode).ok_or(StatusCode::BadMonitoringModeInvalid)?;
+    check_room(context, subscription)?;
+    let publishing = subscription.lock().parameters.publishing_interval;
+    let configured = &context.server.limits.configured;
+    let sampling = revise_sampling(parameters.sampling, publishing, configured.min_sampling_interval);
+    let queue_size = parameters.queue_size.clamp(1, configured.max_queue);
+    let (watched, filter) = match attribute {
+        Attribute::EventNotifier => {
+            let events = event_filter(context, space, node, parameters.filter, filter_result)?;
+            (
+                Watched::Events(Box::new(events), EventQueue::new(queue_size, parameters.discard_oldest)),
+                DataFilter::default(),
+            )
+        }
+        _ => data_source(context, space, node, attribute, parameters.filter)?,
+    };
+    let kind = match &watched {
+        Watched::Tag(tag) => WatchedKind::Tag(*tag),
+        Watched::Events(..) => WatchedKind::Events,
+        Watched::Live(_) | Watched::Fixed => WatchedKind::Other,
+    };
+    let sampling = if matches!(watched, Watched::Events(..)) { Duration::ZERO } else { sampling };
+    let is_event = matches!(watched, Watched::Events(..));
+    let every = filter.trigger == Trigger::StatusValueTimestamp;
+    let first = first_sample(context, space, node, attribute, &watched, range.as_ref())?;
+    let item = Item {
+        id: 0,
+        client_handle: parameters.client_handle,
+        mode,
+        node,
+        watched,
+        sampling,
+        timestamps,
+        range,
+        filter,
+        queue: Queue::new(if is_event { 1 } else { queue_size }, parameters.discard_oldest),
+        queue_size,
+        last: None,
+        held: None,
+        due: None,
+        is_dirty: false,
+        is_waiting: false,
+        triggers: Vec::new(),
+    };
+    let (id, key) = subscription.lock().insert(Box::new(item));
+    context.server.monitored_items.fetch_add(1, Ordering::Relaxed);
+    if let Some(sample) = first {
+        subscription.lock().accept(key, sample);
+    }
+    context.server.attach(subscription, key, &kind, every);
+    Ok((id, Revised { sampling, queue_size, filter_result: std::mem::take(filter_result) }))
+}
+
+fn check_room(context: &Context<'_>, subscription: &Subscription) -> Result<(), StatusCode> {
+    let configured = &context.server.limits.configured;
+    let is_full = context.server.monitored_items.load(Ordering::Relaxed) >= configured.max_monitored_items
+        || subscription.lock().item_count() >= configured.max_items_per_subscription as usize;
+    if is_full { Err(StatusCode::BadTooManyMonitoredItems) } else { Ok(()) }
+}
+
+/// -1 is the publishing interval, 0 each change; what is asked is kept (Part 4 §5.13.1.2, 1.05).
+fn revise_sampling(asked: f64, publishing: Duration, least: Duration) -> Duration {
+    if asked.is_nan() || asked < 0.0 {
+        return publishing.max(least);
+    }
+    Duration::from_secs_f64((asked / 1000.0).min(86_400.0)).max(least)
+}
+
+fn event_filter(
+    context: &Context<'_>,
+    space: &Space,
+    node: NodeIx,
+    filter: ExtensionRef<'_>,
+    result: &mut Vec<u8>,
+) -> Result<EventFilter, StatusCode> {
+    // Only the Server object notifies (Part 3 §5.5.1, 1.05: the SubscribeToEvents bit).
+    match space.node(node).detail {
+        crate::ua::space::Detail::Object { event_notifier } if event_notifier & 1 == 1 => {}
+        crate::ua::space::Detail::Object { .. } => return Err(StatusCode::BadNotSupported),
+        _ => return Err(StatusCode::BadAttributeIdInvalid),
+    }
+    let parsed = EventFilter::read(filter, space, &context.server.limits)?;
+    let mut w = Writer::new();
+    parsed.write_result(&mut w);
+    *result = w.buf;
+    if parsed.status.is_bad() { Err(parsed.status) } else { Ok(parsed.filter) }
+}
+
+/// Where samples come from, and the filter held against the Variable.
+fn data_source(
+    context: &Context<'_>,
+    space: &Space,
+    node: NodeIx,
+    attribute: Attribute,
+    filter: ExtensionRef<'_>,
+) -> Result<(Watched, DataFilter), StatusCode> {
+    if attribute != Attribute::Value {
+        if !filter.type_id.is_null() {
+            return Err(StatusCode::BadFilterNotAllowed);
+        }
+        return Ok((Watched::Fixed, DataFilter::default()));
+    }
+    let is_variable = space.node(node).class == crate::ua::space::Class::Variable;
+    let shape = space.variable(node).filter(|_| is_variable).ok_or(StatusCode::BadAttributeIdInvalid)?;
+    let (watched, subject) = match shape.source {
+        Source::None => return Err(StatusCode::BadNotReadable),
+        Source::Constant(_) => (Watched::Fixed, FilterSubject { is_number: false, range: None }),
+        Source::Live(live) => (Watched::Live(live), FilterSubject { is_number: false, range: None }),
+        Source::Tag(tag) => {
+            let shape = &context.plant().tag(tag).shape;
+            let is_number = shape.data_type.wire().is_number();
+            (Watched::Tag(tag), FilterSubject { is_number, range: shape.range })
+        }
+    };
+    Ok((watched, DataFilter::read(filter, subject)?))
+}
+
+/// The first value of what no tag offers.
+fn first_sample(
+    context: &Context<'_>,
+    space: &Space,
+    node: NodeIx,
+    attribute: Attribute,
+    watched: &Watched,
+    range: Option<&IndexRange>,
+) -> Result<Option<Sample>, StatusCode> {
+    let sample = match watched {
+        Watched::Tag(_) | Watched::Events(..) => return Ok(None),
+        Watched::Live(live) => diagnostics::live_sample(context.server, *live),
+        Watched::Fixed => {
+            let value = fixed_value(context, space, node, attribute)?;
+            let value = range.map_or(Ok(value.clone()), |range| range.apply(&value))?;
+            Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time: UaTime::now() }
+        }
+    };
+    Ok(Some(sample))
+}
+
+fn fixed_value(context: &Context<'_>, space: &Space, node: NodeIx, attribute: Attribute) -> Result<Value, StatusCode> {
+    if attribute == Attribute::Value {
+        return match space.variable(node).map(|shape| shape.source) {
+            Some(Source::Constant(value)) => Ok(space.constant(value).clone()),
+            _ => Err(StatusCode::BadNotReadable),
+        };
+    }
+    let mut w = Writer::new();
+    space.write_attribute(node, attribute, &context.viewer(), &mut w)?;
+    Reader::new(&w.buf).variant()
+}
+
+pub fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    let subscription = subscription::find(context.session, reader.u32()?)?;
+    let timestamps = Timestamps::from_wire(reader.i32()?).ok_or(StatusCode::BadTimestampsToReturnInvalid)?;
+    let count = operations(reader, 23, context.server.limits.operations)?;
+    write_header(w, Service::ModifyMonitoredItems, context.header.handle);
+    w.count(count);
+    let space = context.server.space();
+    subscription.lock().touch();
+    for _ in 0..count {
+        let id = reader.u32()?;
+        let parameters = Parameters::read(reader)?;
+        let mut filter_result = Vec::new();
+        match modify_one(context, &space, &subscription, id, &parameters, timestamps, &mut filter_result) {
+            Ok(revised) => {
+                w.status(StatusCode::Good);
+                revised.write(w);
+            }
+            Err(status) => {
+                w.status(status);
+                w.f64(0.0);
+                w.u32(0);
+                write_filter_result(&filter_result, w);
+            }
+        }
+    }
+    w.null_array();
+    Ok(())
+}
+
+fn modify_one(
+    context: &Context<'_>,
+    space: &Space,
+    subscription: &Arc<Subscription>,
+    id: u32,
+    parameters: &Parameters<'_>,
+    timestamps: Timestamps,
+    filter_result: &mut Vec<u8>,
+) -> Result<Revised, StatusCode> {
+    let (key, node, kind) = {
+        let mut state = subscription.lock();
+        let key = state.key_of(id).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
+        let item = state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
+        let kind = match &item.watched {
+            Watched::Tag(tag) => (WatchedKind::Tag(*tag), item.filter.trigger == Trigger::StatusValueTimestamp),
+            Watched::Events(..) => (WatchedKind::Events, false),
+            Watched::Live(_) | Watched::Fixed => (WatchedKind::Other, false),
+        };
+        (key, item.node, kind)
+    };
+    let configured = &context.server.limits.configured;
+    let publishing = subscription.lock().parameters.publishing_interval;
+    let queue_size = parameters.queue_size.clamp(1, configured.max_queue);
+    let mut sampling = revise_sampling(parameters.sampling, publishing, configured.min_sampling_interval);
+    let mut events = None;
+    let mut data = None;
+    if matches!(kind.0, WatchedKind::Events) {
+        sampling = Duration::ZERO;
+        events = Some(event_filter(context, space, node, parameters.filter, filter_result)?);
+    } else {
+        data = Some(modified_filter(context, &kind.0, parameters.filter)?);
+    }
+    let every = data.is_some_and(|filter| filter.trigger == Trigger::StatusValueTimestamp);
+    {
+        let mut state = subscription.lock();
+        let item = state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
+        item.client_handle = parameters.client_handle;
+        item.sampling = sampling;
+        item.timestamps = timestamps;
+        item.queue_size = queue_size;
+        item.filter = data.unwrap_or_default();
+        match (&mut item.watched, events) {
+            (Watched::Events(filter, queue), Some(new)) => {
+                **filter = new;
+                queue.resize(queue_size, parameters.discard_oldest);
+            }
+            _ => item.queue.resize(queue_size, parameters.discard_oldest),
+        }
+    }
+    if let (WatchedKind::Tag(tag), true) = (kind.0, every != kind.1) {
+        let watcher: Arc<dyn crate::tags::Watcher> = Arc::clone(subscription) as Arc<dyn crate::tags::Watcher>;
+        context.server.tags.unwatch(tag, &watcher, key);
+        context.server.attach(subscription, key, &kind.0, every);
+    }
+    Ok(Revised { sampling, queue_size, filter_result: std::mem::take(filter_result) })
+}
+
+fn modified_filter(
+    context: &Context<'_>,
+    kind: &WatchedKind,
+    filter: ExtensionRef<'_>,
+) -> Result<DataFilter, StatusCode> {
+    let subject = match kind {
+        WatchedKind::Tag(tag) => {
+            let shape = &context.plant().tag(*tag).shape;
+            FilterSubject { is_number: shape.data_type.wire().is_number(), range: shape.range }
+        }
+        _ => FilterSubject { is_number: false, range: None },
+    };
+    DataFilter::read(filter, subject)
+}
+
+pub fn set_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    let subscription = subscription::find(context.session, reader.u32()?)?;
+    let mode = Mode::from_wire(reader.i32()?).ok_or(StatusCode::BadMonitoringModeInvalid)?;
+    write_header(w, Service::SetMonitoringMode, context.header.handle);
+    subscription.lock().touch();
+    each_id(reader, w, context.server.limits.operations, |id| set_one_mode(context, &subscription, id, mode))?;
+    w.null_array();
+    Ok(())
+}
+
+/// An item that wakes up hears of the present value first.
+fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32, mode: Mode) -> StatusCode {
+    let space = context.server.space();
+    let (key, tag, first) = {
+        let mut state = subscription.lock();
+        let Some(key) = state.key_of(id) else { return StatusCode::BadMonitoredItemIdInvalid };
+        let Some(item) = state.item_mut(key) else { return StatusCode::BadMonitoredItemIdInvalid };
+        let wakes = item.mode == Mode::Disabled && mode != Mode::Disabled;
+        let tag = if let Watched::Tag(tag) = item.watched { Some(tag) } else { None };
+        let fixed = matches!(item.watched, Watched::Fixed).then_some(item.node);
+        state.set_mode(key, mode);
+        (key, tag.filter(|_| wakes), fixed.filter(|_| wakes))
+    };
+    if let Some(tag) = tag {
+        // Under the tag's lock, as every offer: the order of changes stays right.
+        context.server.tags.with(tag, |sample| crate::tags::Watcher::offer(&**subscription, key, sample));
+    }
+    if let Some(node) = first {
+        let value = fixed_value(context, &space, node, Attribute::Value).unwrap_or_default();
+        let server_time = UaTime::now();
+        let sample = Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time };
+        subscription.lock().accept(key, sample);
+    }
+    StatusCode::Good
+}
+
+pub fn set_triggering(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    let subscription = subscription::find(context.session, reader.u32()?)?;
+    let trigger = reader.u32()?;
+    let most = context.server.limits.operations as usize;
+    let mut lists = [Vec::new(), Vec::new()];
+    for list in &mut lists {
+        let count = reader.count(4)?;
+        if count > most {
+            return Err(StatusCode::BadTooManyOperations);
+        }
+        for _ in 0..count {
+            list.push(reader.u32()?);
+        }
+    }
+    let [add, remove] = lists;
+    if add.is_empty() && remove.is_empty() {
+        return Err(StatusCode::BadNothingToDo);
+    }
+    let mut state = subscription.lock();
+    state.touch();
+    let key = state.key_of(trigger).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
+    // Removed before added (Part 4 §5.13.5.1, 1.05).
+    let mut removed = Vec::with_capacity(remove.len());
+    for id in remove {
+        let links = &mut state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?.triggers;
+        let before = links.len();
+        links.retain(|linked| *linked != id);
+        removed.push(if links.len() < before { StatusCode::Good } else { StatusCode::BadMonitoredItemIdInvalid });
+    }
+    let mut added = Vec::with_capacity(add.len());
+    for id in add {
+        if state.key_of(id).is_none() {
+            added.push(StatusCode::BadMonitoredItemIdInvalid);
+            continue;
+        }
+        state.has_triggers = true;
+        let links = &mut state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?.triggers;
+        if !links.contains(&id) {
+            links.push(id);
+        }
+        added.push(StatusCode::Good);
+    }
+    drop(state);
+    write_header(w, Service::SetTriggering, context.header.handle);
+    for results in [&added, &removed] {
+        w.count(results.len());
+        results.iter().for_each(|status| w.status(*status));
+        w.null_array();
+    }
+    Ok(())
+}
+
+pub fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    let subscription = subscription::find(context.session, reader.u32()?)?;
+    write_header(w, Service::DeleteMonitoredItems, context.header.handle);
+    subscription.lock().touch();
+    each_id(reader, w, context.server.limits.operations, |id| match context.server.remove_item(&subscription, id) {
+        Some(_) => StatusCode::Good,
+        None => StatusCode::BadMonitoredItemIdInvalid,
+    })?;
+    w.null_array();
+    Ok(())
+}

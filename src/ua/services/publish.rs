@@ -1,0 +1,166 @@
+//! Publish and Republish (Part 4 §5.14.5 and §5.14.6, 1.05).
+//!
+//! A Publish request waits in its session; the connection answers it as soon as one of the session's
+//! subscriptions has a message, the highest priority first.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use opcua::StatusCode;
+use tokio::time::Instant;
+
+use super::{Context, Service, write_header};
+use crate::stack::codec::{Reader, Writer};
+use crate::ua::limits::Limits;
+use crate::ua::server::Server;
+use crate::ua::session::{PublishRequest, Session};
+use crate::ua::subscription::Subscription;
+use crate::value::UaTime;
+
+/// A Publish request that is answered by a fault: its request id and handle, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub request_id: u32,
+    pub handle: u32,
+    pub status: StatusCode,
+}
+
+/// Takes the acknowledgements and queues the request; a full queue gives up its oldest.
+pub fn enqueue(context: &Context<'_>, reader: &mut Reader<'_>, request_id: u32) -> Result<Option<Refused>, StatusCode> {
+    let count = reader.count(8)?;
+    if count > context.server.limits.operations as usize {
+        return Err(StatusCode::BadTooManyOperations);
+    }
+    if context.session.lock().subscriptions.is_empty() && context.session.lock().farewells.is_empty() {
+        return Err(StatusCode::BadNoSubscription);
+    }
+    let mut results = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (id, sequence) = (reader.u32()?, reader.u32()?);
+        results.push(match context.session.subscription(id) {
+            None => StatusCode::BadSubscriptionIdInvalid,
+            Some(subscription) => subscription.lock().acknowledge(sequence),
+        });
+    }
+    let expires = match context.header.timeout_hint {
+        0 => None,
+        hint => Some(context.now + Duration::from_millis(u64::from(hint))),
+    };
+    let mut state = context.session.lock();
+    let refused = refuse_oldest(&mut state, &context.server.limits);
+    state.publish.push_back(PublishRequest { request_id, handle: context.header.handle, expires, results });
+    Ok(refused)
+}
+
+fn refuse_oldest(state: &mut crate::ua::session::State, limits: &Limits) -> Option<Refused> {
+    if state.publish.len() < limits.publish_requests {
+        return None;
+    }
+    let oldest = state.publish.pop_front()?;
+    let PublishRequest { request_id, handle, .. } = oldest;
+    Some(Refused { request_id, handle, status: StatusCode::BadTooManyPublishRequests })
+}
+
+/// Requests that nobody will answer any more: their time is over, or the session has no subscription left.
+pub fn take_refused(session: &Session, now: Instant) -> Vec<Refused> {
+    let mut state = session.lock();
+    let is_idle = state.subscriptions.is_empty() && state.farewells.is_empty();
+    let mut refused = Vec::new();
+    state.publish.retain(|request| {
+        let status = if is_idle {
+            StatusCode::BadNoSubscription
+        } else if request.expires.is_some_and(|expires| expires <= now) {
+            StatusCode::BadTimeout
+        } else {
+            return true;
+        };
+        refused.push(Refused { request_id: request.request_id, handle: request.handle, status });
+        false
+    });
+    refused
+}
+
+/// Wakes the connection to refuse what is queued when the last subscription is gone.
+pub fn refuse_if_idle(session: &Arc<Session>) {
+    let is_idle = {
+        let state = session.lock();
+        state.subscriptions.is_empty() && !state.publish.is_empty()
+    };
+    if is_idle {
+        session.wake();
+    }
+}
+
+/// What the next Publish request in the queue is to be answered with.
+pub enum Ready {
+    Message(Arc<Subscription>),
+    Farewell(u32, StatusCode),
+}
+
+/// The next message of the session, if a request waits for one.
+pub fn next(session: &Session) -> Option<(PublishRequest, Ready)> {
+    let mut state = session.lock();
+    if state.publish.is_empty() {
+        return None;
+    }
+    let ready = match state.farewells.pop_front() {
+        Some((id, status)) => Ready::Farewell(id, status),
+        None => {
+            let ready = state.subscriptions.iter().enumerate().filter_map(|(at, subscription)| {
+                let inner = subscription.lock();
+                inner.is_ready().then_some((inner.parameters.priority, at))
+            });
+            // Among equals the one that waited longest: served ones go to the end.
+            let (_, at) = ready.max_by_key(|(priority, at)| (*priority, std::cmp::Reverse(*at)))?;
+            let subscription = state.subscriptions.remove(at);
+            state.subscriptions.push(Arc::clone(&subscription));
+            Ready::Message(subscription)
+        }
+    };
+    state.publish.pop_front().map(|request| (request, ready))
+}
+
+/// Writes a PublishResponse. A subscription that told its end is deleted.
+pub fn write(
+    server: &Server,
+    session: &Session,
+    (request, ready): (&PublishRequest, &Ready),
+    most_bytes: usize,
+    w: &mut Writer,
+) {
+    write_header(w, Service::Publish, request.handle);
+    let now = UaTime::now();
+    match ready {
+        Ready::Message(subscription) => {
+            let published = {
+                let mut state = subscription.lock();
+                state.counters.publish_request += 1;
+                state.write_message(subscription.id, now, most_bytes, w)
+            };
+            if published.is_last {
+                session.lock().subscriptions.retain(|other| other.id != subscription.id);
+                server.remove_subscription(subscription);
+            }
+        }
+        Ready::Farewell(id, status) => crate::ua::subscription::write_farewell(*id, *status, now, w),
+    }
+    w.count(request.results.len());
+    request.results.iter().for_each(|status| w.status(*status));
+    w.null_array();
+    server.totals.notifications.fetch_add(1, Ordering::Relaxed);
+}
+
+pub fn republish(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    let (id, sequence) = (reader.u32()?, reader.u32()?);
+    let subscription = super::subscription::find(context.session, id)?;
+    let message = {
+        let mut state = subscription.lock();
+        state.counters.republish_request += 1;
+        state.touch();
+        state.resend(sequence).ok_or(StatusCode::BadMessageNotAvailable)?
+    };
+    write_header(w, Service::Republish, context.header.handle);
+    w.raw(&message);
+    Ok(())
+}

@@ -1,0 +1,384 @@
+//! Session service set (Part 4 §5.7, 1.05): CreateSession, ActivateSession, CloseSession, Cancel.
+//!
+//! Requests are taken apart at once; what needs a private key or Argon2 runs in the crypto pool meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use opcua::StatusCode;
+use tokio::time::Instant;
+
+use super::{Context, RequestHeader, Service, discovery, write_header};
+use crate::stack::channel::Security;
+use crate::stack::codec::{NodeIdRef, Reader, Writer};
+use crate::stack::crypto::{self, MessageSecurityMode, Policy};
+use crate::ua::server::Server;
+use crate::ua::session::{ClientDescription, Identity, NewSession, Session};
+
+/// Encoding ids of the identity tokens (Part 6 annex A, 1.05).
+const ANONYMOUS_TOKEN: u32 = 321;
+const USER_NAME_TOKEN: u32 = 324;
+const X509_TOKEN: u32 = 327;
+const NONCE: usize = 32;
+/// Texts that a client gives of itself are kept so long, at most.
+const MAX_TEXT: usize = 1024;
+
+/// The channel that a request came over.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub channel: u32,
+    pub security: Security,
+    pub peer: std::net::SocketAddr,
+}
+
+/// A CreateSession that passed all checks but the signature.
+#[derive(Debug)]
+pub struct Creating {
+    session: Arc<Session>,
+    server_nonce: Vec<u8>,
+    endpoint_url: String,
+    signature: Option<(Policy, Vec<u8>)>,
+}
+
+fn kept(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}
+
+pub async fn create(server: &Arc<Server>, caller: &Caller, body: &[u8], at: usize) -> Result<Creating, StatusCode> {
+    let mut creating = begin_create(server, caller, &body[at..])?;
+    if let Some((policy, signed)) = creating.signature.take() {
+        let identity = server.channels.identity.clone().ok_or(StatusCode::BadSecurityPolicyRejected)?;
+        let signature = server.crypto.run(move || identity.key().sign(policy, &[&signed])).await?;
+        creating.signature = Some((policy, signature));
+    }
+    let evicted = server.sessions.add(Arc::clone(&creating.session), &server.limits);
+    match evicted {
+        Ok(None) => {}
+        Ok(Some(old)) => server.close_session(&old, true),
+        Err(status) => {
+            server.totals.rejected_sessions.fetch_add(1, Ordering::Relaxed);
+            return Err(status);
+        }
+    }
+    server.totals.sessions.fetch_add(1, Ordering::Relaxed);
+    Ok(creating)
+}
+
+fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creating, StatusCode> {
+    let reader = &mut Reader::new(body);
+    let mut client = ClientDescription { application_uri: kept(reader.text()?), ..ClientDescription::default() };
+    client.product_uri = kept(reader.text()?);
+    client.application_name = kept(reader.localized_text()?.text.unwrap_or_default());
+    reader.i32()?;
+    reader.string()?;
+    reader.string()?;
+    for _ in 0..reader.count(4)? {
+        reader.string()?;
+    }
+    client.server_uri = kept(reader.text()?);
+    client.endpoint_url = kept(reader.text()?);
+    let name = kept(reader.text()?);
+    let client_nonce = reader.bytes()?.unwrap_or_default();
+    let certificate = reader.bytes()?.unwrap_or_default();
+    let timeout = reader.f64()?;
+    let max_response = reader.u32()?;
+    let security = &caller.security;
+    if security.mode == MessageSecurityMode::None && !server.plan.security.allow_unsecured {
+        return Err(StatusCode::BadSecurityModeInsufficient);
+    }
+    check_client(&mut client, security, client_nonce, certificate)?;
+    let server_nonce = crypto::random::<NONCE>().to_vec();
+    let signature = security.peer.as_ref().map(|peer| (security.policy, [peer.leaf(), client_nonce].concat()));
+    let id = server.next_session_id();
+    let new = NewSession {
+        id,
+        token: crypto::random(),
+        name: if name.is_empty() { format!("session {id}") } else { name },
+        timeout: revise_timeout(server, timeout),
+        max_response,
+        peer: caller.peer.ip(),
+        channel: caller.channel,
+        security: (security.mode, security.policy),
+        server_nonce: server_nonce.clone(),
+        continuation_points: server.limits.browse_continuation_points,
+        client,
+    };
+    let endpoint_url = new.client.endpoint_url.clone();
+    let session = Arc::new(Session::new(new, Instant::now()));
+    Ok(Creating { session, server_nonce, endpoint_url, signature })
+}
+
+/// On a secured channel: a fresh nonce, the channel's own certificate, and the ApplicationUri that stands in it.
+fn check_client(
+    client: &mut ClientDescription,
+    security: &Security,
+    nonce: &[u8],
+    certificate: &[u8],
+) -> Result<(), StatusCode> {
+    let Some(peer) = &security.peer else { return Ok(()) };
+    if nonce.len() < NONCE {
+        return Err(StatusCode::BadNonceInvalid);
+    }
+    let leaf = crypto::certificate::leaf(certificate).ok_or(StatusCode::BadCertificateInvalid)?;
+    if leaf != peer.leaf() {
+        return Err(StatusCode::BadCertificateInvalid);
+    }
+    if crate::pki::application_uri(leaf).is_none_or(|uri| uri != client.application_uri) {
+        log::warn!(
+            "`{}` says it is {}, but its certificate names {}; the client's certificate must hold its ApplicationUri",
+            client.application_name,
+            client.application_uri,
+            crate::pki::application_uri(leaf).as_deref().unwrap_or("no ApplicationUri"),
+        );
+        return Err(StatusCode::BadCertificateUriInvalid);
+    }
+    client.thumbprint = Some(peer.thumbprint);
+    Ok(())
+}
+
+/// As asked within wide caps; a client that asks for nothing gets the longest.
+fn revise_timeout(server: &Server, asked: f64) -> Duration {
+    let (least, most) = server.limits.session_timeout;
+    if asked.is_finite() && asked > 0.0 {
+        Duration::from_secs_f64((asked / 1000.0).min(most.as_secs_f64())).max(least)
+    } else {
+        most
+    }
+}
+
+impl Creating {
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    pub fn write_response(&self, server: &Server, header: &RequestHeader, w: &mut Writer) {
+        write_header(w, Service::CreateSession, header.handle);
+        w.node_id(NodeIdRef::numeric(1, self.session.id));
+        w.node_id(NodeIdRef { namespace: 0, id: crate::stack::codec::IdRef::Opaque(&self.session.token) });
+        w.f64(self.session.timeout.as_secs_f64() * 1000.0);
+        w.bytes(Some(&self.server_nonce));
+        w.bytes(server.channels.identity.as_ref().map(|identity| identity.chain()));
+        discovery::write_endpoints(server, &self.endpoint_url, w);
+        w.null_array();
+        match &self.signature {
+            Some((policy, signature)) => {
+                w.string(policy.signature_uri());
+                w.bytes(Some(signature));
+            }
+            None => {
+                w.string(None);
+                w.bytes(None);
+            }
+        }
+        w.u32(server.channels.limits.max_message);
+    }
+}
+
+/// What an ActivateSession asks for, owned, so that it can be checked off the connection's task.
+struct Activation {
+    signature: Vec<u8>,
+    locales: Vec<String>,
+    token: IdentityToken,
+    token_signature: Vec<u8>,
+}
+
+enum IdentityToken {
+    Anonymous,
+    UserName { name: String, password: Vec<u8>, algorithm: String },
+    Certificate(Vec<u8>),
+}
+
+/// Checks signature and identity, then binds the session to the caller's channel. Returns the next server nonce.
+pub async fn activate(
+    server: &Arc<Server>,
+    caller: &Caller,
+    session: &Arc<Session>,
+    body: &[u8],
+    at: usize,
+) -> Result<Vec<u8>, StatusCode> {
+    let activation = Activation::read(&body[at..])?;
+    let nonce = check_binding(session, caller)?;
+    let identity = identify(server, caller, activation.signature, activation.token, activation.token_signature, nonce);
+    let identity = match identity.await {
+        Ok(identity) => identity,
+        Err(status) => {
+            server.totals.security_rejected_sessions.fetch_add(1, Ordering::Relaxed);
+            log::warn!("session {} from {}: login refused with {status}", session.id, caller.peer);
+            return Err(status);
+        }
+    };
+    let next_nonce = crypto::random::<NONCE>().to_vec();
+    let mut state = session.lock();
+    if state.is_closed {
+        return Err(StatusCode::BadSessionIdInvalid);
+    }
+    // Another channel may only take the session over for the same user (Part 4 §5.7.3.1, 1.05).
+    if state.is_activated && state.channel != caller.channel && state.identity != identity {
+        return Err(StatusCode::BadIdentityTokenRejected);
+    }
+    state.roles = identity.roles(&server.plan, caller.security.mode != MessageSecurityMode::None);
+    state.security = (caller.security.mode, caller.security.policy);
+    state.identity = identity;
+    state.is_activated = true;
+    state.channel = caller.channel;
+    if !activation.locales.is_empty() {
+        state.locales = activation.locales.into();
+    }
+    state.server_nonce.clone_from(&next_nonce);
+    state.last_contact = Instant::now();
+    Ok(next_nonce)
+}
+
+/// The nonce to be signed; refuses a channel that may not have the session.
+fn check_binding(session: &Session, caller: &Caller) -> Result<Vec<u8>, StatusCode> {
+    let state = session.lock();
+    if state.is_closed {
+        return Err(StatusCode::BadSessionIdInvalid);
+    }
+    if state.channel != caller.channel {
+        let thumbprint = caller.security.peer.as_ref().map(|peer| peer.thumbprint);
+        let is_secured = caller.security.mode != MessageSecurityMode::None;
+        if !state.is_activated || thumbprint != session.client.thumbprint || is_secured != state.is_secured() {
+            return Err(StatusCode::BadSecureChannelIdInvalid);
+        }
+    }
+    Ok(state.server_nonce.clone())
+}
+
+impl Activation {
+    fn read(body: &[u8]) -> Result<Activation, StatusCode> {
+        let reader = &mut Reader::new(body);
+        reader.string()?;
+        let signature = reader.bytes()?.unwrap_or_default().to_vec();
+        for _ in 0..reader.count(8)? {
+            reader.bytes()?;
+            reader.bytes()?;
+        }
+        let count = reader.count(4)?;
+        let mut locales = Vec::new();
+        for _ in 0..count {
+            let locale = reader.text()?;
+            if locales.len() < 16 {
+                locales.push(locale.chars().take(32).collect());
+            }
+        }
+        let object = reader.extension_object()?;
+        let token = IdentityToken::read(object.type_id, object.body)?;
+        reader.string()?;
+        let token_signature = reader.bytes()?.unwrap_or_default().to_vec();
+        Ok(Activation { signature, locales, token, token_signature })
+    }
+}
+
+impl IdentityToken {
+    fn read(kind: NodeIdRef<'_>, body: Option<&[u8]>) -> Result<IdentityToken, StatusCode> {
+        if kind.is_null() {
+            return Ok(IdentityToken::Anonymous);
+        }
+        let body = body.ok_or(StatusCode::BadIdentityTokenInvalid)?;
+        let mut reader = Reader::new(body);
+        let invalid = |_| StatusCode::BadIdentityTokenInvalid;
+        match kind.standard() {
+            Some(ANONYMOUS_TOKEN) => Ok(IdentityToken::Anonymous),
+            Some(USER_NAME_TOKEN) => {
+                reader.string().map_err(invalid)?;
+                let name = reader.text().map_err(invalid)?.to_owned();
+                let password = reader.bytes().map_err(invalid)?.unwrap_or_default().to_vec();
+                let algorithm = reader.text().map_err(invalid)?.to_owned();
+                Ok(IdentityToken::UserName { name, password, algorithm })
+            }
+            Some(X509_TOKEN) => {
+                reader.string().map_err(invalid)?;
+                Ok(IdentityToken::Certificate(reader.bytes().map_err(invalid)?.unwrap_or_default().to_vec()))
+            }
+            _ => Err(StatusCode::BadIdentityTokenInvalid),
+        }
+    }
+}
+
+/// Who the token speaks for, if the client's signature and the token's own proof hold.
+async fn identify(
+    server: &Arc<Server>,
+    caller: &Caller,
+    signature: Vec<u8>,
+    token: IdentityToken,
+    token_signature: Vec<u8>,
+    nonce: Vec<u8>,
+) -> Result<Identity, StatusCode> {
+    let identity = server.channels.identity.clone();
+    let security = caller.security.clone();
+    let policy = discovery::token_policy(server, security.policy);
+    let anonymous = server.plan.anonymous.0 != 0;
+    let needs_pool = security.peer.is_some() || !matches!(token, IdentityToken::Anonymous);
+    let users = Arc::clone(&server.users);
+    let check = move || -> Result<Identity, StatusCode> {
+        let certificate = identity.as_ref().map_or(&[][..], |identity| identity.leaf());
+        if let Some(peer) = &security.peer {
+            let verified = peer.key.verify(security.policy, &[certificate, &nonce], &signature);
+            verified.map_err(|_| StatusCode::BadApplicationSignatureInvalid)?;
+        }
+        match token {
+            IdentityToken::Anonymous if anonymous => Ok(Identity::Anonymous),
+            IdentityToken::Anonymous => Err(StatusCode::BadIdentityTokenRejected),
+            IdentityToken::UserName { name, password, algorithm } => {
+                let (Some(identity), Some(policy)) = (&identity, policy) else {
+                    return Err(StatusCode::BadIdentityTokenInvalid);
+                };
+                // A password in clear is refused, whatever the channel: no client may learn to send one.
+                if policy.encryption_uri() != Some(algorithm.as_str()) {
+                    return Err(StatusCode::BadIdentityTokenInvalid);
+                }
+                let password = crypto::decrypt_secret(identity.key(), policy, &password, &nonce)?;
+                users.check_password(&name, &password)?;
+                Ok(Identity::User(name))
+            }
+            IdentityToken::Certificate(der) => {
+                let policy = policy.ok_or(StatusCode::BadIdentityTokenInvalid)?;
+                let key = crypto::certificate::leaf(&der).and_then(crypto::certificate::public_key);
+                let key = key.ok_or(StatusCode::BadIdentityTokenInvalid)?;
+                let verified = key.verify(policy, &[certificate, &nonce], &token_signature);
+                verified.map_err(|_| StatusCode::BadUserSignatureInvalid)?;
+                let user = users.user_of_certificate(&der).ok_or(StatusCode::BadIdentityTokenRejected)?;
+                Ok(Identity::Certificate(user))
+            }
+        }
+    };
+    if needs_pool { server.crypto.run(check).await? } else { check() }
+}
+
+pub fn write_activated(header: &RequestHeader, nonce: &[u8], w: &mut Writer) {
+    write_header(w, Service::ActivateSession, header.handle);
+    w.bytes(Some(nonce));
+    w.null_array();
+    w.null_array();
+}
+
+pub fn close(
+    server: &Arc<Server>,
+    session: &Arc<Session>,
+    header: &RequestHeader,
+    reader: &mut Reader<'_>,
+    w: &mut Writer,
+) -> Result<(), StatusCode> {
+    let delete_subscriptions = reader.bool()?;
+    write_header(w, Service::CloseSession, header.handle);
+    server.close_session(session, delete_subscriptions);
+    Ok(())
+}
+
+/// The Publish requests of that handle; their answers are faults (Part 4 §5.7.5, 1.05).
+pub fn cancel(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Vec<(u32, u32)>, StatusCode> {
+    let handle = reader.u32()?;
+    let mut cancelled = Vec::new();
+    context.session.lock().publish.retain(|request| {
+        let is_meant = request.handle == handle;
+        if is_meant {
+            cancelled.push((request.request_id, request.handle));
+        }
+        !is_meant
+    });
+    write_header(w, Service::Cancel, context.header.handle);
+    w.u32(u32::try_from(cancelled.len()).unwrap_or(u32::MAX));
+    Ok(cancelled)
+}

@@ -1,0 +1,229 @@
+//! Sessions: who is connected, over which channel, and what waits for them.
+//!
+//! A session outlives its connection: another channel may activate it again, and its subscriptions may be
+//! transferred to another session.
+
+mod continuation;
+pub mod identity;
+mod registry;
+
+pub use continuation::{BrowsePoint, ContinuationPoints};
+pub use identity::{Identity, TokenKind};
+pub use registry::Registry;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::StatusCode;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::model::Roles;
+use crate::stack::crypto::{MessageSecurityMode, Policy};
+use crate::ua::subscription::Subscription;
+use crate::value::UaTime;
+
+/// The secret by which requests name their session: 32 random bytes as an opaque NodeId.
+pub type Token = [u8; 32];
+
+#[derive(Debug)]
+pub struct Session {
+    /// `ns=1;i=` of the SessionId.
+    pub id: u32,
+    pub token: Token,
+    pub name: String,
+    pub client: ClientDescription,
+    pub timeout: Duration,
+    /// Largest response that the client takes; 0 for no limit of its own.
+    pub max_response: u32,
+    pub peer: std::net::IpAddr,
+    pub connected: UaTime,
+    state: Mutex<State>,
+}
+
+/// What CreateSession told of the client; for diagnostics, and for the transfer of subscriptions.
+#[derive(Debug, Clone, Default)]
+pub struct ClientDescription {
+    pub application_uri: String,
+    pub product_uri: String,
+    pub application_name: String,
+    pub endpoint_url: String,
+    pub server_uri: String,
+    /// SHA-1 of the client's certificate, on a secured channel.
+    pub thumbprint: Option<[u8; 20]>,
+}
+
+#[derive(Debug)]
+pub struct State {
+    /// The channel that may use the session.
+    pub channel: u32,
+    pub is_activated: bool,
+    pub is_closed: bool,
+    pub security: (MessageSecurityMode, Policy),
+    pub identity: Identity,
+    pub roles: Roles,
+    pub locales: Arc<[String]>,
+    /// The nonce that the next ActivateSession has to sign.
+    pub server_nonce: Vec<u8>,
+    pub last_contact: Instant,
+    pub last_contact_time: UaTime,
+    pub subscriptions: Vec<Arc<Subscription>>,
+    /// Publish requests that wait for a message, oldest first.
+    pub publish: VecDeque<PublishRequest>,
+    /// StatusChange messages of subscriptions that left for another session.
+    pub farewells: VecDeque<(u32, StatusCode)>,
+    pub continuation: ContinuationPoints,
+    pub registered: u32,
+    /// Wakes the connection that the session is bound to.
+    pub wake: Option<Arc<Notify>>,
+    pub queued_bytes: usize,
+    pub counters: Counters,
+}
+
+/// A Publish request in the queue: what its response needs.
+#[derive(Debug)]
+pub struct PublishRequest {
+    pub request_id: u32,
+    pub handle: u32,
+    pub expires: Option<Instant>,
+    pub results: Vec<StatusCode>,
+}
+
+/// ServiceCounterDataType of the services that are counted (Part 5 §12.12, 1.05).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ServiceCounter {
+    pub total: u32,
+    pub errors: u32,
+}
+
+/// In the order of SessionDiagnosticsDataType (Part 5 §12.11, 1.05).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Counted {
+    Read,
+    HistoryRead,
+    Write,
+    HistoryUpdate,
+    Call,
+    CreateMonitoredItems,
+    ModifyMonitoredItems,
+    SetMonitoringMode,
+    SetTriggering,
+    DeleteMonitoredItems,
+    CreateSubscription,
+    ModifySubscription,
+    SetPublishingMode,
+    Publish,
+    Republish,
+    TransferSubscriptions,
+    DeleteSubscriptions,
+    AddNodes,
+    AddReferences,
+    DeleteNodes,
+    DeleteReferences,
+    Browse,
+    BrowseNext,
+    TranslateBrowsePaths,
+    QueryFirst,
+    QueryNext,
+    RegisterNodes,
+    UnregisterNodes,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counters {
+    pub total: ServiceCounter,
+    pub unauthorized: u32,
+    pub services: [ServiceCounter; 28],
+}
+
+/// What a new session starts with.
+#[derive(Debug)]
+pub struct NewSession {
+    pub id: u32,
+    pub token: Token,
+    pub name: String,
+    pub client: ClientDescription,
+    pub timeout: Duration,
+    pub max_response: u32,
+    pub peer: std::net::IpAddr,
+    pub channel: u32,
+    pub security: (MessageSecurityMode, Policy),
+    pub server_nonce: Vec<u8>,
+    pub continuation_points: usize,
+}
+
+impl Session {
+    pub fn new(new: NewSession, now: Instant) -> Session {
+        let state = State {
+            channel: new.channel,
+            is_activated: false,
+            is_closed: false,
+            security: new.security,
+            identity: Identity::Anonymous,
+            roles: Roles::NONE,
+            locales: Arc::new([]),
+            server_nonce: new.server_nonce,
+            last_contact: now,
+            last_contact_time: UaTime::now(),
+            subscriptions: Vec::new(),
+            publish: VecDeque::new(),
+            farewells: VecDeque::new(),
+            continuation: ContinuationPoints::new(new.continuation_points),
+            registered: 0,
+            wake: None,
+            queued_bytes: 0,
+            counters: Counters::default(),
+        };
+        Session {
+            id: new.id,
+            token: new.token,
+            name: new.name,
+            client: new.client,
+            timeout: new.timeout,
+            max_response: new.max_response,
+            peer: new.peer,
+            connected: UaTime::now(),
+            state: Mutex::new(state),
+        }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Tells the connection that a message waits for one of the session's Publish requests.
+    pub fn wake(&self) {
+        if let Some(wake) = &self.lock().wake {
+            wake.notify_one();
+        }
+    }
+
+    pub fn has_publish_requests(&self) -> bool {
+        !self.lock().publish.is_empty()
+    }
+
+    pub fn subscription(&self, id: u32) -> Option<Arc<Subscription>> {
+        self.lock().subscriptions.iter().find(|subscription| subscription.id == id).cloned()
+    }
+}
+
+impl State {
+    pub fn is_secured(&self) -> bool {
+        self.security.0 != MessageSecurityMode::None
+    }
+
+    /// Whether a silent session has ended: one that was never activated ends sooner.
+    pub fn is_overdue(&self, timeout: Duration, activation: Duration, now: Instant) -> bool {
+        let allowed = if self.is_activated { timeout } else { activation.min(timeout) };
+        now.saturating_duration_since(self.last_contact) > allowed
+    }
+
+    pub fn count(&mut self, service: Counted, failed: bool) {
+        let counter = &mut self.counters.services[service as usize];
+        counter.total = counter.total.wrapping_add(1);
+        counter.errors = counter.errors.wrapping_add(u32::from(failed));
+    }
+}

@@ -1,0 +1,154 @@
+//! One monitored item: what it watches, how often it samples, and what waits to be published.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::filter::DataFilter;
+use super::queue::Queue;
+use crate::model::TagId;
+use crate::stack::codec::Timestamps;
+use crate::ua::events::{EventFilter, EventQueue};
+use crate::ua::space::{Live, NodeIx};
+use crate::value::{IndexRange, Sample};
+
+/// MonitoringMode (Part 4 §7.23, 1.05).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Disabled,
+    Sampling,
+    Reporting,
+}
+
+impl Mode {
+    pub fn from_wire(number: i32) -> Option<Mode> {
+        Some(match number {
+            0 => Mode::Disabled,
+            1 => Mode::Sampling,
+            2 => Mode::Reporting,
+            _ => return None,
+        })
+    }
+}
+
+/// What an item hears of.
+#[derive(Debug)]
+pub enum Watched {
+    /// A tag's value: each change is offered.
+    Tag(TagId),
+    /// A variable of the server itself: asked for at each sampling interval.
+    Live(Live),
+    /// An attribute that never changes while the address space stands.
+    Fixed,
+    Events(Box<EventFilter>, EventQueue),
+}
+
+#[derive(Debug)]
+pub struct Item {
+    pub id: u32,
+    pub client_handle: u32,
+    pub mode: Mode,
+    pub node: NodeIx,
+    pub watched: Watched,
+    pub sampling: Duration,
+    pub timestamps: Timestamps,
+    pub range: Option<IndexRange>,
+    pub filter: DataFilter,
+    pub queue: Queue,
+    pub queue_size: u32,
+    /// The last one that entered the queue.
+    pub last: Option<Sample>,
+    /// The newest one of the running sampling interval.
+    pub held: Option<Sample>,
+    pub due: Option<Instant>,
+    /// Stands in the subscription's list of items to publish.
+    pub is_dirty: bool,
+    /// Stands in the subscription's list of items that hold a sample back.
+    pub is_waiting: bool,
+    /// Items that report when this one does.
+    pub triggers: Vec<u32>,
+}
+
+/// What became of an offered sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    No,
+    Queued { lost: bool },
+    Held,
+}
+
+impl Item {
+    pub fn has_news(&self) -> bool {
+        match &self.watched {
+            Watched::Events(_, queue) => !queue.is_empty(),
+            _ => !self.queue.is_empty(),
+        }
+    }
+
+    /// A sampling interval that the publishing interval covers anyway needs no clock when only the newest counts.
+    fn needs_grid(&self, publishing: Duration) -> bool {
+        !self.sampling.is_zero() && (self.queue_size > 1 || self.sampling > publishing)
+    }
+
+    /// Takes a sample that the tag offers; each change counts, the newest of each sampling interval is kept.
+    pub fn offer(&mut self, sample: &Sample, publishing: Duration) -> Accepted {
+        let Some(sample) = self.part_of(sample) else { return Accepted::No };
+        if !self.needs_grid(publishing) {
+            return self.accept(sample);
+        }
+        let now = Instant::now();
+        match self.due {
+            Some(due) if now < due => {
+                self.held = Some(sample);
+                Accepted::Held
+            }
+            _ => {
+                self.due = Some(now + self.sampling);
+                match self.held.replace(sample) {
+                    // The sample of the interval that ended; the new one waits for its own.
+                    Some(earlier) => match self.accept(earlier) {
+                        Accepted::No => Accepted::Held,
+                        accepted => accepted,
+                    },
+                    None => self.flush_held(),
+                }
+            }
+        }
+    }
+
+    fn flush_held(&mut self) -> Accepted {
+        match self.held.take() {
+            Some(sample) => self.accept(sample),
+            None => Accepted::No,
+        }
+    }
+
+    /// At a tick of the subscription: the held sample enters the queue when its interval is over.
+    pub fn flush_due(&mut self, now: Instant) -> Accepted {
+        if self.held.is_some() && self.due.is_none_or(|due| due <= now) {
+            self.due = Some(now + self.sampling);
+            return self.flush_held();
+        }
+        if self.held.is_some() { Accepted::Held } else { Accepted::No }
+    }
+
+    /// The part that an IndexRange asks for; its absence is a status of its own.
+    fn part_of(&self, sample: &Sample) -> Option<Sample> {
+        let Some(range) = &self.range else { return Some(sample.clone()) };
+        if sample.status.is_bad() {
+            return Some(sample.clone());
+        }
+        Some(match range.apply(&sample.value) {
+            Ok(value) => Sample { value, ..*sample },
+            Err(status) => Sample { value: crate::value::Value::Null, status, ..*sample },
+        })
+    }
+
+    pub fn accept(&mut self, sample: Sample) -> Accepted {
+        if self.last.as_ref().is_some_and(|last| !self.filter.passes(last, &sample)) {
+            return Accepted::No;
+        }
+        self.last = Some(sample.clone());
+        Accepted::Queued { lost: self.queue.push(sample) }
+    }
+}

@@ -1,0 +1,464 @@
+//! A subscription: items, the ones among them with news, and the counters of Part 4 §5.14.1 (1.05).
+//!
+//! It is a state machine that is told `now`. It knows its dirty items and never scans all of them; an item of a
+//! tag costs nothing between two changes.
+
+pub mod filter;
+mod item;
+mod message;
+pub mod queue;
+pub mod timer;
+
+pub use item::{Accepted, Item, Mode, Watched};
+pub use message::{MESSAGE_BYTES, Published, write_farewell};
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use opcua::StatusCode;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::time::Instant;
+
+use crate::tags::Watcher;
+use crate::ua::session::{Identity, Session};
+use crate::ua::space::Live;
+use crate::value::Sample;
+
+#[derive(Debug)]
+pub struct Subscription {
+    pub id: u32,
+    state: Mutex<State>,
+}
+
+/// What a client may change about a subscription.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Parameters {
+    pub publishing_interval: Duration,
+    pub lifetime_count: u32,
+    pub keep_alive_count: u32,
+    /// 0: no limit.
+    pub max_notifications: u32,
+    pub priority: u8,
+}
+
+#[derive(Debug)]
+pub struct State {
+    pub parameters: Parameters,
+    pub publishing_enabled: bool,
+    pub owner: Weak<Session>,
+    /// Whose it is: decides who may take it over when the session is gone.
+    pub client: Client,
+    items: Vec<Option<Box<Item>>>,
+    free: Vec<u32>,
+    by_id: hashbrown::HashMap<u32, u32>,
+    next_item: u32,
+    /// Keys of items with news; an entry whose item is not dirty any more is stale and skipped.
+    dirty: VecDeque<u32>,
+    waiting: Vec<u32>,
+    polled: Vec<u32>,
+    pub has_triggers: bool,
+    next_sequence: u32,
+    /// Sent and not acknowledged, oldest first.
+    sent: VecDeque<(u32, Arc<[u8]>)>,
+    retransmission_queue: usize,
+    keep_alive_counter: u32,
+    lifetime_counter: u32,
+    has_sent: bool,
+    is_ready: bool,
+    is_closed: bool,
+    /// Told once before the end (Part 4 §7.25.4, 1.05).
+    status_change: Option<StatusCode>,
+    pub next_tick: Instant,
+    pub counters: Counters,
+}
+
+/// For SubscriptionDiagnosticsDataType (Part 5 §12.15, 1.05).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counters {
+    pub modify: u32,
+    pub enable: u32,
+    pub disable: u32,
+    pub republish_request: u32,
+    pub republish_message_request: u32,
+    pub republish_message: u32,
+    pub transfer_request: u32,
+    pub transferred_to_alt_client: u32,
+    pub transferred_to_same_client: u32,
+    pub publish_request: u32,
+    pub data_change: u32,
+    pub event: u32,
+    pub late_publish: u32,
+    pub discarded_message: u32,
+    pub queue_overflow: u32,
+}
+
+/// The client that a subscription belongs to, beyond the life of its session.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub identity: Identity,
+    pub application_uri: String,
+    pub is_secured: bool,
+}
+
+impl Client {
+    fn of(session: &Session) -> Client {
+        let state = session.lock();
+        Client {
+            identity: state.identity.clone(),
+            application_uri: session.client.application_uri.clone(),
+            is_secured: state.is_secured(),
+        }
+    }
+}
+
+/// What a tick asks of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tick {
+    Idle,
+    /// A message waits for a Publish request.
+    Ready,
+    /// Nobody asked for so long that the subscription ends.
+    Expired,
+}
+
+impl Subscription {
+    pub fn new(
+        id: u32,
+        parameters: Parameters,
+        publishing_enabled: bool,
+        owner: &Arc<Session>,
+        now: Instant,
+        keep: usize,
+    ) -> Subscription {
+        let state = State {
+            parameters,
+            publishing_enabled,
+            owner: Arc::downgrade(owner),
+            client: Client::of(owner),
+            items: Vec::new(),
+            free: Vec::new(),
+            by_id: hashbrown::HashMap::new(),
+            next_item: 1,
+            dirty: VecDeque::new(),
+            waiting: Vec::new(),
+            polled: Vec::new(),
+            has_triggers: false,
+            next_sequence: 1,
+            sent: VecDeque::new(),
+            retransmission_queue: keep,
+            keep_alive_counter: 0,
+            lifetime_counter: 0,
+            has_sent: false,
+            is_ready: false,
+            is_closed: false,
+            status_change: None,
+            next_tick: now + parameters.publishing_interval,
+            counters: Counters::default(),
+        };
+        Subscription { id, state: Mutex::new(state) }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// The server's own variables whose sampling interval is over; they are read without the lock.
+    pub fn due_live(&self, now: Instant, into: &mut Vec<(u32, Live)>) {
+        let mut state = self.lock();
+        let State { polled, items, .. } = &mut *state;
+        for key in polled.iter() {
+            let Some(item) = items[*key as usize].as_mut() else { continue };
+            if item.mode == Mode::Disabled || item.due.is_some_and(|due| due > now) {
+                continue;
+            }
+            item.due = Some(now + item.sampling.max(Duration::from_millis(50)));
+            if let Watched::Live(live) = item.watched {
+                into.push((*key, live));
+            }
+        }
+    }
+
+    /// One publishing cycle; missed cycles are not made up for.
+    pub fn tick(&self, now: Instant, has_publish_requests: bool) -> Tick {
+        let mut state = self.lock();
+        let interval = state.parameters.publishing_interval;
+        state.next_tick += interval;
+        if state.next_tick <= now {
+            state.next_tick = now + interval;
+        }
+        state.flush_waiting(now);
+        state.cycle(has_publish_requests)
+    }
+}
+
+impl Watcher for Subscription {
+    fn offer(&self, key: u32, sample: &Sample) {
+        self.lock().offer(key, sample);
+    }
+}
+
+impl State {
+    fn cycle(&mut self, has_publish_requests: bool) -> Tick {
+        if has_publish_requests {
+            self.lifetime_counter = 0;
+        } else {
+            self.lifetime_counter += 1;
+            if self.lifetime_counter >= self.parameters.lifetime_count {
+                self.is_closed = true;
+                return Tick::Expired;
+            }
+        }
+        self.drop_stale();
+        let has_news = self.publishing_enabled && !self.dirty.is_empty();
+        self.keep_alive_counter += 1;
+        let keep_alive = self.keep_alive_counter >= self.parameters.keep_alive_count;
+        if has_news || keep_alive || !self.has_sent || self.status_change.is_some() || self.is_ready {
+            if !has_publish_requests {
+                self.counters.late_publish += 1;
+            }
+            self.is_ready = true;
+            return Tick::Ready;
+        }
+        Tick::Idle
+    }
+
+    fn drop_stale(&mut self) {
+        while let Some(key) = self.dirty.front() {
+            if matches!(self.items.get(*key as usize), Some(Some(item)) if item.is_dirty) {
+                return;
+            }
+            self.dirty.pop_front();
+        }
+    }
+
+    /// Whether a message waits for a Publish request.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    pub fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Another session takes over: its requests are answered from now on.
+    pub fn adopt(&mut self, session: &Arc<Session>) {
+        self.owner = Arc::downgrade(session);
+        self.client = Client::of(session);
+        self.lifetime_counter = 0;
+        self.is_ready = true;
+    }
+
+    /// The present value of every reporting item goes out once more (Part 4 §5.14.7.2, 1.05: SendInitialValues).
+    pub fn resend_data(&mut self) {
+        for (key, item) in self.items.iter_mut().enumerate() {
+            let Some(item) = item else { continue };
+            if item.mode != Mode::Reporting || !item.queue.is_empty() {
+                continue;
+            }
+            let Some(last) = item.last.clone() else { continue };
+            item.queue.push(last);
+            if !item.is_dirty {
+                item.is_dirty = true;
+                self.dirty.push_back(u32::try_from(key).expect("items are limited far below 2^32"));
+            }
+        }
+    }
+
+    /// A sign of life of the client: the lifetime starts again.
+    pub fn touch(&mut self) {
+        self.lifetime_counter = 0;
+    }
+
+    pub fn end_with(&mut self, status: StatusCode) {
+        self.status_change = Some(status);
+        self.is_ready = true;
+    }
+
+    fn offer(&mut self, key: u32, sample: &Sample) {
+        let publishing = self.parameters.publishing_interval;
+        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
+        if item.mode == Mode::Disabled {
+            return;
+        }
+        let accepted = item.offer(sample, publishing);
+        self.note(key, accepted);
+    }
+
+    /// A sample that was taken for the item, not offered by a tag.
+    pub fn accept(&mut self, key: u32, sample: Sample) {
+        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
+        if item.mode == Mode::Disabled {
+            return;
+        }
+        let accepted = item.accept(sample);
+        self.note(key, accepted);
+    }
+
+    fn note(&mut self, key: u32, accepted: Accepted) {
+        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
+        match accepted {
+            Accepted::No => return,
+            Accepted::Held => {}
+            Accepted::Queued { lost } => {
+                if lost {
+                    self.counters.queue_overflow += 1;
+                }
+                if item.mode == Mode::Reporting && !item.is_dirty {
+                    item.is_dirty = true;
+                    self.dirty.push_back(key);
+                }
+            }
+        }
+        if item.held.is_some() && !item.is_waiting {
+            item.is_waiting = true;
+            self.waiting.push(key);
+        }
+    }
+
+    fn flush_waiting(&mut self, now: Instant) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for key in waiting {
+            let Some(Some(item)) = self.items.get_mut(key as usize) else { continue };
+            if !std::mem::take(&mut item.is_waiting) {
+                continue;
+            }
+            let accepted = item.flush_due(now);
+            self.note(key, accepted);
+        }
+    }
+
+    /// Marks an item whose event queue has news.
+    pub fn mark_dirty(&mut self, key: u32) {
+        self.note(key, Accepted::Queued { lost: false });
+    }
+
+    pub fn item_count(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn disabled_count(&self) -> usize {
+        self.items.iter().flatten().filter(|item| item.mode == Mode::Disabled).count()
+    }
+
+    /// Places an item and gives it its id; returns the key by which its tag offers.
+    pub fn insert(&mut self, mut item: Box<Item>) -> (u32, u32) {
+        let id = self.next_item;
+        self.next_item = self.next_item.wrapping_add(1).max(1);
+        item.id = id;
+        let is_live = matches!(item.watched, Watched::Live(_));
+        let key = match self.free.pop() {
+            Some(key) => {
+                self.items[key as usize] = Some(item);
+                key
+            }
+            None => {
+                self.items.push(Some(item));
+                u32::try_from(self.items.len() - 1).expect("items are limited far below 2^32")
+            }
+        };
+        self.by_id.insert(id, key);
+        if is_live {
+            self.polled.push(key);
+        }
+        (id, key)
+    }
+
+    pub fn key_of(&self, id: u32) -> Option<u32> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub fn item_mut(&mut self, key: u32) -> Option<&mut Item> {
+        self.items.get_mut(key as usize)?.as_deref_mut()
+    }
+
+    pub fn items(&self) -> impl Iterator<Item = (u32, &Item)> {
+        let numbered = self.items.iter().zip(0u32..);
+        numbered.filter_map(|(item, key)| item.as_deref().map(|item| (key, item)))
+    }
+
+    /// Takes an item out; its key is free again only after `release`, when no tag offers to it any more.
+    pub fn remove(&mut self, id: u32) -> Option<(u32, Box<Item>)> {
+        let key = self.by_id.remove(&id)?;
+        let item = self.items[key as usize].take()?;
+        if matches!(item.watched, Watched::Live(_)) {
+            self.polled.retain(|polled| *polled != key);
+        }
+        if self.has_triggers {
+            for other in self.items.iter_mut().flatten() {
+                other.triggers.retain(|linked| *linked != id);
+            }
+        }
+        Some((key, item))
+    }
+
+    pub fn release(&mut self, key: u32) {
+        self.free.push(key);
+    }
+
+    /// A changed mode: Disabled forgets what waits, Reporting shows what was sampled.
+    pub fn set_mode(&mut self, key: u32, mode: Mode) {
+        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
+        item.mode = mode;
+        match mode {
+            Mode::Disabled => {
+                item.queue.clear();
+                item.held = None;
+                item.last = None;
+                if let Watched::Events(_, queue) = &mut item.watched {
+                    queue.clear();
+                }
+                item.is_dirty = false;
+            }
+            Mode::Sampling => {
+                item.is_dirty = false;
+            }
+            Mode::Reporting => {
+                if item.has_news() && !item.is_dirty {
+                    item.is_dirty = true;
+                    self.dirty.push_back(key);
+                }
+            }
+        }
+    }
+
+    /// The NotificationMessage of that number, if it was not acknowledged yet.
+    pub fn resend(&mut self, sequence: u32) -> Option<Arc<[u8]>> {
+        self.counters.republish_message_request += 1;
+        let message = self.sent.iter().find(|(number, _)| *number == sequence).map(|(_, bytes)| bytes.clone());
+        if message.is_some() {
+            self.counters.republish_message += 1;
+        }
+        message
+    }
+
+    pub fn acknowledge(&mut self, sequence: u32) -> StatusCode {
+        match self.sent.iter().position(|(number, _)| *number == sequence) {
+            Some(at) => {
+                self.sent.remove(at);
+                StatusCode::Good
+            }
+            None => StatusCode::BadSequenceNumberUnknown,
+        }
+    }
+
+    pub fn available(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
+        self.sent.iter().map(|(number, _)| *number)
+    }
+
+    pub fn next_sequence(&self) -> u32 {
+        self.next_sequence
+    }
+
+    pub fn lifetime_counter(&self) -> u32 {
+        self.lifetime_counter
+    }
+
+    pub fn keep_alive_counter(&self) -> u32 {
+        self.keep_alive_counter
+    }
+}
