@@ -2,6 +2,7 @@
 //!
 //! `docs/architecture.md` is the map; each room says at its head what it is for.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod drivers;
@@ -9,5 +10,7 @@ pub mod health;
 pub mod model;
 pub mod pki;
 pub mod stack;
+pub mod state;
 pub mod tags;
+pub mod ua;
 pub mod value;

@@ -1,6 +1,7 @@
 //! The command line: one file a verb, each from arguments to text and an exit code.
 
 mod check;
+mod run;
 mod schema;
 mod tree;
 
@@ -43,6 +44,8 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Serve a cell file, a server file or a folder (what happens without a verb, too)
+    Run(run::RunArgs),
     /// Check a cell file, a server file or a folder; prints findings, then the poll plan
     Check(check::CheckArgs),
     /// Print the address space as text
@@ -94,12 +97,13 @@ pub fn findings_text(report: &config::Report, shown: config::Shown) -> String {
     format!("{}{}\n", report.render(shown), report.summary())
 }
 
-/// Runs a verb that needs no server.
-pub fn answer(cli: &Cli) -> Answer {
+/// Runs a verb; `print` takes what a server says while it runs.
+pub fn answer(cli: &Cli, print: &mut dyn FnMut(&str)) -> Answer {
     match &cli.verb {
+        Some(Verb::Run(args)) => run::run(args, &cli.global, print),
+        None => run::run(&run::RunArgs::default(), &cli.global, print),
         Some(Verb::Check(args)) => check::check(args, &cli.global),
         Some(Verb::Tree(args)) => tree::tree(args, &cli.global),
         Some(Verb::Schema(args)) => schema::schema(args),
-        None => Answer { err: "error: no verb given; see opcell --help\n".into(), code: 2, ..Answer::default() },
     }
 }

@@ -1,6 +1,8 @@
 //! What must hold for any bytes: no panic, a round trip, and agreement with an independent decoder.
 
-use opcua::{BinaryDecodable, ContextOwned, DecodingOptions, FallbackTypeLoader, NamespaceMap, TypeLoaderCollection, Variant};
+use opcua::{
+    BinaryDecodable, ContextOwned, DecodingOptions, FallbackTypeLoader, NamespaceMap, TypeLoaderCollection, Variant,
+};
 
 use super::reader::Reader;
 use super::writer::Writer;

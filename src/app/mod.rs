@@ -1,0 +1,226 @@
+//! The only owner of tasks: from a checked cell to a running server and back.
+//!
+//! ```text
+//! assemble (opens nothing) ──► start (state, certificates, links, then the listener) ──► run ──► stop
+//! ```
+
+mod housekeeping;
+mod listener;
+mod retained;
+mod tasks;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::config::Compiled;
+use crate::drivers::{self, ConnectionPlan};
+use crate::model::{self, Plant, ServerPlan};
+use crate::pki::{self, OwnCertificate, OwnRequest, Pki, PkiError};
+use crate::stack::channel::ServerSettings;
+use crate::stack::crypto::{CryptoPool, Policy, PoolThreads};
+use crate::stack::transport;
+use crate::state::{State, StateError};
+use crate::tags::TagStore;
+use crate::ua::limits::Limits;
+use crate::ua::server::{Application, Parts, Server};
+use crate::ua::space::compose;
+use crate::ua::users::Users;
+use crate::ua::{facts, subscription};
+use crate::value::UaTime;
+use listener::Bound;
+use retained::Retention;
+use tasks::Tasks;
+
+/// Told before the end, so that clients see ServerState and SecondsTillShutdown.
+const FAREWELL: Duration = Duration::from_millis(1500);
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+const CRYPTO_THREADS: usize = 2;
+const CRYPTO_QUEUE: usize = 256;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    #[error("cannot listen on {address}: {source}; is another server running? choose an address with --listen")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A server that is known to be good and has opened nothing yet.
+#[derive(Debug)]
+pub struct Assembly {
+    plant: Arc<Plant>,
+    plan: Arc<ServerPlan>,
+    drivers: Vec<ConnectionPlan>,
+    application: Application,
+    limits: Limits,
+    wire: transport::Limits,
+}
+
+/// Pure: names and limits are settled here, nothing is opened.
+pub fn assemble(compiled: Compiled) -> Assembly {
+    let host = pki::host_name();
+    let named = &compiled.server.application;
+    let application = Application {
+        name: if named.name.is_empty() { format!("opcell on {host}") } else { named.name.clone() },
+        uri: if named.uri.is_empty() { format!("urn:{host}:opcell") } else { named.uri.clone() },
+        port: compiled.server.listen.first().map_or(4840, SocketAddr::port),
+        host,
+    };
+    Assembly {
+        limits: Limits::new(compiled.server.limits.clone()),
+        plant: Arc::new(compiled.plant),
+        plan: Arc::new(compiled.server),
+        drivers: compiled.drivers,
+        application,
+        wire: transport::Limits::default(),
+    }
+}
+
+/// A server that runs.
+pub struct Running {
+    pub server: Arc<Server>,
+    /// Where it listens, with the ports that the system chose for port 0.
+    pub addresses: Vec<SocketAddr>,
+    pub certificate: PathBuf,
+    pub pki_dir: PathBuf,
+    tasks: Tasks,
+    stop_links: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
+    state: State,
+    retention: Retention,
+    threads: PoolThreads,
+}
+
+impl Assembly {
+    /// Limits that a test may shrink.
+    pub fn limits_mut(&mut self) -> (&mut Limits, &mut transport::Limits) {
+        (&mut self.limits, &mut self.wire)
+    }
+
+    /// Opens everything in the order in which one thing needs the other; the listener last.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let Assembly { plant, plan, drivers, mut application, limits, wire } = self;
+        let mut state = State::open(&plan.state_dir)?;
+        let indices = state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
+        let pki = Pki::open(&plan.pki_dir)?;
+        let own = own_certificate(&plan, &application)?;
+        // The ports are taken before anything runs, and served last of all.
+        let bound = Bound::open(&plan.listen).await?;
+        application.port = bound.addresses().first().map_or(application.port, SocketAddr::port);
+        let (crypto, threads) = CryptoPool::start(CRYPTO_THREADS, CRYPTO_QUEUE).map_err(StartError::Thread)?;
+        let mut draft = compose(&plant, &application.uri, &indices);
+        for (uri, index) in state.namespaces().iter().zip(2..) {
+            draft.namespace(index, uri);
+        }
+        facts::fill(&mut draft, &application, &limits, &wire, UaTime::now());
+        let tags = Arc::new(TagStore::new(&plant));
+        let retention = Retention::restore(&state, &plant, &tags)?;
+        let (stop_links, links_stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Tasks::default();
+        let links = drivers::start(drivers, &tags, &mut |name, task| tasks.spawn(name, task), &links_stopped);
+        let server = Server::new(Parts {
+            limits,
+            tags,
+            links,
+            channels: Arc::new(ServerSettings {
+                limits: wire,
+                identity: Some(Arc::clone(&own.identity)),
+                policies: plan.security.policies.iter().copied().map(policy).collect(),
+                check: Arc::clone(&pki) as Arc<_>,
+            }),
+            crypto,
+            users: Arc::new(Users::new(Arc::clone(&plan), pinned_names(&pki))),
+            space: draft.finish(),
+            plant,
+            plan: Arc::clone(&plan),
+            application,
+        });
+        tasks.spawn("certificate folders".into(), Box::pin(pki.watch()));
+        tasks.spawn("subscription timer".into(), Box::pin(subscription::timer::run(Arc::clone(&server))));
+        tasks.spawn("housekeeping".into(), Box::pin(housekeeping::run(Arc::clone(&server))));
+        let addresses = bound.addresses().to_vec();
+        bound.serve(&server, &mut tasks, &stopped);
+        let certificate = plan.pki_dir.join("own/certificate.der");
+        let pki_dir = plan.pki_dir.clone();
+        Ok(Running { server, addresses, certificate, pki_dir, tasks, stop_links, stop, state, retention, threads })
+    }
+}
+
+fn own_certificate(plan: &ServerPlan, application: &Application) -> Result<OwnCertificate, PkiError> {
+    let certificate = &plan.security.certificate;
+    let mut names = certificate.names.clone();
+    names.extend(plan.advertise.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+    let request = OwnRequest {
+        application_uri: application.uri.clone(),
+        application_name: application.name.clone(),
+        names,
+        auto_names: certificate.auto_names,
+        key_bits: certificate.key_bits,
+        valid_for: certificate.valid_for,
+        renew_before: certificate.renew_before,
+    };
+    OwnCertificate::load_or_make(&plan.pki_dir, &request)
+}
+
+fn policy(policy: model::Policy) -> Policy {
+    match policy {
+        model::Policy::Basic256Sha256 => Policy::Basic256Sha256,
+        model::Policy::Aes128_Sha256_RsaOaep => Policy::Aes128_Sha256_RsaOaep,
+        model::Policy::Aes256_Sha256_RsaPss => Policy::Aes256_Sha256_RsaPss,
+    }
+}
+
+fn pinned_names(pki: &Arc<Pki>) -> crate::ua::users::PinnedNames {
+    let pki = Arc::clone(pki);
+    Box::new(move |der| match pki.check_user(der) {
+        Ok((_, names)) => names,
+        Err(refusal) => {
+            log::warn!("{}", refusal.rule);
+            Vec::new()
+        }
+    })
+}
+
+impl Running {
+    /// Runs until `end` resolves; memory tags are saved meanwhile.
+    pub async fn run_until(&mut self, end: impl Future<Output = ()>) {
+        tokio::pin!(end);
+        let mut save = tokio::time::interval(Duration::from_secs(1));
+        save.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut end => return,
+                _ = save.tick() => self.retention.save(&self.state, &self.server.tags),
+            }
+        }
+    }
+
+    /// Tells the end, lets writes drain, closes links and connections, saves; within 5 s.
+    pub async fn stop(mut self, reason: &str) {
+        let began = Instant::now();
+        self.server.status.announce_shutdown(began + FAREWELL, reason);
+        if !self.server.sessions.is_empty() {
+            tokio::time::sleep_until(began + FAREWELL).await;
+        }
+        self.stop_links.send_replace(true);
+        let links_done = began + FAREWELL + Duration::from_millis(2300);
+        self.tasks.join_named("link ", links_done).await;
+        self.stop.send_replace(true);
+        self.tasks.join_named("client ", links_done + Duration::from_millis(500)).await;
+        self.retention.save(&self.state, &self.server.tags);
+        self.tasks.abort_all().await;
+        drop(self.server);
+        log::info!("stopped after {} ms", began.elapsed().min(STOP_WITHIN * 2).as_millis());
+        drop(self.threads);
+    }
+}

@@ -1,0 +1,93 @@
+//! Memory tags over a restart: saved within a second of a write, restored with their old SourceTimestamp.
+//!
+//! A start value that was edited in the cell file since then wins over what was retained.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Origin, Plant, TagId};
+use crate::stack::codec::{Reader, Writer};
+use crate::state::{Retained, State, StateError};
+use crate::tags::TagStore;
+use crate::value::{UaTime, Value};
+
+pub struct Retention {
+    values: BTreeMap<String, Retained>,
+    has_failed: bool,
+}
+
+impl Retention {
+    pub fn restore(state: &State, plant: &Plant, tags: &TagStore) -> Result<Retention, StateError> {
+        let values = state.retained()?;
+        for (n, tag) in plant.tags.iter().enumerate() {
+            let Origin::Memory { initial, write: true } = &tag.origin else { continue };
+            let id = TagId(u32::try_from(n).expect("tags are counted in u32"));
+            let Some(kept) = values.get(&key(plant, id)) else { continue };
+            if kept.start != to_hex(initial) {
+                continue;
+            }
+            let Some(value) = from_hex(&kept.value) else { continue };
+            if let Err(status) = tags.restore(id, &value, UaTime(kept.source_time)) {
+                log::warn!(
+                    "{}: the retained value no longer fits ({status}); its start value stands",
+                    plant.tag_name(id)
+                );
+            }
+        }
+        Ok(Retention { values, has_failed: false })
+    }
+
+    /// Writes what changed since the last call. A disk that refuses is told once, until it takes again.
+    pub fn save(&mut self, state: &State, tags: &TagStore) {
+        let changed = tags.take_changed();
+        if changed.is_empty() && !self.has_failed {
+            return;
+        }
+        let plant = tags.plant();
+        for (id, sample) in changed {
+            let Origin::Memory { initial, .. } = &plant.tag(id).origin else { continue };
+            let retained =
+                Retained { value: to_hex(&sample.value), source_time: sample.source_time.0, start: to_hex(initial) };
+            self.values.insert(key(plant, id), retained);
+        }
+        match state.save_retained(&self.values) {
+            Ok(()) => self.has_failed = false,
+            Err(error) => {
+                if !self.has_failed {
+                    log::error!("memory tags cannot be saved: {error}");
+                }
+                self.has_failed = true;
+            }
+        }
+    }
+}
+
+fn key(plant: &Plant, id: TagId) -> String {
+    let tag = plant.tag(id);
+    let cell = &plant.cells[usize::from(tag.cell)];
+    format!("{}|{}", cell.namespace, cell.path(tag.node))
+}
+
+fn to_hex(value: &Value) -> String {
+    let mut w = Writer::new();
+    w.variant(value);
+    w.buf.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<Value> {
+    let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    let bytes: Option<Vec<u8>> = digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect();
+    Reader::new(&bytes?).variant().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_survives_its_text_form() {
+        for value in [Value::Double(-0.5), Value::text("Füllstand"), Value::Boolean(true), Value::Null] {
+            assert_eq!(from_hex(&to_hex(&value)), Some(value));
+        }
+        assert_eq!(from_hex("0g"), None);
+    }
+}

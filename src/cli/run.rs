@@ -1,0 +1,131 @@
+//! `opcell run`, and no verb at all: start the server and say how to reach it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Answer, Global, findings_text, path_or_default};
+use crate::app::{self, Running};
+use crate::config::{self, Shown};
+use crate::model::ServerPlan;
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunArgs {
+    /// A cell file, a server file, or a folder (default: ./address-space)
+    pub path: Option<PathBuf>,
+}
+
+/// Runs until SIGTERM or Ctrl-C; only then there is an answer.
+pub fn run(args: &RunArgs, global: &Global, print: &mut dyn FnMut(&str)) -> Answer {
+    let path = match path_or_default(args.path.as_deref()) {
+        Ok(path) => path,
+        Err(answer) => return answer,
+    };
+    let (compiled, report) = config::load(&path, &global.options());
+    let findings = findings_text(&report, Shown::Some);
+    let Some(compiled) = compiled else {
+        return Answer { err: findings, code: 2, ..Answer::default() };
+    };
+    if !findings.is_empty() {
+        print(&findings);
+    }
+    init_log(compiled.server.log);
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(serve(app::assemble(compiled), print)),
+        Err(error) => Answer { err: format!("error: cannot start: {error}\n"), code: 1, ..Answer::default() },
+    }
+}
+
+/// `RUST_LOG` overrides the level of the server file.
+fn init_log(level: log::LevelFilter) {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(level).parse_default_env().format_timestamp_millis();
+    if builder.try_init().is_err() {
+        log::debug!("the log was set up before");
+    }
+}
+
+async fn serve(assembly: app::Assembly, print: &mut dyn FnMut(&str)) -> Answer {
+    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let (mut terminate, mut interrupt) = match signals {
+        Ok(signals) => signals,
+        Err(error) => {
+            return Answer { err: format!("error: cannot hear signals: {error}\n"), code: 1, ..Answer::default() };
+        }
+    };
+    let mut running = match assembly.start().await {
+        Ok(running) => running,
+        Err(error) => return Answer { err: format!("error: {error}\n"), code: 1, ..Answer::default() },
+    };
+    print(&welcome(&running));
+    let end = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    running.run_until(end).await;
+    print("stopping\n");
+    running.stop("the server was told to stop").await;
+    Answer::default()
+}
+
+/// The URLs that work, where the certificate lies, and how a client gets trusted.
+fn welcome(running: &Running) -> String {
+    let server = &running.server;
+    let plan = &server.plan;
+    let mut text = String::new();
+    let cells: Vec<&str> = server.plant.cells.iter().map(|cell| cell.name.as_str()).collect();
+    let mut line = |name: &str, value: &str| writeln!(text, "{name:<13}{value}").expect("a String takes all");
+    line(
+        "opcell",
+        &format!("{} serves {} tags of {}", env!("CARGO_PKG_VERSION"), server.plant.tags.len(), cells.join(", ")),
+    );
+    for url in urls(running) {
+        line("endpoint", &url);
+    }
+    line("certificate", &running.certificate.display().to_string());
+    line("trust", &format!("a client that was refused: opcell pki list --pki-dir {}", running.pki_dir.display()));
+    line("", &format!("then: opcell pki trust NAME --pki-dir {}", running.pki_dir.display()));
+    for note in notes(plan) {
+        line("note", note);
+    }
+    text
+}
+
+/// Addresses that a client can dial; 0.0.0.0 stands for all of this host's.
+fn urls(running: &Running) -> Vec<String> {
+    let mut urls = Vec::new();
+    for address in &running.addresses {
+        if address.ip().is_unspecified() {
+            urls.push(format!("opc.tcp://{}:{}", running.server.application.host, address.port()));
+        } else {
+            urls.push(format!("opc.tcp://{address}"));
+        }
+    }
+    urls.extend(
+        running
+            .server
+            .plan
+            .advertise
+            .iter()
+            .map(|name| format!("opc.tcp://{name}:{}", running.server.application.port)),
+    );
+    urls.dedup();
+    urls
+}
+
+fn notes(plan: &ServerPlan) -> Vec<&'static str> {
+    let mut notes = Vec::new();
+    if plan.security.allow_unsecured {
+        notes.push("data is also served without any protection (allow_unsecured); for the lab only");
+    }
+    if plan.anonymous.0 != 0 {
+        notes.push("clients need no login (anonymous)");
+    } else if plan.users.is_empty() {
+        notes.push("nobody can log in: opcell user add NAME --role Operator");
+    }
+    notes
+}
