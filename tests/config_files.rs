@@ -24,7 +24,14 @@ fn every_example_is_without_findings() {
         for simulate in [false, true] {
             let options = Options { simulate, ..Options::default() };
             let (compiled, report) = config::load(Path::new(path), &options);
-            assert!(compiled.is_some() && report.is_empty(), "{path}\n{}", report.render(Shown::All));
+            let compiled = compiled.filter(|_| report.is_empty());
+            let compiled = compiled.unwrap_or_else(|| panic!("{path}\n{}", report.render(Shown::All)));
+            for connection in &compiled.drivers {
+                for point in &connection.points {
+                    let read = opcell::drivers::check_point(&connection.settings, point);
+                    assert!(read.is_ok(), "{path} {} {read:?}", point.address);
+                }
+            }
         }
     }
     assert!(read(EXAMPLES[0]).lines().count() <= 12);
@@ -186,6 +193,17 @@ fn deep_nests_and_cut_files_end_with_findings() {
     for open in ["[", "{a: ", "- ", "? ", "a:\n "] {
         config::fuzz(open.repeat(100_000).as_bytes());
     }
+    let mut chain = String::from("schema: 1\ncell: a\ntypes:\n  objects:\n");
+    let mut tree = chain.clone();
+    for at in 0..500 {
+        chain.push_str(&format!("    T{at}: {{ children: {{ X: {{ of: T{} }} }} }}\n", at + 1));
+        if at > 10 {
+            continue;
+        }
+        tree.push_str(&format!("    T{at}: {{ children: {{ X: {{ of: T{0} }}, Y: {{ of: T{0} }} }} }}\n", at + 1));
+    }
+    config::fuzz(chain.as_bytes());
+    config::fuzz(tree.as_bytes());
     let text = read(EXAMPLES[1]);
     for end in (0..text.len()).step_by(7) {
         config::fuzz(&text.as_bytes()[..end]);

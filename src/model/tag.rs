@@ -78,6 +78,8 @@ pub struct Tag {
     pub scale: Option<Scale>,
     /// Changes up to this, in the tag's unit, are not reported; 0 reports each change.
     pub deadband: f64,
+    /// A counter that starts again at 0 when it is full.
+    pub wraps: bool,
     pub poll: Duration,
     pub stale_after: Duration,
     /// Off: no polling, BadOutOfService.

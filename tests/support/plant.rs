@@ -244,6 +244,7 @@ fn node(name: &str, parent: Option<NodeIx>, kind: NodeKind) -> Node {
 
 fn tag_of(point: &Point, line: &Line, connection: ConnectionIx, node: NodeIx) -> Tag {
     Tag {
+        wraps: false,
         cell: 0,
         node,
         shape: Shape {

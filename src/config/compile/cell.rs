@@ -11,7 +11,7 @@ use crate::config::files::CellSource;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec;
 use crate::drivers::Kind as DriverKind;
-use crate::model::{Access, Cell, ConnectionIx, EnumIx, Node, NodeKind, NodeName, ROLES, Role, Roles, Text};
+use crate::model::{Access, Cell, ConnectionIx, EnumIx, Node, NodeIx, NodeKind, NodeName, ROLES, Role, Roles, Text};
 
 /// A connection as nodes refer to it; without `ix` it had findings of its own.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +88,28 @@ impl Compiler<'_> {
         };
         self.plant.cells[usize::from(scope.index)].nodes.push(own);
         self.top_nodes(&roots, &mut scope, &inherited);
+        self.check_pinned(&scope);
+    }
+
+    /// A pinned text may be the path of another node.
+    fn check_pinned(&mut self, scope: &Scope) {
+        let texts: HashMap<&str, Ix> = scope
+            .pinned
+            .iter()
+            .filter(|(id, _)| !id.starts_with("i="))
+            .map(|(id, at)| (id.strip_prefix("s=").unwrap_or(id), *at))
+            .collect();
+        if texts.is_empty() {
+            return;
+        }
+        let cell = &self.plant.cells[usize::from(scope.index)];
+        for (at, _) in cell.nodes.iter().enumerate().filter(|(_, node)| node.id == NodeName::Path) {
+            let path = cell.path(NodeIx(u32::try_from(at).unwrap_or(u32::MAX)));
+            if let Some(pinned) = texts.get(path.as_str()) {
+                let message = format!("the id `{path}` is that of the node of this path");
+                self.findings.error(&self.source, *pinned, message).help("give each node an id of its own");
+            }
+        }
     }
 
     /// The values of a section, by its path of keys, over all files of the cell.

@@ -70,6 +70,9 @@ impl Compiler<'_> {
         };
         self.check_point(&point, &real, &wanted, spec);
         let connection = link.ix?;
+        if let Some(initial) = self.still_value(shape, spec) {
+            return Some((Origin::Memory { initial, write }, poll));
+        }
         self.add_point(point, connection.0 as usize, spec, shape, inherited, scope);
         Some((Origin::Device { connection, read, write, on_stop }, poll))
     }

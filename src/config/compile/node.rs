@@ -30,6 +30,8 @@ pub(super) enum Into {
 pub(super) struct Walk<'e> {
     pub into: Into,
     pub parent: Option<NodeIx>,
+    /// Levels above, in the file and through types.
+    pub depth: u8,
     pub env: &'e Env,
     /// The instance whose template is walked, and how a finding names it.
     pub instance: Option<(Ix, String)>,
@@ -44,6 +46,12 @@ type Seen = HashMap<Arc<str>, Ix>;
 /// Most nodes that one `repeat` makes.
 const MOST_REPEATS: usize = 10_000;
 
+/// Most levels of nodes, through types.
+const MOST_LEVELS: u8 = 64;
+
+/// Most arena nodes, so that repeats of large lists end.
+const MOST_ARENA: usize = 20_000_000;
+
 impl Compiler<'_> {
     pub(super) fn top_nodes(&mut self, roots: &[Ix], scope: &mut Scope, inherited: &Inherited) {
         let env = Env::default();
@@ -52,6 +60,7 @@ impl Compiler<'_> {
             let walk = Walk {
                 into: Into::Cell,
                 parent: Some(NodeIx(0)),
+                depth: 0,
                 env: &env,
                 instance: None,
                 hang: (part, ""),
@@ -164,10 +173,16 @@ impl Compiler<'_> {
             return;
         };
         self.node_count += 1;
-        if self.node_count > MOST_NODES {
-            if self.node_count == MOST_NODES + 1 {
+        if self.node_count > MOST_NODES || self.source.len() > MOST_ARENA {
+            // Once is enough.
+            if self.node_count < usize::MAX / 2 {
+                self.node_count = usize::MAX / 2;
                 self.findings.error(&self.source, key, format!("more than {MOST_NODES} nodes"));
             }
+            return;
+        }
+        if walk.depth > MOST_LEVELS {
+            self.findings.error(&self.source, key, format!("more than {MOST_LEVELS} levels of nodes"));
             return;
         }
         let is_repeat_misspelt = !is_template && name.contains('{') && self.has_misspelt_repeat(value);
@@ -233,7 +248,8 @@ impl Compiler<'_> {
             access,
         };
         let ix = self.push_node(node, walk.into, scope);
-        let below = Walk { parent: Some(ix), hang: (own, "children"), inherited, ..walk.clone() };
+        let below =
+            Walk { parent: Some(ix), depth: walk.depth + 1, hang: (own, "children"), inherited, ..walk.clone() };
         if let Some(data_type) = &spec.data_type {
             for (other, word) in [(children, "children"), (spec.of.as_ref().map(|of| of.ix), "of")] {
                 if let Some(at) = other {
@@ -440,6 +456,9 @@ impl Compiler<'_> {
             .flat_map(|name| DOCS.keys(name))
             .map(|key| key.name.as_str())
             .collect();
+        if self.node_count > MOST_NODES || self.source.len() > MOST_ARENA {
+            return;
+        }
         let made = csv::rows(&mut self.source, file, own, &node_keys, &source_keys, self.findings);
         let mut seen = Seen::new();
         let env = Env::default();

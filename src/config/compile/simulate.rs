@@ -2,10 +2,28 @@
 
 use super::Compiler;
 use super::cell::Scope;
+use crate::config::spec::NodeSpec;
 use crate::model::{DataType, Shape};
-use crate::value::BuiltIn;
+use crate::value::{BuiltIn, UaTime, Value};
 
 impl Compiler<'_> {
+    /// Under `--simulate`, what stands in for a type that no signal makes.
+    pub(super) fn still_value(&self, shape: &Shape, spec: &NodeSpec) -> Option<Value> {
+        let initial = match shape.data_type.wire() {
+            BuiltIn::DateTime => Value::DateTime(UaTime::NULL),
+            BuiltIn::ByteString => Value::ByteString([].into()),
+            _ => return None,
+        };
+        let wanted = self.options.simulate && spec.simulate.is_none();
+        wanted.then(|| {
+            if shape.is_scalar() {
+                return initial.clone();
+            }
+            let all = vec![initial.clone(); shape.element_count()];
+            super::value::elements(shape.data_type.wire(), &all).map_or(Value::Null, Value::array)
+        })
+    }
+
     /// A signal that stays in the range and fits the type.
     pub(super) fn signal_for(&self, shape: &Shape, scope: &Scope) -> String {
         if let DataType::Enum(ix) = shape.data_type {

@@ -77,6 +77,7 @@ impl Compiler<'_> {
             origin,
             scale,
             deadband,
+            wraps: spec.wraps.unwrap_or(false),
             poll,
             stale_after: inherited.stale_after.unwrap_or_else(|| (poll * 3).max(Duration::from_secs(5))),
             enabled: inherited.enabled,
@@ -288,6 +289,11 @@ impl Compiler<'_> {
                 self.device(spec, source.0, id, shape, inherited, scope)
             }
             (None, Some(value)) => {
+                if let Some(simulate) = &spec.simulate {
+                    let finding =
+                        self.findings.error(&self.source, simulate.ix, "`simulate` is for tags with `source`");
+                    finding.help("a tag with `value` is the same with and without devices; delete it");
+                }
                 let initial = self.value(value.0, shape, scope)?;
                 let write = spec.write.as_ref().is_some_and(|write| write.value);
                 if let Some(write) = spec.write.as_ref().filter(|write| write.value) {

@@ -3,6 +3,8 @@
 //! A type is compiled once with stand-ins for its parameters, for what clients see of the type itself; its texts
 //! with `{…}` are judged at each instance, where they have a value.
 
+use std::collections::HashSet;
+
 use super::Compiler;
 use super::cell::{Inherited, Scope};
 use super::node::{Into, Walk};
@@ -211,12 +213,12 @@ impl Compiler<'_> {
     fn refuse_loops(&mut self, scope: &mut Scope) {
         let mut names: Vec<String> = scope.types.keys().cloned().collect();
         names.sort_by_key(|name| scope.types[name].ix);
+        let mut done: HashSet<String> = HashSet::new();
         for name in names {
-            let mut chain = vec![name.clone()];
-            if let Some((at, text)) = find_loop(scope, &name, &mut chain) {
+            for (closing, at, text) in loops_from(scope, &name, &mut done) {
                 let message = format!("type contains itself: {text}");
                 self.findings.error(&self.source, at, message).help("take one of the instances out");
-                if let Some(entry) = scope.types.get_mut(&name) {
+                if let Some(entry) = scope.types.get_mut(&closing) {
                     entry.children = None;
                     entry.uses.clear();
                 }
@@ -241,6 +243,7 @@ impl Compiler<'_> {
         let walk = Walk {
             into: Into::Type(entry.ix),
             parent: None,
+            depth: 0,
             env: &env,
             instance: None,
             hang: (entry.key, "children"),
@@ -263,21 +266,35 @@ fn kind_words(kind: ParamType) -> &'static str {
     }
 }
 
-fn find_loop(scope: &Scope, start: &str, chain: &mut Vec<String>) -> Option<(Ix, String)> {
-    let last = chain.last()?.clone();
-    for (used, at) in &scope.types.get(&last)?.uses {
-        if used == start {
-            return Some((*at, format!("{} -> {used}", chain.join(" -> "))));
-        }
-        if !chain.contains(used) {
-            chain.push(used.clone());
-            if let Some(found) = find_loop(scope, start, chain) {
-                return Some(found);
-            }
-            chain.pop();
+/// Uses that close a loop, found from `start` on: the type whose use it is, its place, and the loop in words.
+/// Types in `done` were walked before; the walk keeps its own stack, because chains may be long.
+fn loops_from(scope: &Scope, start: &str, done: &mut HashSet<String>) -> Vec<(String, Ix, String)> {
+    let mut found = Vec::new();
+    let mut path: Vec<(&str, usize)> = Vec::new();
+    let mut on_path: HashSet<&str> = HashSet::new();
+    if !done.contains(start) {
+        path.push((start, 0));
+        on_path.insert(start);
+    }
+    while let Some((name, next)) = path.last_mut() {
+        let name = *name;
+        let Some((used, at)) = scope.types.get(name).and_then(|entry| entry.uses.get(*next)) else {
+            done.insert(name.to_owned());
+            on_path.remove(name);
+            path.pop();
+            continue;
+        };
+        *next += 1;
+        if on_path.contains(used.as_str()) {
+            let from = path.iter().position(|(known, _)| known == used).unwrap_or(0);
+            let names: Vec<&str> = path[from..].iter().map(|(known, _)| *known).chain([used.as_str()]).collect();
+            found.push((name.to_owned(), *at, names.join(" -> ")));
+        } else if !done.contains(used) && scope.types.contains_key(used) {
+            on_path.insert(used);
+            path.push((used, 0));
         }
     }
-    None
+    found
 }
 
 /// Name of a type of the cell, for `type:` and `of:` that mean the other one.
