@@ -38,3 +38,56 @@ pub fn encrypt_secret(key: &PublicKey, policy: Policy, secret: &[u8], nonce: &[u
     let length = u32::try_from(secret.len() + nonce.len()).map_err(|_| StatusCode::BadEncodingLimitsExceeded)?;
     key.encrypt(policy, &[&length.to_le_bytes(), secret, nonce].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::crypto::certificate::public_key;
+    use crate::stack::crypto::testing::identity;
+
+    const SECURED: [Policy; 3] = [Policy::Basic256Sha256, Policy::Aes128_Sha256_RsaOaep, Policy::Aes256_Sha256_RsaPss];
+
+    #[test]
+    fn a_password_comes_back_with_every_policy_and_key_and_length() {
+        for policy in SECURED {
+            for bits in [2048, 3072, 4096] {
+                let identity = identity(bits);
+                let public = public_key(identity.leaf()).expect("it has a key");
+                for password in ["", "x", &"p".repeat(64), &"long ".repeat(100)] {
+                    let nonce = [9; 32];
+                    let sent = encrypt_secret(&public, policy, password.as_bytes(), &nonce).expect("it encrypts");
+                    let got = decrypt_secret(identity.key(), policy, &sent, &nonce);
+                    assert_eq!(got, Ok(password.as_bytes().to_vec()), "{policy:?} {bits} {}", password.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_a_secret_has_the_same_status() {
+        let identity = identity(2048);
+        let public = public_key(identity.leaf()).expect("it has a key");
+        let policy = Policy::Basic256Sha256;
+        let nonce = [9; 32];
+        let good = encrypt_secret(&public, policy, b"secret", &nonce).expect("it encrypts");
+        let plain = |bytes: &[u8]| public.encrypt(policy, bytes).expect("it encrypts");
+        let mut changed = good.clone();
+        changed[100] ^= 1;
+        for (case, policy, sent, nonce) in [
+            ("another nonce", policy, good.clone(), [8; 32].as_slice()),
+            ("a longer nonce", policy, good.clone(), [9; 40].as_slice()),
+            ("another policy", Policy::Aes256_Sha256_RsaPss, good.clone(), nonce.as_slice()),
+            ("no policy", Policy::None, b"secret".to_vec(), &nonce),
+            ("a changed bit", policy, changed, &nonce),
+            ("cut", policy, good[..200].to_vec(), &nonce),
+            ("nothing", policy, Vec::new(), &nonce),
+            ("a length beyond the end", policy, plain(&[0xff; 40]), &nonce),
+            ("a length without room for the nonce", policy, plain(&[3, 0, 0, 0, 1, 2, 3]), &nonce),
+            ("no length", policy, plain(&[1, 2]), &nonce),
+            ("too many blocks", policy, good.repeat(9), &nonce),
+        ] {
+            let refused = decrypt_secret(identity.key(), policy, &sent, nonce);
+            assert_eq!(refused, Err(StatusCode::BadIdentityTokenInvalid), "{case}");
+        }
+    }
+}

@@ -155,3 +155,42 @@ impl Opening {
         hmac::verify(&self.signing, &chunk[..end], &chunk[end..]).map_err(|_| StatusCode::BadSecurityChecksFailed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()
+    }
+
+    #[test]
+    fn the_key_derivation_gives_the_bytes_that_another_implementation_gives() {
+        // The TLS 1.2 P_SHA256 vector that circulates among implementers, recomputed with Python's hmac.
+        let secret = hex("9bbe436ba940f017b17652849a71db35");
+        let seed = [b"test label".as_slice(), &hex("a0ba9f936cda311827a6f796ffd5198c")].concat();
+        let expected = "e3f229ba727be17b8d122620557cd453c2aab21d07c3d495329b52d4e61edb5a\
+                        6b301791e90d35c9c9a46b4e14baf9af";
+        assert_eq!(p_sha256(&secret, &seed, 48), hex(expected));
+    }
+
+    #[test]
+    fn each_side_opens_what_the_other_seals_and_not_its_own() {
+        let (server, client) = ([1; 32], [2; 32]);
+        for policy in [Policy::Basic256Sha256, Policy::Aes128_Sha256_RsaOaep, Policy::Aes256_Sha256_RsaPss] {
+            let mode = MessageSecurityMode::SignAndEncrypt;
+            let (sealing, own_opening) = derive_keys(policy, mode, &server, &client).expect("it has keys");
+            let (_, opening) = derive_keys(policy, mode, &client, &server).expect("it has keys");
+            let mut chunk = [7; 96];
+            sealing.sign(&mut chunk);
+            assert_eq!(opening.verify(&chunk), Ok(()));
+            assert!(own_opening.verify(&chunk).is_err());
+            let plain = chunk;
+            sealing.encrypt(&mut chunk).expect("whole blocks");
+            assert_ne!(plain, chunk);
+            opening.decrypt(&mut chunk).expect("whole blocks");
+            assert_eq!(plain, chunk);
+            assert!(opening.decrypt(&mut chunk[..17]).is_err(), "no whole blocks");
+        }
+    }
+}
