@@ -49,7 +49,11 @@ pub(super) struct Signature {
 type Algorithm = &'static dyn aws::VerificationAlgorithm;
 
 /// SHA-1 and MD5 are not here: nobody should trust them (Part 7, 1.05).
-static ALGORITHMS: [(&str, &[Algorithm]); 5] = [
+static ALGORITHMS: [(&str, &[Algorithm]); 6] = [
+    (
+        "1.2.840.113549.1.1.10",
+        &[&aws::RSA_PSS_2048_8192_SHA256, &aws::RSA_PSS_2048_8192_SHA384, &aws::RSA_PSS_2048_8192_SHA512],
+    ),
     ("1.2.840.113549.1.1.11", &[&aws::RSA_PKCS1_2048_8192_SHA256]),
     ("1.2.840.113549.1.1.12", &[&aws::RSA_PKCS1_2048_8192_SHA384]),
     ("1.2.840.113549.1.1.13", &[&aws::RSA_PKCS1_2048_8192_SHA512]),

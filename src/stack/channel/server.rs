@@ -331,6 +331,7 @@ impl ServerChannel {
             Ok(opened) => opened,
             Err(fatal) => return Err(self.end(fatal, out)),
         };
+        let mut is_assembling = false;
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Opening(sizes) => {
                 let conversation =
@@ -340,12 +341,16 @@ impl ServerChannel {
             State::Open { mut conversation, security } => {
                 (conversation.received, conversation.sent) = opened.numbers;
                 conversation.renew(opened.token);
+                is_assembling = conversation.is_assembling();
                 self.state = State::Open { conversation, security };
             }
             // Nobody is there any more to be answered.
             State::Hello | State::Closed => return Ok(()),
         }
-        self.step_deadline = None;
+        // A renewal gives a half-sent message no more time.
+        if !is_assembling {
+            self.step_deadline = None;
+        }
         out.raw(&opened.response);
         debug_assert!(self.next_deadline().is_some_and(|deadline| deadline > now));
         Ok(())

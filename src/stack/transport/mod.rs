@@ -47,7 +47,8 @@ impl Default for Limits {
             receive_buffer: 65_536,
             send_buffer: 65_536,
             max_message: 64 << 20,
-            max_chunks: 1_024,
+            // 64 MiB in chunks of 64 KiB, each of which has headers, a signature and padding too.
+            max_chunks: 1_100,
             max_unauthenticated_message: 64 << 10,
             open_timeout: Duration::from_secs(10),
             message_timeout: Duration::from_secs(60),
@@ -188,5 +189,17 @@ pub fn fuzz(bytes: &[u8]) {
             }
         }
         assert!(input.waiting() < LEAST_BUFFER as usize, "an incomplete frame is smaller than the buffer");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_message_that_we_promise_fits_the_chunks_that_we_promise() {
+        let limits = Limits::default();
+        let most_overhead = 24 + 32 + 16;
+        assert!(limits.max_chunks * (limits.receive_buffer - most_overhead) >= limits.max_message);
     }
 }

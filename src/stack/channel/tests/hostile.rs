@@ -125,6 +125,21 @@ fn a_half_sent_message_ends_the_connection_at_its_deadline_however_slowly_it_dri
 }
 
 #[test]
+fn a_renewal_between_the_chunks_of_a_message_gives_it_no_more_time() {
+    let mut pair = Pair::open(&Setup::default());
+    let half = chunk(ChunkKind::Intermediate, OURS, 2, 5, b"first ");
+    pair.serve(&half).expect("it may be split");
+    let deadline = pair.server.next_deadline();
+    pair.now += Duration::from_secs(30);
+    // The client's own counter has not seen the chunk above; make its renewal follow.
+    pair.request(b"uncounted");
+    pair.renew().expect("renewed");
+    assert_eq!(pair.server.next_deadline(), deadline);
+    let rest = chunk(ChunkKind::Final, OURS, 4, 5, b"second");
+    assert_eq!(pair.serve(&rest).expect("whole now"), [b"first second".to_vec()]);
+}
+
+#[test]
 fn a_connection_that_says_nothing_is_closed() {
     let mut pair = Pair::new(&Setup::default());
     let mut out = Writer::new();
