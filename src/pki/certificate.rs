@@ -48,7 +48,7 @@ pub(super) struct Signature {
 
 type Algorithm = &'static dyn aws::VerificationAlgorithm;
 
-/// SHA-1 and MD5 are not here: nobody should trust them (Part 7, 1.05).
+/// SHA-1 and MD5 are not here: a signature with them proves nothing any more.
 static ALGORITHMS: [(&str, &[Algorithm]); 6] = [
     (
         "1.2.840.113549.1.1.10",

@@ -1,4 +1,4 @@
-//! OpenSecureChannel and CloseSecureChannel as messages (Part 4 §5.6.2 and §5.6.3, 1.05; Part 6 §6.7.4, 1.05).
+//! OpenSecureChannel and CloseSecureChannel as messages (Part 4 §5.6, 1.05; Part 6 §6.7.4, 1.05).
 
 use opcua::StatusCode;
 

@@ -1,4 +1,4 @@
-//! The table of security policies (Part 7 §6.6, 1.05). What differs between them stands here and nowhere else.
+//! The table of security policies (Part 7 §6.6, 1.04). What differs between them stands here and nowhere else.
 
 use std::ops::RangeInclusive;
 

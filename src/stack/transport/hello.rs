@@ -129,7 +129,9 @@ impl Acknowledge {
 impl<'a> PeerError<'a> {
     pub fn read(body: &'a [u8]) -> Decode<PeerError<'a>> {
         let mut reader = Reader::new(body);
-        Ok(PeerError { status: reader.status()?, reason: url(&mut reader)? })
+        let (status, reason) = (reader.status()?, reader.text()?);
+        // A longer reason is ignored (Part 6 §7.1.2.5, 1.05).
+        Ok(PeerError { status, reason: if reason.len() > MAX_URL { "" } else { reason } })
     }
 
     pub fn write(&self, out: &mut Writer) {
@@ -186,6 +188,16 @@ mod tests {
         let mut out = Writer::new();
         reverse.write(&mut out);
         assert_eq!(ReverseHello::read(&out.buf[HEADER..]), Ok(reverse));
+    }
+
+    #[test]
+    fn an_error_keeps_its_status_whatever_its_reason() {
+        for (reason, kept) in [("late", "late"), (&"x".repeat(MAX_URL + 1), "")] {
+            let mut out = Writer::new();
+            PeerError { status: StatusCode::BadTimeout, reason }.write(&mut out);
+            let told = PeerError::read(&out.buf[HEADER..]);
+            assert_eq!(told, Ok(PeerError { status: StatusCode::BadTimeout, reason: kept }));
+        }
     }
 
     #[test]
