@@ -1,0 +1,68 @@
+//! The verbs that only read files: what they print, and how they end.
+
+use clap::Parser;
+use opcell::cli::{self, Answer, Cli};
+
+fn run(arguments: &[&str]) -> Answer {
+    let all = ["opcell"].iter().chain(arguments);
+    let cli = Cli::try_parse_from(all).unwrap_or_else(|error| panic!("{error}"));
+    cli::answer(&cli, &mut |_| {})
+}
+
+#[test]
+fn verbs_end_with_0_for_a_good_file_and_2_for_a_bad_one() {
+    for (arguments, code) in [
+        (["check", "address-space"], 0),
+        (["check", "address-space/hello.yaml"], 0),
+        (["check", "tests/cases/config/unknown-unit.yaml"], 0),
+        (["check", "tests/cases/config/four-mistakes.yaml"], 2),
+        (["check", "no-such-folder"], 2),
+        (["tree", "address-space"], 0),
+        (["tree", "tests/cases/config/four-mistakes.yaml"], 2),
+        (["schema", "cell"], 0),
+        (["schema", "server"], 0),
+    ] {
+        assert_eq!(run(&arguments).code, code, "{arguments:?}");
+    }
+}
+
+#[test]
+fn check_prints_findings_then_the_plan_and_both_readings() {
+    let out = run(&["check", "address-space/modbus.yaml"]).out;
+    assert!(out.contains("28 tags -> ") && out.contains(" on plc1"), "{out}");
+    assert!(out.contains("modbus: Analog.Level  plc1  input/20 = 30021"), "{out}");
+    let out = run(&["check", "tests/cases/config/four-mistakes.yaml"]).out;
+    assert!(out.starts_with("error: unknown key `ip`"), "{out}");
+    assert!(out.ends_with("5 errors\n"), "{out}");
+    let out = run(&["check", "tests/cases/config/unknown-unit.yaml"]).out;
+    assert!(out.contains("2 warnings\npress: 2 nodes\n"), "{out}");
+}
+
+#[test]
+fn check_as_json_is_a_list_with_places() {
+    let out = run(&["check", "--json", "tests/cases/config/four-mistakes.yaml"]).out;
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}\n{out}"));
+    assert_eq!(json[0]["message"], "unknown key `ip`");
+    assert_eq!((json[0]["place"]["line"].as_u64(), json[0]["place"]["column"].as_u64()), (Some(4), Some(30)));
+    assert_eq!(json[0]["path"], "connections.plc.ip");
+    assert_eq!(run(&["check", "--json", "address-space"]).out, "[]\n");
+}
+
+#[test]
+fn many_equal_findings_are_cut_short_unless_all_are_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("many.yaml");
+    let tags: String = (0..100).map(|at| format!("  T{at}: {{ type: Flaot, value: 1 }}\n")).collect();
+    std::fs::write(&path, format!("schema: 1\ncell: a\nnodes:\n{tags}")).expect("the file");
+    let path = path.to_string_lossy();
+    let out = run(&["check", &path]).out;
+    assert_eq!(out.matches("no type `Flaot`").count(), 5);
+    assert!(out.contains("and 95 more; `--all` shows each") && out.ends_with("100 errors\n"), "{out}");
+    assert_eq!(run(&["check", "--all", &path]).out.matches("no type `Flaot`").count(), 100);
+}
+
+#[test]
+fn simulate_checks_the_cell_with_signals() {
+    let out = run(&["check", "--simulate", "address-space/modbus.yaml"]).out;
+    assert!(out.contains("27 tags on plc1, without requests"), "{out}");
+}
