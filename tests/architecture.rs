@@ -1,0 +1,188 @@
+//! The house's own rules, checked by reading the source: who may use whom, which crate lives where, how long a file is.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rooms that everybody may use.
+const LEAVES: [&str; 4] = ["value", "health", "metrics", "logging"];
+
+/// Room, and the rooms that it may import directly. `stack::crypto` names a part of a room.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("main", &["cli"]),
+    ("lib", &[]),
+    ("cli", &["app", "config", "model", "drivers", "pki", "stack", "control", "ua::users", "tags", "state"]),
+    (
+        "app",
+        &["config", "model", "drivers", "tags", "pki", "stack", "ua", "state", "control", "history", "alarms", "web"],
+    ),
+    ("config", &["model", "drivers"]),
+    ("model", &[]),
+    ("tags", &["model"]),
+    ("drivers", &["tags", "model"]),
+    ("history", &["tags", "model"]),
+    ("alarms", &["tags", "model"]),
+    ("pki", &["stack::crypto", "stack::channel"]),
+    ("stack", &[]),
+    ("ua", &["history", "alarms", "pki", "stack", "tags", "model"]),
+    ("web", &["tags", "model", "history", "alarms", "pki"]),
+    ("state", &["model"]),
+    ("control", &["model"]),
+    ("value", &[]),
+    ("health", &["model"]),
+    ("metrics", &[]),
+    ("logging", &[]),
+];
+
+/// Crates that one corner owns, and that corner.
+const OWNED: &[(&str, &[&str])] = &[
+    ("granit_parser", &["config"]),
+    ("annotate_snippets", &["config"]),
+    ("aws_lc_rs", &["stack/crypto", "pki"]),
+    ("rcgen", &["pki"]),
+    ("x509_parser", &["pki", "stack/crypto"]),
+    ("argon2", &["ua/users"]),
+    ("tokio_serial", &["drivers/modbus"]),
+    ("inotify", &["pki"]),
+    ("clap", &["cli", "main"]),
+];
+
+const LONGEST_FILE: usize = 600;
+
+struct Source {
+    /// Below `src`, as `ua/space/mod.rs`.
+    path: String,
+    room: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    let read = |path: PathBuf| {
+        let below = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+        let room = below.split('/').next().expect("a first part").trim_end_matches(".rs").to_owned();
+        Source { room, path: below, text: fs::read_to_string(&path).expect("a readable file") }
+    };
+    files.into_iter().map(read).collect()
+}
+
+fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// Lines of code: comments do not import anything.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default())
+}
+
+/// Rooms (with their first part below, as `stack::crypto`) that a file names through `crate::`.
+fn imports(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in code(text) {
+        for (at, _) in line.match_indices("crate::") {
+            if line[..at].ends_with('$') || line[..at].ends_with('_') {
+                continue;
+            }
+            let rest = &line[at + "crate::".len()..];
+            if let Some(list) = rest.strip_prefix('{') {
+                let inner = list.split('}').next().unwrap_or_default();
+                found.extend(inner.split(',').map(|part| path_of(part.trim())));
+            } else {
+                found.push(path_of(rest));
+            }
+        }
+    }
+    found.retain(|path| !path.is_empty() && path.chars().next().is_some_and(char::is_lowercase));
+    found
+}
+
+/// The first two parts of a path.
+fn path_of(text: &str) -> String {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(text.len());
+    text[..end].split("::").take(2).collect::<Vec<_>>().join("::")
+}
+
+#[test]
+fn rooms_import_only_what_the_table_lets_them() {
+    let rules: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let allowed = rules.get(source.room.as_str()).unwrap_or_else(|| panic!("{} has no rule", source.path));
+        for import in imports(&source.text) {
+            let room = import.split("::").next().expect("a first part");
+            let is_macro = room == "each_elements";
+            let by_part = allowed.iter().any(|rule| *rule == room || import.starts_with(rule));
+            if room != source.room && !LEAVES.contains(&room) && !is_macro && !by_part {
+                wrong.push(format!("{} uses {import}", source.path));
+            }
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "edges that the table does not have:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_crate_that_one_corner_owns_is_named_nowhere_else() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (name, corners) in OWNED {
+            let uses = code(&source.text).any(|line| line.contains(&format!("{name}::")));
+            if uses && !corners.iter().any(|corner| source.path.starts_with(corner)) {
+                wrong.push(format!("{} uses {name}", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "crates out of their corner:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_stay_short_and_say_what_they_are_for() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let lines = source.text.lines().count();
+        if lines > LONGEST_FILE {
+            wrong.push(format!("{} has {lines} lines, more than {LONGEST_FILE}", source.path));
+        }
+        if !source.text.starts_with("//! ") {
+            wrong.push(format!("{} does not begin with //!", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_computes_reads_no_clock_and_does_no_io() {
+    // Part of the path, and what may not stand there.
+    let pure = ["config/", "model/", "drivers/batch", "drivers/modbus/raw", "drivers/modbus/pdu", "ua/space/"];
+    let files_read_here = ["config/files.rs"];
+    let banned = ["std::fs", "std::net::Tcp", "SystemTime", "Instant::now", "UaTime::now", "tokio::"];
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if !pure.iter().any(|part| source.path.starts_with(part)) || files_read_here.contains(&source.path.as_str()) {
+            continue;
+        }
+        for line in code(&source.text).take_while(|line| !line.contains("#[cfg(test)]")) {
+            if let Some(found) = banned.iter().find(|found| line.contains(**found)) {
+                wrong.push(format!("{} uses {found}", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_wall_clock_has_one_source() {
+    let reads = |source: &Source| code(&source.text).any(|line| line.contains("SystemTime::now"));
+    let readers: Vec<String> = sources().iter().filter(|source| reads(source)).map(|source| source.path.clone()).collect();
+    assert_eq!(readers, ["value/mod.rs"]);
+}
