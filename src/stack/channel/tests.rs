@@ -243,6 +243,22 @@ fn requests_that_arrive_together_are_answered_in_one_buffer() {
 }
 
 #[test]
+fn buffers_stay_as_large_as_the_largest_message_made_them() {
+    let mut pair = Pair::open(&secured(Policy::Aes128_Sha256_RsaOaep, MessageSecurityMode::SignAndEncrypt));
+    let request = |pair: &mut Pair, size| {
+        let out = pair.request(&bytes(size));
+        pair.serve(&out.buf).expect("fine");
+        let capacity = (pair.to_server.room().capacity(), pair.answer.buf.capacity());
+        pair.answer.rewind(0);
+        capacity
+    };
+    let before = request(&mut pair, 60_000);
+    for size in (0..500).map(|number| number * 100) {
+        assert_eq!(request(&mut pair, size), before, "{size} bytes");
+    }
+}
+
+#[test]
 fn a_close_ends_the_channel_without_an_answer() {
     let mut pair = Pair::open(&secured(Policy::Basic256Sha256, MessageSecurityMode::Sign));
     let mut out = Writer::new();
