@@ -236,6 +236,17 @@ proptest! {
     }
 }
 
+#[test]
+fn findings_in_every_tag_of_a_large_level_are_said_in_time() {
+    let tags: String = (0..20_000).map(|at| format!("  T{at}: {{ type: Float, valeu: {at} }}\n")).collect();
+    let mut files = Memory::default();
+    files.files.insert("a.yaml".into(), format!("schema: 1\ncell: a\nnodes:\n{tags}").into_bytes());
+    let (_, report) = config::load_from(&files, Path::new("a.yaml"), &Options::default());
+    let json = report.json();
+    assert_eq!(json.as_array().map(Vec::len), Some(20_000));
+    assert_eq!(json[19_999]["path"], "nodes.T19999.valeu");
+}
+
 /// 100,000 tags; the figures are for `cargo test --release -- --ignored` under `/usr/bin/time -v`.
 #[test]
 #[ignore = "a measurement: `opcell check` of the file it writes is timed from outside"]

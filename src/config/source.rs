@@ -40,6 +40,7 @@ struct Node {
     first: u32,
     file: u16,
     kind: Kind,
+    is_key: bool,
 }
 
 #[derive(Debug)]
@@ -220,17 +221,25 @@ impl Source {
         if let Some(origin) = self.origins.get(&value) {
             return Some(origin.key);
         }
+        // A key is a leaf, so its value mostly comes right behind it; a level may hold 100,000 entries.
+        let before = Ix(value.0.checked_sub(1)?);
+        let node = self.node(before);
+        if node.is_key && node.next == value.0 && node.parent == self.node(value).parent {
+            return Some(before);
+        }
         self.entries(self.parent(value)?).find(|(_, at)| *at == value).map(|(key, _)| key)
     }
 
-    fn is_key(&self, ix: Ix) -> Option<Ix> {
-        self.entries(self.parent(ix)?).find(|(key, _)| *key == ix).map(|(_, value)| value)
+    /// The value of a key, when it is one.
+    fn value_of(&self, ix: Ix) -> Option<Ix> {
+        let node = self.node(ix);
+        node.is_key.then_some(Ix(node.next))
     }
 
     /// Where the node stands in the tree, as `connections.plc.unit_id` or `cells[0]`. Walks up; for findings only.
     pub fn path(&self, ix: Ix) -> String {
         let mut parts: Vec<String> = Vec::new();
-        let mut at = self.is_key(ix).unwrap_or(ix);
+        let mut at = self.value_of(ix).unwrap_or(ix);
         while let Some(parent) = self.parent(at) {
             if let Some(key) = self.key_of(at) {
                 parts.push(self.shown(key).to_owned());
@@ -286,17 +295,20 @@ impl Source {
             first: NONE,
             file: place.file,
             kind,
+            is_key: false,
         })
     }
 
     /// Links `children` below `parent` in this order.
     pub fn link(&mut self, parent: Ix, children: &[Ix]) {
+        let is_mapping = self.kind(parent) == Kind::Mapping;
         self.nodes[parent.0 as usize].first = children.first().map_or(NONE, |at| at.0);
         for (at, child) in children.iter().enumerate() {
             let next = children.get(at + 1).map_or(NONE, |next| next.0);
             let node = &mut self.nodes[child.0 as usize];
             node.parent = parent.0;
             node.next = next;
+            node.is_key = is_mapping && at % 2 == 0;
         }
     }
 
@@ -475,6 +487,7 @@ impl Builder<'_> {
             return;
         };
         self.source.nodes[at.0 as usize].parent = parent.0;
+        self.source.nodes[at.0 as usize].is_key = *count % 2 == 0 && self.source.kind(*parent) == Kind::Mapping;
         if *last == NONE {
             self.source.nodes[parent.0 as usize].first = at.0;
         } else {
