@@ -165,6 +165,9 @@ impl Compiler<'_> {
             self.findings
                 .error(&self.source, given.ix, message)
                 .help("write urn:acme:plant1:press or http://acme.com/press");
+        } else if given.value == "http://opcfoundation.org/UA/" {
+            let finding = self.findings.error(&self.source, given.ix, "this namespace is that of OPC UA itself");
+            finding.help("write one of your own, as urn:acme:plant1:press");
         } else if let Some(other) = self.plant.cells.iter().find(|cell| cell.namespace == given.value) {
             let message = format!("cell `{}` has this namespace already", other.name);
             self.findings.error(&self.source, given.ix, message).help("give each cell a namespace of its own");
