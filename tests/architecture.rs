@@ -183,6 +183,7 @@ fn what_computes_reads_no_clock_and_does_no_io() {
 #[test]
 fn the_wall_clock_has_one_source() {
     let reads = |source: &Source| code(&source.text).any(|line| line.contains("SystemTime::now"));
-    let readers: Vec<String> = sources().iter().filter(|source| reads(source)).map(|source| source.path.clone()).collect();
+    let readers: Vec<String> =
+        sources().iter().filter(|source| reads(source)).map(|source| source.path.clone()).collect();
     assert_eq!(readers, ["value/mod.rs"]);
 }

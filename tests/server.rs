@@ -23,7 +23,10 @@ fn a_value_is_read_written_and_heard_of() {
     assert_eq!(client.read_value(tag("Pump.Setpoint")).value, Some(Value::Double(100.0)));
     let subscription = client.subscribe(50.0, 100, 10);
     let made = client.monitor(subscription, &[(tag("Pump.Setpoint"), 1), (tag("Pump.Nothing"), 2)], 0.0, 10);
-    assert_eq!(made.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [StatusCode::Good, StatusCode::BadNodeIdUnknown]);
+    assert_eq!(
+        made.iter().map(|(status, _)| *status).collect::<Vec<_>>(),
+        [StatusCode::Good, StatusCode::BadNodeIdUnknown]
+    );
     assert_eq!(client.next_data().data[0].1.value, Some(Value::Double(100.0)));
     assert_eq!(client.write(tag("Pump.Setpoint"), &Value::Double(250.0)), StatusCode::Good);
     let heard = client.next_data();

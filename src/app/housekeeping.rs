@@ -1,4 +1,5 @@
-//! Once a second: sessions that were silent for too long end, and Publish requests whose time is over are refused.
+//! Once a second: sessions that were silent for too long end, Publish requests whose time is over are refused, and a
+//! link that fell or came back is told as an event.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,28 +7,100 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::health::State;
+use crate::stack::codec::NodeIdRef;
+use crate::ua::events::{Event, kinds};
 use crate::ua::server::Server;
+use crate::value::UaTime;
+
+/// A device that fell silent is urgent; that it is back is good to know.
+const SEVERITY_LOST: u16 = 700;
+const SEVERITY_BACK: u16 = 100;
 
 pub async fn run(server: Arc<Server>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut states: Vec<State> = server.links.iter().map(|link| link.snapshot().state).collect();
     loop {
         tick.tick().await;
         let now = Instant::now();
-        for session in server.sessions.take_overdue(&server.limits, now) {
-            log::info!("session {} `{}` of {} ends: silent for too long", session.id, session.name, session.peer);
-            server.totals.session_timeouts.fetch_add(1, Ordering::Relaxed);
-            // Its subscriptions wait for a transfer until their lifetime is over.
-            server.close_session(&session, false);
-        }
-        for session in server.sessions.all() {
-            let is_overdue = {
-                let state = session.lock();
-                state.publish.iter().any(|request| request.expires.is_some_and(|expires| expires <= now))
-            };
-            if is_overdue {
-                session.wake();
-            }
+        end_overdue_sessions(&server, now);
+        wake_overdue_publishers(&server, now);
+        for (at, state) in states.iter_mut().enumerate() {
+            tell_of_link(&server, at, state);
         }
     }
+}
+
+fn end_overdue_sessions(server: &Server, now: Instant) {
+    for session in server.sessions.take_overdue(&server.limits, now) {
+        log::info!("session {} `{}` of {} ends: silent for too long", session.id, session.name, session.peer);
+        server.totals.session_timeouts.fetch_add(1, Ordering::Relaxed);
+        // Its subscriptions wait for a transfer until their lifetime is over.
+        server.close_session(&session, false);
+    }
+}
+
+fn wake_overdue_publishers(server: &Server, now: Instant) {
+    for session in server.sessions.all() {
+        let is_overdue = {
+            let state = session.lock();
+            state.publish.iter().any(|request| request.expires.is_some_and(|expires| expires <= now))
+        };
+        if is_overdue {
+            session.wake();
+        }
+    }
+}
+
+/// Raises a DeviceFailureEvent a connection when its link goes down, and tells when it is up (Part 5 §6.4.30, 1.05).
+fn tell_of_link(server: &Server, at: usize, known: &mut State) {
+    let link = &server.links[at];
+    let now = link.snapshot();
+    let was_up = *known == State::Connected;
+    let is_up = now.state == State::Connected;
+    *known = now.state;
+    if was_up == is_up {
+        return;
+    }
+    let space = server.space();
+    for ix in &link.connections {
+        let connection = &server.plant.connections[ix.0 as usize];
+        let path = format!("@connections.{}", connection.name);
+        let cell = &server.plant.cells[usize::from(connection.cell)];
+        let index = space.namespaces().iter().position(|uri| *uri == cell.namespace);
+        let index = index.and_then(|index| u16::try_from(index).ok()).unwrap_or_default();
+        let Some(source) = space.find(NodeIdRef::string(index, &path)) else { continue };
+        let message = if is_up {
+            format!("{} is connected", connection.name)
+        } else {
+            format!("{} is lost: {}", connection.name, now.last_error)
+        };
+        server.raise(&Event {
+            id: server.next_event_id(),
+            kind: kinds::DEVICE_FAILURE,
+            source,
+            source_name: connection.name.clone(),
+            time: UaTime::now(),
+            message,
+            severity: if is_up { SEVERITY_BACK } else { SEVERITY_LOST },
+            extra: Vec::new(),
+        });
+    }
+}
+
+/// Tells clients with an event view that the server is about to end (Part 5 §6.4.31, 1.05).
+pub fn tell_of_shutdown(server: &Server, reason: &str) {
+    let Some(source) = server.space().standard_node(2253) else { return };
+    let state = crate::value::Value::Int32(server.status.state());
+    server.raise(&Event {
+        id: server.next_event_id(),
+        kind: kinds::SYSTEM_STATUS_CHANGE,
+        source,
+        source_name: "Server".to_owned(),
+        time: UaTime::now(),
+        message: reason.to_owned(),
+        severity: SEVERITY_LOST,
+        extra: vec![("SystemState", state)],
+    });
 }

@@ -209,6 +209,7 @@ impl Running {
     pub async fn stop(mut self, reason: &str) {
         let began = Instant::now();
         self.server.status.announce_shutdown(began + FAREWELL, reason);
+        housekeeping::tell_of_shutdown(&self.server, reason);
         if !self.server.sessions.is_empty() {
             tokio::time::sleep_until(began + FAREWELL).await;
         }

@@ -53,7 +53,11 @@ impl TestServer {
     }
 
     /// `server` is the text of a server file that names `cell.yaml`; without one the lone cell's open defaults hold.
-    pub fn with(cell: &str, server: Option<&str>, shrink: impl FnOnce(&mut Limits, &mut transport::Limits)) -> TestServer {
+    pub fn with(
+        cell: &str,
+        server: Option<&str>,
+        shrink: impl FnOnce(&mut Limits, &mut transport::Limits),
+    ) -> TestServer {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("cell.yaml"), cell).expect("written");
         if let Some(server) = server {
@@ -70,11 +74,7 @@ impl TestServer {
         TestServer::start_in(dir, &address, |_, _| {})
     }
 
-    fn start_in(
-        dir: TempDir,
-        listen: &str,
-        shrink: impl FnOnce(&mut Limits, &mut transport::Limits),
-    ) -> TestServer {
+    fn start_in(dir: TempDir, listen: &str, shrink: impl FnOnce(&mut Limits, &mut transport::Limits)) -> TestServer {
         let mut assembly = assemble(dir.path(), listen);
         let (limits, wire) = assembly.limits_mut();
         shrink(limits, wire);

@@ -149,7 +149,13 @@ impl Session {
         self.create_with(application_uri, certificate, 60_000.0, 0)
     }
 
-    pub fn create_with(&mut self, application_uri: &str, certificate: &[u8], timeout: f64, max_response: u32) -> Response {
+    pub fn create_with(
+        &mut self,
+        application_uri: &str,
+        certificate: &[u8],
+        timeout: f64,
+        max_response: u32,
+    ) -> Response {
         let response = self.call(461, |w| {
             w.text(application_uri);
             w.string(None);

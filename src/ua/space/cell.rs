@@ -58,6 +58,7 @@ pub fn compose(plant: &Plant, application_uri: &str, indices: &[u16]) -> Draft {
         composer.tree();
         composer.connections(u16::try_from(number).expect("fewer than 65,536 cells"));
     }
+    super::metadata::describe_namespaces(&mut draft);
     draft
 }
 

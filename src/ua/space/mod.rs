@@ -7,6 +7,7 @@ mod attributes;
 mod browse;
 mod cell;
 mod draft;
+mod metadata;
 mod names;
 mod standard;
 

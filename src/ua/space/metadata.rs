@@ -1,0 +1,79 @@
+//! NamespaceMetadata of our own namespaces, below Server.Namespaces (Part 5 §6.3.13 and §6.3.14, 1.05).
+
+use super::draft::{Draft, NewId, NewNode, kinds};
+use super::{Class, Detail, Label, NodeIx};
+use crate::value::{Array, Elements, UaTime, Value};
+
+const NAMESPACES: u32 = 11_715;
+const NAMESPACE_METADATA_TYPE: u32 = 11_616;
+const PROPERTY_TYPE: u32 = 68;
+/// IdType (Part 3 §8.17, 1.05): String identifiers are the ones that stay.
+const STRING_IDS: i32 = 1;
+
+pub fn describe_namespaces(draft: &mut Draft) {
+    let uris: Vec<String> = draft.space().namespaces().iter().skip(1).filter(|uri| !uri.is_empty()).cloned().collect();
+    for uri in uris {
+        describe(draft, &uri);
+    }
+}
+
+fn describe(draft: &mut Draft, uri: &str) {
+    let id = format!("@namespace.{uri}");
+    let at = draft.add(NewNode {
+        class: Class::Object,
+        namespace: 1,
+        browse_namespace: 1,
+        id: NewId::Text(&id),
+        browse: uri,
+        display: Label::Browse,
+        description: Label::None,
+        access: None,
+        detail: Detail::Object { event_notifier: 0 },
+    });
+    let (parent, kind) = (draft.standard(NAMESPACES), draft.standard(NAMESPACE_METADATA_TYPE));
+    draft.refer(at, kinds::HAS_TYPE_DEFINITION, kind);
+    draft.refer(parent, kinds::HAS_COMPONENT, at);
+    let none = |elements: Elements| Value::array(elements);
+    // Name, DataType, rank, value; nothing is promised about versions, so those are empty.
+    let properties: [(&str, u32, i32, Value); 7] = [
+        ("NamespaceUri", 12, -1, Value::text(uri)),
+        ("NamespaceVersion", 12, -1, Value::text("")),
+        ("NamespacePublicationDate", 13, -1, Value::DateTime(UaTime::NULL)),
+        ("IsNamespaceSubset", 1, -1, Value::Boolean(false)),
+        ("StaticNodeIdTypes", 256, 1, none(Elements::Int32(vec![STRING_IDS]))),
+        ("StaticNumericNodeIdRange", 291, 1, none(Elements::String(Vec::new()))),
+        ("StaticStringNodeIdPattern", 12, -1, Value::text("%")),
+    ];
+    for (name, data_type, rank, value) in properties {
+        property(draft, at, &id, name, (data_type, rank), value);
+    }
+}
+
+fn property(draft: &mut Draft, owner: NodeIx, path: &str, name: &str, (data_type, rank): (u32, i32), value: Value) {
+    let dimensions = match &value {
+        Value::Array(array) => vec![count(array)],
+        _ => Vec::new(),
+    };
+    let source = draft.constant(value);
+    let data_type = draft.standard(data_type);
+    let shape = draft.shape(data_type, rank, &dimensions, source);
+    let id = format!("{path}.{name}");
+    let at = draft.add(NewNode {
+        class: Class::Variable,
+        namespace: 1,
+        browse_namespace: 0,
+        id: NewId::Text(&id),
+        browse: name,
+        display: Label::Browse,
+        description: Label::None,
+        access: None,
+        detail: Detail::Variable(shape),
+    });
+    let kind = draft.standard(PROPERTY_TYPE);
+    draft.refer(at, kinds::HAS_TYPE_DEFINITION, kind);
+    draft.refer(owner, kinds::HAS_PROPERTY, at);
+}
+
+fn count(array: &Array) -> u32 {
+    u32::try_from(array.elements.len()).unwrap_or(u32::MAX)
+}
