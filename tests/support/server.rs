@@ -118,11 +118,8 @@ impl TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.begin_stop();
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() && !std::thread::panicking() {
-                panic!("the server's thread panicked");
-            }
-        }
+        let panicked = self.thread.take().is_some_and(|thread| thread.join().is_err());
+        assert!(!panicked || std::thread::panicking(), "the server's thread panicked");
     }
 }
 
