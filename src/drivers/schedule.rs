@@ -26,6 +26,8 @@ pub struct Item {
     /// The last answer, also a refusal.
     answered: Option<Instant>,
     not_before: Option<Instant>,
+    /// Replies in a row that made no sense.
+    garbage: u32,
 }
 
 #[derive(Debug)]
@@ -43,15 +45,15 @@ struct Class {
 #[derive(Debug, Default, Clone)]
 struct Device {
     misses: u32,
-    /// After a miss the device's other blocks are not asked in the same scan.
-    skip_until: Option<Instant>,
+    /// After a miss the device's other blocks are not asked in the same scan: its class and when it began.
+    skips: Option<(usize, Instant)>,
     /// Until when, and how long the pause is.
     demoted: Option<(Instant, Duration)>,
 }
 
 impl Device {
-    fn rests(&self, now: Instant) -> bool {
-        self.skip_until.is_some_and(|until| now < until) || self.demoted.is_some_and(|(until, _)| now < until)
+    fn rests(&self, scan: (usize, Instant), now: Instant) -> bool {
+        self.skips == Some(scan) || self.demoted.is_some_and(|(until, _)| now < until)
     }
 }
 
@@ -122,9 +124,9 @@ impl Schedule {
             };
             let devices = &self.devices;
             let class = &mut self.classes[ix];
-            class.began.get_or_insert(now);
+            let scan = (ix, *class.began.get_or_insert(now));
             while let Some(item) = class.items.get(class.next) {
-                if !devices[item.device].rests(now) && item.not_before.is_none_or(|at| at <= now) {
+                if !devices[item.device].rests(scan, now) && item.not_before.is_none_or(|at| at <= now) {
                     return Step::Read(At { class: ix, item: class.next });
                 }
                 class.next += 1;
@@ -138,6 +140,7 @@ impl Schedule {
         let class = &mut self.classes[at.class];
         class.next = at.item + 1;
         class.items[at.item].answered = Some(now);
+        class.items[at.item].garbage = 0;
         let device = class.items[at.item].device;
         let was_demoted = self.devices[device].demoted.is_some();
         self.devices[device] = Device::default();
@@ -151,7 +154,7 @@ impl Schedule {
         let ix = class.items[at.item].device;
         let device = &mut self.devices[ix];
         device.misses += 1;
-        device.skip_until = Some(class.due + class.period);
+        device.skips = class.began.map(|began| (at.class, began));
         if device.misses < MISSES {
             return None;
         }
@@ -161,25 +164,41 @@ impl Schedule {
         first.then_some(ix)
     }
 
+    /// A reply that made no sense; the scan goes on. Some devices answer with fewer registers than asked where their
+    /// map ends (pymodbus 3.9.2 does), so a block that is answered so again and again is cut.
+    pub fn garbled(&mut self, at: At) {
+        let class = &mut self.classes[at.class];
+        class.next = at.item + 1;
+        let item = &mut class.items[at.item];
+        item.garbage += 1;
+        if item.garbage >= MISSES && self.halve(at) {
+            self.classes[at.class].next = at.item;
+        }
+    }
+
     /// The device refuses the block: cuts it in two that are asked next, or, when it is one place, leaves it alone
     /// for a while and answers false.
     pub fn cut(&mut self, at: At, now: Instant) -> bool {
+        if self.halve(at) {
+            return true;
+        }
         let class = &mut self.classes[at.class];
         let item = &mut class.items[at.item];
-        let Some((low, high)) = batch::halves(&item.block) else {
-            item.not_before = Some(now + REFUSED_FOR);
-            item.answered = Some(now);
-            class.next = at.item + 1;
-            return false;
-        };
-        let old = class.items.remove(at.item);
-        let mut rest = old.tags.iter().copied();
-        for (offset, block) in [low, high].into_iter().enumerate() {
-            let count = block.spans.len();
-            let tags = rest.by_ref().take(count).collect();
-            let part = Item { block, device: old.device, tags, answered: old.answered, not_before: None };
-            class.items.insert(at.item + offset, part);
-        }
+        item.not_before = Some(now + REFUSED_FOR);
+        item.answered = Some(now);
+        class.next = at.item + 1;
+        false
+    }
+
+    fn halve(&mut self, at: At) -> bool {
+        let items = &mut self.classes[at.class].items;
+        let Some((low, high)) = batch::halves(&items[at.item].block) else { return false };
+        let old = items.remove(at.item);
+        let (low_tags, high_tags) = old.tags.split_at(low.spans.len());
+        let part =
+            |block, tags: &[TagId]| Item { answered: old.answered, ..Item::new(block, old.device, tags.to_vec()) };
+        items.insert(at.item, part(high, high_tags));
+        items.insert(at.item, part(low, low_tags));
         true
     }
 
@@ -196,13 +215,13 @@ impl Schedule {
         self.classes.iter().map(|class| class.sweep).min().unwrap_or(now + Duration::from_secs(3_600))
     }
 
-    /// Calls `old` for each item that got no answer for a period, once a period.
+    /// Calls `old` for each item that got no answer for a period, once a period, and says whether its device is silent.
     pub fn sweep(&mut self, now: Instant, mut old: impl FnMut(&Item, bool)) {
         for class in self.classes.iter_mut().filter(|class| class.sweep <= now) {
             class.sweep = next_after(class.sweep, class.period, now).0;
             for item in &class.items {
                 if item.answered.is_none_or(|at| now.saturating_duration_since(at) > class.period) {
-                    old(item, self.devices[item.device].demoted.is_some());
+                    old(item, self.devices[item.device].misses > 0);
                 }
             }
         }
@@ -212,7 +231,7 @@ impl Schedule {
 impl Item {
     /// `tags` are those of the spans, in their order.
     pub fn new(block: Block, device: usize, tags: Vec<TagId>) -> Item {
-        Item { block, device, tags, answered: None, not_before: None }
+        Item { block, device, tags, answered: None, not_before: None, garbage: 0 }
     }
 }
 

@@ -343,3 +343,6 @@ fn first_slot(plant: &Plant, tag: &Tag, stamp: Stamp) -> Slot {
         Origin::Memory { initial, .. } => Slot::new(initial.clone(), StatusCode::Good, stamp),
     }
 }
+
+#[cfg(test)]
+mod tests;

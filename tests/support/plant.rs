@@ -154,7 +154,9 @@ impl Bench {
             }
         };
         let found = tokio::time::timeout(Duration::from_secs(10), wait).await;
-        found.unwrap_or_else(|_| panic!("tag {tag} never was {what}: {:?}", self.sample(tag)))
+        found.unwrap_or_else(|_| {
+            panic!("tag {tag} never was {what}: {:?}, {:?}", self.sample(tag), self.links[0].snapshot())
+        })
     }
 
     pub async fn until_status(&self, tag: u32, status: StatusCode) -> Sample {

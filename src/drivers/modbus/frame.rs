@@ -29,6 +29,8 @@ pub enum Found {
     Reply { pdu: Range<usize>, used: usize },
     /// Not yet; `used` bytes can be forgotten, and `garbage` when they were no stale reply.
     More { used: usize, garbage: bool },
+    /// The transaction was answered, by something that does not fit; the right reply will not come (Modbus TCP).
+    Misfit { used: usize },
     /// The stream is out of step for good (Modbus TCP).
     Broken,
 }
@@ -74,7 +76,6 @@ pub fn find(framing: Framing, asked: &Asked<'_>, bytes: &[u8], scratch: &mut Vec
 /// Header: transaction, protocol 0, length of unit and PDU, unit (MODBUS Messaging on TCP/IP V1.0b, §3.1.3).
 fn find_tcp(asked: &Asked<'_>, bytes: &[u8]) -> Found {
     let mut used = 0;
-    let mut garbage = false;
     while let Some(header) = bytes.get(used..used + 7) {
         let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
         if header[2..4] != [0, 0] || !(3..=MAX_PDU + 1).contains(&length) {
@@ -89,11 +90,11 @@ fn find_tcp(asked: &Asked<'_>, bytes: &[u8]) -> Found {
             if header[6] == asked.unit && asked.request.reply(&bytes[pdu.clone()]).is_some() {
                 return Found::Reply { pdu, used: end };
             }
-            garbage = true;
+            return Found::Misfit { used: end };
         }
         used = end;
     }
-    Found::More { used, garbage }
+    Found::More { used, garbage: false }
 }
 
 fn find_rtu(asked: &Asked<'_>, bytes: &[u8]) -> Found {
@@ -200,4 +201,119 @@ fn hex(nibble: u8) -> u8 {
 
 fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::address::Area;
+    use super::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect(byte)).collect()
+    }
+
+    /// Files of `tests/cases/modbus`: the framing, then what goes out (`>`), what comes (`<`), and what is found (`=`).
+    #[test]
+    fn recorded_exchanges_are_spoken_and_understood() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/modbus");
+        let mut count = 0;
+        for file in std::fs::read_dir(folder).expect("cases") {
+            let path = file.expect("a file").path();
+            let text = std::fs::read_to_string(&path).expect("text");
+            let mut asked = None;
+            for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+                let name = format!("{}: {line}", path.display());
+                let (mark, rest) = line.split_at(1);
+                match mark {
+                    "?" => asked = Some(ask(rest.trim())),
+                    ">" => {
+                        let (framing, asked) = asked.expect("a question comes first");
+                        let mut sent = Vec::new();
+                        encode(framing, &asked, &mut sent);
+                        assert_eq!(sent, bytes(rest), "{name}");
+                    }
+                    _ => {
+                        let (framing, asked) = asked.expect("a question comes first");
+                        let (came, wanted) = rest.split_once('=').expect("what is found");
+                        assert_eq!(found(framing, &asked, &bytes(came)), wanted.trim(), "{name}");
+                        count += 1;
+                    }
+                }
+            }
+        }
+        assert!(count >= 20, "only {count} replies");
+    }
+
+    fn ask(text: &str) -> (Framing, Asked<'static>) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let number = |at: usize| words[at].parse::<u16>().expect(text);
+        let framing = match words[0] {
+            "tcp" => Framing::Tcp,
+            "rtu" => Framing::Rtu,
+            _ => Framing::Ascii,
+        };
+        let request = match words[2] {
+            "coils" => Request::Read { area: Area::Coil, start: number(3), count: number(4) },
+            "holding" => Request::Read { area: Area::Holding, start: number(3), count: number(4) },
+            "set" => Request::WriteCoil { at: number(3), on: number(4) == 1 },
+            "write" => Request::WriteRegister { at: number(3), word: number(4) },
+            "writes" => Request::WriteRegisters { start: number(3), words: &[10, 258] },
+            "sets" => Request::WriteCoils {
+                start: number(3),
+                bits: &[true, false, true, true, false, false, true, true, true, false],
+            },
+            "both" => Request::ReadWrite { start: number(3), count: number(4), to: 14, words: &[255, 255, 255] },
+            _ => Request::Mask { at: number(3), and: number(4), or: number(5) },
+        };
+        (framing, Asked { transaction: 1, unit: u8::try_from(number(1)).expect("a unit"), request })
+    }
+
+    fn found(framing: Framing, asked: &Asked<'_>, bytes: &[u8]) -> String {
+        let mut scratch = Vec::new();
+        match find(framing, asked, bytes, &mut scratch) {
+            Found::Reply { pdu, .. } => {
+                let frame = if framing == Framing::Ascii { &scratch } else { bytes };
+                format!("{:02X?}", asked.request.reply(&frame[pdu]).expect("found"))
+            }
+            Found::More { garbage, .. } => {
+                if garbage {
+                    "garbage".to_owned()
+                } else {
+                    "more".to_owned()
+                }
+            }
+            Found::Misfit { .. } => "misfit".to_owned(),
+            Found::Broken => "broken".to_owned(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            super::super::fuzz_reply(&bytes);
+        }
+
+        #[test]
+        fn a_reply_is_found_behind_garbage_and_in_pieces(
+            garbage in prop::collection::vec(any::<u8>(), 0..30), words in prop::collection::vec(any::<u16>(), 3)
+        ) {
+            let request = Request::Read { area: Area::Holding, start: 7, count: 3 };
+            let asked = Asked { transaction: 1, unit: 9, request };
+            let mut frame = vec![9, 3, 6];
+            frame.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+            frame.extend(crc(&frame).to_le_bytes());
+            let all: Vec<u8> = garbage.iter().chain(&frame).copied().collect();
+            for end in 0..all.len() {
+                let found = find(Framing::Rtu, &asked, &all[..end], &mut Vec::new());
+                prop_assert!(matches!(found, Found::More { .. }), "{found:?}");
+            }
+            // Garbage may look like the head of a longer frame; then the rest is waited for.
+            if let Found::Reply { pdu, used } = find(Framing::Rtu, &asked, &all, &mut Vec::new()) {
+                prop_assert_eq!(&all[pdu], &frame[1..9]);
+                prop_assert_eq!(used, all.len());
+            }
+        }
+    }
 }

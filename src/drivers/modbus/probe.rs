@@ -5,7 +5,7 @@ use super::master::{Master, defaults};
 use super::pdu::exception_text;
 use super::point::Register;
 use super::settings::{RawType, RegisterPoint, WordOrder};
-use crate::drivers::{ConnectionPlan, PointPlan, PointSettings, Protocol};
+use crate::drivers::{ConnectionPlan, LinkError, PointPlan, PointSettings, Protocol};
 use crate::model::TagId;
 use crate::value::{BuiltIn, Value};
 
@@ -43,10 +43,13 @@ async fn read(master: &mut Master, place: Address) -> Result<(Vec<u8>, u16), Str
     let most = if place.area.is_bits() { 16 } else { 4 };
     let mut count = most.min(u16::MAX - place.start).max(1);
     loop {
-        match master.read_raw(place.area, place.start, count).await.map_err(|error| error.to_string())? {
-            Ok(data) => return Ok((data.to_vec(), count)),
-            Err(2 | 3) if count > 1 => count /= 2,
-            Err(code) => return Err(format!("{place}: the device answers {}", exception_text(code))),
+        match master.read_raw(place.area, place.start, count).await {
+            Ok(Ok(data)) => return Ok((data.to_vec(), count)),
+            // Where their map ends some devices answer with fewer registers than asked.
+            Err(error @ LinkError::Garbage { .. }) if count > 1 && error.is_usable() => count /= 2,
+            Ok(Err(2 | 3)) if count > 1 => count /= 2,
+            Err(error) => return Err(format!("{place}: {error}")),
+            Ok(Err(code)) => return Err(format!("{place}: the device answers {}", exception_text(code))),
         }
     }
 }

@@ -264,3 +264,85 @@ fn to_bcd(mut number: i128) -> u64 {
     }
     raw
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::address::Address;
+    use super::super::settings::RawType;
+    use super::*;
+
+    fn register(address: &str, raw: RawType, low_word_first: bool, swap_bytes: bool) -> Register {
+        let width = u16::try_from(raw.bits().div_ceil(16)).expect("few");
+        Register {
+            address: Address::parse(address).expect(address),
+            raw,
+            low_word_first,
+            swap_bytes,
+            elements: 1,
+            is_array: false,
+            width: if width == 0 { 3 } else { width },
+            length: 5,
+            invalid: vec![Invalid::Integer(-32_768), Invalid::Float(f64::NAN)],
+            exponent: None,
+        }
+    }
+
+    fn data(words: &[u16]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    #[test]
+    fn registers_become_values_or_say_why_not() {
+        let sensor = Err(StatusCode::BadSensorFailure);
+        let coding = Err(StatusCode::BadDataEncodingInvalid);
+        #[rustfmt::skip]
+        let cases = [
+            ("holding/0", RawType::Int8, false, false, &[0x01ff_u16][..], Ok(Value::SByte(-1))),
+            ("holding/0", RawType::Uint8, false, true, &[0x01ff], Ok(Value::Byte(1))),
+            ("holding/0", RawType::Int16, false, false, &[0x8000], sensor.clone()),
+            ("holding/0", RawType::Float32, false, false, &[0x7fc0, 0], sensor.clone()),
+            ("holding/0", RawType::Uint32, true, false, &[0x5678, 0x1234], Ok(Value::UInt32(0x1234_5678))),
+            ("holding/0", RawType::Uint32, true, true, &[0x7856, 0x3412], Ok(Value::UInt32(0x1234_5678))),
+            ("holding/0.19", RawType::Uint32, false, false, &[0x0008, 0], Ok(Value::Boolean(true))),
+            ("holding/0.19", RawType::Uint32, true, false, &[0, 0x0008], Ok(Value::Boolean(true))),
+            ("holding/0.0", RawType::Uint16, false, true, &[0x0100], Ok(Value::Boolean(true))),
+            ("holding/0", RawType::Bcd16, false, false, &[0x9876], Ok(Value::UInt16(9876))),
+            ("holding/0", RawType::Bcd16, false, false, &[0x98a6], coding.clone()),
+            ("holding/0", RawType::Bcd32, false, false, &[0x0012, 0x3456], Ok(Value::UInt32(123_456))),
+            ("holding/0", RawType::Text, false, false, &[0x4142, 0x2020, 0x2020], Ok(Value::text("AB"))),
+            ("holding/0", RawType::Text, false, true, &[0x4241, 0x0043, 0x4443], Ok(Value::text("ABC"))),
+            ("holding/0", RawType::Text, false, false, &[0x46fc, 0, 0], Ok(Value::text("Fü"))),
+            ("holding/0", RawType::Int16, false, false, &[], Err(StatusCode::BadDecodingError)),
+        ];
+        for (address, raw, low, swap, words, value) in cases {
+            let read = register(address, raw, low, swap).decode(&data(words), 0);
+            assert_eq!(read, value, "{address} {raw:?} low {low} swap {swap} {words:x?}");
+        }
+    }
+
+    #[test]
+    fn values_become_changes_or_are_refused_when_they_do_not_fit() {
+        let words = |words: &[u16]| Ok(vec![Change::Words { start: 0, words: words.to_vec() }]);
+        let mask = |at, and, or| Ok(vec![Change::Mask { at, and, or }]);
+        let out = Err(StatusCode::BadOutOfRange);
+        #[rustfmt::skip]
+        let cases = [
+            ("holding/0", RawType::Int16, false, false, Value::Double(-2.5), words(&[0xfffd])),
+            ("holding/0", RawType::Int16, false, false, Value::Double(32_768.0), out.clone()),
+            ("holding/0", RawType::Uint16, false, false, Value::Int32(-1), out.clone()),
+            ("holding/0", RawType::Uint16, false, false, Value::Double(f64::NAN), out.clone()),
+            ("holding/0", RawType::Uint32, true, true, Value::UInt32(0x1234_5678), words(&[0x7856, 0x3412])),
+            ("holding/0", RawType::Bcd16, false, false, Value::UInt16(9_999), words(&[0x9999])),
+            ("holding/0", RawType::Bcd16, false, false, Value::UInt16(10_000), out.clone()),
+            ("holding/0", RawType::Int8, false, false, Value::SByte(-1), mask(0, 0xff00, 0x00ff)),
+            ("holding/0", RawType::Uint8, false, true, Value::Byte(1), mask(0, 0x00ff, 0x0100)),
+            ("holding/0.19", RawType::Uint32, false, false, Value::Boolean(true), mask(0, 0xfff7, 8)),
+            ("holding/0.19", RawType::Uint32, true, false, Value::Boolean(false), mask(1, 0xfff7, 0)),
+            ("holding/0", RawType::Text, false, false, Value::text("ABC"), words(&[0x4142, 0x4300, 0])),
+            ("holding/0", RawType::Text, false, false, Value::text("ABCDEF"), out.clone()),
+        ];
+        for (address, raw, low, swap, value, changes) in cases {
+            assert_eq!(register(address, raw, low, swap).encode(&value, 0), changes, "{address} {raw:?} {value:?}");
+        }
+    }
+}

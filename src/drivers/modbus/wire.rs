@@ -22,6 +22,8 @@ pub enum Target {
     Serial { path: String, baud: u32, data_bits: u8, parity: Parity, stop_bits: u8 },
 }
 
+const MISFIT: &str = "a reply that does not fit the request: wrong unit, function, length or sum";
+
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
@@ -107,7 +109,7 @@ impl Wire {
     ) -> Result<Outcome, LinkError> {
         sleep_until(self.quiet_since + manner.pause).await;
         if self.framing != Framing::Tcp {
-            self.drain(stream, manner)?;
+            self.drain(stream)?;
         }
         self.transaction = self.transaction.wrapping_add(1);
         let asked = Asked { transaction: self.transaction, unit: manner.unit, request };
@@ -137,6 +139,10 @@ impl Wire {
         loop {
             match frame::find(self.framing, asked, &self.received, &mut self.scratch) {
                 Found::Reply { pdu, used } => return self.take(asked, pdu, used),
+                Found::Misfit { used } => {
+                    self.received.drain(..used);
+                    return Err(garbage(MISFIT, true));
+                }
                 Found::Broken => return Err(garbage("bytes that are no Modbus TCP frame", false)),
                 Found::More { used, garbage } => {
                     seen_garbage |= garbage;
@@ -146,7 +152,9 @@ impl Wire {
             match timeout_at(deadline, self.more(stream)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(error),
-                Err(_) if seen_garbage => return Err(garbage("a reply that does not fit", self.is_usable_late())),
+                Err(_) if seen_garbage || !self.received.is_empty() => {
+                    return Err(garbage(MISFIT, self.is_usable_late()));
+                }
                 Err(_) => {
                     let waited_ms = manner.timeout.as_millis();
                     return Err(LinkError::Timeout { waited_ms, usable: self.is_usable_late() });
@@ -188,7 +196,7 @@ impl Wire {
     }
 
     /// Drops what came unasked.
-    fn drain(&mut self, stream: &mut dyn Stream, _: Manner) -> Result<(), LinkError> {
+    fn drain(&mut self, stream: &mut dyn Stream) -> Result<(), LinkError> {
         self.received.clear();
         let mut bytes = [0; 512];
         let mut dropped = 0;

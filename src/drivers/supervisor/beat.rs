@@ -88,7 +88,7 @@ impl Beat {
     pub fn sweep(&mut self) {
         let stamp = Stamp::now();
         let (tags, why, connected) = (&self.tags, self.why, self.connected);
-        self.schedule.sweep(stamp.now, |item, demoted| match !connected || demoted {
+        self.schedule.sweep(stamp.now, |item, silent| match !connected || silent {
             true => tags.miss(&item.tags, why, stamp),
             false => tags.expire(&item.tags, why, stamp),
         });
@@ -97,7 +97,6 @@ impl Beat {
     pub fn up(&mut self) {
         self.connected = true;
         self.why = Miss::Silent;
-        self.silence = 0;
         self.answered_since_connect = false;
         self.health.connected(UaTime::now());
     }
@@ -202,8 +201,10 @@ impl Beat {
         let tags = self.schedule.item(at).tags.clone();
         self.tags.miss(&tags, why, stamp);
         self.silence += 1;
-        if !matches!(error, LinkError::Lost(_)) {
-            self.demote(at, stamp.now);
+        match error {
+            LinkError::Timeout { .. } => self.demote(at, stamp.now),
+            LinkError::Garbage { .. } => self.schedule.garbled(at),
+            LinkError::Lost(_) => {}
         }
         let all_silent = self.silence >= SILENCE && !self.schedule.anyone_alive();
         (!error.is_usable() || all_silent).then_some(error)

@@ -176,12 +176,13 @@ impl Link {
             };
             self.lose(&error, since).await;
             // When one device is silent others behind the same link may be alive: it is opened at once.
-            let at_once = !matches!(error, LinkError::Lost(_)) && self.beat.schedule.anyone_alive();
-            if !at_once {
+            let lost = matches!(error, LinkError::Lost(_));
+            let alive = !lost && self.beat.schedule.anyone_alive();
+            if !alive {
                 self.beat.schedule.restart(Instant::now());
-                if self.wait().await.is_err() {
-                    return Stopped;
-                }
+            }
+            if !(alive && self.beat.silence < SILENCE) && self.wait().await.is_err() {
+                return Stopped;
             }
         }
     }

@@ -1,0 +1,235 @@
+//! The quality table, writes and watching, with a clock of the test's own.
+
+use super::*;
+use crate::model::{AccessIx, Cell, Connection, DataType, EnumIx, EnumType, NodeIx, Scale, Shape, Text};
+use crate::value::{BuiltIn, Elements};
+
+const STALE: Duration = Duration::from_secs(5);
+
+fn shape(data_type: DataType, dimensions: &[u32]) -> Shape {
+    Shape { data_type, dimensions: dimensions.to_vec(), length: Some(4), unit: None, range: None }
+}
+
+fn tag(shape: Shape, origin: Origin) -> Tag {
+    Tag {
+        cell: 0,
+        node: NodeIx(0),
+        shape,
+        origin,
+        scale: None,
+        deadband: 0.0,
+        poll: Duration::from_secs(1),
+        stale_after: STALE,
+        enabled: true,
+        access: AccessIx(0),
+    }
+}
+
+fn device() -> Origin {
+    Origin::Device { connection: ConnectionIx(0), read: true, write: true, on_stop: None }
+}
+
+fn store(tags: Vec<Tag>) -> TagStore {
+    let enums = vec![EnumType { name: "State".into(), values: vec![(0, Text::default()), (2, Text::default())] }];
+    let cell = Cell { name: "c".into(), namespace: "urn:c".into(), nodes: vec![], enums, object_types: vec![] };
+    let connection = Connection {
+        cell: 0,
+        name: "plc".into(),
+        description: String::new(),
+        driver: "modbus-tcp",
+        enabled: true,
+        allow_write: true,
+        timeout: Duration::from_secs(1),
+        retries: 1,
+        reconnect_max: Duration::from_secs(30),
+    };
+    TagStore::new(&Arc::new(Plant { cells: vec![cell], tags, connections: vec![connection], access: vec![] }))
+}
+
+fn number(kind: BuiltIn) -> Tag {
+    tag(shape(DataType::BuiltIn(kind), &[]), device())
+}
+
+/// So many milliseconds after the start, with a time of the device's own.
+fn at(start: Instant, millis: u64) -> Stamp {
+    let source = UaTime(1_000_000 + i64::try_from(millis).expect("small"));
+    Stamp { source, server: UaTime(source.0 + 1), now: start + Duration::from_millis(millis) }
+}
+
+fn good(value: Value) -> [(TagId, RawSample); 1] {
+    [(TagId(0), RawSample::from(Ok(value)))]
+}
+
+#[derive(Default)]
+struct Seen(Mutex<Vec<Sample>>);
+
+impl Watcher for Seen {
+    fn offer(&self, _: u32, sample: &Sample) {
+        self.0.lock().push(sample.clone());
+    }
+}
+
+fn watched(store: &TagStore, every: bool) -> Arc<Seen> {
+    let seen: Arc<Seen> = Arc::default();
+    store.watch(TagId(0), Watch { watcher: seen.clone(), key: 0, every });
+    seen
+}
+
+#[test]
+fn quality_falls_as_the_table_says() {
+    let uncertain = StatusCode::UncertainLastUsableValue;
+    for (why, code) in [
+        (Miss::NeverConnected, StatusCode::BadNotConnected),
+        (Miss::LinkDown, StatusCode::BadNoCommunication),
+        (Miss::Silent, StatusCode::BadTimeout),
+        (Miss::Garbage, StatusCode::BadCommunicationError),
+        (Miss::Busy, StatusCode::BadResourceUnavailable),
+    ] {
+        let start = Instant::now();
+        let store = store(vec![number(BuiltIn::Int16)]);
+        let now = |store: &TagStore| store.with(TagId(0), |sample| (sample.value.clone(), sample.status));
+        assert_eq!(now(&store), (Value::Null, StatusCode::BadWaitingForInitialData));
+        store.miss(&[TagId(0)], why, at(start, 0));
+        assert_eq!(now(&store), (Value::Null, code), "never read, so there is no usable value");
+        store.commit(&good(Value::Int16(7)), at(start, 1_000));
+        assert_eq!(now(&store), (Value::Int16(7), StatusCode::Good));
+        store.expire(&[TagId(0)], why, at(start, 1_500));
+        assert_eq!(now(&store), (Value::Int16(7), StatusCode::Good), "not asked is not missed");
+        store.miss(&[TagId(0)], why, at(start, 2_000));
+        assert_eq!(now(&store), (Value::Int16(7), uncertain));
+        assert_eq!(store.with(TagId(0), |sample| sample.source_time), at(start, 2_000).source);
+        store.miss(&[TagId(0)], why, at(start, 5_999));
+        assert_eq!(now(&store), (Value::Int16(7), uncertain));
+        store.miss(&[TagId(0)], why, at(start, 6_000));
+        assert_eq!(now(&store), (Value::Null, code));
+        store.commit(&good(Value::Int16(7)), at(start, 7_000));
+        assert_eq!(now(&store), (Value::Int16(7), StatusCode::Good));
+    }
+}
+
+#[test]
+fn a_miss_never_makes_a_bad_tag_better() {
+    let start = Instant::now();
+    let store = store(vec![number(BuiltIn::Int16)]);
+    store.commit(&good(Value::Int16(7)), at(start, 0));
+    store.commit(&[(TagId(0), RawSample::from(Err(StatusCode::BadSensorFailure)))], at(start, 1_000));
+    store.miss(&[TagId(0)], Miss::Silent, at(start, 2_000));
+    assert_eq!(store.with(TagId(0), |sample| sample.status), StatusCode::BadTimeout);
+}
+
+#[test]
+fn watchers_see_changes_of_value_and_of_status_once_and_samples_when_they_want() {
+    let start = Instant::now();
+    let mut tag = number(BuiltIn::Double);
+    tag.deadband = 0.5;
+    let store = store(vec![tag]);
+    let (changes, every) = (watched(&store, false), watched(&store, true));
+    let values = [1.0, 1.5, 1.6, 1.6, f64::NAN, f64::NAN, 2.0];
+    for (millis, value) in (0..).zip(values) {
+        store.commit(&good(Value::Double(value)), at(start, millis));
+    }
+    store.miss(&[TagId(0)], Miss::LinkDown, at(start, 20));
+    store.miss(&[TagId(0)], Miss::LinkDown, at(start, 30));
+    let numbers: Vec<String> = changes.0.lock().iter().map(|sample| format!("{:?}", sample.value)).collect();
+    assert_eq!(numbers, ["Null", "Double(1.0)", "Double(1.6)", "Double(NaN)", "Double(2.0)", "Double(2.0)"]);
+    assert_eq!(every.0.lock().len(), 1 + values.len() + 1);
+    let refreshed = every.0.lock()[2].clone();
+    assert_eq!((refreshed.value, refreshed.source_time), (Value::Double(1.0), at(start, 1).source));
+    let watcher: Arc<dyn Watcher> = changes.clone();
+    store.unwatch(TagId(0), &watcher, 0);
+    store.commit(&good(Value::Double(99.0)), at(start, 40));
+    assert_eq!(changes.0.lock().len(), 6);
+}
+
+#[test]
+fn raw_values_become_the_tags_own_or_are_out_of_range() {
+    let start = Instant::now();
+    let factor = Some(Scale::Factor { factor: 0.1, offset: 0.0 });
+    let range = Some(Scale::Range { raw: (4_000.0, 20_000.0), eu: (0.0, 100.0), clamp: true });
+    let out = Err(StatusCode::BadOutOfRange);
+    #[rustfmt::skip]
+    let cases = [
+        (BuiltIn::Int16, None, None, Value::UInt16(40_000), out.clone()),
+        (BuiltIn::Int16, None, None, Value::UInt16(7), Ok(Value::Int16(7))),
+        (BuiltIn::Boolean, None, None, Value::UInt16(2), out.clone()),
+        (BuiltIn::Double, factor, None, Value::Int16(234), Ok(Value::Double(23.4))),
+        (BuiltIn::Double, factor, Some(2), Value::Int16(234), Ok(Value::Double(2_340.0))),
+        (BuiltIn::Double, None, Some(-3), Value::Int16(1_234), Ok(Value::Double(1.234))),
+        (BuiltIn::Double, range, None, Value::Int16(12_000), Ok(Value::Double(50.0))),
+        (BuiltIn::Double, range, None, Value::Int16(0), Ok(Value::Double(0.0))),
+        (BuiltIn::UInt64, None, None, Value::UInt64(u64::MAX), Ok(Value::UInt64(u64::MAX))),
+        (BuiltIn::Byte, factor, None, Value::Int16(-10), out.clone()),
+    ];
+    for (kind, scale, exponent, raw, wanted) in cases {
+        let mut tag = number(kind);
+        tag.scale = scale;
+        let store = store(vec![tag]);
+        let name = format!("{raw:?} as {kind:?}, {scale:?}, {exponent:?}");
+        store.commit(&[(TagId(0), RawSample { value: Ok(raw.clone()), exponent })], at(start, 0));
+        let read = store.with(TagId(0), |sample| match sample.status.is_good() {
+            true => Ok(sample.value.clone()),
+            false => Err(sample.status),
+        });
+        assert_eq!(read, wanted, "{name}");
+        if let (Ok(value), true) = (wanted, raw.as_f64() != Some(0.0)) {
+            let back = store.to_raw(TagId(0), &value, exponent.is_some()).expect(&name);
+            let (back, raw) = (back.as_f64().expect("a number"), raw.as_f64().expect("a number"));
+            assert!((back - raw).abs() < 1e-6 * raw.abs(), "{name}: back to {back}");
+        }
+    }
+}
+
+#[test]
+fn writes_of_a_wrong_type_or_outside_the_limits_are_refused() {
+    let memory = |shape: Shape, initial: Value| tag(shape, Origin::Memory { initial, write: true });
+    let mut int = memory(shape(DataType::BuiltIn(BuiltIn::Int32), &[]), Value::Int32(1));
+    int.shape.range = Some((0.0, 10.0));
+    let row = memory(shape(DataType::BuiltIn(BuiltIn::Byte), &[3]), Value::array(Elements::Byte(vec![1, 2, 3])));
+    let constant =
+        tag(shape(DataType::BuiltIn(BuiltIn::Int32), &[]), Origin::Memory { initial: Value::Int32(5), write: false });
+    let mut off = number(BuiltIn::Int32);
+    off.enabled = false;
+    let store = store(vec![
+        int,
+        memory(shape(DataType::Enum(EnumIx(0)), &[]), Value::Int32(0)),
+        memory(shape(DataType::BuiltIn(BuiltIn::String), &[]), Value::text("")),
+        row,
+        constant,
+        off,
+    ]);
+    let bytes = |bytes: &[u8]| Value::array(Elements::Byte(bytes.to_vec()));
+    let (mismatch, out) = (StatusCode::BadTypeMismatch, StatusCode::BadOutOfRange);
+    #[rustfmt::skip]
+    let cases = [
+        (0, Value::text("3"), "", mismatch),
+        (0, Value::Double(3.0), "", mismatch),
+        (0, Value::Int16(3), "", mismatch),
+        (0, Value::Null, "", mismatch),
+        (0, Value::array(Elements::Int32(vec![3])), "", mismatch),
+        (0, Value::Int32(11), "", out),
+        (0, Value::Int32(10), "", StatusCode::Good),
+        (0, Value::Int32(1), "0", StatusCode::BadIndexRangeNoData),
+        (1, Value::Int32(1), "", out),
+        (1, Value::Int32(2), "", StatusCode::Good),
+        (2, Value::text("12345"), "", out),
+        (2, Value::text("1234"), "", StatusCode::Good),
+        (3, bytes(&[1, 2]), "", mismatch),
+        (3, bytes(&[9, 8]), "1:2", StatusCode::Good),
+        (3, bytes(&[9]), "1:2", StatusCode::BadIndexRangeDataMismatch),
+        (4, Value::Int32(1), "", StatusCode::BadNotWritable),
+        (5, Value::Int32(1), "", StatusCode::BadOutOfService),
+    ];
+    for (tag, value, range, status) in cases {
+        let range = IndexRange::parse(range).expect("a range");
+        let written = store.write_now(TagId(tag), &value, range.as_ref(), UaTime(9));
+        assert_eq!(written, Written::Done(status), "{value:?} to {tag} {range:?}");
+    }
+    let changed = store.take_changed();
+    let values: Vec<(u32, Value)> = changed.into_iter().map(|(tag, sample)| (tag.0, sample.value)).collect();
+    let wanted = [(0, Value::Int32(10)), (1, Value::Int32(2)), (2, Value::text("1234")), (3, bytes(&[1, 9, 8]))];
+    assert_eq!(values, wanted);
+    assert!(store.take_changed().is_empty());
+    assert_eq!(store.restore(TagId(0), &Value::Int32(4), UaTime(3)), Ok(()));
+    assert_eq!(store.with(TagId(0), |sample| (sample.value.clone(), sample.source_time)), (Value::Int32(4), UaTime(3)));
+    assert_eq!(store.restore(TagId(0), &Value::text("4"), UaTime(3)), Err(mismatch));
+}
