@@ -17,6 +17,7 @@ fn tag(shape: Shape, origin: Origin) -> Tag {
         shape,
         origin,
         scale: None,
+        wraps: false,
         deadband: 0.0,
         poll: Duration::from_secs(1),
         stale_after: STALE,

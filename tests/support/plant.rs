@@ -246,7 +246,6 @@ fn node(name: &str, parent: Option<NodeIx>, kind: NodeKind) -> Node {
 
 fn tag_of(point: &Point, line: &Line, connection: ConnectionIx, node: NodeIx) -> Tag {
     Tag {
-        wraps: false,
         cell: 0,
         node,
         shape: Shape {
@@ -263,6 +262,7 @@ fn tag_of(point: &Point, line: &Line, connection: ConnectionIx, node: NodeIx) ->
             on_stop: point.on_stop.clone(),
         },
         scale: point.scale,
+        wraps: false,
         deadband: 0.0,
         poll: line.poll,
         stale_after: line.stale_after,
