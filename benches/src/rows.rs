@@ -1,0 +1,351 @@
+//! The rows of the table.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use opcell::pki::{OwnCertificate, OwnRequest};
+use opcell::stack::channel::{ClientSettings, Peer};
+use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
+use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy};
+use opcell::value::Value;
+use opcua::StatusCode;
+use tempfile::TempDir;
+
+use crate::cell;
+use crate::process::ServerProcess;
+use crate::ua::{self, Session};
+
+const IN_FLIGHT: usize = 8;
+const TAGS: usize = 10_000;
+const POLICY: Policy = Policy::Basic256Sha256;
+
+struct Row {
+    name: &'static str,
+    run: fn(&mut Table),
+}
+
+const ROWS: &[Row] = &[
+    Row { name: "read", run: read },
+    Row { name: "write", run: write },
+    Row { name: "browse", run: browse },
+    Row { name: "secure", run: secure },
+    Row { name: "session", run: session },
+    Row { name: "start", run: start },
+    Row { name: "items", run: items },
+    Row { name: "create", run: create },
+];
+
+/// Prints lines as they come.
+#[derive(Default)]
+struct Table;
+
+impl Table {
+    fn line(&mut self, work: &str, figure: &str) {
+        println!("{work:56} {figure}");
+    }
+
+    fn per(&mut self, work: &str, cpu: Duration, count: usize, unit: &str) {
+        let each = cpu.as_secs_f64() * 1e6 / count as f64;
+        self.line(work, &format!("{each:9.3} µs/{unit}"));
+    }
+}
+
+pub fn run(only: &[String]) {
+    let mut table = Table;
+    for row in ROWS {
+        if only.is_empty() || only.iter().any(|name| name == row.name) {
+            println!("-- {}", row.name);
+            (row.run)(&mut table);
+        }
+    }
+}
+
+fn server(text: &str) -> (TempDir, ServerProcess) {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("cell.yaml"), text).expect("written");
+    let process =
+        ServerProcess::start("opcell", &["run", "cell.yaml", "--listen", "127.0.0.1:0", "--log", "error"], dir.path());
+    (dir, process)
+}
+
+/// Sends `requests` requests, eight in flight, and tells the server's CPU time.
+fn pipelined(process: &ServerProcess, session: &mut Session, requests: usize, send: impl Fn(&mut Session)) -> Duration {
+    let mut run = |count: usize| {
+        for _ in 0..IN_FLIGHT.min(count) {
+            send(session);
+        }
+        session.client.flush().expect("sent");
+        let mut sent = IN_FLIGHT.min(count);
+        for _ in 0..count {
+            session.client.receive(|_, body| assert!(body.len() > 20)).expect("an answer");
+            if sent < count {
+                send(session);
+                session.client.flush().expect("sent");
+                sent += 1;
+            }
+        }
+    };
+    run(requests / 10);
+    let before = process.cpu();
+    run(requests);
+    process.cpu() - before
+}
+
+fn send_read(session: &mut Session, ids: &[String]) {
+    session
+        .send(631, |w| {
+            w.f64(0.0);
+            w.i32(2);
+            w.count(ids.len());
+            for id in ids {
+                w.node_id(NodeIdRef::string(2, id));
+                w.u32(13);
+                w.string(None);
+                w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
+            }
+        })
+        .expect("sent");
+}
+
+fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|n| cell::tag(n * 7 % TAGS)).collect()
+}
+
+fn read(table: &mut Table) {
+    let (_dir, ours) = server(&cell::memory(TAGS));
+    let bare = ServerProcess::start("bench", &["floor-bare"], Path::new("."));
+    let canned = ServerProcess::start("bench", &["floor-canned"], Path::new("."));
+    for (count, requests) in [(1, 200_000), (100, 20_000), (1000, 4_000)] {
+        let ids = ids(count);
+        for (name, process, is_ours) in [("ours", &ours, true), ("bare", &bare, false), ("canned", &canned, false)] {
+            let mut session = if is_ours {
+                Session::open(process.address)
+            } else {
+                Session::connect(process.address, ua::unsecured()).expect("a channel")
+            };
+            let cpu = pipelined(process, &mut session, requests, |session| send_read(session, &ids));
+            table.per(&format!("Read {count} a request, 8 in flight, {name}"), cpu, requests * count, "value");
+        }
+    }
+}
+
+fn write(table: &mut Table) {
+    let (_dir, ours) = server(&cell::memory(TAGS));
+    let mut session = Session::open(ours.address);
+    let (ids, requests) = (ids(100), 10_000);
+    let cpu = pipelined(&ours, &mut session, requests, |session| {
+        session
+            .send(673, |w| {
+                w.count(ids.len());
+                for id in &ids {
+                    w.node_id(NodeIdRef::string(2, id));
+                    w.u32(13);
+                    w.string(None);
+                    w.data_value(&Value::Double(2.0), StatusCode::Good, None, None);
+                }
+            })
+            .expect("sent");
+    });
+    table.per("Write 100 a request, 8 in flight", cpu, requests * ids.len(), "value");
+}
+
+fn browse(table: &mut Table) {
+    let (_dir, ours) = server(&cell::memory(TAGS));
+    let mut session = Session::open(ours.address);
+    let requests = 1_000;
+    let cpu = pipelined(&ours, &mut session, requests, |session| {
+        session.send(527, |w| browse_body(w, NodeIdRef::string(2, "Folder3"))).expect("sent");
+    });
+    table.per("Browse 1,000 children", cpu, requests * cell::FOLDER, "reference");
+}
+
+fn browse_body(w: &mut Writer, node: NodeIdRef<'_>) {
+    w.node_id(NodeIdRef::NULL);
+    w.i64(0);
+    w.u32(0);
+    w.u32(0);
+    w.count(1);
+    w.node_id(node);
+    w.i32(0);
+    w.node_id(NodeIdRef::numeric(0, 33));
+    w.bool(true);
+    w.u32(0);
+    w.u32(63);
+}
+
+/// A client's own certificate, trusted by the server of that folder.
+fn client_identity(dir: &Path) -> Arc<Identity> {
+    let request = OwnRequest {
+        application_uri: "urn:opcell:bench".to_owned(),
+        application_name: "bench".to_owned(),
+        names: vec!["localhost".to_owned()],
+        auto_names: false,
+        key_bits: 2048,
+        valid_for: Duration::from_secs(86_400),
+        renew_before: Duration::from_secs(3_600),
+    };
+    let own = OwnCertificate::load_or_make(&dir.join("client"), &request).expect("a certificate");
+    std::fs::write(dir.join("pki/trusted/bench.der"), own.identity.leaf()).expect("written");
+    // The folder is watched; the first connection may come a little early.
+    own.identity
+}
+
+fn secure_settings(dir: &Path, identity: &Arc<Identity>) -> ClientSettings {
+    let der = std::fs::read(dir.join("pki/own/certificate.der")).expect("the server's certificate");
+    let peer = Arc::new(Peer::from_chain(POLICY, &der).expect("a certificate"));
+    ua::secured(POLICY, MessageSecurityMode::SignAndEncrypt, identity, &peer)
+}
+
+fn open_secured(address: std::net::SocketAddr, dir: &Path, identity: &Arc<Identity>) -> Session {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut session = loop {
+        match Session::connect(address, secure_settings(dir, identity)) {
+            Ok(session) => break session,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+    };
+    session.create("urn:opcell:bench", identity.chain()).good();
+    activate(&mut session, dir, identity);
+    session
+}
+
+fn activate(session: &mut Session, dir: &Path, identity: &Arc<Identity>) {
+    let der = std::fs::read(dir.join("pki/own/certificate.der")).expect("the server's certificate");
+    let nonce = session.server_nonce.clone();
+    let signature = identity.key().sign(POLICY, &[&der, &nonce]);
+    let algorithm = POLICY.signature_uri().expect("a policy that signs");
+    session
+        .activate(Some((algorithm, &signature)), |w| {
+            w.extension_object(321, |w| w.text("anonymous"));
+        })
+        .good();
+}
+
+fn secure(table: &mut Table) {
+    let (dir, ours) = server(&cell::memory(TAGS));
+    let identity = client_identity(dir.path());
+    let mut session = open_secured(ours.address, dir.path(), &identity);
+    let (ids, requests) = (ids(100), 10_000);
+    let cpu = pipelined(&ours, &mut session, requests, |session| send_read(session, &ids));
+    table.per("Read 100, Basic256Sha256 SignAndEncrypt", cpu, requests * ids.len(), "value");
+}
+
+fn session(table: &mut Table) {
+    let (dir, ours) = server(&cell::memory(100));
+    Session::open(ours.address).close();
+    let (before, count) = (ours.cpu(), 500);
+    for _ in 0..count {
+        Session::open(ours.address).close();
+    }
+    table.per("session, None: connect to close", ours.cpu() - before, count, "session");
+    let identity = client_identity(dir.path());
+    open_secured(ours.address, dir.path(), &identity).close();
+    let (before, count) = (ours.cpu(), 100);
+    for _ in 0..count {
+        open_secured(ours.address, dir.path(), &identity).close();
+    }
+    table.per("session, Basic256Sha256 (2048 bit)", ours.cpu() - before, count, "session");
+    let begun = Instant::now();
+    let rounds = 200;
+    for _ in 0..rounds {
+        drop(identity.key().sign(POLICY, &[&[0; 32]]));
+    }
+    let sign = begun.elapsed() / rounds;
+    table.line("  of which RSA: two decryptions, two signatures", &format!("{:9.0} µs", sign.as_secs_f64() * 4e6));
+}
+
+fn start(table: &mut Table) {
+    let (_dir, ours) = server(&cell::memory(100_000));
+    let (now, peak) = ours.memory();
+    table.line(
+        "start with 100,000 variables, from the YAML file",
+        &format!("{:9.0} ms", ours.start.as_secs_f64() * 1e3),
+    );
+    table.line("  CPU of it", &format!("{:9.0} ms", ours.cpu().as_secs_f64() * 1e3));
+    table.line(
+        "memory with 100,000 variables",
+        &format!("{:9.1} MB ({:.1} MB at the peak)", now as f64 / 1024.0, peak as f64 / 1024.0),
+    );
+}
+
+/// The tag that an item of this client handle watches.
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(cell::tag).collect()
+}
+
+fn monitor(session: &mut Session, count: usize, queue: u32) -> u32 {
+    let names = names(count);
+    let subscription = session.subscribe(100.0, 1000, 100);
+    for (at, part) in names.chunks(10_000).enumerate() {
+        let items: Vec<(NodeIdRef<'_>, u32)> = part
+            .iter()
+            .zip(0u32..)
+            .map(|(name, n)| (NodeIdRef::string(2, name), n + u32::try_from(at * 10_000).expect("few items")))
+            .collect();
+        let made = session.monitor(subscription, &items, 0.0, queue);
+        assert!(made.iter().all(|(status, _)| status.is_good()), "every item is made");
+    }
+    subscription
+}
+
+/// 10,000 items that change ten times a second, for BENCH_SECONDS (60): nothing may be lost.
+fn items(table: &mut Table) {
+    let count = 10_000;
+    let seconds = std::env::var("BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let (_dir, ours) = server(&cell::counters(count));
+    let idle = ours.cpu();
+    std::thread::sleep(Duration::from_secs(5));
+    let device = (ours.cpu() - idle) / 5;
+    let mut session = Session::open(ours.address);
+    let subscription = monitor(&mut session, count, 10);
+    let mut last: Vec<Option<u32>> = vec![None; count];
+    for _ in 0..4 {
+        session.ask_publish(&[]);
+    }
+    let mut acknowledge = Vec::new();
+    let mut seen = 0usize;
+    let mut lost = 0usize;
+    let mut memory = Vec::new();
+    let (begun, before) = (Instant::now(), ours.cpu());
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        let publication = session.published().expect("a message");
+        for (handle, value) in publication.data {
+            let Some(Value::UInt32(now)) = value.value else { panic!("{value:?}") };
+            let slot = &mut last[handle as usize];
+            lost += slot.map_or(0, |before| now.wrapping_sub(before).saturating_sub(1) as usize);
+            *slot = Some(now);
+            seen += 1;
+        }
+        acknowledge.push((subscription, publication.sequence));
+        session.ask_publish(&std::mem::take(&mut acknowledge));
+        if memory.len() < begun.elapsed().as_secs() as usize {
+            memory.push(ours.memory().0);
+        }
+    }
+    let cpu = ours.cpu() - before;
+    let elapsed = begun.elapsed();
+    table.line("10,000 items x 10/s", &format!("{seen} values in {:.1} s, {lost} lost", elapsed.as_secs_f64()));
+    table.per("  a notification, device included", cpu, seen, "value");
+    table.per(
+        "  a notification, the device's own CPU taken off",
+        cpu.saturating_sub(device.mul_f64(elapsed.as_secs_f64())),
+        seen,
+        "value",
+    );
+    let quarter = memory.len() / 4;
+    let (first, end) = (memory.get(quarter).copied().unwrap_or(0), memory.last().copied().unwrap_or(0));
+    table.line("  memory after a quarter, at the end", &format!("{first} KiB, {end} KiB"));
+}
+
+fn create(table: &mut Table) {
+    let (_dir, ours) = server(&cell::memory(100_000));
+    let mut session = Session::open(ours.address);
+    let (begun, before) = (Instant::now(), ours.cpu());
+    monitor(&mut session, 100_000, 1);
+    let (wall, cpu) = (begun.elapsed(), ours.cpu() - before);
+    table.line(
+        "create 100,000 monitored items",
+        &format!("{:9.0} ms CPU, {:.0} ms in all", cpu.as_secs_f64() * 1e3, wall.as_secs_f64() * 1e3),
+    );
+}
