@@ -14,6 +14,11 @@ pub fn memory(count: usize) -> String {
     cell(count, "", |_| "{ type: Double, value: 1.0, write: true }".to_owned())
 }
 
+/// Memory tags of type UInt32, writable, that start at 0.
+pub fn written(count: usize) -> String {
+    cell(count, "", |_| "{ type: UInt32, value: 0, write: true }".to_owned())
+}
+
 /// Simulated counters that change ten times a second.
 pub fn counters(count: usize) -> String {
     let head = "connections:\n  sim: { driver: simulator }\n";

@@ -33,6 +33,7 @@ const ROWS: &[Row] = &[
     Row { name: "session", run: session },
     Row { name: "start", run: start },
     Row { name: "items", run: items },
+    Row { name: "lossless", run: lossless },
     Row { name: "create", run: create },
 ];
 
@@ -289,53 +290,131 @@ fn monitor(session: &mut Session, count: usize, queue: u32) -> u32 {
     subscription
 }
 
-/// 10,000 items that change ten times a second, for BENCH_SECONDS (60): nothing may be lost.
+/// How long the rows with subscriptions run, from BENCH_SECONDS (60).
+fn seconds() -> Duration {
+    Duration::from_secs(std::env::var("BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60))
+}
+
+/// What a subscriber saw of counters.
+#[derive(Default)]
+struct Seen {
+    values: usize,
+    lost: usize,
+    last: Vec<Option<u32>>,
+    /// KiB of the server, once a second.
+    memory: Vec<u64>,
+}
+
+impl Seen {
+    /// Publishes and acknowledges until the time is over.
+    fn collect(
+        process: &ServerProcess,
+        session: &mut Session,
+        subscription: u32,
+        count: usize,
+        until: Instant,
+    ) -> Seen {
+        let mut seen = Seen { last: vec![None; count], ..Seen::default() };
+        let begun = Instant::now();
+        for _ in 0..4 {
+            session.ask_publish(&[]);
+        }
+        while Instant::now() < until {
+            let publication = session.published().expect("a message");
+            publication.data.iter().for_each(|(handle, value)| seen.note(*handle, value.value.as_ref()));
+            session.ask_publish(&[(subscription, publication.sequence)]);
+            if seen.memory.len() < begun.elapsed().as_secs() as usize {
+                seen.memory.push(process.memory().0);
+            }
+        }
+        seen
+    }
+
+    /// Counters go up by one: what is missing between two of them was lost.
+    fn note(&mut self, handle: u32, value: Option<&Value>) {
+        let Some(Value::UInt32(now)) = value else { panic!("{value:?} is no counter") };
+        let slot = &mut self.last[handle as usize];
+        self.lost += slot.map_or(0, |before| now.wrapping_sub(before).saturating_sub(1) as usize);
+        *slot = Some(*now);
+        self.values += 1;
+    }
+
+    fn print(&self, table: &mut Table, work: &str, cpu: Duration) {
+        table.line(work, &format!("{} values in {:.0} s", self.values, seconds().as_secs_f64()));
+        table.per("  a notification", cpu, self.values, "value");
+        let (first, end) =
+            (self.memory.get(self.memory.len() / 4).copied().unwrap_or(0), self.memory.last().copied().unwrap_or(0));
+        table.line("  memory after a quarter of the time, at its end", &format!("{first} KiB, {end} KiB"));
+    }
+}
+
+/// 10,000 simulated tags, polled ten times a second, to one client.
 fn items(table: &mut Table) {
     let count = 10_000;
-    let seconds = std::env::var("BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let (_dir, ours) = server(&cell::counters(count));
     let idle = ours.cpu();
     std::thread::sleep(Duration::from_secs(5));
     let device = (ours.cpu() - idle) / 5;
     let mut session = Session::open(ours.address);
     let subscription = monitor(&mut session, count, 10);
-    let mut last: Vec<Option<u32>> = vec![None; count];
-    for _ in 0..4 {
-        session.ask_publish(&[]);
-    }
-    let mut acknowledge = Vec::new();
-    let mut seen = 0usize;
-    let mut lost = 0usize;
-    let mut memory = Vec::new();
-    let (begun, before) = (Instant::now(), ours.cpu());
-    while begun.elapsed() < Duration::from_secs(seconds) {
+    let before = ours.cpu();
+    let seen = Seen::collect(&ours, &mut session, subscription, count, Instant::now() + seconds());
+    let cpu = ours.cpu() - before;
+    seen.print(table, "10,000 simulated items x 10/s", cpu);
+    let without = cpu.saturating_sub(device.mul_f64(seconds().as_secs_f64()));
+    table.per("  a notification, the device's own CPU taken off", without, seen.values, "value");
+}
+
+/// 10,000 tags that another client writes ten times a second: every single value must arrive.
+fn lossless(table: &mut Table) {
+    let count = 10_000;
+    let (_dir, ours) = server(&cell::written(count));
+    let mut session = Session::open(ours.address);
+    let subscription = monitor(&mut session, count, 100);
+    let until = Instant::now() + seconds();
+    let address = ours.address;
+    let writer = std::thread::spawn(move || write_counters(address, count, until));
+    let before = ours.cpu();
+    let mut seen = Seen::collect(&ours, &mut session, subscription, count, until);
+    let written = writer.join().expect("the writer ends");
+    // What was written last is still on its way.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while seen.last.iter().any(|last| *last != Some(written)) && Instant::now() < deadline {
         let publication = session.published().expect("a message");
-        for (handle, value) in publication.data {
-            let Some(Value::UInt32(now)) = value.value else { panic!("{value:?}") };
-            let slot = &mut last[handle as usize];
-            lost += slot.map_or(0, |before| now.wrapping_sub(before).saturating_sub(1) as usize);
-            *slot = Some(now);
-            seen += 1;
-        }
-        acknowledge.push((subscription, publication.sequence));
-        session.ask_publish(&std::mem::take(&mut acknowledge));
-        if memory.len() < begun.elapsed().as_secs() as usize {
-            memory.push(ours.memory().0);
-        }
+        publication.data.iter().for_each(|(handle, value)| seen.note(*handle, value.value.as_ref()));
+        session.ask_publish(&[(subscription, publication.sequence)]);
     }
     let cpu = ours.cpu() - before;
-    let elapsed = begun.elapsed();
-    table.line("10,000 items x 10/s", &format!("{seen} values in {:.1} s, {lost} lost", elapsed.as_secs_f64()));
-    table.per("  a notification, device included", cpu, seen, "value");
-    table.per(
-        "  a notification, the device's own CPU taken off",
-        cpu.saturating_sub(device.mul_f64(elapsed.as_secs_f64())),
-        seen,
-        "value",
-    );
-    let quarter = memory.len() / 4;
-    let (first, end) = (memory.get(quarter).copied().unwrap_or(0), memory.last().copied().unwrap_or(0));
-    table.line("  memory after a quarter, at the end", &format!("{first} KiB, {end} KiB"));
+    seen.print(table, "10,000 items written 10/s by another client", cpu);
+    let behind = seen.last.iter().filter(|last| **last != Some(written)).count();
+    table.line("  lost", &format!("{} of {} written, {behind} items behind", seen.lost, written as usize * count));
+    assert!(seen.lost == 0 && behind == 0, "values were lost");
+}
+
+/// Writes 1, 2, 3 … to all tags, ten times a second; tells the last number.
+fn write_counters(address: std::net::SocketAddr, count: usize, until: Instant) -> u32 {
+    let mut session = Session::open(address);
+    let names = names(count);
+    let mut number = 0;
+    let mut next = Instant::now();
+    while next < until {
+        number += 1;
+        for part in names.chunks(1000) {
+            let response = session.call(673, |w| {
+                w.count(part.len());
+                for name in part {
+                    w.node_id(NodeIdRef::string(2, name));
+                    w.u32(13);
+                    w.string(None);
+                    w.data_value(&Value::UInt32(number), StatusCode::Good, None, None);
+                }
+            });
+            assert!(response.result.is_good(), "{:?}", response.result);
+        }
+        next += Duration::from_millis(100);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    number
 }
 
 fn create(table: &mut Table) {
