@@ -26,11 +26,12 @@ use crate::stack::crypto::{CryptoPool, Policy, PoolThreads};
 use crate::stack::transport;
 use crate::state::{State, StateError};
 use crate::tags::TagStore;
+use crate::ua::facts::{self, Facts};
 use crate::ua::limits::Limits;
 use crate::ua::server::{Application, Parts, Server};
 use crate::ua::space::compose;
+use crate::ua::subscription;
 use crate::ua::users::Users;
-use crate::ua::{facts, subscription};
 use crate::value::UaTime;
 use listener::Bound;
 use retained::Retention;
@@ -121,7 +122,9 @@ impl Assembly {
         for (uri, index) in state.namespaces().iter().zip(2..) {
             draft.namespace(index, uri);
         }
-        facts::fill(&mut draft, &application, &limits, &wire, UaTime::now());
+        let facts =
+            Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, started: UaTime::now() };
+        facts::fill(&mut draft, facts);
         let tags = Arc::new(TagStore::new(&plant));
         let retention = Retention::restore(&state, &plant, &tags)?;
         let (stop_links, links_stopped) = watch::channel(false);

@@ -1,5 +1,6 @@
 //! What is true of this server, filled into namespace 0: advertised limits are the ones that are enforced.
 
+use crate::model::Plant;
 use crate::stack::codec::Writer;
 use crate::stack::transport;
 use crate::ua::diagnostics::{numbers, write_build_info};
@@ -17,7 +18,18 @@ const PROFILES: [&str; 5] = [
     "http://opcfoundation.org/UA-Profile/Security/UserToken/Server/X509Certificate",
 ];
 
-pub fn fill(draft: &mut Draft, application: &Application, limits: &Limits, wire: &transport::Limits, started: UaTime) {
+/// What the facts are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    pub application: &'a Application,
+    pub limits: &'a Limits,
+    pub wire: &'a transport::Limits,
+    pub plant: &'a Plant,
+    pub started: UaTime,
+}
+
+pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
+    let Facts { application, limits, wire, plant, started } = facts;
     for number in numbers::ALL.into_iter().chain(numbers::SUMMARY_PARTS) {
         draft.fill(number, Source::Live(Live::Standard(number)));
     }
@@ -39,6 +51,7 @@ pub fn fill(draft: &mut Draft, application: &Application, limits: &Limits, wire:
     put(2267, Value::Byte(255));
     put(2994, Value::Boolean(false));
     put(3709, Value::Int32(0));
+    put(2271, texts(locales(plant).iter().map(String::as_str)));
     capabilities(&mut put, limits, wire);
     history(&mut put);
     // No sampling interval is shared between items, so there are no diagnostics of them.
@@ -47,6 +60,22 @@ pub fn fill(draft: &mut Draft, application: &Application, limits: &Limits, wire:
 
 fn texts<'t>(all: impl IntoIterator<Item = &'t str>) -> Value {
     Value::array(Elements::String(all.into_iter().map(Into::into).collect()))
+}
+
+/// The languages of the cells' texts, in the order in which they first stand there; English for our own.
+fn locales(plant: &Plant) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let nodes = plant.cells.iter().flat_map(|cell| &cell.nodes);
+    let labels = nodes.flat_map(|node| node.display_name.iter().chain(&node.description));
+    for (locale, _) in labels.flat_map(|label| &label.0) {
+        if !locale.is_empty() && !found.contains(locale) {
+            found.push(locale.clone());
+        }
+    }
+    if found.is_empty() {
+        found.push("en".to_owned());
+    }
+    found
 }
 
 fn no_structures() -> Value {
@@ -64,7 +93,6 @@ fn build_info(started: UaTime) -> Value {
 fn capabilities(put: &mut impl FnMut(u32, Value), limits: &Limits, wire: &transport::Limits) {
     let configured = &limits.configured;
     put(2269, texts(PROFILES));
-    put(2271, texts(["en"]));
     put(2272, Value::Double(configured.min_sampling_interval.as_secs_f64() * 1000.0));
     put(2735, Value::UInt16(u16::try_from(limits.browse_continuation_points).unwrap_or(u16::MAX)));
     put(2736, Value::UInt16(0));

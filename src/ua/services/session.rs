@@ -10,11 +10,12 @@ use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::{Context, RequestHeader, Service, discovery, write_header};
+use crate::model::Roles;
 use crate::stack::channel::Security;
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
 use crate::stack::crypto::{self, MessageSecurityMode, Policy};
 use crate::ua::server::Server;
-use crate::ua::session::{ClientDescription, Identity, NewSession, Session};
+use crate::ua::session::{ClientDescription, Identity, NewSession, Session, Standing};
 
 /// Encoding ids of the identity tokens (Part 6 annex A, 1.05).
 const ANONYMOUS_TOKEN: u32 = 321;
@@ -209,6 +210,7 @@ pub async fn activate(
         }
     };
     let next_nonce = crypto::random::<NONCE>().to_vec();
+    let roles = roles(server, caller, session, &identity);
     let mut state = session.lock();
     if state.is_closed {
         return Err(StatusCode::BadSessionIdInvalid);
@@ -217,7 +219,7 @@ pub async fn activate(
     if state.is_activated && state.channel != caller.channel && state.identity != identity {
         return Err(StatusCode::BadIdentityTokenRejected);
     }
-    state.roles = identity.roles(&server.plan, caller.security.mode != MessageSecurityMode::None);
+    state.roles = roles;
     state.security = (caller.security.mode, caller.security.policy);
     state.identity = identity;
     state.is_activated = true;
@@ -228,6 +230,21 @@ pub async fn activate(
     state.server_nonce.clone_from(&next_nonce);
     state.last_contact = Instant::now();
     Ok(next_nonce)
+}
+
+fn roles(server: &Server, caller: &Caller, session: &Session, identity: &Identity) -> Roles {
+    let peer = caller.security.peer.as_ref();
+    let certificate = peer.and_then(|peer| crate::pki::Certificate::parse(peer.leaf()));
+    let thumbprint: String = peer.iter().flat_map(|peer| peer.thumbprint).map(|byte| format!("{byte:02x}")).collect();
+    let standing = Standing {
+        identity,
+        is_secured: caller.security.mode != MessageSecurityMode::None,
+        application_uri: &session.client.application_uri,
+        thumbprint: &thumbprint,
+        subject: certificate.as_ref().map_or("", |certificate| &certificate.subject),
+        endpoint_url: &session.client.endpoint_url,
+    };
+    standing.roles(&server.plan)
 }
 
 /// The nonce to be signed; refuses a channel that may not have the session.

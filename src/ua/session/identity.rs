@@ -1,6 +1,6 @@
 //! Who a session speaks for, and the roles that follow from it.
 
-use crate::model::{Role, Roles, ServerPlan};
+use crate::model::{Role, RoleRule, Roles, ServerPlan};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
@@ -10,12 +10,17 @@ pub enum Identity {
     Certificate(String),
 }
 
-/// UserTokenType (Part 4 §7.41, 1.05).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenKind {
-    Anonymous,
-    UserName,
-    Certificate,
+/// What is proved of a session when its roles are settled.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    pub identity: &'a Identity,
+    /// The channel is signed or encrypted, so the application's certificate is trusted and its ApplicationUri checked.
+    pub is_secured: bool,
+    pub application_uri: &'a str,
+    /// SHA-1 of the application's certificate as hex digits, and its subject; empty without one.
+    pub thumbprint: &'a str,
+    pub subject: &'a str,
+    pub endpoint_url: &'a str,
 }
 
 impl Identity {
@@ -29,20 +34,82 @@ impl Identity {
     pub fn is_anonymous(&self) -> bool {
         matches!(self, Identity::Anonymous)
     }
+}
 
+impl Standing<'_> {
     /// Every session has Anonymous; a login adds AuthenticatedUser and the user's own; a secured channel with a
-    /// trusted certificate adds TrustedApplication (Part 3 §4.9.2, 1.05).
-    pub fn roles(&self, plan: &ServerPlan, is_secured: bool) -> Roles {
+    /// trusted certificate adds TrustedApplication (Part 3 §4.9.2, 1.05); `roles:` adds its own.
+    pub fn roles(&self, plan: &ServerPlan) -> Roles {
         let mut roles = Roles::NONE.with(Role::ANONYMOUS);
-        if is_secured {
+        if self.is_secured {
             roles = roles.with(Role::TRUSTED_APPLICATION);
         }
-        match self {
+        roles = match self.identity {
             Identity::Anonymous => roles.union(plan.anonymous),
             Identity::User(name) | Identity::Certificate(name) => {
                 let own = plan.users.get(name).map_or(Roles::NONE, |user| user.roles);
                 roles.with(Role::AUTHENTICATED_USER).union(own)
             }
+        };
+        plan.role_rules.iter().filter(|rule| self.meets(rule)).map(|rule| rule.role).fold(roles, Roles::with)
+    }
+
+    /// One of the users or certificates (or, where the rule names neither, of the applications); applications and
+    /// endpoints narrow that down where they are given.
+    fn meets(&self, rule: &RoleRule) -> bool {
+        let has = |list: &[String], text: &str| !text.is_empty() && list.iter().any(|entry| entry == text);
+        let is_application = self.is_secured && has(&rule.applications, self.application_uri);
+        let is_certificate = self.is_secured
+            && (has(&rule.certificates, self.subject)
+                || rule.certificates.iter().any(|entry| entry.eq_ignore_ascii_case(self.thumbprint)));
+        let is_user = has(&rule.users, self.identity.name());
+        let names_somebody = !rule.users.is_empty() || !rule.certificates.is_empty();
+        let is_meant = if names_somebody { is_user || is_certificate } else { is_application };
+        is_meant
+            && (rule.applications.is_empty() || is_application)
+            && (rule.endpoints.is_empty() || has(&rule.endpoints, self.endpoint_url))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(users: &[&str], certificates: &[&str], applications: &[&str], endpoints: &[&str]) -> RoleRule {
+        let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        RoleRule {
+            role: Role(9),
+            users: own(users),
+            certificates: own(certificates),
+            applications: own(applications),
+            endpoints: own(endpoints),
+        }
+    }
+
+    #[test]
+    fn a_rule_gives_its_role_to_whom_it_means_only() {
+        let opal = Identity::User("opal".to_owned());
+        let standing = Standing {
+            identity: &opal,
+            is_secured: true,
+            application_uri: "urn:hmi",
+            thumbprint: "ab12",
+            subject: "CN=HMI 1",
+            endpoint_url: "opc.tcp://cell:4840",
+        };
+        let open = Standing { is_secured: false, ..standing };
+        for (rule, secured, unsecured) in [
+            (rule(&["opal"], &[], &[], &[]), true, true),
+            (rule(&["eva"], &[], &[], &[]), false, false),
+            (rule(&[], &["AB12"], &[], &[]), true, false),
+            (rule(&[], &["CN=HMI 1"], &[], &[]), true, false),
+            (rule(&[], &[], &["urn:hmi"], &[]), true, false),
+            (rule(&["opal"], &[], &["urn:other"], &[]), false, false),
+            (rule(&["opal"], &[], &[], &["opc.tcp://cell:4840"]), true, true),
+            (rule(&["opal"], &[], &[], &["opc.tcp://other:4840"]), false, false),
+            (rule(&[], &[], &[], &["opc.tcp://cell:4840"]), false, false),
+        ] {
+            assert_eq!((standing.meets(&rule), open.meets(&rule)), (secured, unsecured), "{rule:?}");
         }
     }
 }

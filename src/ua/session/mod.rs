@@ -8,7 +8,7 @@ pub mod identity;
 mod registry;
 
 pub use continuation::{BrowsePoint, ContinuationPoints};
-pub use identity::{Identity, TokenKind};
+pub use identity::{Identity, Standing};
 pub use registry::Registry;
 
 use std::collections::VecDeque;
