@@ -43,11 +43,43 @@ fn without(peer: &str, remedy: &str) {
     eprintln!("skipped: {peer} is missing; {remedy}");
 }
 
+/// `OPCELL_PEERS`, or `.peers` of the repository.
+fn folder() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::env::var_os("OPCELL_PEERS").map_or_else(|| root.join(".peers"), PathBuf::from)
+}
+
+/// A script of `tests/peers` that python will run, if this package is there.
+pub fn python(package: &str, script: &str) -> Option<Command> {
+    let python = folder().join("venv/bin/python");
+    let has_package = std::fs::read_dir(folder().join("venv/lib")).is_ok_and(|versions| {
+        versions.flatten().any(|version| version.path().join("site-packages").join(package).exists())
+    });
+    if !has_package {
+        without(package, "tests/run installs it into .peers/venv");
+        return None;
+    }
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(script));
+    Some(command)
+}
+
+/// A script of `tests/peers` that node will run with node-opcua.
+pub fn node(script: &str) -> Option<Command> {
+    let modules = folder().join("node/node_modules");
+    if !modules.join("node-opcua").exists() {
+        without("node-opcua", "tests/run installs it into .peers/node");
+        return None;
+    }
+    let mut command = Command::new("node");
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(script)).env("NODE_PATH", modules);
+    Some(command)
+}
+
 /// A python with pymodbus: `OPCELL_PEERS` or `.peers` of the repository hold `venv`.
 pub fn pymodbus(arguments: &[&str]) -> Option<Peer> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = std::env::var_os("OPCELL_PEERS").map_or_else(|| root.join(".peers"), PathBuf::from);
-    let python = folder.join("venv/bin/python");
+    let python = folder().join("venv/bin/python");
     if !python.exists() {
         without("pymodbus", "tests/run installs it into .peers/venv");
         return None;

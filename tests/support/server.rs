@@ -66,6 +66,11 @@ impl TestServer {
         TestServer::start_in(dir, "127.0.0.1:0", shrink)
     }
 
+    /// Starts in a folder that was filled before: `cell.yaml`, `server.yaml`, `pki`.
+    pub fn start_with(dir: TempDir) -> TestServer {
+        TestServer::start_in(dir, "127.0.0.1:0", |_, _| {})
+    }
+
     /// Starts with the folders of an earlier run and on its port.
     pub fn restart(mut self) -> TestServer {
         let address = self.address.to_string();

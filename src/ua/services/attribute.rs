@@ -129,6 +129,10 @@ fn read_value(
             let value = space.constant(value).clone();
             put(&Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time: now })
         }
+        // The Value of a VariableType is optional (Part 3 §5.9, 1.05): one without a default does not have it.
+        Source::None if space.node(at).class == crate::ua::space::Class::VariableType => {
+            Err(StatusCode::BadAttributeIdInvalid)
+        }
         Source::None => Err(StatusCode::BadNotReadable),
     }
 }

@@ -1,0 +1,254 @@
+"""asyncua against the server: one JSON line a check. Arguments: the part, and the facts as JSON."""
+import asyncio
+import json
+import logging
+import sys
+
+from asyncua import Client, ua
+from asyncua.crypto import security_policies as policies
+from asyncua.crypto import uacrypto
+
+PART, FACTS = sys.argv[1], json.loads(sys.argv[2])
+SETPOINT, NUMBER = "ns=2;s=Pump.Setpoint", "ns=2;s=Pump.Number"
+logging.basicConfig(level=logging.CRITICAL)
+
+
+def check(name, ok, detail=""):
+    print(json.dumps({"check": name, "ok": bool(ok), "detail": str(detail)}), flush=True)
+
+
+def ask(what):
+    print(json.dumps({"ask": what}), flush=True)
+    assert sys.stdin.readline() == "done\n"
+
+
+async def open_client(policy="Basic256Sha256", mode="SignAndEncrypt", token="username", url=None, password=None,
+                      user=None, **more):
+    client = Client(url or FACTS["url"], timeout=8, **more)
+    client.application_uri = FACTS["application_uri"]
+    if policy != "None":
+        await client.set_security(
+            getattr(policies, "SecurityPolicy" + policy),
+            FACTS["certificate"],
+            uacrypto.CertProperties(FACTS["key"], extension="pem"),
+            server_certificate=FACTS["server_certificate"],
+            mode=getattr(ua.MessageSecurityMode, mode),
+        )
+    if token == "username":
+        client.set_user(user or FACTS["user"])
+        client.set_password(password or FACTS["password"])
+    elif token == "certificate":
+        await client.load_client_certificate(FACTS["user_certificate"], "der")
+        await client.load_private_key(FACTS["user_key"], None, "pem")
+    await client.connect()
+    return client
+
+
+async def refused(name, expected, **how):
+    try:
+        client = await open_client(**how)
+        await client.disconnect()
+        check(name, False, "was let in")
+    except ua.UaStatusCodeError as error:
+        check(name, error.code == expected, error)
+
+
+async def connect():
+    for policy in ["None", "Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"]:
+        for mode in ["None"] if policy == "None" else ["Sign", "SignAndEncrypt"]:
+            for token in ["anonymous", "username", "certificate"]:
+                name = f"connect {policy} {mode} {token}"
+                try:
+                    client = await open_client(policy, mode, token)
+                    value = await client.get_node(SETPOINT).read_value()
+                    await client.disconnect()
+                    check(name, value == 100.0, value)
+                except Exception as error:
+                    check(name, False, repr(error))
+    codes = ua.StatusCodes
+    await refused("wrong password", codes.BadIdentityTokenRejected, password="wrong")
+    await refused("unknown user", codes.BadIdentityTokenRejected, user="nobody")
+    FACTS.update(user_certificate=FACTS["certificate"], user_key=FACTS["key"])
+    await refused("unpinned certificate", codes.BadIdentityTokenRejected, token="certificate")
+
+
+async def browse_all(client):
+    """Every node that is reached from Root by forward references; data of each as first seen."""
+    seen, todo, conflicts = {}, [ua.NodeId(84)], []
+    while todo:
+        batch, todo = todo[:500], todo[500:]
+        wanted = [
+            ua.BrowseDescription(NodeId=node, BrowseDirection=ua.BrowseDirection.Forward,
+                                 ReferenceTypeId=ua.NodeId(31), IncludeSubtypes=True, NodeClassMask=0, ResultMask=63)
+            for node in batch
+        ]
+        results = await client.uaclient.session.browse(ua.BrowseParameters(NodesToBrowse=wanted))
+        points = []
+        references = []
+        for node, result in zip(batch, results):
+            result.StatusCode.check()
+            references += result.References
+            if result.ContinuationPoint:
+                points.append(result.ContinuationPoint)
+        while points:
+            more = await client.uaclient.session.browse_next(
+                ua.BrowseNextParameters(ReleaseContinuationPoints=False, ContinuationPoints=points))
+            points = [result.ContinuationPoint for result in more if result.ContinuationPoint]
+            for result in more:
+                result.StatusCode.check()
+                references += result.References
+        for reference in references:
+            data = (reference.NodeClass, reference.BrowseName, reference.DisplayName, reference.TypeDefinition)
+            if getattr(reference.NodeId, "ServerIndex", 0) or getattr(reference.NodeId, "NamespaceUri", None):
+                conflicts.append(f"{reference.NodeId} is not local by index")
+            known = seen.get(reference.NodeId)
+            if known is None:
+                seen[reference.NodeId] = data
+                todo.append(reference.NodeId)
+            elif known != data:
+                conflicts.append(f"{reference.NodeId}: {known} and {data}")
+    return seen, conflicts
+
+
+async def browse():
+    client = await open_client()
+    seen, conflicts = await browse_all(client)
+    check("browse", len(seen) > 1000 and not conflicts, f"{len(seen)} nodes; {conflicts[:5]}")
+    await client.load_data_type_definitions()
+    state = await client.get_node("ns=2;s=Pump.State").read_value()
+    check("data types", state == 0, state)
+    for kind in FACTS["classes"]:
+        ids = [ua.ReadValueId(NodeId=ua.NodeId.from_string(kind["node"]), AttributeId=attribute)
+               for attribute in range(1, 28)]
+        results = await client.uaclient.session.read(ua.ReadParameters(NodesToRead=ids))
+        wrong = []
+        for attribute, result in enumerate(results, 1):
+            code = result.StatusCode.value
+            good, invalid = code == 0, code == ua.StatusCodes.BadAttributeIdInvalid
+            right = good if attribute in kind["must"] else good or invalid if attribute in kind["may"] else invalid
+            if not right:
+                wrong.append((attribute, result.StatusCode.name))
+        check("attributes of " + kind["name"], not wrong, wrong)
+    await client.disconnect()
+
+
+class Heard:
+    def __init__(self):
+        self.values = asyncio.Queue()
+
+    def datachange_notification(self, node, value, data):
+        self.values.put_nowait(value)
+
+    def status_change_notification(self, status):
+        pass
+
+    async def until(self, wanted, seconds=10):
+        values = []
+        try:
+            while True:
+                values.append(await asyncio.wait_for(self.values.get(), seconds))
+                if values[-1] == wanted:
+                    return True, values
+        except asyncio.TimeoutError:
+            return False, values
+
+
+async def write_status(client, node, value, kind):
+    try:
+        await client.get_node(node).write_value(ua.DataValue(ua.Variant(value, kind)))
+        return 0
+    except ua.UaStatusCodeError as error:
+        return error.code
+
+
+async def write():
+    client = await open_client()
+    heard = Heard()
+    subscription = await client.create_subscription(50, heard)
+    await subscription.subscribe_data_change(client.get_node(SETPOINT))
+    first, _ = await heard.until(100.0)
+    double = ua.VariantType.Double
+    check("write", await write_status(client, SETPOINT, 321.5, double) == 0)
+    second, values = await heard.until(321.5)
+    check("subscribe", first and second, values)
+    codes = ua.StatusCodes
+    status = await write_status(client, SETPOINT, "high", ua.VariantType.String)
+    check("write of a wrong type", status == codes.BadTypeMismatch, status)
+    status = await write_status(client, "ns=2;s=Pump.Speed", 1.0, double)
+    check("write to a read-only tag", status == codes.BadNotWritable, status)
+    await subscription.delete()
+    await client.disconnect()
+    client = await open_client(token="anonymous")
+    status = await write_status(client, SETPOINT, 1.0, double)
+    check("write without the role", status == codes.BadUserAccessDenied, status)
+    await client.disconnect()
+
+
+async def restart():
+    client = await open_client(auto_reconnect=True, reconnect_max_delay=1.0)
+    before = await client.get_namespace_index("urn:test:press")
+    heard = Heard()
+    subscription = await client.create_subscription(50, heard)
+    await subscription.subscribe_data_change(client.get_node(SETPOINT))
+    check("heard before", (await heard.until(100.0))[0])
+    await client.get_node(SETPOINT).write_value(200.0)
+    await heard.until(200.0)
+    certificate = client.security_policy.peer_certificate
+    await asyncio.to_thread(ask, "restart")
+    ok, values = await heard.until(200.0, 15)
+    check("heard after", ok, values)
+    check("same namespace", await client.get_namespace_index("urn:test:press") == before)
+    check("same value", await client.get_node(SETPOINT).read_value() == 200.0)
+    check("same certificate", (await client.get_endpoints())[0].ServerCertificate == certificate)
+    await client.disconnect()
+
+
+async def cut():
+    writer = await open_client()
+    client = await open_client(url=FACTS["relay"], watchdog_intervall=60)
+    heard = Heard()
+    subscription = await client.create_subscription(
+        ua.CreateSubscriptionParameters(RequestedPublishingInterval=50, RequestedLifetimeCount=3000,
+                                        RequestedMaxKeepAliveCount=1000, PublishingEnabled=True), heard)
+    await subscription.subscribe_data_change(client.get_node(SETPOINT), queuesize=100)
+    await heard.until(100.0)
+    number = subscription.subscription_id
+    await asyncio.to_thread(ask, "mute")
+    await writer.get_node(SETPOINT).write_value(201.0)
+    await asyncio.to_thread(ask, "loss")
+    await asyncio.to_thread(ask, "cut")
+    check("lost", heard.values.empty())
+    await writer.get_node(SETPOINT).write_value(202.0)
+    # A new session of the same user takes the subscription over, as the library itself does after it reconnects.
+    other = await open_client(url=FACTS["relay"], watchdog_intervall=60)
+    session = other.uaclient.session
+    results = await session.transfer_subscriptions(
+        ua.TransferSubscriptionsParameters(SubscriptionIds=[number], SendInitialValues=False))
+    available = results[0].AvailableSequenceNumbers
+    check("transferred", results[0].StatusCode.is_good() and available, results)
+    message = await session.republish(number, available[-1])
+    values = [item.Value.Value.Value for part in message.NotificationData for item in part.MonitoredItems]
+    check("republished", values == [201.0] and message.SequenceNumber == available[-1], message)
+    subscription.server = session
+    subscription.last_sequence_number = available[-1]
+    session._subscription_callbacks[number] = subscription.publish_callback
+    other.uaclient.ensure_publish_loop()
+    ok, values = await heard.until(202.0)
+    check("heard after", ok and values == [202.0], values)
+    check("same subscription", subscription.subscription_id == number)
+    await other.disconnect()
+    # The library's own reconnection: the session is activated again over a new channel.
+    client = await open_client(url=FACTS["relay"], auto_reconnect=True)
+    heard = Heard()
+    subscription = await client.create_subscription(50, heard)
+    await subscription.subscribe_data_change(client.get_node(SETPOINT), queuesize=100)
+    await heard.until(202.0)
+    await asyncio.to_thread(ask, "cut")
+    await writer.get_node(SETPOINT).write_value(203.0)
+    ok, values = await heard.until(203.0)
+    check("came back by itself", ok, values)
+    await client.disconnect()
+    await writer.disconnect()
+
+
+asyncio.run({"connect": connect, "browse": browse, "write": write, "restart": restart, "cut": cut}[PART]())
