@@ -99,6 +99,10 @@ impl Schedule {
         &self.classes[at.class].items[at.item]
     }
 
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.classes.iter().flat_map(|class| &class.items)
+    }
+
     /// After a loss everything is due, and what was refused or demoted before gets a new chance.
     pub fn restart(&mut self, now: Instant) {
         for class in &mut self.classes {
@@ -165,32 +169,31 @@ impl Schedule {
     }
 
     /// A reply that made no sense; the scan goes on. Some devices answer with fewer registers than asked where their
-    /// map ends (pymodbus 3.9.2 does), so a block that is answered so again and again is cut.
-    pub fn garbled(&mut self, at: At) {
+    /// map ends (pymodbus 3.9.2 does), so a block that is answered so again and again is cut. A single place that
+    /// is rests longer and longer, since without ids each such reply costs the link a time-out.
+    pub fn garbled(&mut self, at: At, now: Instant) {
         let class = &mut self.classes[at.class];
         class.next = at.item + 1;
         let item = &mut class.items[at.item];
         item.garbage += 1;
-        if item.garbage >= MISSES && self.halve(at) {
+        let Some(rests) = item.garbage.checked_sub(MISSES) else { return };
+        if self.cut(at) {
             self.classes[at.class].next = at.item;
+            return;
         }
+        let pause = DEMOTED_FIRST.saturating_mul(1 << rests.min(5)).min(DEMOTED_LONGEST);
+        self.classes[at.class].items[at.item].not_before = Some(now + pause);
     }
 
-    /// The device refuses the block: cuts it in two that are asked next, or, when it is one place, leaves it alone
-    /// for a while and answers false.
-    pub fn cut(&mut self, at: At, now: Instant) -> bool {
-        if self.halve(at) {
-            return true;
-        }
-        let class = &mut self.classes[at.class];
-        let item = &mut class.items[at.item];
+    /// The device refuses all of a block for good: it is left alone for a while.
+    pub fn refuse(&mut self, at: At, now: Instant) {
+        let item = &mut self.classes[at.class].items[at.item];
         item.not_before = Some(now + REFUSED_FOR);
-        item.answered = Some(now);
-        class.next = at.item + 1;
-        false
+        item.garbage = 0;
     }
 
-    fn halve(&mut self, at: At) -> bool {
+    /// The device refuses the block: cuts it in two that are asked next; false when it is one place.
+    pub fn cut(&mut self, at: At) -> bool {
         let items = &mut self.classes[at.class].items;
         let Some((low, high)) = batch::halves(&items[at.item].block) else { return false };
         let old = items.remove(at.item);
@@ -216,11 +219,13 @@ impl Schedule {
     }
 
     /// Calls `old` for each item that got no answer for a period, once a period, and says whether its device is silent.
+    /// What the device refuses stays as the refusal left it.
     pub fn sweep(&mut self, now: Instant, mut old: impl FnMut(&Item, bool)) {
         for class in self.classes.iter_mut().filter(|class| class.sweep <= now) {
             class.sweep = next_after(class.sweep, class.period, now).0;
             for item in &class.items {
-                if item.answered.is_none_or(|at| now.saturating_duration_since(at) > class.period) {
+                let is_old = item.answered.is_none_or(|at| now.saturating_duration_since(at) > class.period);
+                if is_old && !item.is_refused(now) {
                     old(item, self.devices[item.device].misses > 0);
                 }
             }
@@ -232,6 +237,15 @@ impl Item {
     /// `tags` are those of the spans, in their order.
     pub fn new(block: Block, device: usize, tags: Vec<TagId>) -> Item {
         Item { block, device, tags, answered: None, not_before: None, garbage: 0 }
+    }
+
+    /// The last replies made no sense.
+    pub fn is_garbled(&self) -> bool {
+        self.garbage > 0
+    }
+
+    fn is_refused(&self, now: Instant) -> bool {
+        self.garbage == 0 && self.not_before.is_some_and(|until| now < until)
     }
 }
 

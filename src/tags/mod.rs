@@ -65,6 +65,8 @@ pub enum Miss {
     Garbage,
     /// The device is busy: BadResourceUnavailable.
     Busy,
+    /// The driver's code broke: BadInternalError at once, its last values are not trusted.
+    Panicked,
 }
 
 impl Miss {
@@ -75,6 +77,7 @@ impl Miss {
             Miss::Silent => StatusCode::BadTimeout,
             Miss::Garbage => StatusCode::BadCommunicationError,
             Miss::Busy => StatusCode::BadResourceUnavailable,
+            Miss::Panicked => StatusCode::BadInternalError,
         }
     }
 }

@@ -63,7 +63,8 @@ impl Slot {
         if self.is_out_of_service() {
             return;
         }
-        let usable = self.is_fresh(stale_after, stamp) && !self.sample.status.is_bad();
+        let trusted = why != Miss::Panicked && !self.sample.status.is_bad();
+        let usable = trusted && self.is_fresh(stale_after, stamp);
         let status = if usable { StatusCode::UncertainLastUsableValue } else { why.code() };
         if status != self.sample.status {
             let value = if usable { self.good.clone() } else { Value::Null };

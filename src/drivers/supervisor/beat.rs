@@ -26,6 +26,9 @@ pub(super) struct Beat {
     pub queue: mpsc::Receiver<WriteRequest>,
     pub stop: watch::Receiver<bool>,
     pub connected: bool,
+    /// Not connected, and nothing says that it soon will be: writes are refused at once. While a link is only
+    /// opened anew they wait for it.
+    pub dead: bool,
     /// What a poll misses now.
     pub why: Miss,
     /// Requests in a row without an answer.
@@ -60,7 +63,7 @@ impl Beat {
                     }
                     return Err(Stopped);
                 }
-                Some(request) = self.queue.recv(), if !self.connected => self.refuse(request),
+                Some(request) = self.queue.recv(), if self.dead => self.refuse(request),
                 () = sleep_until(sweep) => self.sweep(),
             }
         }
@@ -90,12 +93,18 @@ impl Beat {
         let (tags, why, connected) = (&self.tags, self.why, self.connected);
         self.schedule.sweep(stamp.now, |item, silent| match !connected || silent {
             true => tags.miss(&item.tags, why, stamp),
+            false if item.is_garbled() => tags.expire(&item.tags, Miss::Garbage, stamp),
             false => tags.expire(&item.tags, why, stamp),
         });
     }
 
+    /// All that is polled misses now, whatever the time.
+    pub fn all_missed(&self) {
+        self.schedule.items().for_each(|item| self.tags.miss(&item.tags, self.why, Stamp::now()));
+    }
+
     pub fn up(&mut self) {
-        self.connected = true;
+        (self.connected, self.dead) = (true, false);
         self.why = Miss::Silent;
         self.answered_since_connect = false;
         self.health.connected(UaTime::now());
@@ -171,14 +180,15 @@ impl Beat {
                 self.alive(at, stamp.now);
             }
             Refusal::Block | Refusal::Unsupported => {
-                let tags = self.schedule.item(at).tags.clone();
-                if why == Refusal::Block && self.schedule.cut(at, stamp.now) {
+                if why == Refusal::Block && self.schedule.cut(at) {
                     return;
                 }
-                self.turn(at, StatusCode::BadConfigurationError, stamp);
-                for tag in tags {
-                    log::warn!("{}: the device refuses it: {text}", self.tags.plant().tag_name(tag));
+                self.schedule.refuse(at, stamp.now);
+                let known = |tag: &TagId| self.tags.with(*tag, |now| now.status == StatusCode::BadConfigurationError);
+                for tag in self.schedule.item(at).tags.iter().filter(|tag| !known(tag)) {
+                    log::warn!("{}: the device refuses it: {text}", self.tags.plant().tag_name(*tag));
                 }
+                self.turn(at, StatusCode::BadConfigurationError, stamp);
                 self.alive(at, stamp.now);
             }
         }
@@ -203,7 +213,7 @@ impl Beat {
         self.silence += 1;
         match error {
             LinkError::Timeout { .. } => self.demote(at, stamp.now),
-            LinkError::Garbage { .. } => self.schedule.garbled(at),
+            LinkError::Garbage { .. } => self.schedule.garbled(at, stamp.now),
             LinkError::Lost(_) => {}
         }
         let all_silent = self.silence >= SILENCE && !self.schedule.anyone_alive();
@@ -233,8 +243,13 @@ impl Beat {
         self.tags.commit(&[(tag, RawSample::from(Err(StatusCode::BadConfigurationError)))], Stamp::now());
     }
 
+    /// Nothing was sent: BadTimeout would say that the outcome is unknown.
     pub fn refuse(&self, request: WriteRequest) {
-        let statuses = vec![self.why.code(); request.writes.len()];
+        let code = match self.why {
+            Miss::Silent | Miss::Garbage | Miss::Busy => StatusCode::BadNoCommunication,
+            why => why.code(),
+        };
+        let statuses = vec![code; request.writes.len()];
         drop(request.reply.send(statuses));
     }
 

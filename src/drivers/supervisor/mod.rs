@@ -25,8 +25,8 @@ use super::schedule::{At, Item, Schedule, Step};
 use super::{ConnectionPlan, LinkError, PointPlan, Protocol, Samples, Settings, modbus, simulator};
 use crate::health;
 use crate::model::ConnectionIx;
-use crate::tags::{Miss, RawSample, Stamp, TagStore, Write, WriteRequest};
-use beat::{Beat, stopped};
+use crate::tags::{Miss, Stamp, TagStore, Write, WriteRequest};
+use beat::Beat;
 
 /// How a task comes to life: its name and itself. Who owns the tasks passes it in.
 pub type Spawn<'a> = dyn FnMut(String, BoxFuture<'static, ()>) + 'a;
@@ -57,7 +57,7 @@ pub fn start(
     }
     let mut health = Vec::new();
     for connections in links {
-        let mut link = Link::new(connections, tags, stop.clone());
+        let mut link = Link::new(connections, tags, stop.clone(), Box::new(protocol));
         health.push(Arc::clone(&link.beat.health));
         let name = format!("link {}", link.beat.health.name);
         spawn(name, async move { link.run().await }.boxed());
@@ -70,8 +70,7 @@ fn shares_link(one: &ConnectionPlan, other: &ConnectionPlan) -> bool {
     target.is_some() && target == modbus::link_of(&other.settings)
 }
 
-/// The protocol of a link and the points that it refuses, with the reason.
-fn protocol(connections: &[ConnectionPlan]) -> (Box<dyn Protocol>, Vec<(u32, super::PointError)>) {
+fn protocol(connections: &[ConnectionPlan]) -> Made {
     match &connections[0].settings {
         Settings::Simulator(settings) => {
             let (simulator, refused) = simulator::Simulator::new(settings, &connections[0].points);
@@ -88,15 +87,26 @@ struct Link {
     connections: Vec<ConnectionPlan>,
     protocol: Box<dyn Protocol>,
     beat: Beat,
+    /// Makes the protocol, again after a panic.
+    make: Make,
     delay: Duration,
     samples: Samples,
 }
+
+/// A protocol for the connections of a link, and the points that it refuses, with the reason.
+type Made = (Box<dyn Protocol>, Vec<(u32, super::PointError)>);
+type Make = Box<dyn FnMut(&[ConnectionPlan]) -> Made + Send>;
 
 /// Stop was asked for.
 struct Stopped;
 
 impl Link {
-    fn new(connections: Vec<ConnectionPlan>, tags: &Arc<TagStore>, stop: watch::Receiver<bool>) -> Link {
+    fn new(
+        connections: Vec<ConnectionPlan>,
+        tags: &Arc<TagStore>,
+        stop: watch::Receiver<bool>,
+        mut make: Make,
+    ) -> Link {
         let plant = tags.plant();
         let ixs: Vec<ConnectionIx> = connections.iter().map(|connection| connection.ix).collect();
         let name = |plan: &ConnectionPlan| {
@@ -105,7 +115,7 @@ impl Link {
             if cell.is_empty() { plan.name.clone() } else { format!("{cell}/{}", plan.name) }
         };
         let names: Vec<String> = connections.iter().map(name).collect();
-        let (protocol, refused) = protocol(&connections);
+        let (protocol, refused) = make(&connections);
         let points: Vec<PointPlan> = connections.iter().flat_map(|connection| connection.points.clone()).collect();
         let mut link = Link {
             beat: Beat {
@@ -117,6 +127,7 @@ impl Link {
                 points,
                 stop,
                 connected: false,
+                dead: true,
                 why: Miss::NeverConnected,
                 silence: 0,
                 answered_since_connect: false,
@@ -124,6 +135,7 @@ impl Link {
             },
             connections,
             protocol,
+            make,
             delay: BACK_OFF_FIRST,
             samples: Samples::new(),
         };
@@ -181,7 +193,11 @@ impl Link {
             if !alive {
                 self.beat.schedule.restart(Instant::now());
             }
-            if !(alive && self.beat.silence < SILENCE) && self.wait().await.is_err() {
+            if alive && self.beat.silence < SILENCE {
+                continue;
+            }
+            self.beat.dead = true;
+            if self.wait().await.is_err() {
                 return Stopped;
             }
         }
@@ -199,6 +215,7 @@ impl Link {
                 Err(_) => format!("no connection within {} ms", limit.as_millis()),
             };
             self.protocol.disconnect().await;
+            self.beat.dead = true;
             self.beat.down(
                 &error,
                 if self.beat.why == Miss::NeverConnected { Miss::NeverConnected } else { Miss::LinkDown },
@@ -236,9 +253,7 @@ impl Link {
             if self.beat.is_stopped() {
                 return Err(Stopped);
             }
-            if let Ok(request) = self.beat.queue.try_recv()
-                && let Err(error) = self.write(request).await?
-            {
+            if let Some(error) = self.waiting_write().await? {
                 return Ok(error);
             }
             let step = self.beat.schedule.step(Instant::now(), &mut ended);
@@ -263,7 +278,16 @@ impl Link {
         }
     }
 
-    /// One block, repeated as `retries` says; gives the error that ends the link.
+    /// A write request that waits, if there is one; gives the error that ends the link.
+    async fn waiting_write(&mut self) -> Result<Option<LinkError>, Stopped> {
+        match self.beat.queue.try_recv() {
+            Ok(request) => Ok(self.write(request).await?.err()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// One block, repeated as `retries` says; a write waits for one request at most, so it goes in between. Gives
+    /// the error that ends the link.
     async fn read(&mut self, at: At) -> Result<Option<LinkError>, Stopped> {
         let retries = self.connections[self.beat.schedule.item(at).device].retries;
         // A demoted device gets one chance, so that it costs its neighbours little.
@@ -283,7 +307,10 @@ impl Link {
                     self.beat.count(&error);
                     if error.is_usable() && left > 0 && !matches!(error, LinkError::Lost(_)) {
                         left -= 1;
-                        continue;
+                        match self.waiting_write().await? {
+                            None => continue,
+                            ended => return Ok(ended),
+                        }
                     }
                     return Ok(self.beat.miss(at, error));
                 }
@@ -346,19 +373,16 @@ impl Link {
         })
     }
 
-    /// After a panic: the points say so, and the protocol is made anew.
+    /// After a panic: the points say so until the next attempt ends, and the protocol is made anew.
     async fn recover(&mut self) {
         log::error!("{}: its driver panicked; this is a bug in opcell, the link starts anew", self.beat.health.name);
-        self.beat.down("the driver panicked", Miss::LinkDown);
-        let bad = |point: &PointPlan| (point.tag, RawSample::from(Err(StatusCode::BadInternalError)));
-        let samples: Samples = self.beat.points.iter().filter(|point| point.read).map(bad).collect();
-        self.beat.tags.commit(&samples, Stamp::now());
-        self.protocol = protocol(&self.connections).0;
-        // The quality stays as it is: no sweep while it waits.
-        let delay = self.delay;
-        self.delay = self.delay.saturating_mul(2).min(Duration::from_secs(30));
-        let mut stop = self.beat.stop.clone();
-        drop(timeout(delay, stopped(&mut stop)).await);
+        self.beat.dead = true;
+        self.beat.down("the driver panicked", Miss::Panicked);
+        self.protocol = (self.make)(&self.connections).0;
+        self.beat.schedule.restart(Instant::now());
+        self.beat.all_missed();
+        // On stop the loop around ends.
+        drop(self.wait().await);
     }
 
     /// What was asked before the stop is still written, then the values of `on_stop`; then the link is closed.
