@@ -1,6 +1,6 @@
 /* A Modbus TCP server of libmodbus for the driver tests: 1000 of everything, each register its own address.
    Prints `port N` when it serves. */
-#include <modbus.h>
+#include <modbus/modbus.h>
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <unistd.h>

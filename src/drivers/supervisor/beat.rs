@@ -202,14 +202,9 @@ impl Beat {
 
     /// A request without an answer; gives the error when the link is not worth keeping.
     pub fn miss(&mut self, at: At, error: LinkError) -> Option<LinkError> {
-        let why = match &error {
-            LinkError::Timeout { .. } => Miss::Silent,
-            LinkError::Garbage { .. } => Miss::Garbage,
-            LinkError::Lost(_) => Miss::LinkDown,
-        };
         let stamp = Stamp::now();
         let tags = self.schedule.item(at).tags.clone();
-        self.tags.miss(&tags, why, stamp);
+        self.tags.miss(&tags, super::miss_of(&error), stamp);
         self.silence += 1;
         match error {
             LinkError::Timeout { .. } => self.demote(at, stamp.now),

@@ -83,6 +83,14 @@ fn protocol(connections: &[ConnectionPlan]) -> Made {
     }
 }
 
+fn miss_of(error: &LinkError) -> Miss {
+    match error {
+        LinkError::Timeout { .. } => Miss::Silent,
+        LinkError::Garbage { .. } => Miss::Garbage,
+        LinkError::Lost(_) => Miss::LinkDown,
+    }
+}
+
 struct Link {
     connections: Vec<ConnectionPlan>,
     protocol: Box<dyn Protocol>,
@@ -237,8 +245,7 @@ impl Link {
     }
 
     async fn lose(&mut self, error: &LinkError, since: Instant) {
-        let why = if matches!(error, LinkError::Lost(_)) { Miss::LinkDown } else { Miss::Silent };
-        self.beat.down(&error.to_string(), why);
+        self.beat.down(&error.to_string(), miss_of(error));
         self.beat.tell_trouble(&error.to_string());
         drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
         if self.beat.answered_since_connect && since.elapsed() >= HEALTHY_AFTER {
@@ -363,12 +370,7 @@ impl Link {
             }
             Err(error) => {
                 self.beat.count(&error);
-                let status = match error {
-                    LinkError::Timeout { .. } => StatusCode::BadTimeout,
-                    LinkError::Garbage { .. } => StatusCode::BadCommunicationError,
-                    LinkError::Lost(_) => StatusCode::BadNoCommunication,
-                };
-                (status, (!error.is_usable()).then_some(error))
+                (miss_of(&error).code(), (!error.is_usable()).then_some(error))
             }
         })
     }
@@ -429,3 +431,6 @@ impl Link {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

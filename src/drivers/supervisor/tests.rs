@@ -1,0 +1,469 @@
+//! Links with a scripted protocol and a clock of the test's own: no socket, and an hour passes in a blink.
+
+use parking_lot::Mutex;
+
+use super::*;
+use crate::drivers::batch::{Block, Span};
+use crate::drivers::{Answer, PointSettings, Refusal};
+use crate::model::{AccessIx, Cell, Connection, DataType, NodeIx, Origin, Plant, Shape, Tag, TagId};
+use crate::tags::RawSample;
+use crate::value::{BuiltIn, Value};
+
+const POLL: Duration = Duration::from_millis(100);
+const STALE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(80);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What a device does when it is asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Does {
+    Answer,
+    AnswerAfter(Duration),
+    Silent,
+    /// The link must be opened anew.
+    Garble,
+    Refuse(Refusal),
+    Lose,
+    Panic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Event {
+    Connect,
+    Read(u32),
+    Write(u32),
+}
+
+/// The devices behind a link: what each point does, and what they were asked when.
+#[derive(Debug)]
+struct Script {
+    reachable: Mutex<bool>,
+    /// How long it takes to connect.
+    dial: Mutex<Duration>,
+    does: Mutex<Vec<Does>>,
+    diary: Mutex<Vec<(Instant, Event)>>,
+}
+
+impl Script {
+    fn note(&self, event: Event) {
+        self.diary.lock().push((Instant::now(), event));
+    }
+
+    fn times(&self, event: Event) -> Vec<Instant> {
+        self.diary.lock().iter().filter(|(_, seen)| *seen == event).map(|(at, _)| *at).collect()
+    }
+
+    fn set(&self, point: usize, does: Does) {
+        self.does.lock()[point] = does;
+    }
+}
+
+/// One block a point; the device of a point is its connection.
+struct Scripted {
+    script: Arc<Script>,
+    devices: Vec<usize>,
+    tags: Vec<TagId>,
+}
+
+#[async_trait::async_trait]
+impl Protocol for Scripted {
+    fn plan(&self, points: &[u32]) -> Vec<Block> {
+        let block = |point: &u32| {
+            let span = Span { space: 0, start: *point * 10, count: 1, id: *point * 2 };
+            Block { space: 0, start: span.start, count: 1, spans: vec![span] }
+        };
+        points.iter().map(block).collect()
+    }
+
+    fn device(&self, block: &Block) -> usize {
+        self.devices[(block.start / 10) as usize]
+    }
+
+    async fn connect(&mut self) -> Result<(), LinkError> {
+        self.script.note(Event::Connect);
+        let dial = *self.script.dial.lock();
+        tokio::time::sleep(dial).await;
+        match *self.script.reachable.lock() {
+            true => Ok(()),
+            false => Err(LinkError::Lost("nobody is there".into())),
+        }
+    }
+
+    async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
+        let point = block.start / 10;
+        self.script.note(Event::Read(point));
+        let does = self.script.does.lock()[point as usize];
+        match does {
+            Does::Answer => tokio::time::sleep(Duration::from_millis(1)).await,
+            Does::AnswerAfter(wait) => tokio::time::sleep(wait).await,
+            Does::Silent => {
+                tokio::time::sleep(TIMEOUT).await;
+                return Err(LinkError::Timeout { waited_ms: TIMEOUT.as_millis(), usable: true });
+            }
+            Does::Garble => {
+                tokio::time::sleep(TIMEOUT).await;
+                return Err(LinkError::Garbage { text: "no reply to this".into(), usable: false });
+            }
+            Does::Refuse(why) => return Ok(Answer::Refused { why, text: "no".into() }),
+            Does::Lose => return Err(LinkError::Lost("hung up".into())),
+            Does::Panic => panic!("a bug of the driver, on purpose"),
+        }
+        out.push((self.tags[point as usize], RawSample::from(Ok(Value::UInt16(7)))));
+        Ok(Answer::Samples)
+    }
+
+    async fn write(&mut self, point: u32, _: &Value, _: u32) -> Result<StatusCode, LinkError> {
+        self.script.note(Event::Write(point));
+        Ok(StatusCode::Good)
+    }
+
+    async fn disconnect(&mut self) {}
+}
+
+fn tag(connection: u32, poll: Duration) -> Tag {
+    Tag {
+        cell: 0,
+        node: NodeIx(0),
+        shape: Shape {
+            data_type: DataType::BuiltIn(BuiltIn::UInt16),
+            dimensions: vec![],
+            length: None,
+            unit: None,
+            range: None,
+        },
+        origin: Origin::Device { connection: ConnectionIx(connection), read: true, write: true, on_stop: None },
+        scale: None,
+        wraps: false,
+        deadband: 0.0,
+        poll,
+        stale_after: STALE,
+        enabled: true,
+        access: AccessIx(0),
+    }
+}
+
+fn point(tag: u32, poll: Duration) -> PointPlan {
+    PointPlan {
+        tag: TagId(tag),
+        address: format!("p{tag}"),
+        exponent: None,
+        settings: PointSettings::Simulator,
+        kind: BuiltIn::UInt16,
+        elements: 1,
+        is_array: false,
+        length: None,
+        poll,
+        read: true,
+        write: true,
+        has_scale: false,
+    }
+}
+
+/// A running link with a connection for each list, and in it a point for each period.
+struct Rig {
+    tags: Arc<TagStore>,
+    script: Arc<Script>,
+    health: Arc<health::Link>,
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Rig {
+    fn start(devices: &[&[Duration]], reachable: bool) -> Rig {
+        let mut plant = Plant::default();
+        let (mut plans, mut owners) = (Vec::new(), Vec::new());
+        for (ix, periods) in (0..).zip(devices) {
+            let mut points = Vec::new();
+            for poll in *periods {
+                points.push(point(u32::try_from(plant.tags.len()).expect("few"), *poll));
+                plant.tags.push(tag(ix, *poll));
+                owners.push(ix as usize);
+            }
+            let name = format!("device{ix}");
+            plant.connections.push(Connection {
+                cell: 0,
+                name: name.clone(),
+                description: String::new(),
+                driver: "simulator",
+                enabled: true,
+                allow_write: true,
+                timeout: TIMEOUT,
+                retries: 0,
+                reconnect_max: LONGEST,
+            });
+            plans.push(ConnectionPlan {
+                ix: ConnectionIx(ix),
+                name,
+                settings: Settings::Simulator(simulator::Settings::default()),
+                timeout: TIMEOUT,
+                retries: 0,
+                reconnect_max: LONGEST,
+                enabled: true,
+                points,
+            });
+        }
+        let name = "bench".to_owned();
+        let nodes = vec![crate::model::Node {
+            name: name.as_str().into(),
+            id: crate::model::NodeName::Path,
+            parent: None,
+            kind: crate::model::NodeKind::Folder,
+            display_name: None,
+            description: None,
+            access: AccessIx(0),
+        }];
+        plant.cells.push(Cell { name, namespace: "urn:bench".into(), nodes, enums: vec![], object_types: vec![] });
+        Rig::run(plant, plans, owners, reachable)
+    }
+
+    fn run(plant: Plant, plans: Vec<ConnectionPlan>, owners: Vec<usize>, reachable: bool) -> Rig {
+        let script = Arc::new(Script {
+            reachable: Mutex::new(reachable),
+            dial: Mutex::default(),
+            does: Mutex::new(vec![Does::Answer; owners.len()]),
+            diary: Mutex::default(),
+        });
+        let tags = Arc::new(TagStore::new(&Arc::new(plant)));
+        let (stop, stopped) = watch::channel(false);
+        let of_link = Arc::clone(&script);
+        let make = move |plans: &[ConnectionPlan]| -> Made {
+            let tags = plans.iter().flat_map(|plan| plan.points.iter().map(|point| point.tag)).collect();
+            (Box::new(Scripted { script: Arc::clone(&of_link), devices: owners.clone(), tags }), Vec::new())
+        };
+        let mut link = Link::new(plans, &tags, stopped, Box::new(make));
+        let health = Arc::clone(&link.beat.health);
+        let task = tokio::spawn(async move { link.run().await });
+        Rig { tags, script, health, stop, task }
+    }
+
+    fn status(&self, tag: u32) -> StatusCode {
+        self.tags.with(TagId(tag), |sample| sample.status)
+    }
+
+    async fn write(&self, tag: u32) -> StatusCode {
+        let write = Write { tag: TagId(tag), value: Value::UInt16(1), first: None };
+        let connection = self.tags.plant().tag(TagId(tag)).connection().expect("a device's");
+        let answer = self.tags.enqueue(connection, vec![write], Duration::from_secs(2)).expect("a place");
+        answer.await.expect("an answer")[0]
+    }
+
+    async fn end(self) {
+        self.stop.send_replace(true);
+        self.task.await.expect("the link ends in good order");
+    }
+}
+
+async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+fn gaps(times: &[Instant]) -> Vec<Duration> {
+    times.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_back_off_doubles_up_to_its_longest_and_begins_anew_after_ten_good_seconds() {
+    let rig = Rig::start(&[&[POLL]], false);
+    pass(Duration::from_secs(200)).await;
+    assert_eq!(rig.status(0), StatusCode::BadNotConnected);
+    let waits = gaps(&rig.script.times(Event::Connect));
+    for (wait, seconds) in waits.iter().zip([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]) {
+        let share = wait.as_secs_f64() / seconds;
+        assert!((0.79..1.21).contains(&share), "{wait:?} instead of {seconds} s");
+    }
+    assert!(waits.len() >= 9, "{waits:?}");
+    assert!(waits.iter().any(|wait| wait.as_millis() % 500 != 0), "there is jitter: {waits:?}");
+
+    *rig.script.reachable.lock() = true;
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(rig.status(0), StatusCode::Good);
+    *rig.script.reachable.lock() = false;
+    rig.script.set(0, Does::Lose);
+    let before = rig.script.times(Event::Connect).len();
+    pass(Duration::from_secs(3)).await;
+    let after = rig.script.times(Event::Connect).len() - before;
+    assert!((2..=4).contains(&after), "the first attempts come soon again: {after}");
+    assert_eq!(rig.status(0), StatusCode::BadNoCommunication);
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_class_is_scanned_at_its_own_period_and_a_late_scan_is_skipped_and_counted() {
+    let second = Duration::from_secs(1);
+    let rig = Rig::start(&[&[POLL, second]], true);
+    pass(Duration::from_secs(10)).await;
+    let count = |point| rig.script.times(Event::Read(point)).len();
+    assert!((99..=102).contains(&count(0)), "{}", count(0));
+    assert!((10..=11).contains(&count(1)), "{}", count(1));
+    assert_eq!(rig.health.snapshot().overruns, 0);
+
+    rig.script.set(0, Does::AnswerAfter(Duration::from_millis(250)));
+    let (fast, slow) = (count(0), count(1));
+    pass(Duration::from_secs(30)).await;
+    let (fast, slow) = (count(0) - fast, count(1) - slow);
+    assert!((98..=102).contains(&fast), "every third of 300 scans: {fast}");
+    assert!((29..=31).contains(&slow), "the slow class is not starved: {slow}");
+    let overruns = rig.health.snapshot().overruns;
+    assert!((195..=205).contains(&overruns), "{overruns} skipped");
+    rig.end().await;
+}
+
+/// Looks at the tag every millisecond: when it was Good last, and the statuses that came after.
+async fn fall(rig: &Rig, tag: u32, until: StatusCode) -> Vec<(Duration, StatusCode)> {
+    let began = Instant::now();
+    let mut seen = Vec::new();
+    while rig.status(tag) != until {
+        let status = rig.status(tag);
+        if seen.last().is_none_or(|(_, last)| *last != status) {
+            seen.push((began.elapsed(), status));
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "{seen:?}");
+        pass(Duration::from_millis(1)).await;
+    }
+    seen.push((began.elapsed(), until));
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_is_bad_within_a_poll_after_stale_after_whatever_ails_the_link() {
+    for (does, code) in [
+        (Does::Silent, StatusCode::BadTimeout),
+        (Does::Lose, StatusCode::BadNoCommunication),
+        (Does::Garble, StatusCode::BadCommunicationError),
+        (Does::Refuse(Refusal::Unreachable), StatusCode::BadTimeout),
+        (Does::Refuse(Refusal::Busy), StatusCode::BadResourceUnavailable),
+        (Does::Refuse(Refusal::Failure), StatusCode::BadDeviceFailure),
+        (Does::Refuse(Refusal::Block), StatusCode::BadConfigurationError),
+        (Does::Refuse(Refusal::Unsupported), StatusCode::BadConfigurationError),
+        (Does::AnswerAfter(Duration::from_secs(3)), StatusCode::BadTimeout),
+    ] {
+        let rig = Rig::start(&[&[POLL]], true);
+        pass(Duration::from_secs(1)).await;
+        assert_eq!(rig.status(0), StatusCode::Good);
+        rig.script.set(0, does);
+        if does == Does::Lose {
+            *rig.script.reachable.lock() = false;
+        }
+        let fall = fall(&rig, 0, code).await;
+        let took = fall.last().expect("it ends there").0;
+        assert!(took <= STALE + POLL, "{does:?}: {fall:?}");
+        let between = fall[..fall.len() - 1].iter().map(|(_, status)| *status);
+        let usual = [StatusCode::Good, StatusCode::UncertainLastUsableValue];
+        assert!(between.clone().all(|status| usual.contains(&status)), "{does:?}: {fall:?}");
+        assert!(rig.tags.with(TagId(0), |sample| sample.value.is_null()), "Bad goes out without a value");
+        // And so it stays.
+        pass(Duration::from_secs(30)).await;
+        assert_eq!(rig.status(0), code, "{does:?}");
+        rig.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_a_device_refuses_is_asked_once_a_minute_and_its_neighbour_each_poll() {
+    let rig = Rig::start(&[&[POLL, POLL]], true);
+    rig.script.set(0, Does::Refuse(Refusal::Block));
+    pass(Duration::from_secs(299)).await;
+    assert_eq!(rig.script.times(Event::Read(0)).len(), 5);
+    assert!(rig.script.times(Event::Read(1)).len() > 2_900);
+    assert_eq!((rig.status(0), rig.status(1)), (StatusCode::BadConfigurationError, StatusCode::Good));
+    rig.script.set(0, Does::Answer);
+    pass(Duration::from_secs(61)).await;
+    assert_eq!(rig.status(0), StatusCode::Good, "its program may have changed");
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_always_answered_wrongly_rests_and_does_not_slow_its_neighbour() {
+    let rig = Rig::start(&[&[POLL, POLL]], true);
+    rig.script.set(0, Does::Garble);
+    pass(Duration::from_secs(300)).await;
+    let asked = rig.script.times(Event::Read(0)).len();
+    assert!((6..=9).contains(&asked), "three times, then after 10 s, 20 s, 40 s ...: {asked}");
+    assert!(rig.script.times(Event::Read(1)).len() > 2_900);
+    assert_eq!((rig.status(0), rig.status(1)), (StatusCode::BadCommunicationError, StatusCode::Good));
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_device_is_asked_less_and_less_often_and_its_neighbour_stays_good() {
+    let rig = Rig::start(&[&[POLL, POLL], &[POLL]], true);
+    pass(Duration::from_secs(1)).await;
+    rig.script.set(0, Does::Silent);
+    rig.script.set(1, Does::Silent);
+    let began = Instant::now();
+    pass(Duration::from_secs(160)).await;
+    let mut asked = [rig.script.times(Event::Read(0)), rig.script.times(Event::Read(1))].concat();
+    asked.retain(|at| *at >= began);
+    asked.sort_unstable();
+    let waits: Vec<u64> = gaps(&asked).iter().map(|gap| (gap.as_secs_f64() / 10.0).round() as u64 * 10).collect();
+    assert_eq!(waits, [0, 0, 10, 20, 40, 80]);
+    assert_eq!(rig.health.snapshot().demoted, 1);
+    assert!(rig.script.times(Event::Read(2)).len() > 1_580, "the neighbour is asked as ever");
+    assert_eq!((rig.status(0), rig.status(2)), (StatusCode::BadTimeout, StatusCode::Good));
+    assert_eq!(rig.script.times(Event::Connect).len(), 1, "the link stays");
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_waits_while_a_link_is_opened_anew_and_is_refused_at_once_when_nobody_is_there() {
+    let rig = Rig::start(&[&[POLL, Duration::from_secs(1)]], true);
+    pass(Duration::from_secs(1)).await;
+    *rig.script.dial.lock() = Duration::from_millis(300);
+    rig.script.set(0, Does::Garble);
+    let connects = rig.script.times(Event::Connect).len();
+    while rig.script.times(Event::Connect).len() == connects {
+        pass(Duration::from_millis(1)).await;
+    }
+    assert_eq!(rig.write(1).await, StatusCode::Good, "while it is being opened anew");
+
+    *rig.script.dial.lock() = Duration::ZERO;
+    *rig.script.reachable.lock() = false;
+    rig.script.set(0, Does::Lose);
+    pass(Duration::from_secs(60)).await;
+    let (asked, writes) = (Instant::now(), rig.script.times(Event::Write(1)).len());
+    assert_eq!(rig.write(1).await, StatusCode::BadNoCommunication);
+    assert!(asked.elapsed() < Duration::from_millis(1), "at once");
+    assert_eq!(rig.script.times(Event::Write(1)).len(), writes, "nothing was sent");
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_waits_for_one_request_at_most() {
+    let rig = Rig::start(&[&[POLL; 40]], true);
+    pass(Duration::from_secs(1)).await;
+    for point in 0..40 {
+        rig.script.set(point, Does::AnswerAfter(Duration::from_millis(50)));
+    }
+    pass(Duration::from_secs(5)).await;
+    let asked = Instant::now();
+    assert_eq!(rig.write(3).await, StatusCode::Good);
+    assert!(asked.elapsed() <= Duration::from_millis(50), "{:?} for a scan of 2 s", asked.elapsed());
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_its_own_link_only_and_that_starts_again_after_a_back_off() {
+    let (broken, sound) = (Rig::start(&[&[POLL, POLL]], true), Rig::start(&[&[POLL]], true));
+    pass(Duration::from_secs(1)).await;
+    broken.script.set(1, Does::Panic);
+    pass(Duration::from_millis(150)).await;
+    let began = Instant::now();
+    for tag in [0, 1] {
+        assert_eq!(broken.status(tag), StatusCode::BadInternalError, "at once, whatever stale_after is");
+        assert!(broken.tags.with(TagId(tag), |sample| sample.value.is_null()));
+    }
+    assert_eq!(broken.write(0).await, StatusCode::BadInternalError);
+    assert_eq!(broken.health.snapshot().last_error, "the driver panicked");
+    pass(Duration::from_secs(60)).await;
+    let waits = gaps(&broken.script.times(Event::Connect));
+    assert!(waits[2] > waits[1] && waits[3] > waits[2], "the back-off grows: {waits:?}");
+    assert!(waits.len() < 8, "{waits:?}");
+    assert!(sound.script.times(Event::Read(0)).iter().filter(|at| **at >= began).count() >= 599);
+    assert_eq!((sound.status(0), broken.status(1)), (StatusCode::Good, StatusCode::BadInternalError));
+
+    broken.script.set(1, Does::Answer);
+    pass(LONGEST * 2).await;
+    assert_eq!([broken.status(0), broken.status(1)], [StatusCode::Good; 2]);
+    broken.end().await;
+    sound.end().await;
+}
