@@ -31,6 +31,8 @@ pub fn run(args: &RunArgs, global: &Global, print: &mut dyn FnMut(&str)) -> Answ
     if !findings.is_empty() {
         print(&findings);
     }
+    // The report holds the text of all files: not for as long as the server runs.
+    drop((report, findings));
     init_log(compiled.server.log);
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(serve(app::assemble(compiled), print)),
