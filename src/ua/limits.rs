@@ -26,7 +26,7 @@ pub struct Limits {
     pub array_length: u32,
     pub select_clauses: u32,
     pub where_elements: u32,
-    /// Bytes that the queues of one subscription's monitored items may hold.
+    /// Bytes that the queues of one session's monitored items may hold.
     pub queue_bytes: usize,
     /// Bytes that wait for a client who does not read; then it is cut.
     pub send_buffer: usize,

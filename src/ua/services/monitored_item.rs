@@ -332,11 +332,15 @@ fn modify_one(
         item.client_handle = parameters.client_handle;
         item.sampling = sampling;
         item.timestamps = timestamps;
+        item.queue_size = queue_size;
         item.filter = data.unwrap_or_default();
-        if let (Watched::Events(filter, _), Some(new)) = (&mut item.watched, events) {
-            **filter = new;
+        match (&mut item.watched, events) {
+            (Watched::Events(filter, queue), Some(new)) => {
+                **filter = new;
+                queue.resize(queue_size, parameters.discard_oldest);
+            }
+            _ => item.queue.resize(queue_size, parameters.discard_oldest),
         }
-        state.resize_queue(key, queue_size, parameters.discard_oldest);
     }
     if let (WatchedKind::Tag(tag), true) = (kind.0, every != kind.1) {
         let watcher: Arc<dyn crate::tags::Watcher> = Arc::clone(subscription) as Arc<dyn crate::tags::Watcher>;

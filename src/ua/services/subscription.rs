@@ -9,7 +9,7 @@ use opcua::StatusCode;
 use super::{Context, Service, each_id, operations, write_header};
 use crate::stack::codec::{Reader, Writer};
 use crate::ua::session::Session;
-use crate::ua::subscription::{Keep, Parameters, Subscription};
+use crate::ua::subscription::{Parameters, Subscription};
 
 /// What a client asks for, revised: as asked within wide caps, lifetime at least three keep-alives.
 fn revise(context: &Context<'_>, interval: f64, lifetime: u32, keep_alive: u32, max_notifications: u32) -> Parameters {
@@ -51,7 +51,7 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         enabled,
         context.session,
         context.now,
-        Keep { messages: server.limits.retransmission_queue, queue_bytes: server.limits.queue_bytes },
+        server.limits.retransmission_queue,
     ));
     context.session.lock().subscriptions.push(Arc::clone(&subscription));
     write_header(w, Service::CreateSubscription, context.header.handle);

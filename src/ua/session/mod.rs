@@ -78,6 +78,7 @@ pub struct State {
     pub registered: u32,
     /// Wakes the connection that the session is bound to.
     pub wake: Option<Arc<Notify>>,
+    pub queued_bytes: usize,
     pub counters: Counters,
 }
 
@@ -173,6 +174,7 @@ impl Session {
             continuation: ContinuationPoints::new(new.continuation_points),
             registered: 0,
             wake: None,
+            queued_bytes: 0,
             counters: Counters::default(),
         };
         Session {

@@ -121,9 +121,7 @@ impl State {
                     self.dirty.push_back(key);
                     continue;
                 }
-                self.queued_bytes -= item.queue.bytes();
                 written += write_item(item, limit - written, w);
-                self.queued_bytes += item.queue.bytes();
                 if item.has_news() {
                     self.dirty.push_front(key);
                     break;

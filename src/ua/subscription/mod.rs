@@ -31,15 +31,6 @@ pub struct Subscription {
     state: Mutex<State>,
 }
 
-/// How much a subscription may hold for a client that is slow or away.
-#[derive(Debug, Clone, Copy)]
-pub struct Keep {
-    /// NotificationMessages for Republish.
-    pub messages: usize,
-    /// Bytes in the queues of all its items.
-    pub queue_bytes: usize,
-}
-
 /// What a client may change about a subscription.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameters {
@@ -71,9 +62,6 @@ pub struct State {
     /// Sent and not acknowledged, oldest first.
     sent: VecDeque<(u32, Arc<[u8]>)>,
     retransmission_queue: usize,
-    /// Bytes in the queues of all items, and how many there may be.
-    queued_bytes: usize,
-    budget: usize,
     keep_alive_counter: u32,
     lifetime_counter: u32,
     has_sent: bool,
@@ -141,7 +129,7 @@ impl Subscription {
         publishing_enabled: bool,
         owner: &Arc<Session>,
         now: Instant,
-        keep: Keep,
+        keep: usize,
     ) -> Subscription {
         let state = State {
             parameters,
@@ -158,9 +146,7 @@ impl Subscription {
             has_triggers: false,
             next_sequence: 1,
             sent: VecDeque::new(),
-            retransmission_queue: keep.messages,
-            queued_bytes: 0,
-            budget: keep.queue_bytes,
+            retransmission_queue: keep,
             keep_alive_counter: 0,
             lifetime_counter: 0,
             has_sent: false,
@@ -276,7 +262,6 @@ impl State {
             }
             let Some(last) = item.last.clone() else { continue };
             item.queue.push(last);
-            self.queued_bytes += item.queue.bytes();
             if !item.is_dirty {
                 item.is_dirty = true;
                 self.dirty.push_back(u32::try_from(key).expect("items are limited far below 2^32"));
@@ -300,9 +285,7 @@ impl State {
         if item.mode == Mode::Disabled {
             return;
         }
-        let before = item.queue.bytes();
         let accepted = item.offer(sample, publishing);
-        self.weigh(key, before);
         self.note(key, accepted);
     }
 
@@ -312,20 +295,8 @@ impl State {
         if item.mode == Mode::Disabled {
             return;
         }
-        let before = item.queue.bytes();
         let accepted = item.accept(sample);
-        self.weigh(key, before);
         self.note(key, accepted);
-    }
-
-    /// Books what an item's queue has grown by; over the budget, the item gives up one sample of its own.
-    fn weigh(&mut self, key: u32, before: usize) {
-        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
-        let grown = |queue: &queue::Queue| self.queued_bytes + queue.bytes() - before;
-        if grown(&item.queue) > self.budget && item.queue.shed() {
-            self.counters.queue_overflow += 1;
-        }
-        self.queued_bytes = self.queued_bytes + item.queue.bytes() - before;
     }
 
     fn note(&mut self, key: u32, accepted: Accepted) {
@@ -356,9 +327,7 @@ impl State {
             if !std::mem::take(&mut item.is_waiting) {
                 continue;
             }
-            let before = item.queue.bytes();
             let accepted = item.flush_due(now);
-            self.weigh(key, before);
             self.note(key, accepted);
         }
     }
@@ -416,7 +385,6 @@ impl State {
     pub fn remove(&mut self, id: u32) -> Option<(u32, Box<Item>)> {
         let key = self.by_id.remove(&id)?;
         let item = self.items[key as usize].take()?;
-        self.queued_bytes -= item.queue.bytes();
         if matches!(item.watched, Watched::Live(_)) {
             self.polled.retain(|polled| *polled != key);
         }
@@ -432,25 +400,12 @@ impl State {
         self.free.push(key);
     }
 
-    /// A new size of an item's queue keeps what fits.
-    pub fn resize_queue(&mut self, key: u32, size: u32, discard_oldest: bool) {
-        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
-        self.queued_bytes -= item.queue.bytes();
-        item.queue_size = size;
-        match &mut item.watched {
-            Watched::Events(_, events) => events.resize(size, discard_oldest),
-            _ => item.queue.resize(size, discard_oldest),
-        }
-        self.queued_bytes += item.queue.bytes();
-    }
-
     /// A changed mode: Disabled forgets what waits, Reporting shows what was sampled.
     pub fn set_mode(&mut self, key: u32, mode: Mode) {
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
         item.mode = mode;
         match mode {
             Mode::Disabled => {
-                self.queued_bytes -= item.queue.bytes();
                 item.queue.clear();
                 item.held = None;
                 item.last = None;

@@ -14,41 +14,11 @@ pub struct Queue {
     held: VecDeque<Sample>,
     size: usize,
     discard_oldest: bool,
-    /// What the samples keep in memory.
-    bytes: usize,
 }
 
 impl Queue {
     pub fn new(size: u32, discard_oldest: bool) -> Queue {
-        Queue { held: VecDeque::new(), size: size.max(1) as usize, discard_oldest, bytes: 0 }
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Gives up one sample of several, for lack of room elsewhere; the overflow is marked as in a full queue.
-    pub fn shed(&mut self) -> bool {
-        if self.held.len() < 2 {
-            return false;
-        }
-        if self.discard_oldest {
-            self.pop();
-            mark(self.held.front_mut());
-        } else {
-            let newest = self.take_newest();
-            self.take_newest();
-            self.held.extend(newest);
-            self.bytes += self.held.back().map_or(0, cost);
-            mark(self.held.back_mut());
-        }
-        true
-    }
-
-    fn take_newest(&mut self) -> Option<Sample> {
-        let sample = self.held.pop_back()?;
-        self.bytes -= cost(&sample);
-        Some(sample)
+        Queue { held: VecDeque::new(), size: size.max(1) as usize, discard_oldest }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -65,39 +35,44 @@ impl Queue {
         self.discard_oldest = discard_oldest;
         while self.held.len() > self.size {
             if discard_oldest {
-                self.pop();
+                self.held.pop_front();
             } else {
-                self.take_newest();
+                self.held.pop_back();
             }
         }
     }
 
     /// Returns whether a value was lost.
     pub fn push(&mut self, sample: Sample) -> bool {
-        let is_full = self.held.len() >= self.size;
-        if is_full && (self.discard_oldest || self.size == 1) {
-            self.pop();
-        } else if is_full {
-            self.take_newest();
+        if self.size == 1 {
+            match self.held.front_mut() {
+                Some(slot) => *slot = sample,
+                None => self.held.push_back(sample),
+            }
+            return false;
         }
-        self.bytes += cost(&sample);
-        self.held.push_back(sample);
-        let lost = is_full && self.size > 1;
-        if lost {
-            mark(if self.discard_oldest { self.held.front_mut() } else { self.held.back_mut() });
+        if self.held.len() < self.size {
+            self.held.push_back(sample);
+            return false;
         }
-        lost
+        if self.discard_oldest {
+            self.held.pop_front();
+            self.held.push_back(sample);
+            mark(self.held.front_mut());
+        } else {
+            self.held.pop_back();
+            self.held.push_back(sample);
+            mark(self.held.back_mut());
+        }
+        true
     }
 
     pub fn pop(&mut self) -> Option<Sample> {
-        let sample = self.held.pop_front()?;
-        self.bytes -= cost(&sample);
-        Some(sample)
+        self.held.pop_front()
     }
 
     pub fn clear(&mut self) {
         self.held.clear();
-        self.bytes = 0;
     }
 }
 
@@ -107,12 +82,8 @@ fn mark(sample: Option<&mut Sample>) {
     }
 }
 
-/// Bytes that a queued sample keeps, text and arrays included although others may share them.
-fn cost(sample: &Sample) -> usize {
-    size_of::<Sample>() + weight(&sample.value)
-}
-
-fn weight(value: &Value) -> usize {
+/// Bytes that a queued value keeps beyond its own place.
+pub fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::ByteString(bytes) | Value::Wire(bytes) => bytes.len(),
@@ -128,22 +99,6 @@ mod tests {
 
     fn sample(n: i32) -> Sample {
         Sample { value: Value::Int32(n), status: StatusCode::Good, source_time: UaTime(1), server_time: UaTime(1) }
-    }
-
-    #[test]
-    fn a_queue_knows_what_it_keeps_and_gives_up_one_when_asked() {
-        for (discard_oldest, left) in [(true, vec![2, 3]), (false, vec![1, 3])] {
-            let mut queue = Queue::new(10, discard_oldest);
-            (1..=3).for_each(|n| assert!(!queue.push(sample(n))));
-            let each = queue.bytes() / 3;
-            assert!(queue.shed());
-            assert_eq!(queue.bytes(), 2 * each);
-            let got: Vec<i32> = std::iter::from_fn(|| queue.pop())
-                .map(|sample| if let Value::Int32(n) = sample.value { n } else { -1 })
-                .collect();
-            assert_eq!((got, queue.bytes()), (left, 0));
-        }
-        assert!(!Queue::new(1, true).shed());
     }
 
     #[test]
