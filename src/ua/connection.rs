@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::stack::channel::{Event, OpenJob, ServerChannel};
 use crate::stack::codec::{Reader, Writer};
 use crate::stack::transport::{Fatal, Input};
+use crate::ua::outbox::{FLUSH, Outbox};
 use crate::ua::server::Server;
 use crate::ua::services::attribute::{self, Writing};
 use crate::ua::services::publish::{self, Refused};
@@ -27,9 +28,6 @@ use crate::ua::services::{
 use crate::ua::session::{Session, Token};
 use crate::ua::subscription::MESSAGE_BYTES;
 use crate::value::UaTime;
-
-/// Beyond this much unsent output no more requests are taken out of the input.
-const FLUSH: usize = 256 * 1024;
 
 /// Serves one client until it leaves, breaks the protocol, or the server stops.
 pub async fn serve(server: Arc<Server>, mut socket: TcpStream, peer: SocketAddr, mut stop: watch::Receiver<bool>) {
@@ -47,10 +45,7 @@ pub async fn serve(server: Arc<Server>, mut socket: TcpStream, peer: SocketAddr,
 pub struct Connection {
     channel: ServerChannel,
     input: Input,
-    out: Writer,
-    /// Bytes of `out` that are on their way already.
-    sent: usize,
-    last_progress: Instant,
+    outbox: Outbox,
     core: Core,
 }
 
@@ -90,9 +85,7 @@ impl Connection {
         Connection {
             channel: ServerChannel::new(Arc::clone(&server.channels), id, Some(peer), now.into_std()),
             input: Input::default(),
-            out: Writer::new(),
-            sent: 0,
-            last_progress: now,
+            outbox: Outbox::default(),
             core: Core {
                 server,
                 peer,
@@ -122,19 +115,20 @@ impl Connection {
                 self.flush(&mut writer).await;
                 return Some(End::Closed);
             }
+            self.outbox.note_written(Instant::now());
             let deadline = self.deadline();
             if timer.deadline() != deadline {
                 timer.as_mut().reset(deadline);
             }
-            let unsent = self.out.buf.len() - self.sent;
+            let unsent = self.outbox.waiting();
             tokio::select! {
                 read = reader.read_buf(self.input.room()), if unsent < FLUSH => match read {
                     Ok(0) => return Some(End::Closed),
                     Ok(_) => {}
                     Err(error) => return Some(End::Lost(error)),
                 },
-                written = writer.write(&self.out.buf[self.sent..]), if unsent > 0 => match written {
-                    Ok(count) => self.note_sent(count),
+                written = writer.write(self.outbox.unsent()), if unsent > 0 => match written {
+                    Ok(count) => self.outbox.note_sent(count, Instant::now()),
                     Err(error) => return Some(End::Lost(error)),
                 },
                 () = wake.notified() => {}
@@ -155,22 +149,9 @@ impl Connection {
         }
     }
 
-    fn note_sent(&mut self, count: usize) {
-        self.sent += count;
-        self.last_progress = Instant::now();
-        if self.sent == self.out.buf.len() {
-            self.out.buf.clear();
-            self.sent = 0;
-            // One large answer must not keep its memory for ever.
-            if self.out.buf.capacity() > 4 * FLUSH {
-                self.out.buf.shrink_to(FLUSH);
-            }
-        }
-    }
-
     /// The last words, for as long as the peer takes them at once.
     async fn flush(&mut self, writer: &mut (impl AsyncWriteExt + Unpin)) {
-        let rest = &self.out.buf[self.sent..];
+        let rest = self.outbox.unsent();
         let limit = std::time::Duration::from_secs(1);
         if let Ok(Err(error)) = tokio::time::timeout(limit, writer.write_all(rest)).await {
             log::debug!("{}: {error}", self.core.peer);
@@ -179,23 +160,24 @@ impl Connection {
 
     fn deadline(&self) -> Instant {
         let channel = self.channel.next_deadline().map(Instant::from_std);
-        let stall = (self.sent < self.out.buf.len()).then(|| self.last_progress + self.core.server.limits.send_stall);
+        let stall = self.outbox.stalls_at(self.core.server.limits.send_stall);
         let never = Instant::now() + std::time::Duration::from_secs(86_400);
         channel.into_iter().chain(stall).min().unwrap_or(never)
     }
 
     fn check_deadlines(&mut self) -> Option<End> {
         let now = Instant::now();
-        if self.sent < self.out.buf.len() && now >= self.last_progress + self.core.server.limits.send_stall {
+        if self.outbox.stalls_at(self.core.server.limits.send_stall).is_some_and(|at| now >= at) {
             return Some(End::Stalled);
         }
-        self.channel.check_deadline(now.into_std(), &mut self.out).err().map(End::Fatal)
+        self.channel.check_deadline(now.into_std(), &mut self.outbox.out).err().map(End::Fatal)
     }
 
     /// Answers the requests that lie in the input; true when the client closed the channel.
     async fn serve_input(&mut self) -> Result<bool, Fatal> {
-        let Connection { channel, input, out, sent, core, .. } = self;
-        while out.buf.len() - *sent < FLUSH {
+        let Connection { channel, input, outbox, core } = self;
+        while outbox.waiting() < FLUSH {
+            let out = &mut outbox.out;
             let now = Instant::now();
             match channel.receive(now.into_std(), input, out)? {
                 None => return Ok(false),
@@ -210,16 +192,16 @@ impl Connection {
 
     /// Answers Publish requests for which a message waits, and refuses those that nobody will answer.
     fn serve_waiting(&mut self) {
-        let Connection { channel, out, sent, core, .. } = self;
+        let Connection { channel, outbox, core, .. } = self;
         let most = core.server.limits.send_buffer;
         for at in 0..core.bound.len() {
             let session = Arc::clone(&core.bound[at]);
-            while out.buf.len() - *sent < most {
+            while outbox.waiting() < most {
                 let Some((request, ready)) = publish::next(&session) else { break };
-                core.publish(channel, out, &session, &request, &ready);
+                core.publish(channel, &mut outbox.out, &session, &request, &ready);
             }
             for refused in publish::take_refused(&session, Instant::now()) {
-                core.refuse(channel, out, &refused);
+                core.refuse(channel, &mut outbox.out, &refused);
             }
         }
         let channel_id = channel.id();
@@ -230,8 +212,8 @@ impl Connection {
     }
 
     fn answer_write(&mut self, done: &Written) {
-        let Connection { channel, out, core, .. } = self;
-        core.answer(channel, out, done.request_id, done.handle, |w| {
+        let Connection { channel, outbox, core, .. } = self;
+        core.answer(channel, &mut outbox.out, done.request_id, done.handle, |w| {
             Writing::write_response(&done.results, done.handle, w);
             Ok(())
         });
@@ -483,8 +465,10 @@ impl Core {
             (state.roles, Arc::clone(&state.locales))
         };
         let server = Arc::clone(&self.server);
+        let most_bytes = most_bytes(channel, &session, &server);
+        let now = Instant::now();
         let context =
-            Context { server: &server, session: &session, roles, locales: &locales, header, now: Instant::now() };
+            Context { server: &server, session: &session, roles, locales: &locales, header, now, most_bytes };
         let answered = match service {
             Service::Publish => self.take_publish(channel, out, request_id, &context, &mut reader),
             Service::Write => self.write(channel, out, request_id, &context, &mut reader),
@@ -561,6 +545,13 @@ impl Core {
         }
         answered
     }
+}
+
+/// What the client said with its Hello and in CreateSession, and what we send at all.
+fn most_bytes(channel: &ServerChannel, session: &Session, server: &Server) -> usize {
+    let asked = [channel.response_limits().0, session.max_response];
+    let limits = asked.into_iter().filter(|limit| *limit != 0);
+    limits.fold(server.channels.limits.max_message, u32::min) as usize
 }
 
 /// The services that are answered at once from what the server holds.

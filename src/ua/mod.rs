@@ -5,6 +5,7 @@ pub mod diagnostics;
 pub mod events;
 pub mod facts;
 pub mod limits;
+mod outbox;
 pub mod server;
 pub mod services;
 pub mod session;

@@ -26,6 +26,7 @@ pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> R
         return Err(StatusCode::BadMaxAgeInvalid);
     }
     let count = operations(reader, 16, context.server.limits.operations)?;
+    let begin = w.mark();
     write_header(w, Service::Read, context.header.handle);
     w.count(count);
     let space = context.server.space();
@@ -43,6 +44,7 @@ pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> R
             let server = timestamps.server().then_some(now);
             w.data_value(&Value::Null, status, None, server);
         }
+        context.check_size(begin, w)?;
     }
     w.null_array();
     Ok(())

@@ -174,6 +174,8 @@ pub struct Context<'a> {
     pub locales: &'a [String],
     pub header: RequestHeader,
     pub now: Instant,
+    /// The largest response that the client takes and we make.
+    pub most_bytes: usize,
 }
 
 impl Context<'_> {
@@ -183,6 +185,11 @@ impl Context<'_> {
 
     pub fn plant(&self) -> &Plant {
         &self.server.plant
+    }
+
+    /// Asked after each operation, so that a response ends where it grows beyond what may be sent.
+    pub fn check_size(&self, start: usize, w: &Writer) -> Result<(), StatusCode> {
+        if w.mark() - start > self.most_bytes { Err(StatusCode::BadResponseTooLarge) } else { Ok(()) }
     }
 }
 

@@ -13,6 +13,8 @@ const REGISTERED_PER_SESSION: u32 = 100_000;
 const TARGETS: usize = 1_000;
 /// Elements of a RelativePath, at most.
 const PATH_ELEMENTS: usize = 100;
+/// References that the paths of one request may look at, in all; the paths that remain are BadResourceUnavailable.
+const STEPS: usize = 20_000_000;
 const HIERARCHICAL_REFERENCES: u32 = 33;
 
 pub fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
@@ -26,6 +28,7 @@ pub fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         return Err(StatusCode::BadViewIdUnknown);
     }
     let max_references = max_references(context, asked);
+    let begin = w.mark();
     write_header(w, Service::Browse, context.header.handle);
     w.count(count);
     let space = context.server.space();
@@ -49,6 +52,7 @@ pub fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
             }
             Err(status) => write_failure(status, w),
         }
+        context.check_size(begin, w)?;
     }
     w.null_array();
     Ok(())
@@ -107,6 +111,7 @@ fn write_result(context: &Context<'_>, space: &Space, viewer: &Viewer<'_>, point
 pub fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let release = reader.bool()?;
     let count = operations(reader, 4, context.server.limits.operations)?;
+    let begin = w.mark();
     write_header(w, Service::BrowseNext, context.header.handle);
     w.count(count);
     let space = context.server.space();
@@ -119,6 +124,7 @@ pub fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
             Some(_) if release => write_failure(StatusCode::Good, w),
             Some(point) => write_result(context, &space, &viewer, point, w),
         }
+        context.check_size(begin, w)?;
     }
     w.null_array();
     Ok(())
@@ -126,12 +132,14 @@ pub fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
 
 pub fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let count = operations(reader, 6, context.server.limits.operations)?;
+    let begin = w.mark();
     write_header(w, Service::TranslateBrowsePaths, context.header.handle);
     w.count(count);
     let space = context.server.space();
     let viewer = context.viewer();
+    let mut steps = STEPS;
     for _ in 0..count {
-        let targets = translate_one(&space, &viewer, reader)?;
+        let targets = translate_one(&space, &viewer, reader, &mut steps)?;
         match targets {
             Ok(targets) if !targets.is_empty() => {
                 w.status(StatusCode::Good);
@@ -146,6 +154,7 @@ pub fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer)
                 w.null_array();
             }
         }
+        context.check_size(begin, w)?;
     }
     w.null_array();
     Ok(())
@@ -156,6 +165,7 @@ fn translate_one(
     space: &Space,
     viewer: &Viewer<'_>,
     reader: &mut Reader<'_>,
+    steps: &mut usize,
 ) -> Result<Result<Vec<NodeIx>, StatusCode>, StatusCode> {
     let mut at = find(space, viewer, reader.node_id()?).map(|at| vec![at]);
     let count = reader.count(10)?;
@@ -180,7 +190,7 @@ fn translate_one(
                 };
                 match BrowseFilter::new(space, direction, kind, subtypes, 0, ResultMask(0)) {
                     Err(_) => Err(StatusCode::BadReferenceTypeIdInvalid),
-                    Ok(filter) => Ok(step(space, viewer, nodes, &filter, (name.namespace, text))),
+                    Ok(filter) => step(space, viewer, nodes, &filter, (name.namespace, text), steps),
                 }
             }
         };
@@ -188,16 +198,26 @@ fn translate_one(
     Ok(at)
 }
 
-fn step(space: &Space, viewer: &Viewer<'_>, from: &[NodeIx], filter: &BrowseFilter, name: (u16, &str)) -> Vec<NodeIx> {
+fn step(
+    space: &Space,
+    viewer: &Viewer<'_>,
+    from: &[NodeIx],
+    filter: &BrowseFilter,
+    name: (u16, &str),
+    steps: &mut usize,
+) -> Result<Vec<NodeIx>, StatusCode> {
     let mut found: Vec<NodeIx> = Vec::new();
+    let mut known: hashbrown::HashSet<NodeIx> = hashbrown::HashSet::new();
     for node in from {
+        let cost = space.references(*node).len() + 1;
+        *steps = steps.checked_sub(cost).ok_or(StatusCode::BadResourceUnavailable)?;
         for target in space.follow(*node, filter, viewer, name.0, name.1) {
-            if found.len() < TARGETS && !found.contains(&target) {
+            if found.len() < TARGETS && known.insert(target) {
                 found.push(target);
             }
         }
     }
-    found
+    Ok(found)
 }
 
 pub fn register(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
