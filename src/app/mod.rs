@@ -28,6 +28,7 @@ use crate::state::{State, StateError};
 use crate::tags::TagStore;
 use crate::ua::facts::{self, Facts};
 use crate::ua::limits::Limits;
+use crate::ua::seldom::Seldom;
 use crate::ua::server::{Application, Parts, Server};
 use crate::ua::space::compose;
 use crate::ua::subscription;
@@ -122,9 +123,11 @@ impl Assembly {
         for (uri, index) in state.namespaces().iter().zip(2..) {
             draft.namespace(index, uri);
         }
-        let facts =
-            Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, started: UaTime::now() };
-        facts::fill(&mut draft, facts);
+        let started = UaTime::now();
+        facts::fill(
+            &mut draft,
+            Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, started },
+        );
         let tags = Arc::new(TagStore::new(&plant));
         let retention = Retention::restore(&state, &plant, &tags)?;
         let (stop_links, links_stopped) = watch::channel(false);
@@ -144,6 +147,7 @@ impl Assembly {
             crypto,
             users: Arc::new(Users::new(Arc::clone(&plan), pinned_names(&pki))),
             space: draft.finish(),
+            started,
             plant,
             plan: Arc::clone(&plan),
             application,
@@ -185,10 +189,12 @@ fn policy(policy: model::Policy) -> Policy {
 
 fn pinned_names(pki: &Arc<Pki>) -> crate::ua::users::PinnedNames {
     let pki = Arc::clone(pki);
+    let seldom = Seldom::default();
+    let anybody = std::net::Ipv4Addr::UNSPECIFIED.into();
     Box::new(move |der| match pki.check_user(der) {
         Ok((_, names)) => names,
         Err(refusal) => {
-            log::warn!("{}", refusal.rule);
+            seldom.tell(log::Level::Warn, anybody, format_args!("{}", refusal.rule));
             Vec::new()
         }
     })

@@ -224,9 +224,14 @@ impl Connection {
         let peer = self.core.peer;
         match end {
             None | Some(End::Closed | End::Stopped) => log::debug!("{peer} left"),
-            Some(End::Stalled) => log::warn!("{peer} does not read what it asked for and is cut; its session waits"),
+            Some(End::Stalled) => {
+                let line = format_args!("{peer} does not read what it asked for and is cut; its session waits");
+                self.core.server.seldom.tell(log::Level::Warn, peer.ip(), line);
+            }
             Some(End::Lost(error)) => log::debug!("{peer} is lost: {error}"),
-            Some(End::Fatal(fatal)) => log::info!("{peer} is cut: {fatal}"),
+            Some(End::Fatal(fatal)) => {
+                self.core.server.seldom.tell(log::Level::Info, peer.ip(), format_args!("{peer} is cut: {fatal}"));
+            }
         }
         let id = self.channel.id();
         for session in &self.core.bound {
@@ -467,8 +472,7 @@ impl Core {
         let server = Arc::clone(&self.server);
         let most_bytes = most_bytes(channel, &session, &server);
         let now = Instant::now();
-        let context =
-            Context { server: &server, session: &session, roles, locales: &locales, header, now, most_bytes };
+        let context = Context { server: &server, session: &session, roles, locales: &locales, header, now, most_bytes };
         let answered = match service {
             Service::Publish => self.take_publish(channel, out, request_id, &context, &mut reader),
             Service::Write => self.write(channel, out, request_id, &context, &mut reader),

@@ -16,6 +16,7 @@ use crate::tags::{TagStore, Watcher};
 use crate::ua::diagnostics::Totals;
 use crate::ua::events::Event;
 use crate::ua::limits::Limits;
+use crate::ua::seldom::Seldom;
 use crate::ua::session::{Registry, Session};
 use crate::ua::space::Space;
 use crate::ua::subscription::timer::Timer;
@@ -30,6 +31,7 @@ pub struct Parts {
     pub plant: Arc<Plant>,
     pub tags: Arc<TagStore>,
     pub space: Space,
+    pub started: UaTime,
     /// One a link; which connections it serves stands in it.
     pub links: Vec<Arc<health::Link>>,
     pub channels: Arc<ServerSettings>,
@@ -60,10 +62,14 @@ pub struct Server {
     space: ArcSwap<Space>,
     pub sessions: Registry,
     subscriptions: Mutex<HashMap<u32, Arc<Subscription>>>,
+    /// Held for as long as one subscription goes from session to session.
+    pub transferring: Mutex<()>,
     /// Items that listen for events: subscription and key.
     listeners: Mutex<Vec<(std::sync::Weak<Subscription>, u32)>>,
     pub timer: Timer,
     pub totals: Totals,
+    /// What is told of peers.
+    pub seldom: Seldom,
     pub monitored_items: AtomicU32,
     pub diagnostics_enabled: std::sync::atomic::AtomicBool,
     next_session: AtomicU32,
@@ -124,9 +130,11 @@ impl Server {
             space: ArcSwap::from_pointee(parts.space),
             sessions: Registry::default(),
             subscriptions: Mutex::new(HashMap::new()),
+            transferring: Mutex::new(()),
             listeners: Mutex::new(Vec::new()),
             timer: Timer::default(),
             totals: Totals::default(),
+            seldom: Seldom::default(),
             monitored_items: AtomicU32::new(0),
             diagnostics_enabled: true.into(),
             next_session: AtomicU32::new(1),
@@ -134,7 +142,7 @@ impl Server {
             next_subscription: AtomicU32::new(fastrand::u32(1..1 << 30)),
             next_channel: AtomicU32::new(fastrand::u32(1..1 << 30)),
             next_event: AtomicU64::new(fastrand::u64(..)),
-            status: Status { started: UaTime::now(), state: AtomicI32::new(0), shutdown_at: Mutex::new(None) },
+            status: Status { started: parts.started, state: AtomicI32::new(0), shutdown_at: Mutex::new(None) },
         })
     }
 
@@ -178,8 +186,7 @@ impl Server {
     }
 
     pub fn add_subscription(&self, subscription: Arc<Subscription>) {
-        let next = subscription.lock().next_tick;
-        self.timer.schedule(next, Arc::downgrade(&subscription));
+        self.timer.schedule(&subscription);
         self.subscriptions.lock().insert(subscription.id, subscription);
         self.totals.subscriptions.fetch_add(1, Ordering::Relaxed);
     }
@@ -195,6 +202,8 @@ impl Server {
         for id in ids {
             self.remove_item(subscription, id);
         }
+        // It is closed, so this only takes it out.
+        self.timer.schedule(subscription);
     }
 
     /// Lets an item hear of its node. Called without the subscription's lock: a tag offers at once.

@@ -6,9 +6,11 @@ mod filter;
 pub use filter::EventFilter;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::stack::codec::{LocalizedTextRef, Writer};
 use crate::ua::space::{NodeIx, Space};
+use crate::ua::subscription::queue::{Budget, weight};
 use crate::value::{UaTime, Value};
 
 /// Event types of namespace 0 that this server raises (Part 5 §6.4, 1.05).
@@ -72,11 +74,12 @@ pub struct EventQueue {
     held: VecDeque<Vec<Value>>,
     size: usize,
     discard_oldest: bool,
+    budget: Arc<Budget>,
 }
 
 impl EventQueue {
-    pub fn new(size: u32, discard_oldest: bool) -> EventQueue {
-        EventQueue { held: VecDeque::new(), size: size.max(1) as usize, discard_oldest }
+    pub fn new(size: u32, discard_oldest: bool, budget: &Arc<Budget>) -> EventQueue {
+        EventQueue { held: VecDeque::new(), size: size.max(1) as usize, discard_oldest, budget: Arc::clone(budget) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -85,27 +88,46 @@ impl EventQueue {
 
     /// Returns whether an event was lost.
     pub fn push(&mut self, fields: Vec<Value>) -> bool {
-        let is_full = self.held.len() >= self.size;
-        if is_full && self.discard_oldest {
-            self.held.pop_front();
-        } else if is_full {
-            self.held.pop_back();
+        let cost = cost(&fields);
+        let has_room = self.held.is_empty() || (self.held.len() < self.size && self.budget.has(cost));
+        self.budget.spend(cost);
+        if !has_room {
+            self.drop_one();
         }
         self.held.push_back(fields);
-        is_full
+        !has_room
     }
 
     pub fn resize(&mut self, size: u32, discard_oldest: bool) {
         self.size = size.max(1) as usize;
         self.discard_oldest = discard_oldest;
-        self.held.truncate(self.size);
+        while self.held.len() > self.size {
+            self.drop_one();
+        }
+    }
+
+    fn drop_one(&mut self) {
+        let gone = if self.discard_oldest { self.held.pop_front() } else { self.held.pop_back() };
+        self.budget.give_back(gone.map_or(0, |gone| cost(&gone)));
     }
 
     pub fn pop(&mut self) -> Option<Vec<Value>> {
-        self.held.pop_front()
+        let fields = self.held.pop_front()?;
+        self.budget.give_back(cost(&fields));
+        Some(fields)
     }
 
     pub fn clear(&mut self) {
-        self.held.clear();
+        while self.pop().is_some() {}
     }
+}
+
+impl Drop for EventQueue {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn cost(fields: &[Value]) -> usize {
+    fields.iter().map(|field| size_of::<Value>() + weight(field)).sum()
 }

@@ -124,7 +124,10 @@ fn create_one(
         Attribute::EventNotifier => {
             let events = event_filter(context, space, node, parameters.filter, filter_result)?;
             (
-                Watched::Events(Box::new(events), EventQueue::new(queue_size, parameters.discard_oldest)),
+                Watched::Events(
+                    Box::new(events),
+                    EventQueue::new(queue_size, parameters.discard_oldest, &context.session.queues),
+                ),
                 DataFilter::default(),
             )
         }
@@ -144,12 +147,13 @@ fn create_one(
         client_handle: parameters.client_handle,
         mode,
         node,
+        attribute,
         watched,
         sampling,
         timestamps,
         range,
         filter,
-        queue: Queue::new(if is_event { 1 } else { queue_size }, parameters.discard_oldest),
+        queue: Queue::new(if is_event { 1 } else { queue_size }, parameters.discard_oldest, &context.session.queues),
         queue_size,
         last: None,
         held: None,
@@ -158,7 +162,14 @@ fn create_one(
         is_waiting: false,
         triggers: Vec::new(),
     };
-    let (id, key) = subscription.lock().insert(Box::new(item));
+    let (id, key) = {
+        let mut state = subscription.lock();
+        // Its lifetime may have ended just now: nobody would take this item away again.
+        if state.is_closed() {
+            return Err(StatusCode::BadSubscriptionIdInvalid);
+        }
+        state.insert(Box::new(item))
+    };
     context.server.monitored_items.fetch_add(1, Ordering::Relaxed);
     if let Some(sample) = first {
         subscription.lock().accept(key, sample);
@@ -243,13 +254,21 @@ fn first_sample(
     let sample = match watched {
         Watched::Tag(_) | Watched::Events(..) => return Ok(None),
         Watched::Live(live) => diagnostics::live_sample(context.server, *live),
-        Watched::Fixed => {
-            let value = fixed_value(context, space, node, attribute)?;
-            let value = range.map_or(Ok(value.clone()), |range| range.apply(&value))?;
-            Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time: UaTime::now() }
-        }
+        Watched::Fixed => fixed_sample(context, space, node, attribute, range)?,
     };
     Ok(Some(sample))
+}
+
+fn fixed_sample(
+    context: &Context<'_>,
+    space: &Space,
+    node: NodeIx,
+    attribute: Attribute,
+    range: Option<&IndexRange>,
+) -> Result<Sample, StatusCode> {
+    let value = fixed_value(context, space, node, attribute)?;
+    let value = range.map_or(Ok(value.clone()), |range| range.apply(&value))?;
+    Ok(Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time: UaTime::now() })
 }
 
 fn fixed_value(context: &Context<'_>, space: &Space, node: NodeIx, attribute: Attribute) -> Result<Value, StatusCode> {
@@ -330,6 +349,10 @@ fn modify_one(
         let mut state = subscription.lock();
         let item = state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
         item.client_handle = parameters.client_handle;
+        if sampling != item.sampling {
+            // The new interval begins now; what the old one held back goes out with the next cycle.
+            item.due = None;
+        }
         item.sampling = sampling;
         item.timestamps = timestamps;
         item.queue_size = queue_size;
@@ -384,7 +407,7 @@ fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32
         let Some(item) = state.item_mut(key) else { return StatusCode::BadMonitoredItemIdInvalid };
         let wakes = item.mode == Mode::Disabled && mode != Mode::Disabled;
         let tag = if let Watched::Tag(tag) = item.watched { Some(tag) } else { None };
-        let fixed = matches!(item.watched, Watched::Fixed).then_some(item.node);
+        let fixed = matches!(item.watched, Watched::Fixed).then(|| (item.node, item.attribute, item.range.clone()));
         state.set_mode(key, mode);
         (key, tag.filter(|_| wakes), fixed.filter(|_| wakes))
     };
@@ -392,10 +415,13 @@ fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32
         // Under the tag's lock, as every offer: the order of changes stays right.
         context.server.tags.with(tag, |sample| crate::tags::Watcher::offer(&**subscription, key, sample));
     }
-    if let Some(node) = first {
-        let value = fixed_value(context, &space, node, Attribute::Value).unwrap_or_default();
-        let server_time = UaTime::now();
-        let sample = Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time };
+    if let Some((node, attribute, range)) = first {
+        let sample = fixed_sample(context, &space, node, attribute, range.as_ref()).unwrap_or_else(|status| Sample {
+            value: Value::Null,
+            status,
+            source_time: UaTime::NULL,
+            server_time: UaTime::now(),
+        });
         subscription.lock().accept(key, sample);
     }
     StatusCode::Good

@@ -32,8 +32,13 @@ pub fn enqueue(context: &Context<'_>, reader: &mut Reader<'_>, request_id: u32) 
     if count > context.server.limits.operations as usize {
         return Err(StatusCode::BadTooManyOperations);
     }
-    if context.session.lock().subscriptions.is_empty() && context.session.lock().farewells.is_empty() {
-        return Err(StatusCode::BadNoSubscription);
+    {
+        let state = context.session.lock();
+        if state.subscriptions.is_empty() && state.farewells.is_empty() {
+            return Err(StatusCode::BadNoSubscription);
+        }
+        // A sign of life for all of them, whichever is answered (Part 4 §5.14.1.2, 1.05).
+        state.subscriptions.iter().for_each(|subscription| subscription.lock().touch());
     }
     let mut results = Vec::with_capacity(count);
     for _ in 0..count {

@@ -42,8 +42,9 @@ pub struct Creating {
     signature: Option<(Policy, Vec<u8>)>,
 }
 
+/// A text that a client gave, cut, and without what could break a line of the log.
 fn kept(text: &str) -> String {
-    text.chars().take(MAX_TEXT).collect()
+    text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 pub async fn create(server: &Arc<Server>, caller: &Caller, body: &[u8], at: usize) -> Result<Creating, StatusCode> {
@@ -88,7 +89,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
     if security.mode == MessageSecurityMode::None && !server.plan.security.allow_unsecured {
         return Err(StatusCode::BadSecurityModeInsufficient);
     }
-    check_client(&mut client, security, client_nonce, certificate)?;
+    check_client(server, caller, &mut client, client_nonce, certificate)?;
     let server_nonce = crypto::random::<NONCE>().to_vec();
     let signature = security.peer.as_ref().map(|peer| (security.policy, [peer.leaf(), client_nonce].concat()));
     let id = server.next_session_id();
@@ -103,6 +104,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
         security: (security.mode, security.policy),
         server_nonce: server_nonce.clone(),
         continuation_points: server.limits.browse_continuation_points,
+        queue_bytes: server.limits.queue_bytes,
         client,
     };
     let endpoint_url = new.client.endpoint_url.clone();
@@ -112,12 +114,13 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
 
 /// On a secured channel: a fresh nonce, the channel's own certificate, and the ApplicationUri that stands in it.
 fn check_client(
+    server: &Server,
+    caller: &Caller,
     client: &mut ClientDescription,
-    security: &Security,
     nonce: &[u8],
     certificate: &[u8],
 ) -> Result<(), StatusCode> {
-    let Some(peer) = &security.peer else { return Ok(()) };
+    let Some(peer) = &caller.security.peer else { return Ok(()) };
     if nonce.len() < NONCE {
         return Err(StatusCode::BadNonceInvalid);
     }
@@ -125,13 +128,15 @@ fn check_client(
     if leaf != peer.leaf() {
         return Err(StatusCode::BadCertificateInvalid);
     }
-    if crate::pki::application_uri(leaf).is_none_or(|uri| uri != client.application_uri) {
-        log::warn!(
+    let named = crate::pki::application_uri(leaf);
+    if named.as_ref().is_none_or(|uri| *uri != client.application_uri) {
+        let line = format_args!(
             "`{}` says it is {}, but its certificate names {}; the client's certificate must hold its ApplicationUri",
             client.application_name,
             client.application_uri,
-            crate::pki::application_uri(leaf).as_deref().unwrap_or("no ApplicationUri"),
+            named.as_deref().unwrap_or("no ApplicationUri"),
         );
+        server.seldom.tell(log::Level::Warn, caller.peer.ip(), line);
         return Err(StatusCode::BadCertificateUriInvalid);
     }
     client.thumbprint = Some(peer.thumbprint);
@@ -200,12 +205,14 @@ pub async fn activate(
 ) -> Result<Vec<u8>, StatusCode> {
     let activation = Activation::read(&body[at..])?;
     let nonce = check_binding(session, caller)?;
-    let identity = identify(server, caller, activation.signature, activation.token, activation.token_signature, nonce);
+    let identity =
+        identify(server, caller, activation.signature, activation.token, activation.token_signature, nonce.clone());
     let identity = match identity.await {
         Ok(identity) => identity,
         Err(status) => {
             server.totals.security_rejected_sessions.fetch_add(1, Ordering::Relaxed);
-            log::warn!("session {} from {}: login refused with {status}", session.id, caller.peer);
+            let line = format_args!("session {} from {}: login refused with {status}", session.id, caller.peer);
+            server.seldom.tell(log::Level::Warn, caller.peer.ip(), line);
             return Err(status);
         }
     };
@@ -214,6 +221,10 @@ pub async fn activate(
     let mut state = session.lock();
     if state.is_closed {
         return Err(StatusCode::BadSessionIdInvalid);
+    }
+    // Two requests that answer the same nonce: one of them is a copy.
+    if state.server_nonce != nonce {
+        return Err(StatusCode::BadNonceInvalid);
     }
     // Another channel may only take the session over for the same user (Part 4 §5.7.3.1, 1.05).
     if state.is_activated && state.channel != caller.channel && state.identity != identity {

@@ -9,12 +9,13 @@ use opcua::StatusCode;
 use super::{Context, Service, each_id, operations, write_header};
 use crate::stack::codec::{Reader, Writer};
 use crate::ua::session::Session;
-use crate::ua::subscription::{Parameters, Subscription};
+use crate::ua::subscription::{Client, Parameters, Subscription};
 
 /// What a client asks for, revised: as asked within wide caps, lifetime at least three keep-alives.
 fn revise(context: &Context<'_>, interval: f64, lifetime: u32, keep_alive: u32, max_notifications: u32) -> Parameters {
     let limits = &context.server.limits;
-    let least = limits.configured.min_publishing_interval;
+    // Without any pause a cycle would never end.
+    let least = limits.configured.min_publishing_interval.max(Duration::from_millis(1));
     let most = limits.longest_lifetime;
     let publishing_interval = if interval.is_finite() && interval > 0.0 {
         Duration::from_secs_f64((interval / 1000.0).min(most.as_secs_f64())).max(least)
@@ -69,10 +70,15 @@ pub fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
     let parameters = Parameters { priority, ..revise(context, interval, lifetime, keep_alive, max_notifications) };
     {
         let mut state = subscription.lock();
+        // A shorter interval begins now, not when the longer one is over.
+        if parameters.publishing_interval != state.parameters.publishing_interval {
+            state.next_tick = context.now + parameters.publishing_interval;
+        }
         state.parameters = parameters;
         state.counters.modify += 1;
         state.touch();
     }
+    context.server.timer.schedule(&subscription);
     write_header(w, Service::ModifySubscription, context.header.handle);
     write_revised(&parameters, w);
     Ok(())
@@ -151,6 +157,8 @@ pub fn transfer(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) 
 }
 
 fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, StatusCode> {
+    // Two sessions that ask for the same subscription at once get it one after the other.
+    let _one_at_a_time = context.server.transferring.lock();
     let subscription = context.server.subscription(id).ok_or(StatusCode::BadSubscriptionIdInvalid)?;
     let old = subscription.lock().owner.upgrade();
     if old.as_ref().is_some_and(|old| Arc::ptr_eq(old, context.session)) {
@@ -167,15 +175,14 @@ fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, Sta
     if let Some(old) = old {
         let mut state = old.lock();
         state.subscriptions.retain(|other| other.id != id);
-        if !state.is_closed {
-            state.farewells.push_back((id, StatusCode::GoodSubscriptionTransferred));
-            drop(state);
-            old.wake();
-        }
+        state.tell_farewell(id, StatusCode::GoodSubscriptionTransferred, &context.server.limits);
+        drop(state);
+        old.wake();
     }
+    let client = Client::of(context.session);
     {
         let mut state = subscription.lock();
-        let is_same_client = state.client.application_uri == context.session.client.application_uri;
+        let is_same_client = state.client.application_uri == client.application_uri;
         let counters = &mut state.counters;
         let counter = if is_same_client {
             &mut counters.transferred_to_same_client
@@ -183,7 +190,7 @@ fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, Sta
             &mut counters.transferred_to_alt_client
         };
         *counter += 1;
-        state.adopt(context.session);
+        state.adopt(context.session, client);
     }
     context.session.lock().subscriptions.push(Arc::clone(&subscription));
     context.server.totals.transfers.fetch_add(1, Ordering::Relaxed);

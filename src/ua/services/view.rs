@@ -14,7 +14,7 @@ const TARGETS: usize = 1_000;
 /// Elements of a RelativePath, at most.
 const PATH_ELEMENTS: usize = 100;
 /// References that the paths of one request may look at, in all; the paths that remain are BadResourceUnavailable.
-const STEPS: usize = 20_000_000;
+const STEPS: usize = 1_000_000_000;
 const HIERARCHICAL_REFERENCES: u32 = 33;
 
 pub fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {

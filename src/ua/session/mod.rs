@@ -22,7 +22,9 @@ use tokio::time::Instant;
 
 use crate::model::Roles;
 use crate::stack::crypto::{MessageSecurityMode, Policy};
+use crate::ua::limits::Limits;
 use crate::ua::subscription::Subscription;
+use crate::ua::subscription::queue::Budget;
 use crate::value::UaTime;
 
 /// The secret by which requests name their session: 32 random bytes as an opaque NodeId.
@@ -40,6 +42,8 @@ pub struct Session {
     pub max_response: u32,
     pub peer: std::net::IpAddr,
     pub connected: UaTime,
+    /// What the queues of its monitored items may hold.
+    pub queues: Arc<Budget>,
     state: Mutex<State>,
 }
 
@@ -78,7 +82,6 @@ pub struct State {
     pub registered: u32,
     /// Wakes the connection that the session is bound to.
     pub wake: Option<Arc<Notify>>,
-    pub queued_bytes: usize,
     pub counters: Counters,
 }
 
@@ -153,6 +156,7 @@ pub struct NewSession {
     pub security: (MessageSecurityMode, Policy),
     pub server_nonce: Vec<u8>,
     pub continuation_points: usize,
+    pub queue_bytes: usize,
 }
 
 impl Session {
@@ -174,7 +178,6 @@ impl Session {
             continuation: ContinuationPoints::new(new.continuation_points),
             registered: 0,
             wake: None,
-            queued_bytes: 0,
             counters: Counters::default(),
         };
         Session {
@@ -186,6 +189,7 @@ impl Session {
             max_response: new.max_response,
             peer: new.peer,
             connected: UaTime::now(),
+            queues: Budget::new(new.queue_bytes),
             state: Mutex::new(state),
         }
     }
@@ -219,6 +223,17 @@ impl State {
     pub fn is_overdue(&self, timeout: Duration, activation: Duration, now: Instant) -> bool {
         let allowed = if self.is_activated { timeout } else { activation.min(timeout) };
         now.saturating_duration_since(self.last_contact) > allowed
+    }
+
+    /// Keeps the last word of a subscription that this session lost; of a client that never asks, the newest.
+    pub fn tell_farewell(&mut self, subscription: u32, status: StatusCode, limits: &Limits) {
+        if self.is_closed {
+            return;
+        }
+        if self.farewells.len() >= limits.configured.max_subscriptions_per_session as usize {
+            self.farewells.pop_front();
+        }
+        self.farewells.push_back((subscription, status));
     }
 
     pub fn count(&mut self, service: Counted, failed: bool) {

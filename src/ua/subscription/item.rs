@@ -9,7 +9,7 @@ use super::queue::Queue;
 use crate::model::TagId;
 use crate::stack::codec::Timestamps;
 use crate::ua::events::{EventFilter, EventQueue};
-use crate::ua::space::{Live, NodeIx};
+use crate::ua::space::{Attribute, Live, NodeIx};
 use crate::value::{IndexRange, Sample};
 
 /// MonitoringMode (Part 4 §7.23, 1.05).
@@ -49,6 +49,7 @@ pub struct Item {
     pub client_handle: u32,
     pub mode: Mode,
     pub node: NodeIx,
+    pub attribute: Attribute,
     pub watched: Watched,
     pub sampling: Duration,
     pub timestamps: Timestamps,
@@ -77,6 +78,16 @@ pub enum Accepted {
     Held,
 }
 
+impl Accepted {
+    fn then(self, next: Accepted) -> Accepted {
+        match (self, next) {
+            (Accepted::Queued { lost }, Accepted::Queued { lost: too }) => Accepted::Queued { lost: lost || too },
+            (queued @ Accepted::Queued { .. }, _) => queued,
+            (_, next) => next,
+        }
+    }
+}
+
 impl Item {
     pub fn has_news(&self) -> bool {
         match &self.watched {
@@ -94,7 +105,8 @@ impl Item {
     pub fn offer(&mut self, sample: &Sample, publishing: Duration) -> Accepted {
         let Some(sample) = self.part_of(sample) else { return Accepted::No };
         if !self.needs_grid(publishing) {
-            return self.accept(sample);
+            // What an earlier, longer sampling interval held back came first.
+            return self.flush_held().then(self.accept(sample));
         }
         let now = Instant::now();
         match self.due {

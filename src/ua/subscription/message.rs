@@ -13,6 +13,8 @@ const EVENT_NOTIFICATION_LIST: u32 = 916;
 const STATUS_CHANGE_NOTIFICATION: u32 = 820;
 /// A message is cut here, or earlier for a client that takes less, and the rest follows in the next one.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Of one subscription, kept for Republish; of more than this the oldest messages go.
+const RETRANSMISSION_BYTES: usize = 4 * MESSAGE_BYTES;
 
 /// What a message held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +34,9 @@ impl State {
         w.u32(id);
         let is_keep_alive = self.status_change.is_none() && (self.dirty.is_empty() || !self.publishing_enabled);
         if !is_keep_alive {
-            while self.sent.len() >= self.retransmission_queue {
-                self.sent.pop_front();
+            while self.sent.len() >= self.retransmission_queue || self.sent_bytes > RETRANSMISSION_BYTES {
+                let Some((_, oldest)) = self.sent.pop_front() else { break };
+                self.sent_bytes -= oldest.len();
                 self.counters.discarded_message += 1;
             }
         }
@@ -63,6 +66,7 @@ impl State {
         }
         w.buf[more] = u8::from(has_more);
         if !is_keep_alive {
+            self.sent_bytes += w.mark() - start;
             self.sent.push_back((sequence, w.buf[start..].into()));
             self.next_sequence = if sequence == u32::MAX { 1 } else { sequence + 1 };
         }
@@ -144,6 +148,9 @@ impl State {
 
     /// Items in Sampling mode report together with the item that triggers them (Part 4 §5.13.1.6, 1.05).
     fn pull_triggered(&mut self) {
+        if !self.has_triggers {
+            return;
+        }
         let mut pulled = Vec::new();
         for key in &self.dirty {
             let Some(Some(item)) = self.items.get(*key as usize) else { continue };

@@ -61,6 +61,7 @@ pub struct State {
     next_sequence: u32,
     /// Sent and not acknowledged, oldest first.
     sent: VecDeque<(u32, Arc<[u8]>)>,
+    sent_bytes: usize,
     retransmission_queue: usize,
     keep_alive_counter: u32,
     lifetime_counter: u32,
@@ -70,6 +71,8 @@ pub struct State {
     /// Told once before the end (Part 4 §7.25.4, 1.05).
     status_change: Option<StatusCode>,
     pub next_tick: Instant,
+    /// Where it stands in the timer.
+    scheduled: Option<Instant>,
     pub counters: Counters,
 }
 
@@ -102,7 +105,8 @@ pub struct Client {
 }
 
 impl Client {
-    fn of(session: &Session) -> Client {
+    /// Takes the session's lock: call it without a subscription's, for the order is session, then subscription.
+    pub fn of(session: &Session) -> Client {
         let state = session.lock();
         Client {
             identity: state.identity.clone(),
@@ -146,6 +150,7 @@ impl Subscription {
             has_triggers: false,
             next_sequence: 1,
             sent: VecDeque::new(),
+            sent_bytes: 0,
             retransmission_queue: keep,
             keep_alive_counter: 0,
             lifetime_counter: 0,
@@ -154,6 +159,7 @@ impl Subscription {
             is_closed: false,
             status_change: None,
             next_tick: now + parameters.publishing_interval,
+            scheduled: None,
             counters: Counters::default(),
         };
         Subscription { id, state: Mutex::new(state) }
@@ -190,6 +196,29 @@ impl Subscription {
         state.flush_waiting(now);
         state.cycle(has_publish_requests)
     }
+}
+
+/// Stale entries that a list may have beside twice its items before it is tidied up.
+const STALE: usize = 64;
+
+/// Keeps of a list of keys the first entry of each item whose flag is set.
+fn compact<'k>(
+    keys: impl Iterator<Item = &'k u32>,
+    items: &mut [Option<Box<Item>>],
+    flag: impl Fn(&mut Item) -> &mut bool,
+) -> Vec<u32> {
+    let mut kept = Vec::new();
+    for &key in keys {
+        let Some(Some(item)) = items.get_mut(key as usize) else { continue };
+        if std::mem::take(flag(item)) {
+            kept.push(key);
+        }
+    }
+    for key in &kept {
+        let Some(Some(item)) = items.get_mut(*key as usize) else { continue };
+        *flag(item) = true;
+    }
+    kept
 }
 
 impl Watcher for Subscription {
@@ -246,15 +275,16 @@ impl State {
     }
 
     /// Another session takes over: its requests are answered from now on.
-    pub fn adopt(&mut self, session: &Arc<Session>) {
+    pub fn adopt(&mut self, session: &Arc<Session>, client: Client) {
         self.owner = Arc::downgrade(session);
-        self.client = Client::of(session);
+        self.client = client;
         self.lifetime_counter = 0;
         self.is_ready = true;
     }
 
     /// The present value of every reporting item goes out once more (Part 4 §5.14.7.2, 1.05: SendInitialValues).
     pub fn resend_data(&mut self) {
+        let mut resent = Vec::new();
         for (key, item) in self.items.iter_mut().enumerate() {
             let Some(item) = item else { continue };
             if item.mode != Mode::Reporting || !item.queue.is_empty() {
@@ -262,11 +292,9 @@ impl State {
             }
             let Some(last) = item.last.clone() else { continue };
             item.queue.push(last);
-            if !item.is_dirty {
-                item.is_dirty = true;
-                self.dirty.push_back(u32::try_from(key).expect("items are limited far below 2^32"));
-            }
+            resent.push(u32::try_from(key).expect("items are limited far below 2^32"));
         }
+        resent.into_iter().for_each(|key| self.push_dirty(key));
     }
 
     /// A sign of life of the client: the lifetime starts again.
@@ -308,15 +336,31 @@ impl State {
                 if lost {
                     self.counters.queue_overflow += 1;
                 }
-                if item.mode == Mode::Reporting && !item.is_dirty {
-                    item.is_dirty = true;
-                    self.dirty.push_back(key);
+                if item.mode == Mode::Reporting {
+                    self.push_dirty(key);
                 }
             }
         }
+        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
         if item.held.is_some() && !item.is_waiting {
             item.is_waiting = true;
             self.waiting.push(key);
+            if self.waiting.len() > 2 * self.items.len() + STALE {
+                self.waiting = compact(self.waiting.iter(), &mut self.items, |item| &mut item.is_waiting);
+            }
+        }
+    }
+
+    /// Puts an item among those with news, once. Stale entries (of items that are gone, or silent again) go when they
+    /// are more than the items, so that a client that never asks for a message can't make the list grow.
+    fn push_dirty(&mut self, key: u32) {
+        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
+        if std::mem::replace(&mut item.is_dirty, true) {
+            return;
+        }
+        self.dirty.push_back(key);
+        if self.dirty.len() > 2 * self.items.len() + STALE {
+            self.dirty = compact(self.dirty.iter(), &mut self.items, |item| &mut item.is_dirty).into();
         }
     }
 
@@ -418,9 +462,8 @@ impl State {
                 item.is_dirty = false;
             }
             Mode::Reporting => {
-                if item.has_news() && !item.is_dirty {
-                    item.is_dirty = true;
-                    self.dirty.push_back(key);
+                if item.has_news() {
+                    self.push_dirty(key);
                 }
             }
         }
@@ -439,7 +482,7 @@ impl State {
     pub fn acknowledge(&mut self, sequence: u32) -> StatusCode {
         match self.sent.iter().position(|(number, _)| *number == sequence) {
             Some(at) => {
-                self.sent.remove(at);
+                self.sent_bytes -= self.sent.remove(at).map_or(0, |(_, bytes)| bytes.len());
                 StatusCode::Good
             }
             None => StatusCode::BadSequenceNumberUnknown,

@@ -1,10 +1,10 @@
-//! Ticks subscriptions: one heap of deadlines, one task, however many subscriptions there are.
+//! Ticks subscriptions: one list of deadlines, one task, however many subscriptions there are.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use opcua::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -13,58 +13,43 @@ use super::{Subscription, Tick};
 use crate::ua::diagnostics;
 use crate::ua::server::Server;
 
+/// Deadlines in order; a subscription stands here once, and not at all when it is gone.
 #[derive(Debug, Default)]
 pub struct Timer {
-    due: Mutex<BinaryHeap<Reverse<Entry>>>,
+    due: Mutex<BTreeMap<(Instant, u32), Weak<Subscription>>>,
     sooner: Notify,
 }
 
-#[derive(Debug)]
-struct Entry {
-    at: Instant,
-    subscription: Weak<Subscription>,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Entry) -> bool {
-        self.at == other.at
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Entry) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Entry) -> std::cmp::Ordering {
-        self.at.cmp(&other.at)
-    }
-}
-
 impl Timer {
-    pub fn schedule(&self, at: Instant, subscription: Weak<Subscription>) {
+    /// Sets the next cycle of a subscription, in place of the one that stood here.
+    pub fn schedule(&self, subscription: &Arc<Subscription>) {
         let mut due = self.due.lock();
-        let is_next = due.peek().is_none_or(|Reverse(first)| at < first.at);
-        due.push(Reverse(Entry { at, subscription }));
+        let mut state = subscription.lock();
+        if let Some(old) = state.scheduled.take() {
+            due.remove(&(old, subscription.id));
+        }
+        if state.is_closed() {
+            return;
+        }
+        let at = state.next_tick;
+        state.scheduled = Some(at);
+        drop(state);
+        let is_next = due.first_key_value().is_none_or(|((first, _), _)| at < *first);
+        due.insert((at, subscription.id), Arc::downgrade(subscription));
+        drop(due);
         if is_next {
             self.sooner.notify_one();
         }
     }
 
     fn next(&self) -> Option<Instant> {
-        self.due.lock().peek().map(|Reverse(entry)| entry.at)
+        self.due.lock().first_key_value().map(|((at, _), _)| *at)
     }
 
     fn pop_due(&self, now: Instant) -> Option<Weak<Subscription>> {
         let mut due = self.due.lock();
-        if due.peek().is_some_and(|Reverse(entry)| entry.at <= now) {
-            return due.pop().map(|Reverse(entry)| entry.subscription);
-        }
-        None
+        let first = due.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove())
     }
 }
 
@@ -110,14 +95,16 @@ pub fn tick(server: &Arc<Server>, subscription: &Arc<Subscription>, now: Instant
             }
         }
         Tick::Expired => {
-            log::info!("subscription {} ends: nobody asked for its messages in its lifetime", subscription.id);
+            log::debug!("subscription {} ends: nobody asked for its messages in its lifetime", subscription.id);
             if let Some(session) = &owner {
-                session.lock().subscriptions.retain(|other| other.id != subscription.id);
+                let mut state = session.lock();
+                state.subscriptions.retain(|other| other.id != subscription.id);
+                // Told when the client asks again (Part 4 §5.14.1.1, 1.05: Bad_Timeout).
+                state.tell_farewell(subscription.id, StatusCode::BadTimeout, &server.limits);
             }
             server.remove_subscription(subscription);
             return;
         }
     }
-    let next = subscription.lock().next_tick;
-    server.timer.schedule(next, Arc::downgrade(subscription));
+    server.timer.schedule(subscription);
 }
