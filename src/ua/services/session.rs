@@ -218,6 +218,9 @@ pub async fn activate(
     };
     let next_nonce = crypto::random::<NONCE>().to_vec();
     let roles = roles(server, caller, session, &identity);
+    if identity.is_anonymous() && !session.lock().is_activated {
+        check_anonymous_room(server)?;
+    }
     let mut state = session.lock();
     if state.is_closed {
         return Err(StatusCode::BadSessionIdInvalid);
@@ -256,6 +259,24 @@ fn roles(server: &Server, caller: &Caller, session: &Session, identity: &Identit
         endpoint_url: &session.client.endpoint_url,
     };
     standing.roles(&server.plan)
+}
+
+/// Where people log in, a twentieth of the sessions is kept for them: whoever needs no login can't take the last ones.
+fn check_anonymous_room(server: &Server) -> Result<(), StatusCode> {
+    if server.plan.users.is_empty() {
+        return Ok(());
+    }
+    let most = server.limits.configured.max_sessions as usize;
+    let is_anonymous = |session: &&Arc<Session>| {
+        let state = session.lock();
+        state.is_activated && state.identity.is_anonymous()
+    };
+    let taken = server.sessions.all().iter().filter(is_anonymous).count();
+    if taken >= most - most.div_ceil(20).min(most / 2) {
+        server.totals.rejected_sessions.fetch_add(1, Ordering::Relaxed);
+        return Err(StatusCode::BadTooManySessions);
+    }
+    Ok(())
 }
 
 /// The nonce to be signed; refuses a channel that may not have the session.

@@ -179,7 +179,9 @@ mod tests {
         let newest = std::iter::from_fn(|| other.pop()).last().map(|sample| sample.value);
         assert_eq!(newest, Some(Value::Int32(8)), "the newest is kept");
         drop(one);
-        (1..=10).for_each(|n| drop(other.push(sample(n))));
+        for n in 1..=10 {
+            other.push(sample(n));
+        }
         assert_eq!(other.len(), 10);
     }
 }
