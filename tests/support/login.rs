@@ -39,11 +39,16 @@ impl Login<'_> {
     }
 
     pub fn activate(&self, session: &mut Session, field: &Field) -> Response {
+        self.activate_signing(session, field, field.peer().leaf())
+    }
+
+    /// As `activate`, with a signature over what the client takes for the server's certificate.
+    pub fn activate_signing(&self, session: &mut Session, field: &Field, certificate: &[u8]) -> Response {
         let server = field.peer();
         let nonce = session.server_nonce.clone();
         let signature = match self.mode {
             MessageSecurityMode::None => None,
-            _ => Some(self.client.identity.key().sign(POLICY, &[server.leaf(), &nonce])),
+            _ => Some(self.client.identity.key().sign(POLICY, &[certificate, &nonce])),
         };
         let signature = signature.as_deref().map(|bytes| (POLICY.signature_uri().expect("it signs"), bytes));
         let Some(user) = self.user else {

@@ -13,7 +13,7 @@ use super::{Context, RequestHeader, Service, discovery, write_header};
 use crate::model::Roles;
 use crate::stack::channel::Security;
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
-use crate::stack::crypto::{self, MessageSecurityMode, Policy};
+use crate::stack::crypto::{self, MessageSecurityMode, Policy, PublicKey};
 use crate::ua::server::Server;
 use crate::ua::session::{ClientDescription, Identity, NewSession, Session, Standing};
 
@@ -362,10 +362,13 @@ async fn identify(
     let needs_pool = security.peer.is_some() || !matches!(token, IdentityToken::Anonymous);
     let users = Arc::clone(&server.users);
     let check = move || -> Result<Identity, StatusCode> {
-        let certificate = identity.as_ref().map_or(&[][..], |identity| identity.leaf());
-        if let Some(peer) = &security.peer {
-            let verified = peer.key.verify(security.policy, &[certificate, &nonce], &signature);
-            verified.map_err(|_| StatusCode::BadApplicationSignatureInvalid)?;
+        let proves = |key: &PublicKey, policy: Policy, signature: &[u8]| {
+            identity.as_ref().is_some_and(|identity| signs_us(identity, &nonce, key, policy, signature))
+        };
+        if let Some(peer) = &security.peer
+            && !proves(&peer.key, security.policy, &signature)
+        {
+            return Err(StatusCode::BadApplicationSignatureInvalid);
         }
         match token {
             IdentityToken::Anonymous if anonymous => Ok(Identity::Anonymous),
@@ -386,14 +389,22 @@ async fn identify(
                 let policy = policy.ok_or(StatusCode::BadIdentityTokenInvalid)?;
                 let key = crypto::certificate::leaf(&der).and_then(crypto::certificate::public_key);
                 let key = key.ok_or(StatusCode::BadIdentityTokenInvalid)?;
-                let verified = key.verify(policy, &[certificate, &nonce], &token_signature);
-                verified.map_err(|_| StatusCode::BadUserSignatureInvalid)?;
+                if !proves(&key, policy, &token_signature) {
+                    return Err(StatusCode::BadUserSignatureInvalid);
+                }
                 let user = users.user_of_certificate(&der).ok_or(StatusCode::BadIdentityTokenRejected)?;
                 Ok(Identity::Certificate(user))
             }
         }
     };
     if needs_pool { server.crypto.run(check).await? } else { check() }
+}
+
+/// Whether the signature is over our certificate and the nonce. A client of an older version signs the whole chain
+/// instead of the leaf, and is to be understood (Part 4 §5.7.3.2, 1.05).
+fn signs_us(own: &crypto::Identity, nonce: &[u8], key: &PublicKey, policy: Policy, signature: &[u8]) -> bool {
+    let signs = |certificate: &[u8]| key.verify(policy, &[certificate, nonce], signature).is_ok();
+    signs(own.leaf()) || (own.chain().len() > own.leaf().len() && signs(own.chain()))
 }
 
 pub fn write_activated(header: &RequestHeader, nonce: &[u8], w: &mut Writer) {
