@@ -140,20 +140,19 @@ fn the_old_session_is_told_when_its_subscription_goes() {
 
 #[test]
 fn a_subscription_goes_to_nobody_else() {
-    let other = Holder::new("urn:test:other");
-    let (client, erika) = (Holder::new("urn:test:raw"), Holder::new("urn:test:erika"));
-    let field = Field::with(client, erika, &[&other]);
-    let own = &field.client;
+    let other = Holder::of("urn:test:other");
+    let field = Field::with("urn:test:raw", &[&other]);
+    let own = &*field.client;
     type Who<'a> = (&'a Holder, MessageSecurityMode, Option<&'a str>);
     let table: [(Who, Who, StatusCode); 8] = [
         ((own, Sign, Some("opal")), (own, Sign, Some("otto")), StatusCode::BadUserAccessDenied),
         ((own, Sign, Some("opal")), (own, Sign, None), StatusCode::BadUserAccessDenied),
         ((own, Sign, None), (own, Sign, Some("opal")), StatusCode::BadUserAccessDenied),
-        ((own, Sign, None), (&other, Sign, None), StatusCode::BadUserAccessDenied),
+        ((own, Sign, None), (&*other, Sign, None), StatusCode::BadUserAccessDenied),
         ((own, Sign, None), (own, Open, None), StatusCode::BadUserAccessDenied),
         ((own, Open, None), (own, Sign, None), StatusCode::BadUserAccessDenied),
         ((own, Open, None), (own, Open, None), StatusCode::BadUserAccessDenied),
-        ((own, Sign, Some("opal")), (&other, SignAndEncrypt, Some("opal")), StatusCode::Good),
+        ((own, Sign, Some("opal")), (&*other, SignAndEncrypt, Some("opal")), StatusCode::Good),
     ];
     for (row, (owner, taker, expected)) in table.into_iter().enumerate() {
         let login = |(client, mode, user): Who<'_>| Login { client, mode, user }.open(&field);

@@ -6,10 +6,11 @@
 
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use opcell::pki::{OwnCertificate, OwnRequest};
@@ -22,6 +23,8 @@ use crate::relay::Relay;
 use crate::server::{CELL, TestServer};
 
 pub const PASSWORD: &str = "correct horse 7";
+/// The server's ApplicationUri.
+const OWN: &str = "urn:test:interop";
 
 /// A certificate with its key, in files and in memory.
 pub struct Holder {
@@ -31,7 +34,14 @@ pub struct Holder {
 }
 
 impl Holder {
-    pub fn new(uri: &str) -> Holder {
+    /// One a process and URI: making a key takes a second.
+    pub fn of(uri: &str) -> Arc<Holder> {
+        static MADE: LazyLock<Mutex<HashMap<String, Arc<Holder>>>> = LazyLock::new(Mutex::default);
+        let mut made = MADE.lock().expect("no panic");
+        Arc::clone(made.entry(uri.to_owned()).or_insert_with(|| Arc::new(Holder::new(uri))))
+    }
+
+    fn new(uri: &str) -> Holder {
         let dir = tempfile::tempdir().expect("a folder");
         let request = OwnRequest {
             application_uri: uri.to_owned(),
@@ -39,7 +49,7 @@ impl Holder {
             names: vec![],
             auto_names: true,
             key_bits: 2048,
-            valid_for: Duration::from_secs(24 * 3600),
+            valid_for: Duration::from_hours(400 * 24),
             renew_before: Duration::ZERO,
         };
         let own = OwnCertificate::load_or_make(dir.path(), &request).expect("a certificate");
@@ -60,17 +70,18 @@ impl Holder {
 pub struct Field {
     pub server: Option<TestServer>,
     pub relay: Relay,
-    pub client: Holder,
-    pub erika: Holder,
+    pub client: Arc<Holder>,
+    pub erika: Arc<Holder>,
 }
 
 fn server_file() -> String {
-    let hash = hash_password(PASSWORD.as_bytes()).expect("a hash");
+    static HASH: LazyLock<String> = LazyLock::new(|| hash_password(PASSWORD.as_bytes()).expect("a hash"));
+    let hash = &*HASH;
     format!(
         r#"
 schema: 1
 cells: [cell.yaml]
-application: {{ name: Interop, uri: "urn:test:interop" }}
+application: {{ name: Interop, uri: "{OWN}" }}
 security: {{ allow_unsecured: true }}
 users:
   opal: {{ password_hash: "{hash}", roles: [Operator] }}
@@ -84,11 +95,11 @@ anonymous: [Observer]
 impl Field {
     /// The client's ApplicationUri is `client`; it is trusted.
     pub fn open(client: &str) -> Field {
-        let (client, erika) = (Holder::new(client), Holder::new("urn:test:erika"));
-        Field::with(client, erika, &[])
+        Field::with(client, &[])
     }
 
-    pub fn with(client: Holder, erika: Holder, also_trusted: &[&Holder]) -> Field {
+    pub fn with(client: &str, also_trusted: &[&Holder]) -> Field {
+        let (client, erika, own) = (Holder::of(client), Holder::of("urn:test:erika"), Holder::of(OWN));
         let dir = tempfile::tempdir().expect("a folder");
         let put = |name: &str, bytes: &[u8]| {
             let path = dir.path().join(name);
@@ -97,6 +108,8 @@ impl Field {
         };
         put("cell.yaml", CELL.as_bytes());
         put("server.yaml", server_file().as_bytes());
+        put("pki/own/certificate.der", own.identity.leaf());
+        std::fs::copy(own.key(), dir.path().join("pki/own/key.pem")).expect("copied");
         put("pki/trusted/client.der", client.identity.leaf());
         for (at, holder) in also_trusted.iter().enumerate() {
             put(&format!("pki/trusted/other{at}.der"), holder.identity.leaf());
