@@ -127,7 +127,7 @@ fn the_old_session_is_told_when_its_subscription_goes() {
     let (status, available) = transfer(&mut new, subscription, true);
     assert_eq!((status, &available[..]), (StatusCode::Good, &[1][..]));
     let farewell = old.published().expect("a message");
-    assert_eq!(farewell.subscription, subscription);
+    assert_eq!((farewell.subscription, farewell.sequence), (subscription, 2), "the number that was to come next");
     assert_eq!(farewell.status_change, Some(StatusCode::GoodSubscriptionTransferred));
     assert_eq!(old.publish(&[]).expect_err("nothing is left"), StatusCode::BadNoSubscription);
     assert_eq!(republish(&mut old, subscription, 1).expect_err("not its own"), StatusCode::BadSubscriptionIdInvalid);
@@ -201,4 +201,20 @@ fn a_closed_session_may_leave_its_subscription_to_the_next() {
         let mut second = opal.open(&field);
         assert_eq!(transfer(&mut second, subscription, false).0, expected, "deleted: {delete}");
     }
+}
+
+#[test]
+fn a_subscription_that_nobody_asks_ends_and_says_so_later() {
+    let field = Field::open("urn:test:raw");
+    let mut session = Login { client: &field.client, mode: SignAndEncrypt, user: Some("opal") }.open(&field);
+    let subscription = session.subscribe(10.0, 6, 2);
+    let began = std::time::Instant::now();
+    while field.server().server.subscription_count() > 0 {
+        assert!(began.elapsed() < ua::TIMEOUT, "it never ends");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let farewell = session.publish(&[]).expect("a message");
+    assert_eq!((farewell.subscription, farewell.sequence), (subscription, 1));
+    assert_eq!(farewell.status_change, Some(StatusCode::BadTimeout));
+    assert_eq!(transfer(&mut session, subscription, false).0, StatusCode::BadSubscriptionIdInvalid);
 }

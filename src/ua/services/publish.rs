@@ -15,7 +15,7 @@ use crate::stack::codec::{Reader, Writer};
 use crate::ua::limits::Limits;
 use crate::ua::server::Server;
 use crate::ua::session::{PublishRequest, Session};
-use crate::ua::subscription::Subscription;
+use crate::ua::subscription::{Farewell, Subscription};
 use crate::value::UaTime;
 
 /// A Publish request that is answered by a fault: its request id and handle, and why.
@@ -100,7 +100,7 @@ pub fn refuse_if_idle(session: &Arc<Session>) {
 /// What the next Publish request in the queue is to be answered with.
 pub enum Ready {
     Message(Arc<Subscription>),
-    Farewell(u32, StatusCode),
+    Farewell(Farewell),
 }
 
 /// The next message of the session, if a request waits for one.
@@ -110,7 +110,7 @@ pub fn next(session: &Session) -> Option<(PublishRequest, Ready)> {
         return None;
     }
     let ready = match state.farewells.pop_front() {
-        Some((id, status)) => Ready::Farewell(id, status),
+        Some(farewell) => Ready::Farewell(farewell),
         None => {
             let ready = state.subscriptions.iter().enumerate().filter_map(|(at, subscription)| {
                 let inner = subscription.lock();
@@ -148,7 +148,7 @@ pub fn write(
                 server.remove_subscription(subscription);
             }
         }
-        Ready::Farewell(id, status) => crate::ua::subscription::write_farewell(*id, *status, now, w),
+        Ready::Farewell(farewell) => farewell.write(now, w),
     }
     w.count(request.results.len());
     request.results.iter().for_each(|status| w.status(*status));

@@ -9,7 +9,7 @@ use opcua::StatusCode;
 use super::{Context, Service, each_id, operations, write_header};
 use crate::stack::codec::{Reader, Writer};
 use crate::ua::session::Session;
-use crate::ua::subscription::{Client, Parameters, Subscription};
+use crate::ua::subscription::{Client, Farewell, Parameters, Subscription};
 
 /// What a client asks for, revised: as asked within wide caps, lifetime at least three keep-alives.
 fn revise(context: &Context<'_>, interval: f64, lifetime: u32, keep_alive: u32, max_notifications: u32) -> Parameters {
@@ -173,9 +173,11 @@ fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, Sta
         return Err(StatusCode::BadTooManySubscriptions);
     }
     if let Some(old) = old {
+        let sequence = subscription.lock().next_sequence();
+        let status = StatusCode::GoodSubscriptionTransferred;
         let mut state = old.lock();
         state.subscriptions.retain(|other| other.id != id);
-        state.tell_farewell(id, StatusCode::GoodSubscriptionTransferred, &context.server.limits);
+        state.tell_farewell(Farewell { subscription: id, sequence, status }, &context.server.limits);
         drop(state);
         old.wake();
     }

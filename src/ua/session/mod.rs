@@ -23,8 +23,8 @@ use tokio::time::Instant;
 use crate::model::Roles;
 use crate::stack::crypto::{MessageSecurityMode, Policy};
 use crate::ua::limits::Limits;
-use crate::ua::subscription::Subscription;
 use crate::ua::subscription::queue::Budget;
+use crate::ua::subscription::{Farewell, Subscription};
 use crate::value::UaTime;
 
 /// The secret by which requests name their session: 32 random bytes as an opaque NodeId.
@@ -77,7 +77,7 @@ pub struct State {
     /// Publish requests that wait for a message, oldest first.
     pub publish: VecDeque<PublishRequest>,
     /// StatusChange messages of subscriptions that left for another session.
-    pub farewells: VecDeque<(u32, StatusCode)>,
+    pub farewells: VecDeque<Farewell>,
     pub continuation: ContinuationPoints,
     pub registered: u32,
     /// Wakes the connection that the session is bound to.
@@ -226,14 +226,14 @@ impl State {
     }
 
     /// Keeps the last word of a subscription that this session lost; of a client that never asks, the newest.
-    pub fn tell_farewell(&mut self, subscription: u32, status: StatusCode, limits: &Limits) {
+    pub fn tell_farewell(&mut self, farewell: Farewell, limits: &Limits) {
         if self.is_closed {
             return;
         }
         if self.farewells.len() >= limits.configured.max_subscriptions_per_session as usize {
             self.farewells.pop_front();
         }
-        self.farewells.push_back((subscription, status));
+        self.farewells.push_back(farewell);
     }
 
     pub fn count(&mut self, service: Counted, failed: bool) {

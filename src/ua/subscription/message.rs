@@ -166,15 +166,25 @@ impl State {
     }
 }
 
-/// The last message of a subscription that this session lost to another (Part 4 §5.14.7.1, 1.05).
-pub fn write_farewell(id: u32, status: StatusCode, now: UaTime, w: &mut Writer) {
-    w.u32(id);
-    w.count(0);
-    w.bool(false);
-    w.u32(1);
-    w.time(now);
-    w.count(1);
-    write_status_change(status, w);
+/// The last message of a subscription that a session lost (Part 4 §5.14.7.1, 1.05). It has the number that the
+/// client expects next: a client that looks for gaps would see one otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Farewell {
+    pub subscription: u32,
+    pub sequence: u32,
+    pub status: StatusCode,
+}
+
+impl Farewell {
+    pub fn write(&self, now: UaTime, w: &mut Writer) {
+        w.u32(self.subscription);
+        w.count(0);
+        w.bool(false);
+        w.u32(self.sequence);
+        w.time(now);
+        w.count(1);
+        write_status_change(self.status, w);
+    }
 }
 
 fn write_status_change(status: StatusCode, w: &mut Writer) {

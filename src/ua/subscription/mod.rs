@@ -10,7 +10,7 @@ pub mod queue;
 pub mod timer;
 
 pub use item::{Accepted, Item, Mode, Watched};
-pub use message::{MESSAGE_BYTES, Published, write_farewell};
+pub use message::{Farewell, MESSAGE_BYTES, Published};
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Subscription, Tick};
+use super::{Farewell, Subscription, Tick};
 use crate::ua::diagnostics;
 use crate::ua::server::Server;
 
@@ -97,10 +97,12 @@ pub fn tick(server: &Arc<Server>, subscription: &Arc<Subscription>, now: Instant
         Tick::Expired => {
             log::debug!("subscription {} ends: nobody asked for its messages in its lifetime", subscription.id);
             if let Some(session) = &owner {
+                let sequence = subscription.lock().next_sequence();
+                let farewell = Farewell { subscription: subscription.id, sequence, status: StatusCode::BadTimeout };
                 let mut state = session.lock();
                 state.subscriptions.retain(|other| other.id != subscription.id);
                 // Told when the client asks again (Part 4 §5.14.1.1, 1.05: Bad_Timeout).
-                state.tell_farewell(subscription.id, StatusCode::BadTimeout, &server.limits);
+                state.tell_farewell(farewell, &server.limits);
             }
             server.remove_subscription(subscription);
             return;
