@@ -6,6 +6,7 @@
 
 mod mutate;
 pub mod seeds;
+mod seeds_service;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

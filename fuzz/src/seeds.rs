@@ -8,6 +8,8 @@ use opcell::stack::crypto::{MessageSecurityMode, Policy};
 use opcell::stack::transport::{Acknowledge, Fatal, Hello, Limits, ReverseHello};
 use opcua::StatusCode;
 
+pub use crate::seeds_service::service;
+
 /// The first byte says how the stream is cut.
 pub fn transport() -> Vec<Vec<u8>> {
     let hello = Hello {

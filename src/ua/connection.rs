@@ -3,6 +3,8 @@
 //!
 //! A client that does not read is not read from either; when it stalls it is cut, and its session waits for it.
 
+pub mod talk;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -1,0 +1,27 @@
+//! Any service request by its type id, in an activated session of a whole server without sockets.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use opcell::app;
+use opcell::config::{self, Options};
+use opcell::stack::crypto::PoolThreads;
+use opcell::ua::connection::talk;
+use opcell::ua::server::Server;
+use opcell_fuzz::seeds;
+
+fn server() -> &'static Arc<Server> {
+    static SERVER: OnceLock<(Arc<Server>, PoolThreads)> = OnceLock::new();
+    let (server, _) = SERVER.get_or_init(|| {
+        let cell = Path::new(env!("CARGO_MANIFEST_DIR")).join("service.yaml");
+        let loopback = "127.0.0.1:4840".parse().expect("an address");
+        let (compiled, _) = config::load(&cell, &Options { listen: Some(vec![loopback]), ..Options::default() });
+        let assembly = app::assemble(compiled.expect("service.yaml is a good cell"));
+        assembly.bare().expect("a server that opens nothing starts")
+    });
+    server
+}
+
+fn main() {
+    opcell_fuzz::run("service", seeds::service(), |bytes| talk::fuzz(server(), bytes));
+}

@@ -1,0 +1,57 @@
+//! A server that opens nothing: no folder, no port, no task, no certificate. Who wants to talk to it brings a
+//! connection (`ua::connection::talk`); the fuzzer and the test that counts allocations do.
+
+use std::sync::Arc;
+
+use opcua::StatusCode;
+
+use super::{Assembly, StartError};
+use crate::stack::channel::{Caller, CertificateCheck, Refusal, ServerSettings};
+use crate::stack::crypto::{CryptoPool, PoolThreads};
+use crate::tags::TagStore;
+use crate::ua::facts::{self, Facts};
+use crate::ua::server::{Parts, Server};
+use crate::ua::space::compose;
+use crate::ua::users::Users;
+use crate::value::UaTime;
+
+/// Without a certificate of its own a server has no channel that a client's could open.
+struct Nobody;
+
+impl CertificateCheck for Nobody {
+    fn check_client(&self, _: &[u8], _: &Caller) -> Result<(), Refusal> {
+        Err(Refusal { status: StatusCode::BadCertificateUntrusted, rule: "nobody is trusted".to_owned() })
+    }
+}
+
+impl Assembly {
+    /// Memory tags live, device tags wait for ever.
+    pub fn bare(self) -> Result<(Arc<Server>, PoolThreads), StartError> {
+        let Assembly { plant, plan, application, limits, wire, .. } = self;
+        let (crypto, threads) = CryptoPool::start(1, 16).map_err(StartError::Thread)?;
+        let indices: Vec<u16> = (2..).take(plant.cells.len()).collect();
+        let mut draft = compose(&plant, &application.uri, &indices);
+        let started = UaTime::now();
+        let facts = Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, started };
+        facts::fill(&mut draft, facts);
+        let server = Server::new(Parts {
+            limits,
+            tags: Arc::new(TagStore::new(&plant)),
+            links: Vec::new(),
+            channels: Arc::new(ServerSettings {
+                limits: wire,
+                identity: None,
+                policies: Vec::new(),
+                check: Arc::new(Nobody),
+            }),
+            crypto,
+            users: Arc::new(Users::new(Arc::clone(&plan), Box::new(|_| Vec::new()))),
+            space: draft.finish(),
+            started,
+            plant,
+            plan,
+            application,
+        });
+        Ok((server, threads))
+    }
+}

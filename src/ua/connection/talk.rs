@@ -1,0 +1,226 @@
+//! One client and its connection without a socket between them: the real channel, dispatch and services, told what
+//! comes in. The fuzzer's `service` target and the test that counts allocations stand on it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use super::Connection;
+use crate::stack::channel::{ClientChannel, ClientEvent, ClientSettings};
+use crate::stack::codec::{IdRef, NodeIdRef, Reader, Writer};
+use crate::stack::crypto::{MessageSecurityMode, Policy};
+use crate::stack::transport::{Input, Limits};
+use crate::ua::server::Server;
+use crate::ua::subscription::timer;
+use crate::value::UaTime;
+
+/// Stands in a request for the id of the subscription that the talk has.
+pub const SUBSCRIPTION: u32 = 0xcafe_0001;
+
+pub struct Talk {
+    server: Arc<Server>,
+    runtime: Runtime,
+    connection: Connection,
+    client: ClientChannel,
+    heard: Input,
+    token: Vec<u8>,
+    subscription: u32,
+}
+
+impl Talk {
+    /// A channel without security, an anonymous session on it, and a subscription in the session.
+    pub fn open(server: &Arc<Server>) -> Talk {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let client = ClientChannel::new(ClientSettings {
+            limits: Limits::default(),
+            policy: Policy::None,
+            mode: MessageSecurityMode::None,
+            identity: None,
+            server: None,
+            lifetime: Duration::from_secs(3600),
+        });
+        let mut talk = Talk {
+            connection: Connection::new(Arc::clone(server), peer),
+            server: Arc::clone(server),
+            runtime,
+            client,
+            heard: Input::default(),
+            token: Vec::new(),
+            subscription: 0,
+        };
+        talk.begin();
+        talk
+    }
+
+    fn begin(&mut self) {
+        let mut out = Writer::new();
+        self.client.hello("opc.tcp://127.0.0.1:4840", &mut out);
+        self.exchange(&out.buf);
+        let mut out = Writer::new();
+        self.client.open(&mut out).expect("policy None needs no key");
+        self.exchange(&out.buf);
+        let created = self.ask(461, |w| {
+            w.text("urn:talk");
+            (0..9).for_each(|_| w.u8(0)); // null ProductUri, empty ApplicationName, Server
+            w.raw(&[0xff; 4 * 3]);
+            w.raw(&[0xff; 4 * 5]);
+            w.f64(0.0);
+            w.u32(0);
+        });
+        let body = created.expect("an answer");
+        let mut reader = skip_header(&body);
+        reader.node_id().expect("a session id");
+        let IdRef::Opaque(token) = reader.node_id().expect("a token").id else { panic!("an opaque token") };
+        self.token = token.to_vec();
+        self.ask(467, |w| {
+            w.raw(&[0xff; 4 * 4]);
+            w.extension_object(321, |w| w.text("anonymous"));
+            w.raw(&[0xff; 8]);
+        });
+        let made = self.ask(787, |w| {
+            w.f64(1000.0);
+            w.u32(1000);
+            w.u32(1);
+            w.u32(0);
+            w.bool(true);
+            w.u8(0);
+        });
+        self.subscription = skip_header(&made.expect("an answer")).u32().expect("a subscription");
+    }
+
+    pub fn subscription(&self) -> u32 {
+        self.subscription
+    }
+
+    /// One request and the body of its response, if there is one at once.
+    pub fn ask(&mut self, type_id: u32, body: impl FnOnce(&mut Writer)) -> Option<Vec<u8>> {
+        self.prepare(type_id, body);
+        self.serve();
+        self.take_answers().pop()
+    }
+
+    /// Puts a request into the connection's input.
+    pub fn prepare(&mut self, type_id: u32, body: impl FnOnce(&mut Writer)) {
+        let mut out = Writer::new();
+        let token = std::mem::take(&mut self.token);
+        let sent = self.client.request(Instant::now(), &mut out, |w| {
+            w.node_id(NodeIdRef::numeric(0, type_id));
+            w.node_id(if token.is_empty() {
+                NodeIdRef::NULL
+            } else {
+                NodeIdRef { namespace: 0, id: IdRef::Opaque(&token) }
+            });
+            w.time(UaTime::now());
+            w.u32(1);
+            w.u32(0);
+            w.string(None);
+            w.u32(0);
+            w.null_extension_object();
+            body(w);
+            Ok(())
+        });
+        self.token = token;
+        if sent.is_ok() {
+            self.connection.input.room().extend_from_slice(&out.buf);
+        }
+    }
+
+    /// Serves what lies in the input; returns how many bytes are to be sent.
+    pub fn serve(&mut self) -> usize {
+        let Talk { runtime, connection, .. } = self;
+        let served = runtime.block_on(connection.serve_input());
+        if served.is_ok() {
+            connection.serve_waiting();
+        }
+        connection.outbox.waiting()
+    }
+
+    /// One publishing cycle of every subscription.
+    pub fn tick(&mut self) {
+        for subscription in self.server.subscriptions() {
+            timer::tick(&self.server, &subscription, tokio::time::Instant::now());
+        }
+    }
+
+    /// Takes the responses out, whole ones.
+    pub fn take_answers(&mut self) -> Vec<Vec<u8>> {
+        let outbox = &mut self.connection.outbox;
+        self.heard.room().extend_from_slice(outbox.unsent());
+        outbox.note_sent(outbox.waiting(), tokio::time::Instant::now());
+        let mut answers = Vec::new();
+        while let Ok(Some(event)) = self.client.receive(Instant::now(), &mut self.heard) {
+            if let ClientEvent::Response { body, .. } = event {
+                answers.push(body.to_vec());
+            }
+        }
+        answers
+    }
+
+    fn exchange(&mut self, bytes: &[u8]) {
+        self.connection.input.room().extend_from_slice(bytes);
+        self.serve();
+        self.take_answers();
+    }
+}
+
+impl Drop for Talk {
+    /// The session and its subscriptions end with it.
+    fn drop(&mut self) {
+        let token = <[u8; 32]>::try_from(self.token.as_slice()).ok();
+        if let Some(session) = token.and_then(|token| self.server.sessions.get(&token)) {
+            self.server.close_session(&session, true);
+        }
+    }
+}
+
+/// What follows a ResponseHeader that succeeded.
+fn skip_header(body: &[u8]) -> Reader<'_> {
+    let mut reader = Reader::new(body);
+    reader.node_id().expect("a type id");
+    reader.time().expect("a time");
+    reader.u32().expect("a handle");
+    assert!(reader.status().is_ok_and(|status| status.is_good()), "it succeeded");
+    reader.skip_diagnostic_info().expect("diagnostics");
+    reader.u32().expect("a string table");
+    reader.extension_object().expect("a header");
+    reader
+}
+
+/// Feeds requests to a fresh session: two bytes of type id, two of length, so many of body, again and again. Every
+/// `SUBSCRIPTION` in a body becomes the id of the subscription. Between two requests a publishing cycle passes.
+pub fn fuzz(server: &Arc<Server>, bytes: &[u8]) {
+    let mut talk = Talk::open(server);
+    let mut rest = bytes;
+    while let [a, b, c, d, more @ ..] = rest {
+        let (type_id, length) = (u16::from_le_bytes([*a, *b]), usize::from(u16::from_le_bytes([*c, *d])));
+        let (body, next) = more.split_at(length.min(more.len()));
+        rest = next;
+        let body = with_subscription(body, talk.subscription);
+        talk.prepare(u32::from(type_id), |w| w.raw(&body));
+        talk.serve();
+        talk.tick();
+        talk.serve();
+        talk.take_answers();
+    }
+    drop(talk);
+    // What an input opened beside the talk, and left: the clock would end it.
+    server.sessions.all().iter().for_each(|session| server.close_session(session, true));
+    server.subscriptions().iter().for_each(|subscription| server.remove_subscription(subscription));
+    assert_eq!(server.subscription_count(), 0, "a subscription stayed");
+    assert_eq!(server.monitored_items.load(std::sync::atomic::Ordering::Relaxed), 0, "a monitored item stayed");
+}
+
+fn with_subscription(body: &[u8], subscription: u32) -> Vec<u8> {
+    let mut body = body.to_vec();
+    let mut at = 0;
+    while at + 4 <= body.len() {
+        if body[at..at + 4] == SUBSCRIPTION.to_le_bytes() {
+            body[at..at + 4].copy_from_slice(&subscription.to_le_bytes());
+        }
+        at += 1;
+    }
+    body
+}
