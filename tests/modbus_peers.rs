@@ -171,7 +171,7 @@ async fn pymodbus_on_a_serial_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn libmodbus_over_tcp() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(mut peer) = peers::libmodbus(folder.path()) else { return };
+    let Some(mut peer) = peers::libmodbus(folder.path(), &[]) else { return };
     let port: u16 = peer.wait_for("port").parse().expect("a port");
     every_table(Settings::ModbusTcp(tcp(port)), false, StatusCode::BadConfigurationError).await;
     every_type_and_order(Settings::ModbusTcp(tcp(port))).await;

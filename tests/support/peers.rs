@@ -107,7 +107,7 @@ pub fn serial_pair(folder: &Path) -> Option<Peer> {
 }
 
 /// The little server on libmodbus, compiled on the spot.
-pub fn libmodbus(folder: &Path) -> Option<Peer> {
+pub fn libmodbus(folder: &Path, arguments: &[&str]) -> Option<Peer> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/libmodbus_server.c");
     let program = folder.join("libmodbus_server");
     let built = Command::new("gcc").arg("-o").arg(&program).arg(&source).arg("-lmodbus").stderr(Stdio::null()).status();
@@ -115,7 +115,7 @@ pub fn libmodbus(folder: &Path) -> Option<Peer> {
         without("libmodbus", "apt-get install gcc libmodbus-dev");
         return None;
     }
-    let child = Command::new(program).stdout(Stdio::piped()).spawn();
+    let child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn();
     Some(Peer(child.expect("the server starts")))
 }
 
