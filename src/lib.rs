@@ -5,6 +5,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod drivers;
 pub mod health;
 pub mod model;

@@ -8,6 +8,7 @@ mod bare;
 mod housekeeping;
 mod listener;
 mod retained;
+mod status;
 mod tasks;
 
 use std::net::SocketAddr;
@@ -158,6 +159,7 @@ impl Assembly {
         tasks.spawn("housekeeping".into(), Box::pin(housekeeping::run(Arc::clone(&server))));
         let addresses = bound.addresses().to_vec();
         bound.serve(&server, &mut tasks, &stopped);
+        status::serve(state.dir(), &server, &addresses, &tasks);
         let certificate = plan.pki_dir.join("own/certificate.der");
         let pki_dir = plan.pki_dir.clone();
         Ok(Running { server, addresses, certificate, pki_dir, tasks, stop_links, stop, state, retention, threads })

@@ -1,16 +1,21 @@
 //! The command line: one file a verb, each from arguments to text and an exit code.
 
 mod check;
+mod pki;
+mod probe;
 mod run;
 mod schema;
+mod status;
 mod tree;
+mod user;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Options};
+use crate::config::{self, Compiled, Options, Shown};
+use crate::model::ServerPlan;
 
 /// An OPC UA server for machine data that one YAML file a manufacturing cell configures.
 #[derive(Debug, Parser)]
@@ -52,6 +57,14 @@ pub enum Verb {
     Tree(tree::TreeArgs),
     /// Print the JSON Schema of cell or server files, for editors
     Schema(schema::SchemaArgs),
+    /// Certificates: who asked to come in, who is trusted
+    Pki(pki::PkiArgs),
+    /// The people who may log in
+    User(user::UserArgs),
+    /// Read one address of a device and show it in all types and orders
+    Probe(probe::ProbeArgs),
+    /// What a running server is doing: sessions, subscriptions, links
+    Status(status::StatusArgs),
 }
 
 /// What a verb has to say: text for the terminal, and the exit code (0 ok, 1 failed, 2 bad configuration).
@@ -60,6 +73,13 @@ pub struct Answer {
     pub out: String,
     pub err: String,
     pub code: u8,
+}
+
+impl Answer {
+    /// Failed, with what is wrong and what mends it.
+    pub fn failed(error: &str) -> Answer {
+        Answer { err: format!("error: {error}\n"), code: 1, ..Answer::default() }
+    }
 }
 
 impl Global {
@@ -89,6 +109,19 @@ pub fn path_or_default(path: Option<&Path>) -> Result<PathBuf, Answer> {
     Err(Answer { err, code: 2, ..Answer::default() })
 }
 
+/// What stands at a path, compiled; findings end the verb, and `instead` is the argument that does without the files.
+fn compiled(path: Option<&Path>, global: &Global, instead: &str) -> Result<Compiled, Answer> {
+    let hint = if instead.is_empty() { String::new() } else { format!("  or give {instead}\n") };
+    let path = path_or_default(path).map_err(|answer| Answer { err: answer.err + &hint, ..answer })?;
+    let (compiled, report) = config::load(&path, &global.options());
+    let findings = || format!("{}{hint}", findings_text(&report, Shown::Some));
+    compiled.ok_or_else(|| Answer { err: findings(), code: 2, ..Answer::default() })
+}
+
+fn server_plan(path: Option<&Path>, global: &Global, instead: &str) -> Result<ServerPlan, Answer> {
+    compiled(path, global, instead).map(|compiled| compiled.server)
+}
+
 /// Findings as they go to the terminal, with a last line that counts them; empty when there are none.
 pub fn findings_text(report: &config::Report, shown: config::Shown) -> String {
     if report.is_empty() {
@@ -105,5 +138,9 @@ pub fn answer(cli: &Cli, print: &mut dyn FnMut(&str)) -> Answer {
         Some(Verb::Check(args)) => check::check(args, &cli.global),
         Some(Verb::Tree(args)) => tree::tree(args, &cli.global),
         Some(Verb::Schema(args)) => schema::schema(args),
+        Some(Verb::Pki(args)) => pki::pki(args, &cli.global),
+        Some(Verb::User(args)) => user::user(args, &cli.global),
+        Some(Verb::Probe(args)) => probe::probe(args, &cli.global),
+        Some(Verb::Status(args)) => status::status(args, &cli.global),
     }
 }

@@ -18,13 +18,16 @@ mod spec;
 mod syntax;
 mod template;
 mod units;
+mod writing;
 
 use std::path::Path;
 
 pub use compile::{Compiled, Options};
+pub use docs::did_you_mean;
 pub use files::{Disk, Files, Memory};
 pub use reference::{reference, schema};
 pub use report::{Finding, Report, Severity, Shown};
+pub use writing::{NewUser, NotWritten, add_user};
 
 /// Reads and compiles what stands at `path`; the result is there only when no finding is an error.
 pub fn load(path: &Path, options: &Options) -> (Option<Compiled>, Report) {

@@ -1,0 +1,121 @@
+//! `opcell status`: what a running server is doing.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Answer, Global, server_plan};
+use crate::control::{self, LinkStatus, Request, Response, SessionStatus, Status};
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Cell file, server file or folder that the server runs with (default: ./address-space)
+    pub path: Option<PathBuf>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn status(args: &StatusArgs, global: &Global) -> Answer {
+    let dir = match &global.state_dir {
+        Some(dir) => dir.clone(),
+        None => match server_plan(args.path.as_deref(), global, "--state-dir DIR") {
+            Ok(plan) => plan.state_dir,
+            Err(answer) => return answer,
+        },
+    };
+    match control::ask(&dir, Request::Status) {
+        Ok(Response::Status(status)) if args.json => {
+            Answer { out: format!("{:#}\n", serde_json::json!(status)), ..Answer::default() }
+        }
+        Ok(Response::Status(status)) => Answer { out: text(&status), ..Answer::default() },
+        Ok(Response::Error(error)) => Answer::failed(&error),
+        Err(error) => Answer::failed(&error.to_string()),
+    }
+}
+
+fn text(status: &Status) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: &str| writeln!(out, "{name:<13}{value}").expect("a String takes all");
+    line("opcell", &format!("{}, process {}", status.version, status.process));
+    line("up", &format!("{} since {}", span(status.now - status.started), when(status.started)));
+    line("listens", &status.listens.join(", "));
+    let (subscriptions, items) = (status.subscriptions, status.monitored_items);
+    line("sessions", &format!("{}, {subscriptions} subscriptions, {items} monitored items", status.sessions.len()));
+    for session in &status.sessions {
+        line("", &session_text(session));
+    }
+    line("links", &status.links.len().to_string());
+    for link in &status.links {
+        line("", &link_text(link));
+    }
+    out
+}
+
+/// Names come from clients: a line break or an escape sequence must not forge lines on a terminal.
+fn shown(text: &str) -> String {
+    text.chars().take(100).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+fn session_text(session: &SessionStatus) -> String {
+    let user = if session.user.is_empty() { "without login".to_owned() } else { shown(&session.user) };
+    let secured = if session.secured { "" } else { ", unsecured" };
+    let (name, application) = (shown(&session.name), shown(&session.application));
+    let (from, since, count) = (&session.from, when(session.since), session.subscriptions);
+    format!("{user} from {from} since {since}{secured}: `{name}` of {application}, {count} subscriptions")
+}
+
+fn link_text(link: &LinkStatus) -> String {
+    let mut text = format!("{} {}", link.name, link.state);
+    let mut add = |more: String| text.push_str(&more);
+    if let Some(since) = link.since {
+        add(format!(" since {}", when(since)));
+    }
+    add(format!(", {} requests, {} errors", link.requests, link.errors));
+    if link.demoted > 0 {
+        add(format!(", {} silent units", link.demoted));
+    }
+    if !link.last_error.is_empty() {
+        let at = link.last_error_at.map(|at| format!(" at {}", when(at))).unwrap_or_default();
+        add(format!("; last error{at}: {}", shown(&link.last_error)));
+    }
+    text
+}
+
+fn when(unix: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(unix).ok().and_then(|time| time.format(&Rfc3339).ok());
+    time.unwrap_or_else(|| format!("{unix} s after 1970"))
+}
+
+/// `3 d 4 h`, `5 min 6 s`.
+fn span(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_in_the_two_largest_units() {
+        for (seconds, wanted) in
+            [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3_661, "1 h 1 min"), (90_000, "1 d 1 h")]
+        {
+            assert_eq!(span(seconds), wanted);
+        }
+    }
+
+    #[test]
+    fn a_client_cannot_forge_lines() {
+        assert_eq!(shown("a\nb\u{1b}[2J"), "a?b?[2J");
+    }
+}

@@ -1,0 +1,129 @@
+//! The server's side: a socket that is there as long as the server runs.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use super::{DEADLINE, MOST_ASKED, Request, Response, socket_of};
+
+/// The open socket; its file goes when this does.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    path: PathBuf,
+}
+
+impl Listener {
+    /// Opens the socket in a state folder that this process has locked: a socket that lies there is left over.
+    pub fn open(state_dir: &Path) -> io::Result<Listener> {
+        let path = socket_of(state_dir);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixListener::bind(&path)?;
+        let listener = Listener { socket, path };
+        fs::set_permissions(&listener.path, fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    }
+
+    /// Answers until it is dropped.
+    pub async fn serve(self, answer: impl Fn(Request) -> Response + Send) {
+        loop {
+            let stream = match self.socket.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    log::warn!("{}: {error}", self.path.display());
+                    // As when no file descriptor is left: not at once again.
+                    tokio::time::sleep(DEADLINE).await;
+                    continue;
+                }
+            };
+            match timeout(DEADLINE, exchange(stream, &answer)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => log::debug!("{}: {error}", self.path.display()),
+                Err(_) => log::debug!("{}: who asked was too slow", self.path.display()),
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            log::debug!("{}: {error}", self.path.display());
+        }
+    }
+}
+
+async fn exchange(mut stream: UnixStream, answer: &impl Fn(Request) -> Response) -> io::Result<()> {
+    let (read, mut write) = stream.split();
+    let mut line = Vec::new();
+    BufReader::new(read.take(MOST_ASKED)).read_until(b'\n', &mut line).await?;
+    let response = match serde_json::from_slice(&line) {
+        Ok(request) => answer(request),
+        Err(error) => Response::Error(format!("this server does not know the request: {error}")),
+    };
+    let mut answered = serde_json::to_vec(&response)?;
+    answered.push(b'\n');
+    write.write_all(&answered).await?;
+    write.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+    use crate::control::{AskError, ask};
+
+    fn refuse(_: Request) -> Response {
+        Response::Error("not today".into())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_socket_answers_its_owner_alone_and_goes_with_the_server() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(matches!(ask(dir.path(), Request::Status), Err(AskError::NoServer(_))));
+        let left_over = std::os::unix::net::UnixListener::bind(dir.path().join("control")).expect("bound");
+        drop(left_over);
+        assert!(matches!(ask(dir.path(), Request::Status), Err(AskError::NoServer(_))));
+
+        let listener = Listener::open(dir.path()).expect("what was left over is replaced");
+        let mode = fs::metadata(dir.path().join("control")).expect("a socket").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let serving = tokio::spawn(listener.serve(refuse));
+        let path = dir.path().to_owned();
+        let asked = tokio::task::spawn_blocking(move || ask(&path, Request::Status)).await.expect("no panic");
+        assert!(matches!(asked, Err(AskError::Refused(text)) if text == "not today"));
+
+        for (sent, wanted) in [
+            (b"{\"verb\":\"dance\"}\n".to_vec(), "does not know the request"),
+            (b"\xff\xfe\n".to_vec(), "does not know the request"),
+            (vec![b'x'; 5_000], "does not know the request"),
+        ] {
+            let path = dir.path().join("control");
+            let answered = tokio::task::spawn_blocking(move || {
+                let mut stream = std::os::unix::net::UnixStream::connect(path).expect("connected");
+                stream.write_all(&sent).expect("sent");
+                let mut text = Vec::new();
+                // What was sent too much resets the connection behind the answer.
+                let mut bytes = [0; 1_024];
+                while let Ok(count @ 1..) = stream.read(&mut bytes) {
+                    text.extend_from_slice(&bytes[..count]);
+                }
+                String::from_utf8_lossy(&text).into_owned()
+            });
+            let answered = answered.await.expect("no panic");
+            assert!(answered.contains(wanted), "{answered}");
+        }
+        serving.abort();
+        assert!(serving.await.is_err_and(|error| error.is_cancelled()));
+        assert!(!dir.path().join("control").exists());
+    }
+}
