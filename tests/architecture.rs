@@ -45,6 +45,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("tokio_serial", &["drivers/modbus"]),
     ("inotify", &["pki"]),
     ("clap", &["cli", "main"]),
+    ("rpassword", &["cli"]),
 ];
 
 const LONGEST_FILE: usize = 600;

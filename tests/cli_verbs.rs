@@ -1,0 +1,374 @@
+//! The command line as a newcomer uses it: the real program, a real server, and a client that wants in.
+
+#[path = "support/peers.rs"]
+mod peers;
+#[path = "support/ua.rs"]
+mod ua;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use opcell::pki::{OwnCertificate, OwnRequest};
+use opcell::stack::channel::Peer;
+use opcell::stack::client::ClientError;
+use opcell::stack::codec::NodeIdRef;
+use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy, encrypt_secret};
+use opcell::value::Value;
+use opcua::StatusCode;
+
+use ua::{Response, Session, secured};
+
+const CELL: &str = "schema: 1\ncell: press\nconnections:\n  plc1: { driver: modbus-tcp, host: 127.0.0.1, port: 1 }\n\
+                    nodes:\n  Speed: { type: Double, value: 12.5 }\n  Raw: { type: UInt16, source: holding/70 }\n";
+const SERVER: &str = "# the press\nschema: 1\ncells: [cell.yaml]   # only this one\nanonymous: [Observer]\n";
+const PASSWORD: &str = "tr0mbone&tide";
+const POLICY: Policy = Policy::Basic256Sha256;
+const URI: &str = "urn:test:newcomer";
+
+/// What the program said, and how it ended.
+#[derive(Debug)]
+struct Said {
+    out: String,
+    err: String,
+    code: i32,
+}
+
+fn opcell(folder: &Path, arguments: &[&str], input: &str) -> Said {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_opcell"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("opcell starts");
+    // It may end without reading.
+    drop(child.stdin.take().expect("piped").write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    Said { out: text(output.stdout), err: text(output.stderr), code: output.status.code().expect("a code") }
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    folder
+}
+
+/// A server as a process, told to end with the test.
+struct Serving {
+    child: Child,
+    address: SocketAddr,
+    log: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Serving {
+    fn start(folder: &Path) -> Serving {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_opcell"))
+            .args(["run", "server.yaml", "--listen", "127.0.0.1:0", "--log", "debug"])
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("opcell starts");
+        let mut log = child.stderr.take().expect("piped");
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            log.read_to_string(&mut text).expect("text");
+            text
+        });
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let endpoint = lines.find_map(|line| {
+            let line = line.expect("a line");
+            line.strip_prefix("endpoint").and_then(|rest| rest.trim().strip_prefix("opc.tcp://")?.parse().ok())
+        });
+        std::thread::spawn(move || lines.for_each(drop));
+        Serving { child, address: endpoint.expect("it says where it listens"), log: Some(log) }
+    }
+
+    fn process(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// Ends it as `systemctl stop` does; gives its log.
+    fn end(mut self) -> String {
+        let status = Command::new("kill").args(["-TERM", &self.process()]).status().expect("kill runs");
+        assert!(status.success());
+        assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
+        self.log.take().expect("read once").join().expect("its log")
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A client application with a certificate of its own.
+fn newcomer(folder: &Path) -> Arc<Identity> {
+    let request = OwnRequest {
+        application_uri: URI.into(),
+        application_name: "Newcomer".into(),
+        names: vec![],
+        auto_names: true,
+        key_bits: 2_048,
+        valid_for: Duration::from_secs(86_400 * 30),
+        renew_before: Duration::from_secs(86_400),
+    };
+    OwnCertificate::load_or_make(folder, &request).expect("a certificate").identity
+}
+
+fn server_certificate(folder: &Path) -> Arc<Peer> {
+    let der = std::fs::read(folder.join("pki/own/certificate.der")).expect("the server's certificate");
+    Arc::new(Peer::from_chain(POLICY, &der).expect("it holds a key"))
+}
+
+fn connect(serving: &Serving, identity: &Arc<Identity>, server: &Arc<Peer>) -> Result<Session, ClientError> {
+    let settings = secured(POLICY, MessageSecurityMode::SignAndEncrypt, identity, server);
+    Session::connect(serving.address, settings)
+}
+
+/// Activates a new session, anonymously or with a password.
+fn log_in(session: &mut Session, identity: &Identity, server: &Peer, user: Option<(&str, &str)>) -> Response {
+    session.create(URI, identity.leaf()).good();
+    let nonce = session.server_nonce.clone();
+    let signature = identity.key().sign(POLICY, &[server.leaf(), &nonce]);
+    let signature = Some((POLICY.signature_uri().expect("it signs"), &signature[..]));
+    let Some((name, password)) = user else {
+        return session.activate(signature, |w| w.extension_object(321, |w| w.text("anonymous")));
+    };
+    let secret = encrypt_secret(&server.key, POLICY, password.as_bytes(), &nonce).expect("it encrypts");
+    session.activate(signature, |w| {
+        w.extension_object(324, |w| {
+            w.text("username");
+            w.text(name);
+            w.bytes(Some(&secret));
+            w.string(POLICY.encryption_uri());
+        });
+    })
+}
+
+/// Tries until something comes of it, for ten seconds at most.
+fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "never: {what}");
+    }
+}
+
+#[test]
+fn a_client_that_was_refused_is_listed_trusted_and_let_in_without_a_restart() {
+    let folder = folder(&[("cell.yaml", CELL), ("server.yaml", SERVER)]);
+    let own = tempfile::tempdir().expect("a folder");
+    let identity = newcomer(own.path());
+    let serving = Serving::start(folder.path());
+    let server = server_certificate(folder.path());
+    let verb = |arguments: &[&str]| opcell(folder.path(), arguments, "");
+
+    assert!(connect(&serving, &identity, &server).is_err(), "a stranger is refused");
+    until("the stranger is listed", || {
+        let list = verb(&["pki", "list", "server.yaml"]);
+        assert_eq!(list.code, 0, "{list:?}");
+        list.out.lines().any(|line| line.starts_with("rejected") && line.contains("Newcomer")).then_some(())
+    });
+    let show = verb(&["pki", "show", "Newcomer", "server.yaml"]);
+    assert!(show.code == 0 && show.out.contains(URI), "{show:?}");
+    let trust = verb(&["pki", "trust", "Newcomer", "server.yaml"]);
+    assert!(trust.code == 0 && trust.out.contains("`Newcomer`") && trust.out.contains("is now trusted"), "{trust:?}");
+    let mut session = until("the trusted client is let in", || connect(&serving, &identity, &server).ok());
+    log_in(&mut session, &identity, &server, None).good();
+    assert_eq!(session.read_value(NodeIdRef::string(2, "Speed")).value, Some(Value::Double(12.5)));
+
+    let status = verb(&["status", "server.yaml"]);
+    assert_eq!(status.code, 0, "{status:?}");
+    for wanted in [
+        &format!("process {}", serving.process()),
+        &serving.address.to_string(),
+        "sessions     1, 0 subscriptions",
+        "without login from 127.0.0.1 since 2",
+        URI,
+        "plc1 Connecting",
+        "last error at 2",
+    ] {
+        assert!(status.out.contains(wanted), "`{wanted}` in {}", status.out);
+    }
+    let json: serde_json::Value = serde_json::from_str(&verb(&["status", "--json", "server.yaml"]).out).expect("JSON");
+    assert_eq!(json["sessions"][0]["application"], URI);
+    session.close();
+
+    let reject = verb(&["pki", "reject", "newcomer", "server.yaml"]);
+    assert_eq!(reject.code, 0, "{reject:?}");
+    until("who is trusted no more is refused", || connect(&serving, &identity, &server).is_err().then_some(()));
+    serving.end();
+    assert_eq!(verb(&["status", "server.yaml"]).code, 1, "the socket went with the server");
+}
+
+#[test]
+fn a_user_that_was_added_logs_in_with_the_password_and_no_other() {
+    let folder = folder(&[("cell.yaml", CELL), ("server.yaml", SERVER)]);
+    let own = tempfile::tempdir().expect("a folder");
+    let identity = newcomer(own.path());
+    let serving = Serving::start(folder.path());
+    let add = ["user", "add", "anna", "server.yaml", "--role", "Operator", "--password-stdin"];
+    let added = opcell(folder.path(), &add, &format!("{PASSWORD}\n"));
+    assert_eq!((added.code, added.err.as_str()), (0, ""), "{added:?}");
+    assert_eq!(added.out, "server.yaml: `anna` may log in from the server's next start on\n");
+    let written = std::fs::read_to_string(folder.path().join("server.yaml")).expect("the file");
+    assert!(written.starts_with(SERVER), "comments and layout stay: {written}");
+    assert!(written[SERVER.len()..].starts_with("users:\n  anna: { roles: [Operator], password_hash: \"$argon2id$"));
+
+    let mut logs = serving.end();
+    let serving = Serving::start(folder.path());
+    let server = server_certificate(folder.path());
+    std::fs::write(folder.path().join("pki/trusted/newcomer.der"), identity.leaf()).expect("trusted by hand");
+    let mut session = until("the trusted client is let in", || connect(&serving, &identity, &server).ok());
+    for (name, password, wanted) in [
+        ("anna", "tr0mbone&tidf", StatusCode::BadIdentityTokenRejected),
+        ("anna", "", StatusCode::BadIdentityTokenRejected),
+        ("bob", PASSWORD, StatusCode::BadIdentityTokenRejected),
+        ("anna", PASSWORD, StatusCode::Good),
+    ] {
+        let answer = log_in(&mut session, &identity, &server, Some((name, password)));
+        assert_eq!(answer.result, wanted, "{name} {password}");
+    }
+    assert_eq!(session.read_value(NodeIdRef::string(2, "Speed")).value, Some(Value::Double(12.5)));
+    let status = opcell(folder.path(), &["status", "server.yaml"], "");
+    assert!(status.out.contains("anna from 127.0.0.1"), "{status:?}");
+    let again = opcell(folder.path(), &add, "other\n");
+    assert_eq!(again.code, 1);
+    assert!(again.err.contains("`anna` is in server.yaml already; to give a new password"), "{again:?}");
+    logs.push_str(&serving.end());
+
+    let check = opcell(folder.path(), &["check", "--all", "server.yaml"], "");
+    let tree = opcell(folder.path(), &["tree", "server.yaml"], "");
+    for said in [added, status, again, check, tree, Said { out: logs, err: String::new(), code: 0 }] {
+        for secret in [PASSWORD, "tr0mbone", "$argon2"] {
+            assert!(!said.out.contains(secret) && !said.err.contains(secret), "`{secret}` in {said:?}");
+        }
+    }
+}
+
+#[test]
+fn verbs_say_what_is_wrong_and_what_mends_it() {
+    let server =
+        "schema: 1\ncells: [cell.yaml]\nroles: { Shift: {} }\nusers: { bob: { roles: [], certificate: b.der } }\n";
+    let folder = folder(&[("cell.yaml", CELL), ("server.yaml", server), ("bad.yaml", "schema: 1\ncell: [\n")]);
+    //   arguments, input, exit code, in the output, in the complaint
+    let cases: &[(&[&str], &str, i32, &str, &str)] = &[
+        (&["pki", "list", "server.yaml"], "", 0, "no certificates in pki", ""),
+        (&["pki", "list", "cell.yaml"], "", 0, "no certificates in pki", ""),
+        (&["pki", "list", "--pki-dir", "elsewhere"], "", 0, "no certificates in elsewhere", ""),
+        (&["pki", "list"], "", 2, "", "or give --pki-dir DIR"),
+        (&["pki", "list", "bad.yaml"], "", 2, "", "or give --pki-dir DIR"),
+        (
+            &["pki", "trust", "nobody", "server.yaml"],
+            "",
+            1,
+            "",
+            "no certificate in rejected is `nobody`; see: opcell pki list",
+        ),
+        (&["pki", "reject", "nobody", "server.yaml"], "", 1, "", "no certificate in trusted is `nobody`"),
+        (&["pki", "show", "nobody", "server.yaml"], "", 1, "", "no certificate in pki folder is `nobody`"),
+        (&["pki", "trust"], "", 2, "", "WHICH"),
+        (&["status", "server.yaml"], "", 1, "", "no server runs with the state folder state; start one: opcell run"),
+        (&["status", "--state-dir", "none"], "", 1, "", "no server runs with the state folder none"),
+        (&["status", "bad.yaml"], "", 2, "", "or give --state-dir DIR"),
+        (
+            &["user", "add", "x", "server.yaml", "--role", "Operater"],
+            "",
+            1,
+            "",
+            "no role `Operater`; did you mean `Operator`?",
+        ),
+        (&["user", "add", "x", "server.yaml", "--role", "Chief"], "", 1, "", "no role `Chief`; known: Anonymous, "),
+        (&["user", "add", "bob", "server.yaml", "--password-stdin"], "pass\n", 1, "", "delete the entry there"),
+        (&["user", "add", "", "server.yaml", "--password-stdin"], "pass\n", 1, "", "is no user name"),
+        (&["user", "add", "a\nb", "server.yaml", "--password-stdin"], "pass\n", 1, "", "`a\\nb` is no user name"),
+        (&["user", "add", "x", "server.yaml", "--password-stdin"], "\n", 1, "", "the password is empty"),
+        (&["user", "add", "x", "bad.yaml", "--password-stdin"], "pass\n", 2, "", "error"),
+        (&["user", "add", "x", "cell.yaml", "--password-stdin"], "pass\n", 1, "", "opcell user add NAME server.yaml"),
+        (
+            &["user", "add", "eve", "server.yaml", "--role", "Shift", "--password-stdin"],
+            "pass\r\n",
+            0,
+            "`eve` may log in",
+            "",
+        ),
+        (&["probe", "plc2", "holding/70", "cell.yaml"], "", 1, "", "no connection `plc2`; did you mean `plc1`?"),
+        (&["probe", "other", "holding/70", "cell.yaml"], "", 1, "", "no connection `other`; known: plc1"),
+        (&["probe", "plc1", "holdin/70", "cell.yaml"], "", 1, "", "holdin"),
+        (&["probe", "plc1", "holding/70", "cell.yaml"], "", 1, "", "127.0.0.1:1"),
+        (&["probe", "plc1", "holding/70", "cell.yaml", "--simulate"], "", 1, "", "is no Modbus connection"),
+    ];
+    for (arguments, input, code, out, err) in cases {
+        let said = opcell(folder.path(), arguments, input);
+        assert_eq!(said.code, *code, "{arguments:?}: {said:?}");
+        assert!(said.out.contains(out) && said.err.contains(err), "{arguments:?}: {said:?}");
+        assert!(err.is_empty() == said.err.is_empty(), "{arguments:?}: {said:?}");
+    }
+    let written = std::fs::read_to_string(folder.path().join("server.yaml")).expect("the file");
+    assert!(written.contains("certificate: b.der }, eve: { roles: [Shift], password_hash: \"$argon2id$"), "{written}");
+    assert_eq!(opcell(folder.path(), &["check", "server.yaml"], "").code, 0);
+}
+
+#[test]
+fn a_lone_cell_gets_a_server_file_beside_it() {
+    let folder = folder(&[("press.yaml", CELL)]);
+    let add = ["user", "add", "anna", "press.yaml", "--role", "Operator", "--password-stdin"];
+    let said = opcell(folder.path(), &add, PASSWORD);
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    assert!(said.out.contains("server.yaml: new") && said.out.contains("opcell run server.yaml"), "{said:?}");
+    let check = opcell(folder.path(), &["check", "server.yaml"], "");
+    assert!(check.code == 0 && check.out.contains("press: 2 nodes"), "{check:?}");
+    let written = std::fs::read_to_string(folder.path().join("server.yaml")).expect("the file");
+    assert!(written.contains("cells: [\"press.yaml\"]\nlisten: [\"127.0.0.1:4840\"]"), "{written}");
+}
+
+#[test]
+fn where_nothing_can_be_written_the_lines_to_paste_are_printed() {
+    let flow = "{ schema: 1, cells: [cell.yaml], anonymous: [Observer] }\n";
+    let folder = folder(&[("cell.yaml", CELL), ("server.yaml", flow)]);
+    let said = opcell(folder.path(), &["user", "add", "anna", "server.yaml", "--password-stdin"], PASSWORD);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("no safe place") && said.err.contains("put these lines into server.yaml"), "{said:?}");
+    assert!(said.out.starts_with("users:\n  anna: { roles: [], password_hash: \"$argon2id$"), "{said:?}");
+    assert_eq!(std::fs::read_to_string(folder.path().join("server.yaml")).expect("the file"), flow);
+}
+
+#[test]
+fn a_probe_prints_what_a_device_holds() {
+    let port = peers::free_port();
+    let Some(mut peer) = peers::pymodbus(&["tcp", &port.to_string(), "h70=4148", "h71=0"]) else { return };
+    peer.wait_for("ready");
+    let folder = folder(&[("cell.yaml", &CELL.replace("port: 1 ", &format!("port: {port} ")))]);
+    for connection in ["plc1", "press/plc1"] {
+        let said = opcell(folder.path(), &["probe", connection, "holding/70", "cell.yaml"], "");
+        assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+        for (key, wanted) in [
+            ("address", "holding/70 = 40071"),
+            ("registers", "4148 0000 0048 0049"),
+            ("raw_type: uint16", "16712"),
+            ("raw_type: float32", "12.5"),
+        ] {
+            let shown = said
+                .out
+                .lines()
+                .any(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with("  ") && rest.trim() == wanted));
+            assert!(shown, "{key} is {wanted} in {}", said.out);
+        }
+    }
+    let said = opcell(folder.path(), &["probe", "plc1", "holding/5000", "cell.yaml"], "");
+    assert!(said.code == 1 && said.err.contains("holding/5000"), "{said:?}");
+}
