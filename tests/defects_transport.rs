@@ -28,7 +28,7 @@ schema: 1
 cell: long
 namespace: urn:test:long
 nodes:
-  Text: { type: String, length: 100000, value: short, write: true }
+  Text: { type: String, value: short, write: true }
 ";
 
 /// A session on the server, after the text was made 100 kB long.
