@@ -48,6 +48,11 @@ fn asyncua_writes_and_hears_of_it() {
 }
 
 #[test]
+fn asyncua_renews_its_channel_ten_times_without_a_gap() {
+    run("renew", &names(&["nothing lost"]));
+}
+
+#[test]
 fn asyncua_survives_a_restart_of_the_server() {
     run("restart", &names(&["heard before", "heard after", "same namespace", "same certificate", "same value"]));
 }

@@ -48,6 +48,11 @@ fn node_opcua_writes_and_hears_of_it() {
 }
 
 #[test]
+fn node_opcua_renews_its_channel_ten_times_without_a_gap() {
+    run("renew", &names(&["renewed", "nothing lost"]));
+}
+
+#[test]
 fn node_opcua_survives_a_restart_of_the_server() {
     run("restart", &names(&["heard before", "heard after", "same namespace", "same certificate", "same value"]));
 }

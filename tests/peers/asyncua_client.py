@@ -184,6 +184,22 @@ async def write():
     await client.disconnect()
 
 
+async def renew():
+    client = await open_client()
+    heard = Heard()
+    subscription = await client.create_subscription(50, heard)
+    # The library samples each 50 ms by default; at 0 it hears of each write.
+    await subscription.subscribe_data_change(client.get_node(SETPOINT), queuesize=100, sampling_interval=0)
+    numbers = [float(number) for number in range(101, 151)]
+    for number in numbers:
+        if number % 5 == 0:
+            await client.open_secure_channel(renew=True)
+        await client.get_node(SETPOINT).write_value(number)
+    _, values = await heard.until(numbers[-1])
+    check("nothing lost", values == [100.0, *numbers], values)
+    await client.disconnect()
+
+
 async def restart():
     client = await open_client(auto_reconnect=True, reconnect_max_delay=1.0)
     before = await client.get_namespace_index("urn:test:press")
@@ -251,4 +267,4 @@ async def cut():
     await writer.disconnect()
 
 
-asyncio.run({"connect": connect, "browse": browse, "write": write, "restart": restart, "cut": cut}[PART]())
+asyncio.run({"connect": connect, "browse": browse, "write": write, "renew": renew, "restart": restart, "cut": cut}[PART]())

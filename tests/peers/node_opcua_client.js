@@ -71,6 +71,7 @@ async function open(how = {}) {
         endpointMustExist: true,
         connectionStrategy: { maxRetry: how.retry ? 100 : 0, initialDelay: 50, maxDelay: 500 },
         keepSessionAlive: true,
+        tokenRenewalInterval: how.renewal,
     });
     await client.connect(url);
     try {
@@ -181,7 +182,7 @@ async function listen(session, nodeId) {
     });
     const item = await subscription.monitor(
         { nodeId, attributeId: AttributeIds.Value },
-        { samplingInterval: 0, queueSize: 100, discardOldest: true },
+        { samplingInterval: 0, queueSize: 1000, discardOldest: true },
         opcua.TimestampsToReturn.Both,
     );
     const values = [];
@@ -225,6 +226,24 @@ async function writing() {
     const denied = await write(looker.session, SETPOINT, 1);
     check("write without the role", denied.equals(StatusCodes.BadUserAccessDenied), denied);
     await close(looker);
+}
+
+async function renew() {
+    const opened = await open({ renewal: 150 });
+    let renewed = 0;
+    opened.client.on("security_token_renewed", () => { renewed += 1; });
+    const heard = await listen(opened.session, SETPOINT);
+    const end = Date.now() + 15000;
+    let number = 100;
+    while (renewed < 10 && Date.now() < end) {
+        number += 1;
+        await write(opened.session, SETPOINT, number);
+    }
+    await heard.until(number);
+    const expected = Array.from({ length: number - 99 }, (_, at) => 100 + at);
+    check("renewed", renewed >= 10, renewed);
+    check("nothing lost", heard.values.join() === expected.join(), `${number}: ${heard.values}`);
+    await close(opened);
 }
 
 async function restart() {
@@ -298,7 +317,7 @@ async function transfer(writer, opened, heard) {
     await close(other);
 }
 
-const parts = { connect, browse, write: writing, restart, cut };
+const parts = { connect, browse, write: writing, renew, restart, cut };
 parts[part]().then(
     () => process.exit(0),
     (error) => {
