@@ -349,6 +349,55 @@ fn transfer(session: &mut Session, subscription: u32, expected: StatusCode) {
     assert_eq!(reader.status(), Ok(expected));
 }
 
+/// Transfers to and fro, messages and a look at the diagnostics of all of it, at once: nobody waits for ever.
+#[test]
+fn transfers_both_ways_lock_nothing_up() {
+    let field = Field::open(CLIENT);
+    let address = field.server().address;
+    let open = || {
+        let mut session = Session::connect(address, unsecured()).expect("a channel");
+        session.create(CLIENT, b"").good();
+        log_in(&mut session, &field, "opal").good();
+        session
+    };
+    let mut sessions = [open(), open(), open()];
+    let subscriptions: Vec<u32> = (0..3).map(|_| sessions[0].subscribe(10.0, 1_000, 1)).collect();
+    let until = Instant::now() + Duration::from_millis(1_500);
+    std::thread::scope(|scope| {
+        for session in &mut sessions {
+            let subscriptions = &subscriptions;
+            scope.spawn(move || {
+                while Instant::now() < until {
+                    for subscription in subscriptions {
+                        let taken = session.call(841, |w| {
+                            w.count(1);
+                            w.u32(*subscription);
+                            w.bool(true);
+                        });
+                        taken.good();
+                        session.send(826, |w| w.count(0)).expect("sent");
+                    }
+                    let read = session.read(&[(ns0(3707), 13), (ns0(2290), 13), (ns0(3708), 13)]);
+                    assert!(read.iter().all(|read| read.value.is_some()));
+                }
+            });
+        }
+    });
+    // Each subscription has one owner, and stands in that session alone.
+    let server = &field.server().server;
+    let mut owned: Vec<u32> = server
+        .sessions
+        .all()
+        .iter()
+        .flat_map(|session| {
+            let state = session.lock();
+            state.subscriptions.iter().map(|subscription| subscription.id).collect::<Vec<_>>()
+        })
+        .collect();
+    owned.sort_unstable();
+    assert_eq!(owned, subscriptions);
+}
+
 /// 23: Cancel takes back the Publish requests of a handle, and says how many.
 #[test]
 fn cancel_answers_the_requests_of_a_handle() {

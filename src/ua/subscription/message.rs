@@ -101,6 +101,8 @@ impl State {
             }
         }
         w.set_count(parts, part_count);
+        // What was deleted or silenced meanwhile is not "more".
+        self.drop_stale();
         !self.dirty.is_empty()
     }
 

@@ -505,3 +505,6 @@ impl State {
         self.keep_alive_counter
     }
 }
+
+#[cfg(test)]
+mod tests;

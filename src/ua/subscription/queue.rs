@@ -69,7 +69,10 @@ impl Queue {
             let gone = if discard_oldest { self.held.pop_front() } else { self.held.pop_back() };
             self.give_back(gone.as_ref());
         }
-        if is_too_long && self.size > 1 {
+        if self.size == 1 {
+            // A queue of one value never tells of an overflow (Part 4 §7.39.1, 1.05).
+            self.held.iter_mut().for_each(|sample| sample.status = StatusCode::from(sample.status.bits() & !OVERFLOW));
+        } else if is_too_long {
             mark(if discard_oldest { self.held.front_mut() } else { self.held.back_mut() });
         }
     }

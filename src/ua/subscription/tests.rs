@@ -1,0 +1,104 @@
+//! What a client that never asks for a message cannot make grow.
+
+use super::queue::{Budget, Queue};
+use super::*;
+use crate::stack::codec::Timestamps;
+use crate::stack::crypto::{MessageSecurityMode, Policy};
+use crate::ua::session::NewSession;
+use crate::ua::space::{Attribute, NodeIx};
+use crate::value::{UaTime, Value};
+
+fn subscription() -> Subscription {
+    let session = Arc::new(Session::new(
+        NewSession {
+            id: 1,
+            token: [0; 32],
+            name: String::new(),
+            client: Default::default(),
+            timeout: Duration::from_secs(60),
+            max_response: 0,
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+            channel: 1,
+            security: (MessageSecurityMode::None, Policy::None),
+            server_nonce: Vec::new(),
+            continuation_points: 1,
+            queue_bytes: 1 << 20,
+        },
+        Instant::now(),
+    ));
+    let parameters = Parameters {
+        publishing_interval: Duration::from_secs(3600),
+        lifetime_count: 3,
+        keep_alive_count: 1,
+        max_notifications: 0,
+        priority: 0,
+    };
+    Subscription::new(1, parameters, true, &session, Instant::now(), 64)
+}
+
+fn item(sampling: Duration) -> Box<Item> {
+    Box::new(Item {
+        id: 0,
+        client_handle: 1,
+        mode: Mode::Reporting,
+        node: NodeIx(0),
+        attribute: Attribute::Value,
+        watched: Watched::Fixed,
+        sampling,
+        timestamps: Timestamps::Neither,
+        range: None,
+        filter: filter::DataFilter::default(),
+        queue: Queue::new(2, true, &Budget::new(1 << 20)),
+        queue_size: 2,
+        last: None,
+        held: None,
+        due: None,
+        is_dirty: false,
+        is_waiting: false,
+        triggers: Vec::new(),
+    })
+}
+
+fn number(n: i32) -> Sample {
+    Sample { value: Value::Int32(n), status: StatusCode::Good, source_time: UaTime(1), server_time: UaTime(1) }
+}
+
+#[test]
+fn lists_of_items_do_not_grow_between_two_messages() {
+    let subscription = subscription();
+    let mut state = subscription.lock();
+    let (_, steady) = state.insert(item(Duration::ZERO));
+    state.offer(steady, &number(0));
+    for n in 0..2_000 {
+        // Silenced and heard again, made and deleted, and held back by a long sampling interval.
+        state.set_mode(steady, Mode::Sampling);
+        state.set_mode(steady, Mode::Reporting);
+        let (id, key) = state.insert(item(Duration::from_secs(60)));
+        state.offer(key, &number(n));
+        state.offer(key, &number(n + 1));
+        let (key, _) = state.remove(id).expect("it is there");
+        state.release(key);
+    }
+    assert!(state.dirty.len() < 100, "{} entries of items with news", state.dirty.len());
+    assert!(state.waiting.len() < 100, "{} entries of items that wait", state.waiting.len());
+    // Whoever has news is still among them, once.
+    state.drop_stale();
+    let live = state.dirty.iter().filter(|key| **key == steady).count();
+    assert!(live >= 1, "the steady item is forgotten");
+}
+
+#[test]
+fn a_shorter_sampling_interval_does_not_turn_the_order_around() {
+    let subscription = subscription();
+    let mut state = subscription.lock();
+    let (_, key) = state.insert(item(Duration::from_secs(60)));
+    state.offer(key, &number(1));
+    state.offer(key, &number(2));
+    state.item_mut(key).expect("it is there").sampling = Duration::ZERO;
+    state.offer(key, &number(3));
+    let item = state.item_mut(key).expect("it is there");
+    let left: Vec<Value> = std::iter::from_fn(|| item.queue.pop()).map(|sample| sample.value).collect();
+    // Of three in a queue of two the oldest goes.
+    assert_eq!(left, [Value::Int32(2), Value::Int32(3)]);
+    assert!(item.held.is_none());
+}
