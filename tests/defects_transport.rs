@@ -256,3 +256,13 @@ fn a_response_that_nobody_would_take_is_a_fault() {
     small.activate_anonymous().good();
     assert_eq!(small.call(631, |w| read_long(w, 1)).result, StatusCode::BadResponseTooLarge);
 }
+
+/// Places are for clients with a session: a channel alone is cut, one with a session stays.
+#[test]
+fn a_channel_without_a_session_gives_its_place_back() {
+    let server = TestServer::with(CELL, None, |limits, _| limits.without_session = Duration::from_millis(300));
+    let mut lone = Session::connect(server.address, unsecured()).expect("a channel");
+    let mut client = Session::open(server.address);
+    assert!(lone.receive().is_err(), "the lone channel is cut");
+    assert_eq!(client.read_value(NodeIdRef::numeric(0, 2259)).value, Some(Value::Int32(0)));
+}

@@ -69,6 +69,8 @@ struct Core {
     session: Option<Arc<Session>>,
     /// All sessions that were activated over this connection.
     bound: Vec<Arc<Session>>,
+    /// Since when there is none.
+    unbound_since: Option<Instant>,
     wake: Arc<Notify>,
     writing: FuturesUnordered<BoxFuture<'static, Written>>,
 }
@@ -93,6 +95,7 @@ impl Connection {
                 peer,
                 session: None,
                 bound: Vec::new(),
+                unbound_since: Some(now),
                 wake: Arc::new(Notify::new()),
                 writing: FuturesUnordered::new(),
             },
@@ -164,11 +167,21 @@ impl Connection {
         let channel = self.channel.next_deadline().map(Instant::from_std);
         let stall = self.outbox.stalls_at(self.core.server.limits.send_stall);
         let never = Instant::now() + std::time::Duration::from_secs(86_400);
-        channel.into_iter().chain(stall).min().unwrap_or(never)
+        channel.into_iter().chain(stall).chain(self.useless_at()).min().unwrap_or(never)
+    }
+
+    /// A channel that carries no session takes a place from those that would.
+    fn useless_at(&self) -> Option<Instant> {
+        self.core.unbound_since.map(|since| since + self.core.server.limits.without_session)
     }
 
     fn check_deadlines(&mut self) -> Option<End> {
         let now = Instant::now();
+        if self.useless_at().is_some_and(|at| now >= at) {
+            let fatal = Fatal::new(StatusCode::BadTimeout, "no session was activated in time");
+            fatal.write(&mut self.outbox.out);
+            return Some(End::Fatal(fatal));
+        }
         if self.outbox.stalls_at(self.core.server.limits.send_stall).is_some_and(|at| now >= at) {
             return Some(End::Stalled);
         }
@@ -211,6 +224,8 @@ impl Connection {
             let state = session.lock();
             !state.is_closed && state.channel == channel_id
         });
+        let is_bound = !core.bound.is_empty();
+        core.unbound_since = if is_bound { None } else { core.unbound_since.or_else(|| Some(Instant::now())) };
     }
 
     fn answer_write(&mut self, done: &Written) {

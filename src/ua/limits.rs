@@ -31,6 +31,8 @@ pub struct Limits {
     /// Bytes that wait for a client who does not read; then it is cut.
     pub send_buffer: usize,
     pub send_stall: Duration,
+    /// A connection without an activated session is cut after so long.
+    pub without_session: Duration,
     /// Connections in all, and from one address.
     pub connections: usize,
     pub connections_per_address: usize,
@@ -56,6 +58,7 @@ impl Limits {
             queue_bytes: 64 * 1024 * 1024,
             send_buffer: 4 * 1024 * 1024,
             send_stall: Duration::from_secs(30),
+            without_session: Duration::from_mins(2),
             connections: 150,
             connections_per_address: 100,
         }
