@@ -295,6 +295,20 @@ fn diagnostics_show_the_own_session_and_subscription() {
     assert_eq!(reader.u32(), Ok(subscription));
 }
 
+/// Who is logged in how is told to administrators alone.
+#[test]
+fn security_diagnostics_are_for_administrators() {
+    let field = Field::open(CLIENT);
+    let mut opal = Session::connect(field.server().address, unsecured()).expect("a channel");
+    opal.create(CLIENT, b"").good();
+    log_in(&mut opal, &field, "opal").good();
+    let read = opal.read(&[(ns0(3708), 13), (ns0(3708), 17), (ns0(3708), 18)]);
+    assert_eq!(read[0].status, Some(StatusCode::BadUserAccessDenied));
+    assert_eq!((&read[1].value, &read[2].value), (&Some(Value::Byte(1)), &Some(Value::Byte(0))));
+    let subscription = opal.subscribe(100.0, 100, 10);
+    assert_eq!(opal.monitor(subscription, &[(ns0(3708), 1)], 0.0, 1)[0].0, StatusCode::BadUserAccessDenied);
+}
+
 /// 22: EnabledFlag may be written by who configures the server, and by nobody else.
 #[test]
 fn the_enabled_flag_is_for_who_configures_the_server() {
@@ -377,7 +391,7 @@ fn transfers_both_ways_lock_nothing_up() {
                         taken.good();
                         session.send(826, |w| w.count(0)).expect("sent");
                     }
-                    let read = session.read(&[(ns0(3707), 13), (ns0(2290), 13), (ns0(3708), 13)]);
+                    let read = session.read(&[(ns0(3707), 13), (ns0(2290), 13), (ns0(2275), 13)]);
                     assert!(read.iter().all(|read| read.value.is_some()));
                 }
             });

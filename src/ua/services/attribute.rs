@@ -123,6 +123,9 @@ fn read_value(
         _ => None,
     };
     let shape = shape.ok_or(StatusCode::BadAttributeIdInvalid)?;
+    if !context.viewer().may_read(shape.source) {
+        return Err(StatusCode::BadUserAccessDenied);
+    }
     let mut put = |sample: &Sample| write_sample(sample, range, timestamps, w);
     match shape.source {
         Source::Tag(tag) => context.server.tags.with(tag, put),

@@ -229,6 +229,9 @@ fn data_source(
     }
     let is_variable = space.node(node).class == crate::ua::space::Class::Variable;
     let shape = space.variable(node).filter(|_| is_variable).ok_or(StatusCode::BadAttributeIdInvalid)?;
+    if !context.viewer().may_read(shape.source) {
+        return Err(StatusCode::BadUserAccessDenied);
+    }
     let (watched, subject) = match shape.source {
         Source::None => return Err(StatusCode::BadNotReadable),
         Source::Constant(_) => (Watched::Fixed, FilterSubject { is_number: false, range: None }),

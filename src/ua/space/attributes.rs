@@ -5,7 +5,7 @@
 use opcua::StatusCode;
 
 use super::{Class, Detail, Label, NodeIx, Space};
-use crate::model::{Plant, Roles};
+use crate::model::{Plant, Role, Roles};
 use crate::stack::codec::{LocalizedTextRef, Writer};
 
 /// AttributeIds (Part 6 annex A.1, 1.05).
@@ -98,6 +98,12 @@ impl Viewer<'_> {
             None => true,
             Some(access) => self.plant.access[usize::from(access.0)].read.meets(self.roles),
         }
+    }
+
+    /// Who uses the server is for who administers it (Part 5 §7.16, 1.05: SessionSecurityDiagnostics).
+    pub fn may_read(&self, source: super::Source) -> bool {
+        let is_secret = matches!(source, super::Source::Live(super::Live::Standard(3708)));
+        !is_secret || self.roles.contains(Role::SECURITY_ADMIN) || self.roles.contains(Role::CONFIGURE_ADMIN)
     }
 
     pub fn may_write(&self, space: &Space, at: NodeIx) -> bool {
@@ -278,7 +284,10 @@ impl Space {
 
     /// What this session may do.
     pub fn user_access_level(&self, at: NodeIx, viewer: &Viewer<'_>) -> u8 {
-        let level = self.access_level(at, viewer.plant);
+        let mut level = self.access_level(at, viewer.plant);
+        if self.variable(at).is_some_and(|shape| !viewer.may_read(shape.source)) {
+            level &= !access_level::READ;
+        }
         if viewer.may_write(self, at) { level } else { level & !access_level::WRITE }
     }
 
