@@ -8,6 +8,8 @@ pub use filter::EventFilter;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use opcua::StatusCode;
+
 use crate::stack::codec::{LocalizedTextRef, Writer};
 use crate::ua::space::{NodeIx, Space};
 use crate::ua::subscription::queue::{Budget, weight};
@@ -75,11 +77,31 @@ pub struct EventQueue {
     size: usize,
     discard_oldest: bool,
     budget: Arc<Budget>,
+    /// What the item's filter takes of the budget.
+    filter_bytes: usize,
 }
 
 impl EventQueue {
     pub fn new(size: u32, discard_oldest: bool, budget: &Arc<Budget>) -> EventQueue {
-        EventQueue { held: VecDeque::new(), size: size.max(1) as usize, discard_oldest, budget: Arc::clone(budget) }
+        EventQueue {
+            held: VecDeque::new(),
+            size: size.max(1) as usize,
+            discard_oldest,
+            budget: Arc::clone(budget),
+            filter_bytes: 0,
+        }
+    }
+
+    /// Books a filter of so many encoded bytes, in place of the one before.
+    pub fn book_filter(&mut self, encoded: usize) -> Result<(), StatusCode> {
+        // Decoded it takes several times its bytes.
+        let bytes = encoded * 8;
+        if !self.budget.has(bytes) {
+            return Err(StatusCode::BadTooManyMonitoredItems);
+        }
+        self.budget.spend(bytes);
+        self.budget.give_back(std::mem::replace(&mut self.filter_bytes, bytes));
+        Ok(())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -125,6 +147,7 @@ impl EventQueue {
 impl Drop for EventQueue {
     fn drop(&mut self) {
         self.clear();
+        self.budget.give_back(self.filter_bytes);
     }
 }
 

@@ -123,13 +123,9 @@ fn create_one(
     let (watched, filter) = match attribute {
         Attribute::EventNotifier => {
             let events = event_filter(context, space, node, parameters.filter, filter_result)?;
-            (
-                Watched::Events(
-                    Box::new(events),
-                    EventQueue::new(queue_size, parameters.discard_oldest, &context.session.queues),
-                ),
-                DataFilter::default(),
-            )
+            let mut queue = EventQueue::new(queue_size, parameters.discard_oldest, &context.session.queues);
+            queue.book_filter(parameters.filter.body.map_or(0, <[u8]>::len))?;
+            (Watched::Events(Box::new(events), queue), DataFilter::default())
         }
         _ => data_source(context, space, node, attribute, parameters.filter)?,
     };
@@ -351,6 +347,9 @@ fn modify_one(
     {
         let mut state = subscription.lock();
         let item = state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
+        if let Watched::Events(_, queue) = &mut item.watched {
+            queue.book_filter(parameters.filter.body.map_or(0, <[u8]>::len))?;
+        }
         item.client_handle = parameters.client_handle;
         if sampling != item.sampling {
             // The new interval begins now; what the old one held back goes out with the next cycle.
