@@ -266,3 +266,58 @@ fn a_channel_without_a_session_gives_its_place_back() {
     assert!(lone.receive().is_err(), "the lone channel is cut");
     assert_eq!(client.read_value(NodeIdRef::numeric(0, 2259)).value, Some(Value::Int32(0)));
 }
+
+/// Event filters are kept as long as their items, so they draw on the same budget, and give back what they took.
+#[test]
+fn event_filters_draw_on_the_budget_of_their_session() {
+    let server = TestServer::with(CELL, None, |limits, _| limits.queue_bytes = 40_000);
+    let mut client = Session::open(server.address);
+    let subscription = client.subscribe(1_000.0, 1_000, 10);
+    let create = |client: &mut Session| {
+        let response = client.call(751, |w| {
+            w.u32(subscription);
+            w.i32(2);
+            w.count(1);
+            w.node_id(NodeIdRef::numeric(0, 2253));
+            w.u32(12);
+            w.string(None);
+            w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
+            w.i32(2);
+            w.u32(1);
+            w.f64(0.0);
+            w.extension_object(727, |w| {
+                w.count(20);
+                for _ in 0..20 {
+                    w.node_id(NodeIdRef::numeric(0, 2041));
+                    w.count(1);
+                    w.qualified_name(QualifiedNameRef { namespace: 0, name: Some("Message") });
+                    w.u32(13);
+                    w.string(None);
+                }
+                w.count(0);
+            });
+            w.u32(1);
+            w.bool(true);
+        });
+        let mut reader = response.good();
+        reader.count(1).expect("results");
+        (reader.status().expect("a status"), reader.u32().expect("an id"))
+    };
+    let mut made = Vec::new();
+    let refused = loop {
+        match create(&mut client) {
+            (StatusCode::Good, id) => made.push(id),
+            (status, _) => break status,
+        }
+        assert!(made.len() < 100, "filters without end");
+    };
+    assert_eq!(refused, StatusCode::BadTooManyMonitoredItems);
+    assert!(made.len() >= 5, "{}", made.len());
+    let response = client.call(781, |w| {
+        w.u32(subscription);
+        w.count(1);
+        w.u32(made[0]);
+    });
+    response.good();
+    assert_eq!(create(&mut client).0, StatusCode::Good);
+}
