@@ -11,6 +11,7 @@ mod point;
 mod probe;
 mod raw;
 mod settings;
+mod suspects;
 mod wire;
 
 pub use address::{Address, Area};

@@ -99,6 +99,18 @@ impl Request<'_> {
         }
     }
 
+    /// Where the request begins.
+    pub fn place(&self) -> (Area, u16) {
+        match *self {
+            Request::Read { area, start, .. } => (area, start),
+            Request::WriteCoil { at: start, .. } | Request::WriteCoils { start, .. } => (Area::Coil, start),
+            Request::WriteRegister { at: start, .. }
+            | Request::WriteRegisters { start, .. }
+            | Request::Mask { at: start, .. }
+            | Request::ReadWrite { start, .. } => (Area::Holding, start),
+        }
+    }
+
     /// Bytes of a right reply's PDU; an exception has 2.
     pub fn reply_length(&self) -> usize {
         match *self {

@@ -1,7 +1,8 @@
 //! The socket or serial line, and one exchange on it.
 //!
-//! RTU and ASCII frames carry no id. So the line is drained before each request, and after a time-out or garbage
-//! a socket is given up and a serial line must be quiet for as long as a reply may take.
+//! RTU and ASCII frames carry no id. So the line is drained before each request; after a time-out or garbage a socket
+//! is given up, and a serial line must be quiet for as long as a reply may take and then answer a question of its own
+//! (`suspects`) before anything is asked that a late reply could be taken for.
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio_serial::SerialPortBuilderExt;
 use super::frame::{self, Asked, Found, Framing, MAX_FRAME};
 use super::pdu::{Reply, Request};
 use super::settings::Parity;
+use super::suspects::Suspects;
 use crate::drivers::LinkError;
 
 /// Where the frames go.
@@ -47,6 +49,8 @@ pub struct Wire {
     pub reply: Vec<u8>,
     /// When the last byte went or came.
     quiet_since: Instant,
+    /// What a serial line may still answer late.
+    suspects: Suspects,
 }
 
 /// How one exchange is made.
@@ -70,6 +74,7 @@ impl Wire {
             scratch: Vec::with_capacity(MAX_FRAME),
             reply: Vec::with_capacity(256),
             quiet_since: Instant::now(),
+            suspects: Suspects::default(),
         }
     }
 
@@ -107,6 +112,19 @@ impl Wire {
         manner: Manner,
         request: Request<'_>,
     ) -> Result<Outcome, LinkError> {
+        if self.suspects.is_ambiguous(manner.unit, &request) {
+            let question = self.suspects.question(manner.unit, &request);
+            self.exchange_once(stream, manner, question).await?;
+        }
+        self.exchange_once(stream, manner, request).await
+    }
+
+    async fn exchange_once(
+        &mut self,
+        stream: &mut dyn Stream,
+        manner: Manner,
+        request: Request<'_>,
+    ) -> Result<Outcome, LinkError> {
         sleep_until(self.quiet_since + manner.pause).await;
         if self.framing != Framing::Tcp {
             self.drain(stream)?;
@@ -121,8 +139,15 @@ impl Wire {
             Err(_) => Err(LinkError::Lost("the peer takes no data".to_owned())),
         };
         self.quiet_since = Instant::now();
-        if outcome.is_err() && matches!(self.target, Target::Serial { .. }) {
-            self.wait_until_quiet(stream, manner.timeout).await?;
+        if matches!(self.target, Target::Serial { .. }) {
+            match &outcome {
+                Ok(Outcome::Exception(_)) => self.suspects.settle_by_exception(manner.unit, &request),
+                Ok(Outcome::Data | Outcome::Written) => self.suspects.settle(manner.unit),
+                Err(_) => {
+                    self.suspects.add(manner.unit, &request);
+                    self.wait_until_quiet(stream, manner.timeout).await?;
+                }
+            }
         }
         outcome
     }
