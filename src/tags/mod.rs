@@ -7,6 +7,8 @@ mod convert;
 mod slot;
 mod write;
 
+pub use convert::leaves_deadband;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -3,7 +3,8 @@
 use opcua::StatusCode;
 
 use crate::stack::codec::{ExtensionRef, Reader};
-use crate::value::{Elements, Sample, Value};
+use crate::tags::leaves_deadband;
+use crate::value::Sample;
 
 /// DataChangeTrigger (Part 4 §7.10, 1.05).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,49 +81,19 @@ impl DataFilter {
         }
         match self.trigger {
             Trigger::Status => false,
-            Trigger::StatusValue => self.value_moved(&last.value, &new.value),
+            Trigger::StatusValue => leaves_deadband(&last.value, &new.value, self.deadband),
             Trigger::StatusValueTimestamp => {
-                last.source_time != new.source_time || self.value_moved(&last.value, &new.value)
+                last.source_time != new.source_time || leaves_deadband(&last.value, &new.value, self.deadband)
             }
         }
     }
-
-    fn value_moved(&self, last: &Value, new: &Value) -> bool {
-        if self.deadband <= 0.0 {
-            return !last.same_bits(new);
-        }
-        match (last.as_f64(), new.as_f64()) {
-            (Some(a), Some(b)) => leaves_deadband(a, b, self.deadband),
-            _ => match (last, new) {
-                (Value::Array(a), Value::Array(b)) => elements_left(&a.elements, &b.elements, self.deadband),
-                _ => !last.same_bits(new),
-            },
-        }
-    }
-}
-
-/// NaN compares false with everything; a sensor that turns NaN must be heard, once.
-pub fn leaves_deadband(last: f64, now: f64, band: f64) -> bool {
-    (now - last).abs() > band || now.is_nan() != last.is_nan()
-}
-
-/// An array is reported when any of its elements moved (Part 8 §7.2, 1.05).
-fn elements_left(last: &Elements, new: &Elements, band: f64) -> bool {
-    last.len() != new.len()
-        || (0..new.len()).any(|at| {
-            let number = |elements: &Elements| elements.get(at).and_then(|value| value.as_f64());
-            match (number(last), number(new)) {
-                (Some(a), Some(b)) => leaves_deadband(a, b, band),
-                _ => true,
-            }
-        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::stack::codec::Writer;
-    use crate::value::UaTime;
+    use crate::value::{UaTime, Value};
 
     fn filter(trigger: i32, kind: u32, amount: f64, subject: FilterSubject) -> Result<DataFilter, StatusCode> {
         let mut w = Writer::new();
