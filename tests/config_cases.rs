@@ -161,3 +161,12 @@ fn a_value_may_come_from_the_environment_or_a_file() {
     let opcell::drivers::Settings::ModbusTcp(settings) = &compiled.drivers[0].settings else { panic!("not Modbus") };
     assert_eq!((settings.host.as_str(), settings.port, settings.unit_id), ("10.0.0.7", 5020, 7));
 }
+
+#[test]
+fn a_finding_on_a_wide_character_marks_the_whole_of_it() {
+    let mut files = config::Memory::default();
+    files.files.insert("a.yaml".into(), "ٯsource: holfing/100 }\n".as_bytes().to_vec());
+    let (_, report) = config::load_from(&files, Path::new("a.yaml"), &Options::default());
+    let text = report.render(Shown::All);
+    assert!(text.contains("1 | ٯsource: holfing/100 }\n  | ^\n"), "{text}");
+}

@@ -310,7 +310,10 @@ impl Report {
         let end = starts.get(after).map_or(file.text.len(), |start| *start as usize);
         let snippet = Snippet::source(&file.text[begin..end]).line_start(line).path(file.name.as_str());
         marks.iter().fold(snippet, |snippet, (place, kind, label)| {
-            let span = place.start as usize - begin..(place.end as usize).min(end) - begin;
+            // A syntax error may be placed inside a character: mark the whole of it.
+            let from = file.text.floor_char_boundary(place.start as usize);
+            let to = file.text.ceil_char_boundary((place.end as usize).min(end)).max(from);
+            let span = from - begin..to - begin;
             let mark = kind.span(span);
             snippet.annotation(if label.is_empty() { mark } else { mark.label(*label) })
         })
