@@ -49,6 +49,8 @@ impl Rejected {
     /// Writes one refusal down, or leaves it when too many came.
     pub fn note(&mut self, folder: &Path, rejection: &Rejection, now: i64) -> io::Result<()> {
         let thumbprint = rejection.certificate.thumbprint;
+        // Somebody may have tidied it away since the start.
+        fs::create_dir_all(folder)?;
         let stem = stem(folder, &rejection.certificate);
         let known = self.seen.get(&thumbprint).copied().or_else(|| read_seen(&stem.with_extension("txt")));
         match known {

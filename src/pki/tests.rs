@@ -352,6 +352,20 @@ fn refused_certificates_are_written_down_slowly_and_at_most_a_hundred() {
 }
 
 #[test]
+fn a_refusal_is_written_down_although_the_folder_was_deleted() {
+    let dir = folder();
+    let rejected_dir = dir.path().join("rejected");
+    let mut rejected = Rejected::default();
+    let refused = rejection("panel");
+    for now in [1000, 1001] {
+        fs::remove_dir_all(&rejected_dir).expect("it was there");
+        rejected.note(&rejected_dir, &refused, now).expect("written");
+        let told = show(dir.path(), &refused.certificate.short()).expect("it is there");
+        assert!(told.contains("panel"), "{told}");
+    }
+}
+
+#[test]
 fn a_rejected_certificate_is_trusted_by_name_or_digits_and_rejected_again() {
     let dir = folder();
     for name in ["UaExpert@one", "UaExpert@two"] {
