@@ -145,6 +145,9 @@ impl Compiler<'_> {
             // Missing, or no text: said already.
         } else if name.value.trim().is_empty() {
             self.findings.error(&self.source, name.ix, "a cell needs a name").help("write `cell: press`");
+        } else if name.value.contains(char::is_control) {
+            let message = format!("`{}` holds a control character", name.value.escape_debug());
+            self.findings.error(&self.source, name.ix, message).help("rename it");
         } else if let Some(other) = self.plant.cells.iter().find(|cell| cell.name == name.value) {
             let message = format!("there is a cell `{}` already", other.name);
             self.findings.error(&self.source, name.ix, message).help("give each cell a name of its own");
@@ -251,10 +254,13 @@ impl Compiler<'_> {
         role
     }
 
-    /// Names may hold neither `.` nor `/`, nor begin with `@`: NodeIds and formulas join them.
+    /// Names may hold neither `.` nor `/`, nor begin with `@`: NodeIds and formulas join them. A line break or an
+    /// escape sequence would forge lines in logs and terminals.
     pub(super) fn check_name(&mut self, key: Ix, name: &str) -> bool {
         let message = if name.trim().is_empty() {
             "a name can't be empty".to_owned()
+        } else if name.contains(char::is_control) {
+            format!("`{}` holds a control character", name.escape_debug())
         } else if let Some(sign) = name.chars().find(|sign| matches!(sign, '.' | '/')) {
             format!("`{name}` holds a `{sign}`, which joins names in paths")
         } else if name.starts_with('@') {
