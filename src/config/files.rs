@@ -4,7 +4,7 @@
 //! compiled.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::report::Findings;
@@ -26,11 +26,13 @@ pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let size = std::fs::metadata(path)?.len();
-        if size > MOST_BYTES {
+        // What has no size (a device, a pipe) ends here too.
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MOST_BYTES {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 MiB"));
         }
-        std::fs::read(path)
+        Ok(bytes)
     }
 
     fn is_dir(&self, path: &Path) -> bool {
