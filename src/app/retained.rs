@@ -25,7 +25,10 @@ impl Retention {
             if kept.start != to_hex(initial) {
                 continue;
             }
-            let Some(value) = from_hex(&kept.value) else { continue };
+            let Some(value) = from_hex(&kept.value) else {
+                log::warn!("{}: the retained value cannot be read; its start value stands", plant.tag_name(id));
+                continue;
+            };
             if let Err(status) = tags.restore(id, &value, UaTime(kept.source_time)) {
                 log::warn!(
                     "{}: the retained value no longer fits ({status}); its start value stands",
@@ -50,7 +53,12 @@ impl Retention {
             self.values.insert(key(plant, id), retained);
         }
         match state.save_retained(&self.values) {
-            Ok(()) => self.has_failed = false,
+            Ok(()) => {
+                if self.has_failed {
+                    log::info!("memory tags are saved again");
+                }
+                self.has_failed = false;
+            }
             Err(error) => {
                 if !self.has_failed {
                     log::error!("memory tags cannot be saved: {error}");
