@@ -306,6 +306,8 @@ fn verbs_say_what_is_wrong_and_what_mends_it() {
             "`eve` may log in",
             "",
         ),
+        (&["check", "/dev/zero"], "", 2, "cannot read /dev/zero: it is larger than 64 MiB", ""),
+        (&["run", "cell.yaml", "--listen", "192.0.2.9:4840"], "", 1, "", "this host has no such address"),
         (&["probe", "plc2", "holding/70", "cell.yaml"], "", 1, "", "no connection `plc2`; did you mean `plc1`?"),
         (&["probe", "other", "holding/70", "cell.yaml"], "", 1, "", "no connection `other`; known: plc1"),
         (&["probe", "plc1", "holdin/70", "cell.yaml"], "", 1, "", "holdin"),
@@ -321,6 +323,29 @@ fn verbs_say_what_is_wrong_and_what_mends_it() {
     let written = std::fs::read_to_string(folder.path().join("server.yaml")).expect("the file");
     assert!(written.contains("certificate: b.der }, eve: { roles: [Shift], password_hash: \"$argon2id$"), "{written}");
     assert_eq!(opcell(folder.path(), &["check", "server.yaml"], "").code, 0);
+}
+
+#[test]
+fn a_namespace_that_is_the_application_s_is_refused() {
+    let cell = CELL.replacen("cell: press\n", "cell: press\nnamespace: urn:plant:opcell\n", 1);
+    let server = format!("{SERVER}application: {{ uri: urn:plant:opcell }}\n");
+    let folder = folder(&[("cell.yaml", &cell), ("server.yaml", &server)]);
+    let said = opcell(folder.path(), &["run", "server.yaml", "--listen", "127.0.0.1:0"], "");
+    assert_eq!(said.code, 1, "{said:?}");
+    let wanted = "cell press: the namespace urn:plant:opcell is the URI of the application; give the cell another";
+    assert!(said.err.contains(wanted), "{said:?}");
+    assert!(!folder.path().join("state/namespaces.json").exists(), "it must not be pinned");
+}
+
+#[test]
+fn a_retained_value_that_is_garbled_is_told() {
+    let cell = "schema: 1\ncell: press\nnodes:\n  Count: { type: Byte, value: 1, write: true }\n";
+    let folder = folder(&[("cell.yaml", cell), ("server.yaml", SERVER)]);
+    std::fs::create_dir(folder.path().join("state")).expect("made");
+    let kept = r#"{"version":1,"values":{"urn:opcell:press|Count":{"value":"0g","source_time":0,"start":"0301"}}}"#;
+    std::fs::write(folder.path().join("state/retained.json"), kept).expect("written");
+    let log = Serving::start(folder.path()).end();
+    assert!(log.contains("Count: the retained value cannot be read; its start value stands"), "{log}");
 }
 
 #[test]

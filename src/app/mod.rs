@@ -52,10 +52,21 @@ pub enum StartError {
     State(#[from] StateError),
     #[error(transparent)]
     Pki(#[from] PkiError),
-    #[error("cannot listen on {address}: {source}; is another server running? choose an address with --listen")]
+    #[error("cannot listen on {address}: {source}; {}", listen_remedy(source))]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cell {cell}: the namespace {uri} is the URI of the application; give the cell another, or the application")]
+    Namespace { cell: String, uri: String },
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+}
+
+fn listen_remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "is another server running? choose an address with --listen",
+        std::io::ErrorKind::AddrNotAvailable => "this host has no such address: choose another with --listen",
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 are for root: choose another with --listen",
+        _ => "choose an address with --listen",
+    }
 }
 
 /// A server that is known to be good and has opened nothing yet.
@@ -113,6 +124,9 @@ impl Assembly {
     /// Opens everything in the order in which one thing needs the other; the listener last.
     pub async fn start(self) -> Result<Running, StartError> {
         let Assembly { plant, plan, drivers, mut application, limits, wire } = self;
+        if let Some(cell) = plant.cells.iter().find(|cell| cell.namespace == application.uri) {
+            return Err(StartError::Namespace { cell: cell.name.clone(), uri: application.uri });
+        }
         let mut state = State::open(&plan.state_dir)?;
         let indices = state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
         let pki = Pki::open(&plan.pki_dir)?;
