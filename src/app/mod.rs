@@ -54,7 +54,9 @@ pub enum StartError {
     Pki(#[from] PkiError),
     #[error("cannot listen on {address}: {source}; {}", listen_remedy(source))]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("cell {cell}: the namespace {uri} is the URI of the application; give the cell another, or the application")]
+    #[error(
+        "cell {cell}: the namespace {uri} is the URI of the application; give the cell another, or the application"
+    )]
     Namespace { cell: String, uri: String },
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
