@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod drivers;
 pub mod health;
+pub mod history;
 pub mod model;
 pub mod pki;
 pub mod stack;

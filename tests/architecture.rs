@@ -11,7 +11,7 @@ const LEAVES: [&str; 4] = ["value", "health", "metrics", "logging"];
 const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
-    ("cli", &["app", "config", "model", "drivers", "pki", "stack", "control", "ua::users", "tags", "state"]),
+    ("cli", &["app", "config", "model", "drivers", "pki", "stack", "control", "ua::users", "tags", "state", "history"]),
     (
         "app",
         &["config", "model", "drivers", "tags", "pki", "stack", "ua", "state", "control", "history", "alarms", "web"],
@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("tags", &["model"]),
     ("drivers", &["tags", "model"]),
-    ("history", &["tags", "model"]),
+    ("history", &["tags", "model", "stack::codec"]),
     ("alarms", &["tags", "model"]),
     ("pki", &["stack::crypto", "stack::channel"]),
     ("stack", &[]),
@@ -46,6 +46,10 @@ const OWNED: &[(&str, &[&str])] = &[
     ("inotify", &["pki"]),
     ("clap", &["cli", "main"]),
     ("rpassword", &["cli"]),
+    ("rusqlite", &["history/store"]),
+    ("pco", &["history/store"]),
+    ("lz4_flex", &["history/store"]),
+    ("crc32fast", &["history/store"]),
 ];
 
 const LONGEST_FILE: usize = 600;

@@ -1,0 +1,74 @@
+//! History: what tags were, kept for years (Part 11, 1.05). Everything else speaks with it through `Historian`.
+//!
+//! ```text
+//! TagStore ──offer──► gather (classes) ──append──► Historian: store (compressed blocks in SQLite files)
+//!                                                     ▲ page · scan · edit
+//!                                        aggregate ───┘◄──── ua::services::history, cli
+//! ```
+
+mod query;
+
+pub use query::{
+    Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Cursor, Direction, Edit, Extreme, Fault, Modification,
+    ModifiedPage, Page, Point, Row, Span, Stats, Summary, UpdateKind, Visitor, Who,
+};
+
+use opcua::StatusCode;
+
+use crate::value::{Sample, UaTime};
+
+/// A place that keeps samples. All calls may wait for a disk, except `append` and `stats`: make them on a thread that
+/// serves nobody else.
+pub trait Historian: Send + Sync {
+    /// The archives of these tags, in order; made where they are new. An archive is found again by namespace URI,
+    /// identifier and data type, and an id is never used for another.
+    fn register(&self, specs: &[ArchiveSpec]) -> Result<Vec<ArchiveId>, Fault>;
+
+    /// Takes samples for the next group commit and returns at once. What doesn't fit into the bounded queue pushes
+    /// out the oldest, which is counted, and the next sample of its tag carries the Overflow bit.
+    fn append(&self, rows: &mut Vec<Row>);
+
+    /// Returns when everything that was appended before is on disk.
+    fn commit(&self) -> Result<(), Fault>;
+
+    /// Samples of a span in time order, at most `limit` of them (0: all). The same instant never comes twice.
+    /// A damaged block shows as one sample BadDataLost where it begins.
+    fn page(
+        &self,
+        archive: ArchiveId,
+        span: Span,
+        direction: Direction,
+        limit: usize,
+        resume: Option<Cursor>,
+    ) -> Result<Page, Fault>;
+
+    /// Walks a span forwards, frame by frame, without decoding the frames that the visitor takes by their summary.
+    fn scan(&self, archive: ArchiveId, span: Span, visitor: &mut dyn Visitor) -> Result<(), Fault>;
+
+    /// Samples at exactly these times, in their order.
+    fn at(&self, archive: ArchiveId, times: &[UaTime]) -> Result<Vec<Option<Sample>>, Fault>;
+
+    /// What edits replaced or deleted, in time order of the samples, at most `limit` (0: all).
+    fn modified(
+        &self,
+        archive: ArchiveId,
+        span: Span,
+        direction: Direction,
+        limit: usize,
+        resume: Option<Cursor>,
+    ) -> Result<ModifiedPage, Fault>;
+
+    /// One status an entry (one in all for a range); returns when the edit is on disk (Part 11 §6.9, 1.05).
+    fn edit(&self, archive: ArchiveId, edit: &Edit, who: &Who) -> Result<Vec<StatusCode>, Fault>;
+
+    /// Annotations in time order.
+    fn annotations(&self, archive: ArchiveId, span: Span) -> Result<Vec<Annotation>, Fault>;
+
+    /// One status an annotation; returns when the change is on disk.
+    fn annotate(&self, archive: ArchiveId, edit: &AnnotationEdit, who: &Who) -> Result<Vec<StatusCode>, Fault>;
+
+    /// Times of the first and the last sample.
+    fn extent(&self, archive: ArchiveId) -> Result<Option<(UaTime, UaTime)>, Fault>;
+
+    fn stats(&self) -> Stats;
+}
