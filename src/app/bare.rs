@@ -37,6 +37,7 @@ impl Assembly {
         let server = Server::new(Parts {
             limits,
             tags: Arc::new(TagStore::new(&plant)),
+            archives: None,
             links: Vec::new(),
             channels: Arc::new(ServerSettings {
                 limits: wire,

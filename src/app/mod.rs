@@ -155,6 +155,7 @@ impl Assembly {
         let server = Server::new(Parts {
             limits,
             tags,
+            archives: None,
             links,
             channels: Arc::new(ServerSettings {
                 limits: wire,

@@ -6,8 +6,10 @@
 //!                                        aggregate ───┘◄──── ua::services::history, cli
 //! ```
 
+mod archives;
 mod query;
 
+pub use archives::Archives;
 pub use query::{
     Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Cursor, Direction, Edit, Extreme, Fault, Modification,
     ModifiedPage, Page, Point, Row, Span, Stats, Summary, UpdateKind, Visitor, Who,

@@ -4,6 +4,7 @@
 //! one array access away wherever it is needed.
 
 mod access;
+mod history;
 mod node;
 mod period;
 mod server;
@@ -11,6 +12,7 @@ mod tag;
 mod tree;
 
 pub use access::{Access, AccessIx, ROLES, Role, Roles};
+pub use history::{HistoryClass, HistoryDeadband, HistoryIx, HistoryPartition, HistoryPlan};
 pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};
 pub use period::Period;
 pub use server::{Application, CertificatePlan, Limits, Listen, Policy, RoleRule, Security, ServerPlan, User};
@@ -28,6 +30,8 @@ pub struct Plant {
     pub connections: Vec<Connection>,
     /// Indexed by `AccessIx`; equal rules are stored once.
     pub access: Vec<Access>,
+    /// Indexed by `HistoryIx`: the classes of all cells.
+    pub history: Vec<HistoryClass>,
 }
 
 /// One entry of `connections:`; what its driver needs lies beside it in `drivers::ConnectionPlan`.

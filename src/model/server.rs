@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Roles;
+use super::{HistoryPlan, Roles};
 
 #[derive(Debug, Clone)]
 pub struct ServerPlan {
@@ -24,6 +24,7 @@ pub struct ServerPlan {
     pub limits: Limits,
     /// Networks that may connect, as CIDR; empty: all.
     pub networks: Vec<(std::net::IpAddr, u8)>,
+    pub history: HistoryPlan,
     pub state_dir: PathBuf,
     pub pki_dir: PathBuf,
     pub log: log::LevelFilter,

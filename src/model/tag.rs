@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccessIx, NodeIx};
+use super::{AccessIx, HistoryIx, NodeIx};
 use crate::value::{BuiltIn, Value};
 
 /// Index into `Plant::tags` and into the tag store, over all cells.
@@ -85,6 +85,8 @@ pub struct Tag {
     /// Off: no polling, BadOutOfService.
     pub enabled: bool,
     pub access: AccessIx,
+    /// What is kept of it.
+    pub history: Option<HistoryIx>,
 }
 
 /// Where the value comes from.

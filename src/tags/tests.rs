@@ -23,6 +23,7 @@ fn tag(shape: Shape, origin: Origin) -> Tag {
         stale_after: STALE,
         enabled: true,
         access: AccessIx(0),
+        history: None,
     }
 }
 
@@ -44,7 +45,13 @@ fn store(tags: Vec<Tag>) -> TagStore {
         retries: 1,
         reconnect_max: Duration::from_secs(30),
     };
-    TagStore::new(&Arc::new(Plant { cells: vec![cell], tags, connections: vec![connection], access: vec![] }))
+    TagStore::new(&Arc::new(Plant {
+        cells: vec![cell],
+        tags,
+        connections: vec![connection],
+        access: vec![],
+        history: vec![],
+    }))
 }
 
 fn number(kind: BuiltIn) -> Tag {

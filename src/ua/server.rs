@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::health;
+use crate::history::Archives;
 use crate::model::{Plant, ServerPlan};
 use crate::stack::channel::ServerSettings;
 use crate::stack::crypto::CryptoPool;
@@ -30,6 +31,8 @@ pub struct Parts {
     pub limits: Limits,
     pub plant: Arc<Plant>,
     pub tags: Arc<TagStore>,
+    /// `None`: no tag has a history class.
+    pub archives: Option<Arc<Archives>>,
     pub space: Space,
     pub started: UaTime,
     /// One a link; which connections it serves stands in it.
@@ -54,6 +57,7 @@ pub struct Server {
     pub limits: Limits,
     pub plant: Arc<Plant>,
     pub tags: Arc<TagStore>,
+    pub archives: Option<Arc<Archives>>,
     pub links: Vec<Arc<health::Link>>,
     pub channels: Arc<ServerSettings>,
     pub crypto: CryptoPool,
@@ -122,6 +126,7 @@ impl Server {
             limits: parts.limits,
             plant: parts.plant,
             tags: parts.tags,
+            archives: parts.archives,
             links: parts.links,
             channels: parts.channels,
             crypto: parts.crypto,

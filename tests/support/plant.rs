@@ -268,6 +268,7 @@ fn tag_of(point: &Point, line: &Line, connection: ConnectionIx, node: NodeIx) ->
         stale_after: line.stale_after,
         enabled: true,
         access: AccessIx(0),
+        history: None,
     }
 }
 

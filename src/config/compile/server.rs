@@ -11,7 +11,8 @@ use crate::config::files::beside;
 use crate::config::source::Ix;
 use crate::config::spec::{self, KeySize, LogLevel};
 use crate::model::{
-    Application, CertificatePlan, Limits, Period, Policy, ROLES, Role, RoleRule, Roles, Security, ServerPlan, User,
+    Application, CertificatePlan, HistoryPlan, Limits, Period, Policy, ROLES, Role, RoleRule, Roles, Security,
+    ServerPlan, User,
 };
 
 const PORT: u16 = 4840;
@@ -53,6 +54,7 @@ impl Compiler<'_> {
             anonymous: Roles::NONE,
             limits: Limits::default(),
             networks: Vec::new(),
+            history: HistoryPlan::default(),
             state_dir: beside(file, "state"),
             pki_dir: beside(file, "pki"),
             log: log::LevelFilter::Info,

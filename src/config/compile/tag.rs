@@ -82,6 +82,7 @@ impl Compiler<'_> {
             stale_after: inherited.stale_after.unwrap_or_else(|| (poll * 3).max(Duration::from_secs(5))),
             enabled: inherited.enabled,
             access,
+            history: None,
         });
         Some(NodeKind::Variable(id))
     }

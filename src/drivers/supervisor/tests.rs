@@ -139,6 +139,7 @@ fn tag(connection: u32, poll: Duration) -> Tag {
         stale_after: STALE,
         enabled: true,
         access: AccessIx(0),
+        history: None,
     }
 }
 
