@@ -122,6 +122,8 @@ pub fn decode_with_holes<'a, T: Deserialize<'a>>(
         shared.is_clear.set(false);
         if error.missing.is_some() {
             shared.record(at, &error);
+            // What stands in its place may fit as little: said already.
+            shared.noted.borrow_mut().insert(at);
             continue;
         }
         if source.kind(at) != Kind::Bad && shared.noted.borrow_mut().insert(at) {

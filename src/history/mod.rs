@@ -7,9 +7,11 @@
 //! ```
 
 mod archives;
+mod gather;
 mod query;
 
 pub use archives::Archives;
+pub use gather::{Gather, SWEEP};
 pub use query::{
     Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Cursor, Direction, Edit, Extreme, Fault, Modification,
     ModifiedPage, Page, Point, Row, Span, Stats, Summary, UpdateKind, Visitor, Who,

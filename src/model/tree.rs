@@ -92,6 +92,9 @@ impl Plant {
             Origin::Memory { write: true, .. } => text.push_str("  memory"),
             Origin::Memory { write: false, .. } => text.push_str("  constant"),
         }
+        if let Some(class) = self.history_of(id) {
+            text.push_str(&format!("  history {}", class.name));
+        }
         if !tag.enabled {
             text.push_str("  off");
         }

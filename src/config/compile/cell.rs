@@ -1,6 +1,6 @@
 //! One cell: its files together, its names, its types, and then its nodes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::Compiler;
@@ -30,6 +30,9 @@ pub(super) struct Scope {
     /// Enumerations by name; `None`: it had findings.
     pub enums: HashMap<String, Option<EnumIx>>,
     pub types: HashMap<String, TypeEntry>,
+    pub history: super::history::Classes,
+    /// Names of history classes that are not known, each told once.
+    pub no_history: HashSet<String>,
     /// Pinned NodeIds: what was written, and where.
     pub pinned: HashMap<String, Ix>,
 }
@@ -44,6 +47,8 @@ pub(super) struct Inherited {
     pub stale_after: Option<Duration>,
     pub enabled: bool,
     pub access: Access,
+    /// Name of the history class and where it is said.
+    pub history: Option<At<String>>,
 }
 
 impl Compiler<'_> {
@@ -74,7 +79,10 @@ impl Compiler<'_> {
         for part in self.sections(&roots, &["connections"]) {
             self.connections(part, &mut scope);
         }
-        let inherited = self.defaults(head.and_then(|head| head.defaults), &scope);
+        for part in self.sections(&roots, &["history"]) {
+            self.history_classes(part, &mut scope);
+        }
+        let inherited = self.defaults(head.and_then(|head| head.defaults), &mut scope);
         self.types(&roots, &mut scope, &inherited);
         let access = self.access_ix(inherited.access);
         let own = Node {
@@ -178,13 +186,14 @@ impl Compiler<'_> {
         given.value.clone()
     }
 
-    fn defaults(&mut self, given: Option<spec::Defaults>, scope: &Scope) -> Inherited {
+    fn defaults(&mut self, given: Option<spec::Defaults>, scope: &mut Scope) -> Inherited {
         let mut inherited = Inherited {
             connection: None,
             poll: Duration::from_secs(1),
             stale_after: None,
             enabled: true,
             access: Access::default(),
+            history: None,
         };
         if let (1, Some((name, link))) = (scope.connections.len(), scope.connections.iter().next()) {
             inherited.connection = Some(At { ix: link.key, value: name.clone() });
@@ -193,6 +202,10 @@ impl Compiler<'_> {
         if let Some(connection) = given.connection {
             self.link(&connection, scope);
             inherited.connection = Some(connection);
+        }
+        if let Some(history) = given.history {
+            self.history_named(&history, scope);
+            inherited.history = Some(history);
         }
         inherited.poll = given.poll.map_or(inherited.poll, |period| period.0);
         inherited.stale_after = given.stale_after.map(|period| period.0);

@@ -6,6 +6,7 @@
 mod cell;
 mod connection;
 mod device;
+mod history;
 mod node;
 mod server;
 mod simulate;

@@ -294,13 +294,19 @@ impl Compiler<'_> {
         self.nodes(into, scope)[ix.0 as usize].kind = kind;
     }
 
-    fn inherit(&mut self, spec: &NodeSpec, from: &Inherited, into: Into, scope: &Scope) -> Inherited {
+    fn inherit(&mut self, spec: &NodeSpec, from: &Inherited, into: Into, scope: &mut Scope) -> Inherited {
         let mut inherited = from.clone();
         if let Some(connection) = &spec.connection {
             if matches!(into, Into::Cell) {
                 self.link(connection, scope);
             }
             inherited.connection = Some(connection.clone());
+        }
+        if let Some(history) = &spec.history {
+            if !history.value.contains('{') {
+                self.history_named(history, scope);
+            }
+            inherited.history = Some(history.clone());
         }
         if let Some(poll) = spec.poll {
             inherited.poll = poll.0;

@@ -99,6 +99,9 @@ impl Compiler<'_> {
         if let Some(limits) = &given.limits {
             set_limits(&mut plan.limits, limits);
         }
+        if let Some(history) = given.history {
+            plan.history = self.history_store(history, &path);
+        }
         if let Some(folder) = given.state_dir {
             plan.state_dir = beside(&path, &folder);
         }

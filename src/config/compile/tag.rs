@@ -70,6 +70,8 @@ impl Compiler<'_> {
         let id = TagId(u32::try_from(self.plant.tags.len()).ok()?);
         let (origin, poll) = self.origin(spec, own, id, &shape, inherited, scope)?;
         let access = self.access_ix(inherited.access);
+        let key = self.source.key_of(own).unwrap_or(own);
+        let history = self.history_of_tag(spec.history.as_ref(), &shape, &origin, inherited, key, scope);
         self.plant.tags.push(Tag {
             cell: scope.index,
             node,
@@ -82,7 +84,7 @@ impl Compiler<'_> {
             stale_after: inherited.stale_after.unwrap_or_else(|| (poll * 3).max(Duration::from_secs(5))),
             enabled: inherited.enabled,
             access,
-            history: None,
+            history,
         });
         Some(NodeKind::Variable(id))
     }

@@ -3,8 +3,8 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::NodeSpec;
 use super::values::{anything, by_name, text};
+use super::{HistoryClass, NodeSpec};
 use crate::config::de::{At, Raw};
 use crate::model::Period;
 
@@ -20,11 +20,16 @@ pub struct CellFile {
     /// NamespaceUri of the cell's nodes (default `urn:opcell:CELL`); its index is pinned for ever.
     #[schemars(extend("x-also" = ["namespace_uri", "uri"]))]
     pub namespace: Option<At<String>>,
-    /// More files of this cell, as paths or globs from this file; they may hold `connections`, `types` and `nodes`.
+    /// More files of this cell, as paths or globs from this file; they may hold `history`, `connections`, `types` and
+    /// `nodes`.
     #[schemars(extend("x-also" = ["includes", "import"]))]
     pub include: Option<Vec<At<String>>>,
     /// Inherited by every node; a node or folder may override each.
     pub defaults: Option<Defaults>,
+    /// How much history to keep, by name; built in are `fast`, `process` and `events`.
+    #[serde(default)]
+    #[schemars(schema_with = "by_name::<HistoryClass>", extend("x-also" = ["historian", "archive", "logging"]))]
+    pub history: Option<Raw>,
     /// Links to devices, by name.
     #[serde(default)]
     #[schemars(schema_with = "connections", extend("x-also" = ["drivers", "devices", "channels", "inputs"]))]
@@ -45,6 +50,10 @@ pub struct IncludedFile {
     pub schema: Option<At<u32>>,
     /// More files of this cell, as paths or globs from this file.
     pub include: Option<Vec<At<String>>>,
+    /// How much history to keep, by name.
+    #[serde(default)]
+    #[schemars(schema_with = "by_name::<HistoryClass>")]
+    pub history: Option<Raw>,
     /// Links to devices, by name.
     #[serde(default)]
     #[schemars(schema_with = "connections")]
@@ -70,6 +79,8 @@ pub struct Defaults {
     pub access: Option<Access>,
     /// Connection of every source (default: the only connection, if there is one).
     pub connection: Option<At<String>>,
+    /// History class, or none (default none).
+    pub history: Option<At<String>>,
     /// Poll period (default 1s).
     #[schemars(extend("x-also" = ["every", "scan", "scan_rate", "interval", "scan_interval", "update_interval"]))]
     pub poll: Option<Period>,

@@ -4,11 +4,13 @@
 //! shape by `schema_with`. No flatten, no untagged: they would lose places.
 
 mod cell;
+mod history;
 mod node;
 mod server;
 mod values;
 
 pub use cell::{Access, CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType};
+pub use history::{HistoryClass, HistoryStore, OnFull, Partition, Record};
 pub use node::{NodeSpec, Scale, SourceSpec};
 pub use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, User};
 pub use values::Deadband;
@@ -16,13 +18,12 @@ pub use values::Deadband;
 use schemars::SchemaGenerator;
 
 /// Words of schema 1 that this version of opcell doesn't have yet, by struct; empty: in any.
-const LATER: [(&str, &[&str]); 6] = [
-    ("CellFile", &["history", "tests", "nodesets"]),
-    ("IncludedFile", &["history", "tests", "nodesets"]),
+const LATER: [(&str, &[&str]); 5] = [
+    ("CellFile", &["tests", "nodesets"]),
+    ("IncludedFile", &["tests", "nodesets"]),
     ("Types", &["structs"]),
-    ("NodeSpec", &["expr", "alarms", "methods", "history", "properties"]),
-    ("ServerFile", &["history", "web", "reverse_connect", "discovery"]),
-    ("Defaults", &["history"]),
+    ("NodeSpec", &["expr", "alarms", "methods", "properties"]),
+    ("ServerFile", &["web", "reverse_connect", "discovery"]),
 ];
 
 /// Whether the key is a word of the schema that a later version brings.

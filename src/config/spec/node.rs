@@ -59,6 +59,9 @@ pub struct NodeSpec {
     pub deadband: Option<At<Deadband>>,
     /// Connection of this node's source and of all below (default: inherited).
     pub connection: Option<At<String>>,
+    /// History class of this tag, or of all tags below; `none` keeps nothing (default: inherited).
+    #[schemars(extend("x-also" = ["historize", "historized", "log", "archive", "record"]))]
+    pub history: Option<At<String>>,
     /// Poll period of this node and all below (default: inherited).
     #[schemars(extend("x-also" = ["every", "scan", "scan_rate", "interval", "scan_interval", "update_interval"]))]
     pub poll: Option<Period>,

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+use super::HistoryStore;
 use super::values::by_name;
 use crate::config::de::{At, Raw};
 use crate::model::{Period, Policy};
@@ -40,6 +41,9 @@ pub struct ServerFile {
     pub anonymous: Option<Vec<At<String>>>,
     /// Upper bounds.
     pub limits: Option<ServerLimits>,
+    /// The history store; used as soon as a tag has a history class.
+    #[schemars(extend("x-also" = ["historian", "archive", "database"]))]
+    pub history: Option<HistoryStore>,
     /// Folder of what the server remembers: namespace indices, node ids, retained values (default ./state).
     pub state_dir: Option<String>,
     /// Log level (default info); RUST_LOG overrides it.

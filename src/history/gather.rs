@@ -1,0 +1,206 @@
+//! From the tag store into the archives: what each history class records.
+//!
+//! On change, a sample is recorded when its status is new, when it leaves the class's deadband, or when the last one
+//! is `max_interval` old. The sample before a change is recorded too, so that a line between two samples never runs
+//! over a time in which the value stood still, and the last good time before a gap is known. A tag's time without the
+//! server is marked by a sample BadDataLost (Part 11 §6.2.2, 1.05).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::StatusCode;
+use parking_lot::Mutex;
+
+use super::{ArchiveId, Archives, Row};
+use crate::model::{HistoryDeadband, Origin, Plant, TagId};
+use crate::tags::{TagStore, Watch, Watcher, leaves_deadband};
+use crate::value::{Sample, UaTime, Value};
+
+/// Rows that are handed to the historian at once.
+const BATCH: usize = 4_096;
+
+/// Between two looks for tags that nobody polls.
+pub const SWEEP: Duration = Duration::from_secs(1);
+
+/// Takes the samples of every tag that has an archive.
+pub struct Gather {
+    archives: Arc<Archives>,
+    tags: Arc<TagStore>,
+    started: UaTime,
+    tracks: Box<[Mutex<Track>]>,
+    rows: Mutex<Vec<Row>>,
+}
+
+/// One tag.
+struct Track {
+    tag: TagId,
+    archive: ArchiveId,
+    rule: Rule,
+    /// What was recorded last.
+    last: Option<Recorded>,
+    /// The sample after it, when it brought nothing new.
+    skipped: Option<Sample>,
+}
+
+struct Recorded {
+    value: Value,
+    status: StatusCode,
+    time: UaTime,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rule {
+    every_sample: bool,
+    /// In the tag's unit.
+    deadband: f64,
+    /// Ticks of 100 ns.
+    max_interval: i64,
+    is_stepped: bool,
+    /// Nobody brings new samples of this tag: it is looked at each `SWEEP`.
+    is_silent: bool,
+}
+
+impl Gather {
+    /// Watches the tags from now on; the first sample of each is recorded as of `started`, if it is older.
+    pub fn start(archives: &Arc<Archives>, tags: &Arc<TagStore>, started: UaTime) -> Arc<Gather> {
+        let plant = tags.plant();
+        let track = |(tag, archive)| {
+            let rule = rule(plant, tag);
+            Mutex::new(Track { tag, archive, rule, last: None, skipped: None })
+        };
+        let gather = Arc::new(Gather {
+            archives: Arc::clone(archives),
+            tags: Arc::clone(tags),
+            started,
+            tracks: archives.tags().map(track).collect(),
+            rows: Mutex::new(Vec::new()),
+        });
+        for (key, track) in (0..).zip(&gather.tracks) {
+            let tag = track.lock().tag;
+            tags.watch(tag, Watch { watcher: Arc::clone(&gather) as Arc<dyn Watcher>, key, every: true });
+        }
+        gather
+    }
+
+    /// Marks the time from `since`, the last thing that the store knows, until now as lost: the server ended without
+    /// saying so. To be called before `start`.
+    pub fn mark_lost(archives: &Archives, since: UaTime) {
+        let mut rows: Vec<Row> = archives.tags().map(|(_, archive)| lost(archive, UaTime(since.0 + 1))).collect();
+        archives.historian.append(&mut rows);
+    }
+
+    /// Hands over what has come in, and looks after tags that nobody polls.
+    pub fn sweep(&self, now: UaTime) {
+        for track in &self.tracks {
+            let due = {
+                let track = track.lock();
+                let quiet = track.last.as_ref().is_some_and(|last| {
+                    (track.rule.is_silent || last.status.is_bad())
+                        && now.0.saturating_sub(last.time.0) >= track.rule.max_interval
+                });
+                quiet.then_some(track.tag)
+            };
+            // Without the track's lock: a tag's lock always comes first.
+            if let Some(tag) = due {
+                let sample = self.tags.with(tag, Sample::clone);
+                let mut track = track.lock();
+                let row = track.record(Sample { source_time: now, server_time: now, ..sample });
+                drop(track);
+                self.rows.lock().push(row);
+            }
+        }
+        self.hand_over();
+    }
+
+    pub fn hand_over(&self) {
+        let mut rows = std::mem::take(&mut *self.rows.lock());
+        if !rows.is_empty() {
+            self.archives.historian.append(&mut rows);
+        }
+    }
+
+    /// Ends every archive at `now`: what was skipped is recorded, and a mark that there is nothing after it.
+    pub fn stop(self: &Arc<Gather>, now: UaTime) {
+        let watcher: Arc<dyn Watcher> = Arc::clone(self) as Arc<dyn Watcher>;
+        for (key, track) in (0..).zip(&self.tracks) {
+            let tag = track.lock().tag;
+            self.tags.unwatch(tag, &watcher, key);
+            let mut track = track.lock();
+            let last = track.last.as_ref().map_or(UaTime::NULL, |last| last.time);
+            let skipped = track.skipped.take();
+            let end = skipped.as_ref().map_or(last, |skipped| skipped.source_time).max(now);
+            let mut rows = self.rows.lock();
+            rows.extend(skipped.map(|sample| Row { archive: track.archive, sample }));
+            rows.push(lost(track.archive, UaTime(end.0 + 1)));
+        }
+        self.hand_over();
+    }
+}
+
+fn rule(plant: &Plant, id: TagId) -> Rule {
+    let tag = plant.tag(id);
+    let class = plant.history_of(id).expect("a tag with an archive has a class");
+    let deadband = match (class.deadband, tag.shape.range) {
+        (HistoryDeadband::Absolute(band), _) => band,
+        (HistoryDeadband::Percent(percent), Some((low, high))) => (high - low) * percent / 100.0,
+        (HistoryDeadband::Percent(_), None) => 0.0,
+    };
+    Rule {
+        every_sample: class.every_sample,
+        deadband,
+        max_interval: i64::try_from(class.max_interval.as_nanos() / 100).unwrap_or(i64::MAX),
+        is_stepped: plant.is_stepped(id),
+        is_silent: !matches!(tag.origin, Origin::Device { read: true, .. }),
+    }
+}
+
+fn lost(archive: ArchiveId, time: UaTime) -> Row {
+    let sample = Sample { value: Value::Null, status: StatusCode::BadDataLost, source_time: time, server_time: time };
+    Row { archive, sample }
+}
+
+impl Track {
+    fn record(&mut self, sample: Sample) -> Row {
+        self.last = Some(Recorded { value: sample.value.clone(), status: sample.status, time: sample.source_time });
+        self.skipped = None;
+        Row { archive: self.archive, sample }
+    }
+}
+
+impl Watcher for Gather {
+    fn offer(&self, key: u32, sample: &Sample) {
+        let mut track = self.tracks[key as usize].lock();
+        let rule = track.rule;
+        let Some(last) = &track.last else {
+            let time = sample.source_time.max(self.started);
+            let row = track.record(Sample { source_time: time, ..sample.clone() });
+            drop(track);
+            self.rows.lock().push(row);
+            return;
+        };
+        let time = if sample.source_time == UaTime::NULL { sample.server_time } else { sample.source_time };
+        let quality = sample.status != last.status;
+        let news = quality || leaves_deadband(&last.value, &sample.value, rule.deadband);
+        // A clock that was set back makes every time new.
+        let age = time.0.saturating_sub(last.time.0);
+        if !news && age == 0 {
+            return;
+        }
+        if !news && !rule.every_sample && (0..rule.max_interval).contains(&age) {
+            track.skipped = Some(Sample { source_time: time, ..sample.clone() });
+            return;
+        }
+        let before = track.skipped.take().filter(|_| quality || news && !rule.is_stepped);
+        let archive = track.archive;
+        let row = track.record(Sample { source_time: time, ..sample.clone() });
+        drop(track);
+        let mut rows = self.rows.lock();
+        rows.extend(before.map(|sample| Row { archive, sample }));
+        rows.push(row);
+        if rows.len() >= BATCH {
+            let mut full = std::mem::take(&mut *rows);
+            drop(rows);
+            self.archives.historian.append(&mut full);
+        }
+    }
+}
