@@ -6,6 +6,7 @@
 //!                                        aggregate ───┘◄──── ua::services::history, cli
 //! ```
 
+pub mod aggregate;
 mod archives;
 mod gather;
 mod query;

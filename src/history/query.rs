@@ -224,6 +224,8 @@ pub enum Fault {
     UnknownArchive,
     #[error("the history is closed")]
     Closed,
+    #[error("this aggregate can't be calculated: {0}")]
+    Refused(StatusCode),
 }
 
 impl Fault {
@@ -234,6 +236,7 @@ impl Fault {
             Fault::Expired => StatusCode::BadContinuationPointInvalid,
             Fault::UnknownArchive => StatusCode::BadHistoryOperationUnsupported,
             Fault::Closed => StatusCode::BadShutdown,
+            Fault::Refused(status) => *status,
         }
     }
 }
