@@ -10,6 +10,7 @@ pub mod aggregate;
 mod archives;
 mod gather;
 mod query;
+pub mod store;
 
 pub use archives::Archives;
 pub use gather::{Gather, SWEEP};

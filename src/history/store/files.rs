@@ -1,0 +1,86 @@
+//! Opening SQLite files, all in one way; and the lock on the folder.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::trouble::{fault, io_fault, sql_fault};
+use crate::history::Fault;
+
+/// How long a statement waits for another program's lock.
+const BUSY: Duration = Duration::from_secs(10);
+/// Prepared statements that a connection keeps.
+const STATEMENTS: usize = 32;
+const PAGE_BYTES: u32 = 4096;
+/// The format that this program writes; `user_version` of each file.
+const FORMAT: i64 = 1;
+
+/// Opens a file for writing, makes it when it is missing: write-ahead log, each commit synced.
+pub fn open_to_write(path: &Path, schema: &str) -> Result<Connection, Fault> {
+    let at = sql_fault(path);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(&at)?;
+    connection.busy_timeout(BUSY).map_err(&at)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&at)?;
+    check_format(path, format)?;
+    if format == 0 {
+        let setup = format!("PRAGMA page_size={PAGE_BYTES}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
+        connection.execute_batch(&setup).map_err(&at)?;
+        let made = format!("BEGIN; {schema} PRAGMA user_version={FORMAT}; COMMIT;");
+        connection.execute_batch(&made).map_err(&at)?;
+    }
+    connection.execute_batch("PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;").map_err(&at)?;
+    Ok(connection)
+}
+
+/// Opens a file for reading alone, which never writes to it.
+pub fn open_to_read(path: &Path) -> Result<Connection, Fault> {
+    let at = sql_fault(path);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(&at)?;
+    connection.busy_timeout(BUSY).map_err(&at)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&at)?;
+    check_format(path, format)?;
+    Ok(connection)
+}
+
+fn check_format(path: &Path, format: i64) -> Result<(), Fault> {
+    if format > FORMAT {
+        let what = format!("it was written by a newer opcell (format {format}; this one knows {FORMAT})");
+        return Err(fault(path, what, "start the newer opcell"));
+    }
+    Ok(())
+}
+
+/// The folder's lock; it goes with the process, and its file says who has it.
+pub fn lock(folder: &Path) -> Result<File, Fault> {
+    fs::create_dir_all(folder).map_err(io_fault(folder))?;
+    let path = folder.join("lock");
+    let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = open.map_err(io_fault(&path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            file.read_to_string(&mut owner).map_err(io_fault(&path))?;
+            let owner = if owner.trim().is_empty() { "another server" } else { owner.trim() };
+            let remedy = "stop that server, or give this one a history path of its own";
+            return Err(fault(folder, format!("it is in use by {owner}"), remedy));
+        }
+        Err(TryLockError::Error(error)) => return Err(io_fault(&path)(error)),
+    }
+    let owner = format!("opcell with process id {}", std::process::id());
+    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(owner.as_bytes()));
+    written.map_err(io_fault(&path))?;
+    Ok(file)
+}
+
+/// Makes names that were made, renamed or removed in a folder durable.
+pub fn sync_folder(folder: &Path) -> Result<(), Fault> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_fault(folder))
+}

@@ -1,0 +1,160 @@
+//! `journal.db`: what was committed and is not yet in blocks, one row a commit.
+//!
+//! A commit is durable when its transaction's sync has returned. Rows go when their samples are in blocks; the newest
+//! always stays, so that commits never count from 1 again and the time of the last one is known after a crash.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use super::batch::{Content, EditRecord, decode_edit, decode_samples};
+use super::bytes::crc;
+use super::files;
+use super::trouble::{Damage, Intact, is_damage, sql_fault};
+use crate::history::{Fault, Row};
+use crate::value::UaTime;
+
+pub const FILE: &str = "journal.db";
+const SCHEMA: &str = "CREATE TABLE journal(seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL, \
+                      crc INTEGER NOT NULL, batch BLOB NOT NULL);";
+
+pub struct Journal {
+    path: PathBuf,
+    connection: Connection,
+}
+
+/// One row, on its way in.
+pub struct Entry {
+    pub seq: u64,
+    pub content: Content,
+    pub batch: Vec<u8>,
+}
+
+/// One row, on its way out.
+#[derive(Debug)]
+pub enum Replayed {
+    Samples(Vec<Row>),
+    Edit(EditRecord),
+    Damaged(&'static str),
+}
+
+/// What the replay found.
+#[derive(Debug, Default, Clone)]
+pub struct Replay {
+    pub last: u64,
+    pub last_commit: Option<UaTime>,
+    /// Rows that could not be read, and why.
+    pub damaged: Vec<(u64, String)>,
+}
+
+impl Journal {
+    /// Opens it for writing; all that it holds is then truly on disk, whatever an earlier failed sync left behind.
+    pub fn open(folder: &Path) -> Result<Journal, Fault> {
+        let path = folder.join(FILE);
+        let connection = files::open_to_write(&path, SCHEMA)?;
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        connection.query_row(checkpoint, [], |_| Ok(())).map_err(sql_fault(&path))?;
+        Ok(Journal { path, connection })
+    }
+
+    pub fn open_to_read(folder: &Path) -> Result<Journal, Fault> {
+        let path = folder.join(FILE);
+        Ok(Journal { connection: files::open_to_read(&path)?, path })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes rows and takes away those up to `trim`, in one transaction; returns when it is on disk.
+    pub fn write(&mut self, time: UaTime, entries: &[Entry], trim: u64) -> Result<(), rusqlite::Error> {
+        let transaction = self.connection.transaction()?;
+        {
+            let mut insert = transaction.prepare_cached("INSERT INTO journal VALUES(?,?,?,?,?)")?;
+            for entry in entries {
+                let seq = entry.seq.cast_signed();
+                let sum = crc(&[seq, time.0, entry.content as i64], &[&entry.batch]);
+                insert.execute(params![seq, time.0, entry.content as i64, sum, entry.batch])?;
+            }
+            if trim > 0 {
+                let delete = "DELETE FROM journal WHERE seq <= ? AND seq < (SELECT max(seq) FROM journal)";
+                transaction.prepare_cached(delete)?.execute([trim.cast_signed()])?;
+            }
+        }
+        transaction.commit()
+    }
+
+    /// Hands over every row in the order of commits. Rows that are damaged are told of and left out; the rest is read
+    /// although a part of the file is lost.
+    pub fn replay(&self, take: &mut dyn FnMut(u64, Replayed)) -> Result<Replay, Fault> {
+        let mut replay = Replay::default();
+        let mut after = -1i64;
+        loop {
+            match self.next(after) {
+                Ok(Some((seq, time, replayed))) => {
+                    after = seq;
+                    let seq = seq.cast_unsigned();
+                    replay.last = replay.last.max(seq);
+                    if let Replayed::Damaged(what) = &replayed {
+                        replay.damaged.push((seq, (*what).to_owned()));
+                    } else {
+                        replay.last_commit = Some(time);
+                    }
+                    take(seq, replayed);
+                }
+                Ok(None) => return Ok(replay),
+                Err(error) if is_damage(&error) => {
+                    // A page is lost: go on behind it.
+                    replay.damaged.push((after.wrapping_add(1).cast_unsigned(), error.to_string()));
+                    match self.beyond(after) {
+                        Some(next) => after = next - 1,
+                        None => return Ok(replay),
+                    }
+                }
+                Err(error) => return Err(sql_fault(&self.path)(error)),
+            }
+        }
+    }
+
+    fn next(&self, after: i64) -> Result<Option<(i64, UaTime, Replayed)>, rusqlite::Error> {
+        let query = "SELECT seq, time, kind, crc, batch FROM journal WHERE seq > ? ORDER BY seq LIMIT 1";
+        let mut statement = self.connection.prepare_cached(query)?;
+        let mut rows = statement.query([after])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let (seq, time, kind): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let sum: i64 = row.get(3)?;
+        let batch = row.get_ref(4)?.as_blob().unwrap_or_default();
+        let intact = sum == i64::from(crc(&[seq, time, kind], &[batch]));
+        let replayed = if intact { read(kind, batch) } else { Err(Damage("its checksum is wrong")) };
+        Ok(Some((seq, UaTime(time), replayed.unwrap_or_else(|damage| Replayed::Damaged(damage.0)))))
+    }
+
+    /// The next row that can be found from the other end, when the way forward is barred.
+    fn beyond(&self, after: i64) -> Option<i64> {
+        let mut step = 1i64;
+        while step < 1 << 40 {
+            let query = "SELECT seq FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1";
+            let found = self.connection.prepare_cached(query).and_then(|mut statement| {
+                let mut rows = statement.query([after + 1 + step])?;
+                rows.next()?.map(|row| row.get::<_, i64>(0)).transpose()
+            });
+            match found {
+                Ok(found) => return found.filter(|seq| *seq > after),
+                Err(_) => step *= 2,
+            }
+        }
+        None
+    }
+}
+
+fn read(kind: i64, batch: &[u8]) -> Intact<Replayed> {
+    match kind {
+        0 => {
+            let mut rows = Vec::new();
+            decode_samples(batch, &mut |row| rows.push(row))?;
+            Ok(Replayed::Samples(rows))
+        }
+        1 => Ok(Replayed::Edit(decode_edit(batch)?)),
+        _ => Err(Damage("an unknown kind of row")),
+    }
+}

@@ -1,0 +1,250 @@
+//! The embedded store: history kept by the server itself, in SQLite files that hold compressed blocks.
+//!
+//! ```text
+//! append ─► queue ─► journal.db (one transaction a commit) ─► head (memory)
+//!                                                               │ flush
+//! page · scan · at ◄── head + blocks ◄── 2026-11-21.db …  ◄─────┘ merge, retention
+//! ```
+//! A sample is durable once the commit that holds it is in the journal. It leaves the journal when it is in a block;
+//! each partition says up to which commit it has everything, so that a replay after a crash takes nothing twice.
+
+#![allow(dead_code, reason = "blocks are not read yet")]
+
+mod batch;
+mod bytes;
+mod edit;
+mod files;
+mod head;
+mod journal;
+mod keeper;
+mod meta;
+mod modified;
+mod queue;
+mod read;
+mod rows;
+mod settings;
+mod shared;
+mod trouble;
+mod visible;
+mod writer;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use opcua::StatusCode;
+use parking_lot::Mutex;
+
+pub use settings::{OnFull, Partition, Settings};
+
+use crate::history::{
+    Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Cursor, Direction, Edit, Fault, Historian, ModifiedPage, Page,
+    Row, Span, Stats, Visitor, Who,
+};
+use crate::value::{Sample, UaTime};
+use edit::Present;
+use journal::Journal;
+use meta::Meta;
+use modified::LogQuery;
+use queue::PendingEdit;
+use shared::Shared;
+use writer::Writer;
+
+pub struct Store {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// `None` when the store was opened to read beside a running server.
+    lock: Mutex<Option<File>>,
+}
+
+impl Store {
+    /// Opens or makes the store of a folder, for this process alone.
+    pub fn open(settings: Settings) -> Result<Arc<Store>, Fault> {
+        let lock = files::lock(&settings.path)?;
+        let meta = Meta::open(&settings.path)?;
+        let journal = Journal::open(&settings.path)?;
+        let shared = Arc::new(Shared::new(settings, meta)?);
+        let replay = shared.start(&journal)?;
+        let mut threads = Vec::new();
+        let writer = Writer::new(Arc::clone(&shared), journal, replay.last + 1);
+        threads.push(spawn("history writer", move || writer.run(), &shared)?);
+        let keeper = Arc::clone(&shared);
+        threads.push(spawn("history keeper", move || keeper::run(&keeper), &shared)?);
+        Ok(Arc::new(Store { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) }))
+    }
+
+    /// Opens a store to read it, also beside a running server; sees what was committed until now, and never writes.
+    pub fn open_to_read(path: &Path) -> Result<Arc<Store>, Fault> {
+        let meta = Meta::open_to_read(path)?;
+        let journal = Journal::open_to_read(path)?;
+        let shared = Arc::new(Shared::new(Settings::new(path), meta)?);
+        shared.start(&journal)?;
+        shared.queue.close();
+        shared.queue.end();
+        Ok(Arc::new(Store { shared, threads: Mutex::default(), lock: Mutex::new(None) }))
+    }
+
+    /// Time of the newest commit that was found when the store was opened.
+    pub fn last_commit(&self) -> Option<UaTime> {
+        self.shared.found_commit()
+    }
+
+    /// All archives, in the order in which they were made.
+    pub fn archives(&self) -> Vec<(ArchiveId, ArchiveSpec)> {
+        self.shared.archives()
+    }
+
+    /// Commits what waits, and ends. What comes afterwards is dropped and counted.
+    pub fn close(&self) {
+        self.shared.queue.close();
+        self.shared.keeper.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
+                log::error!("history in {}: a thread of the store panicked", self.shared.settings.path.display());
+            }
+        }
+        self.lock.lock().take();
+    }
+
+    fn is_reader(&self) -> bool {
+        self.lock.lock().is_none()
+    }
+
+    fn known(&self, archive: ArchiveId) -> Result<(), Fault> {
+        if self.shared.floors.read().knows(archive) { Ok(()) } else { Err(Fault::UnknownArchive) }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static, shared: &Shared) -> Result<JoinHandle<()>, Fault> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(trouble::io_fault(&shared.settings.path))
+}
+
+impl Historian for Store {
+    fn register(&self, specs: &[ArchiveSpec]) -> Result<Vec<ArchiveId>, Fault> {
+        if self.is_reader() {
+            return Err(Fault::Closed);
+        }
+        let ids = self.shared.meta.lock().register(specs)?;
+        self.shared.note_archives(ids.iter().copied().zip(specs.iter().cloned()));
+        Ok(ids)
+    }
+
+    fn append(&self, rows: &mut Vec<Row>) {
+        self.shared.queue.append(rows);
+    }
+
+    fn commit(&self) -> Result<(), Fault> {
+        if self.shared.queue.commit() { Ok(()) } else { Err(self.shared.stopped_fault()) }
+    }
+
+    fn page(
+        &self,
+        archive: ArchiveId,
+        span: Span,
+        direction: Direction,
+        limit: usize,
+        resume: Option<Cursor>,
+    ) -> Result<Page, Fault> {
+        self.known(archive)?;
+        read::page(&self.shared, archive, span, direction, limit, resume)
+    }
+
+    fn scan(&self, archive: ArchiveId, span: Span, visitor: &mut dyn Visitor) -> Result<(), Fault> {
+        self.known(archive)?;
+        read::scan(&self.shared, archive, span, visitor)
+    }
+
+    fn at(&self, archive: ArchiveId, times: &[UaTime]) -> Result<Vec<Option<Sample>>, Fault> {
+        self.known(archive)?;
+        times.iter().map(|time| read::at(&self.shared, archive, *time)).collect()
+    }
+
+    fn modified(
+        &self,
+        archive: ArchiveId,
+        span: Span,
+        direction: Direction,
+        limit: usize,
+        resume: Option<Cursor>,
+    ) -> Result<ModifiedPage, Fault> {
+        self.known(archive)?;
+        let as_of = self.shared.pinned(archive, resume)?;
+        self.shared.meta.lock().modified(&LogQuery { archive, span, direction, limit, as_of, resume })
+    }
+
+    fn edit(&self, archive: ArchiveId, edit: &Edit, who: &Who) -> Result<Vec<StatusCode>, Fault> {
+        self.known(archive)?;
+        if self.is_reader() {
+            return Err(Fault::Closed);
+        }
+        // One edit at a time: what it finds must still be so when it is committed.
+        let _turn = self.shared.edits.lock();
+        self.commit()?;
+        let present = AsItIs { store: self, archive };
+        let floor = self.shared.floors.read().floor(archive, UaTime::now());
+        let outcome = edit::plan(archive, edit, who, floor, &present)?;
+        if !outcome.record.is_empty() {
+            let (done, heard) = mpsc::channel();
+            self.shared.queue.edit(PendingEdit { record: outcome.record.clone(), done });
+            let seq = heard.recv().map_err(|_| self.shared.stopped_fault())?;
+            self.shared.meta.lock().log_edit(&outcome.record, seq)?;
+            if outcome.record.forget.is_some() {
+                self.shared.forgotten.lock().insert(archive, seq);
+            }
+        }
+        Ok(outcome.statuses)
+    }
+
+    fn annotations(&self, archive: ArchiveId, span: Span) -> Result<Vec<Annotation>, Fault> {
+        self.known(archive)?;
+        self.shared.meta.lock().annotations(archive, span)
+    }
+
+    fn annotate(&self, archive: ArchiveId, edit: &AnnotationEdit, _: &Who) -> Result<Vec<StatusCode>, Fault> {
+        self.known(archive)?;
+        if self.is_reader() {
+            return Err(Fault::Closed);
+        }
+        self.shared.meta.lock().annotate(archive, edit)
+    }
+
+    fn extent(&self, archive: ArchiveId) -> Result<Option<(UaTime, UaTime)>, Fault> {
+        let first = self.page(archive, Span::ALL, Direction::Forward, 1, None)?;
+        let last = self.page(archive, Span::ALL, Direction::Backward, 1, None)?;
+        let time = |page: &Page| page.samples.first().map(|sample| sample.source_time);
+        Ok(time(&first).zip(time(&last)))
+    }
+
+    fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+}
+
+/// The archive as the last commit left it.
+struct AsItIs<'a> {
+    store: &'a Store,
+    archive: ArchiveId,
+}
+
+impl Present for AsItIs<'_> {
+    fn at(&self, time: UaTime) -> Result<Option<Sample>, Fault> {
+        read::at(&self.store.shared, self.archive, time)
+    }
+
+    fn within(&self, span: Span) -> Result<Vec<Sample>, Fault> {
+        Ok(read::page(&self.store.shared, self.archive, span, Direction::Forward, 0, None)?.samples)
+    }
+
+    fn has_modified(&self, span: Span) -> Result<bool, Fault> {
+        self.store.shared.meta.lock().has_modified(self.archive, span)
+    }
+}

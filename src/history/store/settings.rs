@@ -1,0 +1,66 @@
+//! How a store is opened. Times and sizes here are the operator's; how blocks are cut is the store's own affair.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Samples a frame: the smallest part of a block that decodes alone and has a summary.
+pub const FRAME: usize = 256;
+/// Samples a block, at most.
+pub const BLOCK: usize = 4096;
+/// Samples of one archive in memory, at most, before a flush.
+pub const LANE: usize = 65_536;
+
+/// The span of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Partition {
+    /// A UTC day.
+    Day,
+    /// A UTC month.
+    Month,
+}
+
+/// What gives way when the store reaches its `max_size`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFull {
+    /// The oldest partition goes.
+    DropOldest,
+    /// Recording stops.
+    Stop,
+}
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The folder; made when it is missing.
+    pub path: PathBuf,
+    /// Samples are on disk at the latest so long after they came.
+    pub commit: Duration,
+    /// Bytes that stay free on the disk: with less, recording stops until there is room again.
+    pub min_free: u64,
+    /// Bytes that the store may take in all.
+    pub max_size: u64,
+    pub on_full: OnFull,
+    /// `None`: months for what is kept longer than 90 days, else days.
+    pub partition: Option<Partition>,
+    /// Samples in memory that make a flush into blocks due.
+    pub head_samples: usize,
+    /// Rows that may wait for a group commit; more push the oldest out.
+    pub queue_rows: usize,
+    /// A flush is due at the latest so long after the one before.
+    pub flush_every: Duration,
+}
+
+impl Settings {
+    pub fn new(path: impl Into<PathBuf>) -> Settings {
+        Settings {
+            path: path.into(),
+            commit: Duration::from_secs(1),
+            min_free: 512 << 20,
+            max_size: u64::MAX,
+            on_full: OnFull::DropOldest,
+            partition: None,
+            head_samples: 3_000_000,
+            queue_rows: 1_000_000,
+            flush_every: Duration::from_secs(15 * 60),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Which of several samples at one instant a reader sees.
+
+use super::head::Tombstone;
+use super::rows::Rows;
+
+/// What a reader may see: commits up to `as_of`, less what edits cleared.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    pub as_of: u64,
+    pub tombstones: &'a [Tombstone],
+}
+
+impl Sight<'_> {
+    fn sees(&self, time: i64, seq: u64) -> bool {
+        let is_cleared = |stone: &Tombstone| stone.seq <= self.as_of && stone.covers(time, seq);
+        seq <= self.as_of && !self.tombstones.iter().any(is_cleared)
+    }
+
+    /// Something is cleared between these times.
+    pub fn is_touched(&self, first: i64, last: i64) -> bool {
+        self.tombstones.iter().any(|stone| stone.first <= last && first <= stone.last)
+    }
+
+    /// Leaves of rows in time order what is to be seen, each instant once: the sample that came last.
+    pub fn settle(&self, rows: &mut Rows) {
+        let count = rows.len();
+        let newest = rows.seqs.iter().copied().max().unwrap_or(rows.seq);
+        let is_strict = rows.times.windows(2).all(|pair| pair[0] < pair[1]);
+        let (Some(first), Some(last)) = (rows.times.first(), rows.times.last()) else { return };
+        if is_strict && newest <= self.as_of && !self.is_touched(*first, *last) {
+            return;
+        }
+        let mut keep: Vec<bool> = (0..count).map(|at| self.sees(rows.times[at], rows.seq(at))).collect();
+        let mut best: Option<usize> = None;
+        for at in 0..count {
+            if !keep[at] {
+                continue;
+            }
+            match best.filter(|best| rows.times[*best] == rows.times[at]) {
+                // Of one commit the later one wins.
+                Some(other) if rows.seq(other) > rows.seq(at) => keep[at] = false,
+                Some(other) => {
+                    keep[other] = false;
+                    best = Some(at);
+                }
+                None => best = Some(at),
+            }
+        }
+        rows.retain(&keep);
+    }
+}

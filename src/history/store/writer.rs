@@ -1,0 +1,171 @@
+//! The one thread that commits: takes what waits, writes it to the journal in one transaction, and shows it to readers.
+//!
+//! After a write or sync that failed nothing is promised: the journal is opened anew, read back from the disk, and only
+//! then do commits go on (`PRAGMA wal_checkpoint` at the opening rewrites and syncs what the failed sync left in doubt).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::batch::{Content, encode_edit, encode_samples};
+use super::journal::{Entry, Journal};
+use super::queue::Taken;
+use super::shared::Shared;
+use super::trouble::sql_fault;
+use crate::history::Fault;
+use crate::value::UaTime;
+
+/// How long the writer waits at most before it looks at the disk again.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Rows that are shown under one lock of the head, so that readers wait microseconds.
+const AT_ONCE: usize = 2048;
+
+pub struct Writer {
+    shared: Arc<Shared>,
+    journal: Option<Journal>,
+    next_seq: u64,
+    trimmed: u64,
+    raw: Vec<u8>,
+}
+
+impl Writer {
+    pub fn new(shared: Arc<Shared>, journal: Journal, next_seq: u64) -> Writer {
+        Writer { shared, journal: Some(journal), next_seq, trimmed: 0, raw: Vec::new() }
+    }
+
+    /// Runs until the queue is closed and empty.
+    pub fn run(mut self) {
+        self.serve();
+        self.shared.queue.end();
+    }
+
+    fn serve(&mut self) {
+        loop {
+            if let Some(reason) = self.hindrance() {
+                self.shared.stop(Some(reason));
+                self.shared.queue.fail();
+                if self.shared.queue.is_closing() {
+                    return;
+                }
+                self.shared.queue.rest(PATIENCE);
+                continue;
+            }
+            self.shared.stop(None);
+            let taken = self.shared.queue.take(self.shared.settings.commit, PATIENCE);
+            let closing = self.shared.queue.is_closing();
+            if taken.is_empty() {
+                self.shared.queue.settle(taken.came);
+                if closing {
+                    return;
+                }
+            } else if !self.commit(taken) && closing {
+                return;
+            }
+        }
+    }
+
+    /// Why nothing can be written now.
+    fn hindrance(&mut self) -> Option<String> {
+        if let Some(reason) = self.shared.room_needed() {
+            return Some(reason);
+        }
+        if self.shared.heads.read().active.samples > self.shared.settings.head_samples.saturating_mul(2) {
+            self.shared.keeper.wake();
+            return Some("samples come faster than they can be written into blocks".to_owned());
+        }
+        if self.journal.is_none()
+            && let Err(fault) = self.reopen()
+        {
+            return Some(fault.to_string());
+        }
+        None
+    }
+
+    /// Answers whether everything is on disk.
+    fn commit(&mut self, mut taken: Taken) -> bool {
+        let now = UaTime::now();
+        self.shared.refuse_too_old(&mut taken.batches, now);
+        let plan = self.plan(&taken);
+        let trim = self.shared.trim.load(Ordering::Acquire);
+        let Some(journal) = self.journal.as_mut() else { return false };
+        if let Err(error) = journal.write(now, &plan.entries, if trim > self.trimmed { trim } else { 0 }) {
+            let fault = sql_fault(journal.path())(error);
+            self.journal = None;
+            self.shared.stop(Some(fault.to_string()));
+            // Who edits waits for an answer; a dropped sender is one.
+            drop(taken.edits);
+            self.shared.queue.give_back(taken.batches);
+            return false;
+        }
+        self.trimmed = trim;
+        self.next_seq += plan.entries.len() as u64;
+        self.shared.last_commit.store(now.0, Ordering::Release);
+        self.show(taken, &plan.counts);
+        true
+    }
+
+    /// Rows of the journal: samples, then edits; each has a number of its own.
+    fn plan(&mut self, taken: &Taken) -> Plan {
+        let mut plan = Plan { entries: Vec::new(), counts: Vec::new() };
+        let mut seq = self.next_seq;
+        for (batch, count) in encode_samples(taken.batches.iter().flatten(), &mut self.raw) {
+            plan.entries.push(Entry { seq, content: Content::Samples, batch });
+            plan.counts.push((seq, count));
+            seq += 1;
+        }
+        for edit in &taken.edits {
+            plan.entries.push(Entry { seq, content: Content::Edit, batch: encode_edit(&edit.record) });
+            seq += 1;
+        }
+        plan
+    }
+
+    /// Shows what was committed to readers, and answers who waits.
+    fn show(&mut self, taken: Taken, counts: &[(u64, usize)]) {
+        let mut rows = taken.batches.into_iter().flatten();
+        for (seq, count) in counts {
+            let mut left = *count;
+            while left > 0 {
+                let part = left.min(AT_ONCE);
+                let mut heads = self.shared.heads.write();
+                rows.by_ref().take(part).for_each(|row| {
+                    heads.active.push(row.archive, row.sample, *seq);
+                });
+                left -= part;
+            }
+        }
+        let mut seq = counts.last().map_or(self.shared.visible.load(Ordering::Acquire), |(seq, _)| *seq);
+        let mut done = Vec::new();
+        for edit in taken.edits {
+            seq += 1;
+            self.shared.heads.write().active.apply(&edit.record, seq);
+            done.push((edit.done, seq));
+        }
+        self.shared.visible.store(seq, Ordering::Release);
+        for (done, seq) in done {
+            if done.send(seq).is_err() {
+                log::debug!("nobody waited for edit {seq}");
+            }
+        }
+        self.shared.queue.settle(taken.came);
+        if self.shared.is_flush_due() {
+            self.shared.keeper.wake();
+        }
+    }
+
+    /// Opens the journal anew and shows what is truly on the disk.
+    fn reopen(&mut self) -> Result<(), Fault> {
+        let journal = Journal::open(&self.shared.settings.path)?;
+        let replay = self.shared.replay(&journal)?;
+        self.next_seq = self.next_seq.max(replay.last + 1);
+        self.shared.visible.fetch_max(replay.last, Ordering::AcqRel);
+        self.journal = Some(journal);
+        Ok(())
+    }
+}
+
+struct Plan {
+    entries: Vec<Entry>,
+    /// Number and rows of each entry that holds samples.
+    counts: Vec<(u64, usize)>,
+}
