@@ -1,0 +1,380 @@
+//! What a connection does with one request: who asks, may they, which service, and where the answer goes.
+//!
+//! Most answers are written at once; a Write that waits for its devices and history that waits for a disk are
+//! `under_way` while the connection serves other requests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use opcua::StatusCode;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::stack::channel::{OpenJob, ServerChannel};
+use crate::stack::codec::{Reader, Writer};
+use crate::stack::transport::Fatal;
+use crate::ua::server::Server;
+use crate::ua::services::attribute::{self, Writing};
+use crate::ua::services::publish::{self, Refused};
+use crate::ua::services::session::{self, Caller};
+use crate::ua::services::{
+    Context, RequestHeader, Service, discovery, monitored_item, subscription, view, write_fault,
+};
+use crate::ua::session::{PublishRequest, Session, Token};
+use crate::ua::subscription::MESSAGE_BYTES;
+use crate::value::UaTime;
+
+/// What serving a request needs beside the channel.
+pub(super) struct Core {
+    pub server: Arc<Server>,
+    pub peer: SocketAddr,
+    /// The session of the last request.
+    session: Option<Arc<Session>>,
+    /// All sessions that were activated over this connection.
+    pub bound: Vec<Arc<Session>>,
+    /// Since when there is none.
+    pub unbound_since: Option<Instant>,
+    pub wake: Arc<Notify>,
+    /// Dropped with the connection, and the work with it.
+    pub under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+}
+
+/// The channel and the buffer behind it.
+pub(super) struct Line<'c> {
+    pub channel: &'c mut ServerChannel,
+    pub out: &'c mut Writer,
+}
+
+/// A request by what its answer is sent with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub request_id: u32,
+    pub handle: u32,
+}
+
+/// A Write that its devices have answered.
+pub(super) struct Done {
+    call: Call,
+    results: Vec<StatusCode>,
+}
+
+impl Core {
+    pub fn new(server: Arc<Server>, peer: SocketAddr, now: Instant) -> Core {
+        Core {
+            server,
+            peer,
+            session: None,
+            bound: Vec::new(),
+            unbound_since: Some(now),
+            wake: Arc::new(Notify::new()),
+            under_way: FuturesUnordered::new(),
+        }
+    }
+
+    pub async fn open(&mut self, channel: &mut ServerChannel, job: OpenJob, out: &mut Writer) -> Result<(), Fatal> {
+        let outcome = if job.needs_key() {
+            let run = self.server.crypto.run(move || job.run(Instant::now().into_std())).await;
+            run.unwrap_or_else(|status| Err(Fatal::new(status, "too many clients connect at once; try again")))
+        } else {
+            job.run(Instant::now().into_std())
+        };
+        channel.opened(Instant::now().into_std(), outcome, out)
+    }
+
+    /// Answers, or says as a fault why there is no answer.
+    fn answer(
+        &self,
+        line: &mut Line<'_>,
+        call: Call,
+        body: impl FnOnce(&mut Writer) -> Result<(), StatusCode>,
+    ) -> bool {
+        let now = Instant::now().into_std();
+        let Err(status) = line.channel.respond(now, line.out, call.request_id, body) else { return true };
+        let fault = line.channel.respond(now, line.out, call.request_id, |w| {
+            write_fault(w, call.handle, status);
+            Ok(())
+        });
+        if let Err(status) = fault {
+            log::debug!("{}: no answer to request {}: {status}", self.peer, call.request_id);
+        }
+        self.server.totals.rejected_requests.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+
+    pub fn refuse(&self, line: &mut Line<'_>, refused: &Refused) {
+        let call = Call { request_id: refused.request_id, handle: refused.handle };
+        self.answer(line, call, |_| Err(refused.status));
+    }
+
+    /// Answers what was under way.
+    pub fn finish(&self, line: &mut Line<'_>, done: Done) {
+        self.answer(line, done.call, |w| {
+            Writing::write_response(&done.results, done.call.handle, w);
+            Ok(())
+        });
+    }
+
+    pub fn publish(&self, line: &mut Line<'_>, session: &Session, request: &PublishRequest, ready: &publish::Ready) {
+        let (message, chunks) = line.channel.response_limits();
+        let cap = |limit: usize| if limit == 0 { MESSAGE_BYTES } else { limit.min(MESSAGE_BYTES) };
+        let most = cap(message as usize * 3 / 4).min(cap(chunks as usize * 8000));
+        let call = Call { request_id: request.request_id, handle: request.handle };
+        self.answer(line, call, |w| {
+            publish::write(&self.server, session, (request, ready), most, w);
+            Ok(())
+        });
+    }
+
+    pub async fn request(&mut self, line: &mut Line<'_>, request_id: u32, body: &[u8]) {
+        let mut reader = Reader::new(body);
+        let start = reader.node_id().map(|id| id.standard());
+        let header = start.and_then(|number| Ok((number, RequestHeader::read(&mut reader)?)));
+        let (number, header) = match header {
+            Ok(read) => read,
+            Err(status) => {
+                self.answer(line, Call { request_id, handle: 0 }, |_| Err(status));
+                return;
+            }
+        };
+        let call = Call { request_id, handle: header.handle };
+        let Some(service) = number.and_then(Service::from_type_id) else {
+            // Who may not ask at all learns that first.
+            let refused = self.authorize(line.channel.id(), &header, None).err();
+            self.answer(line, call, |_| Err(refused.unwrap_or(StatusCode::BadServiceUnsupported)));
+            return;
+        };
+        match service {
+            _ if service.needs_no_session() => self.open_service(line, call, service, &header, reader, body).await,
+            Service::ActivateSession => self.activate(line, call, &header, &reader, body).await,
+            _ => self.session_service(line, call, service, header, reader),
+        }
+    }
+
+    fn caller(&self, channel: &ServerChannel) -> Option<Caller> {
+        let security = channel.security()?.clone();
+        Some(Caller { channel: channel.id(), security, peer: self.peer })
+    }
+
+    async fn open_service(
+        &mut self,
+        line: &mut Line<'_>,
+        call: Call,
+        service: Service,
+        header: &RequestHeader,
+        mut reader: Reader<'_>,
+        body: &[u8],
+    ) {
+        let server = Arc::clone(&self.server);
+        match service {
+            Service::FindServers => {
+                self.answer(line, call, |w| discovery::find_servers(&server, header, &mut reader, w));
+            }
+            Service::GetEndpoints => {
+                self.answer(line, call, |w| discovery::get_endpoints(&server, header, &mut reader, w));
+            }
+            _ => {
+                let Some(caller) = self.caller(line.channel) else { return };
+                let created = session::create(&server, &caller, body, reader.position()).await;
+                self.answer(line, call, |w| {
+                    created?.write_response(&server, header, w);
+                    Ok(())
+                });
+            }
+        }
+    }
+
+    async fn activate(
+        &mut self,
+        line: &mut Line<'_>,
+        call: Call,
+        header: &RequestHeader,
+        reader: &Reader<'_>,
+        body: &[u8],
+    ) {
+        let found = header.token.as_ref().and_then(|token| self.server.sessions.get(token));
+        let result = match (found, self.caller(line.channel)) {
+            (Some(session), Some(caller)) => {
+                let activated = session::activate(&self.server, &caller, &session, body, reader.position()).await;
+                activated.map(|nonce| (session, nonce))
+            }
+            _ => Err(StatusCode::BadSessionIdInvalid),
+        };
+        if let Ok((session, _)) = &result {
+            line.channel.set_authenticated(true);
+            self.bind(session);
+        }
+        self.answer(line, call, |w| {
+            let (_, nonce) = result?;
+            session::write_activated(header, &nonce, w);
+            Ok(())
+        });
+    }
+
+    /// From now on this connection publishes for the session; the one that did is told to let go.
+    fn bind(&mut self, session: &Arc<Session>) {
+        let old = {
+            let mut state = session.lock();
+            let old = state.wake.replace(Arc::clone(&self.wake));
+            if old.as_ref().is_some_and(|old| !Arc::ptr_eq(old, &self.wake)) {
+                state.publish.clear();
+            }
+            old
+        };
+        if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &self.wake)) {
+            old.notify_one();
+        }
+        if !self.bound.iter().any(|bound| Arc::ptr_eq(bound, session)) {
+            self.bound.push(Arc::clone(session));
+        }
+        self.session = Some(Arc::clone(session));
+    }
+
+    /// The session of a request, if it may be used here: checked before the body is looked at.
+    fn authorize(
+        &mut self,
+        channel: u32,
+        header: &RequestHeader,
+        service: Option<Service>,
+    ) -> Result<Arc<Session>, StatusCode> {
+        let token = header.token.ok_or(StatusCode::BadSessionIdInvalid)?;
+        let session = self.find(&token).ok_or(StatusCode::BadSessionIdInvalid)?;
+        let mut state = session.lock();
+        if state.is_closed {
+            return Err(StatusCode::BadSessionClosed);
+        }
+        if state.channel != channel {
+            return Err(StatusCode::BadSecureChannelIdInvalid);
+        }
+        if !state.is_activated && service != Some(Service::CloseSession) {
+            drop(state);
+            // A session that is used before it is activated ends (Part 4 §5.7.2.1, 1.05).
+            self.server.close_session(&session, true);
+            return Err(StatusCode::BadSessionNotActivated);
+        }
+        state.last_contact = Instant::now();
+        state.last_contact_time = UaTime::now();
+        drop(state);
+        Ok(session)
+    }
+
+    fn find(&mut self, token: &Token) -> Option<Arc<Session>> {
+        if let Some(session) = self.session.as_ref().filter(|session| session.token == *token) {
+            return Some(Arc::clone(session));
+        }
+        let session = self.server.sessions.get(token)?;
+        self.session = Some(Arc::clone(&session));
+        Some(session)
+    }
+
+    fn session_service(
+        &mut self,
+        line: &mut Line<'_>,
+        call: Call,
+        service: Service,
+        header: RequestHeader,
+        mut reader: Reader<'_>,
+    ) {
+        let session = match self.authorize(line.channel.id(), &header, Some(service)) {
+            Ok(session) => session,
+            Err(status) => {
+                self.server.totals.security_rejected_requests.fetch_add(1, Ordering::Relaxed);
+                self.answer(line, call, |_| Err(status));
+                return;
+            }
+        };
+        let (roles, locales) = {
+            let state = session.lock();
+            (state.roles, Arc::clone(&state.locales))
+        };
+        let server = Arc::clone(&self.server);
+        let most_bytes = most_bytes(line.channel, &session, &server);
+        let now = Instant::now();
+        let context = Context { server: &server, session: &session, roles, locales: &locales, header, now, most_bytes };
+        let answered = match service {
+            Service::Publish => self.take_publish(line, call, &context, &mut reader),
+            Service::Write => self.write(line, call, &context, &mut reader),
+            Service::Cancel => self.cancel(line, call, &context, &mut reader),
+            Service::CloseSession => {
+                self.answer(line, call, |w| session::close(&server, &session, &header, &mut reader, w))
+            }
+            _ => self.answer(line, call, |w| run(service, &context, &mut reader, w)),
+        };
+        let mut state = session.lock();
+        state.counters.total.total = state.counters.total.total.wrapping_add(1);
+        state.counters.total.errors = state.counters.total.errors.wrapping_add(u32::from(!answered));
+        if let Some(counted) = service.counted() {
+            state.count(counted, !answered);
+        }
+    }
+
+    fn take_publish(&self, line: &mut Line<'_>, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> bool {
+        match publish::enqueue(context, reader, call.request_id) {
+            Ok(None) => true,
+            Ok(Some(refused)) => {
+                self.refuse(line, &refused);
+                true
+            }
+            Err(status) => self.answer(line, call, |_| Err(status)),
+        }
+    }
+
+    fn write(&self, line: &mut Line<'_>, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> bool {
+        match attribute::write(context, reader) {
+            Ok(writing) if writing.is_done() => self.answer(line, call, |w| {
+                Writing::write_response(&writing.results, call.handle, w);
+                Ok(())
+            }),
+            Ok(writing) => {
+                self.under_way.push(Box::pin(async move { Done { call, results: writing.finish().await } }));
+                true
+            }
+            Err(status) => self.answer(line, call, |_| Err(status)),
+        }
+    }
+
+    fn cancel(&self, line: &mut Line<'_>, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> bool {
+        let mut cancelled = Vec::new();
+        let answered = self.answer(line, call, |w| {
+            cancelled = session::cancel(context, reader, w)?;
+            Ok(())
+        });
+        for (request_id, handle) in cancelled {
+            self.refuse(line, &Refused { request_id, handle, status: StatusCode::BadRequestCancelledByClient });
+        }
+        answered
+    }
+}
+
+/// What the client said with its Hello and in CreateSession, and what we send at all.
+fn most_bytes(channel: &ServerChannel, session: &Session, server: &Server) -> usize {
+    let asked = [channel.response_limits().0, session.max_response];
+    let limits = asked.into_iter().filter(|limit| *limit != 0);
+    limits.fold(server.channels.limits.max_message, u32::min) as usize
+}
+
+/// The services that are answered at once from what the server holds.
+fn run(service: Service, context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    match service {
+        Service::Read => attribute::read(context, reader, w),
+        Service::Browse => view::browse(context, reader, w),
+        Service::BrowseNext => view::browse_next(context, reader, w),
+        Service::TranslateBrowsePaths => view::translate(context, reader, w),
+        Service::RegisterNodes => view::register(context, reader, w),
+        Service::UnregisterNodes => view::unregister(context, reader, w),
+        Service::CreateMonitoredItems => monitored_item::create(context, reader, w),
+        Service::ModifyMonitoredItems => monitored_item::modify(context, reader, w),
+        Service::SetMonitoringMode => monitored_item::set_mode(context, reader, w),
+        Service::SetTriggering => monitored_item::set_triggering(context, reader, w),
+        Service::DeleteMonitoredItems => monitored_item::delete(context, reader, w),
+        Service::CreateSubscription => subscription::create(context, reader, w),
+        Service::ModifySubscription => subscription::modify(context, reader, w),
+        Service::SetPublishingMode => subscription::set_publishing_mode(context, reader, w),
+        Service::Republish => publish::republish(context, reader, w),
+        Service::TransferSubscriptions => subscription::transfer(context, reader, w),
+        Service::DeleteSubscriptions => subscription::delete(context, reader, w),
+        _ => Err(StatusCode::BadServiceUnsupported),
+    }
+}
