@@ -234,6 +234,7 @@ fn session(id: u32) -> Arc<Session> {
         channel: 1,
         security: (MessageSecurityMode::None, Policy::None),
         server_nonce: Vec::new(),
+        history_points: 1,
         continuation_points: 1,
         queue_bytes: 1 << 20,
     };

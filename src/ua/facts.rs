@@ -53,7 +53,7 @@ pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
     put(3709, Value::Int32(0));
     put(2271, texts(locales(plant).iter().map(String::as_str)));
     capabilities(&mut put, limits, wire);
-    history(&mut put);
+    history(&mut put, limits, plant.tags.iter().any(|tag| tag.history.is_some()));
     // No sampling interval is shared between items, so there are no diagnostics of them.
     put(2289, no_structures());
 }
@@ -96,7 +96,7 @@ fn capabilities(put: &mut impl FnMut(u32, Value), limits: &Limits, wire: &transp
     put(2272, Value::Double(configured.min_sampling_interval.as_secs_f64() * 1000.0));
     put(2735, Value::UInt16(u16::try_from(limits.browse_continuation_points).unwrap_or(u16::MAX)));
     put(2736, Value::UInt16(0));
-    put(2737, Value::UInt16(0));
+    put(2737, Value::UInt16(u16::try_from(limits.history_continuation_points).unwrap_or(u16::MAX)));
     put(3704, no_structures());
     for (number, value) in [
         (11_702, limits.array_length),
@@ -111,9 +111,9 @@ fn capabilities(put: &mut impl FnMut(u32, Value), limits: &Limits, wire: &transp
         // Services that this version does not have take no operation at all: 0 would mean "no limit".
         (11_709, 1),
         (11_713, 1),
-        (12_165, 1),
+        (12_165, limits.history_nodes),
         (12_166, 1),
-        (12_167, 1),
+        (12_167, limits.history_nodes),
         (12_168, 1),
         (24_095, configured.max_sessions),
         (24_096, configured.max_subscriptions),
@@ -137,13 +137,17 @@ fn no_names() -> Value {
     Value::Wire(w.buf.into())
 }
 
-/// HistoryServerCapabilities (Part 11 §5.2.3, 1.05): there is no history in this version.
-fn history(put: &mut impl FnMut(u32, Value)) {
-    for number in
-        [11_193, 11_242, 11_196, 11_197, 11_198, 11_199, 11_200, 11_275, 11_281, 11_282, 11_283, 11_502, 19_091]
-    {
+/// HistoryServerCapabilities (Part 11 §5.7, 1.05). Without a tag that keeps history there is none to speak of; of
+/// events there is none.
+fn history(put: &mut impl FnMut(u32, Value), limits: &Limits, is_kept: bool) {
+    // AccessHistoryData, ServerTimestampSupported.
+    for number in [11_193, 19_091] {
+        put(number, Value::Boolean(is_kept));
+    }
+    // InsertData, ReplaceData, UpdateData, DeleteRaw, DeleteAtTime, InsertAnnotation; then those of events.
+    for number in [11_196, 11_197, 11_198, 11_199, 11_200, 11_275, 11_242, 11_281, 11_282, 11_283, 11_502] {
         put(number, Value::Boolean(false));
     }
-    put(11_273, Value::UInt32(0));
+    put(11_273, Value::UInt32(if is_kept { limits.history_values } else { 0 }));
     put(11_274, Value::UInt32(0));
 }

@@ -13,6 +13,16 @@ pub struct Limits {
     pub references_per_browse: u32,
     pub browse_continuation_points: usize,
     pub publish_requests: usize,
+    /// Nodes of one HistoryRead or HistoryUpdate.
+    pub history_nodes: u32,
+    /// Values of one node in one response, and times that one request may name.
+    pub history_values: u32,
+    /// At least as many as nodes of a request: each of them may need one.
+    pub history_continuation_points: usize,
+    /// Bytes of one response.
+    pub history_bytes: usize,
+    /// Requests for history that wait: of one session, and of all.
+    pub history_requests: (usize, usize),
     /// NotificationMessages that are kept for Republish, a subscription.
     pub retransmission_queue: usize,
     pub session_timeout: (Duration, Duration),
@@ -45,6 +55,11 @@ impl Limits {
             operations: 10_000,
             references_per_browse: 10_000,
             browse_continuation_points: 100,
+            history_nodes: 1_000,
+            history_values: 10_000,
+            history_continuation_points: 1_000,
+            history_bytes: 16 * 1024 * 1024,
+            history_requests: (16, 256),
             publish_requests: 20,
             retransmission_queue: 64,
             session_timeout: (Duration::from_secs(10), Duration::from_hours(1)),

@@ -18,6 +18,7 @@ use crate::ua::diagnostics::Totals;
 use crate::ua::events::Event;
 use crate::ua::limits::Limits;
 use crate::ua::seldom::Seldom;
+use crate::ua::services::history::Pool;
 use crate::ua::session::{Registry, Session};
 use crate::ua::space::Space;
 use crate::ua::subscription::timer::Timer;
@@ -71,6 +72,8 @@ pub struct Server {
     /// Items that listen for events: subscription and key.
     listeners: Mutex<Vec<(std::sync::Weak<Subscription>, u32)>>,
     pub timer: Timer,
+    /// Where history is read.
+    pub history: Pool,
     pub totals: Totals,
     /// What is told of peers.
     pub seldom: Seldom,
@@ -121,8 +124,13 @@ impl Status {
 
 impl Server {
     pub fn new(parts: Parts) -> Arc<Server> {
+        let mut space = parts.space;
+        if let Some(archives) = &parts.archives {
+            space.keep_history(archives.tags().map(|(tag, _)| tag));
+        }
         Arc::new(Server {
             plan: parts.plan,
+            history: Pool::new(parts.limits.history_requests.1),
             limits: parts.limits,
             plant: parts.plant,
             tags: parts.tags,
@@ -132,7 +140,7 @@ impl Server {
             crypto: parts.crypto,
             users: parts.users,
             application: parts.application,
-            space: ArcSwap::from_pointee(parts.space),
+            space: ArcSwap::from_pointee(space),
             sessions: Registry::default(),
             subscriptions: Mutex::new(HashMap::new()),
             transferring: Mutex::new(()),

@@ -18,12 +18,13 @@ use crate::stack::codec::{Reader, Writer};
 use crate::stack::transport::Fatal;
 use crate::ua::server::Server;
 use crate::ua::services::attribute::{self, Writing};
+use crate::ua::services::history::read::{Read, write_released};
 use crate::ua::services::publish::{self, Refused};
 use crate::ua::services::session::{self, Caller};
 use crate::ua::services::{
-    Context, RequestHeader, Service, discovery, monitored_item, subscription, view, write_fault,
+    Context, RequestHeader, Service, discovery, history, monitored_item, subscription, view, write_fault,
 };
-use crate::ua::session::{PublishRequest, Session, Token};
+use crate::ua::session::{Counted, PublishRequest, Session, Token};
 use crate::ua::subscription::MESSAGE_BYTES;
 use crate::value::UaTime;
 
@@ -55,10 +56,17 @@ pub(super) struct Call {
     pub handle: u32,
 }
 
-/// A Write that its devices have answered.
+/// What was under way, and what is to be said of it.
 pub(super) struct Done {
     call: Call,
-    results: Vec<StatusCode>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// A Write that its devices have answered.
+    Written(Vec<StatusCode>),
+    /// A whole response, or why there is none; it counts in the session only now.
+    Encoded(Result<Vec<u8>, StatusCode>, Arc<Session>, Counted),
 }
 
 impl Core {
@@ -111,10 +119,19 @@ impl Core {
 
     /// Answers what was under way.
     pub fn finish(&self, line: &mut Line<'_>, done: Done) {
-        self.answer(line, done.call, |w| {
-            Writing::write_response(&done.results, done.call.handle, w);
-            Ok(())
-        });
+        let call = done.call;
+        match done.outcome {
+            Outcome::Written(results) => {
+                self.answer(line, call, |w| {
+                    Writing::write_response(&results, call.handle, w);
+                    Ok(())
+                });
+            }
+            Outcome::Encoded(response, session, counted) => {
+                let answered = self.answer(line, call, |w| response.map(|bytes| w.raw(&bytes)));
+                session.lock().count_response(Some(counted), answered);
+            }
+        }
     }
 
     pub fn publish(&self, line: &mut Line<'_>, session: &Session, request: &PublishRequest, ready: &publish::Ready) {
@@ -296,18 +313,42 @@ impl Core {
         let answered = match service {
             Service::Publish => self.take_publish(line, call, &context, &mut reader),
             Service::Write => self.write(line, call, &context, &mut reader),
+            Service::HistoryRead => match self.history_read(call, &context, &mut reader) {
+                Ok(None) => return,
+                answer => self.answer(line, call, |w| answer.map(|released| w.raw(&released.unwrap_or_default()))),
+            },
             Service::Cancel => self.cancel(line, call, &context, &mut reader),
             Service::CloseSession => {
                 self.answer(line, call, |w| session::close(&server, &session, &header, &mut reader, w))
             }
             _ => self.answer(line, call, |w| run(service, &context, &mut reader, w)),
         };
-        let mut state = session.lock();
-        state.counters.total.total = state.counters.total.total.wrapping_add(1);
-        state.counters.total.errors = state.counters.total.errors.wrapping_add(u32::from(!answered));
-        if let Some(counted) = service.counted() {
-            state.count(counted, !answered);
-        }
+        session.lock().count_response(service.counted(), answered);
+    }
+
+    /// Sends the request to the pool; what needs no disk is answered at once.
+    fn history_read(
+        &self,
+        call: Call,
+        context: &Context<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Result<Option<Vec<u8>>, StatusCode> {
+        let reading = match history::read::read(context, reader)? {
+            Read::Reading(reading) => reading,
+            Read::Released(results) => {
+                let mut w = Writer::new();
+                write_released(&results, call.handle, &mut w);
+                return Ok(Some(w.buf));
+            }
+        };
+        let (server, session) = (context.server, Arc::clone(context.session));
+        let most = server.limits.history_requests.0;
+        let job = server.history.run(&session.history_gate, most, move |abandoned| reading.run(abandoned))?;
+        self.under_way.push(Box::pin(async move {
+            let response = job.await.and_then(|response| response);
+            Done { call, outcome: Outcome::Encoded(response, session, Counted::HistoryRead) }
+        }));
+        Ok(None)
     }
 
     fn take_publish(&self, line: &mut Line<'_>, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> bool {
@@ -328,7 +369,8 @@ impl Core {
                 Ok(())
             }),
             Ok(writing) => {
-                self.under_way.push(Box::pin(async move { Done { call, results: writing.finish().await } }));
+                self.under_way
+                    .push(Box::pin(async move { Done { call, outcome: Outcome::Written(writing.finish().await) } }));
                 true
             }
             Err(status) => self.answer(line, call, |_| Err(status)),

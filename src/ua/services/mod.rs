@@ -3,6 +3,7 @@
 
 pub mod attribute;
 pub mod discovery;
+pub mod history;
 pub mod monitored_item;
 pub mod publish;
 pub mod session;
@@ -36,6 +37,7 @@ pub enum Service {
     RegisterNodes,
     UnregisterNodes,
     Read,
+    HistoryRead,
     Write,
     CreateMonitoredItems,
     ModifyMonitoredItems,
@@ -51,7 +53,7 @@ pub enum Service {
     DeleteSubscriptions,
 }
 
-const SERVICES: [(u32, Service); 25] = [
+const SERVICES: [(u32, Service); 26] = [
     (422, Service::FindServers),
     (428, Service::GetEndpoints),
     (461, Service::CreateSession),
@@ -64,6 +66,7 @@ const SERVICES: [(u32, Service); 25] = [
     (560, Service::RegisterNodes),
     (566, Service::UnregisterNodes),
     (631, Service::Read),
+    (664, Service::HistoryRead),
     (673, Service::Write),
     (751, Service::CreateMonitoredItems),
     (763, Service::ModifyMonitoredItems),
@@ -98,6 +101,7 @@ impl Service {
     pub fn counted(self) -> Option<Counted> {
         Some(match self {
             Service::Read => Counted::Read,
+            Service::HistoryRead => Counted::HistoryRead,
             Service::Write => Counted::Write,
             Service::CreateMonitoredItems => Counted::CreateMonitoredItems,
             Service::ModifyMonitoredItems => Counted::ModifyMonitoredItems,

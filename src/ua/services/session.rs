@@ -104,6 +104,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
         security: (security.mode, security.policy),
         server_nonce: server_nonce.clone(),
         continuation_points: server.limits.browse_continuation_points,
+        history_points: server.limits.history_continuation_points,
         queue_bytes: server.limits.queue_bytes,
         client,
     };

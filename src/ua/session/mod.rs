@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::model::Roles;
 use crate::stack::crypto::{MessageSecurityMode, Policy};
 use crate::ua::limits::Limits;
+use crate::ua::services::history::{Gate, Points};
 use crate::ua::subscription::queue::Budget;
 use crate::ua::subscription::{Farewell, Subscription};
 use crate::value::UaTime;
@@ -44,6 +45,8 @@ pub struct Session {
     pub connected: UaTime,
     /// What the queues of its monitored items may hold.
     pub queues: Arc<Budget>,
+    /// Its requests for history come one after the other.
+    pub history_gate: Gate,
     state: Mutex<State>,
 }
 
@@ -79,6 +82,8 @@ pub struct State {
     /// StatusChange messages of subscriptions that left for another session.
     pub farewells: VecDeque<Farewell>,
     pub continuation: ContinuationPoints,
+    /// Continuation points of HistoryRead.
+    pub history: Points,
     pub registered: u32,
     /// Wakes the connection that the session is bound to.
     pub wake: Option<Arc<Notify>>,
@@ -156,6 +161,7 @@ pub struct NewSession {
     pub security: (MessageSecurityMode, Policy),
     pub server_nonce: Vec<u8>,
     pub continuation_points: usize,
+    pub history_points: usize,
     pub queue_bytes: usize,
 }
 
@@ -176,6 +182,7 @@ impl Session {
             publish: VecDeque::new(),
             farewells: VecDeque::new(),
             continuation: ContinuationPoints::new(new.continuation_points),
+            history: Points::new(new.history_points),
             registered: 0,
             wake: None,
             counters: Counters::default(),
@@ -190,6 +197,7 @@ impl Session {
             peer: new.peer,
             connected: UaTime::now(),
             queues: Budget::new(new.queue_bytes),
+            history_gate: Gate::default(),
             state: Mutex::new(state),
         }
     }
@@ -234,6 +242,16 @@ impl State {
             self.farewells.pop_front();
         }
         self.farewells.push_back(farewell);
+    }
+
+    /// Counts a request that was answered, or refused as a whole.
+    pub fn count_response(&mut self, service: Option<Counted>, answered: bool) {
+        let total = &mut self.counters.total;
+        total.total = total.total.wrapping_add(1);
+        total.errors = total.errors.wrapping_add(u32::from(!answered));
+        if let Some(service) = service {
+            self.count(service, !answered);
+        }
     }
 
     pub fn count(&mut self, service: Counted, failed: bool) {

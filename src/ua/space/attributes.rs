@@ -89,6 +89,8 @@ pub struct Viewer<'a> {
 pub mod access_level {
     pub const READ: u8 = 1;
     pub const WRITE: u8 = 2;
+    pub const HISTORY_READ: u8 = 4;
+    pub const HISTORY_WRITE: u8 = 8;
 }
 
 impl Viewer<'_> {
@@ -110,6 +112,13 @@ impl Viewer<'_> {
         match space.node(at).access {
             None => false,
             Some(access) => self.plant.access[usize::from(access.0)].write.meets(self.roles),
+        }
+    }
+
+    pub fn may_edit_history(&self, space: &Space, at: NodeIx) -> bool {
+        match space.node(at).access {
+            None => false,
+            Some(access) => self.plant.access[usize::from(access.0)].edit_history.meets(self.roles),
         }
     }
 }
@@ -260,7 +269,7 @@ impl Space {
             }
             Attribute::Historizing if is_variable => {
                 w.u8(1);
-                w.bool(false);
+                w.bool(matches!(shape.source, super::Source::Tag(tag) if self.has_history(tag)));
             }
             _ => return Err(StatusCode::BadAttributeIdInvalid),
         }
@@ -271,9 +280,12 @@ impl Space {
     pub fn access_level(&self, at: NodeIx, plant: &Plant) -> u8 {
         match self.variable(at).map(|shape| shape.source) {
             None | Some(super::Source::None) => 0,
-            Some(super::Source::Tag(tag)) => {
-                let tag = plant.tag(tag);
-                access_level::READ | if tag.is_writable() { access_level::WRITE } else { 0 }
+            Some(super::Source::Tag(id)) => {
+                let tag = plant.tag(id);
+                let history = access_level::HISTORY_READ | access_level::HISTORY_WRITE;
+                access_level::READ
+                    | if tag.is_writable() { access_level::WRITE } else { 0 }
+                    | if self.has_history(id) { history } else { 0 }
             }
             Some(super::Source::Constant(_)) => access_level::READ,
             Some(super::Source::Live(live)) => {
@@ -288,7 +300,13 @@ impl Space {
         if self.variable(at).is_some_and(|shape| !viewer.may_read(shape.source)) {
             level &= !access_level::READ;
         }
-        if viewer.may_write(self, at) { level } else { level & !access_level::WRITE }
+        if !viewer.may_write(self, at) {
+            level &= !access_level::WRITE;
+        }
+        if !viewer.may_edit_history(self, at) {
+            level &= !access_level::HISTORY_WRITE;
+        }
+        level
     }
 
     /// The poll period of a polled tag; 0 where each change is heard at once; none where nothing moves.

@@ -65,6 +65,7 @@ impl Draft {
             hasher: hasher.clone(),
             tag_nodes: Vec::new(),
             supertype: HashMap::with_hasher(hasher),
+            historical: Vec::new(),
         };
         Draft { space, drawn: Vec::new() }
     }

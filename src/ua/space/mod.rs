@@ -7,6 +7,7 @@ mod attributes;
 mod browse;
 mod cell;
 mod draft;
+mod historical;
 mod metadata;
 mod names;
 mod standard;
@@ -175,6 +176,8 @@ pub struct Space {
     pub(super) tag_nodes: Vec<NodeIx>,
     /// Supertypes of reference, data, object and variable types, by `NodeIx`.
     pub(super) supertype: HashMap<u32, u32, foldhash::fast::FixedState>,
+    /// A bit for each tag that has an archive.
+    pub(super) historical: Vec<u64>,
 }
 
 impl Space {

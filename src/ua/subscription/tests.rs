@@ -22,6 +22,7 @@ fn subscription() -> Subscription {
             security: (MessageSecurityMode::None, Policy::None),
             server_nonce: Vec::new(),
             continuation_points: 1,
+            history_points: 1,
             queue_bytes: 1 << 20,
         },
         Instant::now(),

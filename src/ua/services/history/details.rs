@@ -1,0 +1,140 @@
+//! What a client asks of history: HistoryReadDetails of Part 11 §6.5 (1.05), taken out of its ExtensionObject.
+
+use opcua::StatusCode;
+
+use crate::history::{Direction, Span};
+use crate::stack::codec::{ExtensionRef, Reader};
+use crate::value::UaTime;
+
+/// Numbers of the Default Binary encodings (Part 6 annex A, 1.05).
+mod encoding {
+    pub const READ_EVENT: u32 = 646;
+    pub const READ_EVENT_SORTED: u32 = 18_651;
+    pub const READ_RAW_MODIFIED: u32 = 649;
+    pub const READ_PROCESSED: u32 = 652;
+    pub const READ_AT_TIME: u32 = 655;
+    pub const READ_ANNOTATIONS: u32 = 23_500;
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Details {
+    Raw(Raw),
+    Modified(Raw),
+    AtTime {
+        times: Vec<UaTime>,
+        simple_bounds: bool,
+    },
+    Annotations {
+        times: Vec<UaTime>,
+    },
+    /// Event history: nothing is kept of it.
+    Events,
+}
+
+/// ReadRawModifiedDetails (Part 11 §6.5.3, 1.05); a time that is not specified is null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Raw {
+    pub start: Option<UaTime>,
+    pub end: Option<UaTime>,
+    /// Values a node; 0: all of them.
+    pub count: u32,
+    pub bounds: bool,
+}
+
+/// The samples that a read is about, and the bounds on either side of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Domain {
+    pub span: Span,
+    pub direction: Direction,
+    /// Where the read begins.
+    pub from: UaTime,
+    /// Where it ends; `None` without an end.
+    pub to: Option<UaTime>,
+}
+
+impl Details {
+    /// An unknown kind is BadHistoryOperationInvalid. At most `most_times` times.
+    pub fn read(object: ExtensionRef<'_>, reader: &Reader<'_>, most_times: usize) -> Result<Details, StatusCode> {
+        let number = object.type_id.standard().ok_or(StatusCode::BadHistoryOperationInvalid)?;
+        let body = object.body.ok_or(StatusCode::BadHistoryOperationInvalid)?;
+        let mut body = reader.nested(body);
+        Ok(match number {
+            encoding::READ_RAW_MODIFIED => {
+                let is_modified = body.bool()?;
+                let (start, end) = (specified(body.time()?), specified(body.time()?));
+                let raw = Raw { start, end, count: body.u32()?, bounds: body.bool()? };
+                if is_modified { Details::Modified(raw) } else { Details::Raw(raw) }
+            }
+            encoding::READ_AT_TIME => {
+                let times = times(&mut body, most_times)?;
+                Details::AtTime { times, simple_bounds: body.bool()? }
+            }
+            encoding::READ_ANNOTATIONS => Details::Annotations { times: times(&mut body, most_times)? },
+            encoding::READ_EVENT | encoding::READ_EVENT_SORTED => Details::Events,
+            encoding::READ_PROCESSED => return Err(StatusCode::BadHistoryOperationUnsupported),
+            _ => return Err(StatusCode::BadHistoryOperationInvalid),
+        })
+    }
+
+    /// A continuation point goes on with details of its own kind.
+    pub fn is_like(&self, other: &Details) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+/// DateTime.MinValue, however early a client writes it, is "not specified".
+fn specified(time: UaTime) -> Option<UaTime> {
+    Some(time).filter(|time| time.0 > 0)
+}
+
+fn times(body: &mut Reader<'_>, most: usize) -> Result<Vec<UaTime>, StatusCode> {
+    let count = body.count(8)?;
+    if count > most {
+        return Err(StatusCode::BadTooManyOperations);
+    }
+    body.charge(count * 8)?;
+    (0..count).map(|_| body.time()).collect()
+}
+
+impl Raw {
+    /// Which samples are asked for (Part 11 §4.6 and §6.5.3.2, 1.05). The end is not inside, but a lone end and a
+    /// start that equals the end are. Backwards when the end comes first or stands alone.
+    pub fn domain(&self) -> Result<Domain, StatusCode> {
+        let before = |time: UaTime| UaTime(time.0 - 1);
+        let after = |time: UaTime| UaTime(time.0.saturating_add(1));
+        let forward = |first, last| (Span { first, last }, Direction::Forward);
+        let backward = |first, last| (Span { first, last }, Direction::Backward);
+        let ((span, direction), from, to) = match (self.start, self.end) {
+            (Some(start), Some(end)) if start == end => (forward(start, start), start, Some(end)),
+            (Some(start), Some(end)) if start < end => (forward(start, before(end)), start, Some(end)),
+            (Some(start), Some(end)) => (backward(after(end), start), start, Some(end)),
+            (Some(start), None) if self.count > 0 => (forward(start, UaTime(i64::MAX)), start, None),
+            (None, Some(end)) if self.count > 0 => (backward(UaTime(i64::MIN), end), end, None),
+            _ => return Err(StatusCode::BadHistoryOperationInvalid),
+        };
+        Ok(Domain { span, direction, from, to })
+    }
+}
+
+impl Domain {
+    /// Where the bound before the first sample lies, and how to look for it: the nearest in `from`'s own place wins.
+    pub fn first_bound(&self) -> (Span, Direction) {
+        match self.direction {
+            Direction::Forward => (Span { last: self.from, ..Span::ALL }, Direction::Backward),
+            Direction::Backward => (Span { first: self.from, ..Span::ALL }, Direction::Forward),
+        }
+    }
+
+    /// Where the bound after the last sample lies; none without an end. A bound at the start itself is the first one,
+    /// so a read of one instant ends with what comes behind it (Part 11 §4.6, Table 1, 1.05).
+    pub fn last_bound(&self) -> Option<(Span, Direction)> {
+        let to = self.to?;
+        Some(match self.direction {
+            Direction::Forward if to == self.from => {
+                (Span { first: UaTime(to.0.saturating_add(1)), ..Span::ALL }, Direction::Forward)
+            }
+            Direction::Forward => (Span { first: to, ..Span::ALL }, Direction::Forward),
+            Direction::Backward => (Span { last: to, ..Span::ALL }, Direction::Backward),
+        })
+    }
+}

@@ -1,0 +1,160 @@
+//! Where history is read and edited: on threads that serve nobody else, a few at a time.
+//!
+//! A session has one request at work; its others wait behind it, so that one client's year of data holds up nobody
+//! else's last five minutes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use opcua::StatusCode;
+use tokio::sync::Semaphore;
+
+/// Requests at work at once.
+const AT_WORK: usize = 4;
+
+#[derive(Debug)]
+pub struct Pool {
+    at_work: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    most_waiting: usize,
+}
+
+/// One session's way into the pool.
+#[derive(Debug)]
+pub struct Gate {
+    turn: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate { turn: Arc::new(Semaphore::new(1)), waiting: Arc::default() }
+    }
+}
+
+/// Told to a job when nobody waits for it any more.
+#[derive(Debug, Clone, Default)]
+pub struct Abandoned(Arc<AtomicBool>);
+
+impl Abandoned {
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct AbandonOnDrop(Abandoned);
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A counted place in a queue.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(count: &Arc<AtomicUsize>, most: usize) -> Option<Place> {
+        let place = Place(Arc::clone(count));
+        // Dropped again when it was one too many.
+        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pool {
+    pub fn new(most_waiting: usize) -> Pool {
+        Pool { at_work: Arc::new(Semaphore::new(AT_WORK)), waiting: Arc::default(), most_waiting }
+    }
+
+    /// Runs a job when it is its turn. BadTooManyOperations at once when the session has too many waiting,
+    /// BadServerTooBusy when all sessions together have. Dropping the future drops a waiting job and tells a running one.
+    pub fn run<T: Send + 'static>(
+        &self,
+        gate: &Gate,
+        most_of_session: usize,
+        job: impl FnOnce(&Abandoned) -> T + Send + 'static,
+    ) -> Result<impl Future<Output = Result<T, StatusCode>> + Send + 'static, StatusCode> {
+        let own = Place::take(&gate.waiting, most_of_session).ok_or(StatusCode::BadTooManyOperations)?;
+        let place = Place::take(&self.waiting, self.most_waiting).ok_or(StatusCode::BadServerTooBusy)?;
+        let (turn, at_work) = (Arc::clone(&gate.turn), Arc::clone(&self.at_work));
+        Ok(async move {
+            let closed = |_| StatusCode::BadShutdown;
+            let turn = turn.acquire_owned().await.map_err(closed)?;
+            let permit = at_work.acquire_owned().await.map_err(closed)?;
+            let abandoned = Abandoned::default();
+            let told = abandoned.clone();
+            let _guard = AbandonOnDrop(abandoned);
+            let run = tokio::task::spawn_blocking(move || {
+                let result = job(&told);
+                drop((permit, turn, place, own));
+                result
+            });
+            run.await.map_err(|error| {
+                log::error!("a request for history was not finished: {error}");
+                StatusCode::BadInternalError
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_waits_behind_itself_and_not_before_others() {
+        let pool = Pool::new(3);
+        let (one, other) = (Gate::default(), Gate::default());
+        let (release, held) = mpsc::channel::<()>();
+        let first = tokio::spawn(pool.run(&one, 2, move |_| held.recv().is_ok()).expect("there is room"));
+        let mut second = Box::pin(pool.run(&one, 2, |_| 2).expect("there is room"));
+        assert!(futures_util::poll!(second.as_mut()).is_pending(), "the first is at work");
+        assert_eq!(pool.run(&one, 2, |_| 3).err(), Some(StatusCode::BadTooManyOperations));
+        assert_eq!(pool.run(&other, 2, |_| 4).expect("there is room").await, Ok(4));
+        let third = pool.run(&other, 2, |_| 5).expect("there is room");
+        assert_eq!(pool.run(&other, 2, |_| 6).err(), Some(StatusCode::BadServerTooBusy));
+        drop(third);
+        release.send(()).expect("the first waits");
+        assert_eq!(first.await.expect("not cancelled"), Ok(true));
+        assert_eq!(second.await, Ok(2));
+        assert_eq!(pool.waiting.load(Ordering::Relaxed), 0, "every place is free again");
+    }
+
+    #[tokio::test]
+    async fn a_job_is_told_when_nobody_waits_for_it() {
+        let pool = Pool::new(3);
+        let (seen, told) = mpsc::channel();
+        let (started, running) = mpsc::channel();
+        let mut job = Box::pin(
+            pool.run(&Gate::default(), 1, move |abandoned| {
+                started.send(()).expect("the test waits");
+                while !abandoned.is_set() {
+                    std::thread::yield_now();
+                }
+                seen.send(()).expect("the test waits");
+            })
+            .expect("there is room"),
+        );
+        assert!(futures_util::poll!(job.as_mut()).is_pending());
+        running.recv().expect("it runs");
+        drop(job);
+        told.recv().expect("it was told");
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_fails_alone() {
+        let pool = Pool::new(3);
+        let gate = Gate::default();
+        let failed: Result<(), StatusCode> = pool.run(&gate, 1, |_| panic!("on purpose")).expect("room").await;
+        assert_eq!(failed, Err(StatusCode::BadInternalError));
+        assert_eq!(pool.run(&gate, 1, |_| 7).expect("the place is free").await, Ok(7));
+    }
+}

@@ -1,0 +1,145 @@
+//! Raw values of one node: `ReadRawModifiedDetails` with IsReadModified off (Part 11 §6.5.3.2, 1.05).
+
+use opcua::StatusCode;
+
+use super::details::{Domain, Raw};
+use super::point::Progress;
+use super::values::Values;
+use crate::history::{ArchiveId, Direction, Fault, Historian, Span};
+use crate::value::{Sample, UaTime};
+
+/// Without an end, the bound that is not there stands this far behind the last value (Part 11 §4.6, Table 1, 1.05).
+const BEYOND: i64 = 10_000_000;
+
+/// Writes what has room; returns where to go on, if there is more.
+pub fn write(
+    historian: &dyn Historian,
+    archive: ArchiveId,
+    raw: &Raw,
+    progress: Progress,
+    values: &mut Values<'_>,
+) -> Result<Option<Progress>, StatusCode> {
+    let domain = raw.domain()?;
+    let mut progress = progress;
+    if progress == Progress::Start && raw.bounds {
+        if values.wanted() == 0 {
+            return Ok(Some(progress));
+        }
+        if !write_first_bound(historian, archive, &domain, values).map_err(refused)? {
+            return Ok(Some(progress));
+        }
+        progress = Progress::Inside;
+    }
+    if progress != Progress::LastBound {
+        progress = match write_inside(historian, archive, &domain, progress, values).map_err(refused)? {
+            Some(progress) => return Ok(Some(progress)),
+            None if raw.bounds => Progress::LastBound,
+            None => return Ok(None),
+        };
+    }
+    if values.wanted() == 0 || !write_last_bound(historian, archive, &domain, values).map_err(refused)? {
+        return Ok(Some(progress));
+    }
+    Ok(None)
+}
+
+fn refused(fault: Fault) -> StatusCode {
+    if let Fault::Store { .. } = &fault {
+        log::warn!("{fault}");
+    }
+    fault.status()
+}
+
+/// False when it had no room. A sample at the very start is inside, so it is not written here.
+fn write_first_bound(
+    historian: &dyn Historian,
+    archive: ArchiveId,
+    domain: &Domain,
+    values: &mut Values<'_>,
+) -> Result<bool, Fault> {
+    let bound = nearest(historian, archive, domain.first_bound())?;
+    Ok(match bound {
+        Some(sample) if sample.source_time == domain.from => true,
+        Some(sample) => values.push_all(&[sample]),
+        None => {
+            values.push_missing_bound(domain.from);
+            true
+        }
+    })
+}
+
+fn write_last_bound(
+    historian: &dyn Historian,
+    archive: ArchiveId,
+    domain: &Domain,
+    values: &mut Values<'_>,
+) -> Result<bool, Fault> {
+    let bound = match domain.last_bound() {
+        Some(looked_for) => nearest(historian, archive, looked_for)?,
+        None => None,
+    };
+    match bound {
+        Some(sample) => Ok(values.push_all(&[sample])),
+        None => {
+            let at = match domain.to {
+                Some(to) => to,
+                None => behind_last(historian, archive, domain)?,
+            };
+            values.push_missing_bound(at);
+            Ok(true)
+        }
+    }
+}
+
+/// A second behind the last value in the direction of the read, or behind its start where there is none.
+fn behind_last(historian: &dyn Historian, archive: ArchiveId, domain: &Domain) -> Result<UaTime, Fault> {
+    let against = match domain.direction {
+        Direction::Forward => Direction::Backward,
+        Direction::Backward => Direction::Forward,
+    };
+    let last = nearest(historian, archive, (Span::ALL, against))?.map_or(domain.from, |last| last.source_time);
+    Ok(match domain.direction {
+        Direction::Forward => UaTime(last.0.saturating_add(BEYOND)),
+        Direction::Backward => UaTime(last.0.saturating_sub(BEYOND)),
+    })
+}
+
+fn nearest(
+    historian: &dyn Historian,
+    archive: ArchiveId,
+    (span, direction): (Span, Direction),
+) -> Result<Option<Sample>, Fault> {
+    Ok(historian.page(archive, span, direction, 1, None)?.samples.pop())
+}
+
+/// `None` when the domain is exhausted.
+fn write_inside(
+    historian: &dyn Historian,
+    archive: ArchiveId,
+    domain: &Domain,
+    progress: Progress,
+    values: &mut Values<'_>,
+) -> Result<Option<Progress>, Fault> {
+    let mut progress = progress;
+    let mut most = usize::MAX;
+    loop {
+        let wanted = values.wanted().min(most);
+        if wanted == 0 {
+            return Ok(Some(progress));
+        }
+        let cursor = match progress {
+            Progress::Behind(cursor) => Some(cursor),
+            _ => None,
+        };
+        let page = historian.page(archive, domain.span, domain.direction, wanted, cursor)?;
+        if !values.push_all(&page.samples) {
+            // Values of different sizes: fewer of them may fit.
+            most = wanted / 2;
+            continue;
+        }
+        match page.resume {
+            Some(cursor) => progress = Progress::Behind(cursor),
+            None => return Ok(None),
+        }
+    }
+}

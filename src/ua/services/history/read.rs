@@ -1,0 +1,259 @@
+//! HistoryRead (Part 4 §5.11.3, 1.05): taken apart on the connection's task, read and encoded in the pool.
+//!
+//! What does not fit into one response, or into the time that the client gives, comes with continuation points; the
+//! share of each node is what is left, divided by the nodes that are left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::StatusCode;
+use tokio::time::Instant;
+
+use super::details::Details;
+use super::point::{Point, Progress, Subject, Target};
+use super::pool::Abandoned;
+use super::values::Values;
+use super::{raw, target_of};
+use crate::history::Archives;
+use crate::model::{DataType, Shape};
+use crate::stack::codec::{NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer};
+use crate::ua::server::Server;
+use crate::ua::services::{Context, Service, operations, write_header};
+use crate::ua::session::Session;
+use crate::ua::space::{Space, Viewer};
+use crate::value::{BuiltIn, IndexRange};
+
+/// Encoding of HistoryData (Part 6 annex A, 1.05).
+const HISTORY_DATA: u32 = 658;
+/// Bytes of a HistoryReadResult without its values.
+const RESULT: usize = 64;
+/// A node gets at least so much of the response while there is any.
+const LEAST_SHARE: usize = 4096;
+/// Without a hint the client's patience is taken to be this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A HistoryRead that is ready for the pool.
+pub struct Reading {
+    server: Arc<Server>,
+    session: Arc<Session>,
+    handle: u32,
+    nodes: Vec<Result<Point, StatusCode>>,
+    /// Bytes of the response.
+    most_bytes: usize,
+    /// Nothing more is begun after this.
+    until: Instant,
+}
+
+/// A HistoryRead that was taken apart.
+pub enum Read {
+    /// Only continuation points were given back: a status each.
+    Released(Vec<StatusCode>),
+    Reading(Reading),
+}
+
+/// A HistoryReadValueId (Part 4 §5.11.3.2, 1.05).
+struct NodeToRead<'a> {
+    id: NodeIdRef<'a>,
+    range: Option<&'a str>,
+    encoding: QualifiedNameRef<'a>,
+    continuation: &'a [u8],
+}
+
+impl<'a> NodeToRead<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<NodeToRead<'a>, StatusCode> {
+        Ok(NodeToRead {
+            id: reader.node_id()?,
+            range: reader.string()?,
+            encoding: reader.qualified_name()?,
+            continuation: reader.bytes()?.unwrap_or_default(),
+        })
+    }
+}
+
+pub fn read(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Read, StatusCode> {
+    let limits = &context.server.limits;
+    let object = reader.extension_object()?;
+    let details = Details::read(object, reader, limits.history_values as usize)?;
+    let timestamps = Timestamps::from_wire(reader.i32()?).ok_or(StatusCode::BadTimestampsToReturnInvalid)?;
+    if timestamps == Timestamps::Neither && details != Details::Events {
+        return Err(StatusCode::BadTimestampsToReturnInvalid);
+    }
+    let release = reader.bool()?;
+    let count = operations(reader, 14, limits.history_nodes)?;
+    let details = Arc::new(details);
+    let (space, viewer) = (context.server.space(), context.viewer());
+    let mut nodes = Vec::with_capacity(count);
+    for place in 0..count {
+        let node = NodeToRead::read(reader)?;
+        nodes.push(begin(context, &space, &viewer, &node, (&details, place), timestamps));
+    }
+    if release {
+        // Taking a point out of the session has released it.
+        let status = |point: Result<Point, StatusCode>| match point {
+            Ok(point) if point.progress == Progress::Start => StatusCode::BadContinuationPointInvalid,
+            Ok(_) => StatusCode::Good,
+            Err(status) => status,
+        };
+        return Ok(Read::Released(nodes.into_iter().map(status).collect()));
+    }
+    let patience = match context.header.timeout_hint {
+        0 => PATIENCE,
+        millis => Duration::from_millis(u64::from(millis)).min(PATIENCE),
+    };
+    Ok(Read::Reading(Reading {
+        server: Arc::clone(context.server),
+        session: Arc::clone(context.session),
+        handle: context.header.handle,
+        nodes,
+        most_bytes: context.most_bytes.min(limits.history_bytes),
+        until: context.now + patience.mul_f64(0.8),
+    }))
+}
+
+/// A read at its beginning, or where its continuation point left off.
+fn begin(
+    context: &Context<'_>,
+    space: &Space,
+    viewer: &Viewer<'_>,
+    node: &NodeToRead<'_>,
+    (details, place): (&Arc<Details>, usize),
+    timestamps: Timestamps,
+) -> Result<Point, StatusCode> {
+    let target = target_of(context.server, space, viewer, node.id);
+    if !node.continuation.is_empty() {
+        let point = context.session.lock().history.take(node.continuation);
+        let is_same = |point: &Point| Ok(point.target) == target && point.details.is_like(details);
+        return point.filter(is_same).ok_or(StatusCode::BadContinuationPointInvalid);
+    }
+    let target = target?;
+    if let Some(name) = node.encoding.name.filter(|name| !name.is_empty())
+        && (node.encoding.namespace != 0 || name != "Default Binary")
+    {
+        return Err(StatusCode::BadDataEncodingUnsupported);
+    }
+    let range = IndexRange::parse(node.range.unwrap_or_default())?;
+    if range.is_some() && !has_parts(target, &context.plant().tag(target.tag).shape) {
+        return Err(StatusCode::BadIndexRangeNoData);
+    }
+    let (details, progress) = (Arc::clone(details), Progress::Start);
+    Ok(Point { target, details, place, timestamps, range, progress })
+}
+
+/// Whether an index range can mean anything.
+fn has_parts(target: Target, shape: &Shape) -> bool {
+    let is_text = matches!(shape.data_type, DataType::BuiltIn(BuiltIn::String | BuiltIn::ByteString));
+    target.subject == Subject::Values && (is_text || !shape.is_scalar())
+}
+
+/// The response to a request that gave points back.
+pub fn write_released(results: &[StatusCode], handle: u32, w: &mut Writer) {
+    write_header(w, Service::HistoryRead, handle);
+    w.count(results.len());
+    results.iter().for_each(|status| write_status(*status, w));
+    w.null_array();
+}
+
+fn write_status(status: StatusCode, w: &mut Writer) {
+    w.status(status);
+    w.bytes(None);
+    w.null_extension_object();
+}
+
+impl Reading {
+    /// The whole response, encoded. Runs in the pool.
+    pub fn run(self, abandoned: &Abandoned) -> Result<Vec<u8>, StatusCode> {
+        let Reading { server, session, handle, nodes, most_bytes, until } = self;
+        // Without archives no node was found to have one.
+        let archives = server.archives.as_ref().ok_or(StatusCode::BadHistoryOperationUnsupported);
+        let begun = session.lock().history.begin();
+        let mut w = Writer::new();
+        write_header(&mut w, Service::HistoryRead, handle);
+        let count = nodes.len();
+        w.count(count);
+        for (n, node) in nodes.into_iter().enumerate() {
+            if abandoned.is_set() || session.lock().is_closed {
+                return Err(StatusCode::BadSessionClosed);
+            }
+            let (point, archives) = match node.and_then(|point| Ok((point, archives?))) {
+                Ok(found) => found,
+                Err(status) => {
+                    write_status(status, &mut w);
+                    continue;
+                }
+            };
+            let left = count - n;
+            let bytes = most_bytes.saturating_sub(w.mark() + left * RESULT);
+            let is_late = n > 0 && Instant::now() >= until;
+            let share = if is_late { 0 } else { (bytes / left).max(LEAST_SHARE).min(bytes) };
+            let turn =
+                Turn { server: &server, session: &session, archives, begun, share, is_alone: left == 1 && n == 0 };
+            turn.write_result(point, &mut w);
+        }
+        w.null_array();
+        if w.mark() > most_bytes { Err(StatusCode::BadResponseTooLarge) } else { Ok(w.buf) }
+    }
+}
+
+/// One node's part of a response.
+struct Turn<'a> {
+    server: &'a Server,
+    session: &'a Session,
+    archives: &'a Archives,
+    /// Points kept since then are the request's own.
+    begun: u64,
+    /// Bytes.
+    share: usize,
+    /// The whole response is for this node: what does not fit now never will.
+    is_alone: bool,
+}
+
+impl Turn<'_> {
+    /// A HistoryReadResult: as many values as have room, then a continuation point. Without a place for a point the
+    /// values are not given at all (Part 4 §7.9, 1.05: Bad_NoContinuationPoints).
+    fn write_result(&self, point: Point, w: &mut Writer) {
+        let start = w.mark();
+        w.status(StatusCode::Good);
+        let name_at = w.mark();
+        w.bytes(Some(&[0; 8]));
+        let mut written = Ok((0, None));
+        w.extension_object(HISTORY_DATA, |w| written = self.write_values(&point, w));
+        let status = match written {
+            Err(status) => Err(status),
+            Ok((0, Some(_))) if self.is_alone => Err(StatusCode::BadResponseTooLarge),
+            Ok((_, Some(progress))) => {
+                let kept = self.session.lock().history.keep(self.begun, Point { progress, ..point });
+                kept.map(|name| w.buf[name_at + 4..name_at + 12].copy_from_slice(&name))
+                    .ok_or(StatusCode::BadNoContinuationPoints)
+            }
+            Ok((count, None)) => {
+                let status = if count == 0 { StatusCode::GoodNoData } else { StatusCode::Good };
+                w.set_u32(start, status.bits());
+                drop(w.buf.drain(name_at + 4..name_at + 12));
+                w.set_u32(name_at, u32::MAX); // the null ByteString
+                Ok(())
+            }
+        };
+        if let Err(status) = status {
+            w.rewind(start);
+            write_status(status, w);
+        }
+    }
+
+    /// The body of a HistoryData; the number of values, and where to go on.
+    fn write_values(&self, point: &Point, w: &mut Writer) -> Result<(usize, Option<Progress>), StatusCode> {
+        let historian = &*self.archives.historian;
+        let Target { tag, archive, subject } = point.target;
+        let end = w.mark() + self.share;
+        let page = self.server.limits.history_values as usize;
+        match (&*point.details, subject) {
+            (Details::Raw(raw), Subject::Values) => {
+                let most = if raw.count == 0 { page } else { page.min(raw.count as usize) };
+                let shape = &self.server.plant.tag(tag).shape;
+                let mut values = Values::new(w, (most, end), point.timestamps, point.range.as_ref(), Some(shape));
+                let next = raw::write(historian, archive, raw, point.progress, &mut values)?;
+                Ok((values.finish(), next))
+            }
+            _ => Err(StatusCode::BadHistoryOperationUnsupported),
+        }
+    }
+}

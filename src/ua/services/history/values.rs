@@ -1,0 +1,104 @@
+//! DataValues on their way into a response: straight from the archive's page into the buffer, until the node's share
+//! of the response is used up.
+
+use opcua::StatusCode;
+
+use crate::model::Shape;
+use crate::stack::codec::{Timestamps, Writer};
+use crate::value::{BuiltIn, IndexRange, Sample, UaTime, Value};
+
+/// A value of unknown size may be large: so many are taken from the archive at once.
+const FEW: usize = 16;
+
+/// The DataValue array of one HistoryData.
+pub struct Values<'w> {
+    pub w: &'w mut Writer,
+    count_at: usize,
+    count: usize,
+    most: usize,
+    /// The response must not grow beyond this.
+    end: usize,
+    timestamps: Timestamps,
+    range: Option<&'w IndexRange>,
+    /// Bytes of one DataValue where all are of one size.
+    size: Option<usize>,
+}
+
+impl<'w> Values<'w> {
+    /// Room for `most` values as long as the response stays before `end`.
+    pub fn new(
+        w: &'w mut Writer,
+        (most, end): (usize, usize),
+        timestamps: Timestamps,
+        range: Option<&'w IndexRange>,
+        shape: Option<&Shape>,
+    ) -> Values<'w> {
+        let count_at = w.reserve_count();
+        let size = shape.filter(|_| range.is_none()).and_then(|shape| data_value_size(shape, timestamps));
+        Values { w, count_at, count: 0, most, end, timestamps, range, size }
+    }
+
+    /// Values that are worth fetching next; 0 when nothing more has room.
+    pub fn wanted(&self) -> usize {
+        let left = self.most - self.count;
+        let bytes = self.end.saturating_sub(self.w.mark());
+        match self.size {
+            Some(size) => left.min(bytes / size),
+            None if bytes == 0 => 0,
+            None => left.min(FEW),
+        }
+    }
+
+    /// Adds all of them, or none when the response would grow too large.
+    pub fn push_all(&mut self, samples: &[Sample]) -> bool {
+        let mark = self.w.mark();
+        match self.range {
+            None => samples.iter().for_each(|sample| self.write(&sample.value, sample.status, sample)),
+            Some(range) => samples.iter().for_each(|sample| self.write_part(range, sample)),
+        }
+        if self.w.mark() > self.end {
+            self.w.rewind(mark);
+            return false;
+        }
+        self.count += samples.len();
+        true
+    }
+
+    #[inline]
+    fn write(&mut self, value: &Value, status: StatusCode, sample: &Sample) {
+        let source = self.timestamps.source().then_some(sample.source_time);
+        let server = self.timestamps.server().then_some(sample.server_time);
+        self.w.data_value(value, status, source, server);
+    }
+
+    fn write_part(&mut self, range: &IndexRange, sample: &Sample) {
+        if sample.status.is_bad() {
+            return self.write(&Value::Null, sample.status, sample);
+        }
+        match range.apply(&sample.value) {
+            Ok(part) => self.write(&part, sample.status, sample),
+            Err(status) => self.write(&Value::Null, status, sample),
+        }
+    }
+
+    /// Says that there is no bound (Part 11 §4.6, 1.05: a null value with the time that was asked for).
+    pub fn push_missing_bound(&mut self, at: UaTime) {
+        let status = StatusCode::BadBoundNotFound;
+        let missing = Sample { value: Value::Null, status, source_time: at, server_time: at };
+        self.write(&Value::Null, status, &missing);
+        self.count += 1;
+    }
+
+    pub fn finish(self) -> usize {
+        self.w.set_count(self.count_at, self.count);
+        self.count
+    }
+}
+
+/// Mask, encoding byte, value, status and times. A Bad sample takes less.
+fn data_value_size(shape: &Shape, timestamps: Timestamps) -> Option<usize> {
+    let kind: BuiltIn = shape.data_type.wire();
+    let times = 8 * (usize::from(timestamps.source()) + usize::from(timestamps.server()));
+    let head = if shape.is_scalar() { 0 } else { 8 + 4 * shape.dimensions.len() };
+    Some(6 + head + kind.fixed_size()? * shape.element_count() + times)
+}
