@@ -6,6 +6,7 @@ use std::sync::Arc;
 use opcua::StatusCode;
 
 use super::{Assembly, StartError};
+use crate::history::{Archives, Historian};
 use crate::stack::channel::{Caller, CertificateCheck, Refusal, ServerSettings};
 use crate::stack::crypto::{CryptoPool, PoolThreads};
 use crate::tags::TagStore;
@@ -27,17 +28,26 @@ impl CertificateCheck for Nobody {
 impl Assembly {
     /// Memory tags live, device tags wait for ever.
     pub fn bare(self) -> Result<(Arc<Server>, PoolThreads), StartError> {
+        self.bare_with(None)
+    }
+
+    /// With a historian for the tags that keep history. It must be able to make their archives.
+    pub fn bare_with(self, historian: Option<Arc<dyn Historian>>) -> Result<(Arc<Server>, PoolThreads), StartError> {
         let Assembly { plant, plan, application, limits, wire, .. } = self;
         let (crypto, threads) = CryptoPool::start(1, 16).map_err(StartError::Thread)?;
         let indices: Vec<u16> = (2..).take(plant.cells.len()).collect();
         let mut draft = compose(&plant, &application.uri, &indices);
+        let archives = historian.map(|historian| {
+            let archives = Archives::open(historian, &plant).expect("the historian makes archives");
+            Arc::new(archives)
+        });
         let started = UaTime::now();
         let facts = Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, started };
         facts::fill(&mut draft, facts);
         let server = Server::new(Parts {
             limits,
             tags: Arc::new(TagStore::new(&plant)),
-            archives: None,
+            archives,
             links: Vec::new(),
             channels: Arc::new(ServerSettings {
                 limits: wire,
