@@ -302,8 +302,8 @@ fn limits_count_what_clients_count_and_a_missing_service_is_a_fault() {
         });
         assert_eq!(response.result, expected, "{count} operations");
     }
-    // HistoryRead, Call, QueryFirst: the service as a whole is refused, so that no client waits for results.
-    for (service, name) in [(664, "HistoryRead"), (712, "Call"), (615, "QueryFirst")] {
+    // AddNodes, Call, QueryFirst: the service as a whole is refused, so that no client waits for results.
+    for (service, name) in [(488, "AddNodes"), (712, "Call"), (615, "QueryFirst")] {
         let response = session.call(service, |w| w.null_array());
         assert_eq!((response.type_id, response.result), (397, StatusCode::BadServiceUnsupported), "{name}");
     }

@@ -114,7 +114,13 @@ mod tests {
         let pool = Pool::new(3);
         let (one, other) = (Gate::default(), Gate::default());
         let (release, held) = mpsc::channel::<()>();
-        let first = tokio::spawn(pool.run(&one, 2, move |_| held.recv().is_ok()).expect("there is room"));
+        let (started, running) = tokio::sync::oneshot::channel();
+        let hold = move |_: &Abandoned| {
+            started.send(()).expect("the test waits");
+            held.recv().is_ok()
+        };
+        let first = tokio::spawn(pool.run(&one, 2, hold).expect("there is room"));
+        running.await.expect("the first runs");
         let mut second = Box::pin(pool.run(&one, 2, |_| 2).expect("there is room"));
         assert!(futures_util::poll!(second.as_mut()).is_pending(), "the first is at work");
         assert_eq!(pool.run(&one, 2, |_| 3).err(), Some(StatusCode::BadTooManyOperations));
