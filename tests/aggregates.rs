@@ -86,3 +86,79 @@ fn the_published_examples_are_met_with_and_without_summaries_and_in_pages() {
     }
     assert!(wrong.is_empty(), "{} rows differ:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// The tables again, backwards: half a second off, so that no sample stands on an edge, the intervals of both
+/// directions hold the same samples, and only what looks at an interval's own start or end may differ.
+#[test]
+fn intervals_backwards_hold_what_they_hold_forwards() {
+    for case in cases() {
+        for frame in [0, 2, 4] {
+            let (historian, source, configuration) = example(case.historian, frame);
+            let (start, end) = (moment(-0.5), moment(-0.5 + 7.0 * case.interval / 1000.0));
+            let request = |start, end| Request {
+                source,
+                aggregate: case.aggregate,
+                configuration,
+                start,
+                end,
+                interval: case.interval,
+            };
+            let forward = read(&historian, &request(start, end), 3);
+            let mut backward = read(&historian, &request(end, start), 2);
+            backward.reverse();
+            for (there, back) in forward.iter().zip(&backward) {
+                let label = format!("{} of historian {}", case.aggregate.name(), case.historian);
+                check_pair(case.aggregate, case.interval, there, back).unwrap_or_else(|why| panic!("{label}: {why}"));
+            }
+        }
+    }
+}
+
+fn check_pair(aggregate: Aggregate, interval: f64, there: &Sample, back: &Sample) -> Result<(), String> {
+    let differ = Err(format!("{there:?}\n      {back:?}"));
+    let milliseconds = (back.source_time.0 - there.source_time.0) as f64 / 1e4;
+    match aggregate {
+        // These stand at the start of an interval, or compare it with the end.
+        Aggregate::Interpolative | Aggregate::StartBound | Aggregate::EndBound => Ok(()),
+        Aggregate::DeltaBounds => match (there.value.as_f64(), back.value.as_f64()) {
+            (Some(there), Some(back)) if (there + back).abs() < 1e-9 => Ok(()),
+            (None, None) => Ok(()),
+            _ => differ,
+        },
+        // The value of an edge stands just before an end, and at a start.
+        Aggregate::MinimumActualTime
+        | Aggregate::MaximumActualTime
+        | Aggregate::MinimumActualTime2
+        | Aggregate::MaximumActualTime2
+        | Aggregate::Start
+        | Aggregate::End
+            if there.value == back.value && there.status == back.status && milliseconds.abs() <= interval =>
+        {
+            Ok(())
+        }
+        _ if there.value == back.value && there.status == back.status && milliseconds == interval => Ok(()),
+        _ => differ,
+    }
+}
+
+#[test]
+fn bounds_backwards_are_those_of_the_other_end() {
+    for historian_number in [1, 2, 3, 5] {
+        let (historian, source, configuration) = example(historian_number, 3);
+        let read = |aggregate, start, end| {
+            let request =
+                Request { source, aggregate, configuration, start: moment(start), end: moment(end), interval: 5000.0 };
+            read(&historian, &request, 100)
+        };
+        let values = |samples: &[Sample]| samples.iter().map(|sample| sample.value.clone()).collect::<Vec<_>>();
+        let mut ends = values(&read(Aggregate::EndBound, 10.0, 90.0));
+        ends.reverse();
+        assert_eq!(values(&read(Aggregate::StartBound, 90.0, 10.0)), ends, "historian {historian_number}");
+        let mut starts = values(&read(Aggregate::StartBound, 10.0, 90.0));
+        starts.reverse();
+        assert_eq!(values(&read(Aggregate::EndBound, 90.0, 10.0)), starts, "historian {historian_number}");
+        let mut points = values(&read(Aggregate::Interpolative, 5.0, 95.0));
+        points.reverse();
+        assert_eq!(values(&read(Aggregate::Interpolative, 90.0, 0.0)), points, "historian {historian_number}");
+    }
+}

@@ -13,6 +13,15 @@ pub(super) enum Shape {
     Stepped,
 }
 
+/// Which bounding value is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bounding {
+    /// From the neighbouring samples, whatever their status.
+    Simple,
+    /// From the nearest samples that are not Bad.
+    Interpolated,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Bound {
     pub time: UaTime,

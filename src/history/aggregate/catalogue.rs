@@ -46,15 +46,15 @@ pub enum Aggregate {
     VariancePopulation,
 }
 
-/// Which bounding values a calculation uses (Part 13 §3.1.7, 1.05).
+/// How it is calculated: by the bounding values that it uses (Part 13 §3.1.7, 1.05).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bounding {
-    /// The samples of the interval alone.
-    None,
-    /// From the nearest samples, whatever their status (§3.1.9).
-    Simple,
-    /// From the nearest samples that are not Bad (§3.1.8).
-    Interpolated,
+pub(super) enum Family {
+    /// From the samples of the interval alone.
+    Values,
+    /// With simple bounding values.
+    Timed,
+    /// With interpolated bounding values.
+    Lines,
 }
 
 #[derive(Clone, Copy)]
@@ -77,11 +77,11 @@ struct Entry {
     name: &'static str,
     gives: Gives,
     takes: Takes,
-    bounding: Bounding,
+    family: Family,
 }
 
 macro_rules! catalogue {
-    ($($aggregate:ident, $id:ident, $gives:ident, $takes:ident, $bounding:ident;)*) => {
+    ($($aggregate:ident, $id:ident, $gives:ident, $takes:ident, $family:ident;)*) => {
         /// In the order of `Aggregate`.
         const CATALOGUE: &[Entry] = &[$(Entry {
             aggregate: Aggregate::$aggregate,
@@ -89,49 +89,49 @@ macro_rules! catalogue {
             name: stringify!($aggregate),
             gives: Gives::$gives,
             takes: Takes::$takes,
-            bounding: Bounding::$bounding,
+            family: Family::$family,
         }),*];
     };
 }
 
 catalogue! {
-    Interpolative, AggregateFunction_Interpolative, Source, Anything, Interpolated;
-    Average, AggregateFunction_Average, Double, Numbers, None;
-    TimeAverage, AggregateFunction_TimeAverage, Double, Numbers, Interpolated;
-    TimeAverage2, AggregateFunction_TimeAverage2, Double, Numbers, Simple;
-    Total, AggregateFunction_Total, Double, Numbers, Interpolated;
-    Total2, AggregateFunction_Total2, Double, Numbers, Simple;
-    Minimum, AggregateFunction_Minimum, Source, Numbers, None;
-    Maximum, AggregateFunction_Maximum, Source, Numbers, None;
-    MinimumActualTime, AggregateFunction_MinimumActualTime, Source, Numbers, None;
-    MaximumActualTime, AggregateFunction_MaximumActualTime, Source, Numbers, None;
-    Range, AggregateFunction_Range, Source, Numbers, None;
-    Minimum2, AggregateFunction_Minimum2, Source, Numbers, Simple;
-    Maximum2, AggregateFunction_Maximum2, Source, Numbers, Simple;
-    MinimumActualTime2, AggregateFunction_MinimumActualTime2, Source, Numbers, Simple;
-    MaximumActualTime2, AggregateFunction_MaximumActualTime2, Source, Numbers, Simple;
-    Range2, AggregateFunction_Range2, Source, Numbers, Simple;
-    AnnotationCount, AggregateFunction_AnnotationCount, Int32, Anything, None;
-    Count, AggregateFunction_Count, Int32, Anything, None;
-    DurationInStateZero, AggregateFunction_DurationInStateZero, Double, Numbers, Simple;
-    DurationInStateNonZero, AggregateFunction_DurationInStateNonZero, Double, Numbers, Simple;
-    NumberOfTransitions, AggregateFunction_NumberOfTransitions, Int32, Numbers, None;
-    Start, AggregateFunction_Start, Source, Anything, None;
-    End, AggregateFunction_End, Source, Anything, None;
-    Delta, AggregateFunction_Delta, Source, Numbers, None;
-    StartBound, AggregateFunction_StartBound, Source, Anything, Simple;
-    EndBound, AggregateFunction_EndBound, Source, Anything, Simple;
-    DeltaBounds, AggregateFunction_DeltaBounds, Source, Numbers, Simple;
-    DurationGood, AggregateFunction_DurationGood, Double, Anything, Simple;
-    DurationBad, AggregateFunction_DurationBad, Double, Anything, Simple;
-    PercentGood, AggregateFunction_PercentGood, Double, Anything, Simple;
-    PercentBad, AggregateFunction_PercentBad, Double, Anything, Simple;
-    WorstQuality, AggregateFunction_WorstQuality, Status, Anything, None;
-    WorstQuality2, AggregateFunction_WorstQuality2, Status, Anything, Simple;
-    StandardDeviationSample, AggregateFunction_StandardDeviationSample, Double, Numbers, None;
-    VarianceSample, AggregateFunction_VarianceSample, Double, Numbers, None;
-    StandardDeviationPopulation, AggregateFunction_StandardDeviationPopulation, Double, Numbers, None;
-    VariancePopulation, AggregateFunction_VariancePopulation, Double, Numbers, None;
+    Interpolative, AggregateFunction_Interpolative, Source, Anything, Lines;
+    Average, AggregateFunction_Average, Double, Numbers, Values;
+    TimeAverage, AggregateFunction_TimeAverage, Double, Numbers, Lines;
+    TimeAverage2, AggregateFunction_TimeAverage2, Double, Numbers, Timed;
+    Total, AggregateFunction_Total, Double, Numbers, Lines;
+    Total2, AggregateFunction_Total2, Double, Numbers, Timed;
+    Minimum, AggregateFunction_Minimum, Source, Numbers, Values;
+    Maximum, AggregateFunction_Maximum, Source, Numbers, Values;
+    MinimumActualTime, AggregateFunction_MinimumActualTime, Source, Numbers, Values;
+    MaximumActualTime, AggregateFunction_MaximumActualTime, Source, Numbers, Values;
+    Range, AggregateFunction_Range, Source, Numbers, Values;
+    Minimum2, AggregateFunction_Minimum2, Source, Numbers, Timed;
+    Maximum2, AggregateFunction_Maximum2, Source, Numbers, Timed;
+    MinimumActualTime2, AggregateFunction_MinimumActualTime2, Source, Numbers, Timed;
+    MaximumActualTime2, AggregateFunction_MaximumActualTime2, Source, Numbers, Timed;
+    Range2, AggregateFunction_Range2, Source, Numbers, Timed;
+    AnnotationCount, AggregateFunction_AnnotationCount, Int32, Anything, Values;
+    Count, AggregateFunction_Count, Int32, Anything, Values;
+    DurationInStateZero, AggregateFunction_DurationInStateZero, Double, Numbers, Timed;
+    DurationInStateNonZero, AggregateFunction_DurationInStateNonZero, Double, Numbers, Timed;
+    NumberOfTransitions, AggregateFunction_NumberOfTransitions, Int32, Numbers, Values;
+    Start, AggregateFunction_Start, Source, Anything, Values;
+    End, AggregateFunction_End, Source, Anything, Values;
+    Delta, AggregateFunction_Delta, Source, Numbers, Values;
+    StartBound, AggregateFunction_StartBound, Source, Anything, Timed;
+    EndBound, AggregateFunction_EndBound, Source, Anything, Timed;
+    DeltaBounds, AggregateFunction_DeltaBounds, Source, Numbers, Timed;
+    DurationGood, AggregateFunction_DurationGood, Double, Anything, Timed;
+    DurationBad, AggregateFunction_DurationBad, Double, Anything, Timed;
+    PercentGood, AggregateFunction_PercentGood, Double, Anything, Timed;
+    PercentBad, AggregateFunction_PercentBad, Double, Anything, Timed;
+    WorstQuality, AggregateFunction_WorstQuality, Status, Anything, Values;
+    WorstQuality2, AggregateFunction_WorstQuality2, Status, Anything, Timed;
+    StandardDeviationSample, AggregateFunction_StandardDeviationSample, Double, Numbers, Values;
+    VarianceSample, AggregateFunction_VarianceSample, Double, Numbers, Values;
+    StandardDeviationPopulation, AggregateFunction_StandardDeviationPopulation, Double, Numbers, Values;
+    VariancePopulation, AggregateFunction_VariancePopulation, Double, Numbers, Values;
 }
 
 impl Aggregate {
@@ -182,8 +182,8 @@ impl Aggregate {
         self.entry().takes == Takes::Anything
     }
 
-    pub(super) fn bounding(self) -> Bounding {
-        self.entry().bounding
+    pub(super) fn family(self) -> Family {
+        self.entry().family
     }
 
     fn entry(self) -> &'static Entry {

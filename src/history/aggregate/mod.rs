@@ -8,6 +8,7 @@
 //!                            └──► outcome ─► samples
 //! ```
 
+mod at_time;
 mod bounds;
 mod catalogue;
 mod configuration;
@@ -20,12 +21,15 @@ mod status;
 mod timed;
 mod values;
 
-pub use catalogue::{Aggregate, Bounding};
+pub use at_time::at_time;
+pub use bounds::Bounding;
+pub use catalogue::Aggregate;
 pub use configuration::Configuration;
 
 use opcua::StatusCode;
 
 use self::bounds::Shape;
+use self::catalogue::Family;
 use self::data::{Archive, Data};
 use self::intervals::{Grid, Interval, Slice};
 use self::lines::Extrapolation;
@@ -80,6 +84,11 @@ impl Source {
     fn shape(&self) -> Shape {
         if self.stepped || self.is_array || !self.kind.is_number() { Shape::Stepped } else { Shape::Sloped }
     }
+
+    fn extrapolation(&self, configuration: &Configuration) -> Extrapolation {
+        let slopes = configuration.use_sloped_extrapolation && self.shape() == Shape::Sloped;
+        if slopes { Extrapolation::Sloped } else { Extrapolation::Held }
+    }
 }
 
 /// The results of at most `max_values` intervals from number `first_interval` on, and the interval to go on with.
@@ -114,16 +123,11 @@ fn calculate(data: &dyn Data, request: &Request, slice: &Slice) -> Result<Vec<Sa
     let outcomes = if high < extent.first || is_behind {
         nothing(slice)
     } else {
-        match request.aggregate.bounding() {
-            Bounding::None => values::calculate(data, request.aggregate, rules, slice, extent)?,
-            Bounding::Simple => timed::calculate(data, request.aggregate, (rules, source.shape()), slice, extent)?,
-            Bounding::Interpolated => {
-                let extrapolation = if request.configuration.use_sloped_extrapolation && !source.stepped {
-                    Extrapolation::Sloped
-                } else {
-                    Extrapolation::Held
-                };
-                let how = (rules, source.shape(), extrapolation);
+        match request.aggregate.family() {
+            Family::Values => values::calculate(data, request.aggregate, rules, slice, extent)?,
+            Family::Timed => timed::calculate(data, request.aggregate, (rules, source.shape()), slice, extent)?,
+            Family::Lines => {
+                let how = (rules, source.shape(), source.extrapolation(&request.configuration));
                 lines::calculate(data, request.aggregate, how, slice, extent)?
             }
         }
