@@ -48,6 +48,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("rpassword", &["cli"]),
     ("rusqlite", &["history/store"]),
     ("pco", &["history/store"]),
+    ("parquet", &["history/export"]),
     ("lz4_flex", &["history/store"]),
     ("crc32fast", &["history/store"]),
 ];

@@ -71,6 +71,21 @@ fn the_cell_in_the_readme_is_the_hello_cell() {
 }
 
 #[test]
+fn the_cells_in_the_page_on_history_are_good() {
+    let text = std::fs::read_to_string(root().join("docs/history.md")).expect("docs/history.md");
+    let cells: Vec<&str> = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or("")).collect();
+    assert_eq!(cells.len(), 2);
+    for cell in cells {
+        let whole = if cell.starts_with("schema: 1") { cell.to_owned() } else { format!("schema: 1\ncell: c\n{cell}") };
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("cell.yaml");
+        std::fs::write(&path, &whole).expect("written");
+        let (compiled, report) = opcell::config::load(&path, &opcell::config::Options::default());
+        assert!(compiled.is_some(), "{whole}\n{}", report.render(opcell::config::Shown::Some));
+    }
+}
+
+#[test]
 fn the_first_command_starts_the_demo() {
     if !runs_commands() {
         return;

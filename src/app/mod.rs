@@ -5,6 +5,7 @@
 //! ```
 
 mod bare;
+pub mod history;
 mod housekeeping;
 mod listener;
 mod retained;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::config::Compiled;
 use crate::drivers::{self, ConnectionPlan};
+use crate::history::Fault;
 use crate::model::{self, Plant, ServerPlan};
 use crate::pki::{self, OwnCertificate, OwnRequest, Pki, PkiError};
 use crate::stack::channel::ServerSettings;
@@ -36,6 +38,7 @@ use crate::ua::space::compose;
 use crate::ua::subscription;
 use crate::ua::users::Users;
 use crate::value::UaTime;
+use history::History;
 use listener::Bound;
 use retained::Retention;
 use tasks::Tasks;
@@ -58,6 +61,8 @@ pub enum StartError {
         "cell {cell}: the namespace {uri} is the URI of the application; give the cell another, or the application"
     )]
     Namespace { cell: String, uri: String },
+    #[error(transparent)]
+    History(#[from] Fault),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
 }
@@ -114,6 +119,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     state: State,
     retention: Retention,
+    history: Option<History>,
     threads: PoolThreads,
 }
 
@@ -148,6 +154,10 @@ impl Assembly {
         );
         let tags = Arc::new(TagStore::new(&plant));
         let retention = Retention::restore(&state, &plant, &tags)?;
+        let mut history = History::open(&plan, &plant).await?;
+        if let Some(history) = &mut history {
+            history.watch(&tags, started);
+        }
         let (stop_links, links_stopped) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Tasks::default();
@@ -155,7 +165,7 @@ impl Assembly {
         let server = Server::new(Parts {
             limits,
             tags,
-            archives: None,
+            archives: history.as_ref().map(|history| Arc::clone(&history.archives)),
             links,
             channels: Arc::new(ServerSettings {
                 limits: wire,
@@ -176,10 +186,25 @@ impl Assembly {
         tasks.spawn("housekeeping".into(), Box::pin(housekeeping::run(Arc::clone(&server))));
         let addresses = bound.addresses().to_vec();
         bound.serve(&server, &mut tasks, &stopped);
-        status::serve(state.dir(), &server, &addresses, &tasks);
+        if let Some(history) = &history {
+            tasks.spawn("history".into(), Box::pin(history.run(&server)));
+        }
+        status::serve(state.dir(), &server, &addresses, history.as_ref().map(History::hands), &tasks);
         let certificate = plan.pki_dir.join("own/certificate.der");
         let pki_dir = plan.pki_dir.clone();
-        Ok(Running { server, addresses, certificate, pki_dir, tasks, stop_links, stop, state, retention, threads })
+        Ok(Running {
+            server,
+            addresses,
+            certificate,
+            pki_dir,
+            tasks,
+            stop_links,
+            stop,
+            state,
+            retention,
+            history,
+            threads,
+        })
     }
 }
 
@@ -249,6 +274,9 @@ impl Running {
         self.tasks.join_named("client ", links_done + Duration::from_millis(500)).await;
         self.retention.save(&self.state, &self.server.tags);
         self.tasks.abort_all().await;
+        if let Some(history) = self.history {
+            history.stop().await;
+        }
         drop(self.server);
         log::info!("stopped after {} ms", began.elapsed().min(STOP_WITHIN * 2).as_millis());
         drop(self.threads);

@@ -5,14 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::history::Hands;
 use super::tasks::Tasks;
-use crate::control::{LinkStatus, Listener, Request, Response, SessionStatus, Status};
+use crate::control::{Answer, LinkStatus, Listener, Request, Response, SessionStatus, Status};
 use crate::ua::server::Server;
 use crate::ua::session::Session;
 use crate::value::UaTime;
 
 /// Opens the control socket. A server without one still serves: the log says why there is none.
-pub fn serve(state_dir: &Path, server: &Arc<Server>, addresses: &[SocketAddr], tasks: &Tasks) {
+pub fn serve(state_dir: &Path, server: &Arc<Server>, addresses: &[SocketAddr], history: Option<Hands>, tasks: &Tasks) {
     let listener = match Listener::open(state_dir) {
         Ok(listener) => listener,
         Err(error) => {
@@ -21,10 +22,23 @@ pub fn serve(state_dir: &Path, server: &Arc<Server>, addresses: &[SocketAddr], t
         }
     };
     let (server, addresses) = (Arc::clone(server), addresses.to_vec());
-    let answer = move |request| match request {
-        Request::Status => Response::Status(Box::new(status(&server, &addresses))),
-    };
+    let answer: Answer = Arc::new(move |request| {
+        let (server, addresses, history) = (Arc::clone(&server), addresses.clone(), history.clone());
+        Box::pin(async move { answer(request, &server, &addresses, history).await })
+    });
     tasks.spawn("control socket".into(), Box::pin(listener.serve(answer)));
+}
+
+async fn answer(request: Request, server: &Server, addresses: &[SocketAddr], history: Option<Hands>) -> Response {
+    let done = match (request, history) {
+        (Request::Status, history) => {
+            let history = history.map(|history| history.status());
+            return Response::Status(Box::new(Status { history, ..status(server, addresses) }));
+        }
+        (Request::HistoryImport { file }, Some(history)) => history.import(file).await,
+        (Request::HistoryImport { .. }, None) => Err("no tag of this server has a history class".to_owned()),
+    };
+    done.map_or_else(Response::Error, Response::Done)
 }
 
 fn status(server: &Server, addresses: &[SocketAddr]) -> Status {
@@ -41,6 +55,7 @@ fn status(server: &Server, addresses: &[SocketAddr]) -> Status {
         subscriptions: server.subscription_count(),
         monitored_items: server.monitored_items.load(Ordering::Relaxed),
         links: server.links.iter().map(|link| link_status(link)).collect(),
+        history: None,
     }
 }
 

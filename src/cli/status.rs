@@ -27,11 +27,12 @@ pub fn status(args: &StatusArgs, global: &Global) -> Answer {
             Err(answer) => return answer,
         },
     };
-    match control::ask(&dir, Request::Status) {
+    match control::ask(&dir, &Request::Status) {
         Ok(Response::Status(status)) if args.json => {
             Answer { out: format!("{:#}\n", serde_json::json!(status)), ..Answer::default() }
         }
         Ok(Response::Status(status)) => Answer { out: text(&status), ..Answer::default() },
+        Ok(Response::Done(_)) => Answer::failed("the server answered another question"),
         Ok(Response::Error(error)) => Answer::failed(&error),
         Err(error) => Answer::failed(&error.to_string()),
     }
@@ -56,7 +57,7 @@ fn text(status: &Status) -> String {
 }
 
 /// Names come from clients: a line break or an escape sequence must not forge lines on a terminal.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(100).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
@@ -85,7 +86,7 @@ fn link_text(link: &LinkStatus) -> String {
     text
 }
 
-fn when(unix: i64) -> String {
+pub(super) fn when(unix: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(unix).ok().and_then(|time| time.format(&Rfc3339).ok());
     time.unwrap_or_else(|| format!("{unix} s after 1970"))
 }

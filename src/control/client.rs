@@ -21,7 +21,7 @@ pub enum AskError {
 }
 
 /// One request and its answer.
-pub fn ask(state_dir: &Path, request: Request) -> Result<Response, AskError> {
+pub fn ask(state_dir: &Path, request: &Request) -> Result<Response, AskError> {
     let path = socket_of(state_dir);
     let line = exchange(&path, request).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NoServer(state_dir.to_owned()),
@@ -35,11 +35,11 @@ pub fn ask(state_dir: &Path, request: Request) -> Result<Response, AskError> {
     }
 }
 
-fn exchange(path: &Path, request: Request) -> io::Result<String> {
+fn exchange(path: &Path, request: &Request) -> io::Result<String> {
     let mut stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(DEADLINE * 2))?;
+    stream.set_read_timeout(request.patience())?;
     stream.set_write_timeout(Some(DEADLINE))?;
-    let mut asked = serde_json::to_vec(&request)?;
+    let mut asked = serde_json::to_vec(request)?;
     asked.push(b'\n');
     stream.write_all(&asked)?;
     let mut line = String::new();

@@ -1,15 +1,15 @@
 //! The socket `control` in the state folder: what a running server tells and does for the command line on its host.
 //!
 //! One request a connection, one line of JSON each way. The socket is 0600 in a folder that is 0700: who may write
-//! there may ask. It is answered one after the other, so a slow asker costs the others its deadline at most.
+//! there may ask. A few are answered at a time; work on the history may take minutes, all else seconds.
 
 mod client;
 mod server;
 mod status;
 
 pub use client::{AskError, ask};
-pub use server::Listener;
-pub use status::{LinkStatus, SessionStatus, Status};
+pub use server::{Answer, Listener};
+pub use status::{HistoryStatus, LinkStatus, SessionStatus, Status};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,16 +17,22 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// What can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     Status,
+    /// Inserts the rows of a CSV file, which the server reads itself.
+    HistoryImport {
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Response {
     Status(Box<Status>),
+    /// Done; what there is to tell.
+    Done(String),
     /// The request was not understood, or not done.
     Error(String),
 }
@@ -34,8 +40,17 @@ pub enum Response {
 /// Longest request and longest answer, in bytes.
 const MOST_ASKED: u64 = 4 << 10;
 const MOST_ANSWERED: u64 = 16 << 20;
-/// For a whole exchange.
+/// For asking, and for each answer but those that work on the history.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// Answered at a time.
+const MOST_ASKERS: usize = 8;
+
+impl Request {
+    /// Longest wait for the answer; `None`: as long as the work takes.
+    fn patience(&self) -> Option<Duration> {
+        matches!(self, Request::Status).then_some(DEADLINE * 2)
+    }
+}
 
 fn socket_of(state_dir: &Path) -> PathBuf {
     state_dir.join("control")

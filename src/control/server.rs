@@ -4,12 +4,18 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{DEADLINE, MOST_ASKED, Request, Response, socket_of};
+use super::{DEADLINE, MOST_ASKED, MOST_ASKERS, Request, Response, socket_of};
+
+/// What answers a request.
+pub type Answer = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
 /// The open socket; its file goes when this does.
 #[derive(Debug)]
@@ -33,8 +39,12 @@ impl Listener {
     }
 
     /// Answers until it is dropped.
-    pub async fn serve(self, answer: impl Fn(Request) -> Response + Send) {
+    pub async fn serve(self, answer: Answer) {
+        let mut asking = JoinSet::new();
         loop {
+            while asking.len() >= MOST_ASKERS {
+                asking.join_next().await;
+            }
             let stream = match self.socket.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -44,11 +54,13 @@ impl Listener {
                     continue;
                 }
             };
-            match timeout(DEADLINE, exchange(stream, &answer)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => log::debug!("{}: {error}", self.path.display()),
-                Err(_) => log::debug!("{}: who asked was too slow", self.path.display()),
-            }
+            let (answer, path) = (Arc::clone(&answer), self.path.clone());
+            asking.spawn(async move {
+                if let Err(error) = exchange(stream, &answer).await {
+                    log::debug!("{}: {error}", path.display());
+                }
+            });
+            while asking.try_join_next().is_some() {}
         }
     }
 }
@@ -61,18 +73,22 @@ impl Drop for Listener {
     }
 }
 
-async fn exchange(mut stream: UnixStream, answer: &impl Fn(Request) -> Response) -> io::Result<()> {
+async fn exchange(mut stream: UnixStream, answer: &Answer) -> io::Result<()> {
     let (read, mut write) = stream.split();
     let mut line = Vec::new();
-    BufReader::new(read.take(MOST_ASKED)).read_until(b'\n', &mut line).await?;
+    let asked = timeout(DEADLINE, BufReader::new(read.take(MOST_ASKED)).read_until(b'\n', &mut line)).await;
+    asked.map_err(|_| io::Error::other("who asked was too slow"))??;
     let response = match serde_json::from_slice(&line) {
-        Ok(request) => answer(request),
+        Ok(request) => answer(request).await,
         Err(error) => Response::Error(format!("this server does not know the request: {error}")),
     };
     let mut answered = serde_json::to_vec(&response)?;
     answered.push(b'\n');
-    write.write_all(&answered).await?;
-    write.shutdown().await
+    let told = async {
+        write.write_all(&answered).await?;
+        write.shutdown().await
+    };
+    timeout(DEADLINE, told).await.map_err(|_| io::Error::other("who asked does not listen"))?
 }
 
 #[cfg(test)]
@@ -82,24 +98,24 @@ mod tests {
     use super::*;
     use crate::control::{AskError, ask};
 
-    fn refuse(_: Request) -> Response {
-        Response::Error("not today".into())
+    fn refuse() -> Answer {
+        Arc::new(|_| Box::pin(async { Response::Error("not today".into()) }))
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_socket_answers_its_owner_alone_and_goes_with_the_server() {
         let dir = tempfile::tempdir().expect("a folder");
-        assert!(matches!(ask(dir.path(), Request::Status), Err(AskError::NoServer(_))));
+        assert!(matches!(ask(dir.path(), &Request::Status), Err(AskError::NoServer(_))));
         let left_over = std::os::unix::net::UnixListener::bind(dir.path().join("control")).expect("bound");
         drop(left_over);
-        assert!(matches!(ask(dir.path(), Request::Status), Err(AskError::NoServer(_))));
+        assert!(matches!(ask(dir.path(), &Request::Status), Err(AskError::NoServer(_))));
 
         let listener = Listener::open(dir.path()).expect("what was left over is replaced");
         let mode = fs::metadata(dir.path().join("control")).expect("a socket").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let serving = tokio::spawn(listener.serve(refuse));
+        let serving = tokio::spawn(listener.serve(refuse()));
         let path = dir.path().to_owned();
-        let asked = tokio::task::spawn_blocking(move || ask(&path, Request::Status)).await.expect("no panic");
+        let asked = tokio::task::spawn_blocking(move || ask(&path, &Request::Status)).await.expect("no panic");
         assert!(matches!(asked, Err(AskError::Refused(text)) if text == "not today"));
 
         for (sent, wanted) in [

@@ -14,6 +14,29 @@ pub struct Status {
     pub subscriptions: usize,
     pub monitored_items: u32,
     pub links: Vec<LinkStatus>,
+    /// `None`: no tag has a history class.
+    pub history: Option<HistoryStatus>,
+}
+
+/// How the history store fares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryStatus {
+    pub archives: u64,
+    pub samples: u64,
+    /// On disk.
+    pub bytes: u64,
+    pub partitions: u64,
+    pub oldest: Option<i64>,
+    pub newest: Option<i64>,
+    /// Samples that wait for the next group commit.
+    pub queued: u64,
+    /// Samples that were pushed out of a full queue.
+    pub dropped: u64,
+    /// Samples that were older than is kept.
+    pub too_old: u64,
+    pub damaged_blocks: u64,
+    /// Why nothing is recorded at present.
+    pub stopped: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

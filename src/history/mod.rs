@@ -8,6 +8,7 @@
 
 pub mod aggregate;
 mod archives;
+pub mod export;
 mod gather;
 mod query;
 pub mod store;

@@ -1,0 +1,207 @@
+//! The history while the server runs: opened before the tags are watched, closed after the last link.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::control::HistoryStatus;
+use crate::history::export::{self, Imported};
+use crate::history::store::{OnFull, Partition, Settings, Store};
+use crate::history::{Archives, Fault, Gather, Historian, SWEEP, Stats, Who};
+use crate::model::{HistoryPartition, HistoryPlan, Plant, ServerPlan};
+use crate::tags::TagStore;
+use crate::ua::events::{Event, kinds};
+use crate::ua::server::Server;
+use crate::value::UaTime;
+
+/// Between two handings over of what has come in; far below the time between group commits.
+const HAND_OVER: Duration = Duration::from_millis(50);
+
+/// A file beside the store, there while it is closed after a stop in order.
+const CLOSED: &str = "closed";
+
+/// Recording that stops is as urgent as a lost device.
+const SEVERITY_STOPPED: u16 = 700;
+const SEVERITY_BACK: u16 = 100;
+
+/// The store of a server that has tags with history.
+pub struct History {
+    store: Arc<Store>,
+    pub archives: Arc<Archives>,
+    gather: Option<Arc<Gather>>,
+    closed: PathBuf,
+}
+
+/// Where the store lies.
+pub fn folder(plan: &HistoryPlan, state_dir: &Path) -> PathBuf {
+    plan.path.clone().unwrap_or_else(|| state_dir.join("history"))
+}
+
+pub fn settings(plan: &HistoryPlan, state_dir: &Path) -> Settings {
+    let partition = plan.partition.map(|partition| match partition {
+        HistoryPartition::Day => Partition::Day,
+        HistoryPartition::Month => Partition::Month,
+    });
+    Settings {
+        commit: plan.commit,
+        min_free: plan.min_free,
+        max_size: plan.max_size,
+        on_full: if plan.drop_oldest { OnFull::DropOldest } else { OnFull::Stop },
+        partition,
+        ..Settings::new(folder(plan, state_dir))
+    }
+}
+
+impl History {
+    /// `None` when no tag has a history class.
+    pub async fn open(plan: &ServerPlan, plant: &Arc<Plant>) -> Result<Option<History>, Fault> {
+        if plant.tags.iter().all(|tag| tag.history.is_none()) {
+            return Ok(None);
+        }
+        let settings = settings(&plan.history, &plan.state_dir);
+        let plant = Arc::clone(plant);
+        let opened = tokio::task::spawn_blocking(move || {
+            let closed = settings.path.join(CLOSED);
+            let store = Store::open(settings)?;
+            let archives = Archives::open(Arc::clone(&store) as Arc<dyn Historian>, &plant)?;
+            // Where the last run ended without a word, the time since is marked as lost.
+            let was_closed = std::fs::remove_file(&closed).is_ok();
+            if let Some(last) = store.last_commit().filter(|_| !was_closed) {
+                log::warn!("the server ended without a stop: history is marked as lost from then on");
+                Gather::mark_lost(&archives, last);
+            }
+            Ok(History { store, archives: Arc::new(archives), gather: None, closed })
+        });
+        opened.await.map_err(|_| Fault::Closed)?.map(Some)
+    }
+
+    /// Begins to record.
+    pub fn watch(&mut self, tags: &Arc<TagStore>, started: UaTime) {
+        self.gather = Some(Gather::start(&self.archives, tags, started));
+    }
+
+    /// Hands over, looks after silent tags, and tells when recording stops and goes on.
+    pub fn run(&self, server: &Arc<Server>) -> impl Future<Output = ()> + Send + 'static {
+        let (store, server) = (Arc::clone(&self.store), Arc::clone(server));
+        let gather = self.gather.clone();
+        async move {
+            let Some(gather) = gather else { return };
+            let mut tick = tokio::time::interval(HAND_OVER);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut swept = Instant::now();
+            let mut stopped: Option<String> = None;
+            let mut dropped = 0;
+            loop {
+                let now = tick.tick().await;
+                if now - swept < SWEEP {
+                    gather.hand_over();
+                    continue;
+                }
+                swept = now;
+                gather.sweep(UaTime::now());
+                let stats = store.stats();
+                if stats.stopped != stopped {
+                    tell(&server, stats.stopped.as_deref());
+                    stopped = stats.stopped;
+                }
+                if stats.dropped > dropped {
+                    log::error!("history: {} samples were lost, the disk is too slow", stats.dropped - dropped);
+                    dropped = stats.dropped;
+                }
+            }
+        }
+    }
+
+    /// Ends every archive and closes the store; everything is on disk then.
+    pub async fn stop(self) {
+        let done = tokio::task::spawn_blocking(move || {
+            if let Some(gather) = &self.gather {
+                gather.stop(UaTime::now());
+            }
+            self.store.close();
+            if let Err(error) = std::fs::write(&self.closed, "") {
+                log::warn!("{}: {error}; the next start takes this one for a crash", self.closed.display());
+            }
+        });
+        if let Err(error) = done.await {
+            log::error!("the history could not be closed: {error}");
+        }
+    }
+
+    /// What the command line may have done to a live store.
+    pub fn hands(&self) -> Hands {
+        Hands { store: Arc::clone(&self.store) }
+    }
+}
+
+fn tell(server: &Server, stopped: Option<&str>) {
+    let (message, severity) = match stopped {
+        Some(why) => {
+            log::error!("history is not recorded: {why}");
+            (format!("History is not recorded: {why}"), SEVERITY_STOPPED)
+        }
+        None => {
+            log::info!("history is recorded again");
+            ("History is recorded again".to_owned(), SEVERITY_BACK)
+        }
+    };
+    let Some(source) = server.space().standard_node(2253) else { return };
+    server.raise(&Event {
+        id: server.next_event_id(),
+        kind: kinds::SYSTEM_STATUS_CHANGE,
+        source,
+        source_name: "Server".to_owned(),
+        time: UaTime::now(),
+        message,
+        severity,
+        extra: vec![("SystemState", crate::value::Value::Int32(server.status.state()))],
+    });
+}
+
+/// A live store, as the control socket needs it.
+#[derive(Clone)]
+pub struct Hands {
+    store: Arc<Store>,
+}
+
+impl Hands {
+    /// Inserts the rows of a CSV file.
+    pub async fn import(self, file: PathBuf) -> Result<String, String> {
+        let done = tokio::task::spawn_blocking(move || {
+            let input =
+                std::fs::File::open(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            let who = Who { user: "opcell history import".to_owned(), time: UaTime::now() };
+            let known = self.store.archives();
+            let imported = export::import_csv(&*self.store, &known, std::io::BufReader::new(input), &who);
+            imported.map(imported_text).map_err(|error| format!("{}: {error}", file.display()))
+        });
+        done.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    pub fn status(&self) -> HistoryStatus {
+        status_of(&self.store.stats())
+    }
+}
+
+pub fn imported_text(imported: Imported) -> String {
+    let Imported { inserted, present, refused } = imported;
+    format!("{inserted} samples inserted, {present} were there already, {refused} are older than is kept")
+}
+
+pub fn status_of(stats: &Stats) -> HistoryStatus {
+    HistoryStatus {
+        archives: stats.archives,
+        samples: stats.samples,
+        bytes: stats.bytes_on_disk,
+        partitions: stats.partitions,
+        oldest: stats.oldest.map(UaTime::unix_seconds),
+        newest: stats.newest.map(UaTime::unix_seconds),
+        queued: stats.queued,
+        dropped: stats.dropped,
+        too_old: stats.too_old,
+        damaged_blocks: stats.damaged_blocks,
+        stopped: stats.stopped.clone(),
+    }
+}

@@ -1,0 +1,138 @@
+//! CSV: the whole of a sample, and back.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+
+use opcua::StatusCode;
+
+use super::text::{status_from_text, status_to_text, time_from_text, time_to_text, value_from_text, value_to_text};
+use super::{ExportError, each_page, type_name};
+use crate::history::{ArchiveId, ArchiveSpec, Edit, Historian, Span, Who};
+use crate::value::{Sample, Value};
+
+const HEADER: [&str; 7] = ["namespace", "identifier", "type", "source_time", "server_time", "status", "value"];
+
+/// Rows that are made durable together.
+const BATCH: usize = 10_000;
+
+/// Writes a header and each archive's samples of a span; answers their number.
+pub fn export_csv(
+    historian: &dyn Historian,
+    archives: &[(ArchiveId, ArchiveSpec)],
+    span: Span,
+    out: impl Write,
+) -> Result<u64, ExportError> {
+    let mut out = ::csv::Writer::from_writer(out);
+    out.write_record(HEADER)?;
+    let mut count = 0;
+    for (archive, spec) in archives {
+        let kind = type_name(spec);
+        count += each_page(historian, *archive, span, &mut |samples| {
+            for sample in samples {
+                out.write_record([
+                    spec.namespace.as_str(),
+                    &spec.identifier,
+                    &kind,
+                    &time_to_text(sample.source_time),
+                    &time_to_text(sample.server_time),
+                    &status_to_text(sample.status),
+                    &value_to_text(&sample.value),
+                ])?;
+            }
+            Ok(())
+        })?;
+    }
+    out.flush()?;
+    Ok(count)
+}
+
+/// What became of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    pub inserted: u64,
+    /// There was a sample at the time; it was left as it is.
+    pub present: u64,
+    /// Older than the archive keeps, or not taken for another reason.
+    pub refused: u64,
+}
+
+/// Inserts the rows of a CSV file into archives that exist. What is there already stays. Each 10,000 rows are durable
+/// before the next are read, so an import that ended early can be run again.
+pub fn import_csv(
+    historian: &dyn Historian,
+    archives: &[(ArchiveId, ArchiveSpec)],
+    input: impl Read,
+    who: &Who,
+) -> Result<Imported, ExportError> {
+    let known: HashMap<(&str, &str, String), (ArchiveId, &ArchiveSpec)> = archives
+        .iter()
+        .map(|(archive, spec)| ((spec.namespace.as_str(), spec.identifier.as_str(), type_name(spec)), (*archive, spec)))
+        .collect();
+    let mut input = ::csv::Reader::from_reader(input);
+    let header = input.headers()?;
+    if header != HEADER.as_slice() {
+        return Err(ExportError::Line {
+            line: 1,
+            what: "the columns are not those of a history export".into(),
+            remedy: format!("the first line must be {}", HEADER.join(",")),
+        });
+    }
+    let mut done = Imported::default();
+    let mut batch: Vec<Sample> = Vec::new();
+    let mut target: Option<ArchiveId> = None;
+    let mut record = ::csv::StringRecord::new();
+    while input.read_record(&mut record)? {
+        let line = record.position().map_or(0, ::csv::Position::line);
+        let field = |at: usize| record.get(at).unwrap_or_default();
+        let found = known.get(&(field(0), field(1), field(2).to_owned()));
+        let Some((archive, spec)) = found else {
+            return Err(ExportError::Line {
+                line,
+                what: format!("there is no archive {} of type {} in {}", field(1), field(2), field(0)),
+                remedy: "give the tag a history class and start the server once, then import".into(),
+            });
+        };
+        if target.is_some_and(|target| target != *archive) || batch.len() >= BATCH {
+            insert(historian, target, &mut batch, who, &mut done)?;
+        }
+        target = Some(*archive);
+        batch.push(sample(spec, line, &field)?);
+    }
+    insert(historian, target, &mut batch, who, &mut done)?;
+    Ok(done)
+}
+
+fn sample<'r>(spec: &ArchiveSpec, line: u64, field: &impl Fn(usize) -> &'r str) -> Result<Sample, ExportError> {
+    let wrong = |column: usize, remedy: &str| ExportError::Line {
+        line,
+        what: format!("`{}` is no {} ", field(column), HEADER[column]).trim_end().to_owned(),
+        remedy: remedy.to_owned(),
+    };
+    let time = |column| time_from_text(field(column)).ok_or_else(|| wrong(column, "write 2026-11-21T10:00:00.5Z"));
+    let status = status_from_text(field(5)).ok_or_else(|| wrong(5, "write Good, or a number as 0x80000000"))?;
+    let is_text = spec.kind == crate::value::BuiltIn::String && !spec.is_array;
+    let value = match field(6) {
+        "" if !is_text || status.is_bad() => Value::Null,
+        text => value_from_text(spec.kind, spec.is_array, text)
+            .ok_or_else(|| wrong(6, &format!("write a {}", type_name(spec))))?,
+    };
+    Ok(Sample { value, status, source_time: time(3)?, server_time: time(4)? })
+}
+
+fn insert(
+    historian: &dyn Historian,
+    archive: Option<ArchiveId>,
+    batch: &mut Vec<Sample>,
+    who: &Who,
+    done: &mut Imported,
+) -> Result<(), ExportError> {
+    let Some(archive) = archive.filter(|_| !batch.is_empty()) else { return Ok(()) };
+    for status in historian.edit(archive, &Edit::Insert(std::mem::take(batch)), who)? {
+        match status {
+            StatusCode::BadEntryExists => done.present += 1,
+            status if status.is_good() => done.inserted += 1,
+            _ => done.refused += 1,
+        }
+    }
+    Ok(())
+}
