@@ -40,7 +40,7 @@ pub fn at_time(
     }
     missing.sort_unstable();
     let outcomes = missing.iter().map(|(time, _)| reader.outcome(*time)).collect::<Result<Vec<Outcome>, Fault>>()?;
-    let settled = outcome::settle(&archive, source, Aggregate::Interpolative, &outcomes)?;
+    let settled = outcome::settle(|times| archive.at(times), source, Aggregate::Interpolative, &outcomes)?;
     for ((_, place), sample) in missing.iter().zip(settled) {
         samples[*place] = Some(sample);
     }

@@ -2,7 +2,7 @@
 //! stepped over, and the line between their neighbours counts, as Uncertain.
 
 use super::bounds::{self, Bound, Shape, Stretch};
-use super::data::{self, Data};
+use super::data::{self, Data, Nearest};
 use super::intervals::Slice;
 use super::outcome::{Found, Outcome};
 use super::regions::Regions;
@@ -11,16 +11,16 @@ use super::{Aggregate, Extent, Interval};
 use crate::history::{Fault, Point, Span, Summary, Visitor};
 use crate::value::UaTime;
 
-struct Walk<'a> {
+pub(super) struct Walk {
     aggregate: Aggregate,
     rules: Rules,
     /// Of bounding values; areas are always under sloped lines (Part 13 §5.4.3.6, 1.05).
     shape: Shape,
-    slice: &'a Slice,
-    extent: Extent,
+    slice: Slice,
+    pub extent: Extent,
     /// The number of edges that were passed, as in `timed`.
     edges: usize,
-    edge: UaTime,
+    pub edge: UaTime,
     current: Interval,
     start: Bound,
     regions: Regions,
@@ -29,7 +29,7 @@ struct Walk<'a> {
     skipped: Option<UaTime>,
     /// The usable sample before the last of all, once that is known to be the last.
     second: Option<Point>,
-    outcomes: Vec<Outcome>,
+    pub outcomes: Vec<Outcome>,
 }
 
 /// Behind the last usable sample: how it goes on.
@@ -49,22 +49,8 @@ pub(super) fn calculate(
 ) -> Result<Vec<Outcome>, Fault> {
     let (low, high) = slice.ends();
     let before = data::usable_before(data, low, &rules)?;
-    let mut walk = Walk {
-        aggregate,
-        rules,
-        shape: if aggregate == Aggregate::Interpolative { shape } else { Shape::Sloped },
-        slice,
-        extent,
-        edges: 0,
-        edge: low,
-        current: slice.get(0),
-        start: Bound::missing(low),
-        regions: Regions::EMPTY,
-        from: before.point,
-        skipped: before.skipped,
-        second: None,
-        outcomes: Vec::with_capacity(slice.len),
-    };
+    let mut walk = Walk::new(aggregate, (rules, shape), *slice, extent, before);
+    walk.outcomes.reserve(slice.len);
     data.scan(Span { first: low, last: UaTime(high.0 - 1) }, &mut walk)?;
     let after = data::usable_from(data, high, &rules)?;
     walk.skipped = walk.skipped.or(after.skipped);
@@ -79,7 +65,7 @@ pub(super) fn calculate(
     Ok(walk.outcomes)
 }
 
-impl Visitor for Walk<'_> {
+impl Visitor for Walk {
     fn frame(&mut self, frame: &Summary) -> bool {
         let inside = if frame.first.time < self.edge {
             Some(self.edge)
@@ -107,7 +93,44 @@ impl Visitor for Walk<'_> {
     }
 }
 
-impl Walk<'_> {
+impl Walk {
+    /// `before` is the last usable sample before the slice.
+    pub fn new(
+        aggregate: Aggregate,
+        (rules, shape): (Rules, Shape),
+        slice: Slice,
+        extent: Extent,
+        before: Nearest,
+    ) -> Walk {
+        let current = slice.get(0);
+        Walk {
+            aggregate,
+            rules,
+            shape: if aggregate == Aggregate::Interpolative { shape } else { Shape::Sloped },
+            slice,
+            extent,
+            edges: 0,
+            edge: current.low,
+            current,
+            start: Bound::missing(current.low),
+            regions: Regions::EMPTY,
+            from: before.point,
+            skipped: before.skipped,
+            second: None,
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// Where the current interval begins, or the first one will.
+    pub fn begins(&self) -> UaTime {
+        self.current.low
+    }
+
+    /// Times of the samples that the current interval may answer.
+    pub fn wanted(&self) -> [Option<UaTime>; 6] {
+        [self.from.map(|point| point.time), self.start.sample, None, None, None, None]
+    }
+
     fn is_open(&self) -> bool {
         0 < self.edges && self.edges <= self.slice.len
     }
@@ -190,10 +213,15 @@ impl Walk<'_> {
 
     fn run_out(&mut self) {
         while self.edges <= self.slice.len {
-            self.weigh(self.edge, None);
-            let bound = self.bound(self.edge, None);
-            self.pass(bound);
+            self.extrapolate();
         }
+    }
+
+    /// Passes the next edge as if no usable sample followed.
+    pub fn extrapolate(&mut self) {
+        self.weigh(self.edge, None);
+        let bound = self.bound(self.edge, None);
+        self.pass(bound);
     }
 
     fn conclude(&self, end: &Bound) -> Outcome {

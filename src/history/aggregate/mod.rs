@@ -6,6 +6,7 @@
 //!                         timed   simple bounds: TimeAverage2, Minimum2, DurationGood, StartBound ...
 //!                         lines   interpolated bounds: Interpolative, TimeAverage, Total
 //!                            └──► outcome ─► samples
+//! live samples ─► running ─► the same walks, an interval at a time
 //! ```
 
 mod at_time;
@@ -17,6 +18,7 @@ mod intervals;
 mod lines;
 mod outcome;
 mod regions;
+mod running;
 mod status;
 mod timed;
 mod values;
@@ -25,6 +27,7 @@ pub use at_time::at_time;
 pub use bounds::Bounding;
 pub use catalogue::Aggregate;
 pub use configuration::Configuration;
+pub use running::{Running, RunningRequest};
 
 use opcua::StatusCode;
 
@@ -85,6 +88,11 @@ impl Source {
         if self.stepped || self.is_array || !self.kind.is_number() { Shape::Stepped } else { Shape::Sloped }
     }
 
+    /// The type of a whole value; arrays go through no f64.
+    fn as_read(&self) -> BuiltIn {
+        if self.is_array { BuiltIn::Variant } else { self.kind }
+    }
+
     fn extrapolation(&self, configuration: &Configuration) -> Extrapolation {
         let slopes = configuration.use_sloped_extrapolation && self.shape() == Shape::Sloped;
         if slopes { Extrapolation::Sloped } else { Extrapolation::Held }
@@ -115,7 +123,7 @@ pub fn process(
 fn calculate(data: &dyn Data, request: &Request, slice: &Slice) -> Result<Vec<Sample>, Fault> {
     let source = &request.source;
     let Some(extent) = data.extent()?.map(|(first, last)| Extent { first, last }) else {
-        return outcome::settle(data, source, request.aggregate, &nothing(slice));
+        return outcome::settle(|times| data.at(times), source, request.aggregate, &nothing(slice));
     };
     let (low, high) = slice.ends();
     let is_behind = low > extent.last && request.aggregate != Aggregate::Interpolative;
@@ -132,7 +140,7 @@ fn calculate(data: &dyn Data, request: &Request, slice: &Slice) -> Result<Vec<Sa
             }
         }
     };
-    outcome::settle(data, source, request.aggregate, &outcomes)
+    outcome::settle(|times| data.at(times), source, request.aggregate, &outcomes)
 }
 
 fn nothing(slice: &Slice) -> Vec<Outcome> {

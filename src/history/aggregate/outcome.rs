@@ -2,7 +2,6 @@
 
 use opcua::StatusCode;
 
-use super::data::Data;
 use super::status::{PARTIAL, marked};
 use super::{Aggregate, Interval, Source};
 use crate::history::{Fault, Point};
@@ -74,7 +73,7 @@ impl Outcome {
 }
 
 /// Whether every value of the type is exact as f64.
-fn is_exact(kind: BuiltIn) -> bool {
+pub(super) fn is_exact(kind: BuiltIn) -> bool {
     matches!(
         kind,
         BuiltIn::Boolean
@@ -91,19 +90,19 @@ fn is_exact(kind: BuiltIn) -> bool {
 
 /// Gives each outcome its value; what isn't exact as f64 is read again, in one go.
 pub(super) fn settle(
-    data: &dyn Data,
+    read: impl FnOnce(&[UaTime]) -> Result<Vec<Option<Sample>>, Fault>,
     source: &Source,
     aggregate: Aggregate,
     outcomes: &[Outcome],
 ) -> Result<Vec<Sample>, Fault> {
-    let as_read = if source.is_array { BuiltIn::Variant } else { source.kind };
+    let as_read = source.as_read();
     let times: Vec<UaTime> = outcomes.iter().flat_map(|outcome| outcome.wanted(as_read)).flatten().collect();
-    let mut samples = if times.is_empty() { Vec::new() } else { data.at(&times)? }.into_iter();
+    let mut samples = if times.is_empty() { Vec::new() } else { read(&times)? }.into_iter();
     let kind = aggregate.result_kind(source.kind);
     let settled = outcomes.iter().map(|outcome| {
-        let mut read = |wanted: Option<UaTime>| wanted.and_then(|_| samples.next().flatten());
+        let mut take = |wanted: Option<UaTime>| wanted.and_then(|_| samples.next().flatten());
         let [one, other] = outcome.wanted(as_read);
-        let (one, other) = (read(one), read(other));
+        let (one, other) = (take(one), take(other));
         sample(outcome, kind, is_exact(as_read), one, other)
     });
     Ok(settled.collect())

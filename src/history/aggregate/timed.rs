@@ -13,26 +13,26 @@ use super::{Aggregate, Extent, Interval, TICKS_A_MS};
 use crate::history::{Fault, Point, Span, Summary, Visitor};
 use crate::value::UaTime;
 
-struct Walk<'a> {
+pub(super) struct Walk {
     aggregate: Aggregate,
     rules: Rules,
     /// Of the values, for bounds and areas.
     shape: Shape,
     weighing: Weighing,
-    slice: &'a Slice,
-    extent: Extent,
+    slice: Slice,
+    pub extent: Extent,
     /// The number of edges that were passed: the current interval's is one less. The slice has one more edge than
     /// intervals.
     edges: usize,
     /// The next edge, or the end of all time.
-    edge: UaTime,
+    pub edge: UaTime,
     current: Interval,
     /// The bound at the low end of the current interval.
     start: Bound,
     regions: Regions,
     /// The last sample.
     from: Option<Point>,
-    outcomes: Vec<Outcome>,
+    pub outcomes: Vec<Outcome>,
 }
 
 /// Results in the order of time, with simple bounds.
@@ -44,30 +44,8 @@ pub(super) fn calculate(
     extent: Extent,
 ) -> Result<Vec<Outcome>, Fault> {
     let (low, high) = slice.ends();
-    let weighing = match aggregate {
-        Aggregate::DurationInStateZero
-        | Aggregate::DurationInStateNonZero
-        | Aggregate::DurationGood
-        | Aggregate::DurationBad
-        | Aggregate::PercentGood
-        | Aggregate::PercentBad => Weighing::States(shape),
-        _ => Weighing::Values(shape),
-    };
-    let mut walk = Walk {
-        aggregate,
-        rules,
-        shape,
-        weighing,
-        slice,
-        extent,
-        edges: 0,
-        edge: low,
-        current: slice.get(0),
-        start: Bound::missing(low),
-        regions: Regions::EMPTY,
-        from: data::before(data, low)?,
-        outcomes: Vec::with_capacity(slice.len),
-    };
+    let mut walk = Walk::new(aggregate, (rules, shape), *slice, extent, data::before(data, low)?);
+    walk.outcomes.reserve(slice.len);
     data.scan(Span { first: low, last: UaTime(high.0 - 1) }, &mut walk)?;
     match data::from(data, high)? {
         Some(next) => walk.reach(&next),
@@ -76,7 +54,7 @@ pub(super) fn calculate(
     Ok(walk.outcomes)
 }
 
-impl Visitor for Walk<'_> {
+impl Visitor for Walk {
     fn frame(&mut self, frame: &Summary) -> bool {
         let inside = if frame.first.time < self.edge {
             Some(self.edge)
@@ -103,7 +81,58 @@ impl Visitor for Walk<'_> {
     }
 }
 
-impl Walk<'_> {
+impl Walk {
+    /// `from` is the last sample before the slice.
+    pub fn new(
+        aggregate: Aggregate,
+        (rules, shape): (Rules, Shape),
+        slice: Slice,
+        extent: Extent,
+        from: Option<Point>,
+    ) -> Walk {
+        let weighing = match aggregate {
+            Aggregate::DurationInStateZero
+            | Aggregate::DurationInStateNonZero
+            | Aggregate::DurationGood
+            | Aggregate::DurationBad
+            | Aggregate::PercentGood
+            | Aggregate::PercentBad => Weighing::States(shape),
+            _ => Weighing::Values(shape),
+        };
+        let current = slice.get(0);
+        Walk {
+            aggregate,
+            rules,
+            shape,
+            weighing,
+            slice,
+            extent,
+            edges: 0,
+            edge: current.low,
+            current,
+            start: Bound::missing(current.low),
+            regions: Regions::EMPTY,
+            from,
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// Where the current interval begins, or the first one will.
+    pub fn begins(&self) -> UaTime {
+        self.current.low
+    }
+
+    /// Passes the next edge while no sample was ever seen.
+    pub fn end_without_sample(&mut self) {
+        self.pass(Bound::missing(self.edge));
+    }
+
+    /// Times of the samples that the current interval may answer.
+    pub fn wanted(&self) -> [Option<UaTime>; 6] {
+        let from = self.from.map(|point| point.time);
+        [from, self.start.sample, self.regions.min.sample, self.regions.max.sample, None, None]
+    }
+
     fn is_open(&self) -> bool {
         0 < self.edges && self.edges <= self.slice.len
     }

@@ -131,18 +131,18 @@ impl Tally {
 }
 
 /// Walks over the samples of a slice and tallies each interval.
-struct Walk<'a> {
+pub(super) struct Walk {
     aggregate: Aggregate,
     rules: Rules,
-    slice: &'a Slice,
-    extent: Extent,
+    slice: Slice,
+    pub extent: Extent,
     /// Number of the interval that is being tallied, and its last member.
     at: usize,
     last_member: UaTime,
     tally: Tally,
     /// The last usable number, for transitions.
     previous: Option<f64>,
-    outcomes: Vec<Outcome>,
+    pub outcomes: Vec<Outcome>,
 }
 
 /// Results in the order of time.
@@ -162,23 +162,14 @@ pub(super) fn calculate(
     } else {
         None
     };
-    let mut walk = Walk {
-        aggregate,
-        rules,
-        slice,
-        extent,
-        at: 0,
-        last_member: slice.get(0).members().last,
-        tally: EMPTY,
-        previous,
-        outcomes: Vec::with_capacity(slice.len),
-    };
+    let mut walk = Walk::new(aggregate, rules, *slice, extent, previous);
+    walk.outcomes.reserve(slice.len);
     data.scan(members, &mut walk)?;
     walk.finish_up_to(slice.len);
     Ok(walk.outcomes)
 }
 
-impl Visitor for Walk<'_> {
+impl Visitor for Walk {
     fn frame(&mut self, frame: &Summary) -> bool {
         self.advance(frame.first.time);
         if frame.last.time > self.last_member {
@@ -199,7 +190,39 @@ impl Visitor for Walk<'_> {
     }
 }
 
-impl Walk<'_> {
+impl Walk {
+    /// `previous` is the last usable number before the slice.
+    pub fn new(aggregate: Aggregate, rules: Rules, slice: Slice, extent: Extent, previous: Option<f64>) -> Walk {
+        let last_member = slice.get(0).members().last;
+        Walk { aggregate, rules, slice, extent, at: 0, last_member, tally: EMPTY, previous, outcomes: Vec::new() }
+    }
+
+    /// Where the interval begins that is being tallied.
+    pub fn begins(&self) -> UaTime {
+        self.slice.get(self.at).low
+    }
+
+    /// The time at which it is over.
+    pub fn ends(&self) -> UaTime {
+        self.slice.get(self.at).high
+    }
+
+    /// A sample before the first interval.
+    pub fn precede(&mut self, point: &Point) {
+        if self.rules.usable(self.rules.class(point)) {
+            self.previous = Some(point.number);
+        }
+    }
+
+    /// Times of the samples that the interval may answer.
+    pub fn wanted(&self) -> [Option<UaTime>; 6] {
+        let tally = &self.tally;
+        let time = |point: &Option<Point>| point.map(|point| point.time);
+        let [first, last] = [time(&tally.first), time(&tally.last)];
+        let [first_good, last_good] = [time(&tally.first_good), time(&tally.last_good)];
+        [first, last, first_good, last_good, Some(tally.min.time), Some(tally.max.time)]
+    }
+
     fn take(&mut self, point: &Point) {
         let class = self.rules.class(point);
         let usable = self.rules.usable(class);
@@ -217,7 +240,7 @@ impl Walk<'_> {
     }
 
     /// Goes on to the interval that holds the time.
-    fn advance(&mut self, time: UaTime) {
+    pub fn advance(&mut self, time: UaTime) {
         if time > self.last_member {
             self.finish_up_to(self.slice.seek(self.at, time));
         }
