@@ -8,6 +8,7 @@ mod slot;
 mod write;
 
 pub use convert::leaves_deadband;
+pub use write::check_recorded;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,6 +25,16 @@ pub fn check_whole(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), Status
     check_limits(plant, tag, value)
 }
 
+/// A value that is said to have been: as a whole value, but a device may have left its EURange.
+pub fn check_recorded(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), StatusCode> {
+    check_type(tag, value)?;
+    if !has_shape(&tag.shape, value) {
+        return Err(StatusCode::BadTypeMismatch);
+    }
+    check_length(&tag.shape, value)?;
+    check_enum(plant, tag, value)
+}
+
 /// A value for a device, whole or by index range; gives the first element of a part. Only a run of elements of
 /// a one-dimensional array can be sent alone: anything else would need the rest, which may be stale.
 pub fn check_part(

@@ -140,12 +140,12 @@ fn no_names() -> Value {
 /// HistoryServerCapabilities (Part 11 §5.7, 1.05). Without a tag that keeps history there is none to speak of; of
 /// events there is none.
 fn history(put: &mut impl FnMut(u32, Value), limits: &Limits, is_kept: bool) {
-    // AccessHistoryData, ServerTimestampSupported.
-    for number in [11_193, 19_091] {
+    // AccessHistoryData, ServerTimestampSupported, InsertData, ReplaceData, UpdateData, DeleteRaw, DeleteAtTime.
+    for number in [11_193, 19_091, 11_196, 11_197, 11_198, 11_199, 11_200] {
         put(number, Value::Boolean(is_kept));
     }
-    // InsertData, ReplaceData, UpdateData, DeleteRaw, DeleteAtTime, InsertAnnotation; then those of events.
-    for number in [11_196, 11_197, 11_198, 11_199, 11_200, 11_275, 11_242, 11_281, 11_282, 11_283, 11_502] {
+    // InsertAnnotation; then those of events.
+    for number in [11_275, 11_242, 11_281, 11_282, 11_283, 11_502] {
         put(number, Value::Boolean(false));
     }
     put(11_273, Value::UInt32(if is_kept { limits.history_values } else { 0 }));

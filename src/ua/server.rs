@@ -20,7 +20,7 @@ use crate::ua::limits::Limits;
 use crate::ua::seldom::Seldom;
 use crate::ua::services::history::Pool;
 use crate::ua::session::{Registry, Session};
-use crate::ua::space::Space;
+use crate::ua::space::{Space, Viewer};
 use crate::ua::subscription::timer::Timer;
 use crate::ua::subscription::{Item, Subscription, Watched};
 use crate::ua::users::UserCheck;
@@ -253,12 +253,31 @@ impl Server {
         }
     }
 
+    pub fn has_listeners(&self) -> bool {
+        !self.listeners.lock().is_empty()
+    }
+
+    /// What is told of changes to a node is for those who may see it.
+    fn may_hear(&self, subscription: &Subscription, event: &Event, space: &Space) -> bool {
+        if !event.is_audit(space) {
+            return true;
+        }
+        let owner = subscription.lock().owner.upgrade();
+        owner.is_some_and(|session| {
+            let roles = session.lock().roles;
+            Viewer { roles, locales: &[], plant: &self.plant }.sees(space, event.source)
+        })
+    }
+
     /// Offers an event to every item that listens.
     pub fn raise(&self, event: &Event) {
         let space = self.space();
         let listeners = self.listeners.lock().clone();
         for (subscription, key) in listeners {
             let Some(subscription) = subscription.upgrade() else { continue };
+            if !self.may_hear(&subscription, event, &space) {
+                continue;
+            }
             let mut state = subscription.lock();
             let Some(item) = state.item_mut(key) else { continue };
             if item.mode == crate::ua::subscription::Mode::Disabled {

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opcell::app;
-use opcell::config::{self, Options};
+use opcell::config::{self, Options, Shown};
 use opcell::history::{ArchiveId, Historian};
 use opcell::stack::codec::{DataValue, NodeIdRef, QualifiedNameRef, Reader, Writer};
 use opcell::ua::connection;
 use opcell::ua::limits::Limits;
 use opcell::ua::server::Server;
+use opcell::ua::subscription;
 use opcell::value::{Sample, UaTime, Value};
 use opcua::StatusCode;
 use tokio::net::TcpListener;
@@ -27,6 +28,7 @@ pub const CELL: &str = "
 schema: 1
 cell: press
 namespace: urn:test:press
+defaults: { access: { edit_history: [Operator] } }
 types:
   enums:
     State: { 0: Stopped, 1: Running, 2: Faulted }
@@ -38,6 +40,7 @@ nodes:
       Recipe:  { type: String, value: none, write: true, history: process }
       Curve:   { type: Float, array: 5, value: [1, 2, 3, 4, 5], write: true, history: process }
       State:   { type: State, value: Stopped, write: true, history: process }
+      Locked:  { type: Double, value: 0.0, history: process, access: { edit_history: [Engineer] } }
       Forgotten: { type: Double, value: 0.0, write: true }
 ";
 
@@ -65,8 +68,8 @@ impl HistoryServer {
         let path = dir.path().join("cell.yaml");
         std::fs::write(&path, cell).expect("written");
         let loopback = "127.0.0.1:4840".parse().expect("an address");
-        let (compiled, _) = config::load(&path, &Options { listen: Some(vec![loopback]), ..Options::default() });
-        let mut assembly = app::assemble(compiled.expect("a good cell"));
+        let (compiled, report) = config::load(&path, &Options { listen: Some(vec![loopback]), ..Options::default() });
+        let mut assembly = app::assemble(compiled.unwrap_or_else(|| panic!("{}", report.render(Shown::Some))));
         shrink(assembly.limits_mut().0);
         let historian = Arc::new(InMemory::default());
         let held: Arc<dyn Historian> = Arc::clone(&historian) as Arc<_>;
@@ -75,6 +78,7 @@ impl HistoryServer {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = watch::channel(false);
+        runtime.spawn(subscription::timer::run(Arc::clone(&server)));
         let serving = Arc::clone(&server);
         runtime.spawn(async move {
             while let Ok((socket, peer)) = listener.accept().await {
@@ -109,7 +113,7 @@ impl Drop for HistoryServer {
 
 /// A sample whose server time is a tick after its source time.
 pub fn sample(at: UaTime, value: Value) -> Sample {
-    Sample { value, status: StatusCode::Good, source_time: at, server_time: UaTime(at.0 + 1) }
+    Sample { value, status: StatusCode::Good, source_time: at, server_time: UaTime(at.0.saturating_add(1)) }
 }
 
 /// A HistoryReadResult, taken apart.
@@ -175,6 +179,36 @@ pub fn at_time(times: &[i64], simple_bounds: bool) -> impl Fn(&mut Writer) + Clo
     }
 }
 
+/// ReadProcessedDetails.
+#[derive(Clone, Copy)]
+pub struct Processed<'a> {
+    pub start: i64,
+    pub end: i64,
+    pub interval: f64,
+    /// Numbers of AggregateFunction objects.
+    pub aggregates: &'a [u32],
+    pub defaults: bool,
+    /// PercentDataBad and PercentDataGood.
+    pub percent: (u8, u8),
+}
+
+pub fn processed(asked: Processed<'_>) -> impl Fn(&mut Writer) + Clone {
+    move |w| {
+        w.extension_object(652, |w| {
+            w.i64(asked.start);
+            w.i64(asked.end);
+            w.f64(asked.interval);
+            w.count(asked.aggregates.len());
+            asked.aggregates.iter().for_each(|number| w.node_id(NodeIdRef::numeric(0, *number)));
+            w.bool(asked.defaults);
+            w.bool(false);
+            w.u8(asked.percent.0);
+            w.u8(asked.percent.1);
+            w.bool(false);
+        });
+    }
+}
+
 pub fn history_request(
     w: &mut Writer,
     details: &impl Fn(&mut Writer),
@@ -193,6 +227,61 @@ pub fn history_request(
         w.qualified_name(QualifiedNameRef { namespace, name });
         w.bytes(asked.continuation.as_deref());
     }
+}
+
+/// UpdateDataDetails (682) or UpdateStructureDataDetails (11300) of samples as DataValues.
+pub fn update_details(w: &mut Writer, encoding: u32, id: NodeIdRef<'_>, perform: i32, samples: &[Sample]) {
+    w.extension_object(encoding, |w| {
+        w.node_id(id);
+        w.i32(perform);
+        w.count(samples.len());
+        for sample in samples {
+            w.data_value(&sample.value, sample.status, Some(sample.source_time), Some(sample.server_time));
+        }
+    });
+}
+
+pub fn delete_span(w: &mut Writer, id: NodeIdRef<'_>, is_modified: bool, start: i64, end: i64) {
+    w.extension_object(688, |w| {
+        w.node_id(id);
+        w.bool(is_modified);
+        w.i64(start);
+        w.i64(end);
+    });
+}
+
+pub fn delete_at(w: &mut Writer, id: NodeIdRef<'_>, times: &[i64]) {
+    w.extension_object(691, |w| {
+        w.node_id(id);
+        w.count(times.len());
+        times.iter().for_each(|time| w.i64(*time));
+    });
+}
+
+/// An Annotation as a value.
+pub fn annotation(message: &str, user: &str, time: i64) -> Value {
+    let mut w = Writer::new();
+    w.u8(22);
+    w.extension_object(893, |w| {
+        w.text(message);
+        w.text(user);
+        w.i64(time);
+    });
+    Value::Wire(w.buf.into())
+}
+
+/// The status of each HistoryUpdateResult, and of its entries.
+pub fn update_results(response: &Response) -> Vec<(StatusCode, Vec<StatusCode>)> {
+    let mut reader = response.good();
+    let count = reader.count(12).expect("results");
+    let results = (0..count).map(|_| {
+        let status = reader.status().expect("a status");
+        let entries = reader.count(4).expect("entries");
+        let entries = (0..entries).map(|_| reader.status().expect("a status")).collect();
+        reader.count(1).expect("diagnostics");
+        (status, entries)
+    });
+    results.collect()
 }
 
 /// What a HistoryReadResponse brought.
@@ -248,6 +337,15 @@ impl Session {
     /// One node, both times.
     pub fn history(&mut self, name: &str, details: &impl Fn(&mut Writer)) -> Read {
         self.history_read(details, &[Asked::of(node(name))]).remove(0)
+    }
+
+    /// HistoryUpdate with one details.
+    pub fn history_update(&mut self, details: impl FnOnce(&mut Writer)) -> (StatusCode, Vec<StatusCode>) {
+        let response = self.call(700, |w| {
+            w.count(1);
+            details(w);
+        });
+        update_results(&response).remove(0)
     }
 
     /// The next page of a node.

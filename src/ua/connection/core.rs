@@ -18,6 +18,7 @@ use crate::stack::codec::{Reader, Writer};
 use crate::stack::transport::Fatal;
 use crate::ua::server::Server;
 use crate::ua::services::attribute::{self, Writing};
+use crate::ua::services::history::Abandoned;
 use crate::ua::services::history::read::{Read, write_released};
 use crate::ua::services::publish::{self, Refused};
 use crate::ua::services::session::{self, Caller};
@@ -180,7 +181,7 @@ impl Core {
         line: &mut Line<'_>,
         call: Call,
         service: Service,
-        header: &RequestHeader,
+        header: &RequestHeader<'_>,
         mut reader: Reader<'_>,
         body: &[u8],
     ) {
@@ -207,7 +208,7 @@ impl Core {
         &mut self,
         line: &mut Line<'_>,
         call: Call,
-        header: &RequestHeader,
+        header: &RequestHeader<'_>,
         reader: &Reader<'_>,
         body: &[u8],
     ) {
@@ -253,7 +254,7 @@ impl Core {
     fn authorize(
         &mut self,
         channel: u32,
-        header: &RequestHeader,
+        header: &RequestHeader<'_>,
         service: Option<Service>,
     ) -> Result<Arc<Session>, StatusCode> {
         let token = header.token.ok_or(StatusCode::BadSessionIdInvalid)?;
@@ -291,7 +292,7 @@ impl Core {
         line: &mut Line<'_>,
         call: Call,
         service: Service,
-        header: RequestHeader,
+        header: RequestHeader<'_>,
         mut reader: Reader<'_>,
     ) {
         let session = match self.authorize(line.channel.id(), &header, Some(service)) {
@@ -317,6 +318,10 @@ impl Core {
                 Ok(None) => return,
                 answer => self.answer(line, call, |w| answer.map(|released| w.raw(&released.unwrap_or_default()))),
             },
+            Service::HistoryUpdate => match self.history_update(call, &context, &mut reader) {
+                Ok(()) => return,
+                Err(status) => self.answer(line, call, |_| Err(status)),
+            },
             Service::Cancel => self.cancel(line, call, &context, &mut reader),
             Service::CloseSession => {
                 self.answer(line, call, |w| session::close(&server, &session, &header, &mut reader, w))
@@ -341,14 +346,30 @@ impl Core {
                 return Ok(Some(w.buf));
             }
         };
+        self.in_pool(call, context, Counted::HistoryRead, move |abandoned| reading.run(abandoned))?;
+        Ok(None)
+    }
+
+    fn history_update(&self, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> Result<(), StatusCode> {
+        let updating = history::update::update(context, reader)?;
+        self.in_pool(call, context, Counted::HistoryUpdate, move |abandoned| updating.run(abandoned))
+    }
+
+    /// Lets a job make the whole response, when it is its turn.
+    fn in_pool(
+        &self,
+        call: Call,
+        context: &Context<'_>,
+        counted: Counted,
+        job: impl FnOnce(&Abandoned) -> Result<Vec<u8>, StatusCode> + Send + 'static,
+    ) -> Result<(), StatusCode> {
         let (server, session) = (context.server, Arc::clone(context.session));
-        let most = server.limits.history_requests.0;
-        let job = server.history.run(&session.history_gate, most, move |abandoned| reading.run(abandoned))?;
+        let job = server.history.run(&session.history_gate, server.limits.history_requests.0, job)?;
         self.under_way.push(Box::pin(async move {
             let response = job.await.and_then(|response| response);
-            Done { call, outcome: Outcome::Encoded(response, session, Counted::HistoryRead) }
+            Done { call, outcome: Outcome::Encoded(response, session, counted) }
         }));
-        Ok(None)
+        Ok(())
     }
 
     fn take_publish(&self, line: &mut Line<'_>, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> bool {

@@ -18,6 +18,7 @@ use crate::value::{UaTime, Value};
 /// Event types of namespace 0 that this server raises (Part 5 §6.4, 1.05).
 pub mod kinds {
     pub const BASE: u32 = 2041;
+    pub const AUDIT: u32 = 2052;
     pub const DEVICE_FAILURE: u32 = 2131;
     pub const SYSTEM_STATUS_CHANGE: u32 = 11_446;
 }
@@ -39,6 +40,10 @@ pub struct Event {
 }
 
 impl Event {
+    pub fn is_audit(&self, space: &Space) -> bool {
+        space.standard_node(self.kind).is_some_and(|kind| space.is_standard(kind, kinds::AUDIT))
+    }
+
     /// The value of a field by its BrowsePath in namespace 0; null where the event has none.
     pub fn field(&self, space: &Space, path: &[String]) -> Value {
         let [name] = path else { return Value::Null };
@@ -56,10 +61,7 @@ impl Event {
 }
 
 fn node_id(space: &Space, at: NodeIx) -> Value {
-    let mut w = Writer::new();
-    w.u8(17);
-    w.node_id(space.id(at));
-    Value::Wire(w.buf.into())
+    space.id_value(at)
 }
 
 /// A LocalizedText without a locale as a value.

@@ -17,7 +17,7 @@ pub const PRODUCT_URI: &str = "urn:opcell";
 
 pub fn find_servers(
     server: &Server,
-    header: &RequestHeader,
+    header: &RequestHeader<'_>,
     reader: &mut Reader<'_>,
     w: &mut Writer,
 ) -> Result<(), StatusCode> {
@@ -40,7 +40,7 @@ pub fn find_servers(
 
 pub fn get_endpoints(
     server: &Server,
-    header: &RequestHeader,
+    header: &RequestHeader<'_>,
     reader: &mut Reader<'_>,
     w: &mut Writer,
 ) -> Result<(), StatusCode> {

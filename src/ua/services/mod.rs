@@ -39,6 +39,7 @@ pub enum Service {
     Read,
     HistoryRead,
     Write,
+    HistoryUpdate,
     CreateMonitoredItems,
     ModifyMonitoredItems,
     SetMonitoringMode,
@@ -53,7 +54,7 @@ pub enum Service {
     DeleteSubscriptions,
 }
 
-const SERVICES: [(u32, Service); 26] = [
+const SERVICES: [(u32, Service); 27] = [
     (422, Service::FindServers),
     (428, Service::GetEndpoints),
     (461, Service::CreateSession),
@@ -68,6 +69,7 @@ const SERVICES: [(u32, Service); 26] = [
     (631, Service::Read),
     (664, Service::HistoryRead),
     (673, Service::Write),
+    (700, Service::HistoryUpdate),
     (751, Service::CreateMonitoredItems),
     (763, Service::ModifyMonitoredItems),
     (769, Service::SetMonitoringMode),
@@ -103,6 +105,7 @@ impl Service {
             Service::Read => Counted::Read,
             Service::HistoryRead => Counted::HistoryRead,
             Service::Write => Counted::Write,
+            Service::HistoryUpdate => Counted::HistoryUpdate,
             Service::CreateMonitoredItems => Counted::CreateMonitoredItems,
             Service::ModifyMonitoredItems => Counted::ModifyMonitoredItems,
             Service::SetMonitoringMode => Counted::SetMonitoringMode,
@@ -128,15 +131,17 @@ impl Service {
 /// The RequestHeader (Part 4 §7.33, 1.05). Its additionalHeader is stepped over by length, never decoded; its
 /// timestamp is never a reason to refuse.
 #[derive(Debug, Clone, Copy)]
-pub struct RequestHeader {
+pub struct RequestHeader<'a> {
     pub token: Option<Token>,
     pub handle: u32,
+    /// The name by which the client finds this action in its own audit log.
+    pub audit_entry: &'a str,
     /// Milliseconds; 0 for no hint.
     pub timeout_hint: u32,
 }
 
-impl RequestHeader {
-    pub fn read(reader: &mut Reader<'_>) -> Result<RequestHeader, StatusCode> {
+impl<'a> RequestHeader<'a> {
+    pub fn read(reader: &mut Reader<'a>) -> Result<RequestHeader<'a>, StatusCode> {
         let token = match reader.node_id()?.id {
             IdRef::Opaque(bytes) => bytes.try_into().ok(),
             _ => None,
@@ -144,10 +149,10 @@ impl RequestHeader {
         reader.time()?;
         let handle = reader.u32()?;
         reader.u32()?;
-        reader.string()?;
+        let audit_entry = reader.text()?;
         let timeout_hint = reader.u32()?;
         reader.extension_object()?;
-        Ok(RequestHeader { token, handle, timeout_hint })
+        Ok(RequestHeader { token, handle, audit_entry, timeout_hint })
     }
 }
 
@@ -176,7 +181,7 @@ pub struct Context<'a> {
     pub session: &'a Arc<Session>,
     pub roles: Roles,
     pub locales: &'a [String],
-    pub header: RequestHeader,
+    pub header: RequestHeader<'a>,
     pub now: Instant,
     /// The largest response that the client takes and we make.
     pub most_bytes: usize,

@@ -159,7 +159,7 @@ impl Creating {
         &self.session
     }
 
-    pub fn write_response(&self, server: &Server, header: &RequestHeader, w: &mut Writer) {
+    pub fn write_response(&self, server: &Server, header: &RequestHeader<'_>, w: &mut Writer) {
         write_header(w, Service::CreateSession, header.handle);
         w.node_id(NodeIdRef::numeric(1, self.session.id));
         w.node_id(NodeIdRef { namespace: 0, id: crate::stack::codec::IdRef::Opaque(&self.session.token) });
@@ -408,7 +408,7 @@ fn signs_us(own: &crypto::Identity, nonce: &[u8], key: &PublicKey, policy: Polic
     signs(own.leaf()) || (own.chain().len() > own.leaf().len() && signs(own.chain()))
 }
 
-pub fn write_activated(header: &RequestHeader, nonce: &[u8], w: &mut Writer) {
+pub fn write_activated(header: &RequestHeader<'_>, nonce: &[u8], w: &mut Writer) {
     write_header(w, Service::ActivateSession, header.handle);
     w.bytes(Some(nonce));
     w.null_array();
@@ -418,7 +418,7 @@ pub fn write_activated(header: &RequestHeader, nonce: &[u8], w: &mut Writer) {
 pub fn close(
     server: &Arc<Server>,
     session: &Arc<Session>,
-    header: &RequestHeader,
+    header: &RequestHeader<'_>,
     reader: &mut Reader<'_>,
     w: &mut Writer,
 ) -> Result<(), StatusCode> {

@@ -23,7 +23,7 @@ use std::hash::BuildHasher;
 use hashbrown::{HashMap, HashTable};
 
 use crate::model::{AccessIx, TagId, Text};
-use crate::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef};
+use crate::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef, Writer};
 use crate::value::Value;
 
 /// A node by its place in the tables.
@@ -234,6 +234,19 @@ impl Space {
             Id::Text(span) => IdRef::String(self.texts.get(span)),
         };
         NodeIdRef { namespace: node.namespace, id }
+    }
+
+    /// The id as a value.
+    pub fn id_value(&self, at: NodeIx) -> Value {
+        let mut w = Writer::new();
+        w.u8(17);
+        w.node_id(self.id(at));
+        Value::Wire(w.buf.into())
+    }
+
+    /// The id as people write it: `ns=2;s=Tank1.Level`.
+    pub fn id_text(&self, at: NodeIx) -> String {
+        self.id(at).to_owned().to_string()
     }
 
     pub fn browse_name(&self, at: NodeIx) -> QualifiedNameRef<'_> {

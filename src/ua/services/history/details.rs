@@ -2,6 +2,7 @@
 
 use opcua::StatusCode;
 
+use super::processed::Processed;
 use crate::history::{Direction, Span};
 use crate::stack::codec::{ExtensionRef, Reader};
 use crate::value::UaTime;
@@ -20,6 +21,7 @@ mod encoding {
 pub enum Details {
     Raw(Raw),
     Modified(Raw),
+    Processed(Processed),
     AtTime {
         times: Vec<UaTime>,
         simple_bounds: bool,
@@ -53,8 +55,12 @@ pub struct Domain {
 }
 
 impl Details {
-    /// An unknown kind is BadHistoryOperationInvalid. At most `most_times` times.
-    pub fn read(object: ExtensionRef<'_>, reader: &Reader<'_>, most_times: usize) -> Result<Details, StatusCode> {
+    /// An unknown kind is BadHistoryOperationInvalid. At most `most_times` times, and aggregates for `most_nodes`.
+    pub fn read(
+        object: ExtensionRef<'_>,
+        reader: &Reader<'_>,
+        (most_times, most_nodes): (usize, usize),
+    ) -> Result<Details, StatusCode> {
         let number = object.type_id.standard().ok_or(StatusCode::BadHistoryOperationInvalid)?;
         let body = object.body.ok_or(StatusCode::BadHistoryOperationInvalid)?;
         let mut body = reader.nested(body);
@@ -71,7 +77,7 @@ impl Details {
             }
             encoding::READ_ANNOTATIONS => Details::Annotations { times: times(&mut body, most_times)? },
             encoding::READ_EVENT | encoding::READ_EVENT_SORTED => Details::Events,
-            encoding::READ_PROCESSED => return Err(StatusCode::BadHistoryOperationUnsupported),
+            encoding::READ_PROCESSED => Details::Processed(Processed::read(&mut body, most_nodes)?),
             _ => return Err(StatusCode::BadHistoryOperationInvalid),
         })
     }

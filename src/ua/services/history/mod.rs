@@ -6,22 +6,36 @@
 //!                      Historian
 //! ```
 
+mod annotations;
+mod audit;
 pub mod details;
+mod modified;
 pub mod point;
 pub mod pool;
+mod processed;
 mod raw;
 pub mod read;
+pub mod update;
 mod values;
 
 pub use point::Points;
-pub use pool::{Gate, Pool};
+pub use pool::{Abandoned, Gate, Pool};
 
 use opcua::StatusCode;
 
 use self::point::{Subject, Target};
+use crate::history::Fault;
 use crate::stack::codec::NodeIdRef;
 use crate::ua::server::Server;
 use crate::ua::space::{Source, Space, Viewer};
+
+/// What a client is told of trouble; the operator reads the rest in the log.
+fn refused(fault: &Fault) -> StatusCode {
+    if let Fault::Store { .. } = fault {
+        log::warn!("{fault}");
+    }
+    fault.status()
+}
 
 /// Whose history a node is. A node without an archive is BadHistoryOperationUnsupported.
 fn target_of(server: &Server, space: &Space, viewer: &Viewer<'_>, id: NodeIdRef<'_>) -> Result<Target, StatusCode> {

@@ -48,7 +48,24 @@ pub enum Progress {
     /// Only the bound after the last sample.
     LastBound,
     /// So many entries are given.
-    Given(usize),
+    Given(u64),
+}
+
+impl Progress {
+    pub fn cursor(self) -> Option<Cursor> {
+        match self {
+            Progress::Behind(cursor) => Some(cursor),
+            _ => None,
+        }
+    }
+
+    /// Entries that are given already.
+    pub fn given(self) -> u64 {
+        match self {
+            Progress::Given(count) => count,
+            _ => 0,
+        }
+    }
 }
 
 /// The continuation points of one session.

@@ -4,6 +4,7 @@ use opcua::StatusCode;
 
 use super::details::{Domain, Raw};
 use super::point::Progress;
+use super::refused;
 use super::values::Values;
 use crate::history::{ArchiveId, Direction, Fault, Historian, Span};
 use crate::value::{Sample, UaTime};
@@ -25,29 +26,24 @@ pub fn write(
         if values.wanted() == 0 {
             return Ok(Some(progress));
         }
-        if !write_first_bound(historian, archive, &domain, values).map_err(refused)? {
+        if !write_first_bound(historian, archive, &domain, values).map_err(|fault| refused(&fault))? {
             return Ok(Some(progress));
         }
         progress = Progress::Inside;
     }
     if progress != Progress::LastBound {
-        progress = match write_inside(historian, archive, &domain, progress, values).map_err(refused)? {
+        progress = match write_inside(historian, archive, &domain, progress, values).map_err(|fault| refused(&fault))? {
             Some(progress) => return Ok(Some(progress)),
             None if raw.bounds => Progress::LastBound,
             None => return Ok(None),
         };
     }
-    if values.wanted() == 0 || !write_last_bound(historian, archive, &domain, values).map_err(refused)? {
+    if values.wanted() == 0
+        || !write_last_bound(historian, archive, &domain, values).map_err(|fault| refused(&fault))?
+    {
         return Ok(Some(progress));
     }
     Ok(None)
-}
-
-fn refused(fault: Fault) -> StatusCode {
-    if let Fault::Store { .. } = &fault {
-        log::warn!("{fault}");
-    }
-    fault.status()
 }
 
 /// False when it had no room. A sample at the very start is inside, so it is not written here.
@@ -127,11 +123,7 @@ fn write_inside(
         if wanted == 0 {
             return Ok(Some(progress));
         }
-        let cursor = match progress {
-            Progress::Behind(cursor) => Some(cursor),
-            _ => None,
-        };
-        let page = historian.page(archive, domain.span, domain.direction, wanted, cursor)?;
+        let page = historian.page(archive, domain.span, domain.direction, wanted, progress.cursor())?;
         if !values.push_all(&page.samples) {
             // Values of different sizes: fewer of them may fit.
             most = wanted / 2;

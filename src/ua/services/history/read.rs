@@ -13,7 +13,7 @@ use super::details::Details;
 use super::point::{Point, Progress, Subject, Target};
 use super::pool::Abandoned;
 use super::values::Values;
-use super::{raw, target_of};
+use super::{annotations, modified, processed, raw, target_of, values};
 use crate::history::Archives;
 use crate::model::{DataType, Shape};
 use crate::stack::codec::{NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer};
@@ -23,8 +23,9 @@ use crate::ua::session::Session;
 use crate::ua::space::{Space, Viewer};
 use crate::value::{BuiltIn, IndexRange};
 
-/// Encoding of HistoryData (Part 6 annex A, 1.05).
+/// Default Binary encodings (Part 6 annex A, 1.05).
 const HISTORY_DATA: u32 = 658;
+const HISTORY_MODIFIED_DATA: u32 = 11_227;
 /// Bytes of a HistoryReadResult without its values.
 const RESULT: usize = 64;
 /// A node gets at least so much of the response while there is any.
@@ -73,13 +74,18 @@ impl<'a> NodeToRead<'a> {
 pub fn read(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Read, StatusCode> {
     let limits = &context.server.limits;
     let object = reader.extension_object()?;
-    let details = Details::read(object, reader, limits.history_values as usize)?;
+    let details = Details::read(object, reader, (limits.history_values as usize, limits.history_nodes as usize))?;
     let timestamps = Timestamps::from_wire(reader.i32()?).ok_or(StatusCode::BadTimestampsToReturnInvalid)?;
     if timestamps == Timestamps::Neither && details != Details::Events {
         return Err(StatusCode::BadTimestampsToReturnInvalid);
     }
     let release = reader.bool()?;
     let count = operations(reader, 14, limits.history_nodes)?;
+    if let Details::Processed(processed) = &details
+        && processed.aggregates.len() != count
+    {
+        return Err(StatusCode::BadAggregateListMismatch);
+    }
     let details = Arc::new(details);
     let (space, viewer) = (context.server.space(), context.viewer());
     let mut nodes = Vec::with_capacity(count);
@@ -216,7 +222,9 @@ impl Turn<'_> {
         let name_at = w.mark();
         w.bytes(Some(&[0; 8]));
         let mut written = Ok((0, None));
-        w.extension_object(HISTORY_DATA, |w| written = self.write_values(&point, w));
+        let is_modified = matches!(*point.details, Details::Modified(_));
+        let encoding = if is_modified { HISTORY_MODIFIED_DATA } else { HISTORY_DATA };
+        w.extension_object(encoding, |w| written = self.write_values(&point, w));
         let status = match written {
             Err(status) => Err(status),
             Ok((0, Some(_))) if self.is_alone => Err(StatusCode::BadResponseTooLarge),
@@ -239,21 +247,48 @@ impl Turn<'_> {
         }
     }
 
-    /// The body of a HistoryData; the number of values, and where to go on.
+    /// The body of a HistoryData or HistoryModifiedData; the number of values, and where to go on.
     fn write_values(&self, point: &Point, w: &mut Writer) -> Result<(usize, Option<Progress>), StatusCode> {
         let historian = &*self.archives.historian;
         let Target { tag, archive, subject } = point.target;
         let end = w.mark() + self.share;
         let page = self.server.limits.history_values as usize;
-        match (&*point.details, subject) {
-            (Details::Raw(raw), Subject::Values) => {
-                let most = if raw.count == 0 { page } else { page.min(raw.count as usize) };
-                let shape = &self.server.plant.tag(tag).shape;
-                let mut values = Values::new(w, (most, end), point.timestamps, point.range.as_ref(), Some(shape));
-                let next = raw::write(historian, archive, raw, point.progress, &mut values)?;
-                Ok((values.finish(), next))
+        let most = match &*point.details {
+            Details::Raw(raw) | Details::Modified(raw) if raw.count > 0 => page.min(raw.count as usize),
+            _ => page,
+        };
+        let shape = &self.server.plant.tag(tag).shape;
+        let size = match &*point.details {
+            _ if subject == Subject::Annotations || point.range.is_some() => None,
+            Details::Annotations { .. } => None,
+            // What an aggregate gives is at most a Double, or a value of the tag.
+            Details::Processed(_) => values::size_of_data_value(shape, point.timestamps).map(|size| size.max(30)),
+            _ => values::size_of_data_value(shape, point.timestamps),
+        };
+        let mut values = Values::new(w, (most, end), point.timestamps, point.range.as_ref(), size);
+        let next = match (&*point.details, subject) {
+            (Details::Raw(raw), Subject::Values) => raw::write(historian, archive, raw, point.progress, &mut values)?,
+            (Details::Raw(raw), Subject::Annotations) => {
+                annotations::write(historian, archive, raw, point.progress, &mut values)?
             }
-            _ => Err(StatusCode::BadHistoryOperationUnsupported),
-        }
+            (Details::Modified(raw), Subject::Values) => {
+                return modified::write(historian, archive, raw, point.progress, values);
+            }
+            (Details::Annotations { times }, _) => {
+                annotations::write_at(historian, archive, times, point.progress, &mut values)?
+            }
+            (Details::Processed(processed), Subject::Values) => {
+                let of = (&*self.server.plant, point.target);
+                processed::write(historian, of, (processed, point.place), point.progress, &mut values)?
+            }
+            (Details::AtTime { times, simple_bounds }, Subject::Values) => {
+                let of = (&*self.server.plant, point.target);
+                processed::write_at(historian, of, (times, *simple_bounds), point.progress, &mut values)?
+            }
+            (Details::Modified(_) | Details::Processed(_) | Details::AtTime { .. } | Details::Events, _) => {
+                return Err(StatusCode::BadHistoryOperationUnsupported);
+            }
+        };
+        Ok((values.finish().0, next))
     }
 }

@@ -25,16 +25,15 @@ pub struct Values<'w> {
 }
 
 impl<'w> Values<'w> {
-    /// Room for `most` values as long as the response stays before `end`.
+    /// Room for `most` values as long as the response stays before `end`; `size` where all are of one size.
     pub fn new(
         w: &'w mut Writer,
         (most, end): (usize, usize),
         timestamps: Timestamps,
         range: Option<&'w IndexRange>,
-        shape: Option<&Shape>,
+        size: Option<usize>,
     ) -> Values<'w> {
         let count_at = w.reserve_count();
-        let size = shape.filter(|_| range.is_none()).and_then(|shape| data_value_size(shape, timestamps));
         Values { w, count_at, count: 0, most, end, timestamps, range, size }
     }
 
@@ -51,15 +50,21 @@ impl<'w> Values<'w> {
 
     /// Adds all of them, or none when the response would grow too large.
     pub fn push_all(&mut self, samples: &[Sample]) -> bool {
+        self.push_all_before(samples, 0)
+    }
+
+    /// The same, when so many more bytes will follow the values.
+    pub fn push_all_before(&mut self, samples: &[Sample], bytes: usize) -> bool {
         let mark = self.w.mark();
         match self.range {
             None => samples.iter().for_each(|sample| self.write(&sample.value, sample.status, sample)),
             Some(range) => samples.iter().for_each(|sample| self.write_part(range, sample)),
         }
-        if self.w.mark() > self.end {
+        if self.w.mark() + bytes > self.end {
             self.w.rewind(mark);
             return false;
         }
+        self.end -= bytes;
         self.count += samples.len();
         true
     }
@@ -89,14 +94,16 @@ impl<'w> Values<'w> {
         self.count += 1;
     }
 
-    pub fn finish(self) -> usize {
+    /// The number of values, and the writer behind them.
+    pub fn finish(self) -> (usize, &'w mut Writer) {
         self.w.set_count(self.count_at, self.count);
-        self.count
+        (self.count, self.w)
     }
 }
 
-/// Mask, encoding byte, value, status and times. A Bad sample takes less.
-fn data_value_size(shape: &Shape, timestamps: Timestamps) -> Option<usize> {
+/// Bytes of a DataValue of this shape: mask, encoding byte, value, status and times. A Bad one takes less. `None` where
+/// values differ in size.
+pub fn size_of_data_value(shape: &Shape, timestamps: Timestamps) -> Option<usize> {
     let kind: BuiltIn = shape.data_type.wire();
     let times = 8 * (usize::from(timestamps.source()) + usize::from(timestamps.server()));
     let head = if shape.is_scalar() { 0 } else { 8 + 4 * shape.dimensions.len() };

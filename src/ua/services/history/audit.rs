@@ -1,0 +1,189 @@
+//! Who changed which history: one line in the log and one audit event a node (Part 11 §5.8, 1.05).
+
+use super::annotations;
+use super::point::Target;
+use super::update::{Change, Outcome, Perform};
+use crate::history::export::time_to_text;
+use crate::history::{Direction, Historian, Span, Who};
+use crate::stack::codec::{NodeIdRef, Writer};
+use crate::ua::events::Event;
+use crate::ua::server::Server;
+use crate::ua::session::Session;
+use crate::ua::space::NodeIx;
+use crate::value::{Elements, Sample, UaTime, Value};
+
+/// Event types (Part 6 annex A, 1.05).
+mod kind {
+    pub const VALUE_UPDATE: u32 = 3006;
+    pub const RAW_MODIFY_DELETE: u32 = 3014;
+    pub const AT_TIME_DELETE: u32 = 3019;
+    pub const ANNOTATION_UPDATE: u32 = 19_095;
+}
+/// DataTypes of the details.
+mod details {
+    pub const UPDATE_DATA: u32 = 680;
+    pub const UPDATE_STRUCTURE: u32 = 11_295;
+    pub const DELETE_RAW_MODIFIED: u32 = 686;
+    pub const DELETE_AT_TIME: u32 = 689;
+}
+const SEVERITY: u16 = 200;
+/// An event that would carry more old or new values carries none.
+const VALUES: usize = 1_000;
+/// DataValue as a Variant's encoding byte.
+const DATA_VALUES: u8 = 23 | 0x80;
+
+/// A change that is about to be made.
+pub struct Changed<'a> {
+    pub target: Target,
+    pub node: NodeIx,
+    pub change: &'a Change,
+}
+
+/// What is known of a change before it is made.
+pub struct Audit {
+    node: NodeIx,
+    kind: u32,
+    message: String,
+    count: usize,
+    application: String,
+    /// Fields of the event's own type.
+    extra: Vec<(&'static str, Value)>,
+}
+
+impl Audit {
+    pub fn begin(server: &Server, session: &Session, historian: &dyn Historian, changed: Changed<'_>) -> Audit {
+        let Changed { target, node, change } = changed;
+        let old = || old_values(historian, target, change).unwrap_or_default();
+        let is_heard = server.has_listeners();
+        let fields = |own: &mut Vec<(&'static str, Value)>| {
+            if is_heard {
+                own.push(("OldValues", old()));
+            }
+        };
+        let id = server.space().id_text(node);
+        let (kind, details, message, count, mut extra) = match change {
+            Change::Values(perform, entries) => {
+                let new = data_values(&entries.good);
+                let verb = verb(*perform);
+                let extra = vec![("PerformInsertReplace", Value::Int32(*perform as i32)), ("NewValues", new)];
+                let message = format!("{verb} values of {id}");
+                (kind::VALUE_UPDATE, details::UPDATE_DATA, message, entries.good.len(), extra)
+            }
+            Change::Annotations(perform, entries) => {
+                let new: Vec<Sample> = entries.good.iter().map(annotations::sample).collect();
+                let new = if *perform == Perform::Remove { Value::Null } else { data_values(&new) };
+                let extra = vec![("PerformInsertReplace", Value::Int32(*perform as i32)), ("NewValues", new)];
+                let message = format!("{} annotations of {id}", verb(*perform));
+                (kind::ANNOTATION_UPDATE, details::UPDATE_STRUCTURE, message, entries.good.len(), extra)
+            }
+            Change::DeleteAt(entries) => {
+                let times = Value::array(Elements::DateTime(entries.good.clone()));
+                let message = format!("deleted values of {id}");
+                (kind::AT_TIME_DELETE, details::DELETE_AT_TIME, message, entries.good.len(), vec![("ReqTimes", times)])
+            }
+            Change::DeleteSpan { is_modified, start, end } => {
+                let extra = vec![
+                    ("IsDeleteModified", Value::Boolean(*is_modified)),
+                    ("StartTime", Value::DateTime(*start)),
+                    ("EndTime", Value::DateTime(*end)),
+                ];
+                let what = if *is_modified { "modified values" } else { "values" };
+                let message = format!("deleted {what} of {id} from {} to {}", time_to_text(*start), time_to_text(*end));
+                (kind::RAW_MODIFY_DELETE, details::DELETE_RAW_MODIFIED, message, 0, extra)
+            }
+        };
+        fields(&mut extra);
+        extra.push(("UpdatedNode", server.space().id_value(node)));
+        extra.push(("ParameterDataTypeId", standard_id(details)));
+        let application = session.client.application_uri.clone();
+        Audit { node, kind, message, count, application, extra }
+    }
+
+    /// Tells how it went.
+    pub fn end(self, server: &Server, who: &Who, audit_entry: &str, outcome: &Outcome) {
+        let Audit { node, kind, message, count, application, mut extra } = self;
+        let refused = match outcome {
+            Ok((status, entries)) => {
+                usize::from(status.is_bad()) + entries.iter().filter(|status| status.is_bad()).count()
+            }
+            Err(_) => count.max(1),
+        };
+        let user = if who.user.is_empty() { "an anonymous user" } else { who.user.as_str() };
+        let how = match (count, refused) {
+            (0, 0) => String::new(),
+            (0, _) => ", in vain".to_owned(),
+            (count, 0) => format!(": {count}"),
+            (_, refused) => format!(", of which {refused} were refused"),
+        };
+        log::info!("{user} of {application} {message}{how}");
+        extra.extend([
+            ("ActionTimeStamp", Value::DateTime(who.time)),
+            ("Status", Value::Boolean(refused == 0)),
+            ("ServerId", Value::text(&server.application.uri)),
+            ("ClientAuditEntryId", Value::text(audit_entry)),
+            ("ClientUserId", Value::text(&who.user)),
+            ("ClientApplicationUri", Value::text(&application)),
+        ]);
+        server.raise(&Event {
+            id: server.next_event_id(),
+            kind,
+            source: node,
+            // The name that Part 5 §6.4.24 (1.05) gives events of this kind.
+            source_name: "Attribute/HistoryUpdate".to_owned(),
+            time: UaTime::now(),
+            message: format!("{user} {message}{how}"),
+            severity: SEVERITY,
+            extra,
+        });
+    }
+}
+
+fn verb(perform: Perform) -> &'static str {
+    match perform {
+        Perform::Insert => "inserted",
+        Perform::Replace => "replaced",
+        Perform::Update => "updated",
+        Perform::Remove => "removed",
+    }
+}
+
+/// A NodeId of namespace 0 as a value.
+fn standard_id(number: u32) -> Value {
+    let mut w = Writer::new();
+    w.u8(17);
+    w.node_id(NodeIdRef::numeric(0, number));
+    Value::Wire(w.buf.into())
+}
+
+/// What stands there before the change, unless that is a lot.
+fn old_values(historian: &dyn Historian, target: Target, change: &Change) -> Option<Value> {
+    let at = |times: &[UaTime]| {
+        let found = if times.len() > VALUES { None } else { historian.at(target.archive, times).ok() }?;
+        Some(data_values(&found.into_iter().flatten().collect::<Vec<_>>()))
+    };
+    match change {
+        Change::Values(Perform::Insert, _) | Change::Annotations(..) => None,
+        Change::Values(_, entries) => at(&entries.good.iter().map(|sample| sample.source_time).collect::<Vec<_>>()),
+        Change::DeleteAt(entries) => at(&entries.good),
+        Change::DeleteSpan { is_modified: true, .. } => None,
+        Change::DeleteSpan { start, end, .. } => {
+            let span = Span { first: *start, last: if start == end { *end } else { UaTime(end.0 - 1) } };
+            let page = historian.page(target.archive, span, Direction::Forward, VALUES, None).ok()?;
+            page.resume.is_none().then(|| data_values(&page.samples))
+        }
+    }
+}
+
+/// DataValues as a value; null when they are too many.
+fn data_values(samples: &[Sample]) -> Value {
+    if samples.len() > VALUES {
+        return Value::Null;
+    }
+    let mut w = Writer::new();
+    w.u8(DATA_VALUES);
+    w.count(samples.len());
+    for sample in samples {
+        w.data_value(&sample.value, sample.status, Some(sample.source_time), Some(sample.server_time));
+    }
+    Value::Wire(w.buf.into())
+}

@@ -1,0 +1,323 @@
+//! HistoryUpdate (Part 4 §5.11.5 and Part 11 §6.9, 1.05): taken apart and checked on the connection's task, done in the
+//! pool, told in the log and as audit events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::StatusCode;
+
+use super::audit::{Audit, Changed};
+use super::point::{Subject, Target};
+use super::pool::Abandoned;
+use super::{annotations, refused, target_of};
+use crate::history::{Annotation, AnnotationEdit, Edit, Fault, Historian, Who};
+use crate::model::Plant;
+use crate::stack::codec::{DataValue, ExtensionRef, Reader, Writer};
+use crate::tags;
+use crate::ua::server::Server;
+use crate::ua::services::{Context, Service, operations, write_header};
+use crate::ua::session::Session;
+use crate::ua::space::{NodeIx, Space, Viewer};
+use crate::value::{Sample, UaTime, Value};
+
+/// Default Binary encodings (Part 6 annex A, 1.05).
+mod encoding {
+    pub const UPDATE_DATA: u32 = 682;
+    pub const UPDATE_STRUCTURE: u32 = 11_300;
+    pub const DELETE_RAW_MODIFIED: u32 = 688;
+    pub const DELETE_AT_TIME: u32 = 691;
+    pub const UPDATE_EVENT: u32 = 685;
+    pub const DELETE_EVENT: u32 = 694;
+}
+/// Entries of one node in one request.
+const ENTRIES: usize = 100_000;
+/// A source time further ahead than this is a mistake.
+const AHEAD: Duration = Duration::from_hours(24);
+
+/// PerformUpdateType (Part 11 §6.9.2, 1.05).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Perform {
+    Insert = 1,
+    Replace = 2,
+    Update = 3,
+    Remove = 4,
+}
+
+impl Perform {
+    fn from_wire(number: i32) -> Result<Perform, StatusCode> {
+        Ok(match number {
+            1 => Perform::Insert,
+            2 => Perform::Replace,
+            3 => Perform::Update,
+            4 => Perform::Remove,
+            _ => return Err(StatusCode::BadInvalidArgument),
+        })
+    }
+}
+
+/// What is to be done to one node.
+#[derive(Debug)]
+pub enum Change {
+    Values(Perform, Entries<Sample>),
+    Annotations(Perform, Entries<Annotation>),
+    DeleteAt(Entries<UaTime>),
+    DeleteSpan { is_modified: bool, start: UaTime, end: UaTime },
+}
+
+/// The entries that passed their checks, and the status of each that was given.
+#[derive(Debug)]
+pub struct Entries<T> {
+    pub good: Vec<T>,
+    statuses: Vec<StatusCode>,
+}
+
+impl<T> Entries<T> {
+    fn check<I>(given: Vec<I>, check: impl Fn(I) -> Result<T, StatusCode>) -> Entries<T> {
+        let mut entries = Entries { good: Vec::with_capacity(given.len()), statuses: Vec::with_capacity(given.len()) };
+        for entry in given {
+            let checked = check(entry);
+            entries.statuses.push(checked.as_ref().err().copied().unwrap_or(StatusCode::Good));
+            entries.good.extend(checked.ok());
+        }
+        entries
+    }
+
+    /// The statuses in the order of the request, with those of the good entries filled in.
+    fn settle(self, done: Vec<StatusCode>) -> Vec<StatusCode> {
+        let mut done = done.into_iter();
+        let settle = |status: StatusCode| if status.is_bad() { status } else { done.next().unwrap_or(status) };
+        self.statuses.into_iter().map(settle).collect()
+    }
+}
+
+/// A HistoryUpdate that is ready for the pool.
+pub struct Updating {
+    server: Arc<Server>,
+    session: Arc<Session>,
+    handle: u32,
+    user: String,
+    audit_entry: String,
+    changes: Vec<Result<(Target, NodeIx, Change), StatusCode>>,
+    most_bytes: usize,
+}
+
+pub fn update(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Updating, StatusCode> {
+    let count = operations(reader, 3, context.server.limits.history_nodes)?;
+    let (space, viewer) = (context.server.space(), context.viewer());
+    let user = context.session.lock().identity.name().to_owned();
+    let mut changes = Vec::with_capacity(count);
+    for _ in 0..count {
+        let object = reader.extension_object()?;
+        let mut body = Body { context, space: &space, viewer: &viewer, user: &user, now: UaTime::now() };
+        changes.push(body.read(object, reader));
+    }
+    Ok(Updating {
+        server: Arc::clone(context.server),
+        session: Arc::clone(context.session),
+        handle: context.header.handle,
+        user,
+        audit_entry: context.header.audit_entry.to_owned(),
+        changes,
+        most_bytes: context.most_bytes,
+    })
+}
+
+/// One HistoryUpdateDetails on its way in.
+struct Body<'a> {
+    context: &'a Context<'a>,
+    space: &'a Space,
+    viewer: &'a Viewer<'a>,
+    user: &'a str,
+    now: UaTime,
+}
+
+impl Body<'_> {
+    fn read(&mut self, object: ExtensionRef<'_>, message: &Reader<'_>) -> Result<(Target, NodeIx, Change), StatusCode> {
+        let number = object.type_id.standard().ok_or(StatusCode::BadHistoryOperationInvalid)?;
+        let body = &mut message.nested(object.body.ok_or(StatusCode::BadHistoryOperationInvalid)?);
+        match number {
+            encoding::UPDATE_DATA
+            | encoding::UPDATE_STRUCTURE
+            | encoding::DELETE_RAW_MODIFIED
+            | encoding::DELETE_AT_TIME => {}
+            encoding::UPDATE_EVENT | encoding::DELETE_EVENT => {
+                return Err(StatusCode::BadHistoryOperationUnsupported);
+            }
+            _ => return Err(StatusCode::BadHistoryOperationInvalid),
+        }
+        let id = body.node_id()?;
+        let target = target_of(self.context.server, self.space, self.viewer, id)?;
+        let node = self.space.find(id).ok_or(StatusCode::BadNodeIdUnknown)?;
+        if !self.viewer.may_edit_history(self.space, node) {
+            return Err(StatusCode::BadUserAccessDenied);
+        }
+        let change = match (number, target.subject) {
+            (encoding::UPDATE_DATA, Subject::Values) => self.values(target, body)?,
+            (encoding::UPDATE_STRUCTURE, Subject::Annotations) => self.annotations(body)?,
+            (encoding::DELETE_RAW_MODIFIED, Subject::Values) => delete_span(body)?,
+            (encoding::DELETE_AT_TIME, Subject::Values) => delete_at(body)?,
+            _ => return Err(StatusCode::BadHistoryOperationUnsupported),
+        };
+        Ok((target, node, change))
+    }
+
+    fn values(&self, target: Target, body: &mut Reader<'_>) -> Result<Change, StatusCode> {
+        let perform = Perform::from_wire(body.i32()?)?;
+        // Removing is for structures only (Part 11 §6.9.2.1, 1.05).
+        if perform == Perform::Remove {
+            return Err(StatusCode::BadInvalidArgument);
+        }
+        let plant = self.context.plant();
+        let keep = plant.history_of(target.tag).map(|class| class.keep);
+        let oldest = keep.map_or(0, |keep| self.now.0.saturating_sub(UaTime(0).plus(keep).0));
+        let entries = Entries::check(data_values(body)?, |value| {
+            let at = source_time(&value, self.now)?;
+            if at.0 < oldest {
+                return Err(StatusCode::BadOutOfRange);
+            }
+            checked(plant, target, value, at, self.now)
+        });
+        Ok(Change::Values(perform, entries))
+    }
+
+    fn annotations(&self, body: &mut Reader<'_>) -> Result<Change, StatusCode> {
+        let perform = Perform::from_wire(body.i32()?)?;
+        let entries = Entries::check(data_values(body)?, |value| {
+            let at = source_time(&value, self.now)?;
+            let written = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
+            annotations::read(written, at, (self.user, self.now))
+        });
+        Ok(Change::Annotations(perform, entries))
+    }
+}
+
+fn data_values(body: &mut Reader<'_>) -> Result<Vec<DataValue>, StatusCode> {
+    let count = entry_count(body, 1)?;
+    body.charge(count * size_of::<DataValue>())?;
+    (0..count).map(|_| body.data_value()).collect()
+}
+
+fn entry_count(body: &mut Reader<'_>, least: usize) -> Result<usize, StatusCode> {
+    match body.count(least)? {
+        0 => Err(StatusCode::BadNothingToDo),
+        count if count > ENTRIES => Err(StatusCode::BadTooManyOperations),
+        count => Ok(count),
+    }
+}
+
+fn source_time(value: &DataValue, now: UaTime) -> Result<UaTime, StatusCode> {
+    let at = value.source_time.filter(|time| time.0 > 0).ok_or(StatusCode::BadInvalidTimestamp)?;
+    if at > now.plus(AHEAD) { Err(StatusCode::BadOutOfRange) } else { Ok(at) }
+}
+
+/// The sample that a client wrote. What is Bad has no value.
+fn checked(plant: &Plant, target: Target, written: DataValue, at: UaTime, now: UaTime) -> Result<Sample, StatusCode> {
+    let status = written.status.unwrap_or(StatusCode::Good);
+    let value = if status.is_bad() {
+        Value::Null
+    } else {
+        let value = written.value.ok_or(StatusCode::BadTypeMismatch)?;
+        tags::check_recorded(plant, plant.tag(target.tag), &value)?;
+        value
+    };
+    let server_time = written.server_time.filter(|time| time.0 > 0).unwrap_or(now);
+    Ok(Sample { value, status, source_time: at, server_time })
+}
+
+/// Values from the start up to, without, the end; when both are the same, the one value there (Part 11 §6.9.5, 1.05).
+fn delete_span(body: &mut Reader<'_>) -> Result<Change, StatusCode> {
+    let is_modified = body.bool()?;
+    let (start, end) = (body.time()?, body.time()?);
+    if start.0 <= 0 || end < start {
+        return Err(StatusCode::BadInvalidTimestampArgument);
+    }
+    Ok(Change::DeleteSpan { is_modified, start, end })
+}
+
+fn delete_at(body: &mut Reader<'_>) -> Result<Change, StatusCode> {
+    let count = entry_count(body, 8)?;
+    body.charge(count * 8)?;
+    let times = (0..count).map(|_| body.time()).collect::<Result<Vec<_>, _>>()?;
+    let entries = Entries::check(times, |at| if at.0 > 0 { Ok(at) } else { Err(StatusCode::BadInvalidTimestamp) });
+    Ok(Change::DeleteAt(entries))
+}
+
+impl Updating {
+    /// Does it, entry by entry, and returns the whole response, encoded. Runs in the pool. What is begun is finished
+    /// and told, also when nobody waits for the answer any more.
+    pub fn run(self, abandoned: &Abandoned) -> Result<Vec<u8>, StatusCode> {
+        let Updating { server, session, handle, user, audit_entry, changes, most_bytes } = self;
+        let archives = server.archives.as_ref().ok_or(StatusCode::BadHistoryOperationUnsupported);
+        let mut w = Writer::new();
+        write_header(&mut w, Service::HistoryUpdate, handle);
+        w.count(changes.len());
+        for change in changes {
+            if abandoned.is_set() {
+                return Err(StatusCode::BadSessionClosed);
+            }
+            let done = change.and_then(|(target, node, change)| {
+                let historian = &*archives?.historian;
+                let who = Who { user: user.clone(), time: UaTime::now() };
+                let audit = Audit::begin(&server, &session, historian, Changed { target, node, change: &change });
+                let done = change.run(historian, target, &who);
+                audit.end(&server, &who, &audit_entry, &done);
+                done
+            });
+            let (status, entries) = done.unwrap_or_else(|status| (status, Vec::new()));
+            w.status(status);
+            w.count(entries.len());
+            entries.iter().for_each(|status| w.status(*status));
+            w.null_array();
+        }
+        w.null_array();
+        if w.mark() > most_bytes { Err(StatusCode::BadResponseTooLarge) } else { Ok(w.buf) }
+    }
+}
+
+/// The status of the node, and of each of its entries.
+pub type Outcome = Result<(StatusCode, Vec<StatusCode>), StatusCode>;
+
+impl Change {
+    fn run(self, historian: &dyn Historian, target: Target, who: &Who) -> Outcome {
+        let archive = target.archive;
+        let edit = |edit: Edit| historian.edit(archive, &edit, who).map_err(|fault: Fault| refused(&fault));
+        let annotate =
+            |edit: AnnotationEdit| historian.annotate(archive, &edit, who).map_err(|fault: Fault| refused(&fault));
+        Ok(match self {
+            Change::Values(perform, mut entries) => {
+                let good = std::mem::take(&mut entries.good);
+                let done = match perform {
+                    _ if good.is_empty() => Vec::new(),
+                    Perform::Insert => edit(Edit::Insert(good))?,
+                    Perform::Replace => edit(Edit::Replace(good))?,
+                    Perform::Update | Perform::Remove => edit(Edit::Update(good))?,
+                };
+                (StatusCode::Good, entries.settle(done))
+            }
+            Change::Annotations(perform, mut entries) => {
+                let good = std::mem::take(&mut entries.good);
+                let done = match perform {
+                    _ if good.is_empty() => Vec::new(),
+                    Perform::Insert => annotate(AnnotationEdit::Insert(good))?,
+                    Perform::Replace => annotate(AnnotationEdit::Replace(good))?,
+                    Perform::Update => annotate(AnnotationEdit::Update(good))?,
+                    Perform::Remove => annotate(AnnotationEdit::Remove(good))?,
+                };
+                (StatusCode::Good, entries.settle(done))
+            }
+            Change::DeleteAt(mut entries) => {
+                let good = std::mem::take(&mut entries.good);
+                let done = if good.is_empty() { Vec::new() } else { edit(Edit::DeleteAt(good))? };
+                (StatusCode::Good, entries.settle(done))
+            }
+            Change::DeleteSpan { is_modified, start, end } => {
+                let end = if end == start { UaTime(end.0.saturating_add(1)) } else { end };
+                let edited = match is_modified {
+                    false => edit(Edit::DeleteRaw { start, end })?,
+                    true => edit(Edit::DeleteModified { start, end })?,
+                };
+                (edited.first().copied().unwrap_or(StatusCode::Good), Vec::new())
+            }
+        })
+    }
+}
