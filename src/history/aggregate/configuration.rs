@@ -27,14 +27,12 @@ impl Default for Configuration {
 }
 
 impl Configuration {
-    /// BadAggregateInvalidInputs for a percentage above 100, BadAggregateConfigurationRejected where a result could
-    /// be Good and Bad at once: PercentDataGood must be at least 100 - PercentDataBad (Part 13 §4.2.1.2, 1.05).
+    /// BadAggregateInvalidInputs for a percentage above 100, and where a result could be Good and Bad at once:
+    /// PercentDataGood must be at least 100 - PercentDataBad (Part 13 §4.2.1.2, 1.05).
     pub fn check(&self) -> Result<(), StatusCode> {
-        if self.percent_data_bad > 100 || self.percent_data_good > 100 {
+        let is_percentage = self.percent_data_bad <= 100 && self.percent_data_good <= 100;
+        if !is_percentage || self.percent_data_good < 100 - self.percent_data_bad {
             return Err(StatusCode::BadAggregateInvalidInputs);
-        }
-        if self.percent_data_good < 100 - self.percent_data_bad {
-            return Err(StatusCode::BadAggregateConfigurationRejected);
         }
         Ok(())
     }
@@ -52,8 +50,8 @@ mod tests {
             (50, 50, Ok(())),
             (100, 0, Ok(())),
             (0, 100, Ok(())),
-            (49, 50, Err(StatusCode::BadAggregateConfigurationRejected)),
-            (0, 99, Err(StatusCode::BadAggregateConfigurationRejected)),
+            (49, 50, Err(StatusCode::BadAggregateInvalidInputs)),
+            (0, 99, Err(StatusCode::BadAggregateInvalidInputs)),
             (101, 100, Err(StatusCode::BadAggregateInvalidInputs)),
             (100, 101, Err(StatusCode::BadAggregateInvalidInputs)),
         ] {

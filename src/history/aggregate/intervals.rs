@@ -23,6 +23,8 @@ pub(super) struct Interval {
     pub low: UaTime,
     pub high: UaTime,
     pub backward: bool,
+    /// The last one, where the processing interval doesn't divide the time evenly.
+    pub is_rest: bool,
 }
 
 /// Some neighbouring intervals of a grid, in the order of time.
@@ -56,14 +58,17 @@ impl Grid {
 
     fn interval(&self, number: u64) -> Interval {
         let near = i64::try_from(number).expect("fewer than `count`") * self.step;
+        let is_last = number + 1 == self.count;
         if self.backward() {
             let high = self.start.0 - near;
-            let low = if number + 1 == self.count { self.end.0 } else { high - self.step };
-            Interval { low: UaTime(low), high: UaTime(high), backward: true }
+            let low = if is_last { self.end.0 } else { high - self.step };
+            let is_rest = is_last && high - low < self.step;
+            Interval { low: UaTime(low), high: UaTime(high), backward: true, is_rest }
         } else {
             let low = self.start.0 + near;
-            let high = if number + 1 == self.count { self.end.0 } else { low + self.step };
-            Interval { low: UaTime(low), high: UaTime(high), backward: false }
+            let high = if is_last { self.end.0 } else { low + self.step };
+            let is_rest = is_last && high - low < self.step;
+            Interval { low: UaTime(low), high: UaTime(high), backward: false, is_rest }
         }
     }
 
@@ -185,8 +190,9 @@ mod tests {
             slice.in_request_order(&mut found);
             let expected: Vec<_> = expected
                 .into_iter()
-                .map(|(low, high)| Interval { low: seconds(low), high: seconds(high), backward: end < start })
+                .map(|(low, high)| (seconds(low), seconds(high), end < start, high - low == 2))
                 .collect();
+            let found: Vec<_> = found.iter().map(|i| (i.low, i.high, i.backward, i.is_rest)).collect();
             assert_eq!(found, expected, "{start} to {end} by {interval}");
         }
     }

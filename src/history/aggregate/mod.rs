@@ -161,9 +161,8 @@ impl Extent {
         self.first <= members.last && members.first <= self.last
     }
 
-    /// Whether it reaches beyond the data: such a result is Partial (Part 13 §5.3.3.2, 1.05). One that the request
-    /// itself cuts short isn't, as it would be the same when it is read again.
+    /// Whether it is Partial (Part 13 §5.3.3.2, 1.05): it reaches beyond the data, or the request's end cuts it short.
     fn cuts(&self, interval: &Interval) -> bool {
-        self.overlaps(interval) && (interval.low < self.first || self.last < interval.high)
+        self.overlaps(interval) && (interval.is_rest || interval.low < self.first || self.last < interval.high)
     }
 }

@@ -98,11 +98,13 @@ impl Rules {
         self.by_share(ticks(good), ticks(bad), ticks(total))
     }
 
+    /// Where PercentDataGood is just what PercentDataBad leaves, it alone is asked (Part 13 §4.2.1.2, 1.05).
     fn by_share(&self, good: i64, bad: i64, total: i64) -> StatusCode {
+        let asks_good_alone = self.percent_data_good + self.percent_data_bad == 100;
         let reaches = |part: i64, percent: u8| i128::from(part) * 100 >= i128::from(total) * i128::from(percent);
         if reaches(good, self.percent_data_good) {
             StatusCode::Good
-        } else if reaches(bad, self.percent_data_bad) {
+        } else if !asks_good_alone && reaches(bad, self.percent_data_bad) {
             StatusCode::Bad
         } else {
             StatusCode::UncertainDataSubNormal

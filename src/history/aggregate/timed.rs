@@ -221,8 +221,7 @@ impl Walk {
         if self.end_counts(end) {
             self.regions.offer(Candidate::of_bound(end));
         }
-        let (first, last) = if interval.backward { (end, &self.start) } else { (&self.start, end) };
-        self.result(&interval, first, last).partial_if(self.extent.cuts(&interval))
+        self.result(&interval, end).partial_if(self.extent.cuts(&interval))
     }
 
     /// Whether the bound at the high end may be the extreme (Part 13 §5.4.3.15, 1.05): where values slope up to it,
@@ -231,8 +230,10 @@ impl Walk {
         self.rules.usable(end.class) && (self.shape == Shape::Sloped || (self.current.backward && !end.interpolated))
     }
 
-    /// `first` and `last` are the bounds at the interval's start and end in the direction of the request.
-    fn result(&self, interval: &Interval, first: &Bound, last: &Bound) -> Outcome {
+    /// `end` is the bound at the high end.
+    fn result(&self, interval: &Interval, end: &Bound) -> Outcome {
+        // In the direction of the request.
+        let (first, last) = if interval.backward { (end, &self.start) } else { (&self.start, end) };
         let regions = &self.regions;
         let by_time = self.rules.by_time(regions.good, regions.uncertain, regions.bad);
         let calculated =
@@ -256,7 +257,7 @@ impl Walk {
             Aggregate::WorstQuality2 => self.worst_quality(interval),
             Aggregate::StartBound => self.bound(interval, first, first.marked_status()),
             Aggregate::EndBound => self.bound(interval, last, marked(last.status, CALCULATED)),
-            Aggregate::DeltaBounds => self.delta(interval, first, last),
+            Aggregate::DeltaBounds => self.delta(interval, end),
             other => unreachable!("{other:?} is not calculated with simple bounds"),
         }
     }
@@ -295,11 +296,12 @@ impl Walk {
 
     fn range(&self, interval: &Interval, status: StatusCode) -> Outcome {
         let (min, max) = (&self.regions.min, &self.regions.max);
-        if !min.number.is_finite() {
+        // "If Minimum2 or Maximum2 are Bad then the status is Bad_NoData" (§5.4.3.19).
+        if !min.number.is_finite() || status.is_bad() {
             return Outcome::no_data(interval);
         }
         let found = difference((min.number, min.sample), (max.number, max.sample));
-        Outcome::new(interval, marked(status, CALCULATED), found).checked()
+        Outcome::new(interval, marked(status, CALCULATED), found)
     }
 
     fn worst_quality(&self, interval: &Interval) -> Outcome {
@@ -317,7 +319,9 @@ impl Walk {
         Outcome::new(interval, status, value_of(bound.number, bound.sample))
     }
 
-    fn delta(&self, interval: &Interval, first: &Bound, last: &Bound) -> Outcome {
+    /// The same in both directions (Part 13 §5.4.2.2, 1.05).
+    fn delta(&self, interval: &Interval, last: &Bound) -> Outcome {
+        let first = &self.start;
         if !self.rules.usable(first.class) || !self.rules.usable(last.class) {
             return Outcome::no_data(interval);
         }

@@ -314,7 +314,7 @@ fn extreme(
     }
     let good = !ignores(rules, tally) && !doubtful;
     let actual_time = matches!(aggregate, Aggregate::MinimumActualTime | Aggregate::MaximumActualTime);
-    let is_calculated = if actual_time { !good } else { extreme.time != interval.start() };
+    let is_calculated = !good || (!actual_time && extreme.time != interval.start());
     let bits = if is_calculated { CALCULATED } else { 0 } | if extreme.repeats { MULTIPLE_VALUES } else { 0 };
     Outcome {
         time: if actual_time { extreme.time } else { interval.start() },
