@@ -26,7 +26,8 @@ struct Nobody;
 
 impl CertificateCheck for Nobody {
     fn check_client(&self, _: &[u8], _: &Caller) -> Result<(), Refusal> {
-        Err(Refusal { status: StatusCode::BadSecurityChecksFailed, rule: "the floor has no security".to_owned() })
+        let status = StatusCode::BadSecurityChecksFailed;
+        Err(Refusal { status, code: status, rule: "the floor has no security".to_owned() })
     }
 }
 

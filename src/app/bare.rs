@@ -21,7 +21,11 @@ struct Nobody;
 
 impl CertificateCheck for Nobody {
     fn check_client(&self, _: &[u8], _: &Caller) -> Result<(), Refusal> {
-        Err(Refusal { status: StatusCode::BadCertificateUntrusted, rule: "nobody is trusted".to_owned() })
+        Err(Refusal {
+            status: StatusCode::BadCertificateUntrusted,
+            code: StatusCode::BadCertificateUntrusted,
+            rule: "nobody is trusted".to_owned(),
+        })
     }
 }
 

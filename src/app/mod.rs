@@ -137,7 +137,7 @@ impl Assembly {
         }
         let mut state = State::open(&plan.state_dir)?;
         let indices = state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
-        let pki = Pki::open(&plan.pki_dir)?;
+        let pki = Pki::open(&plan.pki_dir, suppressed(plan.security.suppressed))?;
         let own = own_certificate(&plan, &application)?;
         // The ports are taken before anything runs, and served last of all.
         let bound = Bound::open(&plan.listen).await?;
@@ -222,6 +222,16 @@ fn own_certificate(plan: &ServerPlan, application: &Application) -> Result<OwnCe
         renew_before: certificate.renew_before,
     };
     OwnCertificate::load_or_make(&plan.pki_dir, &request)
+}
+
+fn suppressed(of: model::Suppressed) -> pki::Suppressed {
+    pki::Suppressed {
+        time: of.time,
+        issuer_time: of.issuer_time,
+        usage: of.usage,
+        revocation_unknown: of.revocation_unknown,
+        issuer_revocation_unknown: of.issuer_revocation_unknown,
+    }
 }
 
 fn policy(policy: model::Policy) -> Policy {

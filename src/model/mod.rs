@@ -15,7 +15,9 @@ pub use access::{Access, AccessIx, ROLES, Role, Roles};
 pub use history::{HistoryClass, HistoryDeadband, HistoryIx, HistoryPartition, HistoryPlan};
 pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};
 pub use period::Period;
-pub use server::{Application, CertificatePlan, Limits, Listen, Policy, RoleRule, Security, ServerPlan, User};
+pub use server::{
+    Application, CertificatePlan, Limits, Listen, Policy, RoleRule, Security, ServerPlan, Suppressed, User,
+};
 pub use tag::{ConnectionIx, DataType, EnumIx, Origin, Scale, Shape, Tag, TagId, Unit};
 
 use std::time::Duration;

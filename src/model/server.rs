@@ -48,6 +48,17 @@ pub struct Security {
     pub policies: Vec<Policy>,
     pub allow_unsecured: bool,
     pub certificate: CertificatePlan,
+    pub suppressed: Suppressed,
+}
+
+/// Checks of certificates that are let pass (Part 4 §6.1.3, 1.05: what an administrator may suppress).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Suppressed {
+    pub time: bool,
+    pub issuer_time: bool,
+    pub usage: bool,
+    pub revocation_unknown: bool,
+    pub issuer_revocation_unknown: bool,
 }
 
 /// The security policies that are offered (Part 7, 1.05); always with Sign and SignAndEncrypt.

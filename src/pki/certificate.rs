@@ -28,6 +28,16 @@ pub struct Certificate {
     pub is_ca: bool,
     pub(super) signs_certificates: bool,
     pub(super) signs_data: bool,
+    pub(super) enciphers: bool,
+    pub(super) signs_lists: bool,
+    /// pathLenConstraint.
+    pub(super) most_issuers_below: Option<u32>,
+    /// OID of a critical extension that nothing here looks at.
+    pub(super) not_understood: Option<String>,
+    /// OID of the algorithm that it is signed with.
+    pub(super) signed_with: String,
+    /// Bits of the RSA key; `None`: of another kind.
+    pub(super) rsa_bits: Option<usize>,
     pub(super) may_be_client: bool,
     pub(super) subject_raw: Vec<u8>,
     pub(super) issuer_raw: Vec<u8>,
@@ -98,6 +108,14 @@ impl Certificate {
             is_ca: x509.basic_constraints().ok()?.is_some_and(|constraints| constraints.value.ca),
             signs_certificates: usage.as_ref().is_none_or(|usage| usage.value.key_cert_sign()),
             signs_data: usage.as_ref().is_none_or(|usage| usage.value.digital_signature()),
+            enciphers: usage
+                .as_ref()
+                .is_none_or(|usage| usage.value.key_encipherment() || usage.value.data_encipherment()),
+            signs_lists: usage.as_ref().is_none_or(|usage| usage.value.crl_sign()),
+            most_issuers_below: x509.basic_constraints().ok()?.and_then(|at| at.value.path_len_constraint),
+            not_understood: not_understood(&x509),
+            signed_with: x509.signature_algorithm.algorithm.to_id_string(),
+            rsa_bits: rsa_bits(&x509),
             may_be_client: extended.is_none_or(|usage| usage.value.any || usage.value.client_auth),
             subject_raw: x509.subject().as_raw().to_vec(),
             issuer_raw: x509.issuer().as_raw().to_vec(),
@@ -124,6 +142,17 @@ impl Certificate {
             GeneralName::IPAddress(bytes) => self.addresses.extend(address(bytes)),
             _ => {}
         }
+    }
+
+    /// Why it is too weak to be believed.
+    pub(super) fn weakness(&self) -> Option<String> {
+        let broken = BROKEN.iter().find(|(oid, _)| *oid == self.signed_with).map(|(_, name)| *name);
+        broken.map(|name| format!("is signed with {name}, which proves nothing any more")).or_else(|| self.weak_key())
+    }
+
+    pub(super) fn weak_key(&self) -> Option<String> {
+        let bits = self.rsa_bits.filter(|bits| *bits < LEAST_RSA_BITS)?;
+        Some(format!("has a key of {bits} bits; at least {LEAST_RSA_BITS} are wanted"))
     }
 
     pub fn is_self_signed(&self) -> bool {
@@ -167,6 +196,33 @@ impl Certificate {
             writeln!(text, "{title:16} {value}").expect("text takes every write");
         }
         text
+    }
+}
+
+/// Algorithms whose signatures can be forged.
+const BROKEN: [(&str, &str); 5] = [
+    ("1.2.840.113549.1.1.2", "MD2"),
+    ("1.2.840.113549.1.1.4", "MD5"),
+    ("1.2.840.113549.1.1.5", "SHA-1"),
+    ("1.3.14.3.2.29", "SHA-1"),
+    ("1.2.840.10045.4.1", "SHA-1"),
+];
+
+const LEAST_RSA_BITS: usize = 2048;
+
+/// Extensions that the checks look at, or that restrict nothing here (RFC 5280 §4.2).
+const UNDERSTOOD: [&str; 8] =
+    ["2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.18", "2.5.29.19", "2.5.29.31", "2.5.29.35", "2.5.29.37"];
+
+fn not_understood(x509: &X509Certificate<'_>) -> Option<String> {
+    let critical = x509.extensions().iter().filter(|extension| extension.critical);
+    critical.map(|extension| extension.oid.to_id_string()).find(|oid| !UNDERSTOOD.contains(&oid.as_str()))
+}
+
+fn rsa_bits(x509: &X509Certificate<'_>) -> Option<usize> {
+    match x509.public_key().parsed().ok()? {
+        x509_parser::public_key::PublicKey::RSA(key) => Some(key.key_size()),
+        _ => None,
     }
 }
 

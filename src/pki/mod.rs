@@ -13,10 +13,12 @@ mod certificate;
 mod check;
 mod folders;
 mod own;
+mod path;
 mod rejected;
 mod verbs;
 mod watch;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +31,8 @@ pub use own::{OwnCertificate, OwnRequest, host_name};
 pub use verbs::{list, reject, show, trust};
 
 use folders::Store;
+use path::Demand;
+pub use path::{Step, Suppressed};
 use rejected::{Rejection, Waiting};
 
 /// What is wrong with a file or folder, and what mends it.
@@ -59,11 +63,14 @@ pub struct Pki {
     /// Refused certificates that `watch` writes down. Full: the newest are dropped, the log has them.
     rejections: tokio::sync::mpsc::Sender<Rejection>,
     waiting: Mutex<Option<Waiting>>,
+    suppressed: Suppressed,
+    /// What was let through and told of.
+    told: Mutex<HashSet<([u8; 20], Step)>>,
 }
 
 impl Pki {
     /// Makes the folders that are missing and reads them. Starts nothing.
-    pub fn open(dir: &Path) -> Result<Arc<Pki>, PkiError> {
+    pub fn open(dir: &Path, suppressed: Suppressed) -> Result<Arc<Pki>, PkiError> {
         folders::create(dir)?;
         let (rejections, waiting) = rejected::queue();
         let store = Store::read(dir)?;
@@ -72,6 +79,8 @@ impl Pki {
             store: ArcSwap::from_pointee(store),
             rejections,
             waiting: Mutex::new(Some(waiting)),
+            suppressed,
+            told: Mutex::default(),
         }))
     }
 
@@ -90,7 +99,7 @@ impl Pki {
 /// Feeds any bytes to everything that reads certificates, CRLs and PEM.
 pub fn fuzz_certificate(bytes: &[u8]) {
     let store = Store::from_file(bytes);
-    drop(check::judge(&store, bytes, 0));
+    drop(path::validate(&store, bytes, Demand { now: 0, suppressed: Suppressed::default() }));
     drop(application_uri(bytes));
     if let Some(certificate) = Certificate::parse(bytes) {
         drop(certificate.describe());

@@ -14,7 +14,6 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::check::judge;
 use super::folders::Store;
 use super::rejected::{Rejected, Rejection};
 use super::*;
@@ -118,7 +117,8 @@ fn verdict(files: &[(&str, &[u8])], sent: &[u8]) -> Option<StatusCode> {
         put(dir.path(), place, bytes);
     }
     let store = Store::read(dir.path()).expect("folders are read");
-    judge(&store, sent, now()).err().map(|(_, finding)| finding.status)
+    let demand = Demand { now: now(), suppressed: Suppressed::default() };
+    path::validate(&store, sent, demand).err().map(|(_, finding)| finding.wire())
 }
 
 const HIDDEN: Option<StatusCode> = Some(StatusCode::BadSecurityChecksFailed);
@@ -211,7 +211,7 @@ fn a_certificate_under_an_issuer_needs_trust_and_a_current_list_that_does_not_na
             HIDDEN,
         ),
         ("issuer only completes", vec![("issuers/ca.der", ca), ("issuers/l", &current)], leaf, HIDDEN),
-        ("pinned leaf, nothing else", vec![("trusted/leaf.der", leaf)], leaf, None),
+        ("pinned leaf, nothing else", vec![("trusted/leaf.der", leaf)], leaf, HIDDEN),
         ("pinned leaf, issuer known", vec![("trusted/leaf.der", leaf), ("issuers/ca.der", ca)], leaf, None),
         (
             "pinned leaf, but revoked",
@@ -388,7 +388,7 @@ fn a_rejected_certificate_is_trusted_by_name_or_digits_and_rejected_again() {
 #[tokio::test]
 async fn a_running_server_sees_a_new_trust_at_once_and_writes_down_whom_it_refused() {
     let dir = folder();
-    let pki = Pki::open(dir.path()).expect("folders are read");
+    let pki = Pki::open(dir.path(), Suppressed::default()).expect("folders are read");
     let watching = tokio::spawn(Arc::clone(&pki).watch());
     let der = self_signed(&client("late", (-1, 1)));
     let caller = Caller { address: Some(SocketAddr::from(([192, 0, 2, 1], 5))), policy: Policy::Basic256Sha256 };
@@ -419,7 +419,7 @@ fn a_user_certificate_is_known_by_its_file_in_users() {
     let (anna, ended) = (self_signed(&client("anna", (-1, 1))), self_signed(&client("ended", (-2, -1))));
     put(dir.path(), "users/anna.der", &anna);
     put(dir.path(), "users/ended.der", &ended);
-    let pki = Pki::open(dir.path()).expect("folders are read");
+    let pki = Pki::open(dir.path(), Suppressed::default()).expect("folders are read");
     assert_eq!(pki.check_user(&anna).expect("she is known").1, ["anna.der"]);
     for (der, status) in [
         (&ended, StatusCode::BadIdentityTokenRejected),

@@ -9,10 +9,10 @@ use super::Compiler;
 use crate::config::de::{At, decode, decode_with_holes};
 use crate::config::files::beside;
 use crate::config::source::Ix;
-use crate::config::spec::{self, KeySize, LogLevel};
+use crate::config::spec::{self, KeySize, LogLevel, Suppress};
 use crate::model::{
     Application, CertificatePlan, HistoryPlan, Limits, Period, Policy, ROLES, Role, RoleRule, Roles, Security,
-    ServerPlan, User,
+    ServerPlan, Suppressed, User,
 };
 
 const PORT: u16 = 4840;
@@ -40,6 +40,7 @@ impl Compiler<'_> {
             security: Security {
                 policies: POLICIES.to_vec(),
                 allow_unsecured: false,
+                suppressed: Suppressed::default(),
                 certificate: CertificatePlan {
                     key_bits: 2_048,
                     names: Vec::new(),
@@ -240,6 +241,7 @@ impl Compiler<'_> {
             plan.security.policies = policies.value;
         }
         plan.security.allow_unsecured = given.allow_unsecured.is_some_and(|allow| allow.value);
+        plan.security.suppressed = suppressed(&given.suppress.unwrap_or_default());
         if let Some(folder) = given.pki_dir {
             plan.pki_dir = beside(path, &folder);
         }
@@ -275,6 +277,17 @@ impl Compiler<'_> {
                 finding.help("run `opcell user add NAME --role Operator`, or write `anonymous: [Observer]`");
             }
         }
+    }
+}
+
+fn suppressed(words: &[Suppress]) -> Suppressed {
+    let has = |word| words.contains(&word);
+    Suppressed {
+        time: has(Suppress::Time),
+        issuer_time: has(Suppress::IssuerTime),
+        usage: has(Suppress::Usage),
+        revocation_unknown: has(Suppress::RevocationUnknown),
+        issuer_revocation_unknown: has(Suppress::IssuerRevocationUnknown),
     }
 }
 

@@ -12,7 +12,7 @@ mod values;
 pub use cell::{Access, CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType};
 pub use history::{HistoryClass, HistoryStore, OnFull, Partition, Record};
 pub use node::{NodeSpec, Scale, SourceSpec};
-pub use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, User};
+pub use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, Suppress, User};
 pub use values::Deadband;
 
 use schemars::SchemaGenerator;

@@ -79,10 +79,28 @@ pub struct Security {
     /// Also serve data without any protection: for the lab only (default false).
     #[schemars(extend("x-also" = ["allow_none", "none", "unsecured"]))]
     pub allow_unsecured: Option<At<bool>>,
+    /// Checks of clients' certificates that are let pass; each that would have failed is logged (default []).
+    #[schemars(extend("x-also" = ["ignore", "disable_checks"]))]
+    pub suppress: Option<Vec<Suppress>>,
     /// Folder with own, trusted, issuers, rejected, users (default ./pki).
     pub pki_dir: Option<String>,
     /// The server's own certificate.
     pub certificate: Option<Certificate>,
+}
+
+/// A check that Part 4 §6.1.3 lets an administrator suppress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suppress {
+    /// The certificate's own validity.
+    Time,
+    IssuerTime,
+    /// Key usage and extended key usage.
+    Usage,
+    /// No current revocation list of the issuer.
+    RevocationUnknown,
+    /// The same for an issuer above it.
+    IssuerRevocationUnknown,
 }
 
 /// The server's own certificate.

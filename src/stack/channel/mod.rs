@@ -45,6 +45,8 @@ pub struct Caller {
 pub struct Refusal {
     /// What the client is told.
     pub status: StatusCode,
+    /// What is really wrong, for logs and audit.
+    pub code: StatusCode,
     /// For the log: who, which rule, and the command that mends it.
     pub rule: String,
 }

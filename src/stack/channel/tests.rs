@@ -18,7 +18,7 @@ struct Check(Option<StatusCode>);
 
 impl CertificateCheck for Check {
     fn check_client(&self, _: &[u8], _: &Caller) -> Result<(), Refusal> {
-        self.0.map_or(Ok(()), |status| Err(Refusal { status, rule: "told to refuse".into() }))
+        self.0.map_or(Ok(()), |status| Err(Refusal { status, code: status, rule: "told to refuse".into() }))
     }
 }
 

@@ -1,0 +1,639 @@
+//! The cases: what lies in the folders, what is sent, and what must come of it.
+
+use std::path::Path;
+
+use opcua::StatusCode;
+use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, RsaKeySize};
+
+use super::made::{
+    Ca, by_openssl, ca_params, client, days, issued_by_openssl, key, now, root, root_with, self_signed, self_signed_by,
+    uri, with,
+};
+
+/// Part 4 §6.1.3 (1.05): the step that is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    Structure,
+    Chain,
+    Signature,
+    Policy,
+    Trust,
+    Validity,
+    Uri,
+    Usage,
+    FindList,
+    Revocation,
+}
+
+pub struct Case {
+    pub name: &'static str,
+    pub tried: Tried,
+    /// Folder and bytes.
+    pub files: Vec<(&'static str, Vec<u8>)>,
+    pub sent: Vec<u8>,
+    /// For log and audit, and for the client; `None`: it may come in.
+    pub refused: Option<(StatusCode, StatusCode)>,
+}
+
+const HIDDEN: StatusCode = StatusCode::BadSecurityChecksFailed;
+
+fn case(
+    name: &'static str,
+    tried: Tried,
+    files: &[(&'static str, &[u8])],
+    sent: &[u8],
+    refused: Option<(StatusCode, StatusCode)>,
+) -> Case {
+    let files = files.iter().map(|(folder, bytes)| (*folder, bytes.to_vec())).collect();
+    Case { name, tried, files, sent: sent.to_vec(), refused }
+}
+
+/// A certificate that is pinned in `trusted`.
+fn pinned(name: &'static str, tried: Tried, der: &[u8], refused: Option<(StatusCode, StatusCode)>) -> Case {
+    case(name, tried, &[("trusted", der)], der, refused)
+}
+
+fn open(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
+    Some((code, code))
+}
+
+fn hidden(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
+    Some((code, HIDDEN))
+}
+
+pub fn all(dir: &Path) -> Vec<Case> {
+    [alone(), weak(dir), broken(), times(), uris(dir), usages(), chains(), trust(), lists(), issuers(dir)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Self-signed ones, as most clients have them.
+fn alone() -> Vec<Case> {
+    use Tried::{Structure, Trust};
+    let good = self_signed(&client("self-signed"));
+    let sized = |name, size| self_signed_by(&client(name), &key(&rcgen::PKCS_RSA_SHA256, size));
+    let stranger = self_signed(&client("stranger"));
+    let [issuer, rejected, user] = ["in issuers", "in rejected", "in users"].map(|name| self_signed(&client(name)));
+    let extended = |critical: bool| {
+        let name = if critical { "critical extension" } else { "unknown extension" };
+        self_signed(&with(name, |params| {
+            let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 7], vec![5, 0]);
+            extension.set_criticality(critical);
+            params.custom_extensions.push(extension);
+        }))
+    };
+    let (plain, critical) = (extended(false), extended(true));
+    vec![
+        pinned("pinned, 2048 bits", Trust, &good, None),
+        pinned("pinned, 3072 bits", Trust, &sized("3072 bits", RsaKeySize::_3072), None),
+        pinned("pinned, 4096 bits", Trust, &sized("4096 bits", RsaKeySize::_4096), None),
+        case("not trusted", Trust, &[], &stranger, hidden(StatusCode::BadCertificateUntrusted)),
+        case("only in issuers/", Trust, &[("issuers", &issuer)], &issuer, hidden(StatusCode::BadCertificateUntrusted)),
+        case(
+            "only in rejected/",
+            Trust,
+            &[("rejected", &rejected)],
+            &rejected,
+            hidden(StatusCode::BadCertificateUntrusted),
+        ),
+        case("only in users/", Trust, &[("users", &user)], &user, hidden(StatusCode::BadCertificateUntrusted)),
+        pinned("an extension that is not known, not critical", Structure, &plain, None),
+        pinned(
+            "a critical extension that is not known",
+            Structure,
+            &critical,
+            hidden(StatusCode::BadCertificateInvalid),
+        ),
+    ]
+}
+
+/// Keys and digests that are too weak, or of another kind.
+fn weak(dir: &Path) -> Vec<Case> {
+    use Tried::Policy;
+    let made = |name, arguments: &[&str]| by_openssl(dir, name, arguments);
+    let bad = hidden(StatusCode::BadCertificatePolicyCheckFailed);
+    let digest = |name, digest| made(name, &["-newkey", "rsa:2048", digest]);
+    let size = |name, size| made(name, &["-newkey", size, "-sha256"]);
+    let curve = made("p256", &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-sha256"]);
+    let pss = made(
+        "pss",
+        &["-newkey", "rsa:2048", "-sha256", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"],
+    );
+    vec![
+        pinned("signed with SHA-384", Policy, &digest("sha384", "-sha384"), None),
+        pinned("signed with SHA-512", Policy, &digest("sha512", "-sha512"), None),
+        pinned("signed with RSA-PSS", Policy, &pss, None),
+        pinned("signed with SHA-1", Policy, &digest("sha1", "-sha1"), bad),
+        pinned("signed with MD5", Policy, &digest("md5", "-md5"), bad),
+        pinned("a key of 1024 bits", Policy, &size("rsa1024", "rsa:1024"), bad),
+        pinned("a key of 1536 bits", Policy, &size("rsa1536", "rsa:1536"), bad),
+        pinned("a key of 2040 bits", Policy, &size("rsa2040", "rsa:2040"), bad),
+        pinned("an elliptic key under an RSA policy", Policy, &curve, bad),
+    ]
+}
+
+/// What is no certificate, or no longer one.
+fn broken() -> Vec<Case> {
+    use Tried::{Signature, Structure};
+    let bad = hidden(StatusCode::BadCertificateInvalid);
+    let changed = |name, at: fn(usize) -> usize| {
+        let mut der = self_signed(&client(name));
+        let place = at(der.len());
+        der[place] ^= 1;
+        der
+    };
+    let signature = changed("changed signature", |length| length - 1);
+    let content = {
+        let mut der = self_signed(&client("changed content"));
+        let place = der.windows(24).position(|part| part == b"urn:test:changed-content").expect("its URI");
+        der[place] = b'U';
+        der
+    };
+    let good = self_signed(&client("mangled"));
+    let trailing = [&good[..], b"more"].concat();
+    let pem = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let eleven: Vec<u8> = good.repeat(11);
+    vec![
+        pinned("a signature with one bit changed", Signature, &signature, bad),
+        pinned("a URI with one letter changed", Signature, &content, bad),
+        case("nothing at all", Structure, &[], b"", bad),
+        case("words", Structure, &[], b"this is no certificate", bad),
+        case("zeros", Structure, &[], &[0; 1000], bad),
+        case("PEM instead of DER", Structure, &[], pem, bad),
+        case("cut in the middle", Structure, &[("trusted", &good)], &good[..good.len() / 2], bad),
+        case("with bytes behind it", Structure, &[("trusted", &good)], &trailing, bad),
+        case("a sequence that claims 16 MB", Structure, &[], &[0x30, 0x83, 0xff, 0xff, 0xff, 1, 2, 3], bad),
+        case("a sequence of endless length", Structure, &[], &[0x30, 0x80, 1, 2, 3, 0, 0], bad),
+        case("an empty sequence", Structure, &[], &[0x30, 0], bad),
+        case("eleven certificates", Structure, &[("trusted", &good)], &eleven, bad),
+    ]
+}
+
+fn times() -> Vec<Case> {
+    use Tried::Validity;
+    let spanned = |name, from, to| self_signed(&with(name, |params| days(params, from, to)));
+    let bad = open(StatusCode::BadCertificateTimeInvalid);
+    let second = |name, offset: i64| {
+        self_signed(&with(name, |params| {
+            params.not_after = time::OffsetDateTime::from_unix_timestamp(now() + offset).expect("a time");
+        }))
+    };
+    let stranger = spanned("expired stranger", -20, -10);
+    vec![
+        pinned("expired ten days ago", Validity, &spanned("expired", -20, -10), bad),
+        pinned("expired a minute ago", Validity, &second("just expired", -60), bad),
+        pinned("ends in an hour", Validity, &second("ends soon", 3600), None),
+        pinned("valid from tomorrow on", Validity, &spanned("early", 1, 10), bad),
+        pinned("valid for 100 years", Validity, &spanned("long", -10, 36_500), None),
+        case("expired and not trusted", Validity, &[], &stranger, hidden(StatusCode::BadCertificateUntrusted)),
+    ]
+}
+
+fn uris(dir: &Path) -> Vec<Case> {
+    use Tried::Uri;
+    let bad = open(StatusCode::BadCertificateUriInvalid);
+    let none = self_signed(&with("no names", |params| params.subject_alt_names.clear()));
+    let in_name = self_signed(&with("urn:test:in-the-common-name", |params| params.subject_alt_names.clear()));
+    let host = self_signed(&with("host only", |params| {
+        params.subject_alt_names = vec![rcgen::SanType::DnsName("host".try_into().expect("ascii"))];
+    }));
+    let several = self_signed(&with("several", |params| {
+        params.subject_alt_names = ["urn:test:first", "urn:test:second"].map(uri).into();
+    }));
+    let behind = self_signed(&with("behind", |params| {
+        let host = rcgen::SanType::DnsName("host".try_into().expect("ascii"));
+        params.subject_alt_names.insert(0, host);
+    }));
+    // Version 1 has no extensions, so no names: openssl makes it from a request.
+    let first = version_one(dir);
+    vec![
+        pinned("no alternative names", Uri, &none, bad),
+        pinned("the URI in the common name only", Uri, &in_name, bad),
+        pinned("a host name and no URI", Uri, &host, bad),
+        pinned("several URIs: the first is meant", Uri, &several, None),
+        pinned("a URI behind a host name", Uri, &behind, None),
+        pinned("X.509 version 1", Uri, &first, bad),
+    ]
+}
+
+fn version_one(dir: &Path) -> Vec<u8> {
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new("openssl").args(arguments).current_dir(dir).output().expect("openssl");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&[
+        "req",
+        "-new",
+        "-nodes",
+        "-newkey",
+        "rsa:2048",
+        "-subj",
+        "/CN=version 1",
+        "-keyout",
+        "v1.key",
+        "-out",
+        "v1.csr",
+    ]);
+    run(&[
+        "x509", "-req", "-in", "v1.csr", "-signkey", "v1.key", "-sha256", "-days", "5", "-outform", "DER", "-out",
+        "v1.der",
+    ]);
+    std::fs::read(dir.join("v1.der")).expect("made")
+}
+
+fn usages() -> Vec<Case> {
+    use KeyUsagePurpose::{ContentCommitment, DataEncipherment, DigitalSignature, KeyEncipherment};
+    use Tried::Usage;
+    let bad = open(StatusCode::BadCertificateUseNotAllowed);
+    let used =
+        |name, usages: &[KeyUsagePurpose]| self_signed(&with(name, |params| params.key_usages = usages.to_vec()));
+    let extended = |name, usages: &[ExtendedKeyUsagePurpose]| {
+        self_signed(&with(name, |params| params.extended_key_usages = usages.to_vec()))
+    };
+    use ExtendedKeyUsagePurpose::{Any, ClientAuth, CodeSigning, ServerAuth};
+    vec![
+        pinned(
+            "all the usages of Part 6 §6.2.2",
+            Usage,
+            &used("usual", &[DigitalSignature, ContentCommitment, KeyEncipherment, DataEncipherment]),
+            None,
+        ),
+        pinned("digitalSignature and keyEncipherment", Usage, &used("key", &[DigitalSignature, KeyEncipherment]), None),
+        pinned(
+            "digitalSignature and dataEncipherment",
+            Usage,
+            &used("data", &[DigitalSignature, DataEncipherment]),
+            None,
+        ),
+        pinned("without digitalSignature", Usage, &used("no signature", &[KeyEncipherment, DataEncipherment]), bad),
+        pinned("without any encipherment", Usage, &used("no encipherment", &[DigitalSignature]), bad),
+        pinned("for issuing only", Usage, &used("issuing", &[KeyUsagePurpose::KeyCertSign]), bad),
+        pinned("extended usage clientAuth", Usage, &extended("client", &[ClientAuth]), None),
+        pinned("extended usage both", Usage, &extended("both", &[ServerAuth, ClientAuth]), None),
+        pinned("extended usage any", Usage, &extended("any", &[Any]), None),
+        pinned("extended usage serverAuth alone", Usage, &extended("server", &[ServerAuth]), bad),
+        pinned("extended usage codeSigning alone", Usage, &extended("code", &[CodeSigning]), bad),
+    ]
+}
+
+/// Chains of two to four, whole and not.
+fn chains() -> Vec<Case> {
+    use Tried::{Chain, Signature};
+    let mut cases = Vec::new();
+    let two = root("two root", 1);
+    let leaf = two.issue(&client("leaf of two"));
+    cases.push(case("chain of 2", Chain, &[("trusted", &two.der), ("trusted", &two.list(&[]))], &leaf, None));
+
+    let three = root("three root", 1);
+    let middle = three.sub("three middle", 2);
+    let leaf = middle.issue(&client("leaf of three"));
+    let lists = [three.list(&[]), middle.list(&[])];
+    let whole: [(&str, &[u8]); 4] =
+        [("trusted", &three.der), ("issuers", &middle.der), ("issuers", &lists[0]), ("issuers", &lists[1])];
+    cases.push(case("chain of 3", Chain, &whole, &leaf, None));
+
+    let four = root("four root", 1);
+    let upper = four.sub("four upper", 2);
+    let lower = upper.sub("four lower", 3);
+    let leaf = lower.issue(&client("leaf of four"));
+    let lists = [four.list(&[]), upper.list(&[]), lower.list(&[])];
+    let known: Vec<(&str, &[u8])> =
+        [("trusted", &four.der[..])].into_iter().chain(lists.iter().map(|list| ("issuers", &list[..]))).collect();
+    let sent = [&leaf[..], &lower.der, &upper.der].concat();
+    cases.push(case("chain of 4, the issuers come along", Chain, &known, &sent, None));
+    let sent = [&leaf[..], &upper.der, &four.der, &lower.der].concat();
+    cases.push(case("the same in another order", Chain, &known, &sent, None));
+
+    let incomplete = hidden(StatusCode::BadCertificateChainIncomplete);
+    let lost = root("lost root", 1);
+    let orphan = lost.sub("orphan middle", 2);
+    let leaf = orphan.issue(&client("leaf of an orphan"));
+    let list = orphan.list(&[]);
+    cases.push(case("the root is missing", Chain, &[("trusted", &orphan.der), ("issuers", &list)], &leaf, incomplete));
+    let absent = root("absent root", 1);
+    let missing = absent.sub("missing middle", 2);
+    let leaf = missing.issue(&client("leaf of the missing"));
+    cases.push(case("an issuer in the middle is missing", Chain, &[("trusted", &absent.der)], &leaf, incomplete));
+    let foreign = root("foreign root", 1).issue(&client("pinned leaf"));
+    cases.push(case("pinned, but the issuer is missing", Chain, &[("trusted", &foreign)], &foreign, incomplete));
+
+    // Two that vouch for each other.
+    let (a, b) = (ca_params("circle a"), ca_params("circle b"));
+    let (root_a, root_b) = (root_with(a.clone(), 1), root_with(b.clone(), 2));
+    let (a_by_b, b_by_a) = (root_b.sub_with(a, 1), root_a.sub_with(b, 2));
+    let leaf = a_by_b.issue(&client("leaf of a circle"));
+    let circle: [(&str, &[u8]); 2] = [("trusted", &a_by_b.der), ("trusted", &b_by_a.der)];
+    cases.push(case("issuers in a circle", Chain, &circle, &leaf, incomplete));
+
+    let mut long = vec![root("long root", 1)];
+    for n in 0..7 {
+        let next = long[n].sub(&format!("long {n}"), 1 + (n + 1) % 4);
+        long.push(next);
+    }
+    let leaf = long[7].issue(&client("leaf of many"));
+    let sent: Vec<u8> =
+        [leaf].into_iter().chain(long.iter().skip(1).rev().map(|ca| ca.der.clone())).flatten().collect();
+    cases.push(case("eight issuers", Chain, &[("trusted", &long[0].der)], &sent, incomplete));
+
+    let honest = root("impersonated root", 1);
+    let impostor = root("impersonated root", 2);
+    let leaf = impostor.issue(&client("leaf of an impostor"));
+    let known: [(&str, &[u8]); 2] = [("trusted", &honest.der), ("trusted", &honest.list(&[]))];
+    cases.push(case(
+        "an issuer's name with another key",
+        Signature,
+        &known,
+        &leaf,
+        hidden(StatusCode::BadCertificateInvalid),
+    ));
+    cases.extend(crossed());
+    cases
+}
+
+/// One issuer with certificates of two roots.
+fn crossed() -> Vec<Case> {
+    use Tried::{Chain, Revocation, Validity};
+    let cross = |old: &str, new: &str, middle: &str, old_params: Option<rcgen::CertificateParams>| {
+        let (old, new) = (root(old, 1), root(new, 2));
+        let params = ca_params(middle);
+        let by_old = old.sub_with(old_params.unwrap_or_else(|| params.clone()), 3);
+        let by_new = new.sub_with(params.clone(), 3);
+        (old, new, by_old, by_new)
+    };
+    let files = |parts: &[(&'static str, &Vec<u8>)]| -> Vec<(&'static str, Vec<u8>)> {
+        parts.iter().map(|(folder, bytes)| (*folder, (*bytes).clone())).collect()
+    };
+    let made = |name, tried, files: Vec<(&'static str, Vec<u8>)>, sent: Vec<u8>| Case {
+        name,
+        tried,
+        files,
+        sent,
+        refused: None,
+    };
+
+    let (_, new, by_old, by_new) = cross("gone root", "found root", "crossed a", None);
+    let leaf = by_new.issue(&client("leaf of crossed a"));
+    let known = files(&[
+        ("trusted", &new.der),
+        ("issuers", &by_old.der),
+        ("issuers", &by_new.der),
+        ("issuers", &new.list(&[])),
+        ("issuers", &by_new.list(&[])),
+    ]);
+    let one_root = made("cross-signed, one of two roots is known", Chain, known, leaf);
+
+    let (old, new, by_old, by_new) = cross("old root", "new root", "crossed b", None);
+    let leaf = by_new.issue(&client("leaf of crossed b"));
+    let known = files(&[
+        ("trusted", &old.der),
+        ("trusted", &new.der),
+        ("issuers", &by_old.der),
+        ("issuers", &by_new.der),
+        ("issuers", &old.list(&[&by_old.params])),
+        ("issuers", &new.list(&[])),
+        ("issuers", &by_new.list(&[])),
+    ]);
+    let revoked = made("cross-signed, revoked by one root", Revocation, known, leaf);
+
+    let mut ended = ca_params("crossed c");
+    days(&mut ended, -20, -10);
+    let (old, new, by_old, by_new) = cross("ended root", "live root", "crossed c", Some(ended));
+    let leaf = by_new.issue(&client("leaf of crossed c"));
+    let known = files(&[
+        ("trusted", &old.der),
+        ("trusted", &new.der),
+        ("issuers", &by_old.der),
+        ("issuers", &by_new.der),
+        ("issuers", &old.list(&[])),
+        ("issuers", &new.list(&[])),
+        ("issuers", &by_new.list(&[])),
+    ]);
+    let expired = made("cross-signed, one issuer's certificate has expired", Validity, known, leaf);
+    vec![one_root, revoked, expired]
+}
+
+/// What of a root, an issuer below it and a leaf lies where.
+type Place = fn(&Ca, &Ca, &[u8]) -> Vec<(&'static str, Vec<u8>)>;
+
+/// Who is trusted in a chain.
+fn trust() -> Vec<Case> {
+    use Tried::Trust;
+    let untrusted = hidden(StatusCode::BadCertificateUntrusted);
+    let known = |name: &'static str, refused, place: Place, along: bool| {
+        let top = root(&format!("{name} root"), 1);
+        let middle = top.sub(&format!("{name} middle"), 2);
+        let leaf = middle.issue(&client(&format!("{name} leaf")));
+        let mut files = place(&top, &middle, &leaf);
+        files.extend([("issuers", top.list(&[])), ("issuers", middle.list(&[]))]);
+        let sent = if along { [&leaf[..], &middle.der, &top.der].concat() } else { leaf };
+        Case { name, tried: Trust, files, sent, refused }
+    };
+    vec![
+        known(
+            "trusted in the middle",
+            None,
+            |top, middle, _| vec![("issuers", top.der.clone()), ("trusted", middle.der.clone())],
+            false,
+        ),
+        known(
+            "all known, nothing trusted",
+            untrusted,
+            |top, middle, _| vec![("issuers", top.der.clone()), ("issuers", middle.der.clone())],
+            false,
+        ),
+        known("the client brings its own root", untrusted, |_, _, _| Vec::new(), true),
+        known(
+            "only the leaf is pinned",
+            None,
+            |top, middle, leaf| {
+                vec![("issuers", top.der.clone()), ("issuers", middle.der.clone()), ("trusted", leaf.to_vec())]
+            },
+            false,
+        ),
+    ]
+}
+
+/// Revocation lists: found, missing, ended, forged; revoked at each level.
+fn lists() -> Vec<Case> {
+    use Tried::{FindList, Revocation};
+    struct Family {
+        top: Ca,
+        middle: Ca,
+        leaf_params: rcgen::CertificateParams,
+        leaf: Vec<u8>,
+    }
+    let family = |name: &str| {
+        let top = root(&format!("{name} root"), 1);
+        let middle = top.sub(&format!("{name} middle"), 2);
+        let leaf_params = client(&format!("{name} leaf"));
+        let leaf = middle.issue(&leaf_params);
+        Family { top, middle, leaf_params, leaf }
+    };
+    let made = |name: &'static str, tried, refused, lists: fn(&Family) -> Vec<Vec<u8>>| {
+        let family = family(name);
+        let mut files = vec![("trusted", family.top.der.clone()), ("issuers", family.middle.der.clone())];
+        files.extend(lists(&family).into_iter().map(|list| ("issuers", list)));
+        Case { name, tried, files, sent: family.leaf, refused }
+    };
+    let unknown = open(StatusCode::BadCertificateRevocationUnknown);
+    let issuer_unknown = open(StatusCode::BadCertificateIssuerRevocationUnknown);
+    let mut cases = vec![
+        made("the certificate is revoked", Revocation, hidden(StatusCode::BadCertificateRevoked), |f| {
+            vec![f.top.list(&[]), f.middle.list(&[&f.leaf_params])]
+        }),
+        made("its issuer is revoked", Revocation, hidden(StatusCode::BadCertificateIssuerRevoked), |f| {
+            vec![f.top.list(&[&f.middle.params]), f.middle.list(&[])]
+        }),
+        made(
+            "an older list doesn't name it, a newer does",
+            Revocation,
+            hidden(StatusCode::BadCertificateRevoked),
+            |f| vec![f.top.list(&[]), f.middle.list(&[]), f.middle.list_until(&[&f.leaf_params], 20)],
+        ),
+        made("revoked on a list that has ended", Revocation, hidden(StatusCode::BadCertificateRevoked), |f| {
+            vec![f.top.list(&[]), f.middle.list_until(&[&f.leaf_params], -1)]
+        }),
+        made("another one is revoked", Revocation, None, |f| vec![f.top.list(&[]), f.middle.list(&[&f.top.params])]),
+        made("no list of the issuer", FindList, unknown, |f| vec![f.top.list(&[])]),
+        made("no list of the root", FindList, issuer_unknown, |f| vec![f.middle.list(&[])]),
+        made("no list at all", FindList, unknown, |_| Vec::new()),
+        made("the issuer's list has ended", FindList, unknown, |f| vec![f.top.list(&[]), f.middle.list_until(&[], -1)]),
+        made("the root's list has ended", FindList, issuer_unknown, |f| {
+            vec![f.top.list_until(&[], -1), f.middle.list(&[])]
+        }),
+        made("one list has ended, another is current", FindList, None, |f| {
+            vec![f.top.list(&[]), f.middle.list_until(&[], -1), f.middle.list(&[])]
+        }),
+        made("a list of another issuer", FindList, unknown, |f| vec![f.top.list(&[]), f.top.list(&[])]),
+        made("a list of that name, signed by another", FindList, unknown, |f| {
+            vec![f.top.list(&[]), f.middle.forged_list(4)]
+        }),
+        made("a list with one bit changed", FindList, unknown, |f| {
+            let mut list = f.middle.list(&[]);
+            let last = list.len() - 1;
+            list[last] ^= 1;
+            vec![f.top.list(&[]), list]
+        }),
+    ];
+    let pinned = family("pinned and revoked");
+    cases.push(Case {
+        name: "pinned, but revoked",
+        tried: Revocation,
+        files: vec![
+            ("trusted", pinned.leaf.clone()),
+            ("issuers", pinned.top.der.clone()),
+            ("issuers", pinned.middle.der.clone()),
+            ("issuers", pinned.top.list(&[])),
+            ("issuers", pinned.middle.list(&[&pinned.leaf_params])),
+        ],
+        sent: pinned.leaf,
+        refused: hidden(StatusCode::BadCertificateRevoked),
+    });
+    let bare = family("pinned without lists");
+    cases.push(Case {
+        name: "pinned, no list of its issuer",
+        tried: FindList,
+        files: vec![
+            ("trusted", bare.leaf.clone()),
+            ("issuers", bare.top.der.clone()),
+            ("issuers", bare.middle.der.clone()),
+            ("issuers", bare.top.list(&[])),
+        ],
+        sent: bare.leaf,
+        refused: None,
+    });
+    cases
+}
+
+/// Issuers that may not issue.
+fn issuers(dir: &Path) -> Vec<Case> {
+    use Tried::{Policy, Structure, Uri, Usage, Validity};
+    let made = |name: &'static str, tried, refused, change: fn(&mut rcgen::CertificateParams)| {
+        let mut params = ca_params(&format!("{name} root"));
+        change(&mut params);
+        let top = root_with(params, 1);
+        let leaf = top.issue(&client(&format!("{name} leaf")));
+        Case { name, tried, files: vec![("trusted", top.der.clone()), ("trusted", top.list(&[]))], sent: leaf, refused }
+    };
+    let not_allowed = open(StatusCode::BadCertificateIssuerUseNotAllowed);
+    let ended = open(StatusCode::BadCertificateIssuerTimeInvalid);
+    let mut cases = vec![
+        made("the issuer has expired", Validity, ended, |params| days(params, -20, -10)),
+        made("the issuer is not yet valid", Validity, ended, |params| days(params, 1, 10)),
+        made("the issuer is no authority", Usage, not_allowed, |params| params.is_ca = IsCa::ExplicitNoCa),
+        made("the issuer lacks keyCertSign", Usage, not_allowed, |params| {
+            params.key_usages = vec![KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        }),
+        made("the issuer may have none below it, and has none", Usage, None, |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        }),
+        made(
+            "the issuer lacks cRLSign, so its list is none",
+            Tried::FindList,
+            open(StatusCode::BadCertificateRevocationUnknown),
+            |params| {
+                params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+            },
+        ),
+        made(
+            "the issuer has a critical extension that is not known",
+            Structure,
+            hidden(StatusCode::BadCertificateInvalid),
+            |params| {
+                let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 8], vec![5, 0]);
+                extension.set_criticality(true);
+                params.custom_extensions.push(extension);
+            },
+        ),
+    ];
+    let top = root_with(with_path("short root", 0), 1);
+    let middle = top.sub("too many below", 2);
+    let leaf = middle.issue(&client("leaf too far below"));
+    let files: [(&str, &[u8]); 4] =
+        [("trusted", &top.der), ("issuers", &middle.der), ("issuers", &top.list(&[])), ("issuers", &middle.list(&[]))];
+    cases.push(case("the root may have no issuer below it, and has one", Usage, &files, &leaf, not_allowed));
+
+    let top = root("digest root", 1);
+    let leaf = issued_by_openssl(dir, "issued-with-sha1", &top, &["-newkey", "rsa:2048", "-sha1"]);
+    let files: [(&str, &[u8]); 2] = [("trusted", &top.der), ("trusted", &top.list(&[]))];
+    cases.push(case("issued with SHA-1", Policy, &files, &leaf, hidden(StatusCode::BadCertificatePolicyCheckFailed)));
+
+    for (name, change, tried, refused) in [
+        (
+            "issued, but expired",
+            (|params| days(params, -20, -10)) as fn(&mut rcgen::CertificateParams),
+            Validity,
+            open(StatusCode::BadCertificateTimeInvalid),
+        ),
+        (
+            "issued without a URI",
+            |params| params.subject_alt_names.clear(),
+            Uri,
+            open(StatusCode::BadCertificateUriInvalid),
+        ),
+        (
+            "issued for servers",
+            |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Usage,
+            open(StatusCode::BadCertificateUseNotAllowed),
+        ),
+    ] {
+        let top = root(&format!("{name} root"), 1);
+        let leaf = top.issue(&with(name, change));
+        let files: [(&str, &[u8]); 2] = [("trusted", &top.der), ("trusted", &top.list(&[]))];
+        cases.push(case(name, tried, &files, &leaf, refused));
+    }
+    // A list that only just has not ended.
+    let top = root("last day root", 1);
+    let leaf = top.issue(&client("leaf of the last day"));
+    let files: [(&str, &[u8]); 2] = [("trusted", &top.der), ("trusted", &top.list_until(&[], 1))];
+    cases.push(case("a list on its last day", Tried::FindList, &files, &leaf, None));
+    cases
+}
+
+fn with_path(name: &str, below: u8) -> rcgen::CertificateParams {
+    let mut params = ca_params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
+    params
+}

@@ -1,0 +1,179 @@
+//! Certificates, issuers and revocation lists of every kind, made by rcgen; what that refuses to make, by `openssl`.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use opcell::value::UaTime;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, RsaKeySize, SanType, SerialNumber, SignatureAlgorithm,
+};
+use time::OffsetDateTime;
+
+pub const DAY: i64 = 24 * 3600;
+
+/// Keys are slow to make: leaves share the first, issuers have one of four.
+static KEYS: LazyLock<[KeyPair; 5]> =
+    LazyLock::new(|| [(); 5].map(|()| key(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048)));
+static SERIAL: AtomicU64 = AtomicU64::new(100);
+
+pub fn key(algorithm: &'static SignatureAlgorithm, size: RsaKeySize) -> KeyPair {
+    KeyPair::generate_rsa_for(algorithm, size).expect("keys are made")
+}
+
+pub fn now() -> i64 {
+    static NOW: LazyLock<i64> = LazyLock::new(|| UaTime::now().unix_seconds());
+    *NOW
+}
+
+fn at(unix: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(unix).expect("in range")
+}
+
+/// A client as it should be: valid, with a URI, no usages stated.
+pub fn client(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.subject_alt_names.push(uri(&format!("urn:test:{}", name.replace(' ', "-"))));
+    days(&mut params, -10, 10);
+    params.serial_number = Some(SerialNumber::from(SERIAL.fetch_add(1, Ordering::Relaxed)));
+    params
+}
+
+pub fn uri(text: &str) -> SanType {
+    SanType::URI(text.try_into().expect("ascii"))
+}
+
+/// Valid from so many days to so many days from now.
+pub fn days(params: &mut CertificateParams, from: i64, to: i64) {
+    params.not_before = at(now() + from * DAY);
+    params.not_after = at(now() + to * DAY);
+}
+
+pub fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+    let mut params = client(name);
+    change(&mut params);
+    params
+}
+
+pub fn self_signed(params: &CertificateParams) -> Vec<u8> {
+    self_signed_by(params, &KEYS[0])
+}
+
+pub fn self_signed_by(params: &CertificateParams, key: &KeyPair) -> Vec<u8> {
+    params.self_signed(key).expect("it is signed").der().to_vec()
+}
+
+/// An issuer, with the key of its number.
+pub struct Ca {
+    pub params: CertificateParams,
+    pub der: Vec<u8>,
+    key: usize,
+}
+
+pub fn ca_params(name: &str) -> CertificateParams {
+    let mut params = client(name);
+    params.subject_alt_names.clear();
+    days(&mut params, -100, 100);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+pub fn root(name: &str, key: usize) -> Ca {
+    root_with(ca_params(name), key)
+}
+
+pub fn root_with(params: CertificateParams, key: usize) -> Ca {
+    let der = self_signed_by(&params, &KEYS[key]);
+    Ca { params, der, key }
+}
+
+impl Ca {
+    fn issuer(&self) -> Issuer<'_, &'static KeyPair> {
+        Issuer::from_params(&self.params, &KEYS[self.key])
+    }
+
+    pub fn issue(&self, params: &CertificateParams) -> Vec<u8> {
+        params.signed_by(&KEYS[0], &self.issuer()).expect("it is signed").der().to_vec()
+    }
+
+    pub fn sub(&self, name: &str, key: usize) -> Ca {
+        self.sub_with(ca_params(name), key)
+    }
+
+    pub fn sub_with(&self, params: CertificateParams, key: usize) -> Ca {
+        let der = params.signed_by(&KEYS[key], &self.issuer()).expect("it is signed").der().to_vec();
+        Ca { params, der, key }
+    }
+
+    /// A current list that names these.
+    pub fn list(&self, revoked: &[&CertificateParams]) -> Vec<u8> {
+        self.list_until(revoked, 10)
+    }
+
+    pub fn list_until(&self, revoked: &[&CertificateParams], days: i64) -> Vec<u8> {
+        let entry = |params: &&CertificateParams| RevokedCertParams {
+            serial_number: params.serial_number.clone().expect("a serial number"),
+            revocation_time: at(now() - 5 * DAY),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: at(now() - 50 * DAY),
+            next_update: at(now() + days * DAY),
+            crl_number: SerialNumber::from(1u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        // rcgen refuses to sign for an issuer that may not.
+        let mut params = self.params.clone();
+        params.key_usages = vec![KeyUsagePurpose::CrlSign];
+        let issuer = Issuer::from_params(&params, &KEYS[self.key]);
+        list.signed_by(&issuer).expect("it is signed").der().to_vec()
+    }
+
+    /// A list of this name that another key has signed.
+    pub fn forged_list(&self, key: usize) -> Vec<u8> {
+        Ca { params: self.params.clone(), der: Vec::new(), key }.list(&[])
+    }
+
+    pub fn key_pem(&self) -> String {
+        KEYS[self.key].serialize_pem()
+    }
+}
+
+/// What `openssl req -x509` makes with these arguments, beside a URI and a year's validity.
+pub fn by_openssl(dir: &Path, name: &str, arguments: &[&str]) -> Vec<u8> {
+    let (certificate, key) = (dir.join(format!("{name}.der")), dir.join(format!("{name}.key")));
+    let subject = format!("/CN={name}");
+    let alternative = format!("subjectAltName=URI:urn:test:{name}");
+    let output = Command::new("openssl")
+        .args(["req", "-x509", "-nodes", "-outform", "DER", "-days", "10", "-subj", &subject, "-addext", &alternative])
+        .args(arguments)
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .expect("openssl runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(certificate).expect("what it made")
+}
+
+/// A leaf that `openssl` signs for an issuer with a digest that rcgen has not.
+pub fn issued_by_openssl(dir: &Path, name: &str, ca: &Ca, arguments: &[&str]) -> Vec<u8> {
+    let ca_key = dir.join(format!("{name}.ca.key"));
+    let ca_file = dir.join(format!("{name}.ca.der"));
+    std::fs::write(&ca_key, ca.key_pem()).expect("written");
+    std::fs::write(&ca_file, &ca.der).expect("written");
+    let pem = dir.join(format!("{name}.ca.pem"));
+    let made =
+        Command::new("openssl").args(["x509", "-inform", "DER", "-in"]).arg(&ca_file).arg("-out").arg(&pem).output();
+    assert!(made.expect("openssl runs").status.success());
+    by_openssl(dir, name, &[&["-CA", &pem.to_string_lossy(), "-CAkey", &ca_key.to_string_lossy()], arguments].concat())
+}
