@@ -142,7 +142,9 @@ fn every_entry_is_checked_on_its_own() {
     let done = session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), INSERT, &[bad]));
     assert_eq!(done.1, [good]);
     let read = session.history("Tank.Level", &raw(t(50), t(51), 0, false));
-    assert_eq!((read.values[0].status, &read.values[0].value), (Some(StatusCode::BadSensorFailure), &None));
+    // Marked as inserted, with the ExtraData bit.
+    let status = StatusCode::from(StatusCode::BadSensorFailure.bits() | 0x408);
+    assert_eq!((read.values[0].status, &read.values[0].value), (Some(status), &None));
 }
 
 #[test]

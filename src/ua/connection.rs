@@ -102,7 +102,7 @@ impl Connection {
                 () = wake.notified() => {}
                 Some(done) = self.core.under_way.next(), if unsent < FLUSH && !self.core.under_way.is_empty() => {
                     let mut line = Line { channel: &mut self.channel, out: &mut self.outbox.out };
-                    self.core.finish(&mut line, done);
+                    self.core.finish(&mut line, done).await;
                 }
                 () = &mut timer => {
                     if let Some(end) = self.check_deadlines() {

@@ -1,12 +1,13 @@
 //! What is true of this server, filled into namespace 0: advertised limits are the ones that are enforced.
 
+use crate::history::aggregate::Aggregate;
 use crate::model::Plant;
 use crate::stack::codec::Writer;
 use crate::stack::transport;
 use crate::ua::diagnostics::{numbers, write_build_info};
 use crate::ua::limits::Limits;
 use crate::ua::server::Application;
-use crate::ua::space::{Draft, Live, Source};
+use crate::ua::space::{Draft, Live, Source, prepare_history};
 use crate::value::{BuiltIn, Elements, UaTime, Value};
 
 /// Profiles of Part 7 (1.05) that hold in this version.
@@ -53,9 +54,13 @@ pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
     put(3709, Value::Int32(0));
     put(2271, texts(locales(plant).iter().map(String::as_str)));
     capabilities(&mut put, limits, wire);
-    history(&mut put, limits, plant.tags.iter().any(|tag| tag.history.is_some()));
+    let is_kept = plant.tags.iter().any(|tag| tag.history.is_some());
+    history(&mut put, limits, is_kept);
     // No sampling interval is shared between items, so there are no diagnostics of them.
     put(2289, no_structures());
+    if is_kept {
+        prepare_history(draft, Aggregate::all().map(|aggregate| aggregate.object() as u32));
+    }
 }
 
 fn texts<'t>(all: impl IntoIterator<Item = &'t str>) -> Value {
@@ -140,12 +145,13 @@ fn no_names() -> Value {
 /// HistoryServerCapabilities (Part 11 §5.7, 1.05). Without a tag that keeps history there is none to speak of; of
 /// events there is none.
 fn history(put: &mut impl FnMut(u32, Value), limits: &Limits, is_kept: bool) {
-    // AccessHistoryData, ServerTimestampSupported, InsertData, ReplaceData, UpdateData, DeleteRaw, DeleteAtTime.
-    for number in [11_193, 19_091, 11_196, 11_197, 11_198, 11_199, 11_200] {
+    // AccessHistoryData, ServerTimestampSupported, InsertData, ReplaceData, UpdateData, DeleteRaw, DeleteAtTime,
+    // InsertAnnotation.
+    for number in [11_193, 19_091, 11_196, 11_197, 11_198, 11_199, 11_200, 11_275] {
         put(number, Value::Boolean(is_kept));
     }
-    // InsertAnnotation; then those of events.
-    for number in [11_275, 11_242, 11_281, 11_282, 11_283, 11_502] {
+    // Those of events.
+    for number in [11_242, 11_281, 11_282, 11_283, 11_502] {
         put(number, Value::Boolean(false));
     }
     put(11_273, Value::UInt32(if is_kept { limits.history_values } else { 0 }));

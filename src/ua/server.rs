@@ -19,6 +19,7 @@ use crate::ua::events::Event;
 use crate::ua::limits::Limits;
 use crate::ua::seldom::Seldom;
 use crate::ua::services::history::Pool;
+use crate::ua::services::history::configuration::Starts;
 use crate::ua::session::{Registry, Session};
 use crate::ua::space::{Space, Viewer};
 use crate::ua::subscription::timer::Timer;
@@ -74,6 +75,8 @@ pub struct Server {
     pub timer: Timer,
     /// Where history is read.
     pub history: Pool,
+    /// Where archives start.
+    pub starts: Starts,
     pub totals: Totals,
     /// What is told of peers.
     pub seldom: Seldom,
@@ -146,6 +149,7 @@ impl Server {
             transferring: Mutex::new(()),
             listeners: Mutex::new(Vec::new()),
             timer: Timer::default(),
+            starts: Starts::default(),
             totals: Totals::default(),
             seldom: Seldom::default(),
             monitored_items: AtomicU32::new(0),

@@ -3,6 +3,7 @@
 //! Most answers are written at once; a Write that waits for its devices and history that waits for a disk are
 //! `under_way` while the connection serves other requests.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -66,6 +67,8 @@ pub(super) struct Done {
 enum Outcome {
     /// A Write that its devices have answered.
     Written(Vec<StatusCode>),
+    /// What a request needed is there: it is served again.
+    Again(Vec<u8>),
     /// A whole response, or why there is none; it counts in the session only now.
     Encoded(Result<Vec<u8>, StatusCode>, Arc<Session>, Counted),
 }
@@ -119,9 +122,10 @@ impl Core {
     }
 
     /// Answers what was under way.
-    pub fn finish(&self, line: &mut Line<'_>, done: Done) {
+    pub async fn finish(&mut self, line: &mut Line<'_>, done: Done) {
         let call = done.call;
         match done.outcome {
+            Outcome::Again(body) => self.request(line, call.request_id, &body).await,
             Outcome::Written(results) => {
                 self.answer(line, call, |w| {
                     Writing::write_response(&results, call.handle, w);
@@ -167,7 +171,7 @@ impl Core {
         match service {
             _ if service.needs_no_session() => self.open_service(line, call, service, &header, reader, body).await,
             Service::ActivateSession => self.activate(line, call, &header, &reader, body).await,
-            _ => self.session_service(line, call, service, header, reader),
+            _ => self.session_service(line, call, service, header, (reader, body)),
         }
     }
 
@@ -293,7 +297,7 @@ impl Core {
         call: Call,
         service: Service,
         header: RequestHeader<'_>,
-        mut reader: Reader<'_>,
+        (mut reader, body): (Reader<'_>, &[u8]),
     ) {
         let session = match self.authorize(line.channel.id(), &header, Some(service)) {
             Ok(session) => session,
@@ -310,9 +314,22 @@ impl Core {
         let server = Arc::clone(&self.server);
         let most_bytes = most_bytes(line.channel, &session, &server);
         let now = Instant::now();
-        let context = Context { server: &server, session: &session, roles, locales: &locales, header, now, most_bytes };
+        let context = Context {
+            server: &server,
+            session: &session,
+            roles,
+            locales: &locales,
+            header,
+            now,
+            wanted: RefCell::default(),
+            most_bytes,
+        };
         let answered = match service {
             Service::Publish => self.take_publish(line, call, &context, &mut reader),
+            Service::Read => match self.read(line, call, &context, (&mut reader, body)) {
+                Some(answered) => answered,
+                None => return,
+            },
             Service::Write => self.write(line, call, &context, &mut reader),
             Service::HistoryRead => match self.history_read(call, &context, &mut reader) {
                 Ok(None) => return,
@@ -383,6 +400,47 @@ impl Core {
         }
     }
 
+    /// Answers at once, unless a disk has to be asked first: then the request is served again.
+    fn read(
+        &self,
+        line: &mut Line<'_>,
+        call: Call,
+        context: &Context<'_>,
+        (reader, body): (&mut Reader<'_>, &[u8]),
+    ) -> Option<bool> {
+        let mut missing = false;
+        let read = |w: &mut Writer| {
+            attribute::read(context, reader, w)?;
+            missing = !context.wanted.borrow().is_empty();
+            if missing { Err(StatusCode::BadWaitingForInitialData) } else { Ok(()) }
+        };
+        let sent = line.channel.respond(context.now.into_std(), line.out, call.request_id, read);
+        if !missing {
+            return Some(sent.is_ok() || self.answer(line, call, |_| sent));
+        }
+        let (server, session) = (Arc::clone(context.server), Arc::clone(context.session));
+        let (tags, again) = (context.wanted.take(), body.to_vec());
+        let find = move |_: &Abandoned| {
+            if let Some(archives) = &server.archives {
+                server.starts.find(archives, &tags);
+            }
+        };
+        let most = context.server.limits.history_requests.0;
+        match context.server.history.run(&session.history_gate, most, find) {
+            Err(status) => Some(self.answer(line, call, |_| Err(status))),
+            Ok(job) => {
+                let outcome = async move {
+                    match job.await {
+                        Ok(()) => Outcome::Again(again),
+                        Err(status) => Outcome::Encoded(Err(status), session, Counted::Read),
+                    }
+                };
+                self.under_way.push(Box::pin(async move { Done { call, outcome: outcome.await } }));
+                None
+            }
+        }
+    }
+
     fn write(&self, line: &mut Line<'_>, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> bool {
         match attribute::write(context, reader) {
             Ok(writing) if writing.is_done() => self.answer(line, call, |w| {
@@ -421,7 +479,6 @@ fn most_bytes(channel: &ServerChannel, session: &Session, server: &Server) -> us
 /// The services that are answered at once from what the server holds.
 fn run(service: Service, context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     match service {
-        Service::Read => attribute::read(context, reader, w),
         Service::Browse => view::browse(context, reader, w),
         Service::BrowseNext => view::browse_next(context, reader, w),
         Service::TranslateBrowsePaths => view::translate(context, reader, w),

@@ -1,11 +1,11 @@
-//! Attribute service set (Part 4 §5.11, 1.05): Read and Write. HistoryRead and HistoryUpdate come with the historian.
+//! Attribute service set (Part 4 §5.11, 1.05): Read and Write; `history` has HistoryRead and HistoryUpdate.
 
 use std::time::Duration;
 
 use opcua::StatusCode;
 use tokio::sync::oneshot;
 
-use super::{Context, Service, operations, write_header};
+use super::{Context, Service, history, operations, write_header};
 use crate::model::{ConnectionIx, TagId};
 use crate::stack::codec::{NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer};
 use crate::tags;
@@ -130,6 +130,10 @@ fn read_value(
     match shape.source {
         Source::Tag(tag) => context.server.tags.with(tag, put),
         Source::Live(live) => put(&diagnostics::live_sample(context.server, live)),
+        Source::History(part) => {
+            let tag = space.historical_tag(at).ok_or(StatusCode::BadNotReadable)?;
+            put(&history::configuration::sample(context, tag, part)?)
+        }
         Source::Constant(value) => {
             let value = space.constant(value).clone();
             put(&Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time: now })
@@ -272,7 +276,7 @@ fn write_one(
     match shape.source {
         Source::Tag(tag) => write_tag(context, space, viewer, node, tag, new, range.as_ref(), value, at),
         Source::Live(live) => diagnostics::write_live(context, live, new).map(tags::Written::Done),
-        Source::None | Source::Constant(_) => Err(StatusCode::BadNotWritable),
+        Source::None | Source::Constant(_) | Source::History(_) => Err(StatusCode::BadNotWritable),
     }
 }
 

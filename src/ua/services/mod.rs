@@ -10,12 +10,13 @@ pub mod session;
 pub mod subscription;
 pub mod view;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use opcua::StatusCode;
 use tokio::time::Instant;
 
-use crate::model::{Plant, Roles};
+use crate::model::{Plant, Roles, TagId};
 use crate::stack::codec::{IdRef, Reader, Writer};
 use crate::ua::server::Server;
 use crate::ua::session::{Counted, Session, Token};
@@ -183,6 +184,8 @@ pub struct Context<'a> {
     pub locales: &'a [String],
     pub header: RequestHeader<'a>,
     pub now: Instant,
+    /// Archives whose start the response needs and the server does not know yet.
+    pub wanted: RefCell<Vec<TagId>>,
     /// The largest response that the client takes and we make.
     pub most_bytes: usize,
 }

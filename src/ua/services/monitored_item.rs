@@ -7,12 +7,12 @@ use std::time::Duration;
 use opcua::StatusCode;
 
 use super::attribute::ReadOperation;
-use super::{Context, Service, each_id, operations, subscription, write_header};
+use super::{Context, Service, each_id, history, operations, subscription, write_header};
 use crate::stack::codec::{ExtensionRef, Reader, Timestamps, Writer};
 use crate::ua::diagnostics;
 use crate::ua::events::{EventFilter, EventQueue};
 use crate::ua::server::WatchedKind;
-use crate::ua::space::{Attribute, NodeIx, Source, Space};
+use crate::ua::space::{Attribute, NodeIx, Part, Source, Space};
 use crate::ua::subscription::filter::{DataFilter, FilterSubject, Trigger};
 use crate::ua::subscription::queue::Queue;
 use crate::ua::subscription::{Item, Mode, Subscription, Watched};
@@ -230,7 +230,8 @@ fn data_source(
     }
     let (watched, subject) = match shape.source {
         Source::None => return Err(StatusCode::BadNotReadable),
-        Source::Constant(_) => (Watched::Fixed, FilterSubject { is_number: false, range: None }),
+        Source::History(Part::Annotations) => return Err(StatusCode::BadNotReadable),
+        Source::Constant(_) | Source::History(_) => (Watched::Fixed, FilterSubject { is_number: false, range: None }),
         Source::Live(live) => (Watched::Live(live), FilterSubject { is_number: false, range: None }),
         Source::Tag(tag) => {
             let shape = &context.plant().tag(tag).shape;
@@ -274,6 +275,10 @@ fn fixed_value(context: &Context<'_>, space: &Space, node: NodeIx, attribute: At
     if attribute == Attribute::Value {
         return match space.variable(node).map(|shape| shape.source) {
             Some(Source::Constant(value)) => Ok(space.constant(value).clone()),
+            Some(Source::History(part)) => {
+                let tag = space.historical_tag(node).ok_or(StatusCode::BadNotReadable)?;
+                Ok(history::configuration::sample(context, tag, part)?.value)
+            }
             _ => Err(StatusCode::BadNotReadable),
         };
     }

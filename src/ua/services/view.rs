@@ -145,7 +145,7 @@ pub fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer)
                 w.status(StatusCode::Good);
                 w.count(targets.len());
                 for target in targets {
-                    w.expanded_node_id(space.id(target));
+                    space.write_id(target, w);
                     w.u32(u32::MAX); // nothing of the path is left
                 }
             }
@@ -209,9 +209,9 @@ fn step(
     let mut found: Vec<NodeIx> = Vec::new();
     let mut known: hashbrown::HashSet<NodeIx> = hashbrown::HashSet::new();
     for node in from {
-        let cost = space.references(*node).len() + 1;
-        *steps = steps.checked_sub(cost).ok_or(StatusCode::BadResourceUnavailable)?;
-        for target in space.follow(*node, filter, viewer, name.0, name.1) {
+        let references = space.references(*node);
+        *steps = steps.checked_sub(references.len() + 1).ok_or(StatusCode::BadResourceUnavailable)?;
+        for target in space.follow(&references, filter, viewer, name.0, name.1) {
             if found.len() < TARGETS && known.insert(target) {
                 found.push(target);
             }

@@ -135,7 +135,7 @@ impl Space {
         match attribute {
             Attribute::NodeId => {
                 w.u8(17);
-                w.node_id(self.id(at));
+                self.write_id(at, w);
             }
             Attribute::NodeClass => {
                 w.u8(6);
@@ -233,7 +233,7 @@ impl Space {
         match attribute {
             Attribute::DataType => {
                 w.u8(17);
-                w.node_id(self.id(shape.data_type));
+                self.write_id(shape.data_type, w);
             }
             Attribute::ValueRank => {
                 w.u8(6);
@@ -288,6 +288,10 @@ impl Space {
                     | if self.has_history(id) { history } else { 0 }
             }
             Some(super::Source::Constant(_)) => access_level::READ,
+            Some(super::Source::History(super::Part::Annotations)) => {
+                access_level::HISTORY_READ | access_level::HISTORY_WRITE
+            }
+            Some(super::Source::History(_)) => access_level::READ,
             Some(super::Source::Live(live)) => {
                 access_level::READ | if live == super::Live::Standard(2294) { access_level::WRITE } else { 0 }
             }
@@ -317,7 +321,7 @@ impl Space {
                 Some(if tag.connection().is_some() { tag.poll.as_secs_f64() * 1000.0 } else { 0.0 })
             }
             super::Source::Live(_) => Some(1000.0),
-            super::Source::None | super::Source::Constant(_) => None,
+            super::Source::None | super::Source::Constant(_) | super::Source::History(_) => None,
         }
     }
 }

@@ -92,7 +92,7 @@ impl Space {
     /// All direct and indirect subtypes of a type.
     pub fn collect_subtypes(&self, of: NodeIx, into: &mut Vec<u32>) {
         let subtype = self.standard_node(super::draft::kinds::HAS_SUBTYPE).map(|at| at.0);
-        for reference in self.references(of) {
+        for reference in self.stored_references(of) {
             if reference.forward && Some(reference.kind) == subtype && !into.contains(&reference.target.0) {
                 into.push(reference.target.0);
                 self.collect_subtypes(reference.target, into);
@@ -103,9 +103,13 @@ impl Space {
     /// A ReferenceDescription (Part 4 §7.29, 1.05); what the mask leaves out goes out null.
     pub fn write_reference(&self, reference: &Reference, mask: ResultMask, locales: &[String], w: &mut Writer) {
         let target = self.node(reference.target);
-        w.node_id(if mask.has(1) { self.id(NodeIx(reference.kind)) } else { NodeIdRef::NULL });
+        if mask.has(1) {
+            self.write_id(NodeIx(reference.kind), w);
+        } else {
+            w.node_id(NodeIdRef::NULL);
+        }
         w.bool(mask.has(2) && reference.forward);
-        w.expanded_node_id(self.id(reference.target));
+        self.write_id(reference.target, w);
         if mask.has(8) {
             w.qualified_name(self.browse_name(reference.target));
         } else {
@@ -119,19 +123,23 @@ impl Space {
         }
         w.i32(if mask.has(4) { i32::from(target.class as u8) } else { 0 });
         let typed = mask.has(32) && matches!(target.class, super::Class::Object | super::Class::Variable);
-        w.expanded_node_id(if typed { self.id(target.type_definition) } else { NodeIdRef::NULL });
+        if typed {
+            self.write_id(target.type_definition, w);
+        } else {
+            w.node_id(NodeIdRef::NULL);
+        }
     }
 
-    /// The target of one element of a RelativePath: the first reference of the kind with that BrowseName.
+    /// The targets of one element of a RelativePath: the references of the kind with that BrowseName.
     pub fn follow<'s>(
         &'s self,
-        from: NodeIx,
+        references: &'s [Reference],
         filter: &'s BrowseFilter,
         viewer: &'s Viewer<'s>,
         namespace: u16,
         name: &'s str,
     ) -> impl Iterator<Item = NodeIx> + 's {
-        self.references(from)
+        references
             .iter()
             .filter(move |reference| {
                 let node = self.node(reference.target);

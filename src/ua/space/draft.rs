@@ -65,7 +65,7 @@ impl Draft {
             hasher: hasher.clone(),
             tag_nodes: Vec::new(),
             supertype: HashMap::with_hasher(hasher),
-            historical: Vec::new(),
+            historical: super::historical::Historical::default(),
         };
         Draft { space, drawn: Vec::new() }
     }
@@ -203,6 +203,10 @@ impl Draft {
 
     pub fn standard(&self, number: u32) -> NodeIx {
         self.space.standard_node(number).expect("the composer names nodes that namespace 0 has")
+    }
+
+    pub(super) fn historical_mut(&mut self) -> &mut super::historical::Historical {
+        &mut self.space.historical
     }
 
     pub fn find(&self, id: NodeIdRef<'_>) -> Option<NodeIx> {

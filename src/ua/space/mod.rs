@@ -16,6 +16,7 @@ pub use attributes::{Attribute, Viewer, access_level};
 pub use browse::{BrowseFilter, Direction, ResultMask};
 pub use cell::{compose, extension};
 pub use draft::Draft;
+pub use historical::{Part, prepare as prepare_history};
 pub use names::Texts;
 
 use std::hash::BuildHasher;
@@ -23,7 +24,7 @@ use std::hash::BuildHasher;
 use hashbrown::{HashMap, HashTable};
 
 use crate::model::{AccessIx, TagId, Text};
-use crate::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef, Writer};
+use crate::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef, Reader, Writer};
 use crate::value::Value;
 
 /// A node by its place in the tables.
@@ -134,6 +135,8 @@ pub enum Source {
     Constant(u32),
     /// A value that the server computes when it is asked.
     Live(Live),
+    /// What is said of a tag's history; which tag, the node says.
+    History(Part),
 }
 
 /// The server's own variables whose value moves.
@@ -176,8 +179,7 @@ pub struct Space {
     pub(super) tag_nodes: Vec<NodeIx>,
     /// Supertypes of reference, data, object and variable types, by `NodeIx`.
     pub(super) supertype: HashMap<u32, u32, foldhash::fast::FixedState>,
-    /// A bit for each tag that has an archive.
-    pub(super) historical: Vec<u64>,
+    pub(super) historical: historical::Historical,
 }
 
 impl Space {
@@ -200,7 +202,12 @@ impl Space {
         }
     }
 
+    #[inline]
     fn find_text(&self, namespace: u16, text: &str) -> Option<NodeIx> {
+        self.find_stored_text(namespace, text).or_else(|| self.find_made(namespace, text))
+    }
+
+    fn find_stored_text(&self, namespace: u16, text: &str) -> Option<NodeIx> {
         let hash = self.hasher.hash_one((namespace, text));
         let found = self.textual.find(hash, |at| {
             let node = &self.nodes[*at as usize];
@@ -210,8 +217,11 @@ impl Space {
     }
 
     #[inline]
-    pub fn node(&self, at: NodeIx) -> &Node {
-        &self.nodes[at.0 as usize]
+    pub fn node(&self, at: NodeIx) -> Node {
+        match self.nodes.get(at.0 as usize) {
+            Some(node) => *node,
+            None => self.made_node(at),
+        }
     }
 
     pub fn node_count(&self) -> usize {
@@ -222,13 +232,14 @@ impl Space {
         &self.namespaces
     }
 
-    pub fn references(&self, at: NodeIx) -> &[Reference] {
+    fn stored_references(&self, at: NodeIx) -> &[Reference] {
         let (first, end) = (self.first_reference[at.0 as usize], self.first_reference[at.0 as usize + 1]);
         &self.references[first as usize..end as usize]
     }
 
-    pub fn id(&self, at: NodeIx) -> NodeIdRef<'_> {
-        let node = self.node(at);
+    /// The id of a node of the tables; `write_id` knows every node's.
+    fn stored_id(&self, at: NodeIx) -> NodeIdRef<'_> {
+        let node = self.nodes[at.0 as usize];
         let id = match node.id {
             Id::Numeric(number) => IdRef::Numeric(number),
             Id::Text(span) => IdRef::String(self.texts.get(span)),
@@ -240,13 +251,15 @@ impl Space {
     pub fn id_value(&self, at: NodeIx) -> Value {
         let mut w = Writer::new();
         w.u8(17);
-        w.node_id(self.id(at));
+        self.write_id(at, &mut w);
         Value::Wire(w.buf.into())
     }
 
     /// The id as people write it: `ns=2;s=Tank1.Level`.
     pub fn id_text(&self, at: NodeIx) -> String {
-        self.id(at).to_owned().to_string()
+        let mut w = Writer::new();
+        self.write_id(at, &mut w);
+        Reader::new(&w.buf).node_id().map_or_else(|_| String::new(), |id| id.to_owned().to_string())
     }
 
     pub fn browse_name(&self, at: NodeIx) -> QualifiedNameRef<'_> {

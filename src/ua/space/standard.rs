@@ -151,7 +151,7 @@ mod tests {
         for at in (0..space.node_count()).map(|at| NodeIx(u32::try_from(at).expect("few nodes"))) {
             let node = space.node(at);
             if matches!(node.class, Class::Object | Class::Variable) {
-                assert_ne!(node.type_definition, at, "{:?}", space.id(at));
+                assert_ne!(node.type_definition, at, "{}", space.id_text(at));
             }
         }
     }

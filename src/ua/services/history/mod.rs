@@ -8,7 +8,9 @@
 
 mod annotations;
 mod audit;
+pub mod configuration;
 pub mod details;
+mod extra;
 mod modified;
 pub mod point;
 pub mod pool;
@@ -27,7 +29,7 @@ use self::point::{Subject, Target};
 use crate::history::Fault;
 use crate::stack::codec::NodeIdRef;
 use crate::ua::server::Server;
-use crate::ua::space::{Source, Space, Viewer};
+use crate::ua::space::{Part, Source, Space, Viewer};
 
 /// What a client is told of trouble; the operator reads the rest in the log.
 fn refused(fault: &Fault) -> StatusCode {
@@ -40,9 +42,13 @@ fn refused(fault: &Fault) -> StatusCode {
 /// Whose history a node is. A node without an archive is BadHistoryOperationUnsupported.
 fn target_of(server: &Server, space: &Space, viewer: &Viewer<'_>, id: NodeIdRef<'_>) -> Result<Target, StatusCode> {
     let at = space.find(id).filter(|at| viewer.sees(space, *at)).ok_or(StatusCode::BadNodeIdUnknown)?;
-    let source = space.variable(at).map(|shape| shape.source);
-    let Some(Source::Tag(tag)) = source else { return Err(StatusCode::BadHistoryOperationUnsupported) };
-    let archive = server.archives.as_ref().and_then(|archives| archives.of(tag));
-    let archive = archive.ok_or(StatusCode::BadHistoryOperationUnsupported)?;
-    Ok(Target { tag, archive, subject: Subject::Values })
+    let unsupported = StatusCode::BadHistoryOperationUnsupported;
+    let subject = match space.variable(at).map(|shape| shape.source) {
+        Some(Source::Tag(_)) => Subject::Values,
+        Some(Source::History(Part::Annotations)) => Subject::Annotations,
+        _ => return Err(unsupported),
+    };
+    let tag = space.historical_tag(at).ok_or(unsupported)?;
+    let archive = server.archives.as_ref().and_then(|archives| archives.of(tag)).ok_or(unsupported)?;
+    Ok(Target { tag, archive, subject })
 }

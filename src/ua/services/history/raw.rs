@@ -4,8 +4,8 @@ use opcua::StatusCode;
 
 use super::details::{Domain, Raw};
 use super::point::Progress;
-use super::refused;
 use super::values::Values;
+use super::{extra, refused};
 use crate::history::{ArchiveId, Direction, Fault, Historian, Span};
 use crate::value::{Sample, UaTime};
 
@@ -105,7 +105,9 @@ fn nearest(
     archive: ArchiveId,
     (span, direction): (Span, Direction),
 ) -> Result<Option<Sample>, Fault> {
-    Ok(historian.page(archive, span, direction, 1, None)?.samples.pop())
+    let mut page = historian.page(archive, span, direction, 1, None)?;
+    extra::mark(historian, archive, &mut page.samples)?;
+    Ok(page.samples.pop())
 }
 
 /// `None` when the domain is exhausted.
@@ -123,7 +125,8 @@ fn write_inside(
         if wanted == 0 {
             return Ok(Some(progress));
         }
-        let page = historian.page(archive, domain.span, domain.direction, wanted, progress.cursor())?;
+        let mut page = historian.page(archive, domain.span, domain.direction, wanted, progress.cursor())?;
+        extra::mark(historian, archive, &mut page.samples)?;
         if !values.push_all(&page.samples) {
             // Values of different sizes: fewer of them may fit.
             most = wanted / 2;
