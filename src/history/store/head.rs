@@ -3,8 +3,12 @@
 //! A row is written with two cache misses (lane, tail of its rows), which is what ingest of 100,000 tags is made of;
 //! columns of their own would take five.
 
+use std::collections::BTreeSet;
+
 use super::batch::EditRecord;
+use super::partition::Key;
 use super::rows::{Cells, Kind, NULL, OTHER, Rows, pack, unpack};
+use super::settings::Partition;
 use crate::history::{ArchiveId, Span};
 use crate::value::{Sample, UaTime, Value};
 
@@ -117,6 +121,21 @@ impl Head {
     pub fn archives(&self) -> impl Iterator<Item = ArchiveId> {
         let used = |lane: &Lane| !lane.rows.is_empty() || !lane.tombstones.is_empty();
         self.lanes.iter().zip(0..).filter(move |(lane, _)| used(lane)).map(|(_, id)| ArchiveId(id))
+    }
+
+    /// The partitions that an archive's samples belong to.
+    pub fn keys(&self, archive: ArchiveId, family: Partition) -> BTreeSet<Key> {
+        let Some(lane) = self.lanes.get(archive.0 as usize) else { return BTreeSet::new() };
+        let mut keys = BTreeSet::new();
+        let mut held: Option<(i64, i64)> = None;
+        for row in &lane.rows {
+            if held.is_none_or(|(start, end)| row.time < start || end < row.time) {
+                let key = Key::of(family, row.time);
+                held = Some((key.start(), key.end()));
+                keys.insert(key);
+            }
+        }
+        keys
     }
 
     /// The samples of a span, in time order.

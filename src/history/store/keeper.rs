@@ -1,13 +1,18 @@
 //! The thread that keeps house: flushes the head into blocks, merges small blocks, lets old data go.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::flush::flush;
+use super::house::{Effort, keep};
 use super::shared::Shared;
+use crate::value::UaTime;
 
 /// How often the keeper looks around.
 const ROUND: Duration = Duration::from_secs(10);
+/// How often small blocks are merged.
+const TIDY: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
 struct Calls {
@@ -45,5 +50,21 @@ impl Keeper {
 }
 
 pub fn run(shared: &Shared) {
-    while shared.keeper.wait() {}
+    let (mut flushed, mut tidied) = (Instant::now(), Instant::now());
+    while shared.keeper.wait() {
+        if shared.is_flush_due() || flushed.elapsed() >= shared.settings.flush_every {
+            let _house = shared.house.lock();
+            match flush(shared) {
+                Ok(()) => flushed = Instant::now(),
+                Err(fault) => log::error!("{fault}; its samples stay in the journal"),
+            }
+        }
+        if tidied.elapsed() >= TIDY {
+            tidied = Instant::now();
+            let _house = shared.house.lock();
+            if let Err(fault) = keep(shared, UaTime::now(), Effort::Usual) {
+                log::error!("{fault}");
+            }
+        }
+    }
 }

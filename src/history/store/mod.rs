@@ -8,24 +8,32 @@
 //! A sample is durable once the commit that holds it is in the journal. It leaves the journal when it is in a block;
 //! each partition says up to which commit it has everything, so that a replay after a crash takes nothing twice.
 
-#![allow(dead_code, reason = "blocks are not read yet")]
-
 mod batch;
+mod block;
 mod bytes;
 mod edit;
+mod fetch;
 mod files;
+mod flush;
 mod head;
+mod house;
 mod journal;
 mod keeper;
+mod manifest;
+mod merge;
 mod meta;
 mod modified;
+mod partition;
 mod queue;
 mod read;
+mod retention;
 mod rows;
 mod settings;
 mod shared;
+mod shelf;
 mod trouble;
 mod visible;
+mod walk;
 mod writer;
 
 use std::fs::File;
@@ -45,6 +53,7 @@ use crate::history::{
 };
 use crate::value::{Sample, UaTime};
 use edit::Present;
+use house::Effort;
 use journal::Journal;
 use meta::Meta;
 use modified::LogQuery;
@@ -65,7 +74,8 @@ impl Store {
         let lock = files::lock(&settings.path)?;
         let meta = Meta::open(&settings.path)?;
         let journal = Journal::open(&settings.path)?;
-        let shared = Arc::new(Shared::new(settings, meta)?);
+        let shared = Arc::new(Shared::new(settings, meta, false)?);
+        house::clear_up(&shared)?;
         let replay = shared.start(&journal)?;
         let mut threads = Vec::new();
         let writer = Writer::new(Arc::clone(&shared), journal, replay.last + 1);
@@ -79,7 +89,7 @@ impl Store {
     pub fn open_to_read(path: &Path) -> Result<Arc<Store>, Fault> {
         let meta = Meta::open_to_read(path)?;
         let journal = Journal::open_to_read(path)?;
-        let shared = Arc::new(Shared::new(Settings::new(path), meta)?);
+        let shared = Arc::new(Shared::new(Settings::new(path), meta, true)?);
         shared.start(&journal)?;
         shared.queue.close();
         shared.queue.end();
@@ -96,6 +106,26 @@ impl Store {
         self.shared.archives()
     }
 
+    /// Commits what waits and writes all that is in memory into blocks.
+    pub fn flush(&self) -> Result<(), Fault> {
+        self.commit()?;
+        let _house = self.shared.house.lock();
+        flush::flush(&self.shared)
+    }
+
+    /// Merges small blocks, rewrites partitions whose time is over, and lets old data go.
+    pub fn tidy(&self, now: UaTime) -> Result<(), Fault> {
+        let _house = self.shared.house.lock();
+        house::keep(&self.shared, now, Effort::Usual)
+    }
+
+    /// Writes everything as small as it gets. Reads that go on have to begin anew.
+    pub fn compact(&self) -> Result<(), Fault> {
+        self.flush()?;
+        let _house = self.shared.house.lock();
+        house::keep(&self.shared, UaTime::now(), Effort::All)
+    }
+
     /// Commits what waits, and ends. What comes afterwards is dropped and counted.
     pub fn close(&self) {
         self.shared.queue.close();
@@ -107,10 +137,6 @@ impl Store {
             }
         }
         self.lock.lock().take();
-    }
-
-    fn is_reader(&self) -> bool {
-        self.lock.lock().is_none()
     }
 
     fn known(&self, archive: ArchiveId) -> Result<(), Fault> {
@@ -130,7 +156,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static, shared: &Shared) -> Re
 
 impl Historian for Store {
     fn register(&self, specs: &[ArchiveSpec]) -> Result<Vec<ArchiveId>, Fault> {
-        if self.is_reader() {
+        if self.shared.is_reader() {
             return Err(Fault::Closed);
         }
         let ids = self.shared.meta.lock().register(specs)?;
@@ -183,7 +209,7 @@ impl Historian for Store {
 
     fn edit(&self, archive: ArchiveId, edit: &Edit, who: &Who) -> Result<Vec<StatusCode>, Fault> {
         self.known(archive)?;
-        if self.is_reader() {
+        if self.shared.is_reader() {
             return Err(Fault::Closed);
         }
         // One edit at a time: what it finds must still be so when it is committed.
@@ -211,7 +237,7 @@ impl Historian for Store {
 
     fn annotate(&self, archive: ArchiveId, edit: &AnnotationEdit, _: &Who) -> Result<Vec<StatusCode>, Fault> {
         self.known(archive)?;
-        if self.is_reader() {
+        if self.shared.is_reader() {
             return Err(Fault::Closed);
         }
         self.shared.meta.lock().annotate(archive, edit)

@@ -1,13 +1,12 @@
 //! Pages, scans and single samples.
 
+use std::cell::RefCell;
+
 use super::rows::Rows;
 use super::shared::Shared;
-use super::visible::Sight;
+use super::walk::{Question, Walk};
 use crate::history::{ArchiveId, Cursor, Direction, Fault, Page, Point, Span, Visitor};
 use crate::value::{Sample, UaTime};
-
-/// Points that a visitor gets at once.
-const POINTS: usize = 256;
 
 pub fn page(
     shared: &Shared,
@@ -23,37 +22,40 @@ pub fn page(
         (Some(cursor), Direction::Backward) => span.last = UaTime(cursor.time.0.saturating_sub(1)),
         (None, _) => {}
     }
-    let rows = visible(shared, archive, span, as_of);
-    let count = if limit == 0 { rows.len() } else { limit.min(rows.len()) };
-    let samples: Vec<Sample> = match direction {
-        Direction::Forward => (0..count).map(|at| rows.sample(at)).collect(),
-        Direction::Backward => (rows.len() - count..rows.len()).rev().map(|at| rows.sample(at)).collect(),
-    };
-    let last = samples.last().filter(|_| count < rows.len());
-    let resume = last.map(|last| Cursor { time: last.source_time, as_of, same: 1 });
-    Ok(Page { samples, resume })
+    let mut walk = Walk::new(shared, Question { archive, span, direction, as_of });
+    let mut page = Page::default();
+    let most = if limit == 0 { usize::MAX } else { limit };
+    while let Some(run) = walk.next(&mut |_| false)? {
+        let count = run.range.len().min(most - page.samples.len());
+        let rows = walk.rows(&run);
+        match direction {
+            Direction::Forward => rows.add_samples(run.range.clone().take(count), &mut page.samples),
+            Direction::Backward => rows.add_samples(run.range.clone().rev().take(count), &mut page.samples),
+        }
+        if count < run.range.len() {
+            let last = page.samples.last().map(|sample| sample.source_time);
+            page.resume = last.map(|time| Cursor { time, as_of, same: 1 });
+            break;
+        }
+    }
+    Ok(page)
 }
 
 pub fn scan(shared: &Shared, archive: ArchiveId, span: Span, visitor: &mut dyn Visitor) -> Result<(), Fault> {
     let as_of = shared.pinned(archive, None)?;
-    let rows = visible(shared, archive, span, as_of);
-    let points: Vec<Point> = (0..rows.len()).map(|at| rows.point(at)).collect();
-    points.chunks(POINTS).for_each(|points| visitor.points(points));
+    let mut walk = Walk::new(shared, Question { archive, span, direction: Direction::Forward, as_of });
+    let visitor = RefCell::new(visitor);
+    let mut points: Vec<Point> = Vec::new();
+    while let Some(run) = walk.next(&mut |summary| visitor.borrow_mut().frame(summary))? {
+        points.clear();
+        let rows: &Rows = walk.rows(&run);
+        points.extend(run.range.map(|at| rows.point(at)));
+        visitor.borrow_mut().points(&points);
+    }
     Ok(())
 }
 
 pub fn at(shared: &Shared, archive: ArchiveId, time: UaTime) -> Result<Option<Sample>, Fault> {
     let found = page(shared, archive, Span { first: time, last: time }, Direction::Forward, 1, None)?;
     Ok(found.samples.into_iter().next())
-}
-
-fn visible(shared: &Shared, archive: ArchiveId, span: Span, as_of: u64) -> Rows {
-    let mut tombstones = Vec::new();
-    let mut rows = Rows::empty();
-    shared.head_rows(archive, span, &mut tombstones).iter().for_each(|part| rows.append(part));
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|at| rows.times[*at]);
-    rows = rows.picked(&order);
-    Sight { as_of, tombstones: &tombstones }.settle(&mut rows);
-    rows
 }

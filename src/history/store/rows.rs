@@ -38,20 +38,21 @@ pub fn pack(value: &Value) -> Option<(Kind, u64)> {
 
 /// The value of a kind that `pack` gave.
 #[expect(clippy::cast_possible_truncation, reason = "the bits were widened from these types")]
+#[inline]
 pub fn unpack(kind: Kind, bits: u64) -> Value {
-    match BuiltIn::from_byte(kind) {
-        Some(BuiltIn::Boolean) => Value::Boolean(bits != 0),
-        Some(BuiltIn::SByte) => Value::SByte(bits as i8),
-        Some(BuiltIn::Byte) => Value::Byte(bits as u8),
-        Some(BuiltIn::Int16) => Value::Int16(bits as i16),
-        Some(BuiltIn::UInt16) => Value::UInt16(bits as u16),
-        Some(BuiltIn::Int32) => Value::Int32(bits as i32),
-        Some(BuiltIn::UInt32) => Value::UInt32(bits as u32),
-        Some(BuiltIn::Int64) => Value::Int64(bits.cast_signed()),
-        Some(BuiltIn::UInt64) => Value::UInt64(bits),
-        Some(BuiltIn::Float) => Value::Float(f32::from_bits(bits as u32)),
-        Some(BuiltIn::Double) => Value::Double(f64::from_bits(bits)),
-        Some(BuiltIn::DateTime) => Value::DateTime(UaTime(bits.cast_signed())),
+    match kind {
+        1 => Value::Boolean(bits != 0),
+        2 => Value::SByte(bits as i8),
+        3 => Value::Byte(bits as u8),
+        4 => Value::Int16(bits as i16),
+        5 => Value::UInt16(bits as u16),
+        6 => Value::Int32(bits as i32),
+        7 => Value::UInt32(bits as u32),
+        8 => Value::Int64(bits.cast_signed()),
+        9 => Value::UInt64(bits),
+        10 => Value::Float(f32::from_bits(bits as u32)),
+        11 => Value::Double(f64::from_bits(bits)),
+        13 => Value::DateTime(UaTime(bits.cast_signed())),
         _ => Value::Null,
     }
 }
@@ -168,6 +169,11 @@ impl Rows {
         }
     }
 
+    /// Adds these rows as samples.
+    pub fn add_samples(&self, rows: impl Iterator<Item = usize>, samples: &mut Vec<Sample>) {
+        samples.extend(rows.map(|at| self.sample(at)));
+    }
+
     #[inline]
     pub fn point(&self, at: usize) -> Point {
         let number = match &self.cells {
@@ -206,6 +212,24 @@ impl Rows {
             servers: pick(&self.servers, order),
             statuses: pick(&self.statuses, order),
             seqs: pick(&self.seqs, order),
+            seq: self.seq,
+            cells,
+        }
+    }
+
+    /// The rows from `from` up to, without, `to`.
+    pub fn part(&self, from: usize, to: usize) -> Rows {
+        let cells = match &self.cells {
+            Cells::Bits { kind, bits, absent } => {
+                Cells::Bits { kind: *kind, bits: bits[from..to].to_vec(), absent: cut(absent, from, to) }
+            }
+            Cells::Values(values) => Cells::Values(values[from..to].to_vec()),
+        };
+        Rows {
+            times: self.times[from..to].to_vec(),
+            servers: self.servers[from..to].to_vec(),
+            statuses: cut(&self.statuses, from, to),
+            seqs: cut(&self.seqs, from, to),
             seq: self.seq,
             cells,
         }
@@ -260,6 +284,10 @@ impl Rows {
             }
         }
     }
+}
+
+fn cut<T: Clone>(column: &[T], from: usize, to: usize) -> Vec<T> {
+    column.get(from..to).unwrap_or_default().to_vec()
 }
 
 fn retain<T>(column: &mut Vec<T>, keep: &[bool]) {

@@ -47,6 +47,8 @@ pub struct Settings {
     pub queue_rows: usize,
     /// A flush is due at the latest so long after the one before.
     pub flush_every: Duration,
+    /// A read that goes on (a continuation point) stays valid at least so long.
+    pub pin: Duration,
 }
 
 impl Settings {
@@ -61,6 +63,7 @@ impl Settings {
             head_samples: 3_000_000,
             queue_rows: 1_000_000,
             flush_every: Duration::from_secs(15 * 60),
+            pin: Duration::from_secs(10 * 60),
         }
     }
 }

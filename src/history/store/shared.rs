@@ -1,21 +1,35 @@
 //! What the store's threads share: the head, the catalogue, the counters.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::batch::EditRecord;
 use super::head::{Head, Tombstone};
+use super::house::Effort;
 use super::journal::{Journal, Replay, Replayed};
 use super::keeper::Keeper;
 use super::meta::Meta;
+use super::partition::{Book, Key, Mark, Name, has_day};
 use super::queue::Queue;
+use super::retention::Steadiness;
 use super::rows::Rows;
-use super::settings::{LANE, Settings};
-use super::trouble::fault;
+use super::settings::{LANE, Partition, Settings};
+use super::shelf::Shelf;
+use super::trouble::{fault, sql_fault};
 use crate::history::{ArchiveId, ArchiveSpec, Cursor, Fault, Row, Span, Stats};
 use crate::value::UaTime;
+
+/// What is kept longer than 90 days, in ticks, goes by months.
+const LONG: i64 = 90 * 24 * 3600 * 10_000_000;
+/// Partitions that stay open for writing.
+const MOST_BOOKS: usize = 4;
+/// Damaged blocks that are remembered one by one.
+const MOST_TOLD: usize = 100_000;
 
 #[derive(Default)]
 pub struct Heads {
@@ -58,6 +72,7 @@ pub struct Shared {
     pub queue: Queue,
     pub keeper: Keeper,
     pub heads: RwLock<Heads>,
+    pub shelf: Shelf,
     pub meta: Mutex<Meta>,
     pub floors: RwLock<Floors>,
     archives: RwLock<BTreeMap<ArchiveId, ArchiveSpec>>,
@@ -69,16 +84,34 @@ pub struct Shared {
     found_commit: AtomicI64,
     /// Held by an edit from its first look to its end, and by a flush while it freezes the head.
     pub edits: Mutex<()>,
+    /// When the head was flushed, and up to which commit.
+    flushes: Mutex<VecDeque<(Instant, u64)>>,
+    /// What was in blocks when the store was opened.
+    found_seq: AtomicU64,
+    /// Reads that began at an earlier commit cannot go on.
+    pub pin_floor: AtomicU64,
+    /// Samples up to here were let go.
+    pub retired: AtomicI64,
+    /// The store takes more than it may.
+    pub is_full: AtomicBool,
+    bytes: AtomicU64,
+    steadiness: Mutex<Steadiness>,
+    /// Held while blocks are written.
+    pub house: Mutex<()>,
+    books: Mutex<Vec<(Name, Book)>>,
     /// Commits at which the log of an archive was deleted in part.
     pub forgotten: Mutex<HashMap<ArchiveId, u64>>,
     too_old: AtomicU64,
     unknown: AtomicU64,
     pub damaged: AtomicU64,
+    /// Damage that was told of.
+    told: Mutex<HashSet<(PathBuf, i64)>>,
     stopped: Mutex<Option<String>>,
+    is_reader: bool,
 }
 
 impl Shared {
-    pub fn new(settings: Settings, meta: Meta) -> Result<Shared, Fault> {
+    pub fn new(settings: Settings, meta: Meta, is_reader: bool) -> Result<Shared, Fault> {
         let shared = Shared {
             queue: Queue::new(settings.queue_rows),
             keeper: Keeper::default(),
@@ -90,10 +123,22 @@ impl Shared {
             last_commit: AtomicI64::new(0),
             found_commit: AtomicI64::new(0),
             edits: Mutex::default(),
+            flushes: Mutex::default(),
+            found_seq: AtomicU64::new(0),
+            pin_floor: AtomicU64::new(0),
+            retired: AtomicI64::new(i64::MIN),
+            is_full: AtomicBool::new(false),
+            bytes: AtomicU64::new(0),
+            steadiness: Mutex::default(),
+            house: Mutex::default(),
+            books: Mutex::default(),
+            is_reader,
             forgotten: Mutex::default(),
             too_old: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
+            told: Mutex::default(),
+            shelf: Shelf::open(&settings.path)?,
             stopped: Mutex::default(),
             meta: Mutex::new(meta),
             settings,
@@ -117,26 +162,49 @@ impl Shared {
         Ok(replay)
     }
 
-    /// Builds the head from what is on disk.
+    /// Builds the head from what is on disk: what no block holds yet.
     pub fn replay(&self, journal: &Journal) -> Result<Replay, Fault> {
-        let base = 0;
-        let mut head = Head::after(base);
+        let _house = self.house.lock();
+        let frozen = self.heads.read().frozen.as_ref().map_or(0, |head| head.last);
+        let mut marks = Marks { shared: self, known: HashMap::new(), fault: None };
+        let mut head = Head::default();
         let mut edits = Vec::new();
-        let replay = journal.replay(&mut |seq, replayed| match replayed {
-            Replayed::Samples(rows) => rows.into_iter().for_each(|row| {
-                head.push(row.archive, row.sample, seq);
-            }),
-            Replayed::Edit(edit) => {
-                head.apply(&edit, seq);
-                edits.push((seq, edit));
+        let replay = journal.replay(&mut |seq, replayed| {
+            // The head counts commits from its first.
+            if head.is_empty() {
+                head = Head::after(seq.saturating_sub(1).max(frozen));
             }
-            Replayed::Damaged(what) => {
-                log::error!("{}: commit {seq} is lost: {what}", journal.path().display());
+            match replayed {
+                Replayed::Samples(rows) => {
+                    for row in rows {
+                        if seq > frozen && seq > marks.of(row.archive, row.sample.source_time) {
+                            head.push(row.archive, row.sample, seq);
+                        }
+                    }
+                }
+                Replayed::Edit(edit) => {
+                    if seq > frozen {
+                        head.apply(&marks.rest(&edit, seq), seq);
+                    }
+                    edits.push((seq, edit));
+                }
+                Replayed::Damaged(what) => {
+                    log::error!("{}: commit {seq} is lost: {what}", journal.path().display());
+                }
             }
         })?;
+        if let Some(fault) = marks.fault {
+            return Err(fault);
+        }
         self.damaged.fetch_add(replay.damaged.len() as u64, Ordering::Relaxed);
+        let newest = marks.known.values().copied().max().unwrap_or(0);
+        self.found_seq.fetch_max(newest, Ordering::AcqRel);
+        let replay = Replay { last: replay.last.max(newest), ..replay };
+        head.last = head.last.max(replay.last);
         let mut meta = self.meta.lock();
-        edits.iter().try_for_each(|(seq, edit)| meta.log_edit(edit, *seq))?;
+        if !self.is_reader() {
+            edits.iter().try_for_each(|(seq, edit)| meta.log_edit(edit, *seq))?;
+        }
         self.heads.write().active = head;
         Ok(replay)
     }
@@ -147,6 +215,15 @@ impl Shared {
             floors.set(id, &spec);
             known.insert(id, spec);
         }
+    }
+
+    /// The kind of partition that takes an archive's samples.
+    pub fn family(&self, archive: ArchiveId) -> Partition {
+        let by_age = || {
+            let keeps_long = self.floors.read().keep(archive).is_some_and(|keep| keep > LONG);
+            if keeps_long { Partition::Month } else { Partition::Day }
+        };
+        self.settings.partition.unwrap_or_else(by_age)
     }
 
     pub fn archives(&self) -> Vec<(ArchiveId, ArchiveSpec)> {
@@ -161,7 +238,8 @@ impl Shared {
     pub fn refuse_too_old(&self, batches: &mut VecDeque<Vec<Row>>, now: UaTime) {
         let floors = self.floors.read();
         let keeps = |row: &Row| {
-            floors.keep(row.archive).is_some_and(|keep| row.sample.source_time.0 >= now.0.saturating_sub(keep))
+            let time = row.sample.source_time.0;
+            has_day(time) && floors.keep(row.archive).is_some_and(|keep| time >= now.0.saturating_sub(keep))
         };
         for rows in batches {
             if rows.iter().all(keeps) {
@@ -175,11 +253,22 @@ impl Shared {
         }
     }
 
+    /// Up to which commit a partition has everything that belongs there; 0 when that cannot be told.
+    fn mark(&self, key: Key) -> Result<u64, Fault> {
+        let Ok(volume) = self.shelf.current(key) else { return Ok(0) };
+        let Some(reader) = self.shelf.reader(&volume)? else { return Ok(0) };
+        let mark = Mark::read(reader.connection()).map_err(sql_fault(&volume.path))?;
+        Ok(mark.map_or(0, |mark| mark.seq))
+    }
+
     /// The commit up to which a read sees; a read that goes on sees what its first page saw.
     pub fn pinned(&self, archive: ArchiveId, resume: Option<Cursor>) -> Result<u64, Fault> {
         let Some(cursor) = resume else { return Ok(self.visible.load(Ordering::Acquire)) };
         let forgotten = self.forgotten.lock().get(&archive).copied().unwrap_or(0);
-        if forgotten > cursor.as_of { Err(Fault::Expired) } else { Ok(cursor.as_of) }
+        let is_over = forgotten > cursor.as_of
+            || cursor.as_of < self.pin_floor.load(Ordering::Acquire)
+            || cursor.time.0 <= self.retired.load(Ordering::Acquire);
+        if is_over { Err(Fault::Expired) } else { Ok(cursor.as_of) }
     }
 
     /// The head's samples of a span, frozen and active, and what edits cleared there.
@@ -193,6 +282,75 @@ impl Shared {
         parts
     }
 
+    /// A partition opened for writing; made when there is none.
+    pub fn book(&self, name: Name) -> Result<Book, Fault> {
+        let mut books = self.books.lock();
+        if let Some(at) = books.iter().position(|(known, _)| *known == name) {
+            return Ok(books.swap_remove(at).1);
+        }
+        Book::open(self.shelf.path(name))
+    }
+
+    /// Keeps a partition open for the next time.
+    pub fn keep_book(&self, name: Name, book: Book) {
+        let mut books = self.books.lock();
+        books.push((name, book));
+        if books.len() > MOST_BOOKS {
+            books.remove(0);
+        }
+    }
+
+    /// Closes a partition's file.
+    pub fn forget_book(&self, name: Name) {
+        self.books.lock().retain(|(known, _)| *known != name);
+    }
+
+    /// Notes that everything up to this commit is in blocks.
+    pub fn note_flush(&self, seq: u64) {
+        let mut flushes = self.flushes.lock();
+        flushes.push_back((Instant::now(), seq));
+        // The newest that is old enough is all that is asked for.
+        while flushes.len() > 1 && flushes[1].0.elapsed() >= self.settings.pin {
+            flushes.pop_front();
+        }
+    }
+
+    /// Up to which commit nobody who goes on reading asks for what was before.
+    pub fn horizon(&self, effort: Effort) -> u64 {
+        let flushes = self.flushes.lock();
+        let is_due = |(at, _): &&(Instant, u64)| effort == Effort::All || at.elapsed() >= self.settings.pin;
+        flushes
+            .iter()
+            .filter(is_due)
+            .map(|(_, seq)| *seq)
+            .max()
+            .unwrap_or(0)
+            .max(self.found_seq.load(Ordering::Acquire))
+    }
+
+    /// The clock runs steadily enough to judge ages by.
+    pub fn trusts_clock(&self, now: UaTime) -> bool {
+        self.steadiness.lock().is_steady(Instant::now(), now)
+    }
+
+    /// What the longest-kept archive keeps, in ticks.
+    pub fn longest_keep(&self) -> Option<i64> {
+        self.floors.read().keep.iter().flatten().copied().max()
+    }
+
+    /// Bytes of all files, measured now.
+    pub fn measure(&self) -> u64 {
+        let entries = std::fs::read_dir(&self.settings.path).into_iter().flatten().flatten();
+        let bytes = entries.filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum();
+        self.bytes.store(bytes, Ordering::Relaxed);
+        bytes
+    }
+
+    /// The files belong to another process, or to none.
+    pub fn is_reader(&self) -> bool {
+        self.is_reader
+    }
+
     pub fn is_flush_due(&self) -> bool {
         let heads = self.heads.read();
         let head = &heads.active;
@@ -202,6 +360,10 @@ impl Shared {
     /// Why nothing may be recorded for want of room.
     pub fn room_needed(&self) -> Option<String> {
         let path = &self.settings.path;
+        if self.is_full.load(Ordering::Acquire) {
+            let most = self.settings.max_size >> 20;
+            return Some(format!("the history in {} takes more than {most} MiB", path.display()));
+        }
         let free = match rustix::fs::statvfs(path) {
             Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
             Err(error) => return Some(format!("{}: {error}", path.display())),
@@ -210,6 +372,15 @@ impl Shared {
         (free < floor).then(|| {
             format!("{} MiB are free on the disk of {}, less than {} MiB", free >> 20, path.display(), floor >> 20)
         })
+    }
+
+    /// Tells of damage, once.
+    pub fn note_damage(&self, path: &Path, place: i64, what: &str) {
+        let mut told = self.told.lock();
+        if told.len() < MOST_TOLD && told.insert((path.to_owned(), place)) {
+            self.damaged.fetch_add(1, Ordering::Relaxed);
+            log::error!("{}: block {place:#x}: {what}; it reads as BadDataLost", path.display());
+        }
     }
 
     /// Tells why nothing is recorded, or that it is again; logs the change.
@@ -250,6 +421,38 @@ impl Shared {
             last_commit: some_time(self.last_commit.load(Ordering::Relaxed)),
             ..Stats::default()
         }
+    }
+}
+
+/// Up to which commit each partition has everything.
+struct Marks<'s> {
+    shared: &'s Shared,
+    known: HashMap<Key, u64>,
+    fault: Option<Fault>,
+}
+
+impl Marks<'_> {
+    fn of(&mut self, archive: ArchiveId, time: UaTime) -> u64 {
+        self.of_key(Key::of(self.shared.family(archive), time.0))
+    }
+
+    fn of_key(&mut self, key: Key) -> u64 {
+        if let Some(seq) = self.known.get(&key) {
+            return *seq;
+        }
+        let seq = self.shared.mark(key).unwrap_or_else(|fault| {
+            self.fault = Some(fault);
+            0
+        });
+        self.known.insert(key, seq);
+        seq
+    }
+
+    /// What of an edit no block holds.
+    fn rest(&mut self, edit: &EditRecord, seq: u64) -> EditRecord {
+        let put = edit.put.iter().filter(|sample| seq > self.of(edit.archive, sample.source_time)).cloned().collect();
+        // What is cleared twice stays cleared: later samples have later commits.
+        EditRecord { put, cleared: edit.cleared.clone(), ..EditRecord::new(edit.archive) }
     }
 }
 

@@ -18,7 +18,7 @@ impl Sight<'_> {
 
     /// Something is cleared between these times.
     pub fn is_touched(&self, first: i64, last: i64) -> bool {
-        self.tombstones.iter().any(|stone| stone.first <= last && first <= stone.last)
+        self.tombstones.iter().any(|stone| stone.seq <= self.as_of && stone.first <= last && first <= stone.last)
     }
 
     /// Leaves of rows in time order what is to be seen, each instant once: the sample that came last.

@@ -1,0 +1,181 @@
+//! Out of memory into blocks: the head is frozen, its blocks are written in one transaction a partition, and its rows
+//! of the journal may go.
+//!
+//! A crash in between costs nothing: each partition says up to which commit it has everything.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::block::{MOST_BYTES, encode, encode_times, weight};
+use super::head::Head;
+use super::partition::{Change, Key};
+use super::rows::{Cells, Rows};
+use super::settings::{BLOCK, Partition};
+use super::shared::Shared;
+use crate::history::{ArchiveId, Fault, Span};
+use crate::value::UaTime;
+
+/// Columns of times that one transaction remembers.
+const MOST_SHARED: usize = 4096;
+
+/// Columns of times that were written, by what is in them: tags of a poll group share theirs.
+#[derive(Default)]
+pub struct Columns {
+    known: HashMap<(Vec<i64>, Vec<u64>), i64, foldhash::fast::FixedState>,
+}
+
+impl Columns {
+    /// The row that holds these times, written when there is none yet.
+    pub fn place(&mut self, change: &mut Change<'_>, times: &[i64], seqs: &[u64]) -> Result<i64, rusqlite::Error> {
+        let key = (times.to_vec(), seqs.to_vec());
+        if let Some(id) = self.known.get(&key) {
+            return Ok(*id);
+        }
+        let id = change.put_times(&encode_times(times, seqs))?;
+        if self.known.len() >= MOST_SHARED {
+            self.known.clear();
+        }
+        self.known.insert(key, id);
+        Ok(id)
+    }
+}
+
+/// What goes into each partition.
+type Parcels = BTreeMap<Key, Vec<ArchiveId>>;
+
+/// Writes all that is in the head into blocks.
+pub fn flush(shared: &Shared) -> Result<(), Fault> {
+    let Some(head) = freeze(shared) else { return Ok(()) };
+    for (key, archives) in parcels(shared, &head) {
+        write(shared, &head, key, &archives)?;
+    }
+    shared.heads.write().frozen = None;
+    shared.note_flush(head.last);
+    shared.trim.store(head.last, Ordering::Release);
+    Ok(())
+}
+
+/// Takes the head away from the writer; one that was frozen and not written comes first.
+fn freeze(shared: &Shared) -> Option<Arc<Head>> {
+    // An edit that is committed is also in the log of modified values before its journal row may go.
+    let _no_edit = shared.edits.lock();
+    let mut heads = shared.heads.write();
+    if heads.frozen.is_none() && !heads.active.is_empty() {
+        let next = Head::after(heads.active.last);
+        heads.frozen = Some(Arc::new(std::mem::replace(&mut heads.active, next)));
+    }
+    heads.frozen.clone()
+}
+
+fn parcels(shared: &Shared, head: &Head) -> Parcels {
+    let mut parcels = Parcels::new();
+    for archive in head.archives() {
+        let family = shared.family(archive);
+        for key in head.keys(archive, family) {
+            parcels.entry(key).or_default().push(archive);
+        }
+        // What is cleared is cleared in every file that is there.
+        for stone in head.tombstones(archive) {
+            for volume in shared.shelf.within(stone.first, stone.last) {
+                let archives = parcels.entry(volume.key()).or_default();
+                if archives.last() != Some(&archive) {
+                    archives.push(archive);
+                }
+            }
+        }
+    }
+    parcels
+}
+
+fn write(shared: &Shared, head: &Head, key: Key, archives: &[ArchiveId]) -> Result<(), Fault> {
+    let (name, is_new) = match shared.shelf.current(key) {
+        Ok(volume) => (volume.name, false),
+        Err(name) => (name, true),
+    };
+    let mut book = shared.book(name)?;
+    let mut change = book.change()?;
+    let mut columns = Columns::default();
+    for archive in archives {
+        let written = write_archive(&mut change, &mut columns, head, (*archive, shared.family(*archive)), key);
+        written.map_err(|error| change.fault(error))?;
+    }
+    change.mark.seq = change.mark.seq.max(head.last);
+    change.commit()?;
+    shared.keep_book(name, book);
+    if is_new {
+        shared.shelf.add(name);
+    }
+    Ok(())
+}
+
+fn write_archive(
+    change: &mut Change<'_>,
+    columns: &mut Columns,
+    head: &Head,
+    (archive, family): (ArchiveId, Partition),
+    key: Key,
+) -> Result<(), rusqlite::Error> {
+    let (first, last) = (key.start(), key.end());
+    if key.family == family {
+        let rows = head.rows(archive, Span { first: UaTime(first), last: UaTime(last) });
+        put_all(change, columns, archive, 0, &rows)?;
+    }
+    for stone in head.tombstones(archive).iter().filter(|stone| stone.first <= last && first <= stone.last) {
+        change.put_tombstone(archive, *stone)?;
+    }
+    Ok(())
+}
+
+/// Writes rows as blocks of an archive, the first as the `n`th of the transaction; tells how many.
+pub fn put_all(
+    change: &mut Change<'_>,
+    columns: &mut Columns,
+    archive: ArchiveId,
+    n: usize,
+    rows: &Rows,
+) -> Result<usize, rusqlite::Error> {
+    let pieces = pieces(rows);
+    for (n, (from, to)) in (n..).zip(&pieces) {
+        let part = if to - from == rows.len() { Cow::Borrowed(rows) } else { Cow::Owned(rows.part(*from, *to)) };
+        let times = columns.place(change, &part.times, &part.seqs)?;
+        change.put_block(archive, n, &encode(&part), times)?;
+    }
+    Ok(pieces.len())
+}
+
+/// Where rows are cut into blocks: at the most samples and bytes of one, and never within an instant.
+fn pieces(rows: &Rows) -> Vec<(usize, usize)> {
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    while from < rows.len() {
+        let most = rows.len().min(from + BLOCK);
+        let mut to = light_until(rows, from, most);
+        while to < rows.len() && to > from + 1 && rows.times[to] == rows.times[to - 1] {
+            to -= 1;
+        }
+        if to < rows.len() && rows.times[to] == rows.times[from] {
+            // More versions of one instant than a block takes: the oldest are of no use to anybody.
+            let time = rows.times[from];
+            to = from + rows.times[from..].partition_point(|other| *other <= time);
+            from = to.saturating_sub(BLOCK).max(from);
+        }
+        pieces.push((from, to));
+        from = to;
+    }
+    pieces
+}
+
+/// Up to where the values fit into one block; at least one does.
+fn light_until(rows: &Rows, from: usize, most: usize) -> usize {
+    let Cells::Values(values) = &rows.cells else { return most };
+    let mut bytes = 0;
+    for (at, value) in (from..most).zip(&values[from..most]) {
+        bytes += weight(value);
+        if bytes > MOST_BYTES && at > from {
+            return at;
+        }
+    }
+    most
+}
