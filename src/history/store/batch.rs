@@ -242,3 +242,32 @@ pub fn take_modification(input: &mut Input<'_>) -> Intact<Modification> {
     let sample = Packer::default().take(input)?.sample;
     Ok(Modification { sample, time, kind, user })
 }
+
+/// Batches for the fuzzer, after the byte that counts a block's samples.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let sample = |n: i64, value: Value| Sample {
+        value,
+        status: StatusCode::Good,
+        source_time: UaTime(1_000_000 + n / 3),
+        server_time: UaTime(1_000_000 + n / 2),
+    };
+    let values = [Value::Double(0.1), Value::Boolean(true), Value::text("running"), Value::Null];
+    let samples: Vec<Sample> = (0..40).zip(values.iter().cycle()).map(|(n, value)| sample(n, value.clone())).collect();
+    let rows: Vec<Row> =
+        samples.iter().zip(0..).map(|(s, n)| Row { archive: ArchiveId(n % 7), sample: s.clone() }).collect();
+    let log = samples.iter().take(2).map(|sample| Modification {
+        sample: sample.clone(),
+        time: UaTime(5),
+        kind: UpdateKind::Replace,
+        user: "ann".to_owned(),
+    });
+    let edit = EditRecord {
+        cleared: vec![(1, 2)],
+        log: log.collect(),
+        forget: Some(Span::ALL),
+        put: samples,
+        ..EditRecord::new(ArchiveId(3))
+    };
+    let batches = encode_samples(rows.iter(), &mut Vec::new()).into_iter().map(|(batch, _)| batch);
+    batches.chain([encode_edit(&edit)]).map(|batch| [vec![0], batch].concat()).collect()
+}

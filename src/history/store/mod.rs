@@ -255,6 +255,25 @@ impl Historian for Store {
     }
 }
 
+/// Reads bytes as everything that stands on a disk, for the fuzzer.
+pub fn fuzz(bytes: &[u8]) {
+    let count = bytes.first().map_or(1, |byte| usize::from(*byte) * 17);
+    let rest = bytes.get(1..).unwrap_or_default();
+    let mut rows = 0usize;
+    let outcomes = [
+        block::decode_all(rest, count),
+        block::decode_data(rest, count),
+        batch::decode_samples(rest, &mut |_| rows += 1).map(|()| rows),
+        batch::decode_edit(rest).map(|edit| edit.put.len()),
+    ];
+    assert!(outcomes.iter().flatten().all(|decoded| *decoded <= rest.len().saturating_mul(4096)));
+}
+
+/// Well-formed input for the fuzzer: the count that `fuzz` asks for, then a block's parts or a batch.
+pub fn fuzz_seeds() -> Vec<Vec<u8>> {
+    block::seeds().into_iter().chain(batch::seeds()).collect()
+}
+
 /// The archive as the last commit left it.
 struct AsItIs<'a> {
     store: &'a Store,

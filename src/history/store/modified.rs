@@ -88,19 +88,27 @@ impl Meta {
         found.map_err(sql_fault(&self.path))
     }
 
-    /// Takes away what belongs to samples before `floor`.
-    pub fn retire(&mut self, archive: ArchiveId, floor: UaTime) -> Result<(), Fault> {
+    /// Takes away what belongs to samples that are too old, by the oldest time that each archive keeps.
+    pub fn retire(&mut self, floor: impl Fn(ArchiveId) -> UaTime) -> Result<(), Fault> {
         let at = sql_fault(&self.path);
-        let id = i64::from(archive.0);
-        for table in [
-            "DELETE FROM modified WHERE archive = ? AND time < ?",
-            "DELETE FROM annotation WHERE archive = ? AND at < ?",
-        ] {
-            let done =
-                self.connection.prepare_cached(table).and_then(|mut delete| delete.execute(params![id, floor.0]));
-            done.map_err(&at)?;
+        let query = "SELECT DISTINCT archive FROM modified UNION SELECT DISTINCT archive FROM annotation";
+        let read = |mut statement: rusqlite::CachedStatement<'_>| {
+            statement.query_map([], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<i64>, _>>()
+        };
+        let archives = self.connection.prepare_cached(query).and_then(read).map_err(&at)?;
+        let transaction = self.connection.transaction().map_err(&at)?;
+        for id in archives {
+            let Ok(archive) = u32::try_from(id) else { continue };
+            let oldest = floor(ArchiveId(archive)).0;
+            for delete in [
+                "DELETE FROM modified WHERE archive = ? AND time < ?",
+                "DELETE FROM annotation WHERE archive = ? AND at < ?",
+            ] {
+                let done = transaction.prepare_cached(delete).and_then(|mut delete| delete.execute([id, oldest]));
+                done.map_err(&at)?;
+            }
         }
-        Ok(())
+        transaction.commit().map_err(&at)
     }
 
     pub fn annotations(&self, archive: ArchiveId, span: Span) -> Result<Vec<Annotation>, Fault> {

@@ -43,6 +43,8 @@ impl Steadiness {
 pub fn retire(shared: &Shared, now: UaTime) -> Result<(), Fault> {
     if shared.trusts_clock(now) {
         by_age(shared, now)?;
+        let floors = shared.floors.read();
+        shared.meta.lock().retire(|archive| floors.floor(archive, now))?;
     }
     by_size(shared)
 }

@@ -236,6 +236,7 @@ impl Rows {
     }
 
     /// Two rows that say the same, whenever they came.
+    #[cfg(test)]
     pub fn same(&self, at: usize, other: &Rows, there: usize) -> bool {
         self.times[at] == other.times[there]
             && self.status(at) == other.status(there)

@@ -299,6 +299,38 @@ fn open_absent(input: &mut Input<'_>, count: usize) -> Intact<Vec<bool>> {
     if absent.len() == count { Ok(absent) } else { Err(Damage("runs are too short")) }
 }
 
+/// Blocks of several kinds, for the fuzzer: a byte for the count of samples, then one part.
+pub fn seeds() -> Vec<Vec<u8>> {
+    use crate::value::Value;
+    let mut seeds = Vec::new();
+    for count in [18, 35, 290, 1004] {
+        let n = |at: usize| (at as u64).wrapping_mul(0x9e37_79b9) % 5000;
+        let texts = (0..count).map(|at| Value::text(["idle", "running", "fault"][at % 3])).collect();
+        let bits = |kind: Kind, of: &dyn Fn(u64) -> u64| Cells::Bits {
+            kind,
+            bits: (0..count).map(|at| of(n(at))).collect(),
+            absent: (0..count).map(|at| at % 90 == 3).collect(),
+        };
+        let floats = |n: u64| (n as f64 * 0.37).to_bits();
+        for cells in [bits(11, &floats), bits(6, &|n| n), bits(1, &|n| n / 4000), Cells::Values(texts)] {
+            let rows = Rows {
+                times: (0..count).map(|at| 1 + at as i64 * 10_000_000 + n(at).cast_signed()).collect(),
+                servers: (0..count).map(|at| at as i64 * 10_000_000 + 5000).collect(),
+                statuses: (0..count).map(|at| if at % 100 == 7 { 0x800a_0000 } else { 0 }).collect(),
+                seqs: (0..count).map(|at| 5 + at as u64 / 10).collect(),
+                seq: 0,
+                cells,
+            };
+            let encoded = encode(&rows);
+            let byte = (count / 17).to_le_bytes()[0];
+            for part in [encoded.index, encoded.data, encode_times(&rows.times, &rows.seqs)] {
+                seeds.push([vec![byte], part].concat());
+            }
+        }
+    }
+    seeds
+}
+
 /// Decodes whatever the bytes say, for the fuzzer: an index, data, times.
 pub fn decode_all(bytes: &[u8], count: usize) -> Intact<usize> {
     let count = count % BLOCK + 1;
