@@ -80,7 +80,7 @@ fn what_cannot_be_calculated_is_refused_where_it_belongs() {
             "a configuration against itself",
             Processed { defaults: false, percent: (10, 20), ..good },
             "Tank.Level",
-            bad(StatusCode::BadAggregateConfigurationRejected),
+            bad(StatusCode::BadAggregateInvalidInputs),
         ),
         ("the average of texts", good, "Tank.Recipe", bad(StatusCode::BadAggregateInvalidInputs)),
         ("no archive", good, "Tank.Forgotten", bad(StatusCode::BadHistoryOperationUnsupported)),

@@ -355,6 +355,7 @@ impl Life {
             timestamps: Timestamps::Neither,
             range: None,
             filter: DataFilter::default(),
+            aggregate: None,
             queue: Queue::new(size, discard_oldest, &self.budget),
             queue_size: size,
             last: None,

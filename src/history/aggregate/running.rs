@@ -35,6 +35,12 @@ pub struct RunningRequest {
 }
 
 impl RunningRequest {
+    /// Whether both ask for the same, so that a calculation may go on.
+    pub fn continues(&self, earlier: &RunningRequest) -> bool {
+        let same_edges = (self.start.0 - earlier.start.0) % ticks(self.interval) == 0;
+        RunningRequest { start: earlier.start, ..*self } == *earlier && same_edges
+    }
+
     /// Brings start and interval into what can be done; both are told to the client. An interval of 0 becomes
     /// `usual`, one below `least` becomes that. A start in the past moves by whole intervals into the one that runs, for
     /// this reads no history, as does one that is years ahead; no start means that intervals begin where the clock is
@@ -80,6 +86,12 @@ pub struct Running {
     kept: Vec<Sample>,
 }
 
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
 enum Walk {
     Values(values::Walk),
     Timed(timed::Walk),
@@ -90,6 +102,19 @@ impl Running {
     /// For a request that `revise` gave.
     pub fn new(request: RunningRequest) -> Running {
         Running { walk: Walk::new(&request, request.start, None), request, last: None, kept: Vec::new() }
+    }
+
+    pub fn request(&self) -> &RunningRequest {
+        &self.request
+    }
+
+    /// Begins anew in the interval that runs now, as if nothing had been.
+    pub fn begin(&mut self, now: UaTime) {
+        let step = ticks(self.request.interval);
+        let start = UaTime(now.0 - (now.0 - self.walk.begins().0).rem_euclid(step));
+        self.walk = Walk::new(&self.request, start, None);
+        self.last = None;
+        self.kept.clear();
     }
 
     /// Takes a sample that arrived now. Its own time counts when it lies between the last one and now; what comes late

@@ -8,11 +8,15 @@ use opcua::StatusCode;
 
 use super::attribute::ReadOperation;
 use super::{Context, Service, each_id, history, operations, subscription, write_header};
+use crate::history::ArchiveId;
+use crate::history::aggregate::{Running, RunningRequest};
+use crate::model::{Plant, TagId};
 use crate::stack::codec::{ExtensionRef, Reader, Timestamps, Writer};
 use crate::ua::diagnostics;
 use crate::ua::events::{EventFilter, EventQueue};
 use crate::ua::server::WatchedKind;
 use crate::ua::space::{Attribute, NodeIx, Part, Source, Space};
+use crate::ua::subscription::aggregate::{self, Clocks};
 use crate::ua::subscription::filter::{DataFilter, FilterSubject, Trigger};
 use crate::ua::subscription::queue::Queue;
 use crate::ua::subscription::{Item, Mode, Subscription, Watched};
@@ -43,7 +47,7 @@ impl<'a> Parameters<'a> {
 struct Revised {
     sampling: Duration,
     queue_size: u32,
-    /// An EventFilterResult, encoded; empty for none.
+    /// An EventFilterResult or AggregateFilterResult, encoded; empty for none.
     filter_result: Vec<u8>,
 }
 
@@ -120,15 +124,16 @@ fn create_one(
     let configured = &context.server.limits.configured;
     let sampling = revise_sampling(parameters.sampling, publishing, configured.min_sampling_interval);
     let queue_size = parameters.queue_size.clamp(1, configured.max_queue);
-    let (watched, filter) = match attribute {
+    let (watched, filters) = match attribute {
         Attribute::EventNotifier => {
             let events = event_filter(context, space, node, parameters.filter, filter_result)?;
             let mut queue = EventQueue::new(queue_size, parameters.discard_oldest, &context.session.queues);
             queue.book_filter(parameters.filter.body.map_or(0, <[u8]>::len))?;
-            (Watched::Events(Box::new(events), queue), DataFilter::default())
+            (Watched::Events(Box::new(events), queue), Filters::default())
         }
-        _ => data_source(context, space, node, attribute, parameters.filter)?,
+        _ => data_source(context, space, node, attribute, (parameters.filter, publishing))?,
     };
+    filters.write_result(filter_result);
     let kind = match &watched {
         Watched::Tag(tag) => WatchedKind::Tag(*tag),
         Watched::Events(..) => WatchedKind::Events,
@@ -136,7 +141,7 @@ fn create_one(
     };
     let sampling = if matches!(watched, Watched::Events(..)) { Duration::ZERO } else { sampling };
     let is_event = matches!(watched, Watched::Events(..));
-    let every = filter.trigger == Trigger::StatusValueTimestamp;
+    let every = filters.want_every_sample();
     let first = first_sample(context, space, node, attribute, &watched, range.as_ref())?;
     let item = Item {
         id: 0,
@@ -148,7 +153,8 @@ fn create_one(
         sampling,
         timestamps,
         range,
-        filter,
+        filter: filters.changes,
+        aggregate: filters.aggregate.map(|request| Box::new(Running::new(request))),
         queue: Queue::new(if is_event { 1 } else { queue_size }, parameters.discard_oldest, &context.session.queues),
         queue_size,
         last: None,
@@ -209,37 +215,75 @@ fn event_filter(
     if parsed.status.is_bad() { Err(parsed.status) } else { Ok(parsed.filter) }
 }
 
+/// What samples have to pass on their way into the queue.
+#[derive(Debug, Clone, Copy, Default)]
+struct Filters {
+    changes: DataFilter,
+    aggregate: Option<RunningRequest>,
+}
+
+impl Filters {
+    fn want_every_sample(&self) -> bool {
+        self.changes.trigger == Trigger::StatusValueTimestamp || self.aggregate.is_some()
+    }
+
+    fn write_result(&self, encoded: &mut Vec<u8>) {
+        if let Some(request) = &self.aggregate {
+            let mut w = Writer::new();
+            aggregate::write_result(request, &mut w);
+            *encoded = w.buf;
+        }
+    }
+}
+
+/// The filter of a tag's item: of changes, or of an aggregate.
+fn tag_filters(
+    plant: &Plant,
+    tag: TagId,
+    (filter, publishing): (ExtensionRef<'_>, Duration),
+) -> Result<Filters, StatusCode> {
+    let shape = &plant.tag(tag).shape;
+    // The value of an item is calculated from what is polled, not from what is kept.
+    let source = aggregate::source(plant, tag, ArchiveId(0));
+    let clocks = Clocks { now: UaTime::now(), publishing };
+    if let Some(request) = aggregate::read(filter, source, clocks)? {
+        return Ok(Filters { changes: DataFilter::default(), aggregate: Some(request) });
+    }
+    let subject = FilterSubject { is_number: shape.data_type.wire().is_number(), range: shape.range };
+    Ok(Filters { changes: DataFilter::read(filter, subject)?, aggregate: None })
+}
+
 /// Where samples come from, and the filter held against the Variable.
 fn data_source(
     context: &Context<'_>,
     space: &Space,
     node: NodeIx,
     attribute: Attribute,
-    filter: ExtensionRef<'_>,
-) -> Result<(Watched, DataFilter), StatusCode> {
+    (filter, publishing): (ExtensionRef<'_>, Duration),
+) -> Result<(Watched, Filters), StatusCode> {
     if attribute != Attribute::Value {
         if !filter.type_id.is_null() {
             return Err(StatusCode::BadFilterNotAllowed);
         }
-        return Ok((Watched::Fixed, DataFilter::default()));
+        return Ok((Watched::Fixed, Filters::default()));
     }
     let is_variable = space.node(node).class == crate::ua::space::Class::Variable;
     let shape = space.variable(node).filter(|_| is_variable).ok_or(StatusCode::BadAttributeIdInvalid)?;
     if !context.viewer().may_read(shape.source) {
         return Err(StatusCode::BadUserAccessDenied);
     }
-    let (watched, subject) = match shape.source {
+    let watched = match shape.source {
         Source::None => return Err(StatusCode::BadNotReadable),
         Source::History(Part::Annotations) => return Err(StatusCode::BadNotReadable),
-        Source::Constant(_) | Source::History(_) => (Watched::Fixed, FilterSubject { is_number: false, range: None }),
-        Source::Live(live) => (Watched::Live(live), FilterSubject { is_number: false, range: None }),
+        Source::Constant(_) | Source::History(_) => Watched::Fixed,
+        Source::Live(live) => Watched::Live(live),
         Source::Tag(tag) => {
-            let shape = &context.plant().tag(tag).shape;
-            let is_number = shape.data_type.wire().is_number();
-            (Watched::Tag(tag), FilterSubject { is_number, range: shape.range })
+            let filters = tag_filters(context.plant(), tag, (filter, publishing))?;
+            return Ok((Watched::Tag(tag), filters));
         }
     };
-    Ok((watched, DataFilter::read(filter, subject)?))
+    let subject = FilterSubject { is_number: false, range: None };
+    Ok((watched, Filters { changes: DataFilter::read(filter, subject)?, aggregate: None }))
 }
 
 /// The first value of what no tag offers.
@@ -325,14 +369,18 @@ fn modify_one(
     timestamps: Timestamps,
     filter_result: &mut Vec<u8>,
 ) -> Result<Revised, StatusCode> {
-    let (key, node, kind) = {
+    let (key, node, (kind, before)) = {
         let mut state = subscription.lock();
         let key = state.key_of(id).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
         let item = state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
         let kind = match &item.watched {
-            Watched::Tag(tag) => (WatchedKind::Tag(*tag), item.filter.trigger == Trigger::StatusValueTimestamp),
-            Watched::Events(..) => (WatchedKind::Events, false),
-            Watched::Live(_) | Watched::Fixed => (WatchedKind::Other, false),
+            Watched::Tag(tag) => {
+                let aggregate = item.aggregate.as_ref().map(|running| *running.request());
+                let before = Filters { changes: item.filter, aggregate };
+                (WatchedKind::Tag(*tag), before)
+            }
+            Watched::Events(..) => (WatchedKind::Events, Filters::default()),
+            Watched::Live(_) | Watched::Fixed => (WatchedKind::Other, Filters::default()),
         };
         (key, item.node, kind)
     };
@@ -341,14 +389,19 @@ fn modify_one(
     let queue_size = parameters.queue_size.clamp(1, configured.max_queue);
     let mut sampling = revise_sampling(parameters.sampling, publishing, configured.min_sampling_interval);
     let mut events = None;
-    let mut data = None;
-    if matches!(kind.0, WatchedKind::Events) {
+    let mut filters = Filters::default();
+    if matches!(kind, WatchedKind::Events) {
         sampling = Duration::ZERO;
         events = Some(event_filter(context, space, node, parameters.filter, filter_result)?);
     } else {
-        data = Some(modified_filter(context, &kind.0, parameters.filter)?);
+        filters = modified_filter(context, &kind, (parameters.filter, publishing))?;
+        filters.write_result(filter_result);
     }
-    let every = data.is_some_and(|filter| filter.trigger == Trigger::StatusValueTimestamp);
+    let goes_on = match (&filters.aggregate, &before.aggregate) {
+        (Some(now), Some(earlier)) => now.continues(earlier),
+        (None, None) => true,
+        _ => false,
+    };
     {
         let mut state = subscription.lock();
         let item = state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
@@ -363,7 +416,7 @@ fn modify_one(
         item.sampling = sampling;
         item.timestamps = timestamps;
         item.queue_size = queue_size;
-        item.filter = data.unwrap_or_default();
+        item.filter = filters.changes;
         match (&mut item.watched, events) {
             (Watched::Events(filter, queue), Some(new)) => {
                 **filter = new;
@@ -371,11 +424,15 @@ fn modify_one(
             }
             _ => item.queue.resize(queue_size, parameters.discard_oldest),
         }
+        if !goes_on {
+            state.set_aggregate(key, filters.aggregate.map(|request| Box::new(Running::new(request))));
+        }
     }
-    if let (WatchedKind::Tag(tag), true) = (kind.0, every != kind.1) {
+    let every = filters.want_every_sample();
+    if let (WatchedKind::Tag(tag), true) = (&kind, !goes_on || every != before.want_every_sample()) {
         let watcher: Arc<dyn crate::tags::Watcher> = Arc::clone(subscription) as Arc<dyn crate::tags::Watcher>;
-        context.server.tags.unwatch(tag, &watcher, key);
-        context.server.attach(subscription, key, &kind.0, every);
+        context.server.tags.unwatch(*tag, &watcher, key);
+        context.server.attach(subscription, key, &kind, every);
     }
     Ok(Revised { sampling, queue_size, filter_result: std::mem::take(filter_result) })
 }
@@ -383,16 +440,13 @@ fn modify_one(
 fn modified_filter(
     context: &Context<'_>,
     kind: &WatchedKind,
-    filter: ExtensionRef<'_>,
-) -> Result<DataFilter, StatusCode> {
-    let subject = match kind {
-        WatchedKind::Tag(tag) => {
-            let shape = &context.plant().tag(*tag).shape;
-            FilterSubject { is_number: shape.data_type.wire().is_number(), range: shape.range }
-        }
-        _ => FilterSubject { is_number: false, range: None },
-    };
-    DataFilter::read(filter, subject)
+    (filter, publishing): (ExtensionRef<'_>, Duration),
+) -> Result<Filters, StatusCode> {
+    if let WatchedKind::Tag(tag) = kind {
+        return tag_filters(context.plant(), *tag, (filter, publishing));
+    }
+    let subject = FilterSubject { is_number: false, range: None };
+    Ok(Filters { changes: DataFilter::read(filter, subject)?, aggregate: None })
 }
 
 pub fn set_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {

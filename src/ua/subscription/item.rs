@@ -6,11 +6,12 @@ use tokio::time::Instant;
 
 use super::filter::DataFilter;
 use super::queue::Queue;
+use crate::history::aggregate::Running;
 use crate::model::TagId;
 use crate::stack::codec::Timestamps;
 use crate::ua::events::{EventFilter, EventQueue};
 use crate::ua::space::{Attribute, Live, NodeIx};
-use crate::value::{IndexRange, Sample};
+use crate::value::{IndexRange, Sample, UaTime};
 
 /// MonitoringMode (Part 4 §7.23, 1.05).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Item {
     pub timestamps: Timestamps,
     pub range: Option<IndexRange>,
     pub filter: DataFilter,
+    /// Samples go in here, and its results into the queue, past the filter.
+    pub aggregate: Option<Box<Running>>,
     pub queue: Queue,
     pub queue_size: u32,
     /// The last one that entered the queue.
@@ -98,7 +101,8 @@ impl Item {
 
     /// A sampling interval that the publishing interval covers anyway needs no clock when only the newest counts.
     fn needs_grid(&self, publishing: Duration) -> bool {
-        !self.sampling.is_zero() && (self.queue_size > 1 || self.sampling > publishing)
+        let counts = self.aggregate.is_some() || self.queue_size > 1 || self.sampling > publishing;
+        !self.sampling.is_zero() && counts
     }
 
     /// Takes a sample that the tag offers; each change counts, the newest of each sampling interval is kept.
@@ -157,10 +161,27 @@ impl Item {
     }
 
     pub fn accept(&mut self, sample: Sample) -> Accepted {
+        if self.aggregate.is_some() {
+            return self.calculate(|running, results| running.take(&sample, UaTime::now(), results));
+        }
         if self.last.as_ref().is_some_and(|last| !self.filter.passes(last, &sample)) {
             return Accepted::No;
         }
         self.last = Some(sample.clone());
         Accepted::Queued { lost: self.queue.push(sample) }
+    }
+    /// The results of processing intervals that are over at a tick of the subscription.
+    pub fn pass_time(&mut self) -> Accepted {
+        self.calculate(|running, results| running.pass(UaTime::now(), results))
+    }
+
+    fn calculate(&mut self, step: impl FnOnce(&mut Running, &mut Vec<Sample>)) -> Accepted {
+        let Some(running) = &mut self.aggregate else { return Accepted::No };
+        let mut results = Vec::new();
+        step(running, &mut results);
+        results.into_iter().fold(Accepted::No, |accepted, result| {
+            self.last = Some(result.clone());
+            accepted.then(Accepted::Queued { lost: self.queue.push(result) })
+        })
     }
 }

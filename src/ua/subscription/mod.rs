@@ -3,6 +3,7 @@
 //! It is a state machine that is told `now`. It knows its dirty items and never scans all of them; an item of a
 //! tag costs nothing between two changes.
 
+pub mod aggregate;
 pub mod filter;
 mod item;
 mod message;
@@ -20,10 +21,11 @@ use opcua::StatusCode;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use crate::history::aggregate::Running;
 use crate::tags::Watcher;
 use crate::ua::session::{Identity, Session};
 use crate::ua::space::Live;
-use crate::value::Sample;
+use crate::value::{Sample, UaTime};
 
 #[derive(Debug)]
 pub struct Subscription {
@@ -57,6 +59,8 @@ pub struct State {
     dirty: VecDeque<u32>,
     waiting: Vec<u32>,
     polled: Vec<u32>,
+    /// Items whose results come with time.
+    aggregated: Vec<u32>,
     pub has_triggers: bool,
     next_sequence: u32,
     /// Sent and not acknowledged, oldest first.
@@ -147,6 +151,7 @@ impl Subscription {
             dirty: VecDeque::new(),
             waiting: Vec::new(),
             polled: Vec::new(),
+            aggregated: Vec::new(),
             has_triggers: false,
             next_sequence: 1,
             sent: VecDeque::new(),
@@ -194,6 +199,7 @@ impl Subscription {
             state.next_tick = now + interval;
         }
         state.flush_waiting(now);
+        state.pass_time();
         state.cycle(has_publish_requests)
     }
 }
@@ -376,6 +382,30 @@ impl State {
         }
     }
 
+    /// Takes the results of aggregates whose processing interval is over.
+    fn pass_time(&mut self) {
+        for at in 0..self.aggregated.len() {
+            let key = self.aggregated[at];
+            let Some(Some(item)) = self.items.get_mut(key as usize) else { continue };
+            if item.mode != Mode::Disabled {
+                let accepted = item.pass_time();
+                self.note(key, accepted);
+            }
+        }
+    }
+
+    /// Sets what an item calculates; what it had told before is forgotten.
+    pub fn set_aggregate(&mut self, key: u32, aggregate: Option<Box<Running>>) {
+        self.aggregated.retain(|other| *other != key);
+        if aggregate.is_some() {
+            self.aggregated.push(key);
+        }
+        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
+        item.aggregate = aggregate;
+        item.held = None;
+        item.last = None;
+    }
+
     /// Marks an item whose event queue has news.
     pub fn mark_dirty(&mut self, key: u32) {
         self.note(key, Accepted::Queued { lost: false });
@@ -395,6 +425,7 @@ impl State {
         self.next_item = self.next_item.wrapping_add(1).max(1);
         item.id = id;
         let is_live = matches!(item.watched, Watched::Live(_));
+        let is_aggregated = item.aggregate.is_some();
         let key = match self.free.pop() {
             Some(key) => {
                 self.items[key as usize] = Some(item);
@@ -408,6 +439,9 @@ impl State {
         self.by_id.insert(id, key);
         if is_live {
             self.polled.push(key);
+        }
+        if is_aggregated {
+            self.aggregated.push(key);
         }
         (id, key)
     }
@@ -432,6 +466,9 @@ impl State {
         if matches!(item.watched, Watched::Live(_)) {
             self.polled.retain(|polled| *polled != key);
         }
+        if item.aggregate.is_some() {
+            self.aggregated.retain(|other| *other != key);
+        }
         if self.has_triggers {
             for other in self.items.iter_mut().flatten() {
                 other.triggers.retain(|linked| *linked != id);
@@ -447,6 +484,9 @@ impl State {
     /// A changed mode: Disabled forgets what waits, Reporting shows what was sampled.
     pub fn set_mode(&mut self, key: u32, mode: Mode) {
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
+        if let (Mode::Disabled, Some(running)) = (item.mode, &mut item.aggregate) {
+            running.begin(UaTime::now());
+        }
         item.mode = mode;
         match mode {
             Mode::Disabled => {

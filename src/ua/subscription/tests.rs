@@ -49,6 +49,7 @@ fn item(sampling: Duration) -> Box<Item> {
         timestamps: Timestamps::Neither,
         range: None,
         filter: filter::DataFilter::default(),
+        aggregate: None,
         queue: Queue::new(2, true, &Budget::new(1 << 20)),
         queue_size: 2,
         last: None,

@@ -6,9 +6,10 @@ use super::point::{Progress, Target};
 use super::refused;
 use super::values::Values;
 use crate::history::Historian;
-use crate::history::aggregate::{Aggregate, Bounding, Configuration, Request, Source, at_time, process};
+use crate::history::aggregate::{Aggregate, Bounding, Configuration, Request, at_time, process};
 use crate::model::Plant;
 use crate::stack::codec::Reader;
+use crate::ua::subscription::aggregate;
 use crate::value::UaTime;
 
 /// Times that are looked up before the share of the response is asked for again.
@@ -36,28 +37,8 @@ impl Processed {
         let aggregates = (0..count)
             .map(|_| Ok(Aggregate::from_node_id(&body.node_id()?.to_owned())))
             .collect::<Result<Vec<_>, StatusCode>>()?;
-        let uses_defaults = body.bool()?;
-        let given = Configuration {
-            treat_uncertain_as_bad: body.bool()?,
-            percent_data_bad: body.u8()?,
-            percent_data_good: body.u8()?,
-            use_sloped_extrapolation: body.bool()?,
-        };
-        // node-opcua sends zeros that it does not mean (node-opcua#1098); taken at their word they would be refused.
-        let is_meant = given.percent_data_bad > 0 || given.percent_data_good > 0;
-        let configuration = if uses_defaults || !is_meant { Configuration::default() } else { given };
+        let configuration = aggregate::read_configuration(body)?;
         Ok(Processed { start, end, interval, aggregates, configuration })
-    }
-}
-
-/// What the calculation has to know of a tag.
-fn source(plant: &Plant, target: Target) -> Source {
-    let shape = &plant.tag(target.tag).shape;
-    Source {
-        archive: target.archive,
-        kind: shape.data_type.wire(),
-        is_array: !shape.is_scalar(),
-        stepped: plant.is_stepped(target.tag),
     }
 }
 
@@ -71,7 +52,7 @@ pub fn write(
 ) -> Result<Option<Progress>, StatusCode> {
     let aggregate = processed.aggregates.get(place).copied().flatten();
     let request = Request {
-        source: source(plant, target),
+        source: aggregate::source(plant, target.tag, target.archive),
         aggregate: aggregate.ok_or(StatusCode::BadAggregateNotSupported)?,
         configuration: processed.configuration,
         start: processed.start,
@@ -105,7 +86,7 @@ pub fn write_at(
     progress: Progress,
     values: &mut Values<'_>,
 ) -> Result<Option<Progress>, StatusCode> {
-    let source = source(plant, target);
+    let source = aggregate::source(plant, target.tag, target.archive);
     let bounding = if simple_bounds { Bounding::Simple } else { Bounding::Interpolated };
     let configuration = Configuration::default();
     let mut given = usize::try_from(progress.given()).unwrap_or(usize::MAX).min(times.len());
