@@ -152,31 +152,8 @@ impl Field {
 
     /// Runs a script to its end; every check of it must be good, and these must be among them.
     pub fn run(&mut self, mut command: Command, expected: &[String]) {
-        command.arg(self.facts()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the peer's language is installed");
-        let mut answers = child.stdin.take().expect("piped");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        let (mut seen, mut bad) = (Vec::new(), Vec::new());
-        for line in output.lines() {
-            let line = line.expect("UTF-8");
-            // A library may print a banner.
-            let Ok(told) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
-            if let Some(ask) = told["ask"].as_str() {
-                self.do_as_asked(ask);
-                writeln!(answers, "done").expect("the peer listens");
-                continue;
-            }
-            let Some(check) = told["check"].as_str() else { continue };
-            seen.push(check.to_owned());
-            if told["ok"] != true {
-                bad.push(line);
-            }
-        }
-        let status = child.wait().expect("the peer ends");
-        assert!(bad.is_empty(), "checks failed:\n{}", bad.join("\n"));
-        assert!(status.success(), "the peer ended with {status} after {seen:?}");
-        let missing: Vec<_> = expected.iter().filter(|check| !seen.iter().any(|name| name == *check)).collect();
-        assert!(missing.is_empty(), "never checked: {missing:?}; seen: {seen:?}");
+        command.arg(self.facts());
+        run_script(command, expected, |ask| self.do_as_asked(ask));
     }
 
     fn do_as_asked(&mut self, ask: &str) {
@@ -191,6 +168,35 @@ impl Field {
             other => panic!("nobody knows how to `{other}`"),
         }
     }
+}
+
+/// Runs a script to its end, doing what it asks for; every check of it must be good, and these must be among them.
+pub fn run_script(mut command: Command, expected: &[String], mut do_as_asked: impl FnMut(&str)) {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the peer's language is installed");
+    let mut answers = child.stdin.take().expect("piped");
+    let output = BufReader::new(child.stdout.take().expect("piped"));
+    let (mut seen, mut bad) = (Vec::new(), Vec::new());
+    for line in output.lines() {
+        let line = line.expect("UTF-8");
+        // A library may print a banner.
+        let Ok(told) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+        if let Some(ask) = told["ask"].as_str() {
+            do_as_asked(ask);
+            writeln!(answers, "done").expect("the peer listens");
+            continue;
+        }
+        let Some(check) = told["check"].as_str() else { continue };
+        seen.push(check.to_owned());
+        if told["ok"] != true {
+            bad.push(line);
+        }
+    }
+    let status = child.wait().expect("the peer ends");
+    assert!(bad.is_empty(), "checks failed:\n{}", bad.join("\n"));
+    assert!(status.success(), "the peer ended with {status} after {seen:?}");
+    let missing: Vec<_> = expected.iter().filter(|check| !seen.iter().any(|name| name == *check)).collect();
+    assert!(missing.is_empty(), "never checked: {missing:?}; seen: {seen:?}");
 }
 
 /// A node of each class with the attributes that it must have and those that it may have (Part 3 §5, 1.05); there

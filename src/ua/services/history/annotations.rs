@@ -22,10 +22,8 @@ pub fn write(
     progress: Progress,
     values: &mut Values<'_>,
 ) -> Result<Option<Progress>, StatusCode> {
-    if raw.bounds {
-        // There are no bounds between remarks (Part 11 §4.6, 1.05).
-        return Err(StatusCode::BadBoundNotSupported);
-    }
+    // Remarks have no bounds (Part 11 §4.6, 1.05). It would be allowed to refuse who asks for them, but node-opcua does
+    // so when its user says nothing.
     let domain = raw.domain()?;
     let from = progress.cursor();
     let span = match (from, domain.direction) {
