@@ -15,6 +15,12 @@ impl Memory {
     pub fn new(samples: Vec<Sample>, frame: usize) -> Memory {
         Memory { samples, annotations: Vec::new(), frame }
     }
+
+    fn inside(&self, span: Span) -> &[Sample] {
+        let before = self.samples.partition_point(|sample| sample.source_time < span.first);
+        let until = self.samples.partition_point(|sample| sample.source_time <= span.last);
+        self.samples.get(before..until).unwrap_or(&[])
+    }
 }
 
 fn point(sample: &Sample) -> Point {
@@ -62,11 +68,11 @@ impl Historian for Memory {
         limit: usize,
         _: Option<Cursor>,
     ) -> Result<Page, Fault> {
-        let inside = self.samples.iter().filter(|sample| span.holds(sample.source_time)).cloned();
+        let inside = self.inside(span).iter().cloned();
         let limit = if limit == 0 { usize::MAX } else { limit };
         let samples = match direction {
             Direction::Forward => inside.take(limit).collect(),
-            Direction::Backward => inside.collect::<Vec<_>>().into_iter().rev().take(limit).collect(),
+            Direction::Backward => inside.rev().take(limit).collect(),
         };
         Ok(Page { samples, resume: None })
     }
@@ -88,7 +94,7 @@ impl Historian for Memory {
     }
 
     fn at(&self, _: ArchiveId, times: &[UaTime]) -> Result<Vec<Option<Sample>>, Fault> {
-        Ok(times.iter().map(|time| self.samples.iter().find(|s| s.source_time == *time).cloned()).collect())
+        Ok(times.iter().map(|time| self.inside(Span { first: *time, last: *time }).first().cloned()).collect())
     }
 
     fn annotations(&self, _: ArchiveId, span: Span) -> Result<Vec<Annotation>, Fault> {
