@@ -7,6 +7,7 @@
 
 mod cell;
 mod floor;
+mod history;
 mod process;
 mod rows;
 #[path = "../../tests/support/ua.rs"]

@@ -35,14 +35,15 @@ const ROWS: &[Row] = &[
     Row { name: "items", run: items },
     Row { name: "lossless", run: lossless },
     Row { name: "create", run: create },
+    Row { name: "history", run: crate::history::run },
 ];
 
 /// Prints lines as they come.
 #[derive(Default)]
-struct Table;
+pub struct Table;
 
 impl Table {
-    fn line(&mut self, work: &str, figure: &str) {
+    pub fn line(&mut self, work: &str, figure: &str) {
         println!("{work:56} {figure}");
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -78,6 +78,26 @@ pub fn lock(folder: &Path) -> Result<File, Fault> {
     let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(owner.as_bytes()));
     written.map_err(io_fault(&path))?;
     Ok(file)
+}
+
+/// Renames a database together with its write-ahead log.
+pub fn rename(from: &Path, to: &Path) -> Result<(), Fault> {
+    let beside = |path: &Path, suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    for suffix in ["-wal", ""] {
+        let (from, to) = (beside(from, suffix), beside(to, suffix));
+        if from.exists() {
+            fs::rename(&from, &to).map_err(io_fault(&from))?;
+        }
+    }
+    let shared = beside(from, "-shm");
+    if shared.exists() {
+        fs::remove_file(&shared).map_err(io_fault(&shared))?;
+    }
+    from.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Makes names that were made, renamed or removed in a folder durable.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::block::{MOST_BYTES, encode, encode_times, weight};
 use super::head::Head;
@@ -14,9 +15,12 @@ use super::partition::{Change, Key};
 use super::rows::{Cells, Rows};
 use super::settings::{BLOCK, Partition};
 use super::shared::Shared;
+use super::trouble::{fault, tells_of_damage};
 use crate::history::{ArchiveId, Fault, Span};
 use crate::value::UaTime;
 
+/// How long a flush waits for an edit to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Columns of times that one transaction remembers.
 const MOST_SHARED: usize = 4096;
 
@@ -47,20 +51,36 @@ type Parcels = BTreeMap<Key, Vec<ArchiveId>>;
 
 /// Writes all that is in the head into blocks.
 pub fn flush(shared: &Shared) -> Result<(), Fault> {
+    // An edit that is committed is also in the log of modified values before its journal row may go. It may wait for
+    // the writer, which may wait for whoever flushes: so nobody waits here for ever.
+    let Some(_no_edit) = shared.edits.try_lock_for(PATIENCE) else {
+        return Err(fault(&shared.settings.path, "an edit does not end", "the next flush tries again"));
+    };
+    flush_alone(shared)
+}
+
+/// The same where no edit can be under way.
+pub fn flush_alone(shared: &Shared) -> Result<(), Fault> {
     let Some(head) = freeze(shared) else { return Ok(()) };
     for (key, archives) in parcels(shared, &head) {
-        write(shared, &head, key, &archives)?;
+        match write(shared, &head, key, &archives) {
+            Err(fault) if tells_of_damage(&fault) => {
+                log::error!("{fault}; it is set aside, and its partition goes on in a new file");
+                shared.set_aside(key)?;
+                write(shared, &head, key, &archives)?;
+            }
+            written => written?,
+        }
     }
     shared.heads.write().frozen = None;
     shared.note_flush(head.last);
+    shared.measure();
     shared.trim.store(head.last, Ordering::Release);
     Ok(())
 }
 
 /// Takes the head away from the writer; one that was frozen and not written comes first.
 fn freeze(shared: &Shared) -> Option<Arc<Head>> {
-    // An edit that is committed is also in the log of modified values before its journal row may go.
-    let _no_edit = shared.edits.lock();
     let mut heads = shared.heads.write();
     if heads.frozen.is_none() && !heads.active.is_empty() {
         let next = Head::after(heads.active.last);

@@ -66,6 +66,10 @@ impl Journal {
         &self.path
     }
 
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Writes rows and takes away those up to `trim`, in one transaction; returns when it is on disk.
     pub fn write(&mut self, time: UaTime, entries: &[Entry], trim: u64) -> Result<(), rusqlite::Error> {
         let transaction = self.connection.transaction()?;

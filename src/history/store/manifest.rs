@@ -104,3 +104,15 @@ pub fn expected(connection: &Connection, archive: ArchiveId) -> Result<Option<Ta
         Some(sums) => sums.map(|sums| tally(&sums, at)),
     })
 }
+
+/// Every row is as it was written.
+pub fn is_intact(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    let mut statement = connection.prepare_cached("SELECT bucket FROM manifest")?;
+    let buckets = statement.query_map([], |row| row.get::<_, u32>(0))?.collect::<Result<Vec<u32>, _>>()?;
+    for bucket in buckets {
+        if read(connection, bucket)?.flatten().is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -32,6 +32,7 @@ mod settings;
 mod shared;
 mod shelf;
 mod trouble;
+mod verify;
 mod visible;
 mod walk;
 mod writer;
@@ -46,6 +47,7 @@ use opcua::StatusCode;
 use parking_lot::Mutex;
 
 pub use settings::{OnFull, Partition, Settings};
+pub use verify::Finding;
 
 use crate::history::{
     Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Cursor, Direction, Edit, Fault, Historian, ModifiedPage, Page,
@@ -73,10 +75,11 @@ impl Store {
     pub fn open(settings: Settings) -> Result<Arc<Store>, Fault> {
         let lock = files::lock(&settings.path)?;
         let meta = Meta::open(&settings.path)?;
-        let journal = Journal::open(&settings.path)?;
         let shared = Arc::new(Shared::new(settings, meta, false)?);
         house::clear_up(&shared)?;
-        let replay = shared.start(&journal)?;
+        shared.read_marks()?;
+        let (journal, replay) = shared.open_journal()?;
+        shared.start(&replay);
         let mut threads = Vec::new();
         let writer = Writer::new(Arc::clone(&shared), journal, replay.last + 1);
         threads.push(spawn("history writer", move || writer.run(), &shared)?);
@@ -90,7 +93,9 @@ impl Store {
         let meta = Meta::open_to_read(path)?;
         let journal = Journal::open_to_read(path)?;
         let shared = Arc::new(Shared::new(Settings::new(path), meta, true)?);
-        shared.start(&journal)?;
+        shared.read_marks()?;
+        let replay = shared.replay(&journal)?;
+        shared.start(&replay);
         shared.queue.close();
         shared.queue.end();
         Ok(Arc::new(Store { shared, threads: Mutex::default(), lock: Mutex::new(None) }))
@@ -113,6 +118,11 @@ impl Store {
         flush::flush(&self.shared)
     }
 
+    /// Reads everything there is and tells what is damaged.
+    pub fn verify(&self) -> Vec<Finding> {
+        verify::verify(&self.shared)
+    }
+
     /// Merges small blocks, rewrites partitions whose time is over, and lets old data go.
     pub fn tidy(&self, now: UaTime) -> Result<(), Fault> {
         let _house = self.shared.house.lock();
@@ -126,7 +136,7 @@ impl Store {
         house::keep(&self.shared, UaTime::now(), Effort::All)
     }
 
-    /// Commits what waits, and ends. What comes afterwards is dropped and counted.
+    /// Commits what waits, writes it into blocks, and ends. What comes afterwards is dropped and counted.
     pub fn close(&self) {
         self.shared.queue.close();
         self.shared.keeper.close();
@@ -136,7 +146,12 @@ impl Store {
                 log::error!("history in {}: a thread of the store panicked", self.shared.settings.path.display());
             }
         }
-        self.lock.lock().take();
+        if self.lock.lock().take().is_some() {
+            let _house = self.shared.house.lock();
+            if let Err(fault) = flush::flush(&self.shared) {
+                log::error!("{fault}; what is in memory stays in the journal");
+            }
+        }
     }
 
     fn known(&self, archive: ArchiveId) -> Result<(), Fault> {

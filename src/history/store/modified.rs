@@ -111,6 +111,35 @@ impl Meta {
         transaction.commit().map_err(&at)
     }
 
+    /// Entries of both tables that are not as they were written.
+    pub fn count_damaged(&self) -> Result<usize, Fault> {
+        let at = sql_fault(&self.path);
+        let count = |query: &str, is_intact: &dyn Fn(&rusqlite::Row<'_>) -> Option<bool>| {
+            let mut statement = self.connection.prepare_cached(query)?;
+            let mut rows = statement.query([])?;
+            let mut damaged = 0;
+            while let Some(row) = rows.next()? {
+                damaged += usize::from(is_intact(row) != Some(true));
+            }
+            Ok::<usize, rusqlite::Error>(damaged)
+        };
+        let modified = count("SELECT time, seq, n, crc, entry, archive FROM modified", &|row| {
+            let archive = u32::try_from(row.get::<_, i64>(5).ok()?).ok()?;
+            Some(read_entry(ArchiveId(archive), row).is_some())
+        });
+        let remarks = count("SELECT at, time, user, message, crc, archive FROM annotation", &|row| {
+            let archive = ArchiveId(u32::try_from(row.get::<_, i64>(5).ok()?).ok()?);
+            let annotation = Annotation {
+                at: UaTime(row.get(0).ok()?),
+                time: UaTime(row.get(1).ok()?),
+                user: row.get(2).ok()?,
+                message: row.get(3).ok()?,
+            };
+            Some(row.get::<_, i64>(4).ok()? == i64::from(checksum(archive, &annotation)))
+        });
+        Ok(modified.map_err(&at)? + remarks.map_err(&at)?)
+    }
+
     pub fn annotations(&self, archive: ArchiveId, span: Span) -> Result<Vec<Annotation>, Fault> {
         let at = sql_fault(&self.path);
         let query = "SELECT at, time, user, message, crc FROM annotation \

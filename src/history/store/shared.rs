@@ -9,9 +9,10 @@ use std::time::Instant;
 use parking_lot::{Mutex, RwLock};
 
 use super::batch::EditRecord;
+use super::files;
 use super::head::{Head, Tombstone};
 use super::house::Effort;
-use super::journal::{Journal, Replay, Replayed};
+use super::journal::{self, Journal, Replay, Replayed};
 use super::keeper::Keeper;
 use super::meta::Meta;
 use super::partition::{Book, Key, Mark, Name, has_day};
@@ -20,7 +21,7 @@ use super::retention::Steadiness;
 use super::rows::Rows;
 use super::settings::{LANE, Partition, Settings};
 use super::shelf::Shelf;
-use super::trouble::{fault, sql_fault};
+use super::trouble::{fault, sql_fault, tells_of_damage};
 use crate::history::{ArchiveId, ArchiveSpec, Cursor, Fault, Row, Span, Stats};
 use crate::value::UaTime;
 
@@ -152,21 +153,41 @@ impl Shared {
         Ok(shared)
     }
 
-    /// Takes what the journal holds into the head.
-    pub fn start(&self, journal: &Journal) -> Result<Replay, Fault> {
-        let replay = self.replay(journal)?;
+    /// Makes the store ready with what the journal gave.
+    pub fn start(&self, replay: &Replay) {
         self.visible.store(replay.last, Ordering::Release);
         let time = replay.last_commit.map_or(0, |time| time.0);
         self.found_commit.store(time, Ordering::Relaxed);
         self.last_commit.store(time, Ordering::Relaxed);
-        Ok(replay)
+        self.measure();
+    }
+
+    /// What all partitions say of themselves.
+    pub fn read_marks(&self) -> Result<(), Fault> {
+        for volume in self.shelf.volumes() {
+            let mark = match self.shelf.reader(&volume) {
+                Ok(Some(reader)) => Mark::read(reader.connection()).map_err(sql_fault(&volume.path)),
+                Ok(None) => Ok(None),
+                Err(fault) => Err(fault),
+            };
+            match mark {
+                Ok(mark) => {
+                    let mark = mark.unwrap_or_default();
+                    self.found_seq.fetch_max(mark.seq, Ordering::AcqRel);
+                    *volume.facts.lock() = mark;
+                }
+                Err(fault) if tells_of_damage(&fault) => self.note_damage(&volume.path, -1, &fault.to_string()),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
     }
 
     /// Builds the head from what is on disk: what no block holds yet.
     pub fn replay(&self, journal: &Journal) -> Result<Replay, Fault> {
         let _house = self.house.lock();
         let frozen = self.heads.read().frozen.as_ref().map_or(0, |head| head.last);
-        let mut marks = Marks { shared: self, known: HashMap::new(), fault: None };
+        let mut marks = Marks { shared: self, known: HashMap::new() };
         let mut head = Head::default();
         let mut edits = Vec::new();
         let replay = journal.replay(&mut |seq, replayed| {
@@ -193,13 +214,8 @@ impl Shared {
                 }
             }
         })?;
-        if let Some(fault) = marks.fault {
-            return Err(fault);
-        }
         self.damaged.fetch_add(replay.damaged.len() as u64, Ordering::Relaxed);
-        let newest = marks.known.values().copied().max().unwrap_or(0);
-        self.found_seq.fetch_max(newest, Ordering::AcqRel);
-        let replay = Replay { last: replay.last.max(newest), ..replay };
+        let replay = Replay { last: replay.last.max(self.found_seq.load(Ordering::Acquire)), ..replay };
         head.last = head.last.max(replay.last);
         let mut meta = self.meta.lock();
         if !self.is_reader() {
@@ -254,11 +270,8 @@ impl Shared {
     }
 
     /// Up to which commit a partition has everything that belongs there; 0 when that cannot be told.
-    fn mark(&self, key: Key) -> Result<u64, Fault> {
-        let Ok(volume) = self.shelf.current(key) else { return Ok(0) };
-        let Some(reader) = self.shelf.reader(&volume)? else { return Ok(0) };
-        let mark = Mark::read(reader.connection()).map_err(sql_fault(&volume.path))?;
-        Ok(mark.map_or(0, |mark| mark.seq))
+    fn mark(&self, key: Key) -> u64 {
+        self.shelf.current(key).map_or(0, |volume| volume.facts.lock().seq)
     }
 
     /// The commit up to which a read sees; a read that goes on sees what its first page saw.
@@ -293,6 +306,9 @@ impl Shared {
 
     /// Keeps a partition open for the next time.
     pub fn keep_book(&self, name: Name, book: Book) {
+        if let Ok(Some(mark)) = book.mark() {
+            self.shelf.note(name, mark);
+        }
         let mut books = self.books.lock();
         books.push((name, book));
         if books.len() > MOST_BOOKS {
@@ -303,6 +319,42 @@ impl Shared {
     /// Closes a partition's file.
     pub fn forget_book(&self, name: Name) {
         self.books.lock().retain(|(known, _)| *known != name);
+    }
+
+    /// Puts a partition's damaged file aside: it is still read, and no longer written.
+    pub fn set_aside(&self, key: Key) -> Result<(), Fault> {
+        let Ok(volume) = self.shelf.current(key) else { return Ok(()) };
+        self.forget_book(volume.name);
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+        let name = Name { is_damaged: true, ..volume.name };
+        files::rename(&volume.path, &self.shelf.path(name))?;
+        self.shelf.replace(&volume, Some(name));
+        Ok(())
+    }
+
+    /// Opens the journal and takes what it holds into the head. A damaged one gives what can be read of it into
+    /// blocks, and a new one takes its place.
+    pub fn open_journal(&self) -> Result<(Journal, Replay), Fault> {
+        let folder = &self.settings.path;
+        let opened = Journal::open(folder).and_then(|journal| Ok((self.replay(&journal)?, journal)));
+        let (replay, what) = match opened {
+            Ok((replay, journal)) if replay.damaged.is_empty() => return Ok((journal, replay)),
+            Ok((replay, _)) => (replay, "some of its commits cannot be read".to_owned()),
+            Err(fault) if tells_of_damage(&fault) => {
+                self.damaged.fetch_add(1, Ordering::Relaxed);
+                let last = self.found_seq.load(Ordering::Acquire).max(self.visible.load(Ordering::Acquire));
+                (Replay { last, ..Replay::default() }, fault.to_string())
+            }
+            Err(fault) => return Err(fault),
+        };
+        log::error!("history in {}: the journal is damaged ({what}); it is set aside", folder.display());
+        {
+            let _house = self.house.lock();
+            super::flush::flush_alone(self)?;
+        }
+        let aside = format!("journal.{}.damaged", UaTime::now().unix_seconds());
+        files::rename(&folder.join(journal::FILE), &folder.join(aside))?;
+        Ok((Journal::open(folder)?, replay))
     }
 
     /// Notes that everything up to this commit is in blocks.
@@ -405,12 +457,19 @@ impl Shared {
         let (queued, dropped) = self.queue.counts();
         let heads = self.heads.read();
         let frozen = heads.frozen.as_deref();
+        let volumes = self.shelf.volumes();
+        let marks: Vec<Mark> = volumes.iter().map(|volume| *volume.facts.lock()).collect();
+        let on_disk: i64 = marks.iter().map(|mark| mark.samples).sum();
+        let stretches = marks.iter().filter(|mark| mark.last != 0).map(|mark| (mark.first, mark.last));
         let in_memory = heads.active.samples + frozen.map_or(0, |head| head.samples);
         let extents = [heads.active.extent(), frozen.and_then(Head::extent)];
-        let extent = extents.into_iter().flatten().reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)));
+        let extent =
+            extents.into_iter().flatten().chain(stretches).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)));
         Stats {
             archives: self.archives.read().len() as u64,
-            samples: in_memory as u64,
+            samples: in_memory as u64 + on_disk.max(0).cast_unsigned(),
+            bytes_on_disk: self.bytes.load(Ordering::Relaxed),
+            partitions: volumes.len() as u64,
             oldest: extent.map(|extent| UaTime(extent.0)),
             newest: extent.map(|extent| UaTime(extent.1)),
             queued,
@@ -419,7 +478,6 @@ impl Shared {
             damaged_blocks: self.damaged.load(Ordering::Relaxed),
             stopped: self.stopped.lock().clone(),
             last_commit: some_time(self.last_commit.load(Ordering::Relaxed)),
-            ..Stats::default()
         }
     }
 }
@@ -428,7 +486,6 @@ impl Shared {
 struct Marks<'s> {
     shared: &'s Shared,
     known: HashMap<Key, u64>,
-    fault: Option<Fault>,
 }
 
 impl Marks<'_> {
@@ -440,10 +497,7 @@ impl Marks<'_> {
         if let Some(seq) = self.known.get(&key) {
             return *seq;
         }
-        let seq = self.shared.mark(key).unwrap_or_else(|fault| {
-            self.fault = Some(fault);
-            0
-        });
+        let seq = self.shared.mark(key);
         self.known.insert(key, seq);
         seq
     }

@@ -27,6 +27,8 @@ const MOST_LISTED: usize = 1 << 18;
 pub struct Volume {
     pub name: Name,
     pub path: PathBuf,
+    /// What the last change left.
+    pub facts: Mutex<Mark>,
     idle: Mutex<Vec<Connection>>,
     is_gone: AtomicBool,
 }
@@ -80,7 +82,13 @@ impl Shelf {
 
     fn volume(&self, name: Name) -> Arc<Volume> {
         let path = self.folder.join(name.file());
-        Arc::new(Volume { name, path, idle: Mutex::default(), is_gone: AtomicBool::new(false) })
+        Arc::new(Volume {
+            name,
+            path,
+            facts: Mutex::default(),
+            idle: Mutex::default(),
+            is_gone: AtomicBool::new(false),
+        })
     }
 
     /// All files, by time.
@@ -101,6 +109,13 @@ impl Shelf {
         let current = of_key().filter(|volume| !volume.name.is_damaged).max_by_key(|volume| volume.name.generation);
         let next = of_key().map(|volume| volume.name.generation + 1).max().unwrap_or(0);
         current.cloned().ok_or(Name::new(key, next))
+    }
+
+    /// Remembers what a file says of itself.
+    pub fn note(&self, name: Name, mark: Mark) {
+        if let Some(volume) = self.volumes.read().get(&order(name)) {
+            *volume.facts.lock() = mark;
+        }
     }
 
     pub fn path(&self, name: Name) -> PathBuf {

@@ -35,9 +35,16 @@ pub fn is_damage(error: &rusqlite::Error) -> bool {
         )
 }
 
+/// The remedy of every damage, by which a fault is known as one.
+const DAMAGED: &str = "the file is damaged: `opcell history verify` tells what is lost; restore it from a backup";
+
+pub fn tells_of_damage(fault: &Fault) -> bool {
+    matches!(fault, Fault::Store { remedy, .. } if remedy == DAMAGED)
+}
+
 fn remedy(error: &rusqlite::Error) -> &'static str {
     if is_damage(error) {
-        return "the file is damaged: `opcell history verify` tells what is lost; restore it from a backup";
+        return DAMAGED;
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "make room on the disk",

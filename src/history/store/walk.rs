@@ -17,7 +17,7 @@ use super::partition::BlockRow;
 use super::rows::Rows;
 use super::shared::Shared;
 use super::shelf::{Reader, Volume};
-use super::trouble::Damage;
+use super::trouble::{Damage, tells_of_damage};
 use super::visible::Sight;
 use crate::history::{ArchiveId, Direction, Fault, Span, Summary};
 use crate::value::UaTime;
@@ -178,7 +178,15 @@ impl<'s> Walk<'s> {
 
     fn open_volume(&mut self) -> Result<(), Fault> {
         let Some((near, volume)) = self.volumes.pop() else { return Ok(()) };
-        let Some(reader) = self.shared.shelf.reader(&volume)? else {
+        let reader = match self.shared.shelf.reader(&volume) {
+            Err(fault) if tells_of_damage(&fault) => {
+                self.shared.note_damage(&volume.path, -1, &fault.to_string());
+                self.lose(volume.key().start());
+                return Ok(());
+            }
+            reader => reader?,
+        };
+        let Some(reader) = reader else {
             // It was rewritten or let go since.
             self.shared.shelf.look()?;
             if let Ok(other) = self.shared.shelf.current(volume.key())

@@ -155,8 +155,7 @@ impl Writer {
 
     /// Opens the journal anew and shows what is truly on the disk.
     fn reopen(&mut self) -> Result<(), Fault> {
-        let journal = Journal::open(&self.shared.settings.path)?;
-        let replay = self.shared.replay(&journal)?;
+        let (journal, replay) = self.shared.open_journal()?;
         self.next_seq = self.next_seq.max(replay.last + 1);
         self.shared.visible.fetch_max(replay.last, Ordering::AcqRel);
         self.journal = Some(journal);

@@ -1,0 +1,185 @@
+//! Reads every row of every file and tells what is not as it was written.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::block::{Data, Index, Times, frame_counts};
+use super::fetch::{self, Found};
+use super::files;
+use super::journal::Journal;
+use super::manifest;
+use super::partition::BlockRow;
+use super::shared::Shared;
+use super::shelf::Volume;
+use super::trouble::{Damage, sql_fault};
+use crate::history::{ArchiveId, Fault, Span};
+use crate::value::UaTime;
+
+/// What SQLite tells of one file, at most.
+const MOST_LINES: usize = 20;
+
+/// Something that is damaged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The file's name in the store's folder.
+    pub file: String,
+    pub archive: Option<ArchiveId>,
+    /// Between which times samples are lost.
+    pub span: Option<Span>,
+    pub what: String,
+}
+
+struct Findings {
+    file: String,
+    found: Vec<Finding>,
+}
+
+impl Findings {
+    fn of(path: &Path) -> Findings {
+        let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Findings { file, found: Vec::new() }
+    }
+
+    fn tell(&mut self, archive: Option<ArchiveId>, span: Option<(i64, i64)>, what: impl ToString) {
+        let span = span.map(|(first, last)| Span { first: UaTime(first), last: UaTime(last) });
+        self.found.push(Finding { file: self.file.clone(), archive, span, what: what.to_string() });
+    }
+
+    fn tell_fault(&mut self, fault: &Fault) {
+        self.tell(None, None, fault);
+    }
+}
+
+pub fn verify(shared: &Shared) -> Vec<Finding> {
+    let mut found = verify_meta(shared);
+    found.extend(verify_journal(shared));
+    for volume in shared.shelf.volumes() {
+        found.extend(verify_volume(shared, &volume));
+    }
+    found
+}
+
+/// What SQLite itself finds wrong with a file's structure.
+fn check_structure(connection: &Connection, findings: &mut Findings) {
+    let read = || -> Result<Vec<String>, rusqlite::Error> {
+        let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
+        statement.query_map([], |row| row.get(0))?.take(MOST_LINES).collect()
+    };
+    match read() {
+        Ok(lines) => lines.iter().filter(|line| *line != "ok").for_each(|line| findings.tell(None, None, line)),
+        Err(error) => findings.tell(None, None, error),
+    }
+}
+
+fn verify_meta(shared: &Shared) -> Vec<Finding> {
+    let meta = shared.meta.lock();
+    let mut findings = Findings::of(&meta.path);
+    check_structure(&meta.connection, &mut findings);
+    match meta.archives() {
+        Ok(archives) => {
+            for id in archives.damaged {
+                let archive = u32::try_from(id).ok().map(ArchiveId);
+                findings.tell(archive, None, "the archive's entry has a wrong checksum");
+            }
+        }
+        Err(fault) => findings.tell_fault(&fault),
+    }
+    match meta.count_damaged() {
+        Ok(0) => {}
+        Ok(count) => findings.tell(None, None, format!("{count} modified values or annotations have a wrong checksum")),
+        Err(fault) => findings.tell_fault(&fault),
+    }
+    findings.found
+}
+
+fn verify_journal(shared: &Shared) -> Vec<Finding> {
+    let mut findings = Findings::of(&shared.settings.path.join(super::journal::FILE));
+    let journal = match Journal::open_to_read(&shared.settings.path) {
+        Ok(journal) => journal,
+        Err(fault) => {
+            findings.tell_fault(&fault);
+            return findings.found;
+        }
+    };
+    check_structure(journal.connection(), &mut findings);
+    match journal.replay(&mut |_, _| {}) {
+        Ok(replay) => {
+            replay.damaged.iter().for_each(|(seq, what)| findings.tell(None, None, format!("commit {seq}: {what}")));
+        }
+        Err(fault) => findings.tell_fault(&fault),
+    }
+    findings.found
+}
+
+fn verify_volume(shared: &Shared, volume: &Volume) -> Vec<Finding> {
+    let mut findings = Findings::of(&volume.path);
+    let connection = match files::open_to_read(&volume.path) {
+        Ok(connection) => connection,
+        // It was rewritten meanwhile, and is read under its new name.
+        Err(_) if !volume.path.exists() => return Vec::new(),
+        Err(fault) => {
+            findings.tell(None, Some((volume.key().start(), volume.key().end())), fault);
+            return findings.found;
+        }
+    };
+    check_structure(&connection, &mut findings);
+    for (archive, _) in shared.archives() {
+        if let Err(error) = verify_archive(&connection, volume, archive, &mut findings) {
+            let span = (volume.key().start(), volume.key().end());
+            findings.tell(Some(archive), Some(span), sql_fault(&volume.path)(error));
+        }
+    }
+    match manifest::is_intact(&connection) {
+        Ok(true) => {}
+        Ok(false) => findings.tell(None, None, "the count of blocks has a wrong checksum"),
+        Err(error) => findings.tell(None, None, error),
+    }
+    findings.found
+}
+
+fn verify_archive(
+    connection: &Connection,
+    volume: &Volume,
+    archive: ArchiveId,
+    findings: &mut Findings,
+) -> Result<(), rusqlite::Error> {
+    let key = volume.key();
+    let list = fetch::list(connection, key, archive)?;
+    for _ in &list.losses {
+        findings.tell(Some(archive), Some((key.start(), key.end())), "a block is gone or its entry is damaged");
+    }
+    for row in &list.blocks {
+        if let Some(what) = verify_block(connection, row)? {
+            findings.tell(Some(archive), Some((row.first, row.last)), what);
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with a block.
+fn verify_block(connection: &Connection, row: &BlockRow) -> Result<Option<String>, rusqlite::Error> {
+    let parts = (fetch::frames(connection, row)?, fetch::data(connection, row)?, fetch::times(connection, row.times)?);
+    let (frames, data, times) = match parts {
+        (Found::Bytes(frames), Found::Bytes(data), Found::Bytes(times)) => (frames, data, times),
+        (Found::Lost(what), ..) | (_, Found::Lost(what), _) | (.., Found::Lost(what)) => return Ok(Some(what)),
+    };
+    Ok(decodes(row, &frames, &data, &times).err().map(|damage| damage.0.to_owned()))
+}
+
+fn decodes(row: &BlockRow, frames: &[u8], data: &[u8], times: &[u8]) -> Result<(), Damage> {
+    let index = Index::read(frames, row.first, row.count)?;
+    let mut columns = Times::open(times, row.count)?;
+    let mut content = Data::open(data, row.count)?;
+    for (frame, count) in frame_counts(row.count).enumerate() {
+        let mut column = Vec::with_capacity(count);
+        columns.frame(times, frame, count, &mut column)?;
+        let edges = (column.first().copied(), column.last().copied());
+        if edges != (Some(index.frames[frame].first), Some(index.frames[frame].last)) {
+            return Err(Damage("its times are not those of its index"));
+        }
+        content.frame(data, frame, column)?;
+        index.summary(frames, frame)?;
+    }
+    Ok(())
+}
