@@ -13,7 +13,7 @@ use opcua_core_namespace::CoreNamespace;
 use opcua_nodes::{ImportedItem, NodeSetImport, NodeType, Variable};
 
 /// Instances that nobody answers in this version, each with everything below it.
-const CUT: [u32; 14] = [
+const CUT: [u32; 15] = [
     11_492, // Server.GetMonitoredItems
     12_749, // Server.SetSubscriptionDurable
     12_873, // Server.ResendData
@@ -28,6 +28,7 @@ const CUT: [u32; 14] = [
     17_594, // Dictionaries
     31_915, // Locations
     32_530, // Quantities
+    32_637, // DefaultHAConfiguration: each tag with history has its own
 ];
 /// Optional instances without a value that would be true: redundancy by id, groups and URIs of a redundant set.
 const CUT_REDUNDANCY: [u32; 5] = [11_312, 11_313, 11_314, 14_415, 15_004];

@@ -316,11 +316,15 @@ fn capabilities_are_true_with_history_and_false_without() {
         let limits = flags(&mut session, &[12_165, 12_167]);
         assert_eq!(limits, vec![Some(Value::UInt32(1_000)); 2]);
         assert_eq!(flags(&mut session, &[11_273]), [Some(Value::UInt32(if is_kept { 10_000 } else { 0 }))]);
-        for folder in [2997, 11_201] {
+        // Monitored items calculate without history too.
+        for (folder, has_functions) in [(2997, true), (11_201, is_kept)] {
             let organized = browse(&mut session, NodeIdRef::numeric(0, folder)).expect("a folder");
             let functions = organized.iter().filter(|found| found.kind == 35 && found.forward).count();
-            assert_eq!(functions >= 37, is_kept, "{functions} functions in {folder}");
+            assert_eq!(functions >= 37, has_functions, "{functions} functions in {folder}");
         }
+        let profiles = session.read_value(NodeIdRef::numeric(0, 2269)).value;
+        let raw = format!("{profiles:?}").contains("UA-Profile/Server/HistoricalRawData");
+        assert_eq!(raw, is_kept, "{profiles:?}");
         let capabilities = browse(&mut session, NodeIdRef::numeric(0, 2268)).expect("ServerCapabilities");
         assert!(capabilities.iter().any(|found| found.target == "i=11192" && found.forward), "{capabilities:?}");
     }

@@ -19,6 +19,16 @@ const PROFILES: [&str; 5] = [
     "http://opcfoundation.org/UA-Profile/Security/UserToken/Server/X509Certificate",
 ];
 
+/// Folders of AggregateFunction objects: what monitored items calculate, and what HistoryRead does.
+const SERVER_AGGREGATES: u32 = 2997;
+const HISTORY_AGGREGATES: u32 = 11_201;
+
+/// Those that hold beside them when a tag keeps history.
+const HISTORY_PROFILES: [&str; 2] = [
+    "http://opcfoundation.org/UA-Profile/Server/HistoricalRawData",
+    "http://opcfoundation.org/UA-Profile/Server/HistoricalDataAtTime",
+];
+
 /// What the facts are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -34,6 +44,7 @@ pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
     for number in numbers::ALL.into_iter().chain(numbers::SUMMARY_PARTS) {
         draft.fill(number, Source::Live(Live::Standard(number)));
     }
+    let is_kept = plant.tags.iter().any(|tag| tag.history.is_some());
     let namespaces = draft.space().namespaces().to_vec();
     let mut put = |number: u32, value: Value| {
         let source = draft.constant(value);
@@ -53,13 +64,17 @@ pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
     put(2994, Value::Boolean(false));
     put(3709, Value::Int32(0));
     put(2271, texts(locales(plant).iter().map(String::as_str)));
+    let of_history = if is_kept { &HISTORY_PROFILES[..] } else { &[] };
+    put(2269, texts(PROFILES.iter().chain(of_history).copied()));
     capabilities(&mut put, limits, wire);
-    let is_kept = plant.tags.iter().any(|tag| tag.history.is_some());
     history(&mut put, limits, is_kept);
     // No sampling interval is shared between items, so there are no diagnostics of them.
     put(2289, no_structures());
+    let aggregates: Vec<u32> = Aggregate::all().map(|aggregate| aggregate.object() as u32).collect();
+    draft.organize(SERVER_AGGREGATES, &aggregates);
     if is_kept {
-        prepare_history(draft, Aggregate::all().map(|aggregate| aggregate.object() as u32));
+        draft.organize(HISTORY_AGGREGATES, &aggregates);
+        prepare_history(draft, &aggregates);
     }
 }
 
@@ -97,7 +112,6 @@ fn build_info(started: UaTime) -> Value {
 /// ServerCapabilities and OperationLimits (Part 5 §6.3.2 and §6.3.11, 1.05).
 fn capabilities(put: &mut impl FnMut(u32, Value), limits: &Limits, wire: &transport::Limits) {
     let configured = &limits.configured;
-    put(2269, texts(PROFILES));
     put(2272, Value::Double(configured.min_sampling_interval.as_secs_f64() * 1000.0));
     put(2735, Value::UInt16(u16::try_from(limits.browse_continuation_points).unwrap_or(u16::MAX)));
     put(2736, Value::UInt16(0));

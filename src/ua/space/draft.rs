@@ -205,6 +205,15 @@ impl Draft {
         self.space.standard_node(number).expect("the composer names nodes that namespace 0 has")
     }
 
+    /// Puts nodes of namespace 0 into a folder of it.
+    pub fn organize(&mut self, folder: u32, targets: &[u32]) {
+        let folder = self.standard(folder);
+        for target in targets {
+            let target = self.standard(*target);
+            self.refer(folder, kinds::ORGANIZES, target);
+        }
+    }
+
     pub(super) fn historical_mut(&mut self) -> &mut super::historical::Historical {
         &mut self.space.historical
     }

@@ -123,8 +123,8 @@ pub struct Historical {
     aggregates: Vec<NodeIx>,
 }
 
-/// Makes the parts ready, and hangs these AggregateFunction objects into the folders that say what the server can.
-pub fn prepare(draft: &mut Draft, aggregates: impl Iterator<Item = u32>) {
+/// Makes the parts ready; the folder of each configuration has these AggregateFunction objects.
+pub fn prepare(draft: &mut Draft, aggregates: &[u32]) {
     for made in &PARTS {
         let type_definition = draft.standard(made.type_definition);
         let (class, detail) = match made.data_type {
@@ -149,12 +149,8 @@ pub fn prepare(draft: &mut Draft, aggregates: impl Iterator<Item = u32>) {
         };
         draft.historical_mut().nodes.push(node);
     }
-    let folders = [2997, 11_201].map(|folder| draft.standard(folder));
-    for aggregate in aggregates {
-        let aggregate = draft.standard(aggregate);
-        folders.iter().for_each(|folder| draft.refer(*folder, kinds::ORGANIZES, aggregate));
-        draft.historical_mut().aggregates.push(aggregate);
-    }
+    let aggregates = aggregates.iter().map(|number| draft.standard(*number)).collect();
+    draft.historical_mut().aggregates = aggregates;
 }
 
 fn at(TagId(tag): TagId, part: Part) -> NodeIx {
