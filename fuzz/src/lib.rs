@@ -6,6 +6,7 @@
 
 mod mutate;
 pub mod seeds;
+mod seeds_history;
 mod seeds_service;
 
 use std::fmt::Write as _;

@@ -7,11 +7,11 @@ use opcua::StatusCode;
 
 const NAMES: [&str; 6] = ["Pump.Setpoint", "Pump.Number", "Pump.Name", "Pump.Curve", "Pump.State", "Pump.Fixed"];
 
-fn tag(name: &str) -> NodeIdRef<'_> {
+pub fn tag(name: &str) -> NodeIdRef<'_> {
     NodeIdRef::string(2, name)
 }
 
-fn one(type_id: u16, body: impl FnOnce(&mut Writer)) -> Vec<u8> {
+pub fn one(type_id: u16, body: impl FnOnce(&mut Writer)) -> Vec<u8> {
     let mut w = Writer::new();
     body(&mut w);
     let length = u16::try_from(w.mark()).expect("a seed is small");
@@ -232,9 +232,11 @@ pub fn service() -> Vec<Vec<u8>> {
         }),
         one(473, |w| w.bool(true)),
         numbers(712, &[1, 0]),
-        numbers(664, &[0, 0]),
+        numbers(488, &[0, 0]),
     ];
-    let mut seeds = vec![all.concat()];
+    let history = crate::seeds_history::history();
+    let mut seeds = vec![all.concat(), history.concat()];
+    seeds.extend(history);
     // The middle of a life, for inputs that are short.
     seeds.push([create_items(), publish(), write(), publish()].concat());
     seeds.extend(all);

@@ -171,6 +171,15 @@ impl Connection {
         Ok(false)
     }
 
+    /// Waits for what the disk is asked.
+    async fn finish_history(&mut self) {
+        let Connection { channel, outbox, core, .. } = self;
+        while core.at_disk > 0 {
+            let Some(done) = core.under_way.next().await else { return };
+            core.finish(&mut Line { channel, out: &mut outbox.out }, done).await;
+        }
+    }
+
     /// Answers Publish requests for which a message waits, and refuses those that nobody will answer.
     fn serve_waiting(&mut self) {
         let Connection { channel, outbox, core, .. } = self;

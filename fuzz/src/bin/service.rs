@@ -1,10 +1,11 @@
-//! Any service request by its type id, in an activated session of a whole server without sockets.
+//! Any service request by its type id, in an activated session of a whole server without sockets, with its history.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use opcell::app;
 use opcell::config::{self, Options};
+use opcell::history::store::{Settings, Store};
 use opcell::stack::crypto::PoolThreads;
 use opcell::ua::connection::talk;
 use opcell::ua::server::Server;
@@ -17,7 +18,10 @@ fn server() -> &'static Arc<Server> {
         let loopback = "127.0.0.1:4840".parse().expect("an address");
         let (compiled, _) = config::load(&cell, &Options { listen: Some(vec![loopback]), ..Options::default() });
         let assembly = app::assemble(compiled.expect("service.yaml is a good cell"));
-        assembly.bare().expect("a server that opens nothing starts")
+        // One folder a process; the system clears it away.
+        let folder = tempfile::tempdir().expect("a folder").keep();
+        let store = Store::open(Settings::new(folder)).expect("a store");
+        assembly.bare_with(Some(store)).expect("a server that opens nothing else starts")
     });
     server
 }

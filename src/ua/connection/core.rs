@@ -43,6 +43,8 @@ pub(super) struct Core {
     pub wake: Arc<Notify>,
     /// Dropped with the connection, and the work with it.
     pub under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Those of them that wait for history.
+    pub at_disk: usize,
 }
 
 /// The channel and the buffer behind it.
@@ -83,6 +85,7 @@ impl Core {
             unbound_since: Some(now),
             wake: Arc::new(Notify::new()),
             under_way: FuturesUnordered::new(),
+            at_disk: 0,
         }
     }
 
@@ -125,7 +128,10 @@ impl Core {
     pub async fn finish(&mut self, line: &mut Line<'_>, done: Done) {
         let call = done.call;
         match done.outcome {
-            Outcome::Again(body) => self.request(line, call.request_id, &body).await,
+            Outcome::Again(body) => {
+                self.at_disk -= 1;
+                self.request(line, call.request_id, &body).await;
+            }
             Outcome::Written(results) => {
                 self.answer(line, call, |w| {
                     Writing::write_response(&results, call.handle, w);
@@ -133,6 +139,7 @@ impl Core {
                 });
             }
             Outcome::Encoded(response, session, counted) => {
+                self.at_disk -= 1;
                 let answered = self.answer(line, call, |w| response.map(|bytes| w.raw(&bytes)));
                 session.lock().count_response(Some(counted), answered);
             }
@@ -350,7 +357,7 @@ impl Core {
 
     /// Sends the request to the pool; what needs no disk is answered at once.
     fn history_read(
-        &self,
+        &mut self,
         call: Call,
         context: &Context<'_>,
         reader: &mut Reader<'_>,
@@ -367,14 +374,14 @@ impl Core {
         Ok(None)
     }
 
-    fn history_update(&self, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> Result<(), StatusCode> {
+    fn history_update(&mut self, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> Result<(), StatusCode> {
         let updating = history::update::update(context, reader)?;
         self.in_pool(call, context, Counted::HistoryUpdate, move |abandoned| updating.run(abandoned))
     }
 
     /// Lets a job make the whole response, when it is its turn.
     fn in_pool(
-        &self,
+        &mut self,
         call: Call,
         context: &Context<'_>,
         counted: Counted,
@@ -382,6 +389,7 @@ impl Core {
     ) -> Result<(), StatusCode> {
         let (server, session) = (context.server, Arc::clone(context.session));
         let job = server.history.run(&session.history_gate, server.limits.history_requests.0, job)?;
+        self.at_disk += 1;
         self.under_way.push(Box::pin(async move {
             let response = job.await.and_then(|response| response);
             Done { call, outcome: Outcome::Encoded(response, session, counted) }
@@ -402,7 +410,7 @@ impl Core {
 
     /// Answers at once, unless a disk has to be asked first: then the request is served again.
     fn read(
-        &self,
+        &mut self,
         line: &mut Line<'_>,
         call: Call,
         context: &Context<'_>,
@@ -435,6 +443,7 @@ impl Core {
                         Err(status) => Outcome::Encoded(Err(status), session, Counted::Read),
                     }
                 };
+                self.at_disk += 1;
                 self.under_way.push(Box::pin(async move { Done { call, outcome: outcome.await } }));
                 None
             }

@@ -131,7 +131,11 @@ impl Talk {
     /// Serves what lies in the input; returns how many bytes are to be sent.
     pub fn serve(&mut self) -> usize {
         let Talk { runtime, connection, .. } = self;
-        let served = runtime.block_on(connection.serve_input());
+        let served = runtime.block_on(async {
+            let served = connection.serve_input().await;
+            connection.finish_history().await;
+            served
+        });
         if served.is_ok() {
             connection.serve_waiting();
         }
