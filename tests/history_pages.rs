@@ -182,6 +182,27 @@ fn who_asks_for_too_much_at_once_is_told_and_loses_nothing() {
 }
 
 #[test]
+fn a_read_that_waits_can_be_cancelled() {
+    let server = filled(10, |_| {});
+    server.historian.hesitate();
+    let details = raw(1, 100 * SECOND, 0, false);
+    let mut session = Session::open(server.address);
+    let mut ask =
+        || session.send(664, |w| history::history_request(w, &details, 2, false, &[Asked::of(node("Tank.Count"))]));
+    let (first, second) = (ask().expect("sent"), ask().expect("sent"));
+    let cancel = session.send(479, |w| w.u32(second)).expect("sent");
+    session.client.flush().expect("sent");
+    let mut answers: Vec<_> = (0..2).map(|_| session.receive().expect("an answer")).collect();
+    answers.sort_by_key(|answer| answer.handle);
+    let cancelled = StatusCode::BadRequestCancelledByClient;
+    assert_eq!((answers[0].handle, answers[0].result), (second, cancelled));
+    assert_eq!((answers[1].handle, answers[1].good().u32()), (cancel, Ok(1)));
+    server.historian.go_on();
+    let answer = session.receive().expect("an answer");
+    assert_eq!((answer.handle, results(&answer)[0].values.len()), (first, 10), "the other one is answered");
+}
+
+#[test]
 fn work_of_a_session_that_is_gone_is_dropped() {
     let server = filled(10, |_| {});
     server.historian.hesitate();

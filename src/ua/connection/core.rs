@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use opcua::StatusCode;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::stack::channel::{OpenJob, ServerChannel};
@@ -45,6 +45,15 @@ pub(super) struct Core {
     pub under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Those of them that wait for history.
     pub at_disk: usize,
+    /// Where Cancel finds them.
+    cancellable: Vec<Cancellable>,
+}
+
+/// A request for history that its client may still cancel.
+struct Cancellable {
+    session: u32,
+    handle: u32,
+    cancel: oneshot::Sender<()>,
 }
 
 /// The channel and the buffer behind it.
@@ -86,6 +95,7 @@ impl Core {
             wake: Arc::new(Notify::new()),
             under_way: FuturesUnordered::new(),
             at_disk: 0,
+            cancellable: Vec::new(),
         }
     }
 
@@ -389,9 +399,15 @@ impl Core {
     ) -> Result<(), StatusCode> {
         let (server, session) = (context.server, Arc::clone(context.session));
         let job = server.history.run(&session.history_gate, server.limits.history_requests.0, job)?;
+        let (cancel, cancelled) = oneshot::channel();
+        self.cancellable.retain(|waiting| !waiting.cancel.is_closed());
+        self.cancellable.push(Cancellable { session: session.id, handle: call.handle, cancel });
         self.at_disk += 1;
         self.under_way.push(Box::pin(async move {
-            let response = job.await.and_then(|response| response);
+            let response = tokio::select! {
+                response = job => response.and_then(|response| response),
+                Ok(()) = cancelled => Err(StatusCode::BadRequestCancelledByClient),
+            };
             Done { call, outcome: Outcome::Encoded(response, session, counted) }
         }));
         Ok(())
@@ -465,10 +481,20 @@ impl Core {
         }
     }
 
-    fn cancel(&self, line: &mut Line<'_>, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> bool {
+    /// What waits for history under this handle is answered as cancelled when its turn comes.
+    fn cancel_history(&mut self, session: u32, handle: u32) -> usize {
+        let is_meant = |waiting: &mut Cancellable| waiting.session == session && waiting.handle == handle;
+        let meant = self.cancellable.extract_if(.., is_meant);
+        // A request that was answered meanwhile is no longer there to be cancelled.
+        meant.filter_map(|waiting| waiting.cancel.send(()).ok()).count()
+    }
+
+    fn cancel(&mut self, line: &mut Line<'_>, call: Call, context: &Context<'_>, reader: &mut Reader<'_>) -> bool {
+        let handle = reader.clone().u32();
+        let others = handle.map_or(0, |handle| self.cancel_history(context.session.id, handle));
         let mut cancelled = Vec::new();
         let answered = self.answer(line, call, |w| {
-            cancelled = session::cancel(context, reader, w)?;
+            cancelled = session::cancel(context, reader, w, others)?;
             Ok(())
         });
         for (request_id, handle) in cancelled {

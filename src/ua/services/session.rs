@@ -428,8 +428,13 @@ pub fn close(
     Ok(())
 }
 
-/// The Publish requests of that handle; their answers are faults (Part 4 §5.7.5, 1.05).
-pub fn cancel(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Vec<(u32, u32)>, StatusCode> {
+/// The Publish requests of that handle, beside others that the caller cancelled; their answers are faults (Part 4 §5.7.5, 1.05).
+pub fn cancel(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    w: &mut Writer,
+    others: usize,
+) -> Result<Vec<(u32, u32)>, StatusCode> {
     let handle = reader.u32()?;
     let mut cancelled = Vec::new();
     context.session.lock().publish.retain(|request| {
@@ -440,6 +445,6 @@ pub fn cancel(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         !is_meant
     });
     write_header(w, Service::Cancel, context.header.handle);
-    w.u32(u32::try_from(cancelled.len()).unwrap_or(u32::MAX));
+    w.u32(u32::try_from(cancelled.len() + others).unwrap_or(u32::MAX));
     Ok(cancelled)
 }
