@@ -26,7 +26,7 @@ const HOUR: i64 = 3600 * SECOND;
 
 fn cell(tags: usize) -> String {
     let mut cell =
-        "schema: 1\ncell: press\nnamespace: urn:test:press\nconnections:\n  sim: { driver: simulator }\nnodes:\n  \
+        "schema: 1\ncell: press\nnamespace: urn:test:press\ndefaults: { access: { edit_history: [Operator] } }\nconnections:\n  sim: { driver: simulator }\nnodes:\n  \
          Live: { type: Double, source: \"counter(start=0, step=1, every=20ms)\", poll: 20ms, history: process }\n"
             .to_owned();
     for n in 0..tags {
@@ -162,6 +162,32 @@ fn aveva_and_ignition_read_blocks_of_nodes_while_the_state_is_probed() {
     for _ in 0..3 {
         let read = results(&reader.receive().expect("an answer"));
         assert!(good(&read) && read.iter().all(|read| read.values.len() == 3_600));
+    }
+}
+
+/// UaExpert shows the historian bits: what was edited or annotated is marked, in the store as in memory.
+#[test]
+fn values_with_more_to_know_are_marked_in_the_store_too() {
+    let server = TestServer::start(&cell(1));
+    let begin = UaTime::now().0 / SECOND * SECOND - HOUR;
+    fill(&server, "Tag0", begin, 10);
+    let mut session = Session::open(server.address);
+    let at = |n: i64| UaTime(begin + n * SECOND);
+    let edit = [sample(at(2), Value::Double(22.0)), sample(at(20), Value::Double(20.0))];
+    session.history_update(|w| history::update_details(w, 682, node("Tag0"), 3, &edit));
+    let note = [sample(at(5), history::annotation("odd", "erika", begin))];
+    session.history_update(|w| history::update_details(w, 11_300, node("Tag0.Annotations"), 1, &note));
+    session.history_update(|w| history::delete_at(w, node("Tag0"), &[at(7).0]));
+    for (start, end) in [(at(0), at(30)), (at(30), at(-1))] {
+        let read = session.history("Tag0", &raw(start.0, end.0, 0, false));
+        let is_marked = |value: &&opcell::stack::codec::DataValue| value.status.unwrap_or_default().bits() == 0x408;
+        let marked: Vec<i64> =
+            read.values.iter().filter(is_marked).map(|v| v.source_time.unwrap_or_default().0).collect();
+        let mut expected = vec![at(2).0, at(5).0, at(20).0];
+        if start > end {
+            expected.reverse();
+        }
+        assert_eq!((marked, read.values.len()), (expected, 10));
     }
 }
 

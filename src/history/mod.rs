@@ -65,6 +65,17 @@ pub trait Historian: Send + Sync {
         resume: Option<Cursor>,
     ) -> Result<ModifiedPage, Fault>;
 
+    /// Times of a span at which there is more to know than the sample says, because it was edited or annotated; sorted,
+    /// each once.
+    fn noted(&self, archive: ArchiveId, span: Span) -> Result<Vec<UaTime>, Fault> {
+        let mut times: Vec<UaTime> = self.annotations(archive, span)?.iter().map(|note| note.at).collect();
+        let modified = self.modified(archive, span, Direction::Forward, 0, None)?;
+        times.extend(modified.entries.iter().map(|entry| entry.sample.source_time));
+        times.sort_unstable();
+        times.dedup();
+        Ok(times)
+    }
+
     /// One status an entry (one in all for a range); returns when the edit is on disk (Part 11 §6.9, 1.05).
     fn edit(&self, archive: ArchiveId, edit: &Edit, who: &Who) -> Result<Vec<StatusCode>, Fault>;
 

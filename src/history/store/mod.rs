@@ -222,6 +222,11 @@ impl Historian for Store {
         self.shared.meta.lock().modified(&LogQuery { archive, span, direction, limit, as_of, resume })
     }
 
+    fn noted(&self, archive: ArchiveId, span: Span) -> Result<Vec<UaTime>, Fault> {
+        self.known(archive)?;
+        self.shared.meta.lock().noted(archive, span)
+    }
+
     fn edit(&self, archive: ArchiveId, edit: &Edit, who: &Who) -> Result<Vec<StatusCode>, Fault> {
         self.known(archive)?;
         if self.shared.is_reader() {

@@ -80,6 +80,18 @@ impl Meta {
         Ok(page)
     }
 
+    /// Times with an entry of either table, sorted; read from the indices alone.
+    pub fn noted(&self, archive: ArchiveId, span: Span) -> Result<Vec<UaTime>, Fault> {
+        let query = "SELECT time FROM modified WHERE archive = ?1 AND time >= ?2 AND time <= ?3 \
+                     UNION SELECT at FROM annotation WHERE archive = ?1 AND at >= ?2 AND at <= ?3 ORDER BY 1";
+        let found = self.connection.prepare_cached(query).and_then(|mut statement| {
+            let times =
+                statement.query_map(params![i64::from(archive.0), span.first.0, span.last.0], |row| row.get(0))?;
+            times.map(|time| time.map(UaTime)).collect()
+        });
+        found.map_err(sql_fault(&self.path))
+    }
+
     pub fn has_modified(&self, archive: ArchiveId, span: Span) -> Result<bool, Fault> {
         let query = "SELECT EXISTS(SELECT 1 FROM modified WHERE archive = ? AND time >= ? AND time <= ?)";
         let found = self.connection.prepare_cached(query).and_then(|mut statement| {
