@@ -120,3 +120,27 @@ fn random_values_come_back_and_an_independent_decoder_agrees() {
         fuzz_value(&out.buf[..at]);
     }
 }
+
+#[test]
+fn a_plain_data_value_is_written_as_any_other() {
+    let times = [None, Some(crate::value::UaTime(7)), Some(crate::value::UaTime::NULL)];
+    for value in [
+        Value::Double(1.5),
+        Value::Float(-2.5),
+        Value::Int32(-3),
+        Value::UInt32(4),
+        Value::Int16(-5),
+        Value::UInt16(6),
+        Value::Boolean(true),
+        Value::text("no number"),
+        Value::Null,
+    ] {
+        for (source, server) in times.iter().flat_map(|source| times.iter().map(move |server| (*source, *server))) {
+            let (mut plain, mut any) = (Writer::new(), Writer::new());
+            let is_plain = plain.plain_data_value(&value, source, server);
+            any.data_value(&value, StatusCode::Good, source, server);
+            let expected = if is_plain { any.buf.as_slice() } else { &[] };
+            assert_eq!(plain.buf, expected, "{value:?} {source:?} {server:?}");
+        }
+    }
+}

@@ -57,7 +57,10 @@ impl<'w> Values<'w> {
     pub fn push_all_before(&mut self, samples: &[Sample], bytes: usize) -> bool {
         let mark = self.w.mark();
         match self.range {
-            None => samples.iter().for_each(|sample| self.write(&sample.value, sample.status, sample)),
+            None => {
+                self.w.buf.reserve(self.size.unwrap_or(0) * samples.len() + bytes);
+                samples.iter().for_each(|sample| self.write(&sample.value, sample.status, sample));
+            }
             Some(range) => samples.iter().for_each(|sample| self.write_part(range, sample)),
         }
         if self.w.mark() + bytes > self.end {
@@ -73,7 +76,10 @@ impl<'w> Values<'w> {
     fn write(&mut self, value: &Value, status: StatusCode, sample: &Sample) {
         let source = self.timestamps.source().then_some(sample.source_time);
         let server = self.timestamps.server().then_some(sample.server_time);
-        self.w.data_value(value, status, source, server);
+        let is_plain = status == StatusCode::Good && self.w.plain_data_value(value, source, server);
+        if !is_plain {
+            self.w.data_value(value, status, source, server);
+        }
     }
 
     fn write_part(&mut self, range: &IndexRange, sample: &Sample) {
