@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::history::store::{Settings, Store};
+use opcell::history::store::{OnFull, Partition, Settings, Store};
 use opcell::history::{
     Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Direction, Edit, Historian, Point, Row, Span, Summary,
     UpdateKind, Visitor, Who,
@@ -297,4 +297,140 @@ fn a_scan_meets_the_same_samples_as_a_page() {
     store.scan(id, Span { first: UaTime(start + 5), last: UaTime(start + 150) }, &mut seen).expect("a scan");
     assert_eq!(seen.0.len(), 146);
     assert_eq!(seen.0[0], Point { time: UaTime(start + 5), status: StatusCode::Good, number: 5.0 });
+}
+
+fn partitions(path: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(path).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+    names.retain(|name| name.starts_with("20") && name.ends_with(".db"));
+    names.sort();
+    names
+}
+
+#[test]
+fn data_goes_when_it_is_older_than_its_class_keeps_and_the_clock_can_be_trusted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings =
+        Settings { min_free: 0, pin: Duration::ZERO, partition: Some(Partition::Day), ..Settings::new(dir.path()) };
+    let store = Store::open(settings).expect("a store");
+    let day = 86_400 * SECOND;
+    let keeps = |name: &str, days: u64| ArchiveSpec {
+        keep: Duration::from_secs(days * 86_400),
+        class: name.to_owned(),
+        ..spec(name, BuiltIn::Double)
+    };
+    let ids = store.register(&[keeps("short", 10), keeps("long", 30)]).expect("archives");
+    let now = UaTime::now();
+    for id in &ids {
+        let samples: Vec<Sample> = (0..9).map(|n| sample(now.0 - n * day, Value::Double(1.0))).collect();
+        put(&store, *id, &samples);
+    }
+    store.flush().expect("flushed");
+    let counts = |store: &Store| ids.iter().map(|id| all(store, *id).len()).collect::<Vec<_>>();
+    let at = |days: i64| UaTime(now.0 + days * day);
+    //  days from now, trusted, samples left
+    for (days, trusted, left) in
+        [(0, true, [9, 9]), (400, false, [9, 9]), (6, true, [5, 9]), (28, true, [0, 3]), (60, true, [0, 0])]
+    {
+        if trusted {
+            store.trust_clock(at(days));
+        }
+        store.tidy(at(days)).expect("tidied");
+        let found = counts(&store);
+        assert!(
+            found.iter().zip(&left).all(|(found, left)| found.abs_diff(*left) <= 1),
+            "{days}: {found:?} of {left:?}"
+        );
+    }
+    assert_eq!(partitions(dir.path()), Vec::<String>::new());
+    assert_eq!(store.verify(), []);
+}
+
+#[test]
+fn the_oldest_partition_goes_when_the_store_is_full_or_recording_stops() {
+    for on_full in [OnFull::DropOldest, OnFull::Stop] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let settings = Settings {
+            min_free: 0,
+            max_size: 400_000,
+            on_full,
+            partition: Some(Partition::Day),
+            ..Settings::new(dir.path())
+        };
+        let store = Store::open(settings).expect("a store");
+        let id = archive(&store, "a", BuiltIn::Double);
+        let start = base() - 10 * 86_400 * SECOND;
+        for day in 0..5 {
+            let value = |n: i64| Value::Double(((n * n * 7919 % 100_003) as f64).sqrt());
+            let samples: Vec<Sample> =
+                (0..20_000).map(|n| sample(start + day * 86_400 * SECOND + n * 3 * SECOND, value(n))).collect();
+            put(&store, id, &samples);
+        }
+        store.flush().expect("flushed");
+        store.tidy(UaTime::now()).expect("tidied");
+        if on_full == OnFull::DropOldest {
+            let left = all(&store, id);
+            assert!(!left.is_empty() && left.len() <= 80_000, "{} are left", left.len());
+            assert!(left[0].source_time.0 > start);
+            put(&store, id, &[sample(base(), Value::Double(1.0))]);
+        } else {
+            assert_eq!(all(&store, id).len(), 100_000);
+            assert!(store.stats().bytes_on_disk > 500_000);
+            store.append(&mut vec![Row { archive: id, sample: sample(base(), Value::Double(1.0)) }]);
+            let error = store.commit().expect_err("it is full").to_string();
+            assert!(error.contains("takes more than"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_class_that_takes_more_than_it_may_gives_up_its_own_oldest() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = Settings { min_free: 0, partition: Some(Partition::Day), ..Settings::new(dir.path()) };
+    let store = Store::open(settings).expect("a store");
+    let narrow = ArchiveSpec { class: "narrow".to_owned(), max_size: Some(30_000), ..spec("a", BuiltIn::Double) };
+    let ids = store.register(&[narrow, spec("b", BuiltIn::Double)]).expect("archives");
+    let start = base() - 10 * 86_400 * SECOND;
+    for day in 0..3 {
+        for id in &ids {
+            let value = |n: i64| Value::Double(((n * n * 7919 % 100_003) as f64).sqrt());
+            let time = |n: i64| start + day * 86_400 * SECOND + n * SECOND;
+            put(&store, *id, &(0..2000).map(|n| sample(time(n), value(n))).collect::<Vec<_>>());
+        }
+    }
+    store.flush().expect("flushed");
+    store.tidy(UaTime::now()).expect("tidied");
+    let counts: Vec<usize> = ids.iter().map(|id| all(&store, *id).len()).collect();
+    assert!(counts[0] == 2000 || counts[0] == 4000, "{counts:?}");
+    assert_eq!(counts[1], 6000);
+    assert_eq!(store.verify(), []);
+}
+
+#[test]
+fn a_past_partition_is_rewritten_and_takes_late_samples_still() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings =
+        Settings { min_free: 0, pin: Duration::ZERO, partition: Some(Partition::Day), ..Settings::new(dir.path()) };
+    let store = Store::open(settings.clone()).expect("a store");
+    let id = archive(&store, "a", BuiltIn::Int32);
+    let start = base() - 3 * 86_400 * SECOND;
+    let samples: Vec<Sample> = (0..5000).map(|n| sample(start + i64::from(n) * SECOND, Value::Int32(n))).collect();
+    for part in samples.chunks(700) {
+        put(&store, id, part);
+        store.flush().expect("flushed");
+    }
+    store.tidy(UaTime::now()).expect("tidied");
+    assert!(partitions(dir.path()).iter().all(|name| name.ends_with(".1.db")), "{:?}", partitions(dir.path()));
+    assert_eq!(all(&store, id), samples);
+    put(&store, id, &[sample(start + 5, Value::Int32(-1))]);
+    store.flush().expect("flushed");
+    store.tidy(UaTime::now()).expect("tidied");
+    assert_eq!(all(&store, id).len(), 5001);
+    let reader = Store::open_to_read(dir.path()).expect("a reader");
+    assert_eq!(all(&reader, id), all(&store, id));
+    store.compact().expect("compacted");
+    assert_eq!(all(&reader, id), all(&store, id), "a reader follows files that are rewritten");
+    assert_eq!(store.verify(), []);
+    drop(store);
+    assert_eq!(all(&Store::open(settings).expect("a store"), id).len(), 5001);
 }

@@ -128,7 +128,8 @@ fn bytes(folder: &Path) -> (u64, u64) {
         let length = entry.metadata().map_or(0, |data| data.len());
         let name = entry.file_name();
         all += length;
-        if name.to_string_lossy().starts_with("20") {
+        let name = name.to_string_lossy();
+        if name.starts_with("20") && name.ends_with(".db") {
             partitions += length;
         }
     }
@@ -137,6 +138,7 @@ fn bytes(folder: &Path) -> (u64, u64) {
 
 pub fn run(table: &mut Table) {
     ingest(table, 10_000, 600);
+    ingest(table, 1000, 4200);
     ingest(table, 100_000, 60);
     year(table);
 }

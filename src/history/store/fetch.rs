@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::bytes::crc;
 use super::head::Tombstone;
 use super::manifest::{self, Tally};
-use super::partition::{BlockRow, Key, ids, tombstones};
+use super::partition::{BlockRow, Key, tombstones};
 use super::trouble::is_damage;
 use crate::history::ArchiveId;
 
@@ -27,11 +27,10 @@ pub enum Found {
 
 /// All that a partition has of an archive.
 pub fn list(connection: &Connection, key: Key, archive: ArchiveId) -> Result<List, rusqlite::Error> {
-    let (low, high) = ids(archive);
-    let query = "SELECT id, first, last, count, oldest, newest, times, index_crc, data_crc, crc FROM block \
-                 WHERE id BETWEEN ? AND ?";
+    let query = "SELECT id, archive, first, last, count, oldest, newest, times, index_crc, data_crc, crc \
+                 FROM block WHERE archive = ?";
     let mut statement = connection.prepare_cached(query)?;
-    let mut rows = statement.query([low, high])?;
+    let mut rows = statement.query([archive.0])?;
     let mut list = List { tombstones: tombstones(connection, archive)?, ..List::default() };
     let mut tally = Tally::default();
     while let Some(row) = rows.next()? {

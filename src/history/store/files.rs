@@ -33,7 +33,9 @@ pub fn open_to_write(path: &Path, schema: &str) -> Result<Connection, Fault> {
         let made = format!("BEGIN; {schema} PRAGMA user_version={FORMAT}; COMMIT;");
         connection.execute_batch(&made).map_err(&at)?;
     }
-    connection.execute_batch("PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;").map_err(&at)?;
+    connection
+        .execute_batch("PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=4194304;")
+        .map_err(&at)?;
     Ok(connection)
 }
 

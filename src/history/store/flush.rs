@@ -140,7 +140,7 @@ fn write_archive(
     let (first, last) = (key.start(), key.end());
     if key.family == family {
         let rows = head.rows(archive, Span { first: UaTime(first), last: UaTime(last) });
-        put_all(change, columns, archive, 0, &rows)?;
+        put_all(change, columns, archive, &rows)?;
     }
     for stone in head.tombstones(archive).iter().filter(|stone| stone.first <= last && first <= stone.last) {
         change.put_tombstone(archive, *stone)?;
@@ -148,21 +148,19 @@ fn write_archive(
     Ok(())
 }
 
-/// Writes rows as blocks of an archive, the first as the `n`th of the transaction; tells how many.
+/// Writes rows as blocks of an archive.
 pub fn put_all(
     change: &mut Change<'_>,
     columns: &mut Columns,
     archive: ArchiveId,
-    n: usize,
     rows: &Rows,
-) -> Result<usize, rusqlite::Error> {
-    let pieces = pieces(rows);
-    for (n, (from, to)) in (n..).zip(&pieces) {
-        let part = if to - from == rows.len() { Cow::Borrowed(rows) } else { Cow::Owned(rows.part(*from, *to)) };
+) -> Result<(), rusqlite::Error> {
+    for (from, to) in pieces(rows) {
+        let part = if to - from == rows.len() { Cow::Borrowed(rows) } else { Cow::Owned(rows.part(from, to)) };
         let times = columns.place(change, &part.times, &part.seqs)?;
-        change.put_block(archive, n, &encode(&part), times)?;
+        change.put_block(archive, &encode(&part), times)?;
     }
-    Ok(pieces.len())
+    Ok(())
 }
 
 /// Where rows are cut into blocks: at the most samples and bytes of one, and never within an instant.

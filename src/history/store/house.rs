@@ -29,17 +29,18 @@ pub enum Effort {
 /// Merges all partitions, rewrites those whose time is over, lets old data go.
 pub fn keep(shared: &Shared, now: UaTime, effort: Effort) -> Result<(), Fault> {
     let horizon = shared.horizon(effort);
+    let is_steady = shared.trusts_clock(now);
     // Reads that began before see no more what they saw.
     shared.pin_floor.fetch_max(horizon, Ordering::AcqRel);
     for volume in shared.shelf.volumes() {
         if volume.name.is_damaged {
             continue;
         }
-        if let Err(fault) = tend(shared, &volume, Task { horizon, is_thorough: false, now }, effort) {
+        if let Err(fault) = tend(shared, &volume, Task { horizon, is_thorough: false, now, is_steady }, effort) {
             log::error!("{fault}");
         }
     }
-    super::retention::retire(shared, now)
+    super::retention::retire(shared, now, is_steady)
 }
 
 fn tend(shared: &Shared, volume: &Arc<Volume>, task: Task, effort: Effort) -> Result<(), Fault> {
@@ -73,7 +74,7 @@ fn state(shared: &Shared, volume: &Arc<Volume>) -> Result<State, Fault> {
     let number = |query: &str| book.connection.query_row(query, [], |row| row.get::<_, i64>(0)).map_err(&at);
     let mark = book.mark()?.unwrap_or_default();
     // A block that is small for good is alone in its archive.
-    let small = "SELECT EXISTS(SELECT 1 FROM block INDEXED BY small WHERE count < 4096 GROUP BY id >> 32 \
+    let small = "SELECT EXISTS(SELECT 1 FROM block INDEXED BY small WHERE count < 4096 GROUP BY archive \
                  HAVING count(*) > 1) OR EXISTS(SELECT 1 FROM tombstone)";
     let state = State {
         mark,
@@ -93,7 +94,7 @@ fn rewrite(shared: &Shared, volume: &Arc<Volume>, is_closed: bool) -> Result<(),
     change.commit()?;
     let name = Name { generation: volume.name.generation + 1, ..volume.name };
     let path = shared.shelf.path(name);
-    let beside = copy(&book, &path, is_closed)?;
+    let beside = copy(&book, &path)?;
     drop(book);
     fs::rename(&beside, &path).map_err(io_fault(&path))?;
     files::sync_folder(&shared.settings.path)?;
@@ -101,17 +102,17 @@ fn rewrite(shared: &Shared, volume: &Arc<Volume>, is_closed: bool) -> Result<(),
     remove(&volume.path)
 }
 
-fn copy(book: &Book, path: &std::path::Path, is_closed: bool) -> Result<PathBuf, Fault> {
+fn copy(book: &Book, path: &std::path::Path) -> Result<PathBuf, Fault> {
     let beside = path.with_extension("db.new");
     if beside.exists() {
         fs::remove_file(&beside).map_err(io_fault(&beside))?;
     }
     let at = sql_fault(&book.path);
     book.connection.execute("VACUUM INTO ?", [beside.to_string_lossy()]).map_err(&at)?;
-    if !is_closed {
-        let copy = files::open_to_write(&beside, "")?;
-        copy.execute_batch("PRAGMA journal_mode=WAL").map_err(sql_fault(&beside))?;
-    }
+    // A rollback journal that a crash leaves could not be undone by who only reads.
+    let copy = files::open_to_write(&beside, "")?;
+    copy.execute_batch("PRAGMA journal_mode=WAL").map_err(sql_fault(&beside))?;
+    drop(copy);
     let synced = fs::File::open(&beside).and_then(|file| file.sync_all());
     synced.map_err(io_fault(&beside))?;
     Ok(beside)

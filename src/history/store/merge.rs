@@ -33,6 +33,8 @@ pub struct Task {
     /// Also where little is won: the partition will not be written any more.
     pub is_thorough: bool,
     pub now: UaTime,
+    /// The clock can be trusted to judge ages by.
+    pub is_steady: bool,
 }
 
 /// Merges what can be merged in a partition.
@@ -49,7 +51,7 @@ pub fn merge(shared: &Shared, volume: &Volume, task: Task) -> Result<(), Fault> 
         while rewritten < AT_ONCE
             && let Some(archive) = left.next()
         {
-            let floor = shared.floors.read().floor(archive, task.now).0;
+            let floor = if task.is_steady { shared.floors.read().floor(archive, task.now).0 } else { i64::MIN };
             rewritten += work.merge(&mut change, volume, archive, floor).map_err(&at)?;
         }
         work.drop_orphans(&change).map_err(&at)?;
@@ -64,11 +66,11 @@ fn candidates(connection: &Connection, task: Task) -> Result<BTreeSet<ArchiveId>
     let id = |number: i64| u32::try_from(number).map(ArchiveId).ok();
     let mut found = BTreeSet::new();
     let mut small =
-        connection.prepare_cached("SELECT id FROM block INDEXED BY small WHERE count < 4096 ORDER BY id")?;
+        connection.prepare_cached("SELECT archive FROM block INDEXED BY small WHERE count < 4096 ORDER BY archive")?;
     let mut rows = small.query([])?;
     let mut before = None;
     while let Some(row) = rows.next()? {
-        let archive = id(row.get::<_, i64>(0)? >> 32);
+        let archive = id(row.get(0)?);
         if archive == before {
             found.extend(archive);
         }
@@ -121,7 +123,7 @@ impl Work {
         let list = fetch::list(change.connection(), volume.key(), archive)?;
         let horizon = self.task.horizon;
         let stones: Vec<Tombstone> = list.tombstones.iter().filter(|stone| stone.seq <= horizon).copied().collect();
-        let (mut n, mut rewritten, mut is_all) = (0, 0, list.losses.is_empty());
+        let (mut rewritten, mut is_all) = (0, list.losses.is_empty());
         for group in groups(&list.blocks, &stones, horizon) {
             if !group.is_worth_it(self.task.is_thorough) {
                 continue;
@@ -131,7 +133,7 @@ impl Work {
                 is_all = false;
                 continue;
             };
-            n += put_all(change, &mut self.columns, archive, n, &rows)?;
+            put_all(change, &mut self.columns, archive, &rows)?;
             for row in &group.blocks {
                 change.delete_block(row)?;
                 self.freed.insert(row.times);

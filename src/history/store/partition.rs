@@ -19,14 +19,13 @@ const TICKS_PER_DAY: i64 = 24 * 3600 * 10_000_000;
 const DAY_ZERO: i32 = 2_305_814;
 /// Days from 1601-01-01 to 9999-12-31.
 const LAST_DAY: i64 = 3_067_670;
-/// Bits of a block's id that count the archive's blocks of one transaction.
-const PLACES: u32 = 12;
 
 const SCHEMA: &str = "
-    CREATE TABLE block(id INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,
+    CREATE TABLE block(id INTEGER PRIMARY KEY, archive INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,
         oldest INTEGER NOT NULL, newest INTEGER NOT NULL, times INTEGER NOT NULL, index_crc INTEGER NOT NULL,
         data_crc INTEGER NOT NULL, crc INTEGER NOT NULL, frames BLOB NOT NULL, data BLOB NOT NULL);
-    CREATE INDEX small ON block(id) WHERE count < 4096;
+    CREATE INDEX places ON block(archive);
+    CREATE INDEX small ON block(archive) WHERE count < 4096;
     CREATE INDEX sharers ON block(times);
     CREATE TABLE times(id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
     CREATE TABLE tombstone(id INTEGER PRIMARY KEY, archive INTEGER NOT NULL, first INTEGER NOT NULL,
@@ -115,7 +114,7 @@ impl Key {
 }
 
 /// What a file's name says: `2026-11-21.db`, rewritten `2026-11-21.1.db`, set aside `2026-11-21.1.damaged.db`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name {
     pub key: Key,
     pub generation: u32,
@@ -193,7 +192,9 @@ impl Mark {
 /// A row of `block` without its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockRow {
+    /// Counts up: blocks are added at the end of the file, which leaves no page half full.
     pub id: i64,
+    pub archive: ArchiveId,
     pub first: i64,
     pub last: i64,
     pub count: usize,
@@ -206,13 +207,10 @@ pub struct BlockRow {
 }
 
 impl BlockRow {
-    pub fn archive(&self) -> ArchiveId {
-        ArchiveId(u32::try_from(self.id >> 32).unwrap_or(u32::MAX))
-    }
-
     pub fn checksum(&self) -> u32 {
         let numbers = [
             self.id,
+            i64::from(self.archive.0),
             self.first,
             self.last,
             self.count as u64 as i64,
@@ -232,33 +230,28 @@ impl BlockRow {
     pub fn read(row: &rusqlite::Row<'_>) -> Result<BlockRow, rusqlite::Error> {
         Ok(BlockRow {
             id: row.get(0)?,
-            first: row.get(1)?,
-            last: row.get(2)?,
-            count: usize::try_from(row.get::<_, i64>(3)?).unwrap_or(0),
-            oldest: row.get::<_, i64>(4)?.cast_unsigned(),
-            newest: row.get::<_, i64>(5)?.cast_unsigned(),
-            times: row.get(6)?,
-            index_crc: row.get(7)?,
-            data_crc: row.get(8)?,
-            crc: row.get(9)?,
+            archive: ArchiveId(row.get(1)?),
+            first: row.get(2)?,
+            last: row.get(3)?,
+            count: usize::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
+            oldest: row.get::<_, i64>(5)?.cast_unsigned(),
+            newest: row.get::<_, i64>(6)?.cast_unsigned(),
+            times: row.get(7)?,
+            index_crc: row.get(8)?,
+            data_crc: row.get(9)?,
+            crc: row.get(10)?,
         })
     }
-}
-
-/// Ids of an archive's blocks.
-pub fn ids(archive: ArchiveId) -> (i64, i64) {
-    let low = i64::from(archive.0) << 32;
-    (low, low | 0xffff_ffff)
 }
 
 /// One transaction on a partition.
 pub struct Change<'c> {
     transaction: Transaction<'c>,
     pub mark: Mark,
-    version: u64,
     manifest: Manifest,
     path: &'c Path,
     next_times: i64,
+    next_block: i64,
 }
 
 /// A partition opened for writing.
@@ -279,11 +272,12 @@ impl Book {
     pub fn change(&mut self) -> Result<Change<'_>, Fault> {
         let at = sql_fault(&self.path);
         let mut mark = Mark::read(&self.connection).map_err(&at)?.unwrap_or_default();
-        let newest = "SELECT coalesce(max(id), 0) FROM times";
-        let next_times = 1 + self.connection.query_row(newest, [], |row| row.get::<_, i64>(0)).map_err(&at)?;
+        let next = |query: &str| self.connection.query_row(query, [], |row| row.get::<_, i64>(0)).map_err(&at);
+        let next_times = next("SELECT coalesce(max(id), 0) + 1 FROM times")?;
+        let next_block = next("SELECT coalesce(max(id), 0) + 1 FROM block")?;
         let transaction = self.connection.transaction().map_err(&at)?;
         mark.version += 1;
-        Ok(Change { transaction, mark, version: 0, manifest: Manifest::default(), path: &self.path, next_times })
+        Ok(Change { transaction, mark, manifest: Manifest::default(), path: &self.path, next_times, next_block })
     }
 }
 
@@ -300,21 +294,12 @@ impl Change<'_> {
         Ok(id)
     }
 
-    /// Adds the `n`th block of an archive in this transaction.
-    pub fn put_block(
-        &mut self,
-        archive: ArchiveId,
-        n: usize,
-        block: &Encoded,
-        times: i64,
-    ) -> Result<BlockRow, rusqlite::Error> {
-        // More blocks than one transaction can number take numbers of transactions to come.
-        let version = self.mark.version + (n as u64 >> PLACES);
-        self.version = self.version.max(version);
-        let place = version << PLACES | n as u64 & ((1 << PLACES) - 1);
-        let id = ids(archive).0 | (place & 0xffff_ffff).cast_signed();
+    pub fn put_block(&mut self, archive: ArchiveId, block: &Encoded, times: i64) -> Result<BlockRow, rusqlite::Error> {
+        let id = self.next_block;
+        self.next_block += 1;
         let mut row = BlockRow {
             id,
+            archive,
             first: block.first,
             last: block.last,
             count: block.count,
@@ -326,9 +311,10 @@ impl Change<'_> {
             crc: 0,
         };
         row.crc = row.checksum();
-        let mut insert = self.transaction.prepare_cached("INSERT INTO block VALUES(?,?,?,?,?,?,?,?,?,?,?,?)")?;
+        let mut insert = self.transaction.prepare_cached("INSERT INTO block VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)")?;
         insert.execute(params![
             row.id,
+            row.archive.0,
             row.first,
             row.last,
             row.count as u64 as i64,
@@ -352,7 +338,7 @@ impl Change<'_> {
     pub fn delete_block(&mut self, row: &BlockRow) -> Result<(), rusqlite::Error> {
         self.transaction.prepare_cached("DELETE FROM block WHERE id = ?")?.execute([row.id])?;
         self.mark.samples -= row.count as u64 as i64;
-        self.manifest.remove(&self.transaction, row.archive(), row.crc)
+        self.manifest.remove(&self.transaction, row.archive, row.crc)
     }
 
     pub fn put_tombstone(&mut self, archive: ArchiveId, stone: Tombstone) -> Result<(), rusqlite::Error> {
@@ -368,7 +354,6 @@ impl Change<'_> {
     pub fn commit(mut self) -> Result<Mark, Fault> {
         let at = sql_fault(self.path);
         self.manifest.store(&self.transaction).map_err(&at)?;
-        self.mark.version = self.mark.version.max(self.version);
         let mark = self.mark;
         let [seq, version, is_closed, samples, first, last] = mark.numbers();
         let numbers = params![seq, version, is_closed, samples, first, last, mark.checksum()];

@@ -151,12 +151,6 @@ impl Queue {
         self.settled.notify_all();
     }
 
-    /// Nothing can be written at present: whoever waits for a commit hears it.
-    pub fn fail(&self) {
-        self.pending.lock().failures += 1;
-        self.settled.notify_all();
-    }
-
     /// Waits for a while, or until the queue is closed.
     pub fn rest(&self, patience: Duration) {
         let mut pending = self.pending.lock();

@@ -41,7 +41,7 @@ pub struct Settings {
     pub on_full: OnFull,
     /// `None`: months for what is kept longer than 90 days, else days.
     pub partition: Option<Partition>,
-    /// Samples in memory that make a flush into blocks due.
+    /// Samples in memory that make a flush into blocks due: 32 bytes each, twice that while a flush is under way.
     pub head_samples: usize,
     /// Rows that may wait for a group commit; more push the oldest out.
     pub queue_rows: usize,
@@ -60,7 +60,7 @@ impl Settings {
             max_size: u64::MAX,
             on_full: OnFull::DropOldest,
             partition: None,
-            head_samples: 3_000_000,
+            head_samples: 2_000_000,
             queue_rows: 1_000_000,
             flush_every: Duration::from_secs(15 * 60),
             pin: Duration::from_secs(10 * 60),

@@ -59,6 +59,11 @@ impl Floors {
         UaTime(now.0.saturating_sub(self.keep(archive).unwrap_or(0)))
     }
 
+    /// What each archive keeps, in ticks.
+    pub fn all(&self) -> impl Iterator<Item = (ArchiveId, i64)> {
+        self.keep.iter().zip(0..).filter_map(|(keep, id)| Some((ArchiveId(id), (*keep)?)))
+    }
+
     fn set(&mut self, archive: ArchiveId, spec: &ArchiveSpec) {
         let at = archive.0 as usize;
         if at >= self.keep.len() {
@@ -96,7 +101,9 @@ pub struct Shared {
     /// The store takes more than it may.
     pub is_full: AtomicBool,
     bytes: AtomicU64,
-    steadiness: Mutex<Steadiness>,
+    /// Files out of which archives of a shorter age were taken.
+    pub thinned: Mutex<HashSet<(Name, i64)>>,
+    pub steadiness: Mutex<Steadiness>,
     /// Held while blocks are written.
     pub house: Mutex<()>,
     books: Mutex<Vec<(Name, Book)>>,
@@ -130,6 +137,7 @@ impl Shared {
             retired: AtomicI64::new(i64::MIN),
             is_full: AtomicBool::new(false),
             bytes: AtomicU64::new(0),
+            thinned: Mutex::default(),
             steadiness: Mutex::default(),
             house: Mutex::default(),
             books: Mutex::default(),
@@ -187,7 +195,7 @@ impl Shared {
     pub fn replay(&self, journal: &Journal) -> Result<Replay, Fault> {
         let _house = self.house.lock();
         let frozen = self.heads.read().frozen.as_ref().map_or(0, |head| head.last);
-        let mut marks = Marks { shared: self, known: HashMap::new() };
+        let mut marks = Marks { shared: self, families: Vec::new(), held: Vec::new() };
         let mut head = Head::default();
         let mut edits = Vec::new();
         let replay = journal.replay(&mut |seq, replayed| {
@@ -198,13 +206,14 @@ impl Shared {
             match replayed {
                 Replayed::Samples(rows) => {
                     for row in rows {
-                        if seq > frozen && seq > marks.of(row.archive, row.sample.source_time) {
+                        if seq > frozen && marks.of(row.archive, row.sample.source_time).is_some_and(|mark| seq > mark)
+                        {
                             head.push(row.archive, row.sample, seq);
                         }
                     }
                 }
                 Replayed::Edit(edit) => {
-                    if seq > frozen {
+                    if seq > frozen && self.floors.read().knows(edit.archive) {
                         head.apply(&marks.rest(&edit, seq), seq);
                     }
                     edits.push((seq, edit));
@@ -485,26 +494,57 @@ impl Shared {
 /// Up to which commit each partition has everything.
 struct Marks<'s> {
     shared: &'s Shared,
-    known: HashMap<Key, u64>,
+    families: Vec<Option<Partition>>,
+    held: Vec<Held>,
+}
+
+/// The mark of a partition.
+#[derive(Clone, Copy)]
+struct Held {
+    family: Partition,
+    first: i64,
+    last: i64,
+    seq: u64,
 }
 
 impl Marks<'_> {
-    fn of(&mut self, archive: ArchiveId, time: UaTime) -> u64 {
-        self.of_key(Key::of(self.shared.family(archive), time.0))
+    /// `None` for an archive that there never was: nothing is allocated for its number.
+    fn of(&mut self, archive: ArchiveId, time: UaTime) -> Option<u64> {
+        // Nearly all samples of a replay are of one day and one month.
+        let family = self.family(archive)?;
+        let held = self.held.iter().find(|held| held.family == family && held.first <= time.0 && time.0 <= held.last);
+        if let Some(held) = held {
+            return Some(held.seq);
+        }
+        let key = Key::of(family, time.0);
+        let held = Held { family, first: key.start(), last: key.end(), seq: self.shared.mark(key) };
+        self.held.truncate(3);
+        self.held.insert(0, held);
+        Some(held.seq)
     }
 
-    fn of_key(&mut self, key: Key) -> u64 {
-        if let Some(seq) = self.known.get(&key) {
-            return *seq;
+    fn family(&mut self, archive: ArchiveId) -> Option<Partition> {
+        let at = archive.0 as usize;
+        if let Some(Some(family)) = self.families.get(at) {
+            return Some(*family);
         }
-        let seq = self.shared.mark(key);
-        self.known.insert(key, seq);
-        seq
+        if !self.shared.floors.read().knows(archive) {
+            return None;
+        }
+        let family = self.shared.family(archive);
+        self.families.resize(self.families.len().max(at + 1), None);
+        self.families[at] = Some(family);
+        Some(family)
     }
 
     /// What of an edit no block holds.
     fn rest(&mut self, edit: &EditRecord, seq: u64) -> EditRecord {
-        let put = edit.put.iter().filter(|sample| seq > self.of(edit.archive, sample.source_time)).cloned().collect();
+        let put = edit
+            .put
+            .iter()
+            .filter(|sample| self.of(edit.archive, sample.source_time).is_some_and(|mark| seq > mark))
+            .cloned()
+            .collect();
         // What is cleared twice stays cleared: later samples have later commits.
         EditRecord { put, cleared: edit.cleared.clone(), ..EditRecord::new(edit.archive) }
     }

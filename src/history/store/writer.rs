@@ -41,18 +41,20 @@ impl Writer {
 
     fn serve(&mut self) {
         loop {
+            let taken = self.shared.queue.take(self.shared.settings.commit, PATIENCE);
+            let closing = self.shared.queue.is_closing();
             if let Some(reason) = self.hindrance() {
                 self.shared.stop(Some(reason));
-                self.shared.queue.fail();
-                if self.shared.queue.is_closing() {
+                // Who edits waits for an answer; a dropped sender is one.
+                drop(taken.edits);
+                self.shared.queue.give_back(taken.batches);
+                if closing {
                     return;
                 }
                 self.shared.queue.rest(PATIENCE);
                 continue;
             }
             self.shared.stop(None);
-            let taken = self.shared.queue.take(self.shared.settings.commit, PATIENCE);
-            let closing = self.shared.queue.is_closing();
             if taken.is_empty() {
                 self.shared.queue.settle(taken.came);
                 if closing {

@@ -7,6 +7,7 @@
 //! The source times stand in a row of their own, which the tags of a poll group share: with jittered clocks they are
 //! the larger half of what a sample takes.
 
+mod line;
 mod numbers;
 mod other;
 mod summary;
@@ -29,8 +30,8 @@ use crate::history::Summary;
 
 /// The same instant comes several times: the block is read as a whole.
 const VERSIONS: u8 = 1;
-/// Frames of fewer samples are decoded about as fast as their summary is read.
-const LEAST_SUMMARY: usize = 32;
+/// Frames of fewer samples have no summary: it would take more than it spares.
+const LEAST_SUMMARY: usize = 128;
 
 /// A block on its way to disk.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,6 +6,7 @@
 //! 2  few numbers: each as its difference to the one before
 //! 3  few floats that are decimals: the power of ten, then integers as in 2
 //! 4  pco: header and chunk's metadata, then a page a frame
+//! 5  a line and what each number is off it
 //! ```
 
 use pco::data_types::Number as PcoNumber;
@@ -16,12 +17,17 @@ use super::super::bytes::{Input, put_f64, put_var, put_zigzag};
 use super::super::rows::Kind;
 use super::super::settings::FRAME;
 use super::super::trouble::{Damage, Intact};
+use super::line::{self, Line};
 
 const SAME: u8 = 0;
 const RUNS: u8 = 1;
 const FEW: u8 = 2;
 const DECIMALS: u8 = 3;
 const PCO: u8 = 4;
+const LINE: u8 = 5;
+
+/// Offsets of so many bits are as good as pco gets at the jitter of a clock: it is not asked.
+const GOOD_LINE: usize = 20;
 
 /// Below so many numbers pco's metadata costs more than it saves.
 const FEW_NUMBERS: usize = 64;
@@ -132,6 +138,23 @@ pub fn encode(out: &mut Vec<u8>, width: Width, column: &[u64]) {
             Width::F32 => encode_pco::<f32>(out, column),
             Width::F64 => encode_pco::<f64>(out, column),
         }
+    }
+}
+
+/// Writes a column that probably goes along a line: as such, or as `encode` does where that is smaller.
+pub fn encode_line(out: &mut Vec<u8>, width: Width, column: &[u64]) {
+    let is_constant = column.iter().all(|number| *number == column[0]);
+    let Some(line) = line::encode(column).filter(|_| !is_constant) else { return encode(out, width, column) };
+    let is_good = column.len() >= FEW_NUMBERS && line.len() * 8 <= column.len() * GOOD_LINE;
+    let mut other = Vec::new();
+    if !is_good {
+        encode(&mut other, width, column);
+    }
+    if is_good || line.len() < other.len() {
+        out.push(LINE);
+        out.extend_from_slice(&line);
+    } else {
+        out.append(&mut other);
     }
 }
 
@@ -275,6 +298,7 @@ impl Column {
                 (0..count).map(|_| next()).collect::<Intact<_>>().map(Column::List)
             }
             DECIMALS => open_decimals(&mut input, width, count).map(Column::List),
+            LINE => Ok(Column::Pages(Box::new(Line::open(&mut input, end, count)?))),
             PCO => match width {
                 Width::U16 => open_pco::<u16>(&mut input, end, count),
                 Width::I16 => open_pco::<i16>(&mut input, end, count),

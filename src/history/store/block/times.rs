@@ -2,18 +2,18 @@
 
 use super::super::bytes::{Input, put_var};
 use super::super::trouble::{Damage, Intact};
-use super::numbers::{Column, Width, encode};
+use super::numbers::{Column, Width, encode_line};
 
 /// Writes times, and commits unless there are none to tell apart.
 pub fn encode_times(times: &[i64], seqs: &[u64]) -> Vec<u8> {
     let mut column = Vec::new();
     let bits: Vec<u64> = times.iter().map(|time| time.cast_unsigned()).collect();
-    encode(&mut column, Width::I64, &bits);
+    encode_line(&mut column, Width::I64, &bits);
     let mut out = Vec::new();
     put_var(&mut out, column.len() as u64);
     out.extend_from_slice(&column);
     if !seqs.is_empty() {
-        encode(&mut out, Width::U64, seqs);
+        encode_line(&mut out, Width::U64, seqs);
     }
     out
 }
