@@ -8,8 +8,10 @@
 mod cell;
 mod floor;
 mod history;
+mod ingest;
 mod process;
 mod rows;
+mod wire;
 #[path = "../../tests/support/ua.rs"]
 mod ua;
 

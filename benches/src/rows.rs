@@ -36,6 +36,9 @@ const ROWS: &[Row] = &[
     Row { name: "lossless", run: lossless },
     Row { name: "create", run: create },
     Row { name: "history", run: crate::history::run },
+    Row { name: "history-ingest", run: crate::ingest::ingest },
+    Row { name: "history-read", run: crate::wire::read },
+    Row { name: "history-year", run: crate::wire::year },
 ];
 
 /// Prints lines as they come.
@@ -47,7 +50,7 @@ impl Table {
         println!("{work:56} {figure}");
     }
 
-    fn per(&mut self, work: &str, cpu: Duration, count: usize, unit: &str) {
+    pub fn per(&mut self, work: &str, cpu: Duration, count: usize, unit: &str) {
         let each = cpu.as_secs_f64() * 1e6 / count as f64;
         self.line(work, &format!("{each:9.3} µs/{unit}"));
     }
@@ -72,7 +75,12 @@ fn server(text: &str) -> (TempDir, ServerProcess) {
 }
 
 /// Sends `requests` requests, eight in flight, and tells the server's CPU time.
-fn pipelined(process: &ServerProcess, session: &mut Session, requests: usize, send: impl Fn(&mut Session)) -> Duration {
+pub fn pipelined(
+    process: &ServerProcess,
+    session: &mut Session,
+    requests: usize,
+    send: impl Fn(&mut Session),
+) -> Duration {
     let mut run = |count: usize| {
         for _ in 0..IN_FLIGHT.min(count) {
             send(session);
