@@ -55,7 +55,7 @@ fn plant(count: usize, class: &str) -> Arc<Plant> {
         }
         let (name, _) = kind(n);
         let tag = match name {
-            "String" => "{ type: String, length: 20, source: \"steps([a, b], every=1h)\" }".to_owned(),
+            "String" => "{ type: String, length: 20, value: a, write: true }".to_owned(),
             "Boolean" => "{ type: Boolean, source: \"square(low=0, high=1, period=1h)\" }".to_owned(),
             name => format!("{{ type: {name}, source: \"counter(start=0, step=1, every=1h)\" }}"),
         };
@@ -187,10 +187,16 @@ fn one(table: &mut Table, count: usize, seconds: usize) {
     let at = |part: usize| waits[(waits.len() - 1) * part / 100].as_secs_f64() * 1e3;
     table.line("  group commit p50, p99", &format!("{:9.1} ms, {:.1} ms", at(50), at(99)));
     let bytes = |store: &Store| store.stats().bytes_on_disk as f64 / samples as f64;
-    table.line("  before the flush, after it", &format!("{:9.2} B/sample, {:.2} B", journal as f64 / samples as f64, bytes(&store)));
+    table.line(
+        "  before the flush, after it",
+        &format!("{:9.2} B/sample, {:.2} B", journal as f64 / samples as f64, bytes(&store)),
+    );
     let merging = cpu();
     store.compact().expect("merged");
-    table.line("  merged and closed", &format!("{:9.2} B/sample, {:.0} ns", bytes(&store), (cpu() - merging).as_secs_f64() * 1e9 / samples as f64));
+    table.line(
+        "  merged and closed",
+        &format!("{:9.2} B/sample, {:.0} ns", bytes(&store), (cpu() - merging).as_secs_f64() * 1e9 / samples as f64),
+    );
     store.close();
     drop((gather, archives, store));
     let begun = Instant::now();

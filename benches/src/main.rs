@@ -11,9 +11,9 @@ mod history;
 mod ingest;
 mod process;
 mod rows;
-mod wire;
 #[path = "../../tests/support/ua.rs"]
 mod ua;
+mod wire;
 
 use std::process::ExitCode;
 

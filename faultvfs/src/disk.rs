@@ -52,8 +52,9 @@ struct Unsynced {
 
 struct Change {
     offset: u64,
+    /// Shorter than what was written when the file grew.
     old: Vec<u8>,
-    /// Bytes of `old` that were written again since.
+    /// Which of the bytes written were written again since.
     again: Vec<bool>,
     /// Length of the file before.
     length: u64,
@@ -90,7 +91,13 @@ pub fn power_cut(folder: &Path) -> std::io::Result<()> {
         for (path, unsynced) in disk.files.iter_mut().filter(|(path, _)| path.starts_with(folder)) {
             let Unsynced { changes, doomed } = std::mem::take(unsynced);
             let Ok(file) = File::options().write(true).read(true).open(path) else { continue };
-            for change in changes.iter().rev().chain(doomed.iter().rev()) {
+            for change in changes.iter().rev() {
+                file.write_all_at(&change.old, change.offset)?;
+                if file.metadata()?.len() > change.length {
+                    file.set_len(change.length)?;
+                }
+            }
+            for change in doomed.iter().rev() {
                 restore(&file, change)?;
             }
         }
@@ -98,14 +105,14 @@ pub fn power_cut(folder: &Path) -> std::io::Result<()> {
     })
 }
 
+/// Bytes whose sync failed are as before; where the file was shorter then, and is longer now, they are zero.
 fn restore(file: &File, change: &Change) -> std::io::Result<()> {
-    for (at, (byte, again)) in (change.offset..).zip(change.old.iter().zip(&change.again)) {
+    let length = file.metadata()?.len();
+    let old = change.old.iter().copied().chain(std::iter::repeat(0));
+    for (at, (byte, again)) in (change.offset..length).zip(old.zip(&change.again)) {
         if !again {
-            file.write_all_at(&[*byte], at)?;
+            file.write_all_at(&[byte], at)?;
         }
-    }
-    if file.metadata()?.len() > change.length && change.again.iter().all(|again| !again) {
-        file.set_len(change.length)?;
     }
     Ok(())
 }
@@ -147,7 +154,7 @@ pub(crate) fn changing(path: &Path, offset: u64, old: Vec<u8>, written: u64, len
                 *again |= (offset..offset + written).contains(&at);
             }
         }
-        let again = vec![false; old.len()];
+        let again = vec![false; usize::try_from(written).unwrap_or(0)];
         unsynced.changes.push(Change { offset, old, again, length });
     });
 }

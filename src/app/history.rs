@@ -180,6 +180,15 @@ impl Hands {
         done.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
+    pub async fn compact(self) -> Result<String, String> {
+        let done = tokio::task::spawn_blocking(move || {
+            let before = self.store.stats().bytes_on_disk;
+            self.store.compact().map_err(|error| error.to_string())?;
+            Ok(compacted_text(before, self.store.stats().bytes_on_disk))
+        });
+        done.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
     pub fn status(&self) -> HistoryStatus {
         status_of(&self.store.stats())
     }
@@ -188,6 +197,10 @@ impl Hands {
 pub fn imported_text(imported: Imported) -> String {
     let Imported { inserted, present, refused } = imported;
     format!("{inserted} samples inserted, {present} were there already, {refused} are older than is kept")
+}
+
+pub fn compacted_text(before: u64, after: u64) -> String {
+    format!("{before} bytes before, {after} after")
 }
 
 pub fn status_of(stats: &Stats) -> HistoryStatus {

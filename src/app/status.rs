@@ -36,7 +36,10 @@ async fn answer(request: Request, server: &Server, addresses: &[SocketAddr], his
             return Response::Status(Box::new(Status { history, ..status(server, addresses) }));
         }
         (Request::HistoryImport { file }, Some(history)) => history.import(file).await,
-        (Request::HistoryImport { .. }, None) => Err("no tag of this server has a history class".to_owned()),
+        (Request::HistoryCompact, Some(history)) => history.compact().await,
+        (Request::HistoryImport { .. } | Request::HistoryCompact, None) => {
+            Err("no tag of this server has a history class".to_owned())
+        }
     };
     done.map_or_else(Response::Error, Response::Done)
 }

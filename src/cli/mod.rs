@@ -1,6 +1,7 @@
 //! The command line: one file a verb, each from arguments to text and an exit code.
 
 mod check;
+mod history;
 mod pki;
 mod probe;
 mod run;
@@ -63,6 +64,8 @@ pub enum Verb {
     User(user::UserArgs),
     /// Read one address of a device and show it in all types and orders
     Probe(probe::ProbeArgs),
+    /// What was recorded: how much, whether it is whole, out to files and in again
+    History(history::HistoryArgs),
     /// What a running server is doing: sessions, subscriptions, links
     Status(status::StatusArgs),
 }
@@ -141,6 +144,7 @@ pub fn answer(cli: &Cli, print: &mut dyn FnMut(&str)) -> Answer {
         Some(Verb::Pki(args)) => pki::pki(args, &cli.global),
         Some(Verb::User(args)) => user::user(args, &cli.global),
         Some(Verb::Probe(args)) => probe::probe(args, &cli.global),
+        Some(Verb::History(args)) => history::history(args, &cli.global),
         Some(Verb::Status(args)) => status::status(args, &cli.global),
     }
 }

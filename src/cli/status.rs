@@ -53,6 +53,9 @@ fn text(status: &Status) -> String {
     for link in &status.links {
         line("", &link_text(link));
     }
+    if let Some(history) = &status.history {
+        line("history", &super::history::summary(history));
+    }
     out
 }
 

@@ -25,6 +25,8 @@ pub enum Request {
     HistoryImport {
         file: PathBuf,
     },
+    /// Merges small blocks and gives unused disk back.
+    HistoryCompact,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

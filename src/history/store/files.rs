@@ -51,6 +51,27 @@ pub fn open_to_read(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
+/// Plays back what an interrupted change left beside a file, which a reader may not.
+pub fn recover(path: &Path) -> Result<(), Fault> {
+    let connection = open_to_write(path, "")?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql_fault(path))
+}
+
+/// Whether a rollback journal lies beside a file.
+pub fn has_rollback(path: &Path) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-journal");
+    Path::new(&name).exists()
+}
+
+/// Whether a file was begun and never finished: a power cut came before its tables were durable.
+pub fn is_unborn(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0));
+    Ok(number("PRAGMA user_version")? == 0
+        && number("PRAGMA page_count")? <= 1
+        && number("SELECT count(*) FROM sqlite_schema")? == 0)
+}
+
 fn check_format(path: &Path, format: i64) -> Result<(), Fault> {
     if format > FORMAT {
         let what = format!("it was written by a newer opcell (format {format}; this one knows {FORMAT})");

@@ -271,6 +271,8 @@ impl Book {
 
     pub fn change(&mut self) -> Result<Change<'_>, Fault> {
         let at = sql_fault(&self.path);
+        // A closed file has no write-ahead log: a change must not leave a rollback journal, which readers can't play back.
+        self.connection.execute_batch("PRAGMA journal_mode=WAL").map_err(&at)?;
         let mut mark = Mark::read(&self.connection).map_err(&at)?.unwrap_or_default();
         let next = |query: &str| self.connection.query_row(query, [], |row| row.get::<_, i64>(0)).map_err(&at);
         let next_times = next("SELECT coalesce(max(id), 0) + 1 FROM times")?;

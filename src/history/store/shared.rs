@@ -147,7 +147,7 @@ impl Shared {
             unknown: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
             told: Mutex::default(),
-            shelf: Shelf::open(&settings.path)?,
+            shelf: Shelf::open(&settings.path, is_reader)?,
             stopped: Mutex::default(),
             meta: Mutex::new(meta),
             settings,
