@@ -82,6 +82,16 @@ impl Details {
         })
     }
 
+    /// Bytes that a continuation point keeps alive.
+    pub fn weight(&self) -> usize {
+        let items = match self {
+            Details::AtTime { times, .. } | Details::Annotations { times } => size_of_val(times.as_slice()),
+            Details::Processed(processed) => size_of_val(processed.aggregates.as_slice()),
+            Details::Raw(_) | Details::Modified(_) | Details::Events => 0,
+        };
+        items + size_of::<Details>()
+    }
+
     /// A continuation point goes on with details of its own kind.
     pub fn is_like(&self, other: &Details) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)

@@ -1,6 +1,6 @@
 //! A read of one node's history and how far it has come. What a client holds as a continuation point is the name of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::details::Details;
@@ -68,6 +68,9 @@ impl Progress {
     }
 }
 
+/// Bytes of details that the points of one session may keep alive.
+const DETAILS: usize = 4 << 20;
+
 /// The continuation points of one session.
 #[derive(Debug)]
 pub struct Points {
@@ -75,12 +78,16 @@ pub struct Points {
     held: BTreeMap<u64, Point>,
     next: u64,
     most: usize,
+    /// How many points share details, by the address of these.
+    sharing: HashMap<usize, usize>,
+    /// Bytes of all details, each counted once.
+    bytes: usize,
 }
 
 impl Points {
     pub fn new(most: usize) -> Points {
         // Browse counts from 1: a point of the one service is never one of the other.
-        Points { held: BTreeMap::new(), next: 1 << 48, most }
+        Points { held: BTreeMap::new(), next: 1 << 48, most, sharing: HashMap::new(), bytes: 0 }
     }
 
     /// Begins a request: its own points are not freed for each other.
@@ -91,33 +98,99 @@ impl Points {
     /// Keeps a point and names it. Points of requests before `begun` give way, the oldest first (Part 4 §7.9, 1.05);
     /// `None` when this request has taken all.
     pub fn keep(&mut self, begun: u64, point: Point) -> Option<[u8; 8]> {
-        while self.held.len() >= self.most {
+        while !self.has_room(&point) {
             let oldest = *self.held.first_key_value()?.0;
             if oldest >= begun {
                 return None;
             }
-            self.held.remove(&oldest);
+            self.remove(oldest);
         }
         let id = self.next;
         self.next += 1;
+        self.bytes += self.added(&point);
+        *self.sharing.entry(address(&point)).or_insert(0) += 1;
         self.held.insert(id, point);
         Some(id.to_le_bytes())
     }
 
-    pub fn take(&mut self, name: &[u8]) -> Option<Point> {
-        self.held.remove(&u64::from_le_bytes(name.try_into().ok()?))
+    /// Bytes that a point would keep alive beside those that are.
+    fn added(&self, point: &Point) -> usize {
+        if self.sharing.contains_key(&address(point)) { 0 } else { point.details.weight() }
     }
+
+    fn has_room(&self, point: &Point) -> bool {
+        self.held.is_empty() || (self.held.len() < self.most && self.bytes + self.added(point) <= DETAILS)
+    }
+
+    pub fn take(&mut self, name: &[u8]) -> Option<Point> {
+        self.remove(u64::from_le_bytes(name.try_into().ok()?))
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Point> {
+        let point = self.held.remove(&id)?;
+        let address = address(&point);
+        let sharers = self.sharing.get_mut(&address).expect("a point that is held is counted");
+        *sharers -= 1;
+        if *sharers == 0 {
+            self.sharing.remove(&address);
+            self.bytes -= point.details.weight();
+        }
+        Some(point)
+    }
+}
+
+/// Tells details apart for as long as a point holds them.
+fn address(point: &Point) -> usize {
+    Arc::as_ptr(&point.details).addr()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ua::services::history::details::Raw;
+    use crate::value::UaTime;
 
     fn point(place: usize) -> Point {
         let target = Target { tag: TagId(0), archive: ArchiveId(0), subject: Subject::Values };
         let details = Arc::new(Details::Raw(Raw::default()));
         Point { target, details, place, timestamps: Timestamps::Source, range: None, progress: Progress::Start }
+    }
+
+    #[test]
+    fn long_lists_of_times_are_kept_alive_within_a_bound() {
+        let mut points = Points::new(1_000);
+        let times = vec![UaTime(1); 10_000];
+        let with_times = |times: &[UaTime]| Arc::new(Details::AtTime { times: times.to_vec(), simple_bounds: true });
+        for _ in 0..200 {
+            let (begun, details) = (points.begin(), with_times(&times));
+            for n in 0..3 {
+                let kept = points.keep(begun, Point { details: Arc::clone(&details), ..point(n) });
+                assert!(kept.is_some(), "earlier requests give way");
+            }
+            assert!(points.bytes <= DETAILS, "{} bytes", points.bytes);
+        }
+        assert!(points.held.len() > 100, "{} points", points.held.len());
+        for id in points.held.keys().copied().collect::<Vec<_>>() {
+            points.remove(id);
+        }
+        assert_eq!((points.bytes, points.sharing.len()), (0, 0));
+    }
+
+    #[test]
+    fn details_that_outlive_the_points_that_shared_them_are_counted_again() {
+        let mut points = Points::new(2);
+        let begun = points.begin();
+        let details = Arc::clone(&point(0).details);
+        let sharing = |place| Point { details: Arc::clone(&details), ..point(place) };
+        let first = points.keep(begun, sharing(0)).expect("kept");
+        points.keep(begun, sharing(1)).expect("kept");
+        points.take(&first).expect("held");
+        let next = points.begin();
+        points.keep(next, point(2)).expect("kept");
+        let name = points.keep(next, sharing(3)).expect("the one it shared with gives way");
+        points.take(&name).expect("held");
+        assert_eq!(points.held.len(), 1);
+        assert_eq!(points.bytes, point(0).details.weight());
     }
 
     #[test]

@@ -88,19 +88,14 @@ pub fn read(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Read, Stat
     }
     let details = Arc::new(details);
     let (space, viewer) = (context.server.space(), context.viewer());
+    if release {
+        let statuses = (0..count).map(|_| Ok(give_back(context, &NodeToRead::read(reader)?)));
+        return statuses.collect::<Result<_, _>>().map(Read::Released);
+    }
     let mut nodes = Vec::with_capacity(count);
     for place in 0..count {
         let node = NodeToRead::read(reader)?;
         nodes.push(begin(context, &space, &viewer, &node, (&details, place), timestamps));
-    }
-    if release {
-        // Taking a point out of the session has released it.
-        let status = |point: Result<Point, StatusCode>| match point {
-            Ok(point) if point.progress == Progress::Start => StatusCode::BadContinuationPointInvalid,
-            Ok(_) => StatusCode::Good,
-            Err(status) => status,
-        };
-        return Ok(Read::Released(nodes.into_iter().map(status).collect()));
     }
     let patience = match context.header.timeout_hint {
         0 => PATIENCE,
@@ -114,6 +109,13 @@ pub fn read(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Read, Stat
         most_bytes: context.most_bytes.min(limits.history_bytes),
         until: context.now + patience.mul_f64(0.8),
     }))
+}
+
+fn give_back(context: &Context<'_>, node: &NodeToRead<'_>) -> StatusCode {
+    match context.session.lock().history.take(node.continuation) {
+        Some(_) => StatusCode::Good,
+        None => StatusCode::BadContinuationPointInvalid,
+    }
 }
 
 /// A read at its beginning, or where its continuation point left off.

@@ -29,7 +29,7 @@ mod encoding {
     pub const UPDATE_EVENT: u32 = 685;
     pub const DELETE_EVENT: u32 = 694;
 }
-/// Entries of one node in one request.
+/// Entries of one request, over all its nodes.
 const ENTRIES: usize = 100_000;
 /// A source time further ahead than this is a mistake.
 const AHEAD: Duration = Duration::from_hours(24);
@@ -106,10 +106,11 @@ pub fn update(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Updating
     let (space, viewer) = (context.server.space(), context.viewer());
     let user = context.session.lock().identity.name().to_owned();
     let mut changes = Vec::with_capacity(count);
+    let now = UaTime::now();
+    let mut details = Body { context, space: &space, viewer: &viewer, user: &user, now, left: ENTRIES };
     for _ in 0..count {
         let object = reader.extension_object()?;
-        let mut body = Body { context, space: &space, viewer: &viewer, user: &user, now: UaTime::now() };
-        changes.push(body.read(object, reader));
+        changes.push(details.read(object, reader));
     }
     Ok(Updating {
         server: Arc::clone(context.server),
@@ -122,13 +123,15 @@ pub fn update(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Updating
     })
 }
 
-/// One HistoryUpdateDetails on its way in.
+/// The HistoryUpdateDetails of a request on their way in.
 struct Body<'a> {
     context: &'a Context<'a>,
     space: &'a Space,
     viewer: &'a Viewer<'a>,
     user: &'a str,
     now: UaTime,
+    /// Entries that this request may still have.
+    left: usize,
 }
 
 impl Body<'_> {
@@ -155,13 +158,13 @@ impl Body<'_> {
             (encoding::UPDATE_DATA, Subject::Values) => self.values(target, body)?,
             (encoding::UPDATE_STRUCTURE, Subject::Annotations) => self.annotations(body)?,
             (encoding::DELETE_RAW_MODIFIED, Subject::Values) => delete_span(body)?,
-            (encoding::DELETE_AT_TIME, Subject::Values) => delete_at(body)?,
+            (encoding::DELETE_AT_TIME, Subject::Values) => self.delete_at(body)?,
             _ => return Err(StatusCode::BadHistoryOperationUnsupported),
         };
         Ok((target, node, change))
     }
 
-    fn values(&self, target: Target, body: &mut Reader<'_>) -> Result<Change, StatusCode> {
+    fn values(&mut self, target: Target, body: &mut Reader<'_>) -> Result<Change, StatusCode> {
         let perform = Perform::from_wire(body.i32()?)?;
         // Removing is for structures only (Part 11 §6.9.2.1, 1.05).
         if perform == Perform::Remove {
@@ -170,7 +173,8 @@ impl Body<'_> {
         let plant = self.context.plant();
         let keep = plant.history_of(target.tag).map(|class| class.keep);
         let oldest = keep.map_or(0, |keep| self.now.0.saturating_sub(UaTime(0).plus(keep).0));
-        let entries = Entries::check(data_values(body)?, |value| {
+        let given = self.data_values(body)?;
+        let entries = Entries::check(given, |value| {
             let at = source_time(&value, self.now)?;
             if at.0 < oldest {
                 return Err(StatusCode::BadOutOfRange);
@@ -180,28 +184,38 @@ impl Body<'_> {
         Ok(Change::Values(perform, entries))
     }
 
-    fn annotations(&self, body: &mut Reader<'_>) -> Result<Change, StatusCode> {
+    fn annotations(&mut self, body: &mut Reader<'_>) -> Result<Change, StatusCode> {
         let perform = Perform::from_wire(body.i32()?)?;
-        let entries = Entries::check(data_values(body)?, |value| {
+        let given = self.data_values(body)?;
+        let entries = Entries::check(given, |value| {
             let at = source_time(&value, self.now)?;
             let written = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
             annotations::read(written, at, (self.user, self.now))
         });
         Ok(Change::Annotations(perform, entries))
     }
-}
 
-fn data_values(body: &mut Reader<'_>) -> Result<Vec<DataValue>, StatusCode> {
-    let count = entry_count(body, 1)?;
-    body.charge(count * size_of::<DataValue>())?;
-    (0..count).map(|_| body.data_value()).collect()
-}
+    fn delete_at(&mut self, body: &mut Reader<'_>) -> Result<Change, StatusCode> {
+        let count = self.entry_count(body, 8)?;
+        body.charge(count * 8)?;
+        let times = (0..count).map(|_| body.time()).collect::<Result<Vec<_>, _>>()?;
+        let entries = Entries::check(times, |at| if at.0 > 0 { Ok(at) } else { Err(StatusCode::BadInvalidTimestamp) });
+        Ok(Change::DeleteAt(entries))
+    }
 
-fn entry_count(body: &mut Reader<'_>, least: usize) -> Result<usize, StatusCode> {
-    match body.count(least)? {
-        0 => Err(StatusCode::BadNothingToDo),
-        count if count > ENTRIES => Err(StatusCode::BadTooManyOperations),
-        count => Ok(count),
+    fn data_values(&mut self, body: &mut Reader<'_>) -> Result<Vec<DataValue>, StatusCode> {
+        let count = self.entry_count(body, 1)?;
+        body.charge(count * size_of::<DataValue>())?;
+        (0..count).map(|_| body.data_value()).collect()
+    }
+
+    fn entry_count(&mut self, body: &mut Reader<'_>, least: usize) -> Result<usize, StatusCode> {
+        let count = body.count(least)?;
+        if count == 0 {
+            return Err(StatusCode::BadNothingToDo);
+        }
+        self.left = self.left.checked_sub(count).ok_or(StatusCode::BadTooManyOperations)?;
+        Ok(count)
     }
 }
 
@@ -232,14 +246,6 @@ fn delete_span(body: &mut Reader<'_>) -> Result<Change, StatusCode> {
         return Err(StatusCode::BadInvalidTimestampArgument);
     }
     Ok(Change::DeleteSpan { is_modified, start, end })
-}
-
-fn delete_at(body: &mut Reader<'_>) -> Result<Change, StatusCode> {
-    let count = entry_count(body, 8)?;
-    body.charge(count * 8)?;
-    let times = (0..count).map(|_| body.time()).collect::<Result<Vec<_>, _>>()?;
-    let entries = Entries::check(times, |at| if at.0 > 0 { Ok(at) } else { Err(StatusCode::BadInvalidTimestamp) });
-    Ok(Change::DeleteAt(entries))
 }
 
 impl Updating {
