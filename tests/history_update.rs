@@ -87,7 +87,7 @@ fn edits_leave_behind_what_they_changed() {
     session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), INSERT, &[level(4, 4.0)]));
     session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), REPLACE, &replace));
     session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), UPDATE, &[level(2, 222.0)]));
-    session.history_update(|w| delete_at(w, node("Tank.Level"), &[t(3)]));
+    session.history_update(|w| delete_span(w, node("Tank.Level"), false, t(3), t(3)));
     let whole = session.history("Tank.Level", &modified(t(0), t(9), 0));
     let number = |value: &Option<Value>| value.as_ref().and_then(Value::as_f64).expect("a number");
     let numbers: Vec<f64> = whole.values.iter().map(|value| number(&value.value)).collect();
@@ -106,6 +106,29 @@ fn edits_leave_behind_what_they_changed() {
     let done = session.history_update(|w| delete_span(w, node("Tank.Level"), true, t(0), t(9)));
     assert_eq!(done.0, StatusCode::Good);
     assert_eq!(session.history("Tank.Level", &modified(t(0), t(9), 0)).status, StatusCode::GoodNoData);
+}
+
+/// Deleted at their times, unlike in a span, values leave nothing behind (Part 11 §6.9.6.2, 1.05).
+#[test]
+fn values_deleted_at_their_times_leave_nothing_behind() {
+    let server = HistoryServer::start(CELL);
+    let mut session = Session::open(server.address);
+    server.put("Tank.Level", (0..9).map(|n| level(n, 1.0)));
+    let replaced: Vec<Sample> = (0..9).map(|n| level(n, 2.0)).collect();
+    session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), REPLACE, &replaced));
+    let notes: Vec<Sample> = (0..9).map(|n| sample(UaTime(t(n)), history::annotation("odd", "erika", t(n)))).collect();
+    let annotations = node("Tank.Level.Annotations");
+    session.history_update(|w| update_details(w, UPDATE_STRUCTURE, annotations, INSERT, &notes));
+    let done = session.history_update(|w| delete_at(w, node("Tank.Level"), &[t(7), t(2), t(3), t(20)]));
+    assert_eq!(done.1[3], StatusCode::BadNoEntryExists);
+    let left: Vec<i64> = [0, 1, 4, 5, 6, 8].map(t).to_vec();
+    for (name, details) in [
+        ("Tank.Level", history::raw_or_modified(false, t(0), t(30), 0, false)),
+        ("Tank.Level", history::raw_or_modified(true, t(0), t(30), 0, false)),
+        ("Tank.Level.Annotations", history::raw_or_modified(false, t(0), t(30), 0, false)),
+    ] {
+        assert_eq!(session.history(name, &details).times(), left, "{name}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::audit::{Audit, Changed};
 use super::point::{Subject, Target};
 use super::pool::Abandoned;
 use super::{annotations, refused, target_of};
-use crate::history::{Annotation, AnnotationEdit, Edit, Fault, Historian, Who};
+use crate::history::{Annotation, AnnotationEdit, ArchiveId, Edit, Fault, Historian, Span, Who};
 use crate::model::Plant;
 use crate::stack::codec::{DataValue, ExtensionRef, Reader, Writer};
 use crate::tags;
@@ -313,7 +313,9 @@ impl Change {
             }
             Change::DeleteAt(mut entries) => {
                 let good = std::mem::take(&mut entries.good);
-                let done = if good.is_empty() { Vec::new() } else { edit(Edit::DeleteAt(good))? };
+                let done = if good.is_empty() { Vec::new() } else { edit(Edit::DeleteAt(good.clone()))? };
+                let deleted = good.into_iter().zip(&done).filter(|(_, status)| status.is_good()).map(|(time, _)| time);
+                purge(historian, archive, deleted.collect(), who).map_err(|fault| refused(&fault))?;
                 (StatusCode::Good, entries.settle(done))
             }
             Change::DeleteSpan { is_modified, start, end } => {
@@ -326,4 +328,28 @@ impl Change {
             }
         })
     }
+}
+
+/// Takes away modified values and annotations of times whose values were deleted (Part 11 §6.9.6.2, 1.05: nothing of
+/// them stays). Neighbouring times go in one edit.
+fn purge(historian: &dyn Historian, archive: ArchiveId, mut deleted: Vec<UaTime>, who: &Who) -> Result<(), Fault> {
+    deleted.sort_unstable();
+    let (Some(first), Some(last)) = (deleted.first(), deleted.last()) else { return Ok(()) };
+    let span = Span { first: *first, last: *last };
+    let is_deleted = |time: &UaTime| deleted.binary_search(time).is_ok();
+    let mut notes = historian.annotations(archive, span)?;
+    notes.retain(|note| is_deleted(&note.at));
+    if !notes.is_empty() {
+        historian.annotate(archive, &AnnotationEdit::Remove(notes), who)?;
+    }
+    let noted = historian.noted(archive, span)?;
+    for run in noted.chunk_by(|a, b| is_deleted(a) == is_deleted(b)) {
+        if let [start, .., end] | [start @ end] = run
+            && is_deleted(start)
+        {
+            let end = UaTime(end.0.saturating_add(1));
+            historian.edit(archive, &Edit::DeleteModified { start: *start, end }, who)?;
+        }
+    }
+    Ok(())
 }
