@@ -107,14 +107,16 @@ pub fn power_cut(folder: &Path) -> std::io::Result<()> {
 
 /// Bytes whose sync failed are as before; where the file was shorter then, and is longer now, they are zero.
 fn restore(file: &File, change: &Change) -> std::io::Result<()> {
-    let length = file.metadata()?.len();
+    let room = usize::try_from(file.metadata()?.len().saturating_sub(change.offset)).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; change.again.len().min(room)];
+    file.read_exact_at(&mut bytes, change.offset)?;
     let old = change.old.iter().copied().chain(std::iter::repeat(0));
-    for (at, (byte, again)) in (change.offset..length).zip(old.zip(&change.again)) {
+    for (byte, (old, again)) in bytes.iter_mut().zip(old.zip(&change.again)) {
         if !again {
-            file.write_all_at(&[byte], at)?;
+            *byte = old;
         }
     }
-    Ok(())
+    file.write_all_at(&bytes, change.offset)
 }
 
 /// The machine is on again, with an empty memory.

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::trouble::{fault, io_fault, sql_fault};
@@ -51,17 +52,58 @@ pub fn open_to_read(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// Plays back what an interrupted change left beside a file, which a reader may not.
-pub fn recover(path: &Path) -> Result<(), Fault> {
-    let connection = open_to_write(path, "")?;
-    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql_fault(path))
+/// Takes care that the closing of a connection writes nothing more: after a failed sync nobody knows what of the
+/// write-ahead log is on the disk, and a checkpoint would mix it with what is.
+pub fn distrust(connection: &Connection) {
+    if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+        log::debug!("{error}");
+    }
 }
 
-/// Whether a rollback journal lies beside a file.
-pub fn has_rollback(path: &Path) -> bool {
+/// Writes a database anew, to the disk and not to a file whose sync has failed: what a failed sync left in memory alone
+/// would be taken for written. A crash in between is finished by `finish_renewal`.
+pub fn renew(path: &Path) -> Result<(), Fault> {
+    let (old, new) = (beside(path, ".old"), beside(path, ".new"));
+    remove(&new)?;
+    {
+        let connection = open_to_write(path, "")?;
+        distrust(&connection);
+        connection.execute("VACUUM INTO ?", [new.to_string_lossy()]).map_err(sql_fault(path))?;
+    }
+    File::open(&new).and_then(|file| file.sync_all()).map_err(io_fault(&new))?;
+    fs::rename(path, &old).map_err(io_fault(path))?;
+    path.parent().map_or(Ok(()), sync_folder)?;
+    finish_renewal(path)
+}
+
+/// Ends what `renew` began, or takes away what it began in vain. To be called before a file is opened.
+pub fn finish_renewal(path: &Path) -> Result<(), Fault> {
+    let (old, new) = (beside(path, ".old"), beside(path, ".new"));
+    if !old.exists() {
+        return remove(&new);
+    }
+    // The log belongs to the old file; the new one has all that was in it.
+    for suffix in ["-wal", "-shm", "-journal"] {
+        remove(&beside(path, suffix))?;
+    }
+    if !path.exists() {
+        fs::rename(&new, path).map_err(io_fault(&new))?;
+    }
+    path.parent().map_or(Ok(()), sync_folder)?;
+    remove(&old)
+}
+
+fn remove(path: &Path) -> Result<(), Fault> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_fault(path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push("-journal");
-    Path::new(&name).exists()
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Whether a file was begun and never finished: a power cut came before its tables were durable.
@@ -105,11 +147,6 @@ pub fn lock(folder: &Path) -> Result<File, Fault> {
 
 /// Renames a database together with its write-ahead log.
 pub fn rename(from: &Path, to: &Path) -> Result<(), Fault> {
-    let beside = |path: &Path, suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
     for suffix in ["-wal", ""] {
         let (from, to) = (beside(from, suffix), beside(to, suffix));
         if from.exists() {

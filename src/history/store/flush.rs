@@ -51,6 +51,7 @@ type Parcels = BTreeMap<Key, Vec<ArchiveId>>;
 
 /// Writes all that is in the head into blocks.
 pub fn flush(shared: &Shared) -> Result<(), Fault> {
+    super::house::renew_suspects(shared)?;
     // An edit that is committed is also in the log of modified values before its journal row may go. It may wait for
     // the writer, which may wait for whoever flushes: so nobody waits here for ever.
     let Some(_no_edit) = shared.edits.try_lock_for(PATIENCE) else {

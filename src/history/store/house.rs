@@ -28,6 +28,7 @@ pub enum Effort {
 
 /// Merges all partitions, rewrites those whose time is over, lets old data go.
 pub fn keep(shared: &Shared, now: UaTime, effort: Effort) -> Result<(), Fault> {
+    renew_suspects(shared)?;
     let horizon = shared.horizon(effort);
     let is_steady = shared.trusts_clock(now);
     // Reads that began before see no more what they saw.
@@ -86,12 +87,31 @@ fn state(shared: &Shared, volume: &Arc<Volume>) -> Result<State, Fault> {
     Ok(state)
 }
 
+/// Writes partitions anew to which a change has failed: after a failed sync nobody knows what of a file is on the disk.
+/// To be called before anything else is written.
+pub fn renew_suspects(shared: &Shared) -> Result<(), Fault> {
+    for name in shared.suspects() {
+        let volume = shared.shelf.volumes().into_iter().find(|volume| volume.name == name);
+        if let Some(volume) = volume.filter(|volume| volume.path.exists()) {
+            log::warn!("{}: a change to it has failed; it is written anew", volume.path.display());
+            let book = Book::open(volume.path.clone())?;
+            replace(shared, &volume, book)?;
+        }
+        shared.forget_book(name);
+    }
+    Ok(())
+}
+
 /// Writes a partition anew without the free pages, under the next name; then the old file goes.
 fn rewrite(shared: &Shared, volume: &Arc<Volume>, is_closed: bool) -> Result<(), Fault> {
     let mut book = shared.book(volume.name)?;
     let mut change = book.change()?;
     change.mark.is_closed = is_closed;
     change.commit()?;
+    replace(shared, volume, book)
+}
+
+fn replace(shared: &Shared, volume: &Arc<Volume>, book: Book) -> Result<(), Fault> {
     let name = Name { generation: volume.name.generation + 1, ..volume.name };
     let path = shared.shelf.path(name);
     let beside = copy(&book, &path)?;
@@ -99,6 +119,7 @@ fn rewrite(shared: &Shared, volume: &Arc<Volume>, is_closed: bool) -> Result<(),
     fs::rename(&beside, &path).map_err(io_fault(&path))?;
     files::sync_folder(&shared.settings.path)?;
     shared.shelf.replace(volume, Some(name));
+    shared.forget_book(volume.name);
     remove(&volume.path)
 }
 

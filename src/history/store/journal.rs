@@ -48,18 +48,21 @@ pub struct Replay {
 }
 
 impl Journal {
-    /// Opens it for writing; all that it holds is then truly on disk, whatever an earlier failed sync left behind.
+    /// Opens it for writing.
     pub fn open(folder: &Path) -> Result<Journal, Fault> {
         let path = folder.join(FILE);
         let connection = files::open_to_write(&path, SCHEMA)?;
-        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        connection.query_row(checkpoint, [], |_| Ok(())).map_err(sql_fault(&path))?;
         Ok(Journal { path, connection })
     }
 
     pub fn open_to_read(folder: &Path) -> Result<Journal, Fault> {
         let path = folder.join(FILE);
         Ok(Journal { connection: files::open_to_read(&path)?, path })
+    }
+
+    /// A write has failed: nothing more may be written to this file.
+    pub fn distrust(&self) {
+        files::distrust(&self.connection);
     }
 
     pub fn path(&self) -> &Path {

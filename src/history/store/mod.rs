@@ -75,6 +75,7 @@ impl Store {
     /// Opens or makes the store of a folder, for this process alone.
     pub fn open(settings: Settings) -> Result<Arc<Store>, Fault> {
         let lock = files::lock(&settings.path)?;
+        files::finish_renewal(&settings.path.join(journal::FILE))?;
         let meta = Meta::open(&settings.path)?;
         let shared = Arc::new(Shared::new(settings, meta, false)?);
         house::clear_up(&shared)?;

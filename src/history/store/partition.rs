@@ -114,7 +114,7 @@ impl Key {
 }
 
 /// What a file's name says: `2026-11-21.db`, rewritten `2026-11-21.1.db`, set aside `2026-11-21.1.damaged.db`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
     pub key: Key,
     pub generation: u32,
@@ -258,11 +258,21 @@ pub struct Change<'c> {
 pub struct Book {
     pub path: PathBuf,
     pub connection: Connection,
+    /// Every change was made as it should be.
+    pub is_sound: bool,
+}
+
+impl Drop for Book {
+    fn drop(&mut self) {
+        if !self.is_sound {
+            files::distrust(&self.connection);
+        }
+    }
 }
 
 impl Book {
     pub fn open(path: PathBuf) -> Result<Book, Fault> {
-        Ok(Book { connection: files::open_to_write(&path, SCHEMA)?, path })
+        Ok(Book { connection: files::open_to_write(&path, SCHEMA)?, path, is_sound: false })
     }
 
     pub fn mark(&self) -> Result<Option<Mark>, Fault> {
@@ -271,8 +281,6 @@ impl Book {
 
     pub fn change(&mut self) -> Result<Change<'_>, Fault> {
         let at = sql_fault(&self.path);
-        // A closed file has no write-ahead log: a change must not leave a rollback journal, which readers can't play back.
-        self.connection.execute_batch("PRAGMA journal_mode=WAL").map_err(&at)?;
         let mut mark = Mark::read(&self.connection).map_err(&at)?.unwrap_or_default();
         let next = |query: &str| self.connection.query_row(query, [], |row| row.get::<_, i64>(0)).map_err(&at);
         let next_times = next("SELECT coalesce(max(id), 0) + 1 FROM times")?;

@@ -1,6 +1,6 @@
 //! What the store's threads share: the head, the catalogue, the counters.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -107,6 +107,8 @@ pub struct Shared {
     /// Held while blocks are written.
     pub house: Mutex<()>,
     books: Mutex<Vec<(Name, Book)>>,
+    /// Partitions whose book was not given back: a change to them has failed.
+    suspects: Mutex<BTreeSet<Name>>,
     /// Commits at which the log of an archive was deleted in part.
     pub forgotten: Mutex<HashMap<ArchiveId, u64>>,
     too_old: AtomicU64,
@@ -141,13 +143,14 @@ impl Shared {
             steadiness: Mutex::default(),
             house: Mutex::default(),
             books: Mutex::default(),
+            suspects: Mutex::default(),
             is_reader,
             forgotten: Mutex::default(),
             too_old: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
             told: Mutex::default(),
-            shelf: Shelf::open(&settings.path, is_reader)?,
+            shelf: Shelf::open(&settings.path)?,
             stopped: Mutex::default(),
             meta: Mutex::new(meta),
             settings,
@@ -307,14 +310,20 @@ impl Shared {
     /// A partition opened for writing; made when there is none.
     pub fn book(&self, name: Name) -> Result<Book, Fault> {
         let mut books = self.books.lock();
-        if let Some(at) = books.iter().position(|(known, _)| *known == name) {
-            return Ok(books.swap_remove(at).1);
-        }
-        Book::open(self.shelf.path(name))
+        let known = books.iter().position(|(known, _)| *known == name).map(|at| books.swap_remove(at).1);
+        let mut book = match known {
+            Some(book) => book,
+            None => Book::open(self.shelf.path(name))?,
+        };
+        book.is_sound = false;
+        self.suspects.lock().insert(name);
+        Ok(book)
     }
 
     /// Keeps a partition open for the next time.
-    pub fn keep_book(&self, name: Name, book: Book) {
+    pub fn keep_book(&self, name: Name, mut book: Book) {
+        book.is_sound = true;
+        self.suspects.lock().remove(&name);
         if let Ok(Some(mark)) = book.mark() {
             self.shelf.note(name, mark);
         }
@@ -325,8 +334,14 @@ impl Shared {
         }
     }
 
+    /// Partitions to which a change has failed.
+    pub fn suspects(&self) -> Vec<Name> {
+        self.suspects.lock().iter().copied().collect()
+    }
+
     /// Closes a partition's file.
     pub fn forget_book(&self, name: Name) {
+        self.suspects.lock().remove(&name);
         self.books.lock().retain(|(known, _)| *known != name);
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::fetch::{self, Found, List};
 use super::files;
@@ -50,19 +50,16 @@ pub struct Shelf {
     volumes: RwLock<BTreeMap<Order, Arc<Volume>>>,
     idle: AtomicUsize,
     lists: Mutex<Lists>,
-    /// Another process has the store open: nothing is changed here.
-    is_read_only: bool,
 }
 
 impl Shelf {
     /// Finds the partitions of a folder.
-    pub fn open(folder: &Path, is_read_only: bool) -> Result<Shelf, Fault> {
+    pub fn open(folder: &Path) -> Result<Shelf, Fault> {
         let shelf = Shelf {
             folder: folder.to_owned(),
             volumes: RwLock::default(),
             idle: AtomicUsize::new(0),
             lists: Mutex::default(),
-            is_read_only,
         };
         shelf.look()?;
         Ok(shelf)
@@ -154,10 +151,6 @@ impl Shelf {
                 connection
             }
             None if !volume.path.exists() => return Ok(None),
-            None if !self.is_read_only && files::has_rollback(&volume.path) => {
-                files::recover(&volume.path)?;
-                files::open_to_read(&volume.path)?
-            }
             None => match files::open_to_read(&volume.path) {
                 Err(_) if !volume.path.exists() => return Ok(None),
                 opened => {
@@ -171,20 +164,9 @@ impl Shelf {
         };
         let at = sql_fault(&volume.path);
         connection.execute_batch("BEGIN").map_err(&at)?;
-        let needs_recovery = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::ReadOnly);
-        let (connection, mark) = match Mark::read(&connection) {
-            Err(error) if needs_recovery(&error) && !self.is_read_only => {
-                drop(connection);
-                files::recover(&volume.path)?;
-                let connection = files::open_to_read(&volume.path)?;
-                connection.execute_batch("BEGIN").map_err(&at)?;
-                let mark = Mark::read(&connection);
-                (connection, mark)
-            }
-            mark => (connection, mark),
-        };
+        let mark = Mark::read(&connection).map_err(&at)?;
         // Without its mark a list cannot be known to be fresh: it is never remembered.
-        let version = mark.map_err(&at)?.map_or(u64::MAX, |mark| mark.version);
+        let version = mark.map_or(u64::MAX, |mark| mark.version);
         Ok(Some(Reader { shelf: self, volume: Arc::clone(volume), connection: Some(connection), version }))
     }
 

@@ -1,14 +1,15 @@
 //! The one thread that commits: takes what waits, writes it to the journal in one transaction, and shows it to readers.
 //!
-//! After a write or sync that failed nothing is promised: the journal is opened anew, read back from the disk, and only
-//! then do commits go on (`PRAGMA wal_checkpoint` at the opening rewrites and syncs what the failed sync left in doubt).
+//! After a write or sync that failed nothing is promised: what the journal holds is written to a new file, which is
+//! read back, and only then do commits go on.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::batch::{Content, encode_edit, encode_samples};
-use super::journal::{Entry, Journal};
+use super::files;
+use super::journal::{self, Entry, Journal};
 use super::queue::Taken;
 use super::shared::Shared;
 use super::trouble::sql_fault;
@@ -92,6 +93,7 @@ impl Writer {
         let Some(journal) = self.journal.as_mut() else { return false };
         if let Err(error) = journal.write(now, &plan.entries, if trim > self.trimmed { trim } else { 0 }) {
             let fault = sql_fault(journal.path())(error);
+            journal.distrust();
             self.journal = None;
             self.shared.stop(Some(fault.to_string()));
             // Who edits waits for an answer; a dropped sender is one.
@@ -157,6 +159,7 @@ impl Writer {
 
     /// Opens the journal anew and shows what is truly on the disk.
     fn reopen(&mut self) -> Result<(), Fault> {
+        files::renew(&self.shared.settings.path.join(journal::FILE))?;
         let (journal, replay) = self.shared.open_journal()?;
         self.next_seq = self.next_seq.max(replay.last + 1);
         self.shared.visible.fetch_max(replay.last, Ordering::AcqRel);
