@@ -208,8 +208,8 @@ fn a_client_that_was_refused_is_listed_trusted_and_let_in_without_a_restart() {
     assert_eq!(json["sessions"][0]["application"], URI);
     session.close();
 
-    let reject = verb(&["pki", "reject", "newcomer", "server.yaml"]);
-    assert_eq!(reject.code, 0, "{reject:?}");
+    let revoke = verb(&["pki", "revoke", "newcomer", "server.yaml"]);
+    assert_eq!(revoke.code, 0, "{revoke:?}");
     until("who is trusted no more is refused", || connect(&serving, &identity, &server).is_err().then_some(()));
     serving.end();
     assert_eq!(verb(&["status", "server.yaml"]).code, 1, "the socket went with the server");
@@ -277,9 +277,19 @@ fn verbs_say_what_is_wrong_and_what_mends_it() {
             "",
             1,
             "",
-            "no certificate in rejected is `nobody`; see: opcell pki list",
+            "no certificate in rejected or revoked is `nobody`; see: opcell pki list",
         ),
-        (&["pki", "reject", "nobody", "server.yaml"], "", 1, "", "no certificate in trusted is `nobody`"),
+        (&["pki", "reject", "nobody", "server.yaml"], "", 1, "", "no certificate in rejected is `nobody`"),
+        (&["pki", "revoke", "nobody", "server.yaml"], "", 1, "", "no certificate in trusted or rejected is `nobody`"),
+        (&["pki", "window", "2h", "server.yaml"], "", 1, "", "a window is open for 1h at most"),
+        (
+            &["pki", "window", "10min", "--from", "x", "server.yaml"],
+            "",
+            1,
+            "",
+            "`x` is not a network; write 10.1.0.0/16",
+        ),
+        (&["pki", "window", "10min", "server.yaml"], "", 1, "", "no server runs with the state folder state"),
         (&["pki", "show", "nobody", "server.yaml"], "", 1, "", "no certificate in pki folder is `nobody`"),
         (&["pki", "trust"], "", 2, "", "WHICH"),
         (&["status", "server.yaml"], "", 1, "", "no server runs with the state folder state; start one: opcell run"),

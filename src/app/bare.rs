@@ -59,6 +59,7 @@ impl Assembly {
                 policies: Vec::new(),
                 check: Arc::new(Nobody),
             }),
+            trust: tokio::sync::watch::channel(0).1,
             crypto,
             users: Arc::new(Users::new(Arc::clone(&plan), Box::new(|_| Vec::new()))),
             space: draft.finish(),

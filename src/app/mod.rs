@@ -173,6 +173,7 @@ impl Assembly {
                 policies: plan.security.policies.iter().copied().map(policy).collect(),
                 check: Arc::clone(&pki) as Arc<_>,
             }),
+            trust: pki.changes(),
             crypto,
             users: Arc::new(Users::new(Arc::clone(&plan), pinned_names(&pki))),
             space: draft.finish(),
@@ -181,7 +182,7 @@ impl Assembly {
             plan: Arc::clone(&plan),
             application,
         });
-        tasks.spawn("certificate folders".into(), Box::pin(pki.watch()));
+        tasks.spawn("certificate folders".into(), Box::pin(Arc::clone(&pki).watch()));
         tasks.spawn("subscription timer".into(), Box::pin(subscription::timer::run(Arc::clone(&server))));
         tasks.spawn("housekeeping".into(), Box::pin(housekeeping::run(Arc::clone(&server))));
         let addresses = bound.addresses().to_vec();
@@ -189,7 +190,13 @@ impl Assembly {
         if let Some(history) = &history {
             tasks.spawn("history".into(), Box::pin(history.run(&server)));
         }
-        status::serve(state.dir(), &server, &addresses, history.as_ref().map(History::hands), &tasks);
+        let desk = status::Desk {
+            server: Arc::clone(&server),
+            addresses: addresses.clone(),
+            history: history.as_ref().map(History::hands),
+            pki: Arc::clone(&pki),
+        };
+        status::serve(state.dir(), desk, &tasks);
         let certificate = plan.pki_dir.join("own/certificate.der");
         let pki_dir = plan.pki_dir.clone();
         Ok(Running {

@@ -4,16 +4,26 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::history::Hands;
 use super::tasks::Tasks;
 use crate::control::{Answer, LinkStatus, Listener, Request, Response, SessionStatus, Status};
+use crate::pki::{LONGEST_WINDOW, Network, Pki};
 use crate::ua::server::Server;
 use crate::ua::session::Session;
 use crate::value::UaTime;
 
+/// What the command line may ask of, and have done to, a running server.
+pub struct Desk {
+    pub server: Arc<Server>,
+    pub addresses: Vec<SocketAddr>,
+    pub history: Option<Hands>,
+    pub pki: Arc<Pki>,
+}
+
 /// Opens the control socket. A server without one still serves: the log says why there is none.
-pub fn serve(state_dir: &Path, server: &Arc<Server>, addresses: &[SocketAddr], history: Option<Hands>, tasks: &Tasks) {
+pub fn serve(state_dir: &Path, desk: Desk, tasks: &Tasks) {
     let listener = match Listener::open(state_dir) {
         Ok(listener) => listener,
         Err(error) => {
@@ -21,27 +31,42 @@ pub fn serve(state_dir: &Path, server: &Arc<Server>, addresses: &[SocketAddr], h
             return;
         }
     };
-    let (server, addresses) = (Arc::clone(server), addresses.to_vec());
+    let desk = Arc::new(desk);
     let answer: Answer = Arc::new(move |request| {
-        let (server, addresses, history) = (Arc::clone(&server), addresses.clone(), history.clone());
-        Box::pin(async move { answer(request, &server, &addresses, history).await })
+        let desk = Arc::clone(&desk);
+        Box::pin(async move { desk.answer(request).await })
     });
     tasks.spawn("control socket".into(), Box::pin(listener.serve(answer)));
 }
 
-async fn answer(request: Request, server: &Server, addresses: &[SocketAddr], history: Option<Hands>) -> Response {
-    let done = match (request, history) {
-        (Request::Status, history) => {
-            let history = history.map(|history| history.status());
-            return Response::Status(Box::new(Status { history, ..status(server, addresses) }));
-        }
-        (Request::HistoryImport { file }, Some(history)) => history.import(file).await,
-        (Request::HistoryCompact, Some(history)) => history.compact().await,
-        (Request::HistoryImport { .. } | Request::HistoryCompact, None) => {
-            Err("no tag of this server has a history class".to_owned())
-        }
-    };
-    done.map_or_else(Response::Error, Response::Done)
+impl Desk {
+    async fn answer(&self, request: Request) -> Response {
+        let done = match (request, self.history.clone()) {
+            (Request::Status, history) => {
+                let history = history.map(|history| history.status());
+                let status = status(&self.server, &self.addresses);
+                return Response::Status(Box::new(Status { history, ..status }));
+            }
+            (Request::PkiWindow { seconds, from }, _) => self.open_window(seconds, from.as_deref()),
+            (Request::HistoryImport { file }, Some(history)) => history.import(file).await,
+            (Request::HistoryCompact, Some(history)) => history.compact().await,
+            (Request::HistoryImport { .. } | Request::HistoryCompact, None) => {
+                Err("no tag of this server has a history class".to_owned())
+            }
+        };
+        done.map_or_else(Response::Error, Response::Done)
+    }
+
+    fn open_window(&self, seconds: u64, from: Option<&str>) -> Result<String, String> {
+        let network =
+            from.map(|text| Network::parse(text).ok_or_else(|| format!("`{text}` is not a network"))).transpose()?;
+        let seconds = seconds.min(LONGEST_WINDOW);
+        self.pki.open_window(Duration::from_secs(seconds), network);
+        Ok(match seconds {
+            0 => "the window is closed".to_owned(),
+            _ => format!("unknown clients are trusted on first use for {seconds} s; the log names each one"),
+        })
+    }
 }
 
 fn status(server: &Server, addresses: &[SocketAddr]) -> Status {

@@ -21,6 +21,11 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     Status,
+    /// Trusts unknown clients on first use for so long; 0 closes the window.
+    PkiWindow {
+        seconds: u64,
+        from: Option<String>,
+    },
     /// Inserts the rows of a CSV file, which the server reads itself.
     HistoryImport {
         file: PathBuf,
@@ -50,7 +55,7 @@ const MOST_ASKERS: usize = 8;
 impl Request {
     /// Longest wait for the answer; `None`: as long as the work takes.
     fn patience(&self) -> Option<Duration> {
-        matches!(self, Request::Status).then_some(DEADLINE * 2)
+        matches!(self, Request::Status | Request::PkiWindow { .. }).then_some(DEADLINE * 2)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What lies in the folders: certificates and CRLs side by side, DER or PEM, under any file name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -18,7 +18,9 @@ const MAX_FILE: u64 = 4 << 20;
 /// Files of one folder; the rest is not read.
 const MAX_FILES: usize = 2_000;
 
-pub(super) const FOLDERS: [&str; 5] = ["own", "trusted", "issuers", "rejected", "users"];
+pub(super) const FOLDERS: [&str; 6] = ["own", "trusted", "issuers", "rejected", "revoked", "users"];
+/// Folders that say who may come in.
+pub(super) const DECISIVE: [&str; 4] = ["trusted", "issuers", "revoked", "users"];
 
 /// A list of revoked certificates.
 #[derive(Debug, Clone)]
@@ -52,10 +54,12 @@ pub(super) struct Entry {
     pub certificate: Arc<Certificate>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Store {
     pub trusted: HashMap<[u8; 20], Arc<Certificate>>,
     pub issuers: HashMap<[u8; 20], Arc<Certificate>>,
+    /// Whom the operator has shut out, whoever vouches for them.
+    pub revoked: HashSet<[u8; 20]>,
     pub crls: Vec<Crl>,
     /// File names of the `users` folder by thumbprint.
     pub users: HashMap<[u8; 20], Vec<String>>,
@@ -69,6 +73,9 @@ impl Store {
         }
         for entry in store.entries(&dir.join("issuers"))? {
             store.issuers.insert(entry.certificate.thumbprint, entry.certificate);
+        }
+        for entry in certificates(&dir.join("revoked"))? {
+            store.revoked.insert(entry.certificate.thumbprint);
         }
         for entry in certificates(&dir.join("users"))? {
             let name = entry.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -109,7 +116,7 @@ pub(super) fn certificates(folder: &Path) -> Result<Vec<Entry>, PkiError> {
 }
 
 /// The DER parts of a file: each block of a PEM file, or the file itself.
-fn ders(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn ders(bytes: &[u8]) -> Vec<Vec<u8>> {
     if bytes.first() == Some(&0x30) {
         return vec![bytes.to_vec()];
     }
@@ -161,7 +168,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 /// What of the folders changed since: names, sizes and times.
 pub(super) fn fingerprint(dir: &Path) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
     let mut paths = Vec::new();
-    for folder in ["trusted", "issuers", "users"].map(|name| dir.join(name)) {
+    for folder in DECISIVE.map(|name| dir.join(name)) {
         for folder in [folder.clone(), folder.join("certs"), folder.join("crl")] {
             if let Err(error) = list(&folder, &mut paths) {
                 log::debug!("{}: {error}", folder.display());

@@ -4,6 +4,7 @@
 //! pki/own/certificate.der key.pem   the server's own; the folder is 0700, the key 0600
 //!     trusted/                      clients that may connect, and the issuers whose clients may
 //!     issuers/                      issuers that only complete a chain
+//!     revoked/                      whom the operator shut out, whoever vouches for them
 //!     rejected/                     who was refused, with a .txt that says why
 //!     users/                        certificates of people
 //! ```
@@ -17,6 +18,7 @@ mod path;
 mod rejected;
 mod verbs;
 mod watch;
+mod window;
 
 use std::collections::HashSet;
 use std::io;
@@ -28,12 +30,14 @@ use parking_lot::Mutex;
 
 pub use certificate::{Certificate, application_uri};
 pub use own::{OwnCertificate, OwnRequest, host_name};
-pub use verbs::{list, reject, show, trust};
+pub use verbs::{export, list, reject, revoke, show, trust};
+pub use window::{LONGEST_WINDOW, Network};
 
 use folders::Store;
 use path::Demand;
 pub use path::{Step, Suppressed};
 use rejected::{Rejection, Waiting};
+use window::Window;
 
 /// What is wrong with a file or folder, and what mends it.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +68,9 @@ pub struct Pki {
     rejections: tokio::sync::mpsc::Sender<Rejection>,
     waiting: Mutex<Option<Waiting>>,
     suppressed: Suppressed,
+    window: Mutex<Option<Window>>,
+    /// Counts the changes of the folders.
+    changes: tokio::sync::watch::Sender<u64>,
     /// What was let through and told of.
     told: Mutex<HashSet<([u8; 20], Step)>>,
 }
@@ -80,6 +87,8 @@ impl Pki {
             rejections,
             waiting: Mutex::new(Some(waiting)),
             suppressed,
+            window: Mutex::default(),
+            changes: tokio::sync::watch::Sender::new(0),
             told: Mutex::default(),
         }))
     }
@@ -92,7 +101,13 @@ impl Pki {
     pub fn reload(&self) -> Result<(), PkiError> {
         let store = Store::read(&self.dir)?;
         self.store.store(Arc::new(store));
+        self.changes.send_modify(|count| *count += 1);
         Ok(())
+    }
+
+    /// Wakes when the folders have changed: who came in before must be looked at again.
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 }
 

@@ -159,6 +159,10 @@ pub(super) fn validate(store: &Store, chain: &[u8], demand: Demand) -> Result<Pa
     let Some(leaf) = sent.next().flatten().map(Arc::new) else {
         return Err((None, structure("what was sent is not a certificate in DER")));
     };
+    if store.revoked.contains(&leaf.thumbprint) {
+        let rule = "its trust was taken away; to give it back: opcell pki trust";
+        return Err((Some(leaf), Finding::new(Step::Revocation, 0, rule)));
+    }
     let sent: Vec<Arc<Certificate>> = sent.flatten().map(Arc::new).collect();
     let mut search = Search { store, sent, demand, signatures: 0, worst: None };
     match search.from(&mut vec![Arc::clone(&leaf)]) {
@@ -270,6 +274,10 @@ impl Search<'_> {
 
     /// The steps behind the signatures, for a path that ends in a root.
     fn judge(&self, path: &[Arc<Certificate>]) -> Result<Vec<Finding>, Finding> {
+        if let Some(depth) = path.iter().position(|certificate| self.store.revoked.contains(&certificate.thumbprint)) {
+            let rule = format!("the trust of {} was taken away", subject(&path[depth], depth));
+            return Err(Finding::new(Step::Revocation, depth, rule));
+        }
         let is_trusted = |certificate: &Arc<Certificate>| self.store.trusted.contains_key(&certificate.thumbprint);
         if !path.iter().any(is_trusted) {
             return Err(Finding::new(Step::Trust, 0, "it is not trusted, and neither is an issuer of it"));

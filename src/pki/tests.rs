@@ -366,7 +366,7 @@ fn a_refusal_is_written_down_although_the_folder_was_deleted() {
 }
 
 #[test]
-fn a_rejected_certificate_is_trusted_by_name_or_digits_and_rejected_again() {
+fn a_rejected_certificate_is_trusted_by_name_or_digits_and_revoked_again() {
     let dir = folder();
     for name in ["UaExpert@one", "UaExpert@two"] {
         Rejected::default().note(&dir.path().join("rejected"), &rejection(name), 1000).expect("written");
@@ -379,10 +379,13 @@ fn a_rejected_certificate_is_trusted_by_name_or_digits_and_rejected_again() {
     trust(dir.path(), &digits.to_uppercase()).expect("it moves");
     let files = |folder: &str| fs::read_dir(dir.path().join(folder)).expect("it is there").count();
     assert_eq!((files("trusted"), files("rejected")), (2, 0));
-    reject(dir.path(), &digits).expect("it moves back");
-    assert_eq!((files("trusted"), files("rejected")), (1, 1));
+    revoke(dir.path(), &digits).expect("it moves on");
+    assert_eq!((files("trusted"), files("revoked")), (1, 1));
     let listed = list(dir.path()).expect("listed");
-    assert!(listed.contains("trusted") && listed.contains("rejected") && listed.contains("UaExpert@one"), "{listed}");
+    assert!(listed.contains("trusted") && listed.contains("revoked") && listed.contains("UaExpert@one"), "{listed}");
+    Rejected::default().note(&dir.path().join("rejected"), &rejection("UaExpert@three"), 1000).expect("written");
+    assert!(reject(dir.path(), "@three").expect("it goes").contains("off the list"));
+    assert_eq!(files("rejected"), 0, "its text goes with it");
 }
 
 #[tokio::test]
@@ -408,7 +411,7 @@ async fn a_running_server_sees_a_new_trust_at_once_and_writes_down_whom_it_refus
     eventually(&|| show(dir.path(), &short).is_ok()).await;
     trust(dir.path(), &short).expect("it was written down");
     eventually(&|| pki.check_client(&der, &caller).is_ok()).await;
-    reject(dir.path(), &short).expect("it is there");
+    revoke(dir.path(), &short).expect("it is there");
     eventually(&|| pki.check_client(&der, &caller).is_err()).await;
     watching.abort();
 }

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use super::PkiError;
-use super::certificate::{hex, printable, when};
+use super::certificate::{Certificate, hex, printable, when};
 use super::folders::{Entry, certificates};
 use super::rejected::stem;
 use crate::value::UaTime;
@@ -15,11 +16,12 @@ pub fn list(dir: &Path) -> Result<String, PkiError> {
     let now = UaTime::now().unix_seconds();
     let mut text = String::new();
     for folder in super::folders::FOLDERS {
-        for Entry { certificate, .. } in certificates(&dir.join(folder))? {
+        for Entry { certificate, path } in certificates(&dir.join(folder))? {
             let state = if certificate.is_valid_at(now) { "until" } else { "NOT VALID; until" };
             let name = printable(certificate.name());
             let (short, end) = (certificate.short(), when(certificate.not_after));
-            writeln!(text, "{folder:9} {short}  {name:40} {state} {end}").expect("text takes every write");
+            let why = if folder == "rejected" { why(&path) } else { String::new() };
+            writeln!(text, "{folder:9} {short}  {name:40} {state} {end}{why}").expect("text takes every write");
         }
     }
     if text.is_empty() {
@@ -28,14 +30,75 @@ pub fn list(dir: &Path) -> Result<String, PkiError> {
     Ok(text)
 }
 
-/// Moves a certificate from `rejected` to `trusted`. `which`: part of its name, or the beginning of its thumbprint.
-pub fn trust(dir: &Path, which: &str) -> Result<String, PkiError> {
-    move_one(dir, which, ("rejected", "trusted"))
+/// What the text beside a refused certificate says of it, in a line.
+fn why(path: &Path) -> String {
+    let Ok(text) = fs::read_to_string(path.with_extension("txt")) else { return String::new() };
+    let field = |title: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(title)).unwrap_or_default();
+        printable(line.trim())
+    };
+    let since = field("first ").split('(').nth(1).unwrap_or_default().trim_end_matches(')').to_owned();
+    format!("\n          since {since}, {} times, last from {}: {}", field("count "), field("from "), field("rule "))
 }
 
-/// Moves a certificate from `trusted` to `rejected`. Channels that are open stay so until they renew.
+/// Moves a certificate from `rejected` or `revoked` to `trusted`. `which`: part of its name, or the beginning of its
+/// thumbprint.
+pub fn trust(dir: &Path, which: &str) -> Result<String, PkiError> {
+    move_one(dir, which, &["rejected", "revoked"], "trusted")
+}
+
+/// Takes a certificate off the list of refusals; when it knocks again it is there again.
 pub fn reject(dir: &Path, which: &str) -> Result<String, PkiError> {
-    move_one(dir, which, ("trusted", "rejected"))
+    let entry = select(certificates(&dir.join("rejected"))?, which, "rejected")?;
+    remove(&entry, "rejected")?;
+    let (short, name) = (entry.certificate.short(), printable(entry.certificate.name()));
+    Ok(format!("{short} `{name}` is off the list of refusals\n"))
+}
+
+/// Moves a certificate to `revoked`: it is shut out whoever vouches for it, and its channels are cut. `which` may also
+/// be a file, for a client that an issuer vouches for.
+pub fn revoke(dir: &Path, which: &str) -> Result<String, PkiError> {
+    let file = Path::new(which);
+    if file.is_file() {
+        let bytes = fs::read(file).map_err(PkiError::io(file))?;
+        let found = super::folders::ders(&bytes).iter().find_map(|der| Certificate::parse(der));
+        let certificate = found.ok_or_else(|| PkiError::refused(file, "holds no certificate"))?;
+        return put(dir, "revoked", &certificate);
+    }
+    move_one(dir, which, &["trusted", "rejected"], "revoked")
+}
+
+/// The server's own certificate, for clients that want it in their trust list: DER, or PEM for `.pem` and `.crt`.
+pub fn export(dir: &Path, to: &Path) -> Result<String, PkiError> {
+    let own = dir.join("own/certificate.der");
+    let chain = fs::read(&own).map_err(PkiError::io(&own))?;
+    let leaf = crate::stack::crypto::certificate::leaf(&chain)
+        .ok_or_else(|| PkiError::refused(&own, "is not a certificate in DER"))?;
+    let is_text = to.extension().is_some_and(|end| end == "pem" || end == "crt");
+    let bytes = if is_text { pem(leaf).into_bytes() } else { leaf.to_vec() };
+    let mut file = fs::File::options().write(true).create_new(true).open(to).map_err(PkiError::io(to))?;
+    file.write_all(&bytes).map_err(PkiError::io(to))?;
+    Ok(format!("the server's certificate is in {}; put it among the client's trusted ones\n", to.display()))
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = base64(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+/// RFC 4648 §4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
 }
 
 pub fn show(dir: &Path, which: &str) -> Result<String, PkiError> {
@@ -53,15 +116,30 @@ pub fn show(dir: &Path, which: &str) -> Result<String, PkiError> {
     Ok(text)
 }
 
-fn move_one(dir: &Path, which: &str, (from, to): (&str, &str)) -> Result<String, PkiError> {
-    let entry = select(certificates(&dir.join(from))?, which, from)?;
-    let certificate = &entry.certificate;
-    let target = dir.join(to);
+fn move_one(dir: &Path, which: &str, from: &[&str], to: &str) -> Result<String, PkiError> {
+    let mut all = Vec::new();
+    for folder in from {
+        all.extend(certificates(&dir.join(folder))?);
+    }
+    let entry = select(all, which, &from.join(" or "))?;
+    let done = put(dir, to, &entry.certificate)?;
+    // It may lie in both.
+    for folder in from {
+        for other in certificates(&dir.join(folder))? {
+            if other.certificate.thumbprint == entry.certificate.thumbprint {
+                remove(&other, folder)?;
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn put(dir: &Path, folder: &str, certificate: &Certificate) -> Result<String, PkiError> {
+    let target = dir.join(folder);
     fs::create_dir_all(&target).map_err(PkiError::io(&target))?;
     let file = stem(&target, certificate).with_extension("der");
     fs::write(&file, &certificate.der).map_err(PkiError::io(&file))?;
-    remove(&entry, from)?;
-    Ok(format!("{} `{}` is now {to} ({})\n", certificate.short(), printable(certificate.name()), file.display()))
+    Ok(format!("{} `{}` is now {folder} ({})\n", certificate.short(), printable(certificate.name()), file.display()))
 }
 
 /// Removes the file that the certificate came from, unless others are in it.

@@ -8,7 +8,7 @@ use inotify::{EventStream, Inotify, WatchMask};
 use tokio::time::MissedTickBehavior;
 
 use super::Pki;
-use super::folders::fingerprint;
+use super::folders::{DECISIVE, fingerprint};
 use super::rejected::{Rejected, Rejection, Waiting};
 use crate::value::UaTime;
 
@@ -21,7 +21,7 @@ impl Pki {
     /// Never returns; whoever spawns it drops it. A second call does nothing but wait. Cancel-safe.
     pub async fn watch(self: Arc<Self>) {
         let Some(mut rejections) = self.waiting.lock().take() else { return std::future::pending().await };
-        let mut changes = self.changes();
+        let mut changes = self.told_of_changes();
         let mut listing = tokio::time::interval(LISTING);
         listing.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Nothing is known of the time between `open` and now, so the first listing reads all.
@@ -68,10 +68,10 @@ impl Pki {
     }
 
     /// `None` where the system gives no inotify; the listing is left then.
-    fn changes(&self) -> Option<EventStream<[u8; 4096]>> {
+    fn told_of_changes(&self) -> Option<EventStream<[u8; 4096]>> {
         let start = || {
             let inotify = Inotify::init()?;
-            for folder in ["trusted", "issuers", "users"].map(|name| self.dir.join(name)) {
+            for folder in DECISIVE.map(|name| self.dir.join(name)) {
                 for folder in [folder.clone(), folder.join("certs"), folder.join("crl")] {
                     if folder.is_dir() {
                         let mask = WatchMask::CLOSE_WRITE | WatchMask::MOVE | WatchMask::DELETE | WatchMask::CREATE;

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::core::{Core, Line};
-use crate::stack::channel::{Event, ServerChannel};
+use crate::stack::channel::{Caller, Event, ServerChannel};
 use crate::stack::transport::{Fatal, Input};
 use crate::ua::outbox::{FLUSH, Outbox};
 use crate::ua::server::Server;
@@ -70,6 +70,8 @@ impl Connection {
         let timer = tokio::time::sleep_until(self.deadline());
         tokio::pin!(timer);
         let wake = Arc::clone(&self.core.wake);
+        let mut trust = self.core.server.trust.clone();
+        trust.mark_unchanged();
         loop {
             let is_closed = match self.serve_input().await {
                 Ok(is_closed) => is_closed,
@@ -110,6 +112,12 @@ impl Connection {
                         return Some(end);
                     }
                 }
+                Ok(()) = trust.changed() => {
+                    if let Some(end) = self.check_trust() {
+                        self.flush(&mut writer).await;
+                        return Some(end);
+                    }
+                }
                 _ = stop.changed() => {
                     self.flush(&mut writer).await;
                     return Some(End::Stopped);
@@ -137,6 +145,20 @@ impl Connection {
     /// A channel that carries no session takes a place from those that would.
     fn useless_at(&self) -> Option<Instant> {
         self.core.unbound_since.map(|since| since + self.core.server.limits.without_session)
+    }
+
+    /// A client whose certificate is no longer good leaves at once, and its sessions end.
+    fn check_trust(&mut self) -> Option<End> {
+        let security = self.channel.security()?;
+        let caller = Caller { address: Some(self.core.peer), policy: security.policy };
+        let refusal = self.core.server.channels.check.check_client(&security.peer.as_ref()?.chain, &caller).err()?;
+        log::warn!("{}", refusal.rule);
+        for session in self.core.bound.drain(..) {
+            self.core.server.close_session(&session, true);
+        }
+        let fatal = Fatal::new(refusal.status, "its certificate is no longer trusted");
+        fatal.write(&mut self.outbox.out);
+        Some(End::Fatal(fatal))
     }
 
     fn check_deadlines(&mut self) -> Option<End> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::health;
@@ -40,6 +41,8 @@ pub struct Parts {
     /// One a link; which connections it serves stands in it.
     pub links: Vec<Arc<health::Link>>,
     pub channels: Arc<ServerSettings>,
+    /// Wakes when the trust in certificates has changed.
+    pub trust: watch::Receiver<u64>,
     pub crypto: CryptoPool,
     pub users: Arc<dyn UserCheck>,
     pub application: Application,
@@ -62,6 +65,7 @@ pub struct Server {
     pub archives: Option<Arc<Archives>>,
     pub links: Vec<Arc<health::Link>>,
     pub channels: Arc<ServerSettings>,
+    pub trust: watch::Receiver<u64>,
     pub crypto: CryptoPool,
     pub users: Arc<dyn UserCheck>,
     pub application: Application,
@@ -140,6 +144,7 @@ impl Server {
             archives: parts.archives,
             links: parts.links,
             channels: parts.channels,
+            trust: parts.trust,
             crypto: parts.crypto,
             users: parts.users,
             application: parts.application,

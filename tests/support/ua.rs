@@ -75,6 +75,19 @@ pub fn header(w: &mut Writer, type_id: u32, token: &[u8], handle: u32, timeout_h
     w.null_extension_object();
 }
 
+/// The body of a ReadRequest.
+pub fn read_body(w: &mut Writer, nodes: &[(NodeIdRef<'_>, u32)]) {
+    w.f64(0.0);
+    w.i32(2);
+    w.count(nodes.len());
+    for (id, attribute) in nodes {
+        w.node_id(*id);
+        w.u32(*attribute);
+        w.string(None);
+        w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
+    }
+}
+
 /// Takes a response apart as far as its header.
 pub fn parse(bytes: &[u8]) -> Response {
     let mut reader = Reader::new(bytes);
@@ -212,17 +225,7 @@ impl Session {
 
     /// Reads attributes; one DataValue each.
     pub fn read(&mut self, nodes: &[(NodeIdRef<'_>, u32)]) -> Vec<DataValue> {
-        let response = self.call(631, |w| {
-            w.f64(0.0);
-            w.i32(2);
-            w.count(nodes.len());
-            for (id, attribute) in nodes {
-                w.node_id(*id);
-                w.u32(*attribute);
-                w.string(None);
-                w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
-            }
-        });
+        let response = self.call(631, |w| read_body(w, nodes));
         let mut reader = response.good();
         let count = reader.count(1).expect("results");
         (0..count).map(|_| reader.data_value().expect("a DataValue")).collect()

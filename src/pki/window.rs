@@ -1,0 +1,155 @@
+//! Trust on first use, for a while: the operator opens a window, and clients that nobody knows yet are let in and
+//! pinned. Whoever was revoked stays out.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::certificate::{Certificate, printable};
+use super::path::{Demand, Finding, Step, validate};
+use super::rejected::stem;
+use super::{Pki, PkiError};
+use crate::stack::channel::Caller;
+
+/// Seconds; a longer one would be forgotten open.
+pub const LONGEST_WINDOW: u64 = 3_600;
+
+/// Clients that one window lets in.
+const MOST: u32 = 20;
+
+/// Addresses that begin with the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    pub address: IpAddr,
+    pub bits: u8,
+}
+
+impl Network {
+    /// `10.1.0.0/16`, or a single address.
+    pub fn parse(text: &str) -> Option<Network> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Some(most), |bits| bits.parse().ok()).filter(|bits| *bits <= most)?;
+        Some(Network { address, bits })
+    }
+
+    pub fn holds(&self, address: IpAddr) -> bool {
+        let same = |a: &[u8], b: &[u8]| {
+            let (whole, rest) = (usize::from(self.bits / 8), self.bits % 8);
+            let mask = !(0xffu8.checked_shr(u32::from(rest)).unwrap_or(0));
+            a[..whole] == b[..whole] && (rest == 0 || a[whole] & mask == b[whole] & mask)
+        };
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => same(&own.octets(), &other.octets()),
+            (IpAddr::V6(own), IpAddr::V6(other)) => same(&own.octets(), &other.octets()),
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Window {
+    until: Instant,
+    from: Option<Network>,
+    left: u32,
+}
+
+impl Pki {
+    /// Opens the window for so long, or closes it.
+    pub fn open_window(&self, span: Duration, from: Option<Network>) {
+        let mut window = self.window.lock();
+        if span.is_zero() {
+            *window = None;
+            log::warn!("the window for unknown clients is closed");
+            return;
+        }
+        // Who was revoked a moment ago must stay out.
+        if let Err(error) = self.reload() {
+            log::warn!("certificates stay as they were: {error}");
+        }
+        *window = Some(Window { until: Instant::now() + span, from, left: MOST });
+        let from = from.map_or("any address".to_owned(), |from| format!("{}/{}", from.address, from.bits));
+        log::warn!("unknown clients from {from} are trusted on first use, for {} s", span.as_secs());
+    }
+
+    /// Whether the window lets this caller in; takes one of its places.
+    fn window_takes(&self, caller: &Caller) -> bool {
+        let mut window = self.window.lock();
+        let Some(open) = window.as_mut() else { return false };
+        if Instant::now() >= open.until || open.left == 0 {
+            log::warn!("the window for unknown clients is closed");
+            *window = None;
+            return false;
+        }
+        let address = caller.address.map(|address| address.ip());
+        let fits = open.from.is_none_or(|from| address.is_some_and(|address| from.holds(address)));
+        open.left -= u32::from(fits);
+        fits
+    }
+
+    /// Pins a client that only lacks trust, while the window is open. Its file is written before it is let in, so that
+    /// no reading of the folders forgets it.
+    pub(super) fn admit(
+        &self,
+        chain: &[u8],
+        caller: &Caller,
+        leaf: &Arc<Certificate>,
+        finding: &Finding,
+        demand: Demand,
+    ) -> bool {
+        if finding.step != Step::Trust {
+            return false;
+        }
+        let mut store = self.store.load().as_ref().clone();
+        store.trusted.insert(leaf.thumbprint, Arc::clone(leaf));
+        if validate(&store, chain, demand).is_err() || !self.window_takes(caller) {
+            return false;
+        }
+        if let Err(error) = pin(&self.dir, leaf) {
+            log::error!("{error}");
+            return false;
+        }
+        self.store.store(Arc::new(store));
+        let from = caller.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
+        let (short, name) = (leaf.short(), printable(leaf.name()));
+        log::warn!(
+            "certificate {short} `{name}` of the client at {from} is trusted from now on: the window is open; to take it back: opcell pki revoke {short}"
+        );
+        true
+    }
+}
+
+fn pin(dir: &Path, certificate: &Certificate) -> Result<(), PkiError> {
+    let file = stem(&dir.join("trusted"), certificate).with_extension("der");
+    fs::write(&file, &certificate.der).map_err(PkiError::io(&file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_the_addresses_that_begin_like_it() {
+        for (network, address, holds) in [
+            ("10.1.0.0/16", "10.1.255.3", true),
+            ("10.1.0.0/16", "10.2.0.1", false),
+            ("10.1.0.0/15", "10.0.9.9", true),
+            ("10.1.2.3", "10.1.2.3", true),
+            ("10.1.2.3", "10.1.2.4", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "::1", false),
+            ("10.1.0.0/16", "::ffff:10.1.2.3", true),
+            ("fd00::/9", "fd7f::1", true),
+            ("fd00::/9", "fd80::1", false),
+        ] {
+            let network = Network::parse(network).expect("a network");
+            assert_eq!(network.holds(address.parse().expect("an address")), holds, "{network:?} {address}");
+        }
+        for text in ["10.1.0.0/33", "10.1", "x/8", "::/129", ""] {
+            assert_eq!(Network::parse(text), None, "{text}");
+        }
+    }
+}
