@@ -15,7 +15,7 @@ use crate::history::Fault;
 const BUSY: Duration = Duration::from_secs(10);
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 32;
-const PAGE_BYTES: u32 = 4096;
+const PAGE_BYTES: u32 = 8192;
 /// The format that this program writes; `user_version` of each file.
 const FORMAT: i64 = 1;
 

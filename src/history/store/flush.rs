@@ -84,7 +84,7 @@ pub fn flush_alone(shared: &Shared) -> Result<(), Fault> {
 fn freeze(shared: &Shared) -> Option<Arc<Head>> {
     let mut heads = shared.heads.write();
     if heads.frozen.is_none() && !heads.active.is_empty() {
-        let next = Head::after(heads.active.last);
+        let next = heads.active.successor();
         heads.frozen = Some(Arc::new(std::mem::replace(&mut heads.active, next)));
     }
     heads.frozen.clone()

@@ -14,6 +14,8 @@ use crate::value::{Sample, UaTime, Value};
 
 /// Commits that one head can tell apart.
 pub const MOST_COMMITS: u64 = 1 << 27;
+/// Rows that a lane makes room for before they come, at most.
+const MOST_EXPECTED: usize = 4096;
 
 #[derive(Debug, Clone, Copy)]
 struct HeadRow {
@@ -52,6 +54,8 @@ pub struct Lane {
     others: Vec<Value>,
     pub tombstones: Vec<Tombstone>,
     is_unsorted: bool,
+    /// Rows that the lane of the head before had: as many are made room for at once.
+    expected: usize,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +75,12 @@ impl Head {
     /// A head for the commits after `base`.
     pub fn after(base: u64) -> Head {
         Head { base, last: base, ..Head::default() }
+    }
+
+    /// The head that comes after this one.
+    pub fn successor(&self) -> Head {
+        let lane = |lane: &Lane| Lane { expected: lane.rows.len().min(MOST_EXPECTED), ..Lane::default() };
+        Head { lanes: self.lanes.iter().map(lane).collect(), ..Head::after(self.last) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -180,6 +190,9 @@ impl Lane {
             self.others.push(sample.value);
             (OTHER, self.others.len() as u64 - 1)
         });
+        if self.rows.is_empty() {
+            self.rows.reserve_exact(self.expected);
+        }
         self.rows.push(HeadRow { time, server: sample.server_time.0, bits, status, tag: tag | u32::from(kind) });
         true
     }

@@ -52,11 +52,12 @@ impl Keeper {
 pub fn run(shared: &Shared) {
     let (mut flushed, mut tidied) = (Instant::now(), Instant::now());
     while shared.keeper.wait() {
-        if shared.is_flush_due() || flushed.elapsed() >= shared.settings.flush_every {
+        if shared.is_flush_due() || shared.flush_failed() || flushed.elapsed() >= shared.settings.flush_every {
             let _house = shared.house.lock();
-            match flush(shared) {
-                Ok(()) => flushed = Instant::now(),
-                Err(fault) => log::error!("{fault}; its samples stay in the journal"),
+            let outcome = flush(shared);
+            shared.note_flush_fault(outcome.as_ref().err().map(ToString::to_string));
+            if outcome.is_ok() {
+                flushed = Instant::now();
             }
         }
         if tidied.elapsed() >= TIDY {

@@ -26,6 +26,7 @@ mod modified;
 mod partition;
 mod queue;
 mod read;
+mod replay;
 mod retention;
 mod rows;
 mod settings;

@@ -157,7 +157,11 @@ impl Queue {
         if !pending.is_closing {
             self.due.wait_for(&mut pending, patience);
         }
-        pending.edits.clear();
+    }
+
+    /// Lets the edits that wait know that nothing can be written: their senders go.
+    pub fn refuse_edits(&self) {
+        self.pending.lock().edits.clear();
     }
 
     /// From now on rows are dropped; what waits is still taken.

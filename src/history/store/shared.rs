@@ -8,11 +8,10 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::batch::EditRecord;
 use super::files;
 use super::head::{Head, Tombstone};
 use super::house::Effort;
-use super::journal::{self, Journal, Replay, Replayed};
+use super::journal::Replay;
 use super::keeper::Keeper;
 use super::meta::Meta;
 use super::partition::{Book, Key, Mark, Name, has_day};
@@ -93,7 +92,7 @@ pub struct Shared {
     /// When the head was flushed, and up to which commit.
     flushes: Mutex<VecDeque<(Instant, u64)>>,
     /// What was in blocks when the store was opened.
-    found_seq: AtomicU64,
+    pub found_seq: AtomicU64,
     /// Reads that began at an earlier commit cannot go on.
     pub pin_floor: AtomicU64,
     /// Samples up to here were let go.
@@ -117,6 +116,7 @@ pub struct Shared {
     /// Damage that was told of.
     told: Mutex<HashSet<(PathBuf, i64)>>,
     stopped: Mutex<Option<String>>,
+    flush_fault: Mutex<Option<String>>,
     is_reader: bool,
 }
 
@@ -152,6 +152,7 @@ impl Shared {
             told: Mutex::default(),
             shelf: Shelf::open(&settings.path)?,
             stopped: Mutex::default(),
+            flush_fault: Mutex::default(),
             meta: Mutex::new(meta),
             settings,
         };
@@ -192,49 +193,6 @@ impl Shared {
             }
         }
         Ok(())
-    }
-
-    /// Builds the head from what is on disk: what no block holds yet.
-    pub fn replay(&self, journal: &Journal) -> Result<Replay, Fault> {
-        let _house = self.house.lock();
-        let frozen = self.heads.read().frozen.as_ref().map_or(0, |head| head.last);
-        let mut marks = Marks { shared: self, families: Vec::new(), held: Vec::new() };
-        let mut head = Head::default();
-        let mut edits = Vec::new();
-        let replay = journal.replay(&mut |seq, replayed| {
-            // The head counts commits from its first.
-            if head.is_empty() {
-                head = Head::after(seq.saturating_sub(1).max(frozen));
-            }
-            match replayed {
-                Replayed::Samples(rows) => {
-                    for row in rows {
-                        if seq > frozen && marks.of(row.archive, row.sample.source_time).is_some_and(|mark| seq > mark)
-                        {
-                            head.push(row.archive, row.sample, seq);
-                        }
-                    }
-                }
-                Replayed::Edit(edit) => {
-                    if seq > frozen && self.floors.read().knows(edit.archive) {
-                        head.apply(&marks.rest(&edit, seq), seq);
-                    }
-                    edits.push((seq, edit));
-                }
-                Replayed::Damaged(what) => {
-                    log::error!("{}: commit {seq} is lost: {what}", journal.path().display());
-                }
-            }
-        })?;
-        self.damaged.fetch_add(replay.damaged.len() as u64, Ordering::Relaxed);
-        let replay = Replay { last: replay.last.max(self.found_seq.load(Ordering::Acquire)), ..replay };
-        head.last = head.last.max(replay.last);
-        let mut meta = self.meta.lock();
-        if !self.is_reader() {
-            edits.iter().try_for_each(|(seq, edit)| meta.log_edit(edit, *seq))?;
-        }
-        self.heads.write().active = head;
-        Ok(replay)
     }
 
     pub fn note_archives(&self, archives: impl Iterator<Item = (ArchiveId, ArchiveSpec)>) {
@@ -282,7 +240,7 @@ impl Shared {
     }
 
     /// Up to which commit a partition has everything that belongs there; 0 when that cannot be told.
-    fn mark(&self, key: Key) -> u64 {
+    pub fn mark(&self, key: Key) -> u64 {
         self.shelf.current(key).map_or(0, |volume| volume.facts.lock().seq)
     }
 
@@ -339,6 +297,38 @@ impl Shared {
         self.suspects.lock().iter().copied().collect()
     }
 
+    fn is_overfull(&self) -> bool {
+        self.heads.read().active.samples > self.settings.head_samples.saturating_mul(2)
+    }
+
+    /// There is more in memory than there should be, and a flush will help.
+    pub fn is_behind(&self) -> bool {
+        self.is_overfull() && self.flush_fault.lock().is_none()
+    }
+
+    /// Why memory cannot be emptied, once there is too much in it.
+    pub fn flush_fault(&self) -> Option<String> {
+        if self.is_overfull() { self.flush_fault.lock().clone() } else { None }
+    }
+
+    /// What was to be written into blocks still waits.
+    pub fn flush_failed(&self) -> bool {
+        self.flush_fault.lock().is_some()
+    }
+
+    /// How the last flush went; a change is logged.
+    pub fn note_flush_fault(&self, fault: Option<String>) {
+        let mut known = self.flush_fault.lock();
+        match (&*known, &fault) {
+            (before, Some(fault)) if before.as_ref() != Some(fault) => {
+                log::error!("{fault}; its samples stay in the journal");
+            }
+            (Some(_), None) => log::info!("history is written into blocks again"),
+            (Some(_) | None, _) => {}
+        }
+        *known = fault;
+    }
+
     /// Closes a partition's file.
     pub fn forget_book(&self, name: Name) {
         self.suspects.lock().remove(&name);
@@ -354,31 +344,6 @@ impl Shared {
         files::rename(&volume.path, &self.shelf.path(name))?;
         self.shelf.replace(&volume, Some(name));
         Ok(())
-    }
-
-    /// Opens the journal and takes what it holds into the head. A damaged one gives what can be read of it into
-    /// blocks, and a new one takes its place.
-    pub fn open_journal(&self) -> Result<(Journal, Replay), Fault> {
-        let folder = &self.settings.path;
-        let opened = Journal::open(folder).and_then(|journal| Ok((self.replay(&journal)?, journal)));
-        let (replay, what) = match opened {
-            Ok((replay, journal)) if replay.damaged.is_empty() => return Ok((journal, replay)),
-            Ok((replay, _)) => (replay, "some of its commits cannot be read".to_owned()),
-            Err(fault) if tells_of_damage(&fault) => {
-                self.damaged.fetch_add(1, Ordering::Relaxed);
-                let last = self.found_seq.load(Ordering::Acquire).max(self.visible.load(Ordering::Acquire));
-                (Replay { last, ..Replay::default() }, fault.to_string())
-            }
-            Err(fault) => return Err(fault),
-        };
-        log::error!("history in {}: the journal is damaged ({what}); it is set aside", folder.display());
-        {
-            let _house = self.house.lock();
-            super::flush::flush_alone(self)?;
-        }
-        let aside = format!("journal.{}.damaged", UaTime::now().unix_seconds());
-        files::rename(&folder.join(journal::FILE), &folder.join(aside))?;
-        Ok((Journal::open(folder)?, replay))
     }
 
     /// Notes that everything up to this commit is in blocks.
@@ -503,65 +468,6 @@ impl Shared {
             stopped: self.stopped.lock().clone(),
             last_commit: some_time(self.last_commit.load(Ordering::Relaxed)),
         }
-    }
-}
-
-/// Up to which commit each partition has everything.
-struct Marks<'s> {
-    shared: &'s Shared,
-    families: Vec<Option<Partition>>,
-    held: Vec<Held>,
-}
-
-/// The mark of a partition.
-#[derive(Clone, Copy)]
-struct Held {
-    family: Partition,
-    first: i64,
-    last: i64,
-    seq: u64,
-}
-
-impl Marks<'_> {
-    /// `None` for an archive that there never was: nothing is allocated for its number.
-    fn of(&mut self, archive: ArchiveId, time: UaTime) -> Option<u64> {
-        // Nearly all samples of a replay are of one day and one month.
-        let family = self.family(archive)?;
-        let held = self.held.iter().find(|held| held.family == family && held.first <= time.0 && time.0 <= held.last);
-        if let Some(held) = held {
-            return Some(held.seq);
-        }
-        let key = Key::of(family, time.0);
-        let held = Held { family, first: key.start(), last: key.end(), seq: self.shared.mark(key) };
-        self.held.truncate(3);
-        self.held.insert(0, held);
-        Some(held.seq)
-    }
-
-    fn family(&mut self, archive: ArchiveId) -> Option<Partition> {
-        let at = archive.0 as usize;
-        if let Some(Some(family)) = self.families.get(at) {
-            return Some(*family);
-        }
-        if !self.shared.floors.read().knows(archive) {
-            return None;
-        }
-        let family = self.shared.family(archive);
-        self.families.resize(self.families.len().max(at + 1), None);
-        self.families[at] = Some(family);
-        Some(family)
-    }
-
-    /// What of an edit no block holds.
-    fn rest(&mut self, edit: &EditRecord, seq: u64) -> EditRecord {
-        let put = edit
-            .put
-            .iter()
-            .filter(|sample| self.of(edit.archive, sample.source_time).is_some_and(|mark| seq > mark))
-            .cloned()
-            .collect();
-        // What is cleared twice stays cleared: later samples have later commits.
-        EditRecord { put, cleared: edit.cleared.clone(), ..EditRecord::new(edit.archive) }
     }
 }
 

@@ -18,6 +18,8 @@ use crate::value::UaTime;
 
 /// How long the writer waits at most before it looks at the disk again.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long it waits for a flush before it looks again.
+const MOMENT: Duration = Duration::from_millis(20);
 /// Rows that are shown under one lock of the head, so that readers wait microseconds.
 const AT_ONCE: usize = 2048;
 
@@ -42,6 +44,11 @@ impl Writer {
 
     fn serve(&mut self) {
         loop {
+            // Memory is full of samples that are on their way into blocks: that takes a moment.
+            while self.shared.is_behind() && !self.shared.queue.is_closing() {
+                self.shared.keeper.wake();
+                self.shared.queue.rest(MOMENT);
+            }
             let taken = self.shared.queue.take(self.shared.settings.commit, PATIENCE);
             let closing = self.shared.queue.is_closing();
             if let Some(reason) = self.hindrance() {
@@ -52,6 +59,7 @@ impl Writer {
                 if closing {
                     return;
                 }
+                self.shared.queue.refuse_edits();
                 self.shared.queue.rest(PATIENCE);
                 continue;
             }
@@ -72,9 +80,9 @@ impl Writer {
         if let Some(reason) = self.shared.room_needed() {
             return Some(reason);
         }
-        if self.shared.heads.read().active.samples > self.shared.settings.head_samples.saturating_mul(2) {
+        if let Some(fault) = self.shared.flush_fault() {
             self.shared.keeper.wake();
-            return Some("samples come faster than they can be written into blocks".to_owned());
+            return Some(fault);
         }
         if self.journal.is_none()
             && let Err(fault) = self.reopen()

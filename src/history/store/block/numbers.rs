@@ -11,7 +11,7 @@
 
 use pco::data_types::Number as PcoNumber;
 use pco::wrapped::{ChunkDecompressor, FileCompressor, FileDecompressor};
-use pco::{ChunkConfig, PagingSpec};
+use pco::{ChunkConfig, DeltaSpec, PagingSpec};
 
 use super::super::bytes::{Input, put_f64, put_var, put_zigzag};
 use super::super::rows::Kind;
@@ -129,14 +129,14 @@ pub fn encode(out: &mut Vec<u8>, width: Width, column: &[u64]) {
     } else {
         out.push(PCO);
         match width {
-            Width::U16 => encode_pco::<u16>(out, column),
-            Width::I16 => encode_pco::<i16>(out, column),
-            Width::U32 => encode_pco::<u32>(out, column),
-            Width::I32 => encode_pco::<i32>(out, column),
-            Width::U64 => encode_pco::<u64>(out, column),
-            Width::I64 => encode_pco::<i64>(out, column),
-            Width::F32 => encode_pco::<f32>(out, column),
-            Width::F64 => encode_pco::<f64>(out, column),
+            Width::U16 => encode_pco::<u16>(out, width, column),
+            Width::I16 => encode_pco::<i16>(out, width, column),
+            Width::U32 => encode_pco::<u32>(out, width, column),
+            Width::I32 => encode_pco::<i32>(out, width, column),
+            Width::U64 => encode_pco::<u64>(out, width, column),
+            Width::I64 => encode_pco::<i64>(out, width, column),
+            Width::F32 => encode_pco::<f32>(out, width, column),
+            Width::F64 => encode_pco::<f64>(out, width, column),
         }
     }
 }
@@ -221,10 +221,23 @@ fn decimals(width: Width, column: &[u64]) -> Option<(u8, Vec<i64>)> {
     (0..=4).find_map(scaled)
 }
 
-fn encode_pco<N: Bits>(out: &mut Vec<u8>, column: &[u64]) {
+/// The differences of neighbours are smaller than the numbers are apart.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn is_smooth(width: Width, column: &[u64]) -> bool {
+    let number = |bits: &u64| if width.is_float() { width.float(*bits) } else { bits.cast_signed() as f64 };
+    let mean = column.iter().map(number).sum::<f64>() / column.len() as f64;
+    let spread: f64 = column.iter().map(|bits| (number(bits) - mean).abs()).sum();
+    let steps: f64 = column.windows(2).map(|pair| (number(&pair[1]) - number(&pair[0])).abs()).sum();
+    // Noise that is independent from sample to sample has steps larger than its spread.
+    steps < spread
+}
+
+fn encode_pco<N: Bits>(out: &mut Vec<u8>, width: Width, column: &[u64]) {
     let numbers: Vec<N> = column.iter().map(|bits| N::of(*bits)).collect();
     let paging = PagingSpec::Exact(frame_counts(numbers.len()).collect());
-    let config = ChunkConfig::default().with_compression_level(LEVEL).with_paging_spec(paging);
+    // pco would find it out by trying, which takes longer than all the rest.
+    let delta = if is_smooth(width, column) { DeltaSpec::TryConsecutive(1) } else { DeltaSpec::NoOp };
+    let config = ChunkConfig::default().with_compression_level(LEVEL).with_paging_spec(paging).with_delta_spec(delta);
     let file = FileCompressor::default();
     let mut chunk =
         file.chunk_compressor(&numbers, &config).expect("a column has numbers, and fewer than pco can take");
