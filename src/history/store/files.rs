@@ -19,13 +19,20 @@ const PAGE_BYTES: u32 = 8192;
 /// The format that this program writes; `user_version` of each file.
 const FORMAT: i64 = 1;
 
+/// What every connection needs. Without stable plans this build of SQLite (STAT4) plans a query anew whenever a bound of
+/// its span changes, which takes longer than the query.
+fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
 /// Opens a file for writing, makes it when it is missing: write-ahead log, each commit synced.
 pub fn open_to_write(path: &Path, schema: &str) -> Result<Connection, Fault> {
     let at = sql_fault(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(&at)?;
-    connection.busy_timeout(BUSY).map_err(&at)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    prepare(&connection).map_err(&at)?;
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&at)?;
     check_format(path, format)?;
     if format == 0 {
@@ -45,8 +52,7 @@ pub fn open_to_read(path: &Path) -> Result<Connection, Fault> {
     let at = sql_fault(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(&at)?;
-    connection.busy_timeout(BUSY).map_err(&at)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    prepare(&connection).map_err(&at)?;
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&at)?;
     check_format(path, format)?;
     Ok(connection)
