@@ -62,6 +62,12 @@ pub fn flush(shared: &Shared) -> Result<(), Fault> {
 
 /// The same where no edit can be under way.
 pub fn flush_alone(shared: &Shared) -> Result<(), Fault> {
+    // A head whose flush failed comes first, then what came since.
+    let rounds = if shared.heads.read().frozen.is_some() { 2 } else { 1 };
+    (0..rounds).try_for_each(|_| flush_head(shared))
+}
+
+fn flush_head(shared: &Shared) -> Result<(), Fault> {
     let Some(head) = freeze(shared) else { return Ok(()) };
     for (key, archives) in parcels(shared, &head) {
         match write(shared, &head, key, &archives) {
