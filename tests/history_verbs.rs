@@ -66,7 +66,7 @@ fn what_was_recorded_is_told_checked_exported_and_imported_beside_the_server_and
     let here = |arguments: &[&str]| opcell(&dir, &[&["history"], arguments, &["cell.yaml"]].concat());
 
     let said = until(&dir, &["history", "stats", "cell.yaml"], |said| {
-        said.out.contains("s=Pump.Speed  Double  press/fast keeps 90d  2")
+        said.out.contains("s=Pump.Speed  Double      press/fast keeps 90d  2")
     });
     assert_eq!((said.code, said.err.as_str()), (0, ""));
     assert!(said.out.contains("5 tags"), "{}", said.out);

@@ -151,15 +151,17 @@ fn stats(at: &At, global: &Global) -> Result<Answer, Answer> {
     let mut out = format!("{}\n{}\n", place.settings.path.display(), summary(&status_of(&store.stats())));
     let mut archives = store.archives();
     archives.sort_by(|(_, a), (_, b)| (&a.namespace, &a.identifier).cmp(&(&b.namespace, &b.identifier)));
-    for (archive, spec) in archives {
+    let names: Vec<String> = archives.iter().map(|(_, spec)| shown(&spec.identifier)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(60);
+    for ((archive, spec), name) in archives.into_iter().zip(names) {
         let extent = store.extent(archive).map_err(|error| Answer::failed(&error.to_string()))?;
         let extent = match extent {
             Some((first, last)) => format!("{} to {}", when(first.unix_seconds()), when(last.unix_seconds())),
             None => "empty".to_owned(),
         };
-        let (name, class, keep) = (shown(&spec.identifier), shown(&spec.class), Period(spec.keep));
+        let (class, keep) = (shown(&spec.class), Period(spec.keep));
         let kind = format!("{:?}{}", spec.kind, if spec.is_array { "[]" } else { "" });
-        writeln!(out, "{name}  {kind}  {class} keeps {keep}  {extent}").expect("a String takes all");
+        writeln!(out, "{name:width$}  {kind:10}  {class} keeps {keep}  {extent}").expect("a String takes all");
     }
     Ok(Answer { out, ..Answer::default() })
 }
@@ -169,7 +171,7 @@ fn verify(at: &At, global: &Global) -> Result<Answer, Answer> {
     let findings = store.verify();
     if findings.is_empty() {
         let stats = store.stats();
-        let out = format!("whole: {} samples in {} files\n", stats.samples, stats.partitions);
+        let out = format!("whole: {} samples in {} partitions\n", stats.samples, stats.partitions);
         return Ok(Answer { out, ..Answer::default() });
     }
     let archives = store.archives();
@@ -299,7 +301,7 @@ fn compact(at: &At, global: &Global) -> Result<Answer, Answer> {
 /// One line for a person.
 pub(super) fn summary(history: &HistoryStatus) -> String {
     let HistoryStatus { archives, samples, bytes, partitions, .. } = history;
-    let mut text = format!("{archives} tags, {samples} samples in {partitions} files, {}", size(*bytes));
+    let mut text = format!("{archives} tags, {samples} samples in {partitions} partitions, {}", size(*bytes));
     if let (Some(oldest), Some(newest)) = (history.oldest, history.newest) {
         write!(text, ", {} to {}", when(oldest), when(newest)).expect("a String takes all");
     }

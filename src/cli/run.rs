@@ -91,6 +91,10 @@ fn welcome(running: &Running) -> String {
     line("certificate", &running.certificate.display().to_string());
     line("trust", &format!("a client that was refused: opcell pki list --pki-dir {}", running.pki_dir.display()));
     line("", &format!("then: opcell pki trust NAME --pki-dir {}", running.pki_dir.display()));
+    if let Some(archives) = &server.archives {
+        let folder = crate::app::history::folder(&plan.history, &plan.state_dir);
+        line("history", &format!("{} tags, in {}", archives.tags().count(), folder.display()));
+    }
     for note in notes(plan) {
         line("note", note);
     }
