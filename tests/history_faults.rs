@@ -1,7 +1,7 @@
 //! The history's disk fails in every way: full, failed and torn writes, failed syncs, read errors, power cuts. What
 //! `commit` confirmed is there afterwards, once and unaltered; what it did not confirm was never promised.
 //!
-//! `OPCELL_FAULTS=N` runs N seeds (10 without it).
+//! `OPCELL_FAULTS=N` runs N seeds (10 without it), from `OPCELL_FAULTS_FROM` on.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -123,12 +123,14 @@ fn run(seed: u64) {
             told.ever.insert((archive, time), ());
         }
         store.append(&mut rows);
-        if store.commit().is_ok() {
+        let committed = store.commit();
+        story.push_str(&format!("; round {round}: commit {}", committed.is_ok()));
+        if committed.is_ok() {
             told.confirm();
         }
         match rng.u8(..8) {
-            0 => drop(store.flush()),
-            1 => drop(store.compact()),
+            0 => story.push_str(&format!(", flush {}", store.flush().is_ok())),
+            1 => story.push_str(&format!(", compact {}", store.compact().is_ok())),
             2 => edit(&store, &ids, &mut told, &mut rng, now),
             _ => {}
         }
@@ -193,8 +195,9 @@ fn edit(store: &Store, ids: &[ArchiveId], told: &mut Told, rng: &mut Rng, now: i
 #[test]
 fn what_was_confirmed_survives_every_fault_of_the_disk() {
     install();
-    let seeds = std::env::var("OPCELL_FAULTS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
-    for seed in 0..seeds {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let first = number("OPCELL_FAULTS_FROM").unwrap_or(0);
+    for seed in first..first + number("OPCELL_FAULTS").unwrap_or(10) {
         run(seed);
     }
     full_disk_stops_and_goes_on();

@@ -76,6 +76,7 @@ pub fn renew(path: &Path) -> Result<(), Fault> {
         distrust(&connection);
         connection.execute("VACUUM INTO ?", [new.to_string_lossy()]).map_err(sql_fault(path))?;
     }
+    open_to_write(&new, "")?.execute_batch("PRAGMA journal_mode=WAL").map_err(sql_fault(&new))?;
     File::open(&new).and_then(|file| file.sync_all()).map_err(io_fault(&new))?;
     fs::rename(path, &old).map_err(io_fault(path))?;
     path.parent().map_or(Ok(()), sync_folder)?;

@@ -91,11 +91,14 @@ fn state(shared: &Shared, volume: &Arc<Volume>) -> Result<State, Fault> {
 /// To be called before anything else is written.
 pub fn renew_suspects(shared: &Shared) -> Result<(), Fault> {
     for name in shared.suspects() {
-        let volume = shared.shelf.volumes().into_iter().find(|volume| volume.name == name);
-        if let Some(volume) = volume.filter(|volume| volume.path.exists()) {
-            log::warn!("{}: a change to it has failed; it is written anew", volume.path.display());
-            let book = Book::open(volume.path.clone())?;
-            replace(shared, &volume, book)?;
+        let path = shared.shelf.path(name);
+        match shared.shelf.volumes().into_iter().find(|volume| volume.name == name) {
+            Some(volume) if path.exists() => {
+                log::warn!("{}: a change to it has failed; it is written anew", path.display());
+                replace(shared, &volume, Book::open(path)?)?;
+            }
+            // The change that was to make it has failed: nobody counts on anything in it.
+            Some(_) | None => remove(&path)?,
         }
         shared.forget_book(name);
     }
