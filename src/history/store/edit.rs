@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use opcua::StatusCode;
 
 use super::batch::EditRecord;
+use super::partition::has_day;
 use crate::history::{ArchiveId, Edit, Fault, Modification, Span, UpdateKind, Who};
 use crate::value::{Sample, UaTime};
 
@@ -64,7 +65,7 @@ impl Plan<'_> {
     /// is out of range.
     fn put(&mut self, sample: &Sample, kind: UpdateKind) -> Result<(), Fault> {
         let time = sample.source_time;
-        if time < self.floor {
+        if time < self.floor || !has_day(time.0) {
             self.statuses.push(StatusCode::BadOutOfRange);
             return Ok(());
         }

@@ -16,13 +16,24 @@ pub fn page(
     limit: usize,
     resume: Option<Cursor>,
 ) -> Result<Page, Fault> {
-    let as_of = shared.pinned(archive, resume)?;
     match (resume, direction) {
         (Some(cursor), Direction::Forward) => span.first = UaTime(cursor.time.0.saturating_add(1)),
         (Some(cursor), Direction::Backward) => span.last = UaTime(cursor.time.0.saturating_sub(1)),
         (None, _) => {}
     }
-    let mut walk = Walk::new(shared, Question { archive, span, direction, as_of });
+    loop {
+        let as_of = shared.pinned(archive, resume)?;
+        let page = page_as_of(shared, Question { archive, span, direction, as_of }, limit);
+        if !shared.is_over(as_of) {
+            return page;
+        }
+        // Who has not begun begins anew; who goes on is told by `pinned`.
+    }
+}
+
+fn page_as_of(shared: &Shared, question: Question, limit: usize) -> Result<Page, Fault> {
+    let Question { direction, as_of, .. } = question;
+    let mut walk = Walk::new(shared, question);
     let mut page = Page::default();
     let most = if limit == 0 { usize::MAX } else { limit };
     while let Some(run) = walk.next(&mut |_| false)? {
@@ -52,7 +63,7 @@ pub fn scan(shared: &Shared, archive: ArchiveId, span: Span, visitor: &mut dyn V
         points.extend(run.range.map(|at| rows.point(at)));
         visitor.borrow_mut().points(&points);
     }
-    Ok(())
+    if shared.is_over(as_of) { Err(Fault::Expired) } else { Ok(()) }
 }
 
 pub fn at(shared: &Shared, archive: ArchiveId, time: UaTime) -> Result<Option<Sample>, Fault> {

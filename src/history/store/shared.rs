@@ -244,14 +244,23 @@ impl Shared {
         self.shelf.current(key).map_or(0, |volume| volume.facts.lock().seq)
     }
 
-    /// The commit up to which a read sees; a read that goes on sees what its first page saw.
+    /// The commit up to which a read sees; a read that goes on sees what its first page saw. Beside a running server
+    /// everything is seen: its merges know nothing of this reader, and give samples the commits of later ones.
     pub fn pinned(&self, archive: ArchiveId, resume: Option<Cursor>) -> Result<u64, Fault> {
+        if self.is_reader {
+            return Ok(i64::MAX.cast_unsigned());
+        }
         let Some(cursor) = resume else { return Ok(self.visible.load(Ordering::Acquire)) };
         let forgotten = self.forgotten.lock().get(&archive).copied().unwrap_or(0);
         let is_over = forgotten > cursor.as_of
             || cursor.as_of < self.pin_floor.load(Ordering::Acquire)
             || cursor.time.0 <= self.retired.load(Ordering::Acquire);
         if is_over { Err(Fault::Expired) } else { Ok(cursor.as_of) }
+    }
+
+    /// A merge that began meanwhile may have taken what a read of this commit was about to see.
+    pub fn is_over(&self, as_of: u64) -> bool {
+        as_of < self.pin_floor.load(Ordering::Acquire)
     }
 
     /// The head's samples of a span, frozen and active, and what edits cleared there.
