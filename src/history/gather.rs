@@ -94,19 +94,19 @@ impl Gather {
         for track in &self.tracks {
             let due = {
                 let track = track.lock();
-                let quiet = track.last.as_ref().is_some_and(|last| {
-                    (track.rule.is_silent || last.status.is_bad())
-                        && now.0.saturating_sub(last.time.0) >= track.rule.max_interval
-                });
-                quiet.then_some(track.tag)
+                track.is_quiet(now).then_some(track.tag)
             };
-            // Without the track's lock: a tag's lock always comes first.
+            // Without the track's lock: a tag's lock always comes first. It is held until the row is on its way, so that
+            // nothing newer comes in between.
             if let Some(tag) = due {
-                let sample = self.tags.with(tag, Sample::clone);
-                let mut track = track.lock();
-                let row = track.record(Sample { source_time: now, server_time: now, ..sample });
-                drop(track);
-                self.rows.lock().push(row);
+                self.tags.with(tag, |sample| {
+                    let mut track = track.lock();
+                    if track.is_quiet(now) {
+                        let row = track.record(Sample { source_time: now, server_time: now, ..sample.clone() });
+                        drop(track);
+                        self.rows.lock().push(row);
+                    }
+                });
             }
         }
         self.hand_over();
@@ -160,6 +160,13 @@ fn lost(archive: ArchiveId, time: UaTime) -> Row {
 }
 
 impl Track {
+    /// Nobody has said anything of the tag for `max_interval`.
+    fn is_quiet(&self, now: UaTime) -> bool {
+        self.last.as_ref().is_some_and(|last| {
+            (self.rule.is_silent || last.status.is_bad()) && now.0.saturating_sub(last.time.0) >= self.rule.max_interval
+        })
+    }
+
     fn record(&mut self, sample: Sample) -> Row {
         self.last = Some(Recorded { value: sample.value.clone(), status: sample.status, time: sample.source_time });
         self.skipped = None;
