@@ -1,7 +1,9 @@
 //! CSV: the whole of a sample, and back.
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::rc::Rc;
 
 use opcua::StatusCode;
 
@@ -14,6 +16,9 @@ const HEADER: [&str; 7] = ["namespace", "identifier", "type", "source_time", "se
 
 /// Rows that are made durable together.
 const BATCH: usize = 10_000;
+
+/// Bytes of a line, at most.
+const LONGEST: usize = 64 << 20;
 
 /// Writes a header and each archive's samples of a span; answers their number.
 pub fn export_csv(
@@ -68,8 +73,9 @@ pub fn import_csv(
         .iter()
         .map(|(archive, spec)| ((spec.namespace.as_str(), spec.identifier.as_str(), type_name(spec)), (*archive, spec)))
         .collect();
-    let mut input = ::csv::Reader::from_reader(input);
-    let header = input.headers()?;
+    let read = Rc::new(Cell::new(0));
+    let mut input = ::csv::Reader::from_reader(Bounded { input, read: Rc::clone(&read) });
+    let header = input.headers().map_err(reading)?;
     if header != HEADER.as_slice() {
         return Err(ExportError::Line {
             line: 1,
@@ -81,7 +87,8 @@ pub fn import_csv(
     let mut batch: Vec<Sample> = Vec::new();
     let mut target: Option<ArchiveId> = None;
     let mut record = ::csv::StringRecord::new();
-    while input.read_record(&mut record)? {
+    while input.read_record(&mut record).map_err(reading)? {
+        read.set(0);
         let line = record.position().map_or(0, ::csv::Position::line);
         let field = |at: usize| record.get(at).unwrap_or_default();
         let found = known.get(&(field(0), field(1), field(2).to_owned()));
@@ -100,6 +107,31 @@ pub fn import_csv(
     }
     insert(historian, target, &mut batch, who, &mut done)?;
     Ok(done)
+}
+
+/// Reads until a line gets too long: what is no CSV at all may have no end of line.
+struct Bounded<R> {
+    input: R,
+    /// Bytes since the last line, about.
+    read: Rc<Cell<usize>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.read.get() > LONGEST {
+            return Err(io::Error::other(format!("a line is longer than {} MiB", LONGEST >> 20)));
+        }
+        let count = self.input.read(into)?;
+        self.read.set(self.read.get() + count);
+        Ok(count)
+    }
+}
+
+fn reading(error: ::csv::Error) -> ExportError {
+    match ExportError::from(error) {
+        ExportError::Io(error) => ExportError::Read(error),
+        other => other,
+    }
 }
 
 fn sample<'r>(spec: &ArchiveSpec, line: u64, field: &impl Fn(usize) -> &'r str) -> Result<Sample, ExportError> {
@@ -135,4 +167,16 @@ fn insert(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_end_of_line_is_not_read_to_its_end() {
+        let mut input = ::csv::Reader::from_reader(Bounded { input: io::repeat(0), read: Rc::new(Cell::new(0)) });
+        let error = input.headers().map_err(reading).expect_err("there is no end");
+        assert_eq!(error.to_string(), "cannot read it: a line is longer than 64 MiB");
+    }
 }

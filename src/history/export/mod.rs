@@ -27,6 +27,8 @@ pub enum ExportError {
     Io(#[from] io::Error),
     #[error("cannot write the export: {0}")]
     Parquet(#[from] ::parquet::errors::ParquetError),
+    #[error("cannot read it: {0}")]
+    Read(io::Error),
     #[error("line {line}: {what}; {remedy}")]
     Line { line: u64, what: String, remedy: String },
 }
