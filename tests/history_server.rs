@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opcell::history::store::Store;
-use opcell::history::{ArchiveId, Direction, Historian, Span};
-use opcell::value::Sample;
+use opcell::history::{ArchiveId, Direction, Historian, Span, export};
+use opcell::value::{Sample, UaTime};
 use opcua::StatusCode;
 use server::TestServer;
 
@@ -120,6 +120,36 @@ fn after_a_crash_the_time_without_the_server_is_marked_behind_the_last_commit() 
     assert_eq!(lost.status, StatusCode::BadDataLost);
     assert!(lost.source_time > before[before.len() - 1].source_time && lost.value.is_null());
     assert_eq!(after[before.len() + 1].status, StatusCode::BadWaitingForInitialData, "the first thing known");
+}
+
+#[test]
+fn an_import_after_a_crash_does_not_hide_where_the_server_ended() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("cell.yaml"), CELL).expect("written");
+    let opcell = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_opcell"));
+        command.args(arguments).current_dir(dir.path()).stdout(Stdio::null());
+        command
+    };
+    let running = opcell(&["run", "cell.yaml", "--listen", "127.0.0.1:0"]).stderr(Stdio::null()).spawn();
+    let running = Killed(running.expect("opcell starts"));
+    until(dir.path(), 30);
+    drop(running);
+    let store = read(dir.path());
+    let (before, crashed) = (all(&store, "s=Count"), store.last_commit());
+    drop(store);
+    let header = "namespace,identifier,type,source_time,server_time,status,value";
+    let (early, found) = (export::time_to_text(UaTime(before[0].source_time.0 - 10_000_000)), "Good,5");
+    let line = format!("urn:test:press,s=Count,UInt32,{early},{early},{found}");
+    std::fs::write(dir.path().join("early.csv"), format!("{header}\n{line}\n")).expect("written");
+    for _ in 0..2 {
+        let done = opcell(&["history", "import", "early.csv", "cell.yaml"]).status();
+        assert!(done.expect("opcell runs").success());
+        let after = all(&read(dir.path()), "s=Count");
+        assert_eq!(after[1..=before.len()], before[..]);
+        let ends: Vec<_> = after[before.len() + 1..].iter().map(|end| (Some(end.source_time), end.status)).collect();
+        assert_eq!(ends, [(crashed.map(|at| UaTime(at.0 + 1)), StatusCode::BadDataLost)]);
+    }
 }
 
 #[test]

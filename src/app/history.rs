@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use opcua::StatusCode;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::control::HistoryStatus;
 use crate::history::export::{self, Imported};
 use crate::history::store::{OnFull, Partition, Settings, Store};
-use crate::history::{Archives, Fault, Gather, Historian, SWEEP, Stats, Who};
+use crate::history::{Archives, Direction, Fault, Gather, Historian, SWEEP, Span, Stats, Who};
 use crate::model::{HistoryPartition, HistoryPlan, Plant, ServerPlan};
 use crate::tags::TagStore;
 use crate::ua::events::{Event, kinds};
@@ -25,6 +26,26 @@ const CLOSED: &str = "closed";
 /// Recording that stops is as urgent as a lost device.
 const SEVERITY_STOPPED: u16 = 700;
 const SEVERITY_BACK: u16 = 100;
+
+/// Ends the archives where a server ended without a word, before somebody else changes its store: the next start would
+/// take that change for the last thing the server did.
+pub fn finish(store: &Store) -> Result<(), Fault> {
+    let closed = store.folder().join(CLOSED);
+    let Some(last) = store.last_commit().filter(|_| !closed.exists()) else { return Ok(()) };
+    let mut open = Vec::new();
+    for (archive, _) in store.archives() {
+        let newest = store.page(archive, Span::ALL, Direction::Backward, 1, None)?;
+        if newest.samples.first().is_some_and(|sample| sample.status != StatusCode::BadDataLost) {
+            open.push(archive);
+        }
+    }
+    Gather::mark_lost(store, open.into_iter(), last);
+    store.commit()?;
+    if let Err(error) = std::fs::write(&closed, "") {
+        log::warn!("{}: {error}; the next start marks its time as lost once more", closed.display());
+    }
+    Ok(())
+}
 
 /// The store of a server that has tags with history.
 pub struct History {
@@ -70,7 +91,7 @@ impl History {
             let was_closed = std::fs::remove_file(&closed).is_ok();
             if let Some(last) = store.last_commit().filter(|_| !was_closed) {
                 log::warn!("the server ended without a stop: history is marked as lost from then on");
-                Gather::mark_lost(&archives, last);
+                Gather::mark_lost(&*store, archives.tags().map(|(_, archive)| archive), last);
             }
             Ok(History { store, archives: Arc::new(archives), gather: None, closed })
         });

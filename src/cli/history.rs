@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::status::{shown, when};
 use super::{Answer, Global, server_plan};
-use crate::app::history::{compacted_text, folder, imported_text, settings, status_of};
+use crate::app::history::{compacted_text, finish, folder, imported_text, settings, status_of};
 use crate::control::{self, AskError, HistoryStatus, Request, Response};
 use crate::history::export::{self, export_csv, export_parquet};
 use crate::history::store::{Finding, Settings, Store};
@@ -132,7 +132,7 @@ impl Place {
         let done = match asked {
             None | Some(Err(AskError::NoServer(_))) => {
                 let store = Store::open(self.settings.clone()).map_err(|error| Answer::failed(&error.to_string()))?;
-                let done = here(&store);
+                let done = finish(&store).map_err(|error| error.to_string()).and_then(|()| here(&store));
                 store.close();
                 done
             }

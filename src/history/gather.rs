@@ -11,7 +11,7 @@ use std::time::Duration;
 use opcua::StatusCode;
 use parking_lot::Mutex;
 
-use super::{ArchiveId, Archives, Row};
+use super::{ArchiveId, Archives, Historian, Row};
 use crate::model::{HistoryDeadband, Origin, Plant, TagId};
 use crate::tags::{TagStore, Watch, Watcher, leaves_deadband};
 use crate::value::{Sample, UaTime, Value};
@@ -84,9 +84,9 @@ impl Gather {
 
     /// Marks the time from `since`, the last thing that the store knows, until now as lost: the server ended without
     /// saying so. To be called before `start`.
-    pub fn mark_lost(archives: &Archives, since: UaTime) {
-        let mut rows: Vec<Row> = archives.tags().map(|(_, archive)| lost(archive, UaTime(since.0 + 1))).collect();
-        archives.historian.append(&mut rows);
+    pub fn mark_lost(historian: &dyn Historian, archives: impl Iterator<Item = ArchiveId>, since: UaTime) {
+        let mut rows: Vec<Row> = archives.map(|archive| lost(archive, UaTime(since.0 + 1))).collect();
+        historian.append(&mut rows);
     }
 
     /// Hands over what has come in, and looks after tags that nobody polls.

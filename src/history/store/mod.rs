@@ -65,6 +65,9 @@ use queue::PendingEdit;
 use shared::Shared;
 use writer::Writer;
 
+/// Samples that one record of the journal deletes, about.
+const AT_ONCE: usize = 50_000;
+
 pub struct Store {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -102,6 +105,10 @@ impl Store {
         shared.queue.close();
         shared.queue.end();
         Ok(Arc::new(Store { shared, threads: Mutex::default(), lock: Mutex::new(None) }))
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.shared.settings.path
     }
 
     /// Time of the newest commit that was found when the store was opened.
@@ -161,6 +168,49 @@ impl Store {
                 log::error!("{fault}; what is in memory stays in the journal");
             }
         }
+    }
+
+    /// Deletes a span in parts: all of a long one would be in memory at once.
+    fn delete_span(
+        &self,
+        archive: ArchiveId,
+        (mut start, end): (UaTime, UaTime),
+        who: &Who,
+    ) -> Result<StatusCode, Fault> {
+        let last = UaTime(end.0.saturating_sub(1));
+        let mut outcome = StatusCode::BadNoData;
+        loop {
+            let part = self.page(archive, Span { first: start, last }, Direction::Forward, AT_ONCE, None)?;
+            let until = part.resume.map_or(end, |cursor| UaTime(cursor.time.0.saturating_add(1)));
+            let edit = Edit::DeleteRaw { start, end: until };
+            if self.edit_at_once(archive, &edit, who)?.iter().all(|status| status.is_good()) {
+                outcome = StatusCode::Good;
+            }
+            if part.resume.is_none() {
+                return Ok(outcome);
+            }
+            start = until;
+        }
+    }
+
+    /// One record of the journal.
+    fn edit_at_once(&self, archive: ArchiveId, edit: &Edit, who: &Who) -> Result<Vec<StatusCode>, Fault> {
+        // One edit at a time: what it finds must still be so when it is committed.
+        let _turn = self.shared.edits.lock();
+        self.commit()?;
+        let present = AsItIs { store: self, archive };
+        let floor = self.shared.floors.read().floor(archive, UaTime::now());
+        let outcome = edit::plan(archive, edit, who, floor, &present)?;
+        if !outcome.record.is_empty() {
+            let (done, heard) = mpsc::channel();
+            self.shared.queue.edit(PendingEdit { record: outcome.record.clone(), done });
+            let seq = heard.recv().map_err(|_| self.shared.stopped_fault())?;
+            self.shared.meta.lock().log_edit(&outcome.record, seq)?;
+            if outcome.record.forget.is_some() {
+                self.shared.forgotten.lock().insert(archive, seq);
+            }
+        }
+        Ok(outcome.statuses)
     }
 
     fn known(&self, archive: ArchiveId) -> Result<(), Fault> {
@@ -241,22 +291,10 @@ impl Historian for Store {
         if self.shared.is_reader() {
             return Err(Fault::Closed);
         }
-        // One edit at a time: what it finds must still be so when it is committed.
-        let _turn = self.shared.edits.lock();
-        self.commit()?;
-        let present = AsItIs { store: self, archive };
-        let floor = self.shared.floors.read().floor(archive, UaTime::now());
-        let outcome = edit::plan(archive, edit, who, floor, &present)?;
-        if !outcome.record.is_empty() {
-            let (done, heard) = mpsc::channel();
-            self.shared.queue.edit(PendingEdit { record: outcome.record.clone(), done });
-            let seq = heard.recv().map_err(|_| self.shared.stopped_fault())?;
-            self.shared.meta.lock().log_edit(&outcome.record, seq)?;
-            if outcome.record.forget.is_some() {
-                self.shared.forgotten.lock().insert(archive, seq);
-            }
+        match *edit {
+            Edit::DeleteRaw { start, end } => self.delete_span(archive, (start, end), who).map(|status| vec![status]),
+            _ => self.edit_at_once(archive, edit, who),
         }
-        Ok(outcome.statuses)
     }
 
     fn annotations(&self, archive: ArchiveId, span: Span) -> Result<Vec<Annotation>, Fault> {
