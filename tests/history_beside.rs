@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opcell::history::store::{Partition, Settings, Store};
-use opcell::history::{ArchiveId, ArchiveSpec, Direction, Edit, Historian, Point, Row, Span, Summary, Visitor, Who};
+use opcell::history::{
+    ArchiveId, ArchiveSpec, Direction, Edit, Fault, Historian, Point, Row, Span, Summary, Visitor, Who,
+};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::StatusCode;
 
@@ -155,4 +157,57 @@ fn what_no_partition_takes_is_refused() {
     drop(store);
     let kept = open(dir.path()).page(archive, Span::ALL, Direction::Forward, 0, None).expect("a page");
     assert_eq!(kept.samples, [at(last)]);
+}
+
+#[test]
+fn a_span_of_any_length_is_deleted_whole() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, start) = (open(dir.path()), base() - 86_400 * SECOND);
+    let archive = archive(&store, "A");
+    put(&store, archive, start, 0..130_000);
+    let who = Who { user: "ann".to_owned(), time: UaTime::now() };
+    let delete = |from: i64, to: i64| {
+        let at = |n: i64| UaTime(start + n * SECOND / 10);
+        store.edit(archive, &Edit::DeleteRaw { start: at(from), end: at(to) }, &who).expect("an answer")
+    };
+    assert_eq!(delete(10, 129_990), [StatusCode::Good]);
+    assert_eq!(delete(10, 129_990), [StatusCode::BadNoData]);
+    assert_eq!(delete(10, 10), [StatusCode::BadNoData]);
+    let left = store.page(archive, Span::ALL, Direction::Forward, 0, None).expect("a page").samples.len();
+    let log = store.modified(archive, Span::ALL, Direction::Forward, 0, None).expect("the log").entries.len();
+    assert_eq!((left, log), (20, 129_980));
+}
+
+#[test]
+fn a_store_that_closes_does_not_wait_until_everything_is_merged() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    let archive = archive(&store, "A");
+    for month in 0..12 {
+        for part in 0..3 {
+            put(&store, archive, base() - month * 31 * 86_400 * SECOND, part * 500..part * 500 + 500);
+            store.flush().expect("flushed");
+        }
+    }
+    // Closed as soon as the first file is written anew.
+    let anew = || std::fs::read_dir(dir.path()).expect("a folder").flatten().filter(is_anew).count();
+    let compacting = {
+        let store = Arc::clone(&store);
+        std::thread::spawn(move || store.compact())
+    };
+    while anew() == 0 {
+        std::thread::yield_now();
+    }
+    store.close();
+    let outcome = compacting.join().expect("it ends");
+    assert!(outcome.is_ok() || matches!(outcome, Err(Fault::Closed)), "{outcome:?}");
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.page(archive, Span::ALL, Direction::Forward, 0, None).expect("a page").samples.len(), 18_000);
+    assert_eq!(store.verify(), []);
+}
+
+/// `2026-11.1.db`.
+fn is_anew(entry: &std::fs::DirEntry) -> bool {
+    entry.file_name().to_str().is_some_and(|name| name.ends_with(".1.db"))
 }

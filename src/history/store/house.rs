@@ -37,14 +37,17 @@ pub fn keep(shared: &Shared, now: UaTime, effort: Effort) -> Result<(), Fault> {
         if volume.name.is_damaged {
             continue;
         }
-        if let Err(fault) = tend(shared, &volume, Task { horizon, is_thorough: false, now, is_steady }, effort) {
-            log::error!("{fault}");
+        match tend(shared, &volume, Task { horizon, is_thorough: false, now, is_steady }, effort) {
+            Ok(()) => {}
+            Err(Fault::Closed) => return Err(Fault::Closed),
+            Err(fault) => log::error!("{fault}"),
         }
     }
     super::retention::retire(shared, now, is_steady)
 }
 
 fn tend(shared: &Shared, volume: &Arc<Volume>, task: Task, effort: Effort) -> Result<(), Fault> {
+    go_on(shared)?;
     let is_over = volume.key().end() < task.now.0.saturating_sub(SETTLED);
     let state = state(shared, volume)?;
     let is_settled = state.newest <= task.horizon;
@@ -52,6 +55,7 @@ fn tend(shared: &Shared, volume: &Arc<Volume>, task: Task, effort: Effort) -> Re
         return if state.is_airy { rewrite(shared, volume, true) } else { Ok(()) };
     }
     merge(shared, volume, Task { is_thorough: is_over || effort == Effort::All, ..task })?;
+    go_on(shared)?;
     if is_over && is_settled {
         rewrite(shared, volume, true)
     } else if effort == Effort::All {
@@ -59,6 +63,11 @@ fn tend(shared: &Shared, volume: &Arc<Volume>, task: Task, effort: Effort) -> Re
     } else {
         Ok(())
     }
+}
+
+/// A stop does not wait until the house is kept.
+fn go_on(shared: &Shared) -> Result<(), Fault> {
+    if shared.keeper.is_closing() { Err(Fault::Closed) } else { Ok(()) }
 }
 
 struct State {

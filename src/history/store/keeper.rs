@@ -7,6 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use super::flush::flush;
 use super::house::{Effort, keep};
 use super::shared::Shared;
+use crate::history::Fault;
 use crate::value::UaTime;
 
 /// How often the keeper looks around.
@@ -38,6 +39,11 @@ impl Keeper {
         self.bell.notify_one();
     }
 
+    /// The store is about to end: long work gives up where it can.
+    pub fn is_closing(&self) -> bool {
+        self.calls.lock().is_closing
+    }
+
     /// False when it is time to end.
     fn wait(&self) -> bool {
         let mut calls = self.calls.lock();
@@ -63,8 +69,9 @@ pub fn run(shared: &Shared) {
         if tidied.elapsed() >= TIDY {
             tidied = Instant::now();
             let _house = shared.house.lock();
-            if let Err(fault) = keep(shared, UaTime::now(), Effort::Usual) {
-                log::error!("{fault}");
+            match keep(shared, UaTime::now(), Effort::Usual) {
+                Ok(()) | Err(Fault::Closed) => {}
+                Err(fault) => log::error!("{fault}"),
             }
         }
     }

@@ -44,7 +44,7 @@ pub fn merge(shared: &Shared, volume: &Volume, task: Task) -> Result<(), Fault> 
     let at = super::trouble::sql_fault(&path);
     let archives = candidates(&book.connection, task).map_err(&at)?;
     let mut left = archives.into_iter().peekable();
-    while left.peek().is_some() {
+    while left.peek().is_some() && !shared.keeper.is_closing() {
         let mut change = book.change()?;
         let mut work = Work { task, columns: Columns::default(), times: HashMap::new(), freed: BTreeSet::new() };
         let mut rewritten = 0;
