@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
@@ -45,6 +45,8 @@ struct Disk {
 /// What a file held before each change since its last sync, oldest first.
 #[derive(Default)]
 struct Unsynced {
+    /// The file that it is about: another one may come to have its name.
+    inode: u64,
     changes: Vec<Change>,
     /// Changes whose sync failed: lost at a power cut, unless they were written and synced again.
     doomed: Vec<Change>,
@@ -89,8 +91,11 @@ pub fn power_cut(folder: &Path) -> std::io::Result<()> {
     with(|disk| {
         disk.is_off = true;
         for (path, unsynced) in disk.files.iter_mut().filter(|(path, _)| path.starts_with(folder)) {
-            let Unsynced { changes, doomed } = std::mem::take(unsynced);
+            let Unsynced { inode, changes, doomed } = std::mem::take(unsynced);
             let Ok(file) = File::options().write(true).read(true).open(path) else { continue };
+            if file.metadata()?.ino() != inode {
+                continue;
+            }
             for change in changes.iter().rev() {
                 file.write_all_at(&change.old, change.offset)?;
                 if file.metadata()?.len() > change.length {
@@ -150,7 +155,11 @@ pub(crate) fn call(operation: Operation) -> Option<Fault> {
 /// A change is about to be made; `old` is what stands there now.
 pub(crate) fn changing(path: &Path, offset: u64, old: Vec<u8>, written: u64, length: u64) {
     with(|disk| {
+        let inode = std::fs::metadata(path).map_or(0, |data| data.ino());
         let unsynced = disk.files.entry(path.to_owned()).or_default();
+        if unsynced.inode != inode {
+            *unsynced = Unsynced { inode, ..Unsynced::default() };
+        }
         for change in &mut unsynced.doomed {
             for (at, again) in (change.offset..).zip(&mut change.again) {
                 *again |= (offset..offset + written).contains(&at);

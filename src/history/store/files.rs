@@ -113,6 +113,19 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Plays back a change that was interrupted before the file had its write-ahead log, which a reader may not; answers
+/// whether the file was begun and never finished.
+pub fn settle(path: &Path) -> Result<bool, rusqlite::Error> {
+    let is_small = fs::metadata(path).is_ok_and(|data| data.len() <= u64::from(PAGE_BYTES));
+    if !is_small && !beside(path, "-journal").exists() {
+        return Ok(false);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    is_unborn(&connection)
+}
+
 /// Whether a file was begun and never finished: a power cut came before its tables were durable.
 pub fn is_unborn(connection: &Connection) -> Result<bool, rusqlite::Error> {
     let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0));

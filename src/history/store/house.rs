@@ -179,6 +179,12 @@ pub fn clear_up(shared: &Shared) -> Result<(), Fault> {
         if is_replaced && !volume.name.is_damaged {
             shared.shelf.replace(&volume, None);
             remove(&volume.path)?;
+            continue;
+        }
+        // A file that is damaged is told of when its mark is read.
+        if files::settle(&volume.path).unwrap_or(false) {
+            shared.shelf.replace(&volume, None);
+            remove(&volume.path)?;
         }
     }
     Ok(())
