@@ -237,6 +237,17 @@ fn a_tag_that_nobody_polls_is_recorded_in_its_interval_with_the_time_of_looking(
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_silence_a_tag_that_nobody_polls() {
+    let bench = Bench::new("{ keep: 1d, max_interval: 10s }", "{ type: Double, value: 4, write: true, history: own }");
+    let started = bench.recorded()[0].2;
+    for second in [3600.0, 5.0, 6.0, 15.0] {
+        bench.gather.sweep(UaTime(START.0 + ((started + second) * 1e7) as i64));
+    }
+    let seen: Vec<f64> = bench.recorded().into_iter().map(|(_, _, second)| (second - started).round()).collect();
+    assert_eq!(seen, [3600.0, 5.0, 15.0]);
+}
+
+#[test]
 fn the_end_is_marked_after_the_last_thing_seen() {
     let bench = Bench::new("{ keep: 1d }", TAG);
     bench.recorded();

@@ -87,6 +87,28 @@ fn a_tag_with_a_class_is_recorded_over_a_restart_and_the_time_between_is_marked(
     assert_eq!(statuses(&mode), [StatusCode::Good, StatusCode::BadDataLost, StatusCode::Good, StatusCode::BadDataLost]);
 }
 
+#[test]
+fn a_stop_that_finds_no_room_on_the_disk_is_not_taken_for_one_in_order() {
+    let lone = "schema: 1\ncells: [cell.yaml]\nanonymous: [Observer]\n";
+    let server = TestServer::with(CELL, Some(lone), |_, _| {});
+    let dir = server.dir().to_owned();
+    until(&dir, 10);
+    std::fs::write(dir.join("server.yaml"), format!("{lone}history: {{ min_free: 1000TiB }}\n")).expect("written");
+    let mut server = server.restart();
+    let dir = server.dir().to_owned();
+    server.finish();
+    assert!(!dir.join("state/history/closed").exists(), "its last samples are not on the disk");
+    let before = all(&read(&dir), "s=Mode");
+
+    std::fs::write(dir.join("server.yaml"), lone).expect("written");
+    let mut server = server.restart();
+    server.finish();
+    let after = all(&read(server.dir()), "s=Mode");
+    let since = statuses(&after[before.len() - 1..]);
+    assert_eq!(since, [StatusCode::BadDataLost, StatusCode::Good, StatusCode::BadDataLost], "{after:?}");
+    assert!(server.dir().join("state/history/closed").exists());
+}
+
 struct Killed(Child);
 
 impl Drop for Killed {

@@ -141,8 +141,10 @@ impl History {
             if let Some(gather) = &self.gather {
                 gather.stop(UaTime::now());
             }
+            // What could not be written is not closed in order: the next start marks where the recording ended.
+            let is_whole = self.store.commit().map_err(|fault| log::error!("{fault}")).is_ok();
             self.store.close();
-            if let Err(error) = std::fs::write(&self.closed, "") {
+            if is_whole && let Err(error) = std::fs::write(&self.closed, "") {
                 log::warn!("{}: {error}; the next start takes this one for a crash", self.closed.display());
             }
         });

@@ -22,6 +22,9 @@ const BATCH: usize = 4_096;
 /// Between two looks for tags that nobody polls.
 pub const SWEEP: Duration = Duration::from_secs(1);
 
+/// A sample may come while a sweep is under way, and be so much newer than that, in ticks of 100 ns.
+const AHEAD: i64 = 10_000_000;
+
 /// Takes the samples of every tag that has an archive.
 pub struct Gather {
     archives: Arc<Archives>,
@@ -160,10 +163,12 @@ fn lost(archive: ArchiveId, time: UaTime) -> Row {
 }
 
 impl Track {
-    /// Nobody has said anything of the tag for `max_interval`.
+    /// Nobody has said anything of the tag for `max_interval`, or only at a time that the clock, set back, has yet to
+    /// come to.
     fn is_quiet(&self, now: UaTime) -> bool {
         self.last.as_ref().is_some_and(|last| {
-            (self.rule.is_silent || last.status.is_bad()) && now.0.saturating_sub(last.time.0) >= self.rule.max_interval
+            let age = now.0.saturating_sub(last.time.0);
+            (self.rule.is_silent || last.status.is_bad()) && !(-AHEAD..self.rule.max_interval).contains(&age)
         })
     }
 
