@@ -9,7 +9,7 @@ use opcell::history::store::{Partition, Settings, Store};
 use opcell::history::{
     ArchiveId, ArchiveSpec, Direction, Edit, Fault, Historian, Point, Row, Span, Summary, Visitor, Who,
 };
-use opcell::value::{BuiltIn, Sample, UaTime, Value};
+use opcell::value::{BuiltIn, Elements, Sample, UaTime, Value};
 use opcua::StatusCode;
 
 const SECOND: i64 = 10_000_000;
@@ -20,7 +20,11 @@ fn open(path: &Path) -> Arc<Store> {
 }
 
 fn archive(store: &Store, name: &str) -> ArchiveId {
-    let spec = ArchiveSpec {
+    store.register(&[spec(name)]).expect("an archive")[0]
+}
+
+fn spec(name: &str) -> ArchiveSpec {
+    ArchiveSpec {
         namespace: "urn:test".to_owned(),
         identifier: format!("s={name}"),
         kind: BuiltIn::Double,
@@ -28,8 +32,7 @@ fn archive(store: &Store, name: &str) -> ArchiveId {
         class: "process".to_owned(),
         keep: Duration::from_secs(400 * 86_400),
         max_size: None,
-    };
-    store.register(&[spec]).expect("an archive")[0]
+    }
 }
 
 fn base() -> i64 {
@@ -210,4 +213,49 @@ fn a_store_that_closes_does_not_wait_until_everything_is_merged() {
 /// `2026-11.1.db`.
 fn is_anew(entry: &std::fs::DirEntry) -> bool {
     entry.file_name().to_str().is_some_and(|name| name.ends_with(".1.db"))
+}
+
+#[test]
+fn large_values_are_not_merged_again_and_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = Settings { commit: Duration::from_millis(20), min_free: 0, ..Settings::new(dir.path()) };
+    let settings = Settings { partition: Some(Partition::Day), pin: Duration::ZERO, ..settings };
+    let store = Store::open(settings).expect("a store");
+    let small = spec("A");
+    let archive = store.register(&[ArchiveSpec { is_array: true, ..small }]).expect("an archive")[0];
+    let mut random = fastrand::Rng::with_seed(1);
+    for start in [base() - 3 * 86_400 * SECOND, base()] {
+        for part in 0..8 {
+            let mut rows = (0..100)
+                .map(|n| {
+                    let time = UaTime(start + (part * 100 + n) * SECOND / 10);
+                    let value = Value::array(Elements::Double((0..2048).map(|_| random.f64()).collect()));
+                    let sample = Sample { value, status: StatusCode::Good, source_time: time, server_time: time };
+                    Row { archive, sample }
+                })
+                .collect();
+            store.append(&mut rows);
+            store.flush().expect("flushed");
+        }
+    }
+    let tidied = || {
+        store.tidy(UaTime::now()).expect("tidied");
+        let mut files: Vec<_> = std::fs::read_dir(dir.path())
+            .expect("a folder")
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "db") && path.to_string_lossy().contains("-"))
+            .map(|path| {
+                let newest = "SELECT max(id) FROM block";
+                let connection = rusqlite::Connection::open(&path).expect("a database");
+                let newest: i64 = connection.query_row(newest, [], |row| row.get(0)).expect("blocks");
+                (path, newest)
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let once = tidied();
+    assert_eq!(tidied(), once);
+    assert_eq!(store.page(archive, Span::ALL, Direction::Forward, 0, None).expect("a page").samples.len(), 1_600);
 }

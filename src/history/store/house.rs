@@ -51,12 +51,15 @@ fn tend(shared: &Shared, volume: &Arc<Volume>, task: Task, effort: Effort) -> Re
     let is_over = volume.key().end() < task.now.0.saturating_sub(SETTLED);
     let state = state(shared, volume)?;
     let is_settled = state.newest <= task.horizon;
+    let tidy = || if state.is_airy { rewrite(shared, volume, true) } else { Ok(()) };
     if state.mark.is_closed && !state.has_small {
-        return if state.is_airy { rewrite(shared, volume, true) } else { Ok(()) };
+        return tidy();
     }
-    merge(shared, volume, Task { is_thorough: is_over || effort == Effort::All, ..task })?;
+    let rewritten = merge(shared, volume, Task { is_thorough: is_over || effort == Effort::All, ..task })?;
     go_on(shared)?;
-    if is_over && is_settled {
+    if state.mark.is_closed && rewritten == 0 && effort == Effort::Usual {
+        tidy()
+    } else if is_over && is_settled {
         rewrite(shared, volume, true)
     } else if effort == Effort::All {
         rewrite(shared, volume, false)

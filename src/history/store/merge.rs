@@ -2,7 +2,7 @@
 //!
 //! Only what no read that goes on can still ask for in its old form is touched: commits up to the horizon.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -37,13 +37,20 @@ pub struct Task {
     pub is_steady: bool,
 }
 
-/// Merges what can be merged in a partition.
-pub fn merge(shared: &Shared, volume: &Volume, task: Task) -> Result<(), Fault> {
+/// Bytes of values from which on a block gains nothing by being merged, however few samples it has: such are cut at the
+/// most bytes of a block, and would be written anew each time.
+const HEAVY: i64 = 64 << 10;
+/// Blocks that become one stretch only because they follow one another: their samples are in memory at once.
+const MOST_JOINED: usize = 64;
+
+/// Merges what can be merged in a partition; tells how many samples were rewritten.
+pub fn merge(shared: &Shared, volume: &Volume, task: Task) -> Result<usize, Fault> {
     let mut book = shared.book(volume.name)?;
     let path = volume.path.clone();
     let at = super::trouble::sql_fault(&path);
     let archives = candidates(&book.connection, task).map_err(&at)?;
     let mut left = archives.into_iter().peekable();
+    let mut total = 0;
     while left.peek().is_some() && !shared.keeper.is_closing() {
         let mut change = book.change()?;
         let mut work = Work { task, columns: Columns::default(), times: HashMap::new(), freed: BTreeSet::new() };
@@ -56,9 +63,10 @@ pub fn merge(shared: &Shared, volume: &Volume, task: Task) -> Result<(), Fault> 
         }
         work.drop_orphans(&change).map_err(&at)?;
         change.commit()?;
+        total += rewritten;
     }
     shared.keep_book(volume.name, book);
-    Ok(())
+    Ok(total)
 }
 
 /// Archives that have several small blocks or something to clear.
@@ -124,7 +132,8 @@ impl Work {
         let horizon = self.task.horizon;
         let stones: Vec<Tombstone> = list.tombstones.iter().filter(|stone| stone.seq <= horizon).copied().collect();
         let (mut rewritten, mut is_all) = (0, list.losses.is_empty());
-        for group in groups(&list.blocks, &stones, horizon) {
+        let heavy = heavy(change.connection(), archive)?;
+        for group in groups(&list.blocks, &stones, &heavy, horizon) {
             if !group.is_worth_it(self.task.is_thorough) {
                 continue;
             }
@@ -243,14 +252,23 @@ fn decode(bytes: &[u8], times: &[i64]) -> Option<Rows> {
     Some(all)
 }
 
+/// Blocks of an archive that are as large as they get although their samples are few.
+fn heavy(connection: &Connection, archive: ArchiveId) -> Result<HashSet<i64>, rusqlite::Error> {
+    let query = "SELECT id FROM block WHERE archive = ? AND count < 4096 AND length(data) >= ?";
+    let mut statement = connection.prepare_cached(query)?;
+    statement.query_map((archive.0, HEAVY), |row| row.get(0))?.collect()
+}
+
 /// Stretches of blocks that overlap, or are small and follow one another. The blocks are in order of their first time.
-fn groups(blocks: &[BlockRow], stones: &[Tombstone], horizon: u64) -> Vec<Group> {
+fn groups(blocks: &[BlockRow], stones: &[Tombstone], heavy: &HashSet<i64>, horizon: u64) -> Vec<Group> {
+    let is_small = |row: &BlockRow| row.count < BLOCK && !heavy.contains(&row.id);
     let mut groups: Vec<Group> = Vec::new();
     for row in blocks.iter().filter(|row| row.newest <= horizon) {
         let is_cleared = stones.iter().any(|stone| stone.first <= row.last && row.first <= stone.last);
         let overlaps = groups.last().is_some_and(|group| row.first <= group.last);
-        let follows = groups.last().and_then(|group| group.blocks.last()).is_some_and(|before| before.count < BLOCK);
-        if !(overlaps || follows && row.count < BLOCK) {
+        let joins = |group: &Group| group.blocks.len() < MOST_JOINED && group.blocks.last().is_some_and(is_small);
+        let follows = groups.last().is_some_and(joins);
+        if !(overlaps || follows && is_small(row)) {
             groups.push(Group::default());
         }
         let group = groups.last_mut().expect("one was put in when there was none");
