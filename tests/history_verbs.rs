@@ -180,3 +180,13 @@ fn mistakes_are_named_with_what_to_do() {
     let none = opcell(&dir, &["history", "export", "--tag", "Nothing.*", "cell.yaml"]);
     assert!(none.code == 1 && none.err.contains("none of the 5 tags fits"), "{none:?}");
 }
+
+#[test]
+fn a_folder_without_a_history_stays_as_it_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for verb in ["stats", "verify", "export", "compact"] {
+        let said = opcell(dir.path(), &["history", verb, "--folder", "."]);
+        assert!(said.code == 1 && said.err.contains("there is no history in ."), "{verb}: {said:?}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 0);
+}

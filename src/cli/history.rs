@@ -14,7 +14,7 @@ use super::{Answer, Global, server_plan};
 use crate::app::history::{compacted_text, finish, folder, imported_text, settings, status_of};
 use crate::control::{self, AskError, HistoryStatus, Request, Response};
 use crate::history::export::{self, export_csv, export_parquet};
-use crate::history::store::{Finding, Settings, Store};
+use crate::history::store::{Finding, META_FILE, Settings, Store};
 use crate::history::{ArchiveId, ArchiveSpec, Historian, Span, Who};
 use crate::model::{Period, ServerPlan};
 use crate::value::UaTime;
@@ -113,7 +113,7 @@ fn place(at: &At, global: &Global) -> Result<Place, Answer> {
 impl Place {
     /// Opens what is there; never makes a new one.
     fn exists(&self) -> Result<(), Answer> {
-        if self.settings.path.is_dir() {
+        if self.settings.path.join(META_FILE).is_file() {
             return Ok(());
         }
         let path = self.settings.path.display();

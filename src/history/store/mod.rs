@@ -48,6 +48,7 @@ use std::time::Instant;
 use opcua::StatusCode;
 use parking_lot::Mutex;
 
+pub use meta::FILE as META_FILE;
 pub use settings::{OnFull, Partition, Settings};
 pub use verify::Finding;
 
