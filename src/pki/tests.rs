@@ -168,25 +168,12 @@ fn pem(der: &[u8]) -> Vec<u8> {
     let block = |der: &[u8]| {
         use std::fmt::Write as _;
         let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
-        for line in base64(der).as_bytes().chunks(64) {
+        for line in verbs::base64(der).as_bytes().chunks(64) {
             writeln!(text, "{}", String::from_utf8_lossy(line)).expect("text takes every write");
         }
         text + "-----END CERTIFICATE-----\n"
     };
     (block(own.der()) + &block(der)).into_bytes()
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= three.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
 }
 
 #[test]
