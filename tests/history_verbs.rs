@@ -190,3 +190,21 @@ fn a_folder_without_a_history_stays_as_it_is() {
     }
     assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 0);
 }
+
+#[test]
+fn an_import_leaves_no_trace_of_an_edit_and_refuses_what_no_file_takes() {
+    let mut server = TestServer::start(CELL);
+    let dir = server.dir().to_owned();
+    until(&dir, &["history", "stats", "cell.yaml"], |said| said.out.contains("s=Pump.Speed"));
+    server.finish();
+    let head = "namespace,identifier,type,source_time,server_time,status,value\n";
+    let now = opcell::history::export::time_to_text(opcell::value::UaTime::now());
+    let row = |time: &str| format!("urn:test:press,s=Pump.Speed,Double,{time},{time},Good,1.5\n");
+    let (end, old) = (i64::MAX.to_string(), "1990-01-01T00:00:00Z");
+    let csv = [head.to_owned(), row(&now), row(&now), row(&end), row(old)].concat();
+    std::fs::write(dir.join("some.csv"), csv).expect("written");
+    let said = opcell(&dir, &["history", "import", "some.csv", "cell.yaml"]);
+    assert!(said.out.starts_with("1 samples inserted, 1 were there already, 2 are older"), "{said:?}");
+    let exported = opcell(&dir, &["history", "export", "--tag", "Pump.Speed", "cell.yaml"]).out;
+    assert!(exported.contains(row(&now).trim_end()), "it is plain Good, as it was in the file: {exported}");
+}

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::control::HistoryStatus;
 use crate::history::export::{self, Imported};
 use crate::history::store::{OnFull, Partition, Settings, Store};
-use crate::history::{Archives, Direction, Fault, Gather, Historian, SWEEP, Span, Stats, Who};
+use crate::history::{Archives, Direction, Fault, Gather, Historian, SWEEP, Span, Stats};
 use crate::model::{HistoryPartition, HistoryPlan, Plant, ServerPlan};
 use crate::tags::TagStore;
 use crate::ua::events::{Event, kinds};
@@ -195,9 +195,8 @@ impl Hands {
         let done = tokio::task::spawn_blocking(move || {
             let input =
                 std::fs::File::open(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-            let who = Who { user: "opcell history import".to_owned(), time: UaTime::now() };
             let known = self.store.archives();
-            let imported = export::import_csv(&*self.store, &known, std::io::BufReader::new(input), &who);
+            let imported = export::import_csv(&*self.store, &known, std::io::BufReader::new(input));
             imported.map(imported_text).map_err(|error| format!("{}: {error}", file.display()))
         });
         done.await.unwrap_or_else(|error| Err(error.to_string()))

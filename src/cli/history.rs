@@ -15,7 +15,7 @@ use crate::app::history::{compacted_text, finish, folder, imported_text, setting
 use crate::control::{self, AskError, HistoryStatus, Request, Response};
 use crate::history::export::{self, export_csv, export_parquet};
 use crate::history::store::{Finding, META_FILE, Settings, Store};
-use crate::history::{ArchiveId, ArchiveSpec, Historian, Span, Who};
+use crate::history::{ArchiveId, ArchiveSpec, Historian, Span};
 use crate::model::{Period, ServerPlan};
 use crate::value::UaTime;
 
@@ -284,8 +284,7 @@ fn import(args: &ImportArgs, global: &Global) -> Result<Answer, Answer> {
     let input = File::open(&args.file).map_err(failed)?;
     let file = fs::canonicalize(&args.file).map_err(failed)?;
     place.change(&Request::HistoryImport { file }, |store| {
-        let who = Who { user: "opcell history import".to_owned(), time: UaTime::now() };
-        let done = export::import_csv(store, &store.archives(), BufReader::new(input), &who);
+        let done = export::import_csv(store, &store.archives(), BufReader::new(input));
         done.map(imported_text).map_err(|error| format!("{}: {error}", args.file.display()))
     })
 }

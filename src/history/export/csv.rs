@@ -1,21 +1,23 @@
 //! CSV: the whole of a sample, and back.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
-use opcua::StatusCode;
-
 use super::text::{status_from_text, status_to_text, time_from_text, time_to_text, value_from_text, value_to_text};
 use super::{ExportError, each_page, type_name};
-use crate::history::{ArchiveId, ArchiveSpec, Edit, Historian, Span, Who};
-use crate::value::{Sample, Value};
+use crate::history::{ArchiveId, ArchiveSpec, Historian, Row, Span};
+use crate::value::{Sample, UaTime, Value};
 
 const HEADER: [&str; 7] = ["namespace", "identifier", "type", "source_time", "server_time", "status", "value"];
 
 /// Rows that are made durable together.
 const BATCH: usize = 10_000;
+
+/// The years that the store has files for: 1601 to 9999.
+const FIRST: UaTime = UaTime(1);
+const LAST: UaTime = UaTime(2_650_467_743_999_999_999);
 
 /// Bytes of a line, at most.
 const LONGEST: usize = 64 << 20;
@@ -61,13 +63,12 @@ pub struct Imported {
     pub refused: u64,
 }
 
-/// Inserts the rows of a CSV file into archives that exist. What is there already stays. Each 10,000 rows are durable
+/// Puts the rows of a CSV file into archives that exist, as samples that come late. What is there already stays. Each 10,000 rows are durable
 /// before the next are read, so an import that ended early can be run again.
 pub fn import_csv(
     historian: &dyn Historian,
     archives: &[(ArchiveId, ArchiveSpec)],
     input: impl Read,
-    who: &Who,
 ) -> Result<Imported, ExportError> {
     let known: HashMap<(&str, &str, String), (ArchiveId, &ArchiveSpec)> = archives
         .iter()
@@ -85,7 +86,7 @@ pub fn import_csv(
     }
     let mut done = Imported::default();
     let mut batch: Vec<Sample> = Vec::new();
-    let mut target: Option<ArchiveId> = None;
+    let mut target: Option<(ArchiveId, &ArchiveSpec)> = None;
     let mut record = ::csv::StringRecord::new();
     while input.read_record(&mut record).map_err(reading)? {
         read.set(0);
@@ -99,13 +100,13 @@ pub fn import_csv(
                 remedy: "give the tag a history class and start the server once, then import".into(),
             });
         };
-        if target.is_some_and(|target| target != *archive) || batch.len() >= BATCH {
-            insert(historian, target, &mut batch, who, &mut done)?;
+        if target.is_some_and(|(target, _)| target != *archive) || batch.len() >= BATCH {
+            insert(historian, target, &mut batch, &mut done)?;
         }
-        target = Some(*archive);
+        target = Some((*archive, *spec));
         batch.push(sample(spec, line, &field)?);
     }
-    insert(historian, target, &mut batch, who, &mut done)?;
+    insert(historian, target, &mut batch, &mut done)?;
     Ok(done)
 }
 
@@ -151,32 +152,37 @@ fn sample<'r>(spec: &ArchiveSpec, line: u64, field: &impl Fn(usize) -> &'r str) 
     Ok(Sample { value, status, source_time: time(3)?, server_time: time(4)? })
 }
 
+/// Appends what is not there yet, like samples that come late; an import leaves no trace of an edit.
 fn insert(
     historian: &dyn Historian,
-    archive: Option<ArchiveId>,
+    target: Option<(ArchiveId, &ArchiveSpec)>,
     batch: &mut Vec<Sample>,
-    who: &Who,
     done: &mut Imported,
 ) -> Result<(), ExportError> {
-    let Some(archive) = archive.filter(|_| !batch.is_empty()) else { return Ok(()) };
-    for status in historian.edit(archive, &Edit::Insert(std::mem::take(batch)), who)? {
-        match status {
-            StatusCode::BadEntryExists => done.present += 1,
-            status if status.is_good() => done.inserted += 1,
-            _ => done.refused += 1,
+    let Some((archive, spec)) = target.filter(|_| !batch.is_empty()) else { return Ok(()) };
+    let now = UaTime::now();
+    let oldest = UaTime(now.0.saturating_sub(i64::try_from(spec.keep.as_nanos() / 100).unwrap_or(i64::MAX)));
+    let read = batch.len();
+    batch.retain(|sample| (oldest.max(FIRST)..=LAST).contains(&sample.source_time));
+    done.refused += (read - batch.len()) as u64;
+    let times = batch.iter().map(|sample| sample.source_time);
+    let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return Ok(()) };
+    let wanted: HashSet<UaTime> = batch.iter().map(|sample| sample.source_time).collect();
+    let mut known: HashSet<UaTime> = HashSet::new();
+    each_page(historian, archive, Span { first, last }, &mut |samples| {
+        known.extend(samples.iter().map(|sample| sample.source_time).filter(|time| wanted.contains(time)));
+        Ok(())
+    })?;
+    let mut rows = Vec::with_capacity(batch.len());
+    for sample in batch.drain(..) {
+        // The same time twice in the file: the first one counts.
+        if known.insert(sample.source_time) {
+            rows.push(Row { archive, sample });
+        } else {
+            done.present += 1;
         }
     }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_has_no_end_of_line_is_not_read_to_its_end() {
-        let mut input = ::csv::Reader::from_reader(Bounded { input: io::repeat(0), read: Rc::new(Cell::new(0)) });
-        let error = input.headers().map_err(reading).expect_err("there is no end");
-        assert_eq!(error.to_string(), "cannot read it: a line is longer than 64 MiB");
-    }
+    done.inserted += rows.len() as u64;
+    historian.append(&mut rows);
+    Ok(historian.commit()?)
 }

@@ -6,6 +6,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::flush::flush;
 use super::house::{Effort, keep};
+use super::retention::by_size;
 use super::shared::Shared;
 use crate::history::Fault;
 use crate::value::UaTime;
@@ -14,6 +15,10 @@ use crate::value::UaTime;
 const ROUND: Duration = Duration::from_secs(10);
 /// How often small blocks are merged.
 const TIDY: Duration = Duration::from_secs(3600);
+/// And for the first time after a start, so that a server that never runs for long merges too.
+const FIRST_TIDY: Duration = Duration::from_secs(300);
+/// How often the size of everything is looked at.
+const WEIGH: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Calls {
@@ -56,7 +61,8 @@ impl Keeper {
 }
 
 pub fn run(shared: &Shared) {
-    let (mut flushed, mut tidied) = (Instant::now(), Instant::now());
+    let (mut flushed, mut weighed) = (Instant::now(), Instant::now());
+    let mut tidy_at = flushed + FIRST_TIDY;
     while shared.keeper.wait() {
         if shared.is_flush_due() || shared.flush_failed() || flushed.elapsed() >= shared.settings.flush_every {
             let _house = shared.house.lock();
@@ -66,8 +72,15 @@ pub fn run(shared: &Shared) {
                 flushed = Instant::now();
             }
         }
-        if tidied.elapsed() >= TIDY {
-            tidied = Instant::now();
+        if weighed.elapsed() >= WEIGH {
+            weighed = Instant::now();
+            let _house = shared.house.lock();
+            if let Err(fault) = by_size(shared) {
+                log::error!("{fault}");
+            }
+        }
+        if Instant::now() >= tidy_at {
+            tidy_at = Instant::now() + TIDY;
             let _house = shared.house.lock();
             match keep(shared, UaTime::now(), Effort::Usual) {
                 Ok(()) | Err(Fault::Closed) => {}

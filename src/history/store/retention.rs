@@ -172,7 +172,7 @@ fn content(shared: &Shared, volume: &Volume) -> Result<HashMap<ArchiveId, u64>, 
 }
 
 /// The oldest files, until the rest fits.
-fn by_size(shared: &Shared) -> Result<(), Fault> {
+pub fn by_size(shared: &Shared) -> Result<(), Fault> {
     shared.measure();
     let mut volumes = shared.shelf.volumes();
     let mut bytes: u64 = volumes.iter().map(|volume| size(&volume.path)).sum();
@@ -181,6 +181,8 @@ fn by_size(shared: &Shared) -> Result<(), Fault> {
         return Ok(());
     }
     volumes.sort_by_key(|volume| volume.key().end());
+    // The newest is being written: letting it go would empty the store.
+    volumes.pop();
     for volume in volumes {
         if bytes <= shared.settings.max_size {
             break;
