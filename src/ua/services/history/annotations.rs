@@ -85,8 +85,9 @@ pub fn sample(annotation: &Annotation) -> Sample {
     }
 }
 
-/// The annotation that a client wrote at `at`; what it left out is filled in with who it is and when.
-pub fn read(value: &Value, at: UaTime, (user, now): (&str, UaTime)) -> Result<Annotation, StatusCode> {
+/// The annotation that a client wrote at `at`; what it left out is filled in with who it is and when. A new one is
+/// signed by who is logged in, whatever the client writes (Part 11 §6.6.6, 1.05: the user, as the system supplies it).
+pub fn read(value: &Value, at: UaTime, (user, now, is_new): (&str, UaTime, bool)) -> Result<Annotation, StatusCode> {
     let Value::Wire(bytes) = value else { return Err(StatusCode::BadTypeMismatch) };
     let mut reader = Reader::new(bytes);
     if reader.u8()? != 22 {
@@ -96,6 +97,27 @@ pub fn read(value: &Value, at: UaTime, (user, now): (&str, UaTime)) -> Result<An
     let body = object.body.filter(|_| object.type_id.standard() == Some(ANNOTATION));
     let mut body = Reader::new(body.ok_or(StatusCode::BadTypeMismatch)?);
     let (message, wrote, time) = (body.text()?.to_owned(), body.text()?, body.time()?);
-    let user = if wrote.is_empty() { user } else { wrote }.to_owned();
+    let is_signed = is_new && !user.is_empty();
+    let user = if wrote.is_empty() || is_signed { user } else { wrote }.to_owned();
     Ok(Annotation { at, message, user, time: if time == UaTime::NULL { now } else { time } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_annotation_is_signed_by_who_is_logged_in() {
+        let at = UaTime(1_000);
+        for (wrote, user, is_new, signed) in [
+            ("erika", "opal", true, "opal"),
+            ("erika", "opal", false, "erika"),
+            ("", "opal", false, "opal"),
+            ("erika", "", true, "erika"),
+        ] {
+            let written = Annotation { at, message: "odd".into(), user: wrote.into(), time: UaTime(2_000) };
+            let found = read(&sample(&written).value, at, (user, UaTime(3_000), is_new)).expect("an Annotation");
+            assert_eq!((found.user.as_str(), found.time), (signed, UaTime(2_000)), "{wrote} by {user}");
+        }
+    }
 }

@@ -186,11 +186,12 @@ impl Body<'_> {
 
     fn annotations(&mut self, body: &mut Reader<'_>) -> Result<Change, StatusCode> {
         let perform = Perform::from_wire(body.i32()?)?;
+        let is_new = matches!(perform, Perform::Insert | Perform::Update);
         let given = self.data_values(body)?;
         let entries = Entries::check(given, |value| {
             let at = source_time(&value, self.now)?;
             let written = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
-            annotations::read(written, at, (self.user, self.now))
+            annotations::read(written, at, (self.user, self.now, is_new))
         });
         Ok(Change::Annotations(perform, entries))
     }
