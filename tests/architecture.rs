@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drivers", &["tags", "model"]),
     ("history", &["tags", "model", "stack::codec"]),
     ("alarms", &["tags", "model"]),
-    ("pki", &["stack::crypto", "stack::channel"]),
+    ("pki", &["model", "stack::crypto", "stack::channel"]),
     ("stack", &[]),
     ("ua", &["history", "alarms", "pki", "stack", "tags", "model"]),
     ("web", &["tags", "model", "history", "alarms", "pki"]),

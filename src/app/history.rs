@@ -159,16 +159,11 @@ impl History {
     }
 }
 
+/// To clients that listen for events; the store itself has told the log.
 fn tell(server: &Server, stopped: Option<&str>) {
     let (message, severity) = match stopped {
-        Some(why) => {
-            log::error!("history is not recorded: {why}");
-            (format!("History is not recorded: {why}"), SEVERITY_STOPPED)
-        }
-        None => {
-            log::info!("history is recorded again");
-            ("History is recorded again".to_owned(), SEVERITY_BACK)
-        }
+        Some(why) => (format!("History is not recorded: {why}"), SEVERITY_STOPPED),
+        None => ("History is recorded again".to_owned(), SEVERITY_BACK),
     };
     let Some(source) = server.space().standard_node(2253) else { return };
     server.raise(&Event {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::StartError;
 use super::tasks::Tasks;
+use crate::model::Network;
 use crate::ua::connection;
 use crate::ua::server::Server;
 
@@ -128,21 +129,8 @@ fn admit(
     tasks.spawn(format!("client {peer}"), Box::pin(task));
 }
 
-fn is_allowed(peer: IpAddr, networks: &[(IpAddr, u8)]) -> bool {
-    let bits = |address: IpAddr| match address {
-        IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 4),
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => (u128::from(v4.to_bits()) << 96, 4),
-            None => (v6.to_bits(), 6),
-        },
-    };
-    let (address, family) = bits(peer);
-    networks.is_empty()
-        || networks.iter().any(|(network, length)| {
-            let (network, other) = bits(*network);
-            let shift = 128 - u32::from(*length).min(128);
-            family == other && (shift == 128 || (address ^ network) >> shift == 0)
-        })
+fn is_allowed(peer: IpAddr, networks: &[Network]) -> bool {
+    networks.is_empty() || networks.iter().any(|network| network.holds(peer))
 }
 
 #[cfg(test)]
@@ -151,7 +139,7 @@ mod tests {
 
     #[test]
     fn only_listed_networks_may_connect() {
-        let networks = [("10.1.0.0".parse().expect("an address"), 16), ("fd00::".parse().expect("an address"), 8)];
+        let networks = ["10.1.0.0/16", "fd00::/8"].map(|text| Network::parse(text).expect("a network"));
         for (peer, allowed) in
             [("10.1.2.3", true), ("10.2.0.1", false), ("::ffff:10.1.9.9", true), ("fd12::1", true), ("fe80::1", false)]
         {

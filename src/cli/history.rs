@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::status::{shown, when};
 use super::{Answer, Global, server_plan};
-use crate::app::history::{compacted_text, finish, folder, imported_text, settings, status_of};
+use crate::app::history::{compacted_text, finish, imported_text, settings, status_of};
 use crate::control::{self, AskError, HistoryStatus, Request, Response};
 use crate::history::export::{self, export_csv, export_parquet};
 use crate::history::store::{Finding, META_FILE, Settings, Store};
@@ -106,7 +106,6 @@ fn place(at: &At, global: &Global) -> Result<Place, Answer> {
     }
     let plan: ServerPlan = server_plan(at.path.as_deref(), global, "--folder DIR")?;
     let settings = settings(&plan.history, &plan.state_dir);
-    debug_assert_eq!(settings.path, folder(&plan.history, &plan.state_dir));
     Ok(Place { settings, state_dir: Some(plan.state_dir) })
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Answer, Global, server_plan};
 use crate::control::{self, Request, Response};
-use crate::model::Period;
+use crate::model::{Network, Period};
 use crate::pki;
 
 #[derive(Debug, Args)]
@@ -112,7 +112,7 @@ fn window(span: Period, from: Option<&str>, place: &Place, global: &Global) -> A
     if seconds > pki::LONGEST_WINDOW {
         return Answer::failed("a window is open for 1h at most; open it again when it has closed");
     }
-    if let Some(text) = from.filter(|text| pki::Network::parse(text).is_none()) {
+    if let Some(text) = from.filter(|text| Network::parse(text).is_none()) {
         return Answer::failed(&format!("`{text}` is not a network; write 10.1.0.0/16"));
     }
     let dir = match &global.state_dir {

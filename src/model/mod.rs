@@ -5,6 +5,7 @@
 
 mod access;
 mod history;
+mod network;
 mod node;
 mod period;
 mod server;
@@ -13,6 +14,7 @@ mod tree;
 
 pub use access::{Access, AccessIx, ROLES, Role, Roles};
 pub use history::{HistoryClass, HistoryDeadband, HistoryIx, HistoryPartition, HistoryPlan};
+pub use network::Network;
 pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};
 pub use period::Period;
 pub use server::{

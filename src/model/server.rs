@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{HistoryPlan, Roles};
+use super::{HistoryPlan, Network, Roles};
 
 #[derive(Debug, Clone)]
 pub struct ServerPlan {
@@ -22,8 +22,8 @@ pub struct ServerPlan {
     /// Roles of sessions without login, beside Anonymous; empty refuses them.
     pub anonymous: Roles,
     pub limits: Limits,
-    /// Networks that may connect, as CIDR; empty: all.
-    pub networks: Vec<(std::net::IpAddr, u8)>,
+    /// Networks that may connect; empty: all.
+    pub networks: Vec<Network>,
     pub history: HistoryPlan,
     pub state_dir: PathBuf,
     pub pki_dir: PathBuf,

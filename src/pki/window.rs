@@ -2,7 +2,6 @@
 //! pinned. Whoever was revoked stays out.
 
 use std::fs;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use super::certificate::{Certificate, printable};
 use super::path::{Demand, Finding, Step, validate};
 use super::rejected::stem;
 use super::{Pki, PkiError};
+use crate::model::Network;
 use crate::stack::channel::Caller;
 
 /// Seconds; a longer one would be forgotten open.
@@ -18,37 +18,6 @@ pub const LONGEST_WINDOW: u64 = 3_600;
 
 /// Clients that one window lets in.
 const MOST: u32 = 20;
-
-/// Addresses that begin with the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    pub address: IpAddr,
-    pub bits: u8,
-}
-
-impl Network {
-    /// `10.1.0.0/16`, or a single address.
-    pub fn parse(text: &str) -> Option<Network> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Some(most), |bits| bits.parse().ok()).filter(|bits| *bits <= most)?;
-        Some(Network { address, bits })
-    }
-
-    pub fn holds(&self, address: IpAddr) -> bool {
-        let same = |a: &[u8], b: &[u8]| {
-            let (whole, rest) = (usize::from(self.bits / 8), self.bits % 8);
-            let mask = !(0xffu8.checked_shr(u32::from(rest)).unwrap_or(0));
-            a[..whole] == b[..whole] && (rest == 0 || a[whole] & mask == b[whole] & mask)
-        };
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => same(&own.octets(), &other.octets()),
-            (IpAddr::V6(own), IpAddr::V6(other)) => same(&own.octets(), &other.octets()),
-            _ => false,
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Window {
@@ -125,31 +94,4 @@ impl Pki {
 fn pin(dir: &Path, certificate: &Certificate) -> Result<(), PkiError> {
     let file = stem(&dir.join("trusted"), certificate).with_extension("der");
     fs::write(&file, &certificate.der).map_err(PkiError::io(&file))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_holds_the_addresses_that_begin_like_it() {
-        for (network, address, holds) in [
-            ("10.1.0.0/16", "10.1.255.3", true),
-            ("10.1.0.0/16", "10.2.0.1", false),
-            ("10.1.0.0/15", "10.0.9.9", true),
-            ("10.1.2.3", "10.1.2.3", true),
-            ("10.1.2.3", "10.1.2.4", false),
-            ("0.0.0.0/0", "203.0.113.9", true),
-            ("0.0.0.0/0", "::1", false),
-            ("10.1.0.0/16", "::ffff:10.1.2.3", true),
-            ("fd00::/9", "fd7f::1", true),
-            ("fd00::/9", "fd80::1", false),
-        ] {
-            let network = Network::parse(network).expect("a network");
-            assert_eq!(network.holds(address.parse().expect("an address")), holds, "{network:?} {address}");
-        }
-        for text in ["10.1.0.0/33", "10.1", "x/8", "::/129", ""] {
-            assert_eq!(Network::parse(text), None, "{text}");
-        }
-    }
 }

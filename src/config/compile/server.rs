@@ -11,7 +11,7 @@ use crate::config::files::beside;
 use crate::config::source::Ix;
 use crate::config::spec::{self, KeySize, LogLevel, Suppress};
 use crate::model::{
-    Application, CertificatePlan, HistoryPlan, Limits, Period, Policy, ROLES, Role, RoleRule, Roles, Security,
+    Application, CertificatePlan, HistoryPlan, Limits, Network, Period, Policy, ROLES, Role, RoleRule, Roles, Security,
     ServerPlan, Suppressed, User,
 };
 
@@ -138,23 +138,13 @@ impl Compiler<'_> {
         address
     }
 
-    fn network(&mut self, text: &At<String>) -> Option<(IpAddr, u8)> {
-        let (address, bits) = match text.value.split_once('/') {
-            Some((address, bits)) => (address.parse::<IpAddr>().ok(), bits.parse::<u8>().ok()),
-            None => {
-                let address = text.value.parse::<IpAddr>().ok();
-                (address, address.map(|ip| if ip.is_ipv4() { 32 } else { 128 }))
-            }
-        };
-        let most = |ip: &IpAddr| if ip.is_ipv4() { 32 } else { 128 };
-        match (address, bits) {
-            (Some(address), Some(bits)) if bits <= most(&address) => Some((address, bits)),
-            _ => {
-                let message = format!("`{}` is not a network", text.value);
-                self.findings.error(&self.source, text.ix, message).help("write 10.1.0.0/16");
-                None
-            }
+    fn network(&mut self, text: &At<String>) -> Option<Network> {
+        let network = Network::parse(&text.value);
+        if network.is_none() {
+            let message = format!("`{}` is not a network", text.value);
+            self.findings.error(&self.source, text.ix, message).help("write 10.1.0.0/16");
         }
+        network
     }
 
     fn own_roles(&mut self, roles: Option<Ix>, plan: &mut ServerPlan) {

@@ -100,14 +100,16 @@ pub fn finish_renewal(path: &Path) -> Result<(), Fault> {
     remove(&old)
 }
 
-fn remove(path: &Path) -> Result<(), Fault> {
+/// Removes a file that may be gone already.
+pub fn remove(path: &Path) -> Result<(), Fault> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_fault(path)(error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// What SQLite, or a renewal, keeps beside a file.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -156,16 +156,7 @@ fn copy(book: &Book, path: &std::path::Path) -> Result<PathBuf, Fault> {
 
 /// Removes a partition with what SQLite keeps beside it.
 pub fn remove(path: &std::path::Path) -> Result<(), Fault> {
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        let file = PathBuf::from(name);
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_fault(&file)(error)),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
+    ["", "-wal", "-shm", "-journal"].into_iter().try_for_each(|suffix| files::remove(&files::beside(path, suffix)))
 }
 
 /// Takes away what an interrupted rewriting left: files that were not finished, and those that have a successor.
