@@ -63,7 +63,7 @@ fn a_lone_cell_is_open_on_loopback_and_every_other_door_is_closed() {
         let plan = load(&list, path, &options).server;
         assert_eq!(plan.listen, [address.parse::<SocketAddr>().expect("an address")], "{path}");
         assert_eq!(plan.security.allow_unsecured, is_open, "{path} {address}");
-        assert_eq!(plan.anonymous, if is_open { open } else { Roles::NONE }, "{path} {address}");
+        assert_eq!(plan.accounts.anonymous, if is_open { open } else { Roles::NONE }, "{path} {address}");
         assert_eq!(plan.file.is_some(), path.starts_with('s'), "{path}");
         let folder = Path::new(&path[..1]);
         assert_eq!((plan.state_dir, plan.pki_dir), (folder.join("state"), folder.join("pki")), "{path}");
@@ -76,7 +76,7 @@ fn the_demo_states_what_it_opens_and_serves_one_cell() {
     let compiled = compiled.expect("the demo is good");
     assert_eq!(compiled.plant.cells.iter().map(|cell| cell.name.as_str()).collect::<Vec<_>>(), ["demo"]);
     assert!(compiled.server.security.allow_unsecured);
-    assert_eq!(compiled.server.anonymous, roles(&[Role::OBSERVER, Role::OPERATOR]));
+    assert_eq!(compiled.server.accounts.anonymous, roles(&[Role::OBSERVER, Role::OPERATOR]));
     assert!(compiled.server.listen.iter().all(|address| address.ip().is_loopback()));
     assert_eq!(compiled.server.pki_dir, Path::new("address-space/../pki"));
 }
@@ -115,9 +115,9 @@ fn own_roles_and_users_are_known_to_cells() {
     let text = "schema: 1\ncell: a\nnodes:\n  T: { type: Int16, value: 1, write: true, access: { write: [Fitter] } }\n";
     let compiled = load(&[("server.yaml", server), ("a.yaml", text)], "server.yaml", &Options::default());
     assert_eq!(compiled.server.own_roles, ["Fitter"]);
-    assert_eq!(compiled.server.users["ann"].roles, roles(&[Role(9)]));
+    assert_eq!(compiled.server.accounts.users["ann"].roles, roles(&[Role(9)]));
     assert_eq!(compiled.plant.access[usize::from(tag(&compiled, "T").access.0)].write, roles(&[Role(9)]));
-    let rules = &compiled.server.role_rules;
+    let rules = &compiled.server.accounts.role_rules;
     assert_eq!((rules[0].role, rules[1].role), (Role(9), Role::OPERATOR));
     assert_eq!(rules[0].applications, ["urn:scada"]);
 }

@@ -61,7 +61,7 @@ impl Assembly {
             }),
             trust: tokio::sync::watch::channel(0).1,
             crypto,
-            users: Arc::new(Users::new(Arc::clone(&plan), Box::new(|_| Vec::new()))),
+            users: Arc::new(Users::new(plan.accounts.clone(), Box::new(|_| Vec::new()))),
             space: draft.finish(),
             started,
             plant,

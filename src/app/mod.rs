@@ -175,7 +175,7 @@ impl Assembly {
             }),
             trust: pki.changes(),
             crypto,
-            users: Arc::new(Users::new(Arc::clone(&plan), pinned_names(&pki))),
+            users: Arc::new(Users::new(plan.accounts.clone(), pinned_names(&pki))),
             space: draft.finish(),
             started,
             plant,

@@ -128,9 +128,9 @@ fn notes(plan: &ServerPlan) -> Vec<&'static str> {
     if plan.security.allow_unsecured {
         notes.push("data is also served without any protection (allow_unsecured); for the lab only");
     }
-    if plan.anonymous.0 != 0 {
+    if plan.accounts.anonymous.0 != 0 {
         notes.push("clients need no login (anonymous)");
-    } else if plan.users.is_empty() {
+    } else if plan.accounts.users.is_empty() {
         notes.push("nobody can log in: opcell user add NAME --role Operator");
     }
     notes

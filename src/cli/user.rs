@@ -52,7 +52,7 @@ fn add(args: &AddArgs, global: &Global) -> Result<Answer, Answer> {
     check_name(&args.name).map_err(refuse)?;
     check_roles(&args.roles, &plan).map_err(refuse)?;
     let place = Place::of(args.path.as_deref(), &plan)?;
-    if plan.users.contains_key(&args.name) {
+    if plan.accounts.users.contains_key(&args.name) {
         return Err(refuse(exists(&args.name, place.file())));
     }
     let password = if args.password_stdin { from_stdin() } else { from_terminal(&args.name) }.map_err(refuse)?;

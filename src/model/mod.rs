@@ -18,7 +18,7 @@ pub use network::Network;
 pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};
 pub use period::Period;
 pub use server::{
-    Application, CertificatePlan, Limits, Listen, Policy, RoleRule, Security, ServerPlan, Suppressed, User,
+    Accounts, Application, CertificatePlan, Limits, Listen, Policy, RoleRule, Security, ServerPlan, Suppressed, User,
 };
 pub use tag::{ConnectionIx, DataType, EnumIx, Origin, Scale, Shape, Tag, TagId, Unit};
 

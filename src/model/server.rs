@@ -14,13 +14,10 @@ pub struct ServerPlan {
     /// Host names told to clients; empty: the name that the client dialled.
     pub advertise: Vec<String>,
     pub security: Security,
-    pub users: BTreeMap<String, User>,
+    /// As the file had it when the server started.
+    pub accounts: Accounts,
     /// Names of the server's own roles; `Role(9 + i)` is entry `i`.
     pub own_roles: Vec<String>,
-    /// Who has a role beside those that `users` names.
-    pub role_rules: Vec<RoleRule>,
-    /// Roles of sessions without login, beside Anonymous; empty refuses them.
-    pub anonymous: Roles,
     pub limits: Limits,
     /// Networks that may connect; empty: all.
     pub networks: Vec<Network>,
@@ -80,7 +77,17 @@ pub struct CertificatePlan {
     pub renew_before: Duration,
 }
 
-#[derive(Debug, Clone)]
+/// Who may log in, and which roles follow; a running server can take new ones.
+#[derive(Debug, Clone, Default)]
+pub struct Accounts {
+    pub users: BTreeMap<String, User>,
+    /// Who has a role beside those that `users` names.
+    pub role_rules: Vec<RoleRule>,
+    /// Roles of sessions without login, beside Anonymous; empty refuses them.
+    pub anonymous: Roles,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Argon2id, in PHC form.
     pub password_hash: Option<String>,

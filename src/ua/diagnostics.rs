@@ -261,7 +261,7 @@ fn write_session_security(session: &Session, w: &mut Writer) {
     w.text(match &state.identity {
         crate::ua::session::Identity::Anonymous => "Anonymous",
         crate::ua::session::Identity::User(_) => "UserName",
-        crate::ua::session::Identity::Certificate(_) => "Certificate",
+        crate::ua::session::Identity::Certificate { .. } => "Certificate",
     });
     w.text("UA Binary");
     w.text("UA TCP");

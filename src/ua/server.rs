@@ -25,7 +25,7 @@ use crate::ua::session::{Registry, Session};
 use crate::ua::space::{Space, Viewer};
 use crate::ua::subscription::timer::Timer;
 use crate::ua::subscription::{Item, Subscription, Watched};
-use crate::ua::users::UserCheck;
+use crate::ua::users::Users;
 use crate::value::UaTime;
 
 /// What `app` hands over to make a server.
@@ -44,7 +44,7 @@ pub struct Parts {
     /// Wakes when the trust in certificates has changed.
     pub trust: watch::Receiver<u64>,
     pub crypto: CryptoPool,
-    pub users: Arc<dyn UserCheck>,
+    pub users: Arc<Users>,
     pub application: Application,
 }
 
@@ -67,7 +67,7 @@ pub struct Server {
     pub channels: Arc<ServerSettings>,
     pub trust: watch::Receiver<u64>,
     pub crypto: CryptoPool,
-    pub users: Arc<dyn UserCheck>,
+    pub users: Arc<Users>,
     pub application: Application,
     space: ArcSwap<Space>,
     pub sessions: Registry,

@@ -1,48 +1,92 @@
-//! The user list: names, Argon2id hashes, certificates.
+//! The user list: names, Argon2id hashes, certificates, and the roles that follow.
 
+mod lockout;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use opcua::StatusCode;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
-use crate::model::ServerPlan;
+pub use lockout::{Origin, Wait};
 
-/// Decides who a login is. `app` passes it in.
-pub trait UserCheck: Send + Sync {
-    /// Takes tens of milliseconds on purpose: call it in the crypto pool.
-    fn check_password(&self, name: &str, password: &[u8]) -> Result<(), StatusCode>;
-    /// The user whose certificate this is (DER).
-    fn user_of_certificate(&self, certificate: &[u8]) -> Option<String>;
-}
+use crate::model::Accounts;
+use lockout::Lockout;
 
 /// The names under which a certificate (DER) lies in `pki_dir/users`; none when it may not log in.
 pub type PinnedNames = Box<dyn Fn(&[u8]) -> Vec<String> + Send + Sync>;
 
+/// Decides who a login is. The accounts may be exchanged while it does.
 pub struct Users {
-    plan: std::sync::Arc<ServerPlan>,
+    accounts: ArcSwap<Accounts>,
     pinned_names: PinnedNames,
     /// Verified for unknown names, so that a stranger can't tell them from known ones by time.
     decoy: String,
+    lockout: Mutex<Lockout>,
+}
+
+/// Why a login is refused: for the log and the audit; the client learns nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoLogin {
+    #[error("nobody has this name, or not with a password")]
+    UnknownUser,
+    #[error("the password is wrong")]
+    WrongPassword,
+    #[error("the password was not encrypted for this server and this session")]
+    Undecipherable,
+    #[error("{}; nothing is looked at for another {} s", if .0.is_origin { "too many wrong passwords came from there" } else { "too many wrong passwords" }, .0.left.as_secs() + 1)]
+    Wait(Wait),
+    #[error("nobody has this certificate")]
+    UnknownCertificate,
+    #[error("sessions without login are not admitted")]
+    Anonymous,
 }
 
 impl Users {
-    pub fn new(plan: std::sync::Arc<ServerPlan>, pinned_names: PinnedNames) -> Users {
+    pub fn new(accounts: Accounts, pinned_names: PinnedNames) -> Users {
         let decoy = hash_password(b"nobody has this password").unwrap_or_default();
-        Users { plan, pinned_names, decoy }
-    }
-}
-
-impl UserCheck for Users {
-    fn check_password(&self, name: &str, password: &[u8]) -> Result<(), StatusCode> {
-        let known = self.plan.users.get(name).and_then(|user| user.password_hash.as_deref());
-        let is_right = verify(password, known.unwrap_or(&self.decoy));
-        if known.is_some() && is_right { Ok(()) } else { Err(StatusCode::BadIdentityTokenRejected) }
+        Users { accounts: ArcSwap::from_pointee(accounts), pinned_names, decoy, lockout: Mutex::default() }
     }
 
-    fn user_of_certificate(&self, certificate: &[u8]) -> Option<String> {
+    pub fn accounts(&self) -> Arc<Accounts> {
+        self.accounts.load_full()
+    }
+
+    /// From here on these count. Sessions that are there already are for the caller to look at.
+    pub fn replace(&self, accounts: Accounts) {
+        self.accounts.store(Arc::new(accounts));
+    }
+
+    /// `password` is `None` where it could not be decrypted. Takes tens of milliseconds on purpose, and the same time
+    /// for all that may be wrong: call it in the crypto pool.
+    pub fn check_password(&self, name: &str, password: Option<&[u8]>, origin: Origin) -> Result<(), NoLogin> {
+        self.lockout.lock().check(name, origin, Instant::now()).map_err(NoLogin::Wait)?;
+        let accounts = self.accounts();
+        let known = accounts.users.get(name).and_then(|user| user.password_hash.as_deref());
+        let is_right = verify(password.unwrap_or_default(), known.unwrap_or(&self.decoy));
+        let outcome = match (known, password) {
+            (_, None) => Err(NoLogin::Undecipherable),
+            (None, _) => Err(NoLogin::UnknownUser),
+            (Some(_), _) if !is_right => Err(NoLogin::WrongPassword),
+            _ => Ok(()),
+        };
+        let mut lockout = self.lockout.lock();
+        match outcome {
+            Ok(()) => lockout.right(name, origin, Instant::now()),
+            Err(_) => lockout.wrong(name, origin, Instant::now()),
+        }
+        outcome
+    }
+
+    /// The user whose certificate this is (DER).
+    pub fn user_of_certificate(&self, certificate: &[u8]) -> Result<String, NoLogin> {
         let names = (self.pinned_names)(certificate);
         let has_it = |file: &str| names.iter().any(|name| name == file);
-        let users = &self.plan.users;
-        users.iter().find(|(_, user)| user.certificate.as_deref().is_some_and(has_it)).map(|(name, _)| name.clone())
+        let accounts = self.accounts();
+        let found = accounts.users.iter().find(|(_, user)| user.certificate.as_deref().is_some_and(has_it));
+        found.map(|(name, _)| name.clone()).ok_or(NoLogin::UnknownCertificate)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The server file; and the open door of a lone cell on 127.0.0.1.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,8 +10,8 @@ use crate::config::files::beside;
 use crate::config::source::Ix;
 use crate::config::spec::{self, KeySize, LogLevel, Suppress};
 use crate::model::{
-    Application, CertificatePlan, HistoryPlan, Limits, Network, Period, Policy, ROLES, Role, RoleRule, Roles, Security,
-    ServerPlan, Suppressed, User,
+    Accounts, Application, CertificatePlan, HistoryPlan, Limits, Network, Period, Policy, ROLES, Role, RoleRule, Roles,
+    Security, ServerPlan, Suppressed, User,
 };
 
 const PORT: u16 = 4840;
@@ -26,7 +25,7 @@ impl Compiler<'_> {
         self.apply_options(&mut plan);
         if plan.listen.iter().all(|address| address.ip().is_loopback()) {
             plan.security.allow_unsecured = true;
-            plan.anonymous = [Role::OBSERVER, Role::OPERATOR].into_iter().collect();
+            plan.accounts.anonymous = [Role::OBSERVER, Role::OPERATOR].into_iter().collect();
         }
         plan
     }
@@ -49,10 +48,8 @@ impl Compiler<'_> {
                     renew_before: Duration::from_secs(30 * 86_400),
                 },
             },
-            users: BTreeMap::new(),
+            accounts: Accounts::default(),
             own_roles: Vec::new(),
-            role_rules: Vec::new(),
-            anonymous: Roles::NONE,
             limits: Limits::default(),
             networks: Vec::new(),
             history: HistoryPlan::default(),
@@ -96,7 +93,7 @@ impl Compiler<'_> {
             self.users(users.0, &mut plan);
         }
         self.check_role_users(&plan, given.roles.map(|raw| raw.0));
-        plan.anonymous = given.anonymous.as_deref().map_or(Roles::NONE, |names| self.roles(names));
+        plan.accounts.anonymous = given.anonymous.as_deref().map_or(Roles::NONE, |names| self.roles(names));
         if let Some(limits) = &given.limits {
             set_limits(&mut plan.limits, limits);
         }
@@ -162,7 +159,7 @@ impl Compiler<'_> {
                 return;
             };
             let Some(spec) = decode::<spec::OwnRole>(&self.source, value, &[], self.findings) else { continue };
-            plan.role_rules.push(RoleRule {
+            plan.accounts.role_rules.push(RoleRule {
                 role,
                 users: spec.users.into_iter().flatten().map(|user| user.value).collect(),
                 certificates: spec.certificates.unwrap_or_default(),
@@ -183,8 +180,8 @@ impl Compiler<'_> {
             .collect();
         for at in named {
             let name = self.source.text(at).to_owned();
-            if !plan.users.contains_key(&name) {
-                let help = crate::config::docs::did_you_mean(&name, plan.users.keys().map(String::as_str));
+            if !plan.accounts.users.contains_key(&name) {
+                let help = crate::config::docs::did_you_mean(&name, plan.accounts.users.keys().map(String::as_str));
                 self.findings.error(&self.source, at, format!("no user `{name}`")).help(help);
             }
         }
@@ -202,7 +199,7 @@ impl Compiler<'_> {
                 || User { password_hash: None, certificate: None, roles: Roles::NONE },
                 |spec| self.user(key, spec),
             );
-            plan.users.insert(name, user);
+            plan.accounts.users.insert(name, user);
         }
     }
 
@@ -259,7 +256,7 @@ impl Compiler<'_> {
             let finding = self.findings.warning(&self.source, at, message);
             finding.help("listen on 127.0.0.1, or set it to false");
         }
-        if plan.users.is_empty() && plan.anonymous == Roles::NONE {
+        if plan.accounts.users.is_empty() && plan.accounts.anonymous == Roles::NONE {
             let root = plan.file.as_ref().and_then(|_| self.source.files.first()).map(|_| 0);
             if let Some(file) = root {
                 let place = crate::config::report::Place { file, start: 0, end: 0 };

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use opcua::StatusCode;
 
 use super::{RequestHeader, Service, write_header};
+use crate::model::Roles;
 use crate::stack::codec::{LocalizedTextRef, Reader, Writer};
 use crate::stack::crypto::{MessageSecurityMode, Policy};
 use crate::ua::server::Server;
@@ -168,7 +169,7 @@ pub const CERTIFICATE: &str = "certificate";
 /// UserTokenPolicies (Part 4 §7.42, 1.05): what somebody could log in with here.
 fn write_token_policies(server: &Server, endpoint: Policy, w: &mut Writer) {
     let mut offered: Vec<(&str, i32)> = Vec::new();
-    if server.plan.anonymous.0 != 0 {
+    if server.users.accounts().anonymous != Roles::NONE {
         offered.push((ANONYMOUS, 0));
     }
     let protection = token_policy(server, endpoint).map(Policy::uri);

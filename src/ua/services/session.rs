@@ -2,6 +2,8 @@
 //!
 //! Requests are taken apart at once; what needs a private key or Argon2 runs in the crypto pool meanwhile.
 
+mod token;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,17 +12,13 @@ use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::{Context, RequestHeader, Service, discovery, write_header};
-use crate::model::Roles;
 use crate::stack::channel::Security;
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
-use crate::stack::crypto::{self, MessageSecurityMode, Policy, PublicKey};
+use crate::stack::crypto::{self, MessageSecurityMode, Policy};
 use crate::ua::server::Server;
-use crate::ua::session::{ClientDescription, Identity, NewSession, Session, Standing};
+use crate::ua::session::{ClientDescription, NewSession, Session, Standing};
+use token::{Claim, IdentityToken, Refused};
 
-/// Encoding ids of the identity tokens (Part 6 annex A, 1.05).
-const ANONYMOUS_TOKEN: u32 = 321;
-const USER_NAME_TOKEN: u32 = 324;
-const X509_TOKEN: u32 = 327;
 const NONCE: usize = 32;
 /// Texts that a client gives of itself are kept so long, at most.
 const MAX_TEXT: usize = 1024;
@@ -190,12 +188,6 @@ struct Activation {
     token_signature: Vec<u8>,
 }
 
-enum IdentityToken {
-    Anonymous,
-    UserName { name: String, password: Vec<u8>, algorithm: String },
-    Certificate(Vec<u8>),
-}
-
 /// Checks signature and identity, then binds the session to the caller's channel. Returns the next server nonce.
 pub async fn activate(
     server: &Arc<Server>,
@@ -204,21 +196,18 @@ pub async fn activate(
     body: &[u8],
     at: usize,
 ) -> Result<Vec<u8>, StatusCode> {
-    let activation = Activation::read(&body[at..])?;
+    let mut activation = Activation::read(&body[at..])?;
     let nonce = check_binding(session, caller)?;
-    let identity =
-        identify(server, caller, activation.signature, activation.token, activation.token_signature, nonce.clone());
-    let identity = match identity.await {
+    let identity = match token::identify(server, caller, activation.claim(nonce.clone())).await {
         Ok(identity) => identity,
-        Err(status) => {
+        Err(refused) => {
             server.totals.security_rejected_sessions.fetch_add(1, Ordering::Relaxed);
-            let line = format_args!("session {} from {}: login refused with {status}", session.id, caller.peer);
-            server.seldom.tell(log::Level::Warn, caller.peer.ip(), line);
-            return Err(status);
+            tell_refused(server, caller, session, &refused);
+            return Err(refused.status);
         }
     };
     let next_nonce = crypto::random::<NONCE>().to_vec();
-    let roles = roles(server, caller, session, &identity);
+    let standing = standing(caller, session);
     if identity.is_anonymous() && !session.lock().is_activated {
         check_anonymous_room(server)?;
     }
@@ -234,7 +223,13 @@ pub async fn activate(
     if state.is_activated && state.channel != caller.channel && state.identity != identity {
         return Err(StatusCode::BadIdentityTokenRejected);
     }
-    state.roles = roles;
+    // Taken inside the lock: whoever exchanges the accounts looks at all sessions afterwards.
+    let accounts = server.users.accounts();
+    if !identity.is_in(&accounts) {
+        return Err(StatusCode::BadIdentityTokenRejected);
+    }
+    state.roles = standing.roles(&identity, &accounts);
+    state.standing = standing;
     state.security = (caller.security.mode, caller.security.policy);
     state.identity = identity;
     state.is_activated = true;
@@ -247,24 +242,30 @@ pub async fn activate(
     Ok(next_nonce)
 }
 
-fn roles(server: &Server, caller: &Caller, session: &Session, identity: &Identity) -> Roles {
+/// The client learns the status alone; the log, why.
+fn tell_refused(server: &Server, caller: &Caller, session: &Session, refused: &Refused) {
+    let (id, peer, status) = (session.id, caller.peer, refused.status);
+    let name = if refused.name.is_empty() { String::new() } else { format!(" of `{}`", refused.name) };
+    let why = refused.why.map_or_else(String::new, |why| format!(": {why}"));
+    let line = format_args!("session {id} from {peer}: login{name} refused with {status}{why}");
+    server.seldom.tell(log::Level::Warn, peer.ip(), line);
+}
+
+fn standing(caller: &Caller, session: &Session) -> Standing {
     let peer = caller.security.peer.as_ref();
     let certificate = peer.and_then(|peer| crate::pki::Certificate::parse(peer.leaf()));
-    let thumbprint: String = peer.iter().flat_map(|peer| peer.thumbprint).map(|byte| format!("{byte:02x}")).collect();
-    let standing = Standing {
-        identity,
+    Standing {
         is_secured: caller.security.mode != MessageSecurityMode::None,
-        application_uri: &session.client.application_uri,
-        thumbprint: &thumbprint,
-        subject: certificate.as_ref().map_or("", |certificate| &certificate.subject),
-        endpoint_url: &session.client.endpoint_url,
-    };
-    standing.roles(&server.plan)
+        application_uri: session.client.application_uri.clone(),
+        thumbprint: peer.iter().flat_map(|peer| peer.thumbprint).map(|byte| format!("{byte:02x}")).collect(),
+        subject: certificate.map_or_else(String::new, |certificate| certificate.subject),
+        endpoint_url: session.client.endpoint_url.clone(),
+    }
 }
 
 /// Where people log in, a twentieth of the sessions is kept for them: whoever needs no login can't take the last ones.
 fn check_anonymous_room(server: &Server) -> Result<(), StatusCode> {
-    if server.plan.users.is_empty() {
+    if server.users.accounts().users.is_empty() {
         return Ok(());
     }
     let most = server.limits.configured.max_sessions as usize;
@@ -297,6 +298,15 @@ fn check_binding(session: &Session, caller: &Caller) -> Result<Vec<u8>, StatusCo
 }
 
 impl Activation {
+    fn claim(&mut self, nonce: Vec<u8>) -> Claim {
+        Claim {
+            token: std::mem::replace(&mut self.token, IdentityToken::Anonymous),
+            token_signature: std::mem::take(&mut self.token_signature),
+            signature: std::mem::take(&mut self.signature),
+            nonce,
+        }
+    }
+
     fn read(body: &[u8]) -> Result<Activation, StatusCode> {
         let reader = &mut Reader::new(body);
         reader.string()?;
@@ -319,93 +329,6 @@ impl Activation {
         let token_signature = reader.bytes()?.unwrap_or_default().to_vec();
         Ok(Activation { signature, locales, token, token_signature })
     }
-}
-
-impl IdentityToken {
-    fn read(kind: NodeIdRef<'_>, body: Option<&[u8]>) -> Result<IdentityToken, StatusCode> {
-        if kind.is_null() {
-            return Ok(IdentityToken::Anonymous);
-        }
-        let body = body.ok_or(StatusCode::BadIdentityTokenInvalid)?;
-        let mut reader = Reader::new(body);
-        let invalid = |_| StatusCode::BadIdentityTokenInvalid;
-        match kind.standard() {
-            Some(ANONYMOUS_TOKEN) => Ok(IdentityToken::Anonymous),
-            Some(USER_NAME_TOKEN) => {
-                reader.string().map_err(invalid)?;
-                let name = reader.text().map_err(invalid)?.to_owned();
-                let password = reader.bytes().map_err(invalid)?.unwrap_or_default().to_vec();
-                let algorithm = reader.text().map_err(invalid)?.to_owned();
-                Ok(IdentityToken::UserName { name, password, algorithm })
-            }
-            Some(X509_TOKEN) => {
-                reader.string().map_err(invalid)?;
-                Ok(IdentityToken::Certificate(reader.bytes().map_err(invalid)?.unwrap_or_default().to_vec()))
-            }
-            _ => Err(StatusCode::BadIdentityTokenInvalid),
-        }
-    }
-}
-
-/// Who the token speaks for, if the client's signature and the token's own proof hold.
-async fn identify(
-    server: &Arc<Server>,
-    caller: &Caller,
-    signature: Vec<u8>,
-    token: IdentityToken,
-    token_signature: Vec<u8>,
-    nonce: Vec<u8>,
-) -> Result<Identity, StatusCode> {
-    let identity = server.channels.identity.clone();
-    let security = caller.security.clone();
-    let policy = discovery::token_policy(server, security.policy);
-    let anonymous = server.plan.anonymous.0 != 0;
-    let needs_pool = security.peer.is_some() || !matches!(token, IdentityToken::Anonymous);
-    let users = Arc::clone(&server.users);
-    let check = move || -> Result<Identity, StatusCode> {
-        let proves = |key: &PublicKey, policy: Policy, signature: &[u8]| {
-            identity.as_ref().is_some_and(|identity| signs_us(identity, &nonce, key, policy, signature))
-        };
-        if let Some(peer) = &security.peer
-            && !proves(&peer.key, security.policy, &signature)
-        {
-            return Err(StatusCode::BadApplicationSignatureInvalid);
-        }
-        match token {
-            IdentityToken::Anonymous if anonymous => Ok(Identity::Anonymous),
-            IdentityToken::Anonymous => Err(StatusCode::BadIdentityTokenRejected),
-            IdentityToken::UserName { name, password, algorithm } => {
-                let (Some(identity), Some(policy)) = (&identity, policy) else {
-                    return Err(StatusCode::BadIdentityTokenInvalid);
-                };
-                // A password in clear is refused, whatever the channel: no client may learn to send one.
-                if policy.encryption_uri() != Some(algorithm.as_str()) {
-                    return Err(StatusCode::BadIdentityTokenInvalid);
-                }
-                let password = crypto::decrypt_secret(identity.key(), policy, &password, &nonce)?;
-                users.check_password(&name, &password)?;
-                Ok(Identity::User(name))
-            }
-            IdentityToken::Certificate(der) => {
-                let policy = policy.ok_or(StatusCode::BadIdentityTokenInvalid)?;
-                let key = crypto::certificate::leaf(&der).and_then(crypto::certificate::public_key);
-                let key = key.ok_or(StatusCode::BadIdentityTokenInvalid)?;
-                if !proves(&key, policy, &token_signature) {
-                    return Err(StatusCode::BadUserSignatureInvalid);
-                }
-                let user = users.user_of_certificate(&der).ok_or(StatusCode::BadIdentityTokenRejected)?;
-                Ok(Identity::Certificate(user))
-            }
-        }
-    };
-    if needs_pool { server.crypto.run(check).await? } else { check() }
-}
-
-/// Whether the signature is over our certificate and the nonce. A client of an older version signs the whole chain
-/// instead of the leaf, and is to be understood (Part 4 §5.7.3.2, 1.05).
-fn signs_us(own: &crypto::Identity, nonce: &[u8], key: &PublicKey, policy: Policy, signature: &[u8]) -> bool {
-    let signs = |certificate: &[u8]| key.verify(policy, &[certificate, nonce], signature).is_ok();
-    signs(own.leaf()) || (own.chain().len() > own.leaf().len() && signs(own.chain()))
 }
 
 pub fn write_activated(header: &RequestHeader<'_>, nonce: &[u8], w: &mut Writer) {

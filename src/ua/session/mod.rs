@@ -71,6 +71,7 @@ pub struct State {
     pub security: (MessageSecurityMode, Policy),
     pub identity: Identity,
     pub roles: Roles,
+    pub standing: Standing,
     pub locales: Arc<[String]>,
     /// The nonce that the next ActivateSession has to sign.
     pub server_nonce: Vec<u8>,
@@ -174,6 +175,7 @@ impl Session {
             security: new.security,
             identity: Identity::Anonymous,
             roles: Roles::NONE,
+            standing: Standing::default(),
             locales: Arc::new([]),
             server_nonce: new.server_nonce,
             last_contact: now,

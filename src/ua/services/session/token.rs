@@ -1,0 +1,166 @@
+//! Identity tokens (Part 4 §7.40, 1.05): who a session speaks for, once the client's signature and the token's own
+//! proof hold.
+//!
+//! What is wrong with a password, and with its encryption, is one answer to the client, given after the same work.
+
+use std::sync::Arc;
+
+use opcua::StatusCode;
+
+use super::{Caller, discovery};
+use crate::model::Roles;
+use crate::stack::codec::{NodeIdRef, Reader};
+use crate::stack::crypto::{self, Policy, PublicKey};
+use crate::ua::server::Server;
+use crate::ua::session::Identity;
+use crate::ua::users::{NoLogin, Origin};
+
+/// Encoding ids of the identity tokens (Part 6 annex A, 1.05).
+const ANONYMOUS_TOKEN: u32 = 321;
+const USER_NAME_TOKEN: u32 = 324;
+const X509_TOKEN: u32 = 327;
+
+#[derive(Debug)]
+pub(super) enum IdentityToken {
+    Anonymous,
+    UserName { name: String, password: Vec<u8>, algorithm: String },
+    Certificate(Vec<u8>),
+}
+
+/// What an ActivateSession proves, or not.
+pub(super) struct Claim {
+    pub token: IdentityToken,
+    pub token_signature: Vec<u8>,
+    /// The client application's, over our certificate and the nonce.
+    pub signature: Vec<u8>,
+    pub nonce: Vec<u8>,
+}
+
+/// A refused claim: what the client is told, and what the operator is.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub status: StatusCode,
+    /// Whom the token names; empty where it names nobody.
+    pub name: String,
+    pub why: Option<NoLogin>,
+}
+
+impl From<StatusCode> for Refused {
+    fn from(status: StatusCode) -> Refused {
+        Refused { status, name: String::new(), why: None }
+    }
+}
+
+impl Refused {
+    fn login(name: &str, why: NoLogin) -> Refused {
+        Refused { status: StatusCode::BadIdentityTokenRejected, name: super::kept(name), why: Some(why) }
+    }
+}
+
+impl IdentityToken {
+    pub fn read(kind: NodeIdRef<'_>, body: Option<&[u8]>) -> Result<IdentityToken, StatusCode> {
+        if kind.is_null() {
+            return Ok(IdentityToken::Anonymous);
+        }
+        let body = body.ok_or(StatusCode::BadIdentityTokenInvalid)?;
+        let mut reader = Reader::new(body);
+        let invalid = |_| StatusCode::BadIdentityTokenInvalid;
+        match kind.standard() {
+            Some(ANONYMOUS_TOKEN) => Ok(IdentityToken::Anonymous),
+            Some(USER_NAME_TOKEN) => {
+                reader.string().map_err(invalid)?;
+                let name = reader.text().map_err(invalid)?.to_owned();
+                let password = reader.bytes().map_err(invalid)?.unwrap_or_default().to_vec();
+                let algorithm = reader.text().map_err(invalid)?.to_owned();
+                Ok(IdentityToken::UserName { name, password, algorithm })
+            }
+            Some(X509_TOKEN) => {
+                reader.string().map_err(invalid)?;
+                Ok(IdentityToken::Certificate(reader.bytes().map_err(invalid)?.unwrap_or_default().to_vec()))
+            }
+            _ => Err(StatusCode::BadIdentityTokenInvalid),
+        }
+    }
+}
+
+/// Who the token speaks for.
+pub(super) async fn identify(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Identity, Refused> {
+    let needs_pool = caller.security.peer.is_some() || !matches!(claim.token, IdentityToken::Anonymous);
+    let check = Check {
+        own: server.channels.identity.clone(),
+        policy: discovery::token_policy(server, caller.security.policy),
+        caller: caller.clone(),
+        server: Arc::clone(server),
+    };
+    if needs_pool { server.crypto.run(move || check.run(claim)).await? } else { check.run(claim) }
+}
+
+/// All that the check needs, so that it can run in the crypto pool.
+struct Check {
+    own: Option<Arc<crypto::Identity>>,
+    /// What protects secrets of users on this endpoint.
+    policy: Option<Policy>,
+    caller: Caller,
+    server: Arc<Server>,
+}
+
+impl Check {
+    fn run(&self, claim: Claim) -> Result<Identity, Refused> {
+        let security = &self.caller.security;
+        if let Some(peer) = &security.peer
+            && !self.proves(&claim.nonce, &peer.key, security.policy, &claim.signature)
+        {
+            return Err(StatusCode::BadApplicationSignatureInvalid.into());
+        }
+        match claim.token {
+            IdentityToken::Anonymous if self.server.users.accounts().anonymous != Roles::NONE => {
+                Ok(Identity::Anonymous)
+            }
+            IdentityToken::Anonymous => Err(Refused::login("", NoLogin::Anonymous)),
+            IdentityToken::UserName { name, password, algorithm } => {
+                self.password(&name, &password, &algorithm, &claim.nonce)?;
+                Ok(Identity::User(name))
+            }
+            IdentityToken::Certificate(der) => self.certificate(der, &claim.nonce, &claim.token_signature),
+        }
+    }
+
+    fn proves(&self, nonce: &[u8], key: &PublicKey, policy: Policy, signature: &[u8]) -> bool {
+        self.own.as_ref().is_some_and(|own| signs_us(own, nonce, key, policy, signature))
+    }
+
+    fn password(&self, name: &str, sent: &[u8], algorithm: &str, nonce: &[u8]) -> Result<(), Refused> {
+        let (Some(own), Some(policy)) = (&self.own, self.policy) else {
+            return Err(StatusCode::BadIdentityTokenInvalid.into());
+        };
+        // A password in clear is refused, whatever the channel: no client may learn to send one.
+        if policy.encryption_uri() != Some(algorithm) {
+            return Err(StatusCode::BadIdentityTokenInvalid.into());
+        }
+        let password = crypto::decrypt_secret(own.key(), policy, sent, nonce).ok();
+        let origin = match &self.caller.security.peer {
+            Some(peer) => Origin::Application(peer.thumbprint),
+            None => Origin::address(self.caller.peer.ip()),
+        };
+        let checked = self.server.users.check_password(name, password.as_deref(), origin);
+        checked.map_err(|why| Refused::login(name, why))
+    }
+
+    fn certificate(&self, der: Vec<u8>, nonce: &[u8], signature: &[u8]) -> Result<Identity, Refused> {
+        let policy = self.policy.ok_or(StatusCode::BadIdentityTokenInvalid)?;
+        let key = crypto::certificate::leaf(&der).and_then(crypto::certificate::public_key);
+        let key = key.ok_or(StatusCode::BadIdentityTokenInvalid)?;
+        if !self.proves(nonce, &key, policy, signature) {
+            return Err(StatusCode::BadUserSignatureInvalid.into());
+        }
+        let name = self.server.users.user_of_certificate(&der).map_err(|why| Refused::login("", why))?;
+        Ok(Identity::Certificate { name, der: der.into() })
+    }
+}
+
+/// Whether the signature is over our certificate and the nonce. A client of an older version signs the whole chain
+/// instead of the leaf, and is to be understood (Part 4 §5.7.3.2, 1.05).
+fn signs_us(own: &crypto::Identity, nonce: &[u8], key: &PublicKey, policy: Policy, signature: &[u8]) -> bool {
+    let signs = |certificate: &[u8]| key.verify(policy, &[certificate, nonce], signature).is_ok();
+    signs(own.leaf()) || (own.chain().len() > own.leaf().len() && signs(own.chain()))
+}

@@ -1,0 +1,258 @@
+//! Who guesses passwords waits: after a few wrong ones each further attempt has to wait twice as long, up to a bound.
+//!
+//! What is counted is the user name together with where it came from, so that nobody locks out somebody else: an
+//! address for unsecured connections, the application's certificate for secured ones (Part 4 §5.7.3.1, 1.05, names
+//! both). One origin that tries many names is slowed as a whole, except for names that logged in from there before.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Wrong passwords that cost nothing: people mistype.
+const FREE: u32 = 5;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// Wrong passwords are forgotten after so long without another.
+const MEMORY: Duration = Duration::from_hours(1);
+/// Wrong passwords of one origin, whatever the names, before it is slowed as a whole; one more each `REFILL`.
+const ORIGIN_ROOM: u32 = 30;
+const REFILL: Duration = Duration::from_secs(2);
+/// Names and origins that are remembered; beyond them the oldest go.
+const MOST: usize = 10_000;
+
+/// Where an attempt comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A network of 64 bits of IPv6, or one address of IPv4.
+    Address(IpAddr),
+    /// SHA-1 of the trusted certificate of the application.
+    Application([u8; 20]),
+}
+
+impl Origin {
+    pub fn address(address: IpAddr) -> Origin {
+        let canonical = address.to_canonical();
+        Origin::Address(match canonical {
+            IpAddr::V4(_) => canonical,
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        })
+    }
+}
+
+/// An attempt that has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    pub left: Duration,
+    /// Not this name alone: too many wrong passwords came from there.
+    pub is_origin: bool,
+}
+
+/// Names as a keyed hash: what people type as their name may be a password, and is not kept.
+type Name = u64;
+
+#[derive(Debug, Default)]
+pub struct Lockout {
+    names: HashMap<(Name, Origin), Tally>,
+    origins: HashMap<Origin, Bucket>,
+    hasher: foldhash::fast::RandomState,
+}
+
+#[derive(Debug)]
+struct Tally {
+    wrong: u32,
+    last: Instant,
+    /// It logged in from there.
+    is_known: bool,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    wrong: u32,
+    since: Instant,
+}
+
+impl Tally {
+    fn wait_until(&self) -> Option<Instant> {
+        let over = self.wrong.checked_sub(FREE)?;
+        let wait = FIRST_WAIT.saturating_mul(1u32.checked_shl(over).unwrap_or(u32::MAX)).min(LONGEST_WAIT);
+        Some(self.last + wait)
+    }
+}
+
+impl Bucket {
+    /// What is still held against the origin.
+    fn settle(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.since);
+        let forgiven = u32::try_from(passed.as_secs() / REFILL.as_secs()).unwrap_or(u32::MAX);
+        self.wrong = self.wrong.saturating_sub(forgiven);
+        self.since = if self.wrong == 0 { now } else { self.since + REFILL * forgiven };
+    }
+}
+
+impl Lockout {
+    fn name(&self, name: &str) -> Name {
+        std::hash::BuildHasher::hash_one(&self.hasher, name)
+    }
+
+    /// Whether an attempt may be made now. A right password that comes too early is not even looked at.
+    pub fn check(&mut self, name: &str, origin: Origin, now: Instant) -> Result<(), Wait> {
+        let key = (self.name(name), origin);
+        let tally = self.names.get(&key);
+        if let Some(until) = tally.and_then(Tally::wait_until).filter(|until| *until > now) {
+            return Err(Wait { left: until - now, is_origin: false });
+        }
+        if tally.is_some_and(|tally| tally.is_known) {
+            return Ok(());
+        }
+        let Some(bucket) = self.origins.get_mut(&origin) else { return Ok(()) };
+        bucket.settle(now);
+        match bucket.wrong >= ORIGIN_ROOM {
+            true => Err(Wait { left: (bucket.since + REFILL).saturating_duration_since(now), is_origin: true }),
+            false => Ok(()),
+        }
+    }
+
+    pub fn wrong(&mut self, name: &str, origin: Origin, now: Instant) {
+        let key = (self.name(name), origin);
+        make_room(&mut self.names, &key, |tally| (tally.is_known, tally.last));
+        let tally = self.names.entry(key).or_insert(Tally { wrong: 0, last: now, is_known: false });
+        if now.saturating_duration_since(tally.last) > MEMORY {
+            tally.wrong = 0;
+        }
+        (tally.wrong, tally.last) = (tally.wrong.saturating_add(1), now);
+        make_room(&mut self.origins, &origin, |bucket| (false, bucket.since));
+        let bucket = self.origins.entry(origin).or_insert(Bucket { wrong: 0, since: now });
+        bucket.settle(now);
+        bucket.wrong = bucket.wrong.saturating_add(1).min(ORIGIN_ROOM);
+    }
+
+    pub fn right(&mut self, name: &str, origin: Origin, now: Instant) {
+        let key = (self.name(name), origin);
+        make_room(&mut self.names, &key, |tally| (tally.is_known, tally.last));
+        self.names.insert(key, Tally { wrong: 0, last: now, is_known: true });
+    }
+}
+
+/// Where the map is full the tenth that was quiet the longest goes; names that logged in go last.
+fn make_room<K: Copy + Eq + std::hash::Hash, V>(
+    map: &mut HashMap<K, V>,
+    new: &K,
+    rank: impl Fn(&V) -> (bool, Instant),
+) {
+    if map.len() < MOST || map.contains_key(new) {
+        return;
+    }
+    let mut ranks: Vec<(bool, Instant)> = map.values().map(&rank).collect();
+    let tenth = ranks.len() / 10;
+    let (_, limit, _) = ranks.select_nth_unstable(tenth);
+    let limit = *limit;
+    map.retain(|_, value| rank(value) > limit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(last: u8) -> Origin {
+        Origin::address(IpAddr::from([10, 0, 0, last]))
+    }
+
+    /// Makes attempts with a wrong password as early as they are let, and returns how many were made in that time.
+    fn guesses(
+        lockout: &mut Lockout,
+        name: impl Fn(u32) -> String,
+        from: Origin,
+        start: Instant,
+        span: Duration,
+    ) -> u32 {
+        let (mut now, mut made) = (start, 0);
+        while now < start + span {
+            match lockout.check(&name(made), from, now) {
+                Ok(()) => {
+                    lockout.wrong(&name(made), from, now);
+                    made += 1;
+                }
+                Err(wait) => now += wait.left.max(Duration::from_millis(1)),
+            }
+        }
+        made
+    }
+
+    #[test]
+    fn who_guesses_one_name_makes_few_attempts_a_day() {
+        let mut lockout = Lockout::default();
+        let made = guesses(&mut lockout, |_| "opal".into(), origin(1), Instant::now(), Duration::from_hours(24));
+        assert!((200..320).contains(&made), "{made}");
+    }
+
+    #[test]
+    fn who_tries_many_names_is_slowed_as_a_whole() {
+        let mut lockout = Lockout::default();
+        let made = guesses(&mut lockout, |n| format!("user {n}"), origin(1), Instant::now(), Duration::from_mins(10));
+        assert!((320..=340).contains(&made), "{made}");
+    }
+
+    #[test]
+    fn nobody_locks_out_somebody_else() {
+        let mut lockout = Lockout::default();
+        let start = Instant::now();
+        lockout.right("eva", origin(1), start);
+        guesses(&mut lockout, |_| "opal".into(), origin(1), start, Duration::from_mins(10));
+        guesses(&mut lockout, |n| format!("user {n}"), origin(1), start, Duration::from_mins(10));
+        let now = start + Duration::from_mins(10);
+        let application = Origin::Application([7; 20]);
+        for (name, from, may) in [
+            ("opal", origin(1), false),
+            ("opal", origin(2), true),
+            ("opal", application, true),
+            ("eva", origin(1), true),
+            ("new", origin(1), false),
+            ("new", origin(2), true),
+        ] {
+            assert_eq!(lockout.check(name, from, now).is_ok(), may, "{name} from {from:?}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_hand_costs_nothing_and_a_right_password_clears_the_rest() {
+        let mut lockout = Lockout::default();
+        let now = Instant::now();
+        for _ in 0..4 {
+            assert!(lockout.check("opal", origin(1), now).is_ok());
+            lockout.wrong("opal", origin(1), now);
+        }
+        lockout.right("opal", origin(1), now);
+        for _ in 0..5 {
+            assert!(lockout.check("opal", origin(1), now).is_ok());
+            lockout.wrong("opal", origin(1), now);
+        }
+        let wait = lockout.check("opal", origin(1), now);
+        assert_eq!(wait, Err(Wait { left: FIRST_WAIT, is_origin: false }));
+        assert!(lockout.check("opal", origin(1), now + FIRST_WAIT).is_ok());
+    }
+
+    #[test]
+    fn neighbours_in_one_network_of_ipv6_are_one_origin() {
+        let of = |text: &str| Origin::address(text.parse().expect("an address"));
+        assert_eq!(of("fd00::1:2:3:4"), of("fd00::9:9:9:9"));
+        assert_ne!(of("fd00:0:0:1::1"), of("fd00::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_who_logged_in_stays() {
+        let mut lockout = Lockout::default();
+        let start = Instant::now();
+        lockout.right("eva", origin(1), start);
+        for n in 0..30_000u32 {
+            let from = Origin::Address(IpAddr::from(n.to_be_bytes()));
+            lockout.wrong("opal", from, start + Duration::from_millis(u64::from(n)));
+        }
+        assert!(lockout.names.len() <= MOST && lockout.origins.len() <= MOST);
+        let key = (lockout.name("eva"), origin(1));
+        assert!(lockout.names.get(&key).is_some_and(|tally| tally.is_known));
+    }
+}
