@@ -26,6 +26,7 @@ const CELL: &str = "schema: 1\ncell: press\nconnections:\n  plc1: { driver: modb
                     nodes:\n  Speed: { type: Double, value: 12.5 }\n  Raw: { type: UInt16, source: holding/70 }\n";
 const SERVER: &str = "# the press\nschema: 1\ncells: [cell.yaml]   # only this one\nanonymous: [Observer]\n";
 const PASSWORD: &str = "tr0mbone&tide";
+const OTHER: &str = "b@ssoon-reed";
 const POLICY: Policy = Policy::Basic256Sha256;
 const URI: &str = "urn:test:newcomer";
 
@@ -215,6 +216,12 @@ fn a_client_that_was_refused_is_listed_trusted_and_let_in_without_a_restart() {
     assert_eq!(verb(&["status", "server.yaml"]).code, 1, "the socket went with the server");
 }
 
+/// Whether the session is gone, not its channel.
+fn is_over(session: &mut Session) -> bool {
+    let read = session.try_call(631, |w| ua::read_body(w, &[(NodeIdRef::string(2, "Speed"), 13)]));
+    read.expect("an answer").result == StatusCode::BadSessionClosed
+}
+
 #[test]
 fn a_user_that_was_added_logs_in_with_the_password_and_no_other() {
     let folder = folder(&[("cell.yaml", CELL), ("server.yaml", SERVER)]);
@@ -224,13 +231,11 @@ fn a_user_that_was_added_logs_in_with_the_password_and_no_other() {
     let add = ["user", "add", "anna", "server.yaml", "--role", "Operator", "--password-stdin"];
     let added = opcell(folder.path(), &add, &format!("{PASSWORD}\n"));
     assert_eq!((added.code, added.err.as_str()), (0, ""), "{added:?}");
-    assert_eq!(added.out, "server.yaml: `anna` may log in from the server's next start on\n");
+    assert_eq!(added.out, "server.yaml: `anna` may log in\nthe running server knows it\n");
     let written = std::fs::read_to_string(folder.path().join("server.yaml")).expect("the file");
     assert!(written.starts_with(SERVER), "comments and layout stay: {written}");
     assert!(written[SERVER.len()..].starts_with("users:\n  anna: { roles: [Operator], password_hash: \"$argon2id$"));
 
-    let mut logs = serving.end();
-    let serving = Serving::start(folder.path());
     let server = server_certificate(folder.path());
     std::fs::write(folder.path().join("pki/trusted/newcomer.der"), identity.leaf()).expect("trusted by hand");
     let mut session = until("the trusted client is let in", || connect(&serving, &identity, &server).ok());
@@ -248,13 +253,40 @@ fn a_user_that_was_added_logs_in_with_the_password_and_no_other() {
     assert!(status.out.contains("anna from 127.0.0.1"), "{status:?}");
     let again = opcell(folder.path(), &add, "other\n");
     assert_eq!(again.code, 1);
-    assert!(again.err.contains("`anna` is in server.yaml already; to give a new password"), "{again:?}");
-    logs.push_str(&serving.end());
+    assert!(again.err.contains("`anna` is in server.yaml already; for a new password: opcell user passwd anna"));
+
+    let passwd =
+        opcell(folder.path(), &["user", "passwd", "anna", "server.yaml", "--password-stdin"], &format!("{OTHER}\n"));
+    assert_eq!(passwd.out, "server.yaml: `anna` has another password\nthe running server knows it; 1 session ended\n");
+    assert!(is_over(&mut session));
+    let mut session = connect(&serving, &identity, &server).expect("the client is trusted");
+    for (password, wanted) in [(PASSWORD, StatusCode::BadIdentityTokenRejected), (OTHER, StatusCode::Good)] {
+        assert_eq!(log_in(&mut session, &identity, &server, Some(("anna", password))).result, wanted);
+    }
+    let list = opcell(folder.path(), &["user", "list", "server.yaml"], "");
+    assert_eq!(
+        list.out.split_whitespace().collect::<Vec<_>>(),
+        "anna password Operator (anybody) no login Observer".split(' ').collect::<Vec<_>>()
+    );
+    let removed = opcell(folder.path(), &["user", "remove", "anna", "server.yaml"], "");
+    assert_eq!(removed.out, "server.yaml: `anna` is out\nthe running server knows it; 1 session ended\n");
+    assert!(is_over(&mut session));
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("server.yaml")).expect("the file"),
+        format!("{SERVER}users: {{}}\n")
+    );
+    let mut session = connect(&serving, &identity, &server).expect("the client is trusted");
+    let refused = log_in(&mut session, &identity, &server, Some(("anna", OTHER)));
+    assert_eq!(refused.result, StatusCode::BadIdentityTokenRejected);
+    let logs = serving.end();
+    assert!(logs.contains("login of `anna` refused with BadIdentityTokenRejected: the password is wrong"), "{logs}");
 
     let check = opcell(folder.path(), &["check", "--all", "server.yaml"], "");
     let tree = opcell(folder.path(), &["tree", "server.yaml"], "");
-    for said in [added, status, again, check, tree, Said { out: logs, err: String::new(), code: 0 }] {
-        for secret in [PASSWORD, "tr0mbone", "$argon2"] {
+    for said in
+        [added, status, again, passwd, list, removed, check, tree, Said { out: logs, err: String::new(), code: 0 }]
+    {
+        for secret in [PASSWORD, OTHER, "tr0mbone", "$argon2"] {
             assert!(!said.out.contains(secret) && !said.err.contains(secret), "`{secret}` in {said:?}");
         }
     }
@@ -262,8 +294,8 @@ fn a_user_that_was_added_logs_in_with_the_password_and_no_other() {
 
 #[test]
 fn verbs_say_what_is_wrong_and_what_mends_it() {
-    let server =
-        "schema: 1\ncells: [cell.yaml]\nroles: { Shift: {} }\nusers: { bob: { roles: [], certificate: b.der } }\n";
+    let server = "schema: 1\ncells: [cell.yaml]\nroles: { Shift: { users: [max] } }\n\
+         users: { max: { roles: [], certificate: m.der }, bob: { roles: [], certificate: b.der } }\n";
     let folder = folder(&[("cell.yaml", CELL), ("server.yaml", server), ("bad.yaml", "schema: 1\ncell: [\n")]);
     //   arguments, input, exit code, in the output, in the complaint
     let cases: &[(&[&str], &str, i32, &str, &str)] = &[
@@ -303,7 +335,7 @@ fn verbs_say_what_is_wrong_and_what_mends_it() {
             "no role `Operater`; did you mean `Operator`?",
         ),
         (&["user", "add", "x", "server.yaml", "--role", "Chief"], "", 1, "", "no role `Chief`; known: Anonymous, "),
-        (&["user", "add", "bob", "server.yaml", "--password-stdin"], "pass\n", 1, "", "delete the entry there"),
+        (&["user", "add", "bob", "server.yaml", "--password-stdin"], "pass\n", 1, "", "opcell user passwd bob"),
         (&["user", "add", "", "server.yaml", "--password-stdin"], "pass\n", 1, "", "is no user name"),
         (&["user", "add", "a\nb", "server.yaml", "--password-stdin"], "pass\n", 1, "", "`a\\nb` is no user name"),
         (&["user", "add", "x", "server.yaml", "--password-stdin"], "\n", 1, "", "the password is empty"),
@@ -316,6 +348,21 @@ fn verbs_say_what_is_wrong_and_what_mends_it() {
             "`eve` may log in",
             "",
         ),
+        (&["user", "list", "server.yaml"], "", 0, "bob                      certificate b.der", ""),
+        (&["user", "list", "cell.yaml"], "", 0, "(anybody)                no login", ""),
+        (&["user", "passwd", "ev", "server.yaml", "--password-stdin"], "new\n", 1, "", "did you mean `eve`?"),
+        (
+            &["user", "passwd", "eve", "server.yaml", "--password-stdin"],
+            "new\n",
+            0,
+            "counts from the next start on",
+            "",
+        ),
+        (&["user", "passwd", "eve", "cell.yaml", "--password-stdin"], "new\n", 1, "", "opcell user add NAME"),
+        (&["user", "remove", "nobody", "server.yaml"], "", 1, "", "no user `nobody` in server.yaml; see: opcell user"),
+        (&["user", "remove", "max", "server.yaml"], "", 1, "", "under `roles.Shift.users`; take it out there first"),
+        (&["user", "add", "kim", "server.yaml", "--certificate", "none.der"], "", 1, "", "none.der: No such file"),
+        (&["user", "add", "kim", "server.yaml", "--certificate", "cell.yaml"], "", 1, "", "holds no certificate"),
         (&["check", "/dev/zero"], "", 2, "cannot read /dev/zero: it is larger than 64 MiB", ""),
         (&["run", "cell.yaml", "--listen", "192.0.2.9:4840"], "", 1, "", "this host has no such address"),
         (&["probe", "plc2", "holding/70", "cell.yaml"], "", 1, "", "no connection `plc2`; did you mean `plc1`?"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::history::Hands;
 use super::tasks::Tasks;
+use crate::config;
 use crate::control::{Answer, LinkStatus, Listener, Request, Response, SessionStatus, Status};
 use crate::model::Network;
 use crate::pki::{LONGEST_WINDOW, Pki};
@@ -49,6 +50,7 @@ impl Desk {
                 return Response::Status(Box::new(Status { history, ..status }));
             }
             (Request::PkiWindow { seconds, from }, _) => self.open_window(seconds, from.as_deref()),
+            (Request::Accounts, _) => self.read_accounts().await,
             (Request::HistoryImport { file }, Some(history)) => history.import(file).await,
             (Request::HistoryCompact, Some(history)) => history.compact().await,
             (Request::HistoryImport { .. } | Request::HistoryCompact, None) => {
@@ -56,6 +58,29 @@ impl Desk {
             }
         };
         done.map_or_else(Response::Error, Response::Done)
+    }
+
+    /// Reads the server file again, all of it: one with a mistake changes nothing.
+    async fn read_accounts(&self) -> Result<String, String> {
+        let plan = &self.server.plan;
+        let file = plan.file.clone().ok_or("the server was started without a server file; start it anew")?;
+        let read = move || {
+            let (compiled, report) = config::load(&file, &config::Options::default());
+            compiled.ok_or_else(|| report.render(config::Shown::Some))
+        };
+        let read = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
+        let new =
+            read.map_err(|findings| format!("the server file has mistakes; the users stay as they were\n{findings}"))?;
+        if new.server.own_roles != plan.own_roles {
+            return Err("the server file names other roles than before; start the server anew".to_owned());
+        }
+        let ended = self.server.take_accounts(new.server.accounts);
+        log::info!("users and roles were read again; {ended} sessions ended");
+        Ok(match ended {
+            0 => "the running server knows it".to_owned(),
+            1 => "the running server knows it; 1 session ended".to_owned(),
+            _ => format!("the running server knows it; {ended} sessions ended"),
+        })
     }
 
     fn open_window(&self, seconds: u64, from: Option<&str>) -> Result<String, String> {

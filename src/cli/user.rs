@@ -1,15 +1,19 @@
-//! `opcell user`: people who log in with a password. Only its Argon2id hash is ever written or shown.
+//! `opcell user`: the people who log in, with a password or a certificate. Of a password only its Argon2id hash is
+//! ever written or shown.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, BufRead, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, BufRead, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::{Answer, Global, compiled, path_or_default};
 use crate::config::{self, NewUser, NotWritten, Options};
-use crate::model::{ROLES, ServerPlan};
+use crate::control::{self, AskError, Request, Response};
+use crate::model::{ROLES, Role, Roles, ServerPlan};
+use crate::pki;
 use crate::ua::users::hash_password;
 
 #[derive(Debug, Args)]
@@ -18,57 +22,190 @@ pub struct UserArgs {
     pub verb: UserVerb,
 }
 
+/// A running server takes each change at once.
 #[derive(Debug, Subcommand)]
 pub enum UserVerb {
     /// Add a person to the server file; the password is asked for
     Add(AddArgs),
+    /// Give a person another password; sessions with the old one end
+    Passwd(PasswdArgs),
+    /// Take a person out of the server file; their sessions end
+    Remove(One),
+    /// Who may log in, with what, and in which roles
+    List(Place),
 }
 
 #[derive(Debug, Args)]
 pub struct AddArgs {
-    /// Name to log in with
-    pub name: String,
-    /// Cell file, server file or folder (default: ./address-space)
-    pub path: Option<PathBuf>,
+    #[command(flatten)]
+    pub one: One,
     /// What the user may do: Observer, Operator, Engineer, Supervisor …; may be given again
     #[arg(long = "role", value_name = "ROLE")]
     pub roles: Vec<String>,
+    /// The certificate (DER or PEM) that the person logs in with instead of a password
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
     /// Read the password from the first line of standard input
     #[arg(long)]
     pub password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PasswdArgs {
+    #[command(flatten)]
+    pub one: One,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct One {
+    /// Name to log in with
+    pub name: String,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Cell file, server file or folder (default: ./address-space)
+    pub path: Option<PathBuf>,
 }
 
 /// Longest name and password, in bytes.
 const MOST_BYTES: usize = 512;
 
 pub fn user(args: &UserArgs, global: &Global) -> Answer {
-    let UserVerb::Add(args) = &args.verb;
-    add(args, global).unwrap_or_else(|answer| answer)
+    let done = match &args.verb {
+        UserVerb::Add(args) => add(args, global),
+        UserVerb::Passwd(args) => passwd(args, global),
+        UserVerb::Remove(one) => remove(one, global),
+        UserVerb::List(place) => list(place, global),
+    };
+    done.unwrap_or_else(|answer| answer)
+}
+
+fn refuse(error: String) -> Answer {
+    Answer::failed(&error)
 }
 
 fn add(args: &AddArgs, global: &Global) -> Result<Answer, Answer> {
-    let plan = compiled(args.path.as_deref(), global, "")?.server;
-    let refuse = |error: String| Answer::failed(&error);
-    check_name(&args.name).map_err(refuse)?;
+    let One { name, place } = &args.one;
+    let plan = compiled(place.path.as_deref(), global, "")?.server;
+    check_name(name).map_err(refuse)?;
     check_roles(&args.roles, &plan).map_err(refuse)?;
-    let place = Place::of(args.path.as_deref(), &plan)?;
-    if plan.accounts.users.contains_key(&args.name) {
-        return Err(refuse(exists(&args.name, place.file())));
+    let target = Target::of(place.path.as_deref(), &plan)?;
+    if plan.accounts.users.contains_key(name) {
+        return Err(refuse(exists(name, target.file())));
     }
-    let password = if args.password_stdin { from_stdin() } else { from_terminal(&args.name) }.map_err(refuse)?;
-    let hash = hash_password(password.as_bytes()).map_err(refuse)?;
-    let user = NewUser { name: &args.name, roles: &args.roles, password_hash: &hash };
-    match place.write(&user) {
-        Ok(out) => Ok(Answer { out, ..Answer::default() }),
-        Err(why) => Ok(to_paste(&user, place.file(), &why)),
+    let needs_password = args.certificate.is_none() || args.password_stdin;
+    let hash = if needs_password { Some(ask_hash(name, args.password_stdin).map_err(refuse)?) } else { None };
+    let certificate = args.certificate.as_ref().map(|file| pki::add_user(&plan.pki_dir, name, file)).transpose();
+    let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
+    let user =
+        NewUser { name, roles: &args.roles, password_hash: hash.as_deref(), certificate: certificate.as_deref() };
+    match target.add(&user) {
+        Ok(out) => Ok(told(out, &target, &plan)),
+        Err(why) => Ok(to_paste(&user, target.file(), &why)),
+    }
+}
+
+fn passwd(args: &PasswdArgs, global: &Global) -> Result<Answer, Answer> {
+    let One { name, place } = &args.one;
+    let (plan, target) = known(name, place, global)?;
+    let hash = ask_hash(name, args.password_stdin).map_err(refuse)?;
+    edit(target.file(), |text| config::set_password(text, name, &hash)).map_err(refuse)?;
+    Ok(told(format!("{}: `{name}` has another password\n", target.file().display()), &target, &plan))
+}
+
+fn remove(one: &One, global: &Global) -> Result<Answer, Answer> {
+    let One { name, place } = one;
+    let (plan, target) = known(name, place, global)?;
+    let file = target.file();
+    if let Some(rule) = plan.accounts.role_rules.iter().find(|rule| rule.users.contains(name)) {
+        let role = role_name(&plan, rule.role);
+        let error =
+            format!("`{name}` stands in {} under `roles.{role}.users`; take it out there first", file.display());
+        return Err(refuse(error));
+    }
+    edit(file, |text| config::remove_user(text, name)).map_err(refuse)?;
+    let mut out = format!("{}: `{name}` is out\n", file.display());
+    let certificate = plan.accounts.users.get(name).and_then(|user| user.certificate.as_ref());
+    if let Some(certificate) = certificate.map(|certificate| plan.pki_dir.join("users").join(certificate)) {
+        writeln!(out, "their certificate still lies in {}; nobody logs in with it", certificate.display())
+            .expect("text takes every write");
+    }
+    Ok(told(out, &target, &plan))
+}
+
+/// A user that is in the server file.
+fn known(name: &str, place: &Place, global: &Global) -> Result<(ServerPlan, Target), Answer> {
+    let plan = compiled(place.path.as_deref(), global, "")?.server;
+    let Some(file) = plan.file.clone() else {
+        return Err(refuse("without a server file there are no users; add one: opcell user add NAME".to_owned()));
+    };
+    if !plan.accounts.users.contains_key(name) {
+        let hint = config::did_you_mean(name, plan.accounts.users.keys().map(String::as_str));
+        let hint = if hint.is_empty() { "see: opcell user list".to_owned() } else { hint };
+        return Err(refuse(format!("no user `{}` in {}; {hint}", name.escape_debug(), file.display())));
+    }
+    Ok((plan, Target::Server(file)))
+}
+
+fn list(place: &Place, global: &Global) -> Result<Answer, Answer> {
+    let plan = compiled(place.path.as_deref(), global, "")?.server;
+    let accounts = &plan.accounts;
+    let mut out = String::new();
+    for (name, user) in &accounts.users {
+        let ruled = accounts.role_rules.iter().filter(|rule| rule.users.contains(name)).map(|rule| rule.role);
+        let roles = role_names(&plan, ruled.fold(user.roles, Roles::with));
+        let mut with = Vec::from_iter(user.password_hash.as_ref().map(|_| "password".to_owned()));
+        with.extend(user.certificate.as_ref().map(|file| format!("certificate {file}")));
+        writeln!(out, "{name:24} {:32} {roles}", with.join(", ")).expect("text takes every write");
+    }
+    if accounts.anonymous != Roles::NONE {
+        let roles = role_names(&plan, accounts.anonymous);
+        writeln!(out, "{:24} {:32} {roles}", "(anybody)", "no login").expect("text takes every write");
+    }
+    if out.is_empty() {
+        out = "nobody can log in; add somebody: opcell user add NAME --role Operator\n".to_owned();
+    }
+    Ok(Answer { out, ..Answer::default() })
+}
+
+fn role_names(plan: &ServerPlan, roles: Roles) -> String {
+    let all = (0..u8::try_from(ROLES.len() + plan.own_roles.len()).unwrap_or(u8::MAX)).map(Role);
+    let names: Vec<&str> = all.filter(|role| roles.contains(*role)).map(|role| role_name(plan, role)).collect();
+    if names.is_empty() { "no role".to_owned() } else { names.join(", ") }
+}
+
+fn role_name(plan: &ServerPlan, role: Role) -> &str {
+    let at = usize::from(role.0);
+    ROLES.get(at).copied().or_else(|| plan.own_roles.get(at - ROLES.len()).map(String::as_str)).unwrap_or("?")
+}
+
+/// What was done, and whether the running server has it.
+fn told(mut out: String, target: &Target, plan: &ServerPlan) -> Answer {
+    if matches!(target, Target::New(..)) {
+        return Answer { out, ..Answer::default() };
+    }
+    match control::ask(&plan.state_dir, &Request::Accounts) {
+        Ok(Response::Done(text)) => {
+            writeln!(out, "{text}").expect("text takes every write");
+            Answer { out, ..Answer::default() }
+        }
+        Err(AskError::NoServer(_)) => {
+            out.push_str("no server runs here; it counts from the next start on\n");
+            Answer { out, ..Answer::default() }
+        }
+        Ok(_) => Answer { out, ..refuse("the running server did not take it; start it anew".to_owned()) },
+        Err(error) => Answer { out, ..refuse(format!("the running server did not take it: {error}")) },
     }
 }
 
 fn exists(name: &str, file: &Path) -> String {
-    format!(
-        "user `{name}` is in {} already; to give a new password, delete the entry there and add it again",
-        file.display()
-    )
+    format!("user `{name}` is in {} already; for a new password: opcell user passwd {name}", file.display())
 }
 
 fn check_name(name: &str) -> Result<(), String> {
@@ -88,6 +225,11 @@ fn check_roles(roles: &[String], plan: &ServerPlan) -> Result<(), String> {
     let names: Vec<&str> = known().collect();
     let hint = if hint.is_empty() { format!("known: {}", names.join(", ")) } else { hint };
     Err(format!("no role `{wrong}`; {hint}"))
+}
+
+fn ask_hash(name: &str, from_input: bool) -> Result<String, String> {
+    let password = if from_input { from_stdin() } else { from_terminal(name) }?;
+    hash_password(password.as_bytes())
 }
 
 fn from_stdin() -> Result<String, String> {
@@ -121,16 +263,16 @@ fn check_password(password: String) -> Result<String, String> {
 }
 
 /// The file that gets the user.
-enum Place {
+enum Target {
     Server(PathBuf),
     /// There is none yet: the file to make, and what it names under `cells`.
     New(PathBuf, String),
 }
 
-impl Place {
-    fn of(path: Option<&Path>, plan: &ServerPlan) -> Result<Place, Answer> {
+impl Target {
+    fn of(path: Option<&Path>, plan: &ServerPlan) -> Result<Target, Answer> {
         if let Some(file) = &plan.file {
-            return Ok(Place::Server(file.clone()));
+            return Ok(Target::Server(file.clone()));
         }
         let path = path_or_default(path)?;
         let (folder, cells) = match path.is_dir() {
@@ -145,36 +287,30 @@ impl Place {
             let file = file.display();
             return Err(Answer::failed(&format!("{file} is there already; name it: opcell user add NAME {file}")));
         }
-        Ok(Place::New(file, cells))
+        Ok(Target::New(file, cells))
     }
 
     fn file(&self) -> &Path {
         match self {
-            Place::Server(file) | Place::New(file, _) => file,
+            Target::Server(file) | Target::New(file, _) => file,
         }
     }
 
-    fn write(&self, user: &NewUser<'_>) -> Result<String, String> {
-        let io = |error: io::Error| format!("{}: {error}", self.file().display());
+    fn add(&self, user: &NewUser<'_>) -> Result<String, String> {
         match self {
-            Place::Server(file) => {
-                let file = fs::canonicalize(file).map_err(io)?;
-                let text = fs::read_to_string(&file).map_err(io)?;
-                let written = config::add_user(&text, user).map_err(|why| match why {
-                    NotWritten::Exists => exists(user.name, &file),
-                    why => format!("{}: {why}", file.display()),
+            Target::Server(file) => {
+                edit(file, |text| config::add_user(text, user)).map_err(|why| {
+                    if why.ends_with(&NotWritten::Exists.to_string()) { exists(user.name, file) } else { why }
                 })?;
-                let mode = fs::metadata(&file).map_err(io)?.permissions().mode();
-                replace(&file, &written, mode).map_err(io)?;
-                Ok(format!("{}: `{}` may log in from the server's next start on\n", self.file().display(), user.name))
+                Ok(format!("{}: `{}` may log in\n", file.display(), user.name))
             }
-            Place::New(file, cells) => {
+            Target::New(file, cells) => {
                 let cells = serde_json::Value::from(cells.as_str());
                 let head = format!(
                     "schema: 1\ncells: [{cells}]\nlisten: [\"127.0.0.1:4840\"]   # 0.0.0.0:4840 lets other machines in\n"
                 );
                 let text = config::add_user(&head, user).map_err(|why| why.to_string())?;
-                replace(file, &text, 0o600).map_err(io)?;
+                replace(file, &text, None).map_err(|error| format!("{}: {error}", file.display()))?;
                 self.check_new()?;
                 let file = file.display();
                 Ok(format!(
@@ -198,11 +334,28 @@ impl Place {
     }
 }
 
-/// The whole file at once: written beside it, synced, renamed.
-fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+/// Changes the file in one step, and nobody else does meanwhile.
+fn edit(file: &Path, change: impl FnOnce(&str) -> Result<String, NotWritten>) -> Result<(), String> {
+    let io = |error: io::Error| format!("{}: {error}", file.display());
+    let target = fs::canonicalize(file).map_err(io)?;
+    let folder = fs::File::open(target.parent().unwrap_or(Path::new("/"))).map_err(io)?;
+    folder.lock().map_err(io)?;
+    let text = fs::read_to_string(&target).map_err(io)?;
+    let written = change(&text).map_err(|why| format!("{}: {why}", file.display()))?;
+    replace(&target, &written, Some(&fs::metadata(&target).map_err(io)?)).map_err(io)
+}
+
+/// The whole file at once: written beside it, synced, renamed. It keeps the mode and the owner of the one before, so
+/// that the server can still read what an administrator changed.
+fn replace(path: &Path, text: &str, old: Option<&fs::Metadata>) -> io::Result<()> {
     let beside = path.with_extension("yaml.new");
-    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(mode & 0o777).open(&beside)?;
-    file.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
+    let mode = old.map_or(0o600, |old| old.permissions().mode() & 0o777);
+    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    let new = file.metadata()?;
+    if let Some(old) = old.filter(|old| (old.uid(), old.gid()) != (new.uid(), new.gid())) {
+        std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()))?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&beside, path)?;

@@ -27,7 +27,7 @@ pub use docs::did_you_mean;
 pub use files::{Disk, Files, Memory};
 pub use reference::{reference, schema};
 pub use report::{Finding, Report, Severity, Shown};
-pub use writing::{NewUser, NotWritten, add_user};
+pub use writing::{NewUser, NotWritten, add_user, remove_user, set_password};
 
 /// Reads and compiles what stands at `path`; the result is there only when no finding is an error.
 pub fn load(path: &Path, options: &Options) -> (Option<Compiled>, Report) {

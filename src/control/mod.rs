@@ -26,6 +26,8 @@ pub enum Request {
         seconds: u64,
         from: Option<String>,
     },
+    /// Reads the users, roles and the roles of sessions without login from the server file again.
+    Accounts,
     /// Inserts the rows of a CSV file, which the server reads itself.
     HistoryImport {
         file: PathBuf,

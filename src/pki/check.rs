@@ -87,7 +87,14 @@ impl Pki {
             let span = format!("{} to {}", when(certificate.not_before), when(certificate.not_after));
             return Err(refused(format!("{name} is valid from {span}")));
         }
-        match self.store.load().users.get(&certificate.thumbprint) {
+        let store = self.store.load();
+        if store.revoked.contains(&certificate.thumbprint) {
+            return Err(refused(format!(
+                "{name} is revoked; to take that back: opcell pki trust {}",
+                certificate.short()
+            )));
+        }
+        match store.users.get(&certificate.thumbprint) {
             Some(files) => Ok((certificate, files.clone())),
             None => Err(refused(format!(
                 "{name} is not in {}; put it there and name it in `users.NAME.certificate`",

@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 
 pub use certificate::{Certificate, application_uri};
 pub use own::{OwnCertificate, OwnRequest, host_name};
-pub use verbs::{export, list, reject, revoke, show, trust};
+pub use verbs::{add_user, export, list, reject, revoke, show, trust};
 pub use window::LONGEST_WINDOW;
 
 use folders::Store;

@@ -60,12 +60,39 @@ pub fn reject(dir: &Path, which: &str) -> Result<String, PkiError> {
 pub fn revoke(dir: &Path, which: &str) -> Result<String, PkiError> {
     let file = Path::new(which);
     if file.is_file() {
-        let bytes = fs::read(file).map_err(PkiError::io(file))?;
-        let found = super::folders::ders(&bytes).iter().find_map(|der| Certificate::parse(der));
-        let certificate = found.ok_or_else(|| PkiError::refused(file, "holds no certificate"))?;
-        return put(dir, "revoked", &certificate);
+        return put(dir, "revoked", &read_one(file)?);
     }
     move_one(dir, which, &["trusted", "rejected"], "revoked")
+}
+
+/// Puts a person's certificate among those that may log in, as NAME.der; returns that name of the file.
+pub fn add_user(dir: &Path, name: &str, from: &Path) -> Result<String, PkiError> {
+    let certificate = read_one(from)?;
+    if !certificate.is_valid_at(UaTime::now().unix_seconds()) {
+        let span = format!("{} to {}", when(certificate.not_before), when(certificate.not_after));
+        return Err(PkiError::refused(from, format!("is valid from {span}, not now")));
+    }
+    let folder = dir.join("users");
+    fs::create_dir_all(&folder).map_err(PkiError::io(&folder))?;
+    let plain = |c: char| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+    let file = format!("{}.der", name.chars().map(plain).collect::<String>());
+    let path = folder.join(&file);
+    let known = certificates(&folder)?;
+    if let Some(other) = known.iter().find(|entry| entry.certificate.thumbprint == certificate.thumbprint) {
+        return Err(PkiError::refused(&other.path, "holds this certificate already; one certificate is one person"));
+    }
+    if path.exists() {
+        return Err(PkiError::refused(&path, "is there already with another certificate; remove it first"));
+    }
+    fs::write(&path, &certificate.der).map_err(PkiError::io(&path))?;
+    Ok(file)
+}
+
+/// The first certificate of a file.
+fn read_one(file: &Path) -> Result<Certificate, PkiError> {
+    let bytes = fs::read(file).map_err(PkiError::io(file))?;
+    let found = super::folders::ders(&bytes).iter().find_map(|der| Certificate::parse(der));
+    found.ok_or_else(|| PkiError::refused(file, "holds no certificate"))
 }
 
 /// The server's own certificate, for clients that want it in their trust list: DER, or PEM for `.pem` and `.crt`.

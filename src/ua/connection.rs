@@ -22,6 +22,7 @@ use crate::stack::transport::{Fatal, Input};
 use crate::ua::outbox::{FLUSH, Outbox};
 use crate::ua::server::Server;
 use crate::ua::services::publish;
+use crate::ua::session::Identity;
 
 /// Serves one client until it leaves, breaks the protocol, or the server stops.
 pub async fn serve(server: Arc<Server>, mut socket: TcpStream, peer: SocketAddr, mut stop: watch::Receiver<bool>) {
@@ -147,8 +148,18 @@ impl Connection {
         self.core.unbound_since.map(|since| since + self.core.server.limits.without_session)
     }
 
-    /// A client whose certificate is no longer good leaves at once, and its sessions end.
+    /// A client whose certificate is no longer good leaves at once, and its sessions end; so does the session of a user
+    /// whose certificate is no longer good.
     fn check_trust(&mut self) -> Option<End> {
+        let server = &self.core.server;
+        for session in &self.core.bound {
+            let identity = session.lock().identity.clone();
+            let Identity::Certificate { name, der } = identity else { continue };
+            if server.users.user_of_certificate(&der).as_deref() != Ok(&name) {
+                log::warn!("session {} of `{name}` ends: the certificate of this user is no longer good", session.id);
+                server.close_session(session, true);
+            }
+        }
         let security = self.channel.security()?;
         let caller = Caller { address: Some(self.core.peer), policy: security.policy };
         let refusal = self.core.server.channels.check.check_client(&security.peer.as_ref()?.chain, &caller).err()?;

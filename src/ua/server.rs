@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::health;
 use crate::history::Archives;
-use crate::model::{Plant, ServerPlan};
+use crate::model::{Accounts, Plant, ServerPlan};
 use crate::stack::channel::ServerSettings;
 use crate::stack::crypto::CryptoPool;
 use crate::tags::{TagStore, Watcher};
@@ -321,6 +321,29 @@ impl Server {
                 self.remove_subscription(&subscription);
             }
         }
+    }
+
+    /// From here on these accounts count: sessions of whoever lost the login or got another end, all others have the
+    /// roles that follow now. Returns how many ended.
+    pub fn take_accounts(&self, accounts: Accounts) -> usize {
+        let old = self.users.replace(accounts);
+        let new = self.users.accounts();
+        let mut ended = 0;
+        for session in self.sessions.all() {
+            let is_kept = {
+                let mut state = session.lock();
+                let is_kept = !state.is_activated || state.identity.is_kept(&old, &new);
+                if is_kept && state.is_activated {
+                    state.roles = state.standing.roles(&state.identity, &new);
+                }
+                is_kept
+            };
+            if !is_kept {
+                self.close_session(&session, true);
+                ended += 1;
+            }
+        }
+        ended
     }
 
     /// The link that serves a connection.

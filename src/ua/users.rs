@@ -54,9 +54,17 @@ impl Users {
         self.accounts.load_full()
     }
 
-    /// From here on these count. Sessions that are there already are for the caller to look at.
-    pub fn replace(&self, accounts: Accounts) {
-        self.accounts.store(Arc::new(accounts));
+    /// From here on these count, and those before them are returned. Sessions that are there already are for the
+    /// caller to look at.
+    pub fn replace(&self, accounts: Accounts) -> Arc<Accounts> {
+        let old = self.accounts.swap(Arc::new(accounts));
+        let new = self.accounts();
+        let mut lockout = self.lockout.lock();
+        new.users
+            .iter()
+            .filter(|(name, user)| old.users.get(*name) != Some(user))
+            .for_each(|(name, _)| lockout.forget(name));
+        old
     }
 
     /// `password` is `None` where it could not be decrypted. Takes tens of milliseconds on purpose, and the same time

@@ -35,7 +35,16 @@ impl Identity {
         }
     }
 
-    /// Whether these accounts still let it in.
+    /// Whether what it logged in with is the same in both.
+    pub fn is_kept(&self, old: &Accounts, new: &Accounts) -> bool {
+        let of = |accounts: &Accounts| {
+            let user = accounts.users.get(self.name());
+            user.map(|user| (user.password_hash.clone(), user.certificate.clone()))
+        };
+        self.is_in(new) && (self.is_anonymous() || of(old) == of(new))
+    }
+
+    /// Whether these accounts let it in.
     pub fn is_in(&self, accounts: &Accounts) -> bool {
         match self {
             Identity::Anonymous => accounts.anonymous != Roles::NONE,

@@ -128,6 +128,12 @@ impl Lockout {
         bucket.wrong = bucket.wrong.saturating_add(1).min(ORIGIN_ROOM);
     }
 
+    /// A name that got a new password starts anew, wherever it comes from.
+    pub fn forget(&mut self, name: &str) {
+        let name = self.name(name);
+        self.names.retain(|(of, _), _| *of != name);
+    }
+
     pub fn right(&mut self, name: &str, origin: Origin, now: Instant) {
         let key = (self.name(name), origin);
         make_room(&mut self.names, &key, |tally| (tally.is_known, tally.last));
