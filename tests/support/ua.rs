@@ -207,6 +207,16 @@ impl Session {
 
     /// ActivateSession with a client signature and an identity token that `token` writes.
     pub fn activate(&mut self, signature: Option<(&str, &[u8])>, token: impl FnOnce(&mut Writer)) -> Response {
+        self.activate_signed(signature, None, token)
+    }
+
+    /// The same with a signature of the user: algorithm and bytes.
+    pub fn activate_signed(
+        &mut self,
+        signature: Option<(&str, &[u8])>,
+        of_user: Option<(&str, &[u8])>,
+        token: impl FnOnce(&mut Writer),
+    ) -> Response {
         let response = self.call(467, |w| {
             w.string(signature.map(|(algorithm, _)| algorithm));
             w.bytes(signature.map(|(_, bytes)| bytes));
@@ -214,8 +224,8 @@ impl Session {
             w.count(1);
             w.text("en");
             token(w);
-            w.string(None);
-            w.bytes(None);
+            w.string(of_user.map(|(algorithm, _)| algorithm));
+            w.bytes(of_user.map(|(_, bytes)| bytes));
         });
         if response.result.is_good() {
             self.server_nonce = response.good().bytes().expect("a nonce").unwrap_or_default().to_vec();
