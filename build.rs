@@ -13,7 +13,7 @@ use opcua_core_namespace::CoreNamespace;
 use opcua_nodes::{ImportedItem, NodeSetImport, NodeType, Variable};
 
 /// Instances that nobody answers in this version, each with everything below it.
-const CUT: [u32; 15] = [
+const CUT: [u32; 19] = [
     11_492, // Server.GetMonitoredItems
     12_749, // Server.SetSubscriptionDurable
     12_873, // Server.ResendData
@@ -21,7 +21,11 @@ const CUT: [u32; 15] = [
     12_885, // Server.EstimatedReturnTime
     12_637, // ServerConfiguration
     14_443, // PublishSubscribe
-    15_606, // ServerCapabilities.RoleSet
+    16_301, // ServerCapabilities.RoleSet.AddRole
+    16_304, // ServerCapabilities.RoleSet.RemoveRole
+    25_565, // SecurityKeyServerAdmin
+    25_584, // SecurityKeyServerPush
+    25_603, // SecurityKeyServerAccess
     24_290, // UserManagement
     24_226, // Resources
     23_470, // Aliases
@@ -30,6 +34,9 @@ const CUT: [u32; 15] = [
     32_530, // Quantities
     32_637, // DefaultHAConfiguration: each tag with history has its own
 ];
+/// The well-known roles that are here: without the methods that would change them.
+const ROLES: [u32; 9] = [15_644, 15_656, 18_625, 15_668, 15_680, 16_036, 15_692, 15_716, 15_704];
+const HAS_COMPONENT: u32 = 47;
 /// Optional instances without a value that would be true: redundancy by id, groups and URIs of a redundant set.
 const CUT_REDUNDANCY: [u32; 5] = [11_312, 11_313, 11_314, 14_415, 15_004];
 /// The two type dictionaries: clients browse the nodes, their values (half a megabyte) are deprecated since 1.04.
@@ -81,6 +88,10 @@ impl Blob {
     fn prune(&mut self) {
         let mut gone: BTreeSet<u32> = BTreeSet::new();
         let mut next: Vec<u32> = CUT.iter().chain(&CUT_REDUNDANCY).copied().collect();
+        for role in ROLES {
+            let methods = self.references.range((role, HAS_COMPONENT, 0)..(role, HAS_COMPONENT + 1, 0));
+            next.extend(methods.map(|(_, _, target)| *target));
+        }
         while let Some(id) = next.pop() {
             if gone.insert(id) {
                 let owned = self.references.range((id, 0, 0)..(id + 1, 0, 0));

@@ -46,7 +46,8 @@ impl Assembly {
             Arc::new(archives)
         });
         let started = UaTime::now();
-        let facts = Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, started };
+        let facts =
+            Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, plan: &plan, started };
         facts::fill(&mut draft, facts);
         let server = Server::new(Parts {
             limits,

@@ -150,7 +150,7 @@ impl Assembly {
         let started = UaTime::now();
         facts::fill(
             &mut draft,
-            Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, started },
+            Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, plan: &plan, started },
         );
         let tags = Arc::new(TagStore::new(&plant));
         let retention = Retention::restore(&state, &plant, &tags)?;

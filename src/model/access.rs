@@ -70,6 +70,12 @@ impl FromIterator<Role> for Roles {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AccessIx(pub u16);
 
+impl AccessIx {
+    /// `Access::ADMINISTRATORS`: rules of who has which role. No rule of a plant has this place, and what would not fit
+    /// into the table falls on it, so that nothing opens by accident.
+    pub const ADMINISTRATORS: AccessIx = AccessIx(u16::MAX);
+}
+
 /// The roles that may browse and read, write, call, and edit history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Access {
@@ -77,6 +83,23 @@ pub struct Access {
     pub write: Roles,
     pub call: Roles,
     pub edit_history: Roles,
+    /// Values are read, written and edited over encrypted channels only; browsing stays open to `read`.
+    pub encrypted: bool,
+}
+
+impl Access {
+    /// What every session may see and nobody change: the Server object and the types.
+    pub const OPEN: Access = Access { read: Roles(1 << Role::ANONYMOUS.0), ..Access::CLOSED };
+    /// Settings of security.
+    pub const ADMINISTRATORS: Access =
+        Access { read: Roles(1 << Role::SECURITY_ADMIN.0), encrypted: true, ..Access::CLOSED };
+    const CLOSED: Access = Access {
+        read: Roles::NONE,
+        write: Roles::NONE,
+        call: Roles::NONE,
+        edit_history: Roles::NONE,
+        encrypted: false,
+    };
 }
 
 impl Default for Access {
@@ -87,6 +110,7 @@ impl Default for Access {
             write: roles(&[Role::OPERATOR, Role::ENGINEER]),
             call: roles(&[Role::OPERATOR, Role::ENGINEER, Role::SUPERVISOR]),
             edit_history: roles(&[Role::ENGINEER]),
+            encrypted: false,
         }
     }
 }

@@ -9,6 +9,7 @@ mod network;
 mod node;
 mod period;
 mod server;
+mod subject;
 mod tag;
 mod tree;
 
@@ -20,6 +21,7 @@ pub use period::Period;
 pub use server::{
     Accounts, Application, CertificatePlan, Limits, Listen, Policy, RoleRule, Security, ServerPlan, Suppressed, User,
 };
+pub use subject::Subject;
 pub use tag::{ConnectionIx, DataType, EnumIx, Origin, Scale, Shape, Tag, TagId, Unit};
 
 use std::time::Duration;
@@ -54,6 +56,14 @@ pub struct Connection {
 }
 
 impl Plant {
+    pub fn rule(&self, ix: AccessIx) -> Access {
+        self.access
+            .get(usize::from(ix.0))
+            .copied()
+            .filter(|_| ix != AccessIx::ADMINISTRATORS)
+            .unwrap_or(Access::ADMINISTRATORS)
+    }
+
     pub fn tag(&self, id: TagId) -> &Tag {
         &self.tags[id.0 as usize]
     }

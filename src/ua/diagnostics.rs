@@ -6,6 +6,7 @@ use std::time::Duration;
 use opcua::StatusCode;
 use tokio::time::Instant;
 
+use super::role_set;
 use super::services::Context;
 use crate::stack::codec::{LocalizedTextRef, NodeIdRef, Writer};
 use crate::ua::server::Server;
@@ -80,6 +81,7 @@ pub fn live_sample(server: &Server, live: Live) -> Sample {
     let value = match live {
         Live::Standard(number) => standard(server, number, now),
         Live::Connection { connection, variable } => link_value(server, connection, variable),
+        Live::Role { role, part } => role_set::value(&server.plan, crate::model::Role(role), part),
     };
     let status = match (&value, live) {
         (Value::Null, Live::Connection { .. }) => StatusCode::BadNotConnected,
@@ -288,12 +290,11 @@ fn link_value(server: &Server, connection: u32, variable: u8) -> Value {
     }
 }
 
-/// EnabledFlag is the one live variable that may be written, by who configures the server.
+/// EnabledFlag is the one live variable that may be written; who may was asked before.
 pub fn write_live(context: &Context<'_>, live: Live, value: &Value) -> Result<StatusCode, StatusCode> {
     let is_flag = live == Live::Standard(numbers::ENABLED_FLAG);
     match value {
         _ if !is_flag => Err(StatusCode::BadNotWritable),
-        _ if !context.roles.contains(crate::model::Role::CONFIGURE_ADMIN) => Err(StatusCode::BadUserAccessDenied),
         Value::Boolean(enabled) => {
             context.server.diagnostics_enabled.store(*enabled, Ordering::Relaxed);
             Ok(StatusCode::Good)

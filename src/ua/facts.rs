@@ -1,13 +1,13 @@
 //! What is true of this server, filled into namespace 0: advertised limits are the ones that are enforced.
 
 use crate::history::aggregate::Aggregate;
-use crate::model::Plant;
+use crate::model::{Plant, ServerPlan};
 use crate::stack::codec::Writer;
 use crate::stack::transport;
 use crate::ua::diagnostics::{numbers, write_build_info};
 use crate::ua::limits::Limits;
 use crate::ua::server::Application;
-use crate::ua::space::{Draft, Live, Source, prepare_history};
+use crate::ua::space::{Draft, Live, Source, describe_roles, prepare_history, restriction};
 use crate::value::{BuiltIn, Elements, UaTime, Value};
 
 /// Profiles of Part 7 (1.05) that hold in this version.
@@ -36,11 +36,16 @@ pub struct Facts<'a> {
     pub limits: &'a Limits,
     pub wire: &'a transport::Limits,
     pub plant: &'a Plant,
+    pub plan: &'a ServerPlan,
     pub started: UaTime,
 }
 
 pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
-    let Facts { application, limits, wire, plant, started } = facts;
+    let Facts { application, limits, wire, plant, plan, started } = facts;
+    describe_roles(draft, &plan.own_roles);
+    if !plan.security.allow_unsecured {
+        draft.restrict(restriction::SIGNING_REQUIRED);
+    }
     for number in numbers::ALL.into_iter().chain(numbers::SUMMARY_PARTS) {
         draft.fill(number, Source::Live(Live::Standard(number)));
     }

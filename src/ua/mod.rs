@@ -6,6 +6,7 @@ pub mod events;
 pub mod facts;
 pub mod limits;
 mod outbox;
+mod role_set;
 pub mod seldom;
 pub mod server;
 pub mod services;

@@ -266,15 +266,15 @@ impl Server {
         !self.listeners.lock().is_empty()
     }
 
-    /// What is told of changes to a node is for those who may see it.
+    /// What is told of a node is for those who may see it.
     fn may_hear(&self, subscription: &Subscription, event: &Event, space: &Space) -> bool {
-        if !event.is_audit(space) {
-            return true;
-        }
         let owner = subscription.lock().owner.upgrade();
         owner.is_some_and(|session| {
-            let roles = session.lock().roles;
-            Viewer { roles, locales: &[], plant: &self.plant }.sees(space, event.source)
+            let (roles, is_encrypted) = {
+                let state = session.lock();
+                (state.roles, state.is_encrypted())
+            };
+            Viewer { roles, is_encrypted, locales: &[], plant: &self.plant }.sees(space, event.source)
         })
     }
 

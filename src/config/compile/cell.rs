@@ -245,6 +245,7 @@ impl Compiler<'_> {
             write: one(&given.write, inherited.write),
             call: one(&given.call, inherited.call),
             edit_history: one(&given.edit_history, inherited.edit_history),
+            encrypted: given.encrypted.unwrap_or(inherited.encrypted),
         }
     }
 

@@ -99,6 +99,9 @@ pub struct Access {
     pub call: Option<Vec<At<String>>>,
     /// Roles that may insert, replace and delete history (default [Engineer]).
     pub edit_history: Option<Vec<At<String>>>,
+    /// Values and history only over encrypted channels (SignAndEncrypt); browsing needs none (default false).
+    #[schemars(extend("x-also" = ["encryption", "encryption_required"]))]
+    pub encrypted: Option<bool>,
 }
 
 /// Own types.

@@ -324,9 +324,9 @@ impl Core {
                 return;
             }
         };
-        let (roles, locales) = {
+        let (roles, is_encrypted, locales) = {
             let state = session.lock();
-            (state.roles, Arc::clone(&state.locales))
+            (state.roles, state.is_encrypted(), Arc::clone(&state.locales))
         };
         let server = Arc::clone(&self.server);
         let most_bytes = most_bytes(line.channel, &session, &server);
@@ -335,6 +335,7 @@ impl Core {
             server: &server,
             session: &session,
             roles,
+            is_encrypted,
             locales: &locales,
             header,
             now,

@@ -91,6 +91,7 @@ fn read_one(
 ) -> Result<(), StatusCode> {
     let (at, attribute, range) = operation.resolve(space, viewer)?;
     if attribute == Attribute::Value {
+        viewer.check_read(space, at, attribute)?;
         return read_value(context, space, at, range.as_ref(), timestamps, now, w);
     }
     // Attributes other than Value carry no source timestamp (Part 4 §7.11.3, 1.05).
@@ -123,9 +124,6 @@ fn read_value(
         _ => None,
     };
     let shape = shape.ok_or(StatusCode::BadAttributeIdInvalid)?;
-    if !context.viewer().may_read(shape.source) {
-        return Err(StatusCode::BadUserAccessDenied);
-    }
     let mut put = |sample: &Sample| write_sample(sample, range, timestamps, w);
     match shape.source {
         Source::Tag(tag) => context.server.tags.with(tag, put),
@@ -134,16 +132,18 @@ fn read_value(
             let tag = space.historical_tag(at).ok_or(StatusCode::BadNotReadable)?;
             put(&history::configuration::sample(context, tag, part)?)
         }
-        Source::Constant(value) => {
-            let value = space.constant(value).clone();
-            put(&Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time: now })
-        }
+        Source::Constant(value) => put(&fixed(space.constant(value).clone(), now)),
+        Source::Default { access, of } => put(&fixed(space.default_value(access, of, &context.viewer()), now)),
         // The Value of a VariableType is optional (Part 3 §5.9, 1.05): one without a default does not have it.
         Source::None if space.node(at).class == crate::ua::space::Class::VariableType => {
             Err(StatusCode::BadAttributeIdInvalid)
         }
         Source::None => Err(StatusCode::BadNotReadable),
     }
+}
+
+fn fixed(value: Value, server_time: UaTime) -> Sample {
+    Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time }
 }
 
 fn write_sample(
@@ -269,32 +269,31 @@ fn write_one(
         return Err(StatusCode::BadNotWritable);
     }
     let shape = space.variable(node).ok_or(StatusCode::BadAttributeIdInvalid)?;
+    viewer.check_channel(space, node)?;
     if space.access_level(node, viewer.plant) & crate::ua::space::access_level::WRITE == 0 {
         return Err(StatusCode::BadNotWritable);
     }
+    if !viewer.may_write(space, node) {
+        return Err(StatusCode::BadUserAccessDenied);
+    }
     let new = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
     match shape.source {
-        Source::Tag(tag) => write_tag(context, space, viewer, node, tag, new, range.as_ref(), value, at),
+        Source::Tag(tag) => write_tag(context, tag, new, range.as_ref(), value, at),
         Source::Live(live) => diagnostics::write_live(context, live, new).map(tags::Written::Done),
-        Source::None | Source::Constant(_) | Source::History(_) => Err(StatusCode::BadNotWritable),
+        Source::None | Source::Constant(_) | Source::History(_) | Source::Default { .. } => {
+            Err(StatusCode::BadNotWritable)
+        }
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one WriteValue and where it goes")]
 fn write_tag(
     context: &Context<'_>,
-    space: &Space,
-    viewer: &Viewer<'_>,
-    node: NodeIx,
     tag: TagId,
     new: &Value,
     range: Option<&IndexRange>,
     value: &crate::stack::codec::DataValue,
     at: UaTime,
 ) -> Result<tags::Written, StatusCode> {
-    if !viewer.may_write(space, node) {
-        return Err(StatusCode::BadUserAccessDenied);
-    }
     // A status cannot be written (Part 4 §5.11.4.2, 1.05, lets a server refuse it). Times are the device's or ours:
     // asyncua stamps every write, so one that a client sends is passed over, not refused.
     if value.status.is_some_and(|status| !status.is_good()) {

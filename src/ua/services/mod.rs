@@ -6,6 +6,7 @@ pub mod discovery;
 pub mod history;
 pub mod monitored_item;
 pub mod publish;
+pub mod rights;
 pub mod session;
 pub mod subscription;
 pub mod view;
@@ -181,6 +182,8 @@ pub struct Context<'a> {
     pub server: &'a Arc<Server>,
     pub session: &'a Arc<Session>,
     pub roles: Roles,
+    /// The channel encrypts.
+    pub is_encrypted: bool,
     pub locales: &'a [String],
     pub header: RequestHeader<'a>,
     pub now: Instant,
@@ -192,7 +195,7 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     pub fn viewer(&self) -> Viewer<'_> {
-        Viewer { roles: self.roles, locales: self.locales, plant: self.plant() }
+        Viewer { roles: self.roles, is_encrypted: self.is_encrypted, locales: self.locales, plant: self.plant() }
     }
 
     pub fn plant(&self) -> &Plant {

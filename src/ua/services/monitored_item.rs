@@ -117,7 +117,13 @@ fn create_one(
     timestamps: Timestamps,
     filter_result: &mut Vec<u8>,
 ) -> Result<(u32, Revised), StatusCode> {
-    let (node, attribute, range) = operation.resolve(space, &context.viewer())?;
+    let viewer = context.viewer();
+    let (node, attribute, range) = operation.resolve(space, &viewer)?;
+    // Who may not read gets an item that says so (Part 4 §5.13.2.1, 1.05); too weak a channel gets none.
+    let denied = viewer.check_read(space, node, attribute).err();
+    if let Some(status) = denied.filter(|status| *status != StatusCode::BadUserAccessDenied) {
+        return Err(status);
+    }
     let mode = Mode::from_wire(mode).ok_or(StatusCode::BadMonitoringModeInvalid)?;
     check_room(context, subscription)?;
     let publishing = subscription.lock().parameters.publishing_interval;
@@ -142,7 +148,10 @@ fn create_one(
     let sampling = if matches!(watched, Watched::Events(..)) { Duration::ZERO } else { sampling };
     let is_event = matches!(watched, Watched::Events(..));
     let every = filters.want_every_sample();
-    let first = first_sample(context, space, node, attribute, &watched, range.as_ref())?;
+    let first = match denied {
+        Some(_) => None,
+        None => first_sample(context, space, node, attribute, &watched, range.as_ref())?,
+    };
     let item = Item {
         id: 0,
         client_handle: parameters.client_handle,
@@ -163,6 +172,7 @@ fn create_one(
         is_dirty: false,
         is_waiting: false,
         triggers: Vec::new(),
+        denied: None,
     };
     let (id, key) = {
         let mut state = subscription.lock();
@@ -170,7 +180,11 @@ fn create_one(
         if state.is_closed() {
             return Err(StatusCode::BadSubscriptionIdInvalid);
         }
-        state.insert(Box::new(item))
+        let (id, key) = state.insert(Box::new(item));
+        if denied.is_some() {
+            state.deny(key, denied);
+        }
+        (id, key)
     };
     context.server.monitored_items.fetch_add(1, Ordering::Relaxed);
     if let Some(sample) = first {
@@ -269,13 +283,10 @@ fn data_source(
     }
     let is_variable = space.node(node).class == crate::ua::space::Class::Variable;
     let shape = space.variable(node).filter(|_| is_variable).ok_or(StatusCode::BadAttributeIdInvalid)?;
-    if !context.viewer().may_read(shape.source) {
-        return Err(StatusCode::BadUserAccessDenied);
-    }
     let watched = match shape.source {
         Source::None => return Err(StatusCode::BadNotReadable),
         Source::History(Part::Annotations) => return Err(StatusCode::BadNotReadable),
-        Source::Constant(_) | Source::History(_) => Watched::Fixed,
+        Source::Constant(_) | Source::History(_) | Source::Default { .. } => Watched::Fixed,
         Source::Live(live) => Watched::Live(live),
         Source::Tag(tag) => {
             let filters = tag_filters(context.plant(), tag, (filter, publishing))?;
@@ -315,6 +326,22 @@ fn fixed_sample(
     Ok(Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time: UaTime::now() })
 }
 
+/// The value of what never changes by itself, or the status that stands for it.
+pub fn fixed_or_why(
+    context: &Context<'_>,
+    space: &Space,
+    node: NodeIx,
+    attribute: Attribute,
+    range: Option<&IndexRange>,
+) -> Sample {
+    fixed_sample(context, space, node, attribute, range).unwrap_or_else(|status| Sample {
+        value: Value::Null,
+        status,
+        source_time: UaTime::NULL,
+        server_time: UaTime::now(),
+    })
+}
+
 fn fixed_value(context: &Context<'_>, space: &Space, node: NodeIx, attribute: Attribute) -> Result<Value, StatusCode> {
     if attribute == Attribute::Value {
         return match space.variable(node).map(|shape| shape.source) {
@@ -323,6 +350,7 @@ fn fixed_value(context: &Context<'_>, space: &Space, node: NodeIx, attribute: At
                 let tag = space.historical_tag(node).ok_or(StatusCode::BadNotReadable)?;
                 Ok(history::configuration::sample(context, tag, part)?.value)
             }
+            Some(Source::Default { access, of }) => Ok(space.default_value(access, of, &context.viewer())),
             _ => Err(StatusCode::BadNotReadable),
         };
     }
@@ -477,12 +505,7 @@ fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32
         context.server.tags.with(tag, |sample| crate::tags::Watcher::offer(&**subscription, key, sample));
     }
     if let Some((node, attribute, range)) = first {
-        let sample = fixed_sample(context, &space, node, attribute, range.as_ref()).unwrap_or_else(|status| Sample {
-            value: Value::Null,
-            status,
-            source_time: UaTime::NULL,
-            server_time: UaTime::now(),
-        });
+        let sample = fixed_or_why(context, &space, node, attribute, range.as_ref());
         subscription.lock().accept(key, sample);
     }
     StatusCode::Good

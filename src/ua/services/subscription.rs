@@ -195,6 +195,8 @@ fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, Sta
         state.adopt(context.session, client);
     }
     context.session.lock().subscriptions.push(Arc::clone(&subscription));
+    // The same user, but maybe over another channel or with other roles.
+    super::rights::judge(context.server, context.session, std::slice::from_ref(&subscription));
     context.server.totals.transfers.fetch_add(1, Ordering::Relaxed);
     Ok(subscription)
 }

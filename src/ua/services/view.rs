@@ -120,6 +120,10 @@ pub fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
         let name = reader.bytes()?.unwrap_or_default();
         let point = context.session.lock().continuation.take(name);
         match point {
+            // The session may have another user now.
+            Some(point) if !viewer.sees(&space, point.node) => {
+                write_failure(StatusCode::BadContinuationPointInvalid, w);
+            }
             None => write_failure(StatusCode::BadContinuationPointInvalid, w),
             Some(_) if release => write_failure(StatusCode::Good, w),
             Some(point) => write_result(context, &space, &viewer, point, w),

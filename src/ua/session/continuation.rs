@@ -41,6 +41,10 @@ impl ContinuationPoints {
         Some(id.to_le_bytes())
     }
 
+    pub fn clear(&mut self) {
+        self.held.clear();
+    }
+
     pub fn take(&mut self, name: &[u8]) -> Option<BrowsePoint> {
         let id = u64::from_le_bytes(name.try_into().ok()?);
         let at = self.held.iter().position(|(held, _)| *held == id)?;

@@ -229,6 +229,10 @@ impl State {
         self.security.0 != MessageSecurityMode::None
     }
 
+    pub fn is_encrypted(&self) -> bool {
+        self.security.0 == MessageSecurityMode::SignAndEncrypt
+    }
+
     /// Whether a silent session has ended: one that was never activated ends sooner.
     pub fn is_overdue(&self, timeout: Duration, activation: Duration, now: Instant) -> bool {
         let allowed = if self.is_activated { timeout } else { activation.min(timeout) };

@@ -4,8 +4,8 @@
 
 use opcua::StatusCode;
 
-use super::{Class, Detail, Label, NodeIx, Space};
-use crate::model::{Plant, Role, Roles};
+use super::{Class, Detail, Label, NodeIx, Space, Viewer};
+use crate::model::{Plant, Roles};
 use crate::stack::codec::{LocalizedTextRef, Writer};
 
 /// AttributeIds (Part 6 annex A.1, 1.05).
@@ -77,50 +77,12 @@ impl Attribute {
     }
 }
 
-/// Who looks: the roles decide what is seen, the locales in which language.
-#[derive(Debug, Clone, Copy)]
-pub struct Viewer<'a> {
-    pub roles: Roles,
-    pub locales: &'a [String],
-    pub plant: &'a Plant,
-}
-
 /// AccessLevel bits (Part 3 §8.57, 1.05).
 pub mod access_level {
     pub const READ: u8 = 1;
     pub const WRITE: u8 = 2;
     pub const HISTORY_READ: u8 = 4;
     pub const HISTORY_WRITE: u8 = 8;
-}
-
-impl Viewer<'_> {
-    /// Nodes that may not be seen answer like unknown ones.
-    pub fn sees(&self, space: &Space, at: NodeIx) -> bool {
-        match space.node(at).access {
-            None => true,
-            Some(access) => self.plant.access[usize::from(access.0)].read.meets(self.roles),
-        }
-    }
-
-    /// Who uses the server is for who administers it (Part 5 §7.16, 1.05: SessionSecurityDiagnostics).
-    pub fn may_read(&self, source: super::Source) -> bool {
-        let is_secret = matches!(source, super::Source::Live(super::Live::Standard(3708)));
-        !is_secret || self.roles.contains(Role::SECURITY_ADMIN) || self.roles.contains(Role::CONFIGURE_ADMIN)
-    }
-
-    pub fn may_write(&self, space: &Space, at: NodeIx) -> bool {
-        match space.node(at).access {
-            None => false,
-            Some(access) => self.plant.access[usize::from(access.0)].write.meets(self.roles),
-        }
-    }
-
-    pub fn may_edit_history(&self, space: &Space, at: NodeIx) -> bool {
-        match space.node(at).access {
-            None => false,
-            Some(access) => self.plant.access[usize::from(access.0)].edit_history.meets(self.roles),
-        }
-    }
 }
 
 impl Space {
@@ -150,6 +112,15 @@ impl Space {
             Attribute::WriteMask | Attribute::UserWriteMask => {
                 w.u8(7);
                 w.u32(0);
+            }
+            Attribute::RolePermissions => {
+                viewer.check_read(self, at, attribute)?;
+                self.write_permissions(at, viewer.plant, Roles(u64::MAX), w);
+            }
+            Attribute::UserRolePermissions => self.write_permissions(at, viewer.plant, viewer.roles, w),
+            Attribute::AccessRestrictions => {
+                w.u8(5);
+                w.u16(self.restrictions(self.node(at).access, viewer.plant));
             }
             _ => return self.write_class_attribute(at, attribute, viewer, w),
         }
@@ -208,7 +179,8 @@ impl Space {
                 w.u8(3);
                 w.u8(event_notifier);
             }
-            (Attribute::Executable | Attribute::UserExecutable, Detail::Method) => boolean(w, true),
+            // There is no Call service: the methods are declarations of types.
+            (Attribute::Executable | Attribute::UserExecutable, Detail::Method) => boolean(w, false),
             (Attribute::DataTypeDefinition, Detail::DataType { definition: Some(value), .. }) => {
                 w.variant(&self.values[value as usize]);
             }
@@ -291,7 +263,7 @@ impl Space {
             Some(super::Source::History(super::Part::Annotations)) => {
                 access_level::HISTORY_READ | access_level::HISTORY_WRITE
             }
-            Some(super::Source::History(_)) => access_level::READ,
+            Some(super::Source::History(_) | super::Source::Default { .. }) => access_level::READ,
             Some(super::Source::Live(live)) => {
                 access_level::READ | if live == super::Live::Standard(2294) { access_level::WRITE } else { 0 }
             }
@@ -301,8 +273,8 @@ impl Space {
     /// What this session may do.
     pub fn user_access_level(&self, at: NodeIx, viewer: &Viewer<'_>) -> u8 {
         let mut level = self.access_level(at, viewer.plant);
-        if self.variable(at).is_some_and(|shape| !viewer.may_read(shape.source)) {
-            level &= !access_level::READ;
+        if !viewer.may_read(self, at) {
+            level &= !(access_level::READ | access_level::HISTORY_READ);
         }
         if !viewer.may_write(self, at) {
             level &= !access_level::WRITE;
@@ -321,7 +293,10 @@ impl Space {
                 Some(if tag.connection().is_some() { tag.poll.as_secs_f64() * 1000.0 } else { 0.0 })
             }
             super::Source::Live(_) => Some(1000.0),
-            super::Source::None | super::Source::Constant(_) | super::Source::History(_) => None,
+            super::Source::None
+            | super::Source::Constant(_)
+            | super::Source::History(_)
+            | super::Source::Default { .. } => None,
         }
     }
 }

@@ -58,7 +58,10 @@ pub fn compose(plant: &Plant, application_uri: &str, indices: &[u16]) -> Draft {
         composer.tree();
         composer.connections(u16::try_from(number).expect("fewer than 65,536 cells"));
     }
-    super::metadata::describe_namespaces(&mut draft);
+    super::metadata::describe_namespaces(&mut draft, |uri| {
+        let cell = plant.cells.iter().find(|cell| cell.namespace == uri);
+        cell.and_then(|cell| cell.nodes.first()).map(|root| root.access)
+    });
     draft
 }
 

@@ -66,6 +66,8 @@ impl Draft {
             tag_nodes: Vec::new(),
             supertype: HashMap::with_hasher(hasher),
             historical: super::historical::Historical::default(),
+            roles: Vec::new(),
+            restrictions: super::restriction::SESSION_REQUIRED,
         };
         Draft { space, drawn: Vec::new() }
     }
@@ -191,6 +193,19 @@ impl Draft {
         if let Detail::Object { event_notifier } = &mut self.space.nodes[at.0 as usize].detail {
             *event_notifier = bits;
         }
+    }
+
+    pub(super) fn set_access(&mut self, at: NodeIx, access: AccessIx) {
+        self.space.nodes[at.0 as usize].access = Some(access);
+    }
+
+    pub(super) fn add_role(&mut self, at: NodeIx) {
+        self.space.roles.push(at);
+    }
+
+    /// What holds for every node beside its own rules.
+    pub fn restrict(&mut self, bits: u16) {
+        self.space.restrictions |= bits;
     }
 
     pub fn tag_node(&mut self, tag: crate::model::TagId, at: NodeIx) {

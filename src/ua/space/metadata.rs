@@ -1,7 +1,8 @@
 //! NamespaceMetadata of our own namespaces, below Server.Namespaces (Part 5 §6.3.13 and §6.3.14, 1.05).
 
 use super::draft::{Draft, NewId, NewNode, kinds};
-use super::{Class, Detail, Label, NodeIx};
+use super::{Class, DefaultOf, Detail, Label, NodeIx, Source};
+use crate::model::AccessIx;
 use crate::value::{Array, Elements, UaTime, Value};
 
 const NAMESPACES: u32 = 11_715;
@@ -10,14 +11,25 @@ const PROPERTY_TYPE: u32 = 68;
 /// IdType (Part 3 §8.17, 1.05): String identifiers are the ones that stay.
 const STRING_IDS: i32 = 1;
 
-pub fn describe_namespaces(draft: &mut Draft) {
+/// Numbers of the defaults of namespace 0's own metadata, with their DataTypes.
+const DEFAULTS: [(&str, u32, u32, i32, DefaultOf); 3] = [
+    ("DefaultRolePermissions", 16_134, 96, 1, DefaultOf::RolePermissions),
+    ("DefaultUserRolePermissions", 16_135, 96, 1, DefaultOf::UserRolePermissions),
+    ("DefaultAccessRestrictions", 16_136, 95, -1, DefaultOf::AccessRestrictions),
+];
+
+/// `access` is the rule of a cell's own Object, from which its nodes inherit; `None` for other namespaces.
+pub fn describe_namespaces(draft: &mut Draft, access: impl Fn(&str) -> Option<AccessIx>) {
+    for (_, number, _, _, of) in DEFAULTS {
+        draft.fill(number, Source::Default { access: None, of });
+    }
     let uris: Vec<String> = draft.space().namespaces().iter().skip(1).filter(|uri| !uri.is_empty()).cloned().collect();
     for uri in uris {
-        describe(draft, &uri);
+        describe(draft, &uri, access(&uri));
     }
 }
 
-fn describe(draft: &mut Draft, uri: &str) {
+fn describe(draft: &mut Draft, uri: &str, access: Option<AccessIx>) {
     let id = format!("@namespace.{uri}");
     let at = draft.add(NewNode {
         class: Class::Object,
@@ -45,18 +57,28 @@ fn describe(draft: &mut Draft, uri: &str) {
         ("StaticStringNodeIdPattern", 12, -1, Value::text("%")),
     ];
     for (name, data_type, rank, value) in properties {
-        property(draft, at, &id, name, (data_type, rank), value);
+        let dimensions = match &value {
+            Value::Array(array) => vec![count(array)],
+            _ => Vec::new(),
+        };
+        let source = draft.constant(value);
+        property(draft, (at, &id), name, (data_type, rank, &dimensions), source);
+    }
+    for (name, _, data_type, rank, of) in DEFAULTS {
+        let dimensions = if rank == 1 { &[0][..] } else { &[] };
+        property(draft, (at, &id), name, (data_type, rank, dimensions), Source::Default { access, of });
     }
 }
 
-fn property(draft: &mut Draft, owner: NodeIx, path: &str, name: &str, (data_type, rank): (u32, i32), value: Value) {
-    let dimensions = match &value {
-        Value::Array(array) => vec![count(array)],
-        _ => Vec::new(),
-    };
-    let source = draft.constant(value);
+fn property(
+    draft: &mut Draft,
+    (owner, path): (NodeIx, &str),
+    name: &str,
+    (data_type, rank, dimensions): (u32, i32, &[u32]),
+    source: Source,
+) {
     let data_type = draft.standard(data_type);
-    let shape = draft.shape(data_type, rank, &dimensions, source);
+    let shape = draft.shape(data_type, rank, dimensions, source);
     let id = format!("{path}.{name}");
     let at = draft.add(NewNode {
         class: Class::Variable,

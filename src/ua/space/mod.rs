@@ -10,14 +10,18 @@ mod draft;
 mod historical;
 mod metadata;
 mod names;
+mod permissions;
+mod roles;
 mod standard;
 
-pub use attributes::{Attribute, Viewer, access_level};
+pub use attributes::{Attribute, access_level};
 pub use browse::{BrowseFilter, Direction, ResultMask};
 pub use cell::{compose, extension};
 pub use draft::Draft;
 pub use historical::{Part, prepare as prepare_history};
 pub use names::Texts;
+pub use permissions::{Viewer, permission, restriction};
+pub use roles::{RolePart, describe_roles};
 
 use std::hash::BuildHasher;
 
@@ -137,6 +141,19 @@ pub enum Source {
     Live(Live),
     /// What is said of a tag's history; which tag, the node says.
     History(Part),
+    /// A default of a namespace, from a rule of a plant; `None` is open.
+    Default {
+        access: Option<AccessIx>,
+        of: DefaultOf,
+    },
+}
+
+/// Properties of NamespaceMetadataType about permissions (Part 5 §6.3.13, 1.05).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DefaultOf {
+    RolePermissions,
+    UserRolePermissions,
+    AccessRestrictions,
 }
 
 /// The server's own variables whose value moves.
@@ -146,6 +163,8 @@ pub enum Live {
     Standard(u32),
     /// Diagnostics of a connection: which, and which of its variables.
     Connection { connection: u32, variable: u8 },
+    /// Who has a role: which, and which of its properties.
+    Role { role: u8, part: RolePart },
 }
 
 /// A reference as it is stored: both directions lie with both nodes.
@@ -180,6 +199,10 @@ pub struct Space {
     /// Supertypes of reference, data, object and variable types, by `NodeIx`.
     pub(super) supertype: HashMap<u32, u32, foldhash::fast::FixedState>,
     pub(super) historical: historical::Historical,
+    /// The Object of each role, by `Role`.
+    pub(super) roles: Vec<NodeIx>,
+    /// AccessRestrictions of every node.
+    pub(super) restrictions: u16,
 }
 
 impl Space {

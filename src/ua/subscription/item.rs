@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::filter::DataFilter;
@@ -71,6 +72,8 @@ pub struct Item {
     pub is_waiting: bool,
     /// Items that report when this one does.
     pub triggers: Vec<u32>,
+    /// Why it brings no values: its session may not have them.
+    pub denied: Option<StatusCode>,
 }
 
 /// What became of an offered sample.
@@ -97,6 +100,11 @@ impl Item {
             Watched::Events(_, queue) => !queue.is_empty(),
             _ => !self.queue.is_empty(),
         }
+    }
+
+    /// It takes no samples.
+    pub fn is_silent(&self) -> bool {
+        self.mode == Mode::Disabled || self.denied.is_some()
     }
 
     /// A sampling interval that the publishing interval covers anyway needs no clock when only the newest counts.

@@ -4,6 +4,7 @@
 //! tag costs nothing between two changes.
 
 pub mod aggregate;
+mod denial;
 pub mod filter;
 mod item;
 mod message;
@@ -180,7 +181,7 @@ impl Subscription {
         let State { polled, items, .. } = &mut *state;
         for key in polled.iter() {
             let Some(item) = items[*key as usize].as_mut() else { continue };
-            if item.mode == Mode::Disabled || item.due.is_some_and(|due| due > now) {
+            if item.is_silent() || item.due.is_some_and(|due| due > now) {
                 continue;
             }
             item.due = Some(now + item.sampling.max(Duration::from_millis(50)));
@@ -316,7 +317,7 @@ impl State {
     fn offer(&mut self, key: u32, sample: &Sample) {
         let publishing = self.parameters.publishing_interval;
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
-        if item.mode == Mode::Disabled {
+        if item.is_silent() {
             return;
         }
         let accepted = item.offer(sample, publishing);
@@ -326,7 +327,7 @@ impl State {
     /// A sample that was taken for the item, not offered by a tag.
     pub fn accept(&mut self, key: u32, sample: Sample) {
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
-        if item.mode == Mode::Disabled {
+        if item.is_silent() {
             return;
         }
         let accepted = item.accept(sample);
@@ -387,7 +388,7 @@ impl State {
         for at in 0..self.aggregated.len() {
             let key = self.aggregated[at];
             let Some(Some(item)) = self.items.get_mut(key as usize) else { continue };
-            if item.mode != Mode::Disabled {
+            if !item.is_silent() {
                 let accepted = item.pass_time();
                 self.note(key, accepted);
             }
@@ -484,10 +485,15 @@ impl State {
     /// A changed mode: Disabled forgets what waits, Reporting shows what was sampled.
     pub fn set_mode(&mut self, key: u32, mode: Mode) {
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
-        if let (Mode::Disabled, Some(running)) = (item.mode, &mut item.aggregate) {
+        let wakes = item.mode == Mode::Disabled;
+        if let (true, Some(running)) = (wakes, &mut item.aggregate) {
             running.begin(UaTime::now());
         }
         item.mode = mode;
+        if wakes && item.denied.is_some() {
+            self.tell_denied(key);
+        }
+        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
         match mode {
             Mode::Disabled => {
                 item.queue.clear();

@@ -42,6 +42,7 @@ fn refused(fault: &Fault) -> StatusCode {
 /// Whose history a node is. A node without an archive is BadHistoryOperationUnsupported.
 fn target_of(server: &Server, space: &Space, viewer: &Viewer<'_>, id: NodeIdRef<'_>) -> Result<Target, StatusCode> {
     let at = space.find(id).filter(|at| viewer.sees(space, *at)).ok_or(StatusCode::BadNodeIdUnknown)?;
+    viewer.check_channel(space, at)?;
     let unsupported = StatusCode::BadHistoryOperationUnsupported;
     let subject = match space.variable(at).map(|shape| shape.source) {
         Some(Source::Tag(_)) => Subject::Values,

@@ -126,6 +126,12 @@ impl Points {
         self.remove(u64::from_le_bytes(name.try_into().ok()?))
     }
 
+    pub fn clear(&mut self) {
+        while let Some(oldest) = self.held.first_key_value().map(|(id, _)| *id) {
+            self.remove(oldest);
+        }
+    }
+
     fn remove(&mut self, id: u64) -> Option<Point> {
         let point = self.held.remove(&id)?;
         let address = address(&point);

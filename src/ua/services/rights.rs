@@ -1,0 +1,125 @@
+//! Rights that change under an open session: its user, its roles or its channel is another now. Items that it may
+//! not have any more fall silent, items that it may have again speak.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Context, RequestHeader, monitored_item};
+use crate::tags::Watcher;
+use crate::ua::diagnostics;
+use crate::ua::server::Server;
+use crate::ua::session::Session;
+use crate::ua::space::{Attribute, Live, NodeIx, Space, Viewer};
+use crate::ua::subscription::{Client, Subscription, Watched};
+
+/// Whose session it is after it was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    Same,
+    /// What was begun and kept for the user before is not for this one.
+    Another,
+}
+
+/// Called whenever the roles, the user or the channel of a session have changed.
+pub fn settle(server: &Arc<Server>, session: &Arc<Session>, user: User) {
+    let subscriptions = {
+        let mut state = session.lock();
+        if user == User::Another {
+            state.continuation.clear();
+            state.history.clear();
+        }
+        state.subscriptions.clone()
+    };
+    let client = Client::of(session);
+    for subscription in &subscriptions {
+        let mut state = subscription.lock();
+        state.client = client.clone();
+        if user == User::Another {
+            state.forget();
+        }
+    }
+    judge(server, session, &subscriptions);
+}
+
+/// Looks at every item of these subscriptions with the eyes of the session.
+pub fn judge(server: &Arc<Server>, session: &Arc<Session>, subscriptions: &[Arc<Subscription>]) {
+    if subscriptions.is_empty() {
+        return;
+    }
+    let (roles, is_encrypted, locales) = {
+        let state = session.lock();
+        (state.roles, state.is_encrypted(), Arc::clone(&state.locales))
+    };
+    let context = Context {
+        server,
+        session,
+        roles,
+        is_encrypted,
+        locales: &locales,
+        header: RequestHeader { token: None, handle: 0, audit_entry: "", timeout_hint: 0 },
+        now: Instant::now(),
+        wanted: RefCell::default(),
+        most_bytes: 0,
+    };
+    let (space, viewer) = (server.space(), context.viewer());
+    for subscription in subscriptions {
+        for (key, source) in changed(&space, &viewer, subscription) {
+            speak(&context, &space, subscription, key, &source);
+        }
+    }
+}
+
+/// Where an item that may speak again has its value from.
+enum Spring {
+    Tag(crate::model::TagId),
+    Live(Live),
+    Fixed(NodeIx, Attribute),
+}
+
+/// Silences what may not be had any more; tells what may be had again, and what each user sees differently.
+fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription) -> Vec<(u32, Spring)> {
+    let mut state = subscription.lock();
+    let mut found = Vec::new();
+    for (key, item) in state.items() {
+        let verdict = match viewer.sees(space, item.node) {
+            true => viewer.check_read(space, item.node, item.attribute),
+            // It is as if the node were gone.
+            false => Err(opcua::StatusCode::BadNodeIdUnknown),
+        };
+        let spring = match &item.watched {
+            Watched::Tag(tag) => Some(Spring::Tag(*tag)),
+            Watched::Live(live) => Some(Spring::Live(*live)),
+            Watched::Fixed => Some(Spring::Fixed(item.node, item.attribute)),
+            Watched::Events(..) => None,
+        };
+        if verdict.err() != item.denied || matches!((&item.watched, verdict), (Watched::Fixed, Ok(()))) {
+            found.push((key, item.denied, verdict.err(), spring));
+        }
+    }
+    let mut speaking = Vec::new();
+    for (key, before, now, spring) in found {
+        if before != now {
+            state.deny(key, now);
+        }
+        speaking.extend(spring.filter(|_| now.is_none()).map(|spring| (key, spring)));
+    }
+    speaking
+}
+
+fn speak(context: &Context<'_>, space: &Space, subscription: &Subscription, key: u32, spring: &Spring) {
+    match spring {
+        // Under the tag's lock, as every offer: the order of changes stays right.
+        Spring::Tag(tag) => context.server.tags.with(*tag, |sample| subscription.offer(key, sample)),
+        Spring::Live(live) => {
+            let sample = diagnostics::live_sample(context.server, *live);
+            subscription.lock().accept(key, sample);
+        }
+        Spring::Fixed(node, attribute) => {
+            let range = subscription.lock().item_mut(key).and_then(|item| item.range.clone());
+            let sample = monitored_item::fixed_or_why(context, space, *node, *attribute, range.as_ref());
+            subscription.lock().accept(key, sample);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Who may do what to which node. What RolePermissions tells and what the services enforce are the same functions,
+//! computed from the one `Access` of the node when somebody asks: no node stores permissions of its own.
+//!
+//! Nothing is reached without Browse: to who lacks it a node answers like one that does not exist.
+
+use opcua::StatusCode;
+
+use super::attributes::access_level;
+use super::{Attribute, Class, DefaultOf, Live, NodeIx, Source, Space};
+use crate::model::{Access, AccessIx, Plant, Role, Roles};
+use crate::stack::codec::Writer;
+use crate::value::Value;
+
+/// PermissionType (Part 3 §8.55, 1.05): the bits that somebody can have here.
+pub mod permission {
+    pub const BROWSE: u32 = 1;
+    pub const READ_ROLE_PERMISSIONS: u32 = 1 << 1;
+    pub const READ: u32 = 1 << 5;
+    pub const WRITE: u32 = 1 << 6;
+    pub const READ_HISTORY: u32 = 1 << 7;
+    pub const INSERT_HISTORY: u32 = 1 << 8;
+    pub const MODIFY_HISTORY: u32 = 1 << 9;
+    pub const DELETE_HISTORY: u32 = 1 << 10;
+    pub const RECEIVE_EVENTS: u32 = 1 << 11;
+}
+
+/// AccessRestrictionType (Part 3 §8.56, 1.05).
+pub mod restriction {
+    pub const SIGNING_REQUIRED: u16 = 1;
+    pub const ENCRYPTION_REQUIRED: u16 = 1 << 1;
+    pub const SESSION_REQUIRED: u16 = 1 << 2;
+    pub const APPLY_TO_BROWSE: u16 = 1 << 3;
+}
+
+/// Default Binary encoding (Part 6 annex A, 1.05).
+const ROLE_PERMISSION_TYPE: u32 = 128;
+const BASE_EVENT_TYPE: u32 = 2041;
+/// Variables of namespace 0 that are not for everybody.
+const SESSION_SECURITY: Source = Source::Live(Live::Standard(3708));
+const ENABLED_FLAG: Source = Source::Live(Live::Standard(2294));
+
+/// Who looks: the roles and the channel decide what is seen, the locales in which language.
+#[derive(Debug, Clone, Copy)]
+pub struct Viewer<'a> {
+    pub roles: Roles,
+    /// The channel encrypts.
+    pub is_encrypted: bool,
+    pub locales: &'a [String],
+    pub plant: &'a Plant,
+}
+
+/// Roles that see who has which permission, and who uses the server.
+fn administrators() -> Roles {
+    Roles::NONE.with(Role::CONFIGURE_ADMIN).with(Role::SECURITY_ADMIN)
+}
+
+/// Who may do what to one node.
+struct Grants {
+    access: Access,
+    /// The Value.
+    read: Roles,
+    write: Roles,
+}
+
+impl Grants {
+    fn of(space: &Space, plant: &Plant, at: NodeIx) -> Grants {
+        let node = space.node(at);
+        let access = node.access.map_or(Access::OPEN, |ix| plant.rule(ix));
+        let source = space.variable(at).map(|shape| shape.source);
+        let read = match source {
+            // Who uses the server is for who administers it (Part 5 §7.16, 1.05: SessionSecurityDiagnostics); as are
+            // permissions of others (Part 3 §5.2.9, 1.05).
+            Some(SESSION_SECURITY | Source::Default { of: DefaultOf::RolePermissions, .. }) => administrators(),
+            _ => access.read,
+        };
+        let write = match source {
+            Some(ENABLED_FLAG) => Roles::NONE.with(Role::CONFIGURE_ADMIN),
+            _ => access.write,
+        };
+        Grants { access, read, write }
+    }
+}
+
+impl Viewer<'_> {
+    /// Nodes that may not be seen answer like unknown ones.
+    #[inline]
+    pub fn sees(&self, space: &Space, at: NodeIx) -> bool {
+        let Some(ix) = space.node(at).access else { return true };
+        self.plant.rule(ix).read.meets(self.roles) && (self.is_encrypted || ix != AccessIx::ADMINISTRATORS)
+    }
+
+    /// Whether the channel is good enough for values of the node.
+    pub fn check_channel(&self, space: &Space, at: NodeIx) -> Result<(), StatusCode> {
+        match space.node(at).access {
+            Some(ix) if !self.is_encrypted && self.plant.rule(ix).encrypted => {
+                Err(StatusCode::BadSecurityModeInsufficient)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this session may have an attribute of a node that it sees: now, or as the value of a monitored item.
+    pub fn check_read(&self, space: &Space, at: NodeIx, attribute: Attribute) -> Result<(), StatusCode> {
+        let allowed = match attribute {
+            Attribute::Value => Grants::of(space, self.plant, at).read,
+            Attribute::RolePermissions => administrators(),
+            _ => return Ok(()),
+        };
+        self.check_channel(space, at)?;
+        if allowed.meets(self.roles) { Ok(()) } else { Err(StatusCode::BadUserAccessDenied) }
+    }
+
+    /// Whether the roles allow to read the Value, whatever the channel.
+    pub fn may_read(&self, space: &Space, at: NodeIx) -> bool {
+        Grants::of(space, self.plant, at).read.meets(self.roles)
+    }
+
+    pub fn may_write(&self, space: &Space, at: NodeIx) -> bool {
+        Grants::of(space, self.plant, at).write.meets(self.roles)
+    }
+
+    pub fn may_edit_history(&self, space: &Space, at: NodeIx) -> bool {
+        Grants::of(space, self.plant, at).access.edit_history.meets(self.roles)
+    }
+}
+
+impl Space {
+    /// The permissions that a role gives on a node.
+    pub fn permissions(&self, at: NodeIx, role: Role, plant: &Plant) -> u32 {
+        let grants = Grants::of(self, plant, at);
+        let node = self.node(at);
+        let is_variable = node.class == Class::Variable;
+        let level = if is_variable { self.access_level(at, plant) } else { 0 };
+        let is_source = match node.class {
+            Class::Object | Class::Variable => true,
+            Class::ObjectType => self.is_standard(at, BASE_EVENT_TYPE),
+            _ => false,
+        };
+        let edit = permission::INSERT_HISTORY | permission::MODIFY_HISTORY | permission::DELETE_HISTORY;
+        let mask = [
+            (grants.access.read, true, permission::BROWSE),
+            (grants.access.read, is_source, permission::RECEIVE_EVENTS),
+            (grants.read, level & access_level::READ != 0, permission::READ),
+            (grants.read, level & access_level::HISTORY_READ != 0, permission::READ_HISTORY),
+            (grants.write, level & access_level::WRITE != 0, permission::WRITE),
+            (grants.access.edit_history, level & access_level::HISTORY_WRITE != 0, edit),
+            (administrators(), true, permission::READ_ROLE_PERMISSIONS),
+        ];
+        mask.iter().filter(|(roles, applies, _)| *applies && roles.contains(role)).fold(0, |all, (_, _, bit)| all | bit)
+    }
+
+    /// RolePermissions (Part 3 §5.2.9, 1.05), or with the viewer's own roles alone UserRolePermissions (§5.2.10).
+    pub(super) fn write_permissions(&self, at: NodeIx, plant: &Plant, among: Roles, w: &mut Writer) {
+        self.write_roles(among, |role| self.permissions(at, role, plant), w);
+    }
+
+    fn write_roles(&self, among: Roles, mask: impl Fn(Role) -> u32, w: &mut Writer) {
+        w.u8(22 | 0x80);
+        let count_at = w.reserve_count();
+        let mut count = 0;
+        for (role, node) in (0..).map(Role).zip(&self.roles) {
+            let mask = if among.contains(role) { mask(role) } else { 0 };
+            if mask != 0 {
+                count += 1;
+                w.extension_object(ROLE_PERMISSION_TYPE, |w| {
+                    self.write_id(*node, w);
+                    w.u32(mask);
+                });
+            }
+        }
+        w.set_count(count_at, count);
+    }
+
+    /// AccessRestrictions (Part 3 §5.2.11, 1.05). Nothing is served without a session; SigningRequired is told where no
+    /// unsecured session is let in at all.
+    pub fn restrictions(&self, access: Option<AccessIx>, plant: &Plant) -> u16 {
+        let encrypted = access.is_some_and(|ix| plant.rule(ix).encrypted);
+        self.restrictions
+            | if encrypted { restriction::ENCRYPTION_REQUIRED } else { 0 }
+            | if access == Some(AccessIx::ADMINISTRATORS) { restriction::APPLY_TO_BROWSE } else { 0 }
+    }
+
+    /// A default of a namespace (Part 5 §6.3.13, 1.05): the rules of the cell's own Object. Every node says its own
+    /// beside it.
+    pub fn default_value(&self, access: Option<AccessIx>, of: DefaultOf, viewer: &Viewer<'_>) -> Value {
+        let rule = access.map_or(Access::OPEN, |ix| viewer.plant.rule(ix));
+        let among = match of {
+            DefaultOf::RolePermissions => Roles(u64::MAX),
+            DefaultOf::UserRolePermissions => viewer.roles,
+            DefaultOf::AccessRestrictions => return Value::UInt16(self.restrictions(access, viewer.plant)),
+        };
+        let read = permission::BROWSE | permission::READ | permission::READ_HISTORY | permission::RECEIVE_EVENTS;
+        let edit = permission::INSERT_HISTORY | permission::MODIFY_HISTORY | permission::DELETE_HISTORY;
+        let grants = [
+            (rule.read, read),
+            (rule.write, permission::WRITE),
+            (rule.edit_history, edit),
+            (administrators(), permission::READ_ROLE_PERMISSIONS),
+        ];
+        let mask =
+            |role: Role| grants.iter().filter(|(roles, _)| roles.contains(role)).fold(0, |all, (_, bits)| all | bits);
+        let mut w = Writer::new();
+        self.write_roles(among, mask, &mut w);
+        Value::Wire(w.buf.into())
+    }
+}

@@ -1,0 +1,100 @@
+//! The RoleSet (Part 18 §4.3, 1.05): an Object for each role, so that RolePermissions can name it. Everybody sees
+//! that a role is there; who has it is for SecurityAdmin over an encrypted channel (§4.4.1), others don't find the
+//! properties.
+
+use super::draft::{Draft, NewId, NewNode, kinds};
+use super::{Class, Detail, Label, Live, NodeIx, Source};
+use crate::model::{AccessIx, ROLES};
+
+const ROLE_SET: u32 = 15_606;
+const ROLE_TYPE: u32 = 15_620;
+const PROPERTY_TYPE: u32 = 68;
+
+/// Properties of RoleType.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RolePart {
+    Identities,
+    ApplicationsExclude,
+    Applications,
+    EndpointsExclude,
+    Endpoints,
+    CustomConfiguration,
+}
+
+/// Name, DataType and rank.
+const PARTS: [(RolePart, &str, u32, i32); 6] = [
+    (RolePart::Identities, "Identities", 15_634, 1),
+    (RolePart::ApplicationsExclude, "ApplicationsExclude", 1, -1),
+    (RolePart::Applications, "Applications", 12, 1),
+    (RolePart::EndpointsExclude, "EndpointsExclude", 1, -1),
+    (RolePart::Endpoints, "Endpoints", 15_528, 1),
+    (RolePart::CustomConfiguration, "CustomConfiguration", 1, -1),
+];
+
+/// Numbers of the well-known roles (Part 6 annex A, 1.05), in the order of `model::ROLES`, each with those of its
+/// properties in the order of `PARTS`.
+const WELL_KNOWN: [(u32, [u32; 6]); ROLES.len()] = [
+    (15_644, [16_192, 15_412, 16_193, 15_413, 16_194, 24_140]),
+    (15_656, [16_203, 15_414, 16_204, 15_415, 16_205, 24_141]),
+    (18_625, [18_626, 18_627, 18_628, 18_629, 18_630, 18_631]),
+    (15_668, [16_214, 15_416, 16_215, 15_417, 16_216, 24_142]),
+    (15_680, [16_225, 15_418, 16_226, 15_423, 16_227, 24_143]),
+    (16_036, [16_236, 15_424, 16_237, 15_425, 16_238, 24_144]),
+    (15_692, [16_247, 15_426, 16_248, 15_427, 16_249, 24_145]),
+    (15_716, [16_269, 15_428, 16_270, 15_429, 16_271, 24_146]),
+    (15_704, [16_258, 15_430, 16_259, 15_527, 16_260, 24_147]),
+];
+
+/// The well-known roles and the server's own, in the order of `Role`.
+pub fn describe_roles(draft: &mut Draft, own: &[String]) {
+    for (role, (number, properties)) in (0..).zip(WELL_KNOWN) {
+        let at = draft.standard(number);
+        draft.add_role(at);
+        for ((part, ..), number) in PARTS.into_iter().zip(properties) {
+            draft.fill(number, Source::Live(Live::Role { role, part }));
+            draft.set_access(draft.standard(number), AccessIx::ADMINISTRATORS);
+        }
+    }
+    for (role, name) in (9..).zip(own) {
+        describe(draft, role, name);
+    }
+}
+
+fn describe(draft: &mut Draft, role: u8, name: &str) {
+    let id = format!("@role.{name}");
+    let at = draft.add(node(&id, (1, name), None, Detail::Object { event_notifier: 0 }));
+    refer(draft, at, (ROLE_SET, kinds::HAS_COMPONENT), ROLE_TYPE);
+    draft.add_role(at);
+    for (part, name, data_type, rank) in PARTS {
+        let data_type = draft.standard(data_type);
+        let dimensions = if rank == 1 { &[0][..] } else { &[] };
+        let shape = draft.shape(data_type, rank, dimensions, Source::Live(Live::Role { role, part }));
+        let id = format!("{id}.{name}");
+        let detail = Detail::Variable(shape);
+        let property = draft.add(node(&id, (0, name), Some(AccessIx::ADMINISTRATORS), detail));
+        let kind = draft.standard(PROPERTY_TYPE);
+        draft.refer(property, kinds::HAS_TYPE_DEFINITION, kind);
+        draft.refer(at, kinds::HAS_PROPERTY, property);
+    }
+}
+
+fn node<'n>(id: &'n str, browse: (u16, &'n str), access: Option<AccessIx>, detail: Detail) -> NewNode<'n> {
+    let is_object = matches!(detail, Detail::Object { .. });
+    NewNode {
+        class: if is_object { Class::Object } else { Class::Variable },
+        namespace: 1,
+        browse_namespace: browse.0,
+        id: NewId::Text(id),
+        browse: browse.1,
+        display: Label::Browse,
+        description: Label::None,
+        access,
+        detail,
+    }
+}
+
+fn refer(draft: &mut Draft, at: NodeIx, (parent, kind): (u32, u32), type_definition: u32) {
+    let (parent, type_definition) = (draft.standard(parent), draft.standard(type_definition));
+    draft.refer(at, kinds::HAS_TYPE_DEFINITION, type_definition);
+    draft.refer(parent, kind, at);
+}

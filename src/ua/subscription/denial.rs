@@ -1,0 +1,51 @@
+//! Items whose session may not have their values: they tell why, once, and are silent until it may again
+//! (Part 4 §5.13.2.1, 1.05).
+
+use opcua::StatusCode;
+
+use super::item::{Accepted, Watched};
+use super::{Mode, State};
+use crate::value::{Sample, UaTime, Value};
+
+impl State {
+    /// From now on an item brings this status and nothing else; with `None` it may have values again. What waited to
+    /// be published is gone either way.
+    pub fn deny(&mut self, key: u32, why: Option<StatusCode>) {
+        let Some(item) = self.item_mut(key) else { return };
+        item.denied = why;
+        (item.held, item.last, item.due, item.is_dirty) = (None, None, None, false);
+        item.queue.clear();
+        if let Watched::Events(_, queue) = &mut item.watched {
+            queue.clear();
+        }
+        if let (None, Some(running)) = (why, &mut item.aggregate) {
+            running.begin(UaTime::now());
+        }
+        self.tell_denied(key);
+    }
+
+    /// Queues the reason why there are no values.
+    pub(super) fn tell_denied(&mut self, key: u32) {
+        let Some(item) = self.item_mut(key) else { return };
+        let Some(status) = item.denied.filter(|_| item.mode != Mode::Disabled) else { return };
+        if matches!(item.watched, Watched::Events(..)) {
+            return;
+        }
+        let sample = Sample { value: Value::Null, status, source_time: UaTime::NULL, server_time: UaTime::now() };
+        item.last = Some(sample.clone());
+        let lost = item.queue.push(sample);
+        self.note(key, Accepted::Queued { lost });
+    }
+
+    /// What was sent and what happened was for the user before: nobody else gets it again.
+    pub fn forget(&mut self) {
+        self.sent.clear();
+        self.sent_bytes = 0;
+        for item in self.items.iter_mut().flatten() {
+            if let Watched::Events(_, queue) = &mut item.watched {
+                queue.clear();
+                item.is_dirty = false;
+            }
+        }
+    }
+}
