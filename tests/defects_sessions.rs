@@ -316,7 +316,9 @@ fn security_diagnostics_are_for_administrators() {
     assert_eq!(read[0].status, Some(StatusCode::BadUserAccessDenied));
     assert_eq!((&read[1].value, &read[2].value), (&Some(Value::Byte(1)), &Some(Value::Byte(0))));
     let subscription = opal.subscribe(100.0, 100, 10);
-    assert_eq!(opal.monitor(subscription, &[(ns0(3708), 1)], 0.0, 1)[0].0, StatusCode::BadUserAccessDenied);
+    assert_eq!(opal.monitor(subscription, &[(ns0(3708), 1)], 0.0, 1)[0].0, StatusCode::Good, "Part 4 §5.13.2.1");
+    let told = opal.next_data().data.remove(0).1;
+    assert_eq!((told.value, told.status), (None, Some(StatusCode::BadUserAccessDenied)));
 }
 
 /// 22: EnabledFlag may be written by who configures the server, and by nobody else.

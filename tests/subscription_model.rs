@@ -364,6 +364,7 @@ impl Life {
             is_dirty: false,
             is_waiting: false,
             triggers: Vec::new(),
+            denied: None,
         };
         let (id, key) = self.subscription.lock().insert(Box::new(item));
         self.model.items.push(ModelItem {

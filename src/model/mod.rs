@@ -4,6 +4,7 @@
 //! one array access away wherever it is needed.
 
 mod access;
+mod endpoint;
 mod history;
 mod network;
 mod node;
@@ -14,6 +15,7 @@ mod tag;
 mod tree;
 
 pub use access::{Access, AccessIx, ROLES, Role, Roles};
+pub use endpoint::Endpoint;
 pub use history::{HistoryClass, HistoryDeadband, HistoryIx, HistoryPartition, HistoryPlan};
 pub use network::Network;
 pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};

@@ -16,6 +16,7 @@ mod folders;
 mod own;
 mod path;
 mod rejected;
+mod subject;
 mod verbs;
 mod watch;
 mod window;
@@ -30,6 +31,7 @@ use parking_lot::Mutex;
 
 pub use certificate::{Certificate, application_uri};
 pub use own::{OwnCertificate, OwnRequest, host_name};
+pub use subject::subject;
 pub use verbs::{add_user, export, list, reject, revoke, show, trust};
 pub use window::LONGEST_WINDOW;
 

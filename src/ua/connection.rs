@@ -29,7 +29,7 @@ pub async fn serve(server: Arc<Server>, mut socket: TcpStream, peer: SocketAddr,
     if let Err(error) = socket.set_nodelay(true) {
         log::debug!("{peer}: {error}");
     }
-    let mut connection = Connection::new(server, peer);
+    let mut connection = Connection::new(server, peer, socket.local_addr().ok());
     let end = connection.run(&mut socket, &mut stop).await;
     connection.leave(end.as_ref());
     if let Err(error) = socket.shutdown().await {
@@ -55,14 +55,15 @@ pub enum End {
 }
 
 impl Connection {
-    pub fn new(server: Arc<Server>, peer: SocketAddr) -> Connection {
+    /// `near` is our end of the connection: what roles by endpoint are compared with.
+    pub fn new(server: Arc<Server>, peer: SocketAddr, near: Option<SocketAddr>) -> Connection {
         let now = Instant::now();
         let id = server.next_channel_id();
         Connection {
             channel: ServerChannel::new(Arc::clone(&server.channels), id, Some(peer), now.into_std()),
             input: Input::default(),
             outbox: Outbox::default(),
-            core: Core::new(server, peer, now),
+            core: Core::new(server, peer, near, now),
         }
     }
 

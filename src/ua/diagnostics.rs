@@ -81,7 +81,7 @@ pub fn live_sample(server: &Server, live: Live) -> Sample {
     let value = match live {
         Live::Standard(number) => standard(server, number, now),
         Live::Connection { connection, variable } => link_value(server, connection, variable),
-        Live::Role { role, part } => role_set::value(&server.plan, crate::model::Role(role), part),
+        Live::Role { role, part } => role_set::value(&server.users.accounts(), crate::model::Role(role), part),
     };
     let status = match (&value, live) {
         (Value::Null, Live::Connection { .. }) => StatusCode::BadNotConnected,

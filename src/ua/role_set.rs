@@ -1,7 +1,7 @@
 //! Who has a role, as Part 18 §4.4 (1.05) tells it: identities, applications and endpoints, from the accounts of the
 //! moment.
 
-use crate::model::{Role, RoleRule, ServerPlan};
+use crate::model::{Accounts, Role, RoleRule};
 use crate::stack::codec::Writer;
 use crate::ua::space::RolePart;
 use crate::value::{Elements, Value};
@@ -24,7 +24,7 @@ enum Criteria {
     TrustedApplication = 9,
 }
 
-pub fn value(accounts: &ServerPlan, role: Role, part: RolePart) -> Value {
+pub fn value(accounts: &Accounts, role: Role, part: RolePart) -> Value {
     let rules = || accounts.role_rules.iter().filter(move |rule| rule.role == role);
     match part {
         RolePart::Identities => identities_value(&identities(accounts, role)),
@@ -42,7 +42,7 @@ pub fn value(accounts: &ServerPlan, role: Role, part: RolePart) -> Value {
 
 /// Whether the properties say all: certificates of applications are no criteria of Part 18, and what `users` and
 /// `anonymous` give is bound to no application and endpoint.
-fn is_standard(accounts: &ServerPlan, role: Role) -> bool {
+fn is_standard(accounts: &Accounts, role: Role) -> bool {
     let narrows = |rule: &RoleRule| !rule.applications.is_empty() || !rule.endpoints.is_empty();
     let mut rules = accounts.role_rules.iter().filter(|rule| rule.role == role).peekable();
     if rules.peek().is_none() {
@@ -52,7 +52,7 @@ fn is_standard(accounts: &ServerPlan, role: Role) -> bool {
     rules.all(|rule| rule.certificates.is_empty() && !(is_given && narrows(rule)))
 }
 
-fn identities(accounts: &ServerPlan, role: Role) -> Vec<(Criteria, String)> {
+fn identities(accounts: &Accounts, role: Role) -> Vec<(Criteria, String)> {
     let mut all = match role {
         Role::ANONYMOUS => vec![(Criteria::Anonymous, String::new()), (Criteria::AuthenticatedUser, String::new())],
         Role::AUTHENTICATED_USER => vec![(Criteria::AuthenticatedUser, String::new())],

@@ -8,6 +8,7 @@ mod connection;
 mod device;
 mod history;
 mod node;
+mod roles;
 mod server;
 mod simulate;
 mod tag;

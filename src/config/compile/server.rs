@@ -10,8 +10,8 @@ use crate::config::files::beside;
 use crate::config::source::Ix;
 use crate::config::spec::{self, KeySize, LogLevel, Suppress};
 use crate::model::{
-    Accounts, Application, CertificatePlan, HistoryPlan, Limits, Network, Period, Policy, ROLES, Role, RoleRule, Roles,
-    Security, ServerPlan, Suppressed, User,
+    Accounts, Application, CertificatePlan, HistoryPlan, Limits, Network, Period, Policy, Role, Roles, Security,
+    ServerPlan, Suppressed, User,
 };
 
 const PORT: u16 = 4840;
@@ -142,49 +142,6 @@ impl Compiler<'_> {
             self.findings.error(&self.source, text.ix, message).help("write 10.1.0.0/16");
         }
         network
-    }
-
-    fn own_roles(&mut self, roles: Option<Ix>, plan: &mut ServerPlan) {
-        let Some(at) = roles.filter(|at| self.expect_mapping(*at, "roles")) else { return };
-        let entries: Vec<_> = self.source.entries(at).collect();
-        for (key, value) in entries {
-            let name = self.source.text(key).to_owned();
-            let role = Role::well_known(&name).or_else(|| {
-                let role = u8::try_from(ROLES.len() + self.own_roles.len()).ok().filter(|bit| *bit < 64);
-                self.own_roles.push(name.clone());
-                role.map(Role)
-            });
-            let Some(role) = role else {
-                self.findings.error(&self.source, key, "a server has at most 64 roles");
-                return;
-            };
-            let Some(spec) = decode::<spec::OwnRole>(&self.source, value, &[], self.findings) else { continue };
-            plan.accounts.role_rules.push(RoleRule {
-                role,
-                users: spec.users.into_iter().flatten().map(|user| user.value).collect(),
-                certificates: spec.certificates.unwrap_or_default(),
-                applications: spec.applications.unwrap_or_default(),
-                endpoints: spec.endpoints.unwrap_or_default(),
-            });
-        }
-        plan.own_roles.clone_from(&self.own_roles);
-    }
-
-    fn check_role_users(&mut self, plan: &ServerPlan, roles: Option<Ix>) {
-        let Some(roles) = roles else { return };
-        let named: Vec<Ix> = self
-            .source
-            .entries(roles)
-            .filter_map(|(_, role)| self.source.get(role, "users"))
-            .flat_map(|list| self.source.children(list))
-            .collect();
-        for at in named {
-            let name = self.source.text(at).to_owned();
-            if !plan.accounts.users.contains_key(&name) {
-                let help = crate::config::docs::did_you_mean(&name, plan.accounts.users.keys().map(String::as_str));
-                self.findings.error(&self.source, at, format!("no user `{name}`")).help(help);
-            }
-        }
     }
 
     fn users(&mut self, at: Ix, plan: &mut ServerPlan) {

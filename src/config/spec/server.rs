@@ -159,12 +159,13 @@ pub struct User {
 pub struct OwnRole {
     /// Users that have it, by name.
     pub users: Option<Vec<At<String>>>,
-    /// Certificates that have it, by thumbprint or subject.
-    pub certificates: Option<Vec<String>>,
-    /// Client applications that have it, by ApplicationUri.
-    pub applications: Option<Vec<String>>,
-    /// Endpoints whose sessions have it, by URL.
-    pub endpoints: Option<Vec<String>>,
+    /// Certificates that have it, of people or of client applications, by thumbprint or whole subject.
+    pub certificates: Option<Vec<At<String>>>,
+    /// Client applications that have it, by ApplicationUri; beside users and certificates: only from these.
+    pub applications: Option<Vec<At<String>>>,
+    /// Only through these endpoints, by URL with an address and port of `listen`; where the connection ends counts,
+    /// not what the client says.
+    pub endpoints: Option<Vec<At<String>>>,
 }
 
 /// Upper bounds.

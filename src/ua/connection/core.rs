@@ -34,6 +34,8 @@ use crate::value::UaTime;
 pub(super) struct Core {
     pub server: Arc<Server>,
     pub peer: SocketAddr,
+    /// Our end of the connection.
+    near: Option<SocketAddr>,
     /// The session of the last request.
     session: Option<Arc<Session>>,
     /// All sessions that were activated over this connection.
@@ -85,10 +87,11 @@ enum Outcome {
 }
 
 impl Core {
-    pub fn new(server: Arc<Server>, peer: SocketAddr, now: Instant) -> Core {
+    pub fn new(server: Arc<Server>, peer: SocketAddr, near: Option<SocketAddr>, now: Instant) -> Core {
         Core {
             server,
             peer,
+            near,
             session: None,
             bound: Vec::new(),
             unbound_since: Some(now),
@@ -194,7 +197,7 @@ impl Core {
 
     fn caller(&self, channel: &ServerChannel) -> Option<Caller> {
         let security = channel.security()?.clone();
-        Some(Caller { channel: channel.id(), security, peer: self.peer })
+        Some(Caller { channel: channel.id(), security, peer: self.peer, near: self.near })
     }
 
     async fn open_service(

@@ -43,7 +43,7 @@ impl Talk {
             lifetime: Duration::from_secs(3600),
         });
         let mut talk = Talk {
-            connection: Connection::new(Arc::clone(server), peer),
+            connection: Connection::new(Arc::clone(server), peer, None),
             server: Arc::clone(server),
             runtime,
             client,

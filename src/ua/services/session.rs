@@ -11,6 +11,7 @@ use std::time::Duration;
 use opcua::StatusCode;
 use tokio::time::Instant;
 
+use super::rights::{self, User};
 use super::{Context, RequestHeader, Service, discovery, write_header};
 use crate::stack::channel::Security;
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
@@ -29,6 +30,8 @@ pub struct Caller {
     pub channel: u32,
     pub security: Security,
     pub peer: std::net::SocketAddr,
+    /// Our end of the connection.
+    pub near: Option<std::net::SocketAddr>,
 }
 
 /// A CreateSession that passed all checks but the signature.
@@ -228,7 +231,11 @@ pub async fn activate(
     if !identity.is_in(&accounts) {
         return Err(StatusCode::BadIdentityTokenRejected);
     }
-    state.roles = standing.roles(&identity, &accounts);
+    let roles = standing.roles(&identity, &accounts);
+    let mode = caller.security.mode;
+    let has_changed = state.is_activated && (state.roles, state.security.0) != (roles, mode);
+    let is_another = state.is_activated && state.identity != identity;
+    state.roles = roles;
     state.standing = standing;
     state.security = (caller.security.mode, caller.security.policy);
     state.identity = identity;
@@ -239,6 +246,10 @@ pub async fn activate(
     }
     state.server_nonce.clone_from(&next_nonce);
     state.last_contact = Instant::now();
+    drop(state);
+    if has_changed || is_another {
+        rights::settle(server, session, if is_another { User::Another } else { User::Same });
+    }
     Ok(next_nonce)
 }
 
@@ -252,14 +263,11 @@ fn tell_refused(server: &Server, caller: &Caller, session: &Session, refused: &R
 }
 
 fn standing(caller: &Caller, session: &Session) -> Standing {
-    let peer = caller.security.peer.as_ref();
-    let certificate = peer.and_then(|peer| crate::pki::Certificate::parse(peer.leaf()));
     Standing {
         is_secured: caller.security.mode != MessageSecurityMode::None,
         application_uri: session.client.application_uri.clone(),
-        thumbprint: peer.iter().flat_map(|peer| peer.thumbprint).map(|byte| format!("{byte:02x}")).collect(),
-        subject: certificate.map_or_else(String::new, |certificate| certificate.subject),
-        endpoint_url: session.client.endpoint_url.clone(),
+        certificate: caller.security.peer.as_ref().map_or_else(Arc::default, |peer| peer.leaf().into()),
+        near: caller.near,
     }
 }
 

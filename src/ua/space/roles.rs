@@ -51,8 +51,10 @@ pub fn describe_roles(draft: &mut Draft, own: &[String]) {
         let at = draft.standard(number);
         draft.add_role(at);
         for ((part, ..), number) in PARTS.into_iter().zip(properties) {
+            // The standard leaves some out where nothing can be configured.
+            let Some(property) = draft.space().standard_node(number) else { continue };
             draft.fill(number, Source::Live(Live::Role { role, part }));
-            draft.set_access(draft.standard(number), AccessIx::ADMINISTRATORS);
+            draft.set_access(property, AccessIx::ADMINISTRATORS);
         }
     }
     for (role, name) in (9..).zip(own) {

@@ -58,6 +58,7 @@ fn item(sampling: Duration) -> Box<Item> {
         is_dirty: false,
         is_waiting: false,
         triggers: Vec::new(),
+        denied: None,
     })
 }
 
