@@ -21,6 +21,7 @@ use crate::ua::limits::Limits;
 use crate::ua::seldom::Seldom;
 use crate::ua::services::history::Pool;
 use crate::ua::services::history::configuration::Starts;
+use crate::ua::services::rights;
 use crate::ua::session::{Registry, Session};
 use crate::ua::space::{Space, Viewer};
 use crate::ua::subscription::timer::Timer;
@@ -325,19 +326,23 @@ impl Server {
 
     /// From here on these accounts count: sessions of whoever lost the login or got another end, all others have the
     /// roles that follow now. Returns how many ended.
-    pub fn take_accounts(&self, accounts: Accounts) -> usize {
+    pub fn take_accounts(self: &Arc<Server>, accounts: Accounts) -> usize {
         let old = self.users.replace(accounts);
         let new = self.users.accounts();
         let mut ended = 0;
         for session in self.sessions.all() {
-            let is_kept = {
+            let (is_kept, has_changed) = {
                 let mut state = session.lock();
                 let is_kept = !state.is_activated || state.identity.is_kept(&old, &new);
+                let before = state.roles;
                 if is_kept && state.is_activated {
                     state.roles = state.standing.roles(&state.identity, &new);
                 }
-                is_kept
+                (is_kept, state.roles != before)
             };
+            if has_changed {
+                rights::settle(self, &session, rights::User::Same);
+            }
             if !is_kept {
                 self.close_session(&session, true);
                 ended += 1;
