@@ -71,6 +71,11 @@ impl TestServer {
         TestServer::start_in(dir, "127.0.0.1:0", |_, _| {})
     }
 
+    /// The same, where a test says.
+    pub fn start_at(dir: TempDir, listen: &str) -> TestServer {
+        TestServer::start_in(dir, listen, |_, _| {})
+    }
+
     /// Starts with the folders of an earlier run and on its port.
     pub fn restart(mut self) -> TestServer {
         let address = self.address.to_string();

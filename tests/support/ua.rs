@@ -169,6 +169,21 @@ impl Session {
         timeout: f64,
         max_response: u32,
     ) -> Response {
+        self.create_session(application_uri, certificate, "opc.tcp://127.0.0.1:4840", (timeout, max_response))
+    }
+
+    /// As `create`, by a client that says it dialled this.
+    pub fn create_dialling(&mut self, application_uri: &str, certificate: &[u8], url: &str) -> Response {
+        self.create_session(application_uri, certificate, url, (60_000.0, 0))
+    }
+
+    fn create_session(
+        &mut self,
+        application_uri: &str,
+        certificate: &[u8],
+        url: &str,
+        (timeout, max_response): (f64, u32),
+    ) -> Response {
         let response = self.call(461, |w| {
             w.text(application_uri);
             w.string(None);
@@ -178,7 +193,7 @@ impl Session {
             w.string(None);
             w.null_array();
             w.string(None);
-            w.text("opc.tcp://127.0.0.1:4840");
+            w.text(url);
             w.text("a test");
             w.bytes(Some(&[7; 32]));
             w.bytes(if certificate.is_empty() { None } else { Some(certificate) });
