@@ -1,5 +1,7 @@
 //! The plant of the matrix, and who comes to it: each as a row of `PEOPLE`.
 
+#![allow(dead_code, reason = "each test file takes what it needs")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 

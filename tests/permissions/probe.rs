@@ -1,5 +1,7 @@
 //! Every operation on a node, tried over the wire, with its outcome as a word; and what the server tells of it.
 
+#![allow(dead_code, reason = "each test file takes what it needs")]
+
 use std::sync::LazyLock;
 use std::time::Instant;
 
