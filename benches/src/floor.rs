@@ -37,7 +37,7 @@ pub async fn run(kind: Kind, tags: usize, say: impl FnOnce(SocketAddr)) -> std::
     say(listener.local_addr()?);
     let settings = Arc::new(ServerSettings {
         limits: Limits::default(),
-        identity: None,
+        identities: Arc::default(),
         policies: Vec::new(),
         check: Arc::new(Nobody),
     });

@@ -56,7 +56,7 @@ impl Assembly {
             links: Vec::new(),
             channels: Arc::new(ServerSettings {
                 limits: wire,
-                identity: None,
+                identities: Arc::default(),
                 policies: Vec::new(),
                 check: Arc::new(Nobody),
             }),

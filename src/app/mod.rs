@@ -24,9 +24,9 @@ use crate::config::Compiled;
 use crate::drivers::{self, ConnectionPlan};
 use crate::history::Fault;
 use crate::model::{self, Plant, ServerPlan};
-use crate::pki::{self, OwnCertificate, OwnRequest, Pki, PkiError};
+use crate::pki::{self, Keeper, OwnCertificate, OwnRequest, Pki, PkiError};
 use crate::stack::channel::ServerSettings;
-use crate::stack::crypto::{CryptoPool, Policy, PoolThreads};
+use crate::stack::crypto::{CryptoPool, Identities, Policy, PoolThreads};
 use crate::stack::transport;
 use crate::state::{State, StateError};
 use crate::tags::TagStore;
@@ -89,14 +89,7 @@ pub struct Assembly {
 
 /// Pure: names and limits are settled here, nothing is opened.
 pub fn assemble(compiled: Compiled) -> Assembly {
-    let host = pki::host_name();
-    let named = &compiled.server.application;
-    let application = Application {
-        name: if named.name.is_empty() { format!("opcell on {host}") } else { named.name.clone() },
-        uri: if named.uri.is_empty() { format!("urn:{host}:opcell") } else { named.uri.clone() },
-        port: compiled.server.listen.first().map_or(4840, SocketAddr::port),
-        host,
-    };
+    let application = application(&compiled.server);
     Assembly {
         limits: Limits::new(compiled.server.limits.clone()),
         plant: Arc::new(compiled.plant),
@@ -104,6 +97,34 @@ pub fn assemble(compiled: Compiled) -> Assembly {
         drivers: compiled.drivers,
         application,
         wire: transport::Limits::default(),
+    }
+}
+
+fn application(plan: &ServerPlan) -> Application {
+    let host = pki::host_name();
+    let named = &plan.application;
+    Application {
+        name: if named.name.is_empty() { format!("opcell on {host}") } else { named.name.clone() },
+        uri: if named.uri.is_empty() { format!("urn:{host}:opcell") } else { named.uri.clone() },
+        port: plan.listen.first().map_or(4840, SocketAddr::port),
+        host,
+    }
+}
+
+/// What the server's own certificate is to say.
+pub fn own_request(plan: &ServerPlan) -> OwnRequest {
+    let Application { name, uri, .. } = application(plan);
+    let certificate = &plan.security.certificate;
+    let mut names = certificate.names.clone();
+    names.extend(plan.advertise.iter().filter(|name| !certificate.names.contains(name)).cloned());
+    OwnRequest {
+        application_uri: uri,
+        application_name: name,
+        names,
+        auto_names: certificate.auto_names,
+        key_bits: certificate.key_bits,
+        valid_for: certificate.valid_for,
+        renew_before: certificate.renew_before,
     }
 }
 
@@ -138,7 +159,11 @@ impl Assembly {
         let mut state = State::open(&plan.state_dir)?;
         let indices = state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
         let pki = Pki::open(&plan.pki_dir, suppressed(plan.security.suppressed))?;
-        let own = own_certificate(&plan, &application)?;
+        let request = own_request(&plan);
+        let own = OwnCertificate::load_or_make(&plan.pki_dir, &request)?;
+        let identities = Arc::new(Identities::default());
+        identities.replace(own.identities());
+        let keeper = Keeper::new(plan.pki_dir.clone(), request, Arc::clone(&identities));
         // The ports are taken before anything runs, and served last of all.
         let bound = Bound::open(&plan.listen).await?;
         application.port = bound.addresses().first().map_or(application.port, SocketAddr::port);
@@ -169,7 +194,7 @@ impl Assembly {
             links,
             channels: Arc::new(ServerSettings {
                 limits: wire,
-                identity: Some(Arc::clone(&own.identity)),
+                identities,
                 policies: plan.security.policies.iter().copied().map(policy).collect(),
                 check: Arc::clone(&pki) as Arc<_>,
             }),
@@ -182,6 +207,7 @@ impl Assembly {
             plan: Arc::clone(&plan),
             application,
         });
+        tasks.spawn("own certificate".into(), Box::pin(keeper.run()));
         tasks.spawn("certificate folders".into(), Box::pin(Arc::clone(&pki).watch()));
         tasks.spawn("subscription timer".into(), Box::pin(subscription::timer::run(Arc::clone(&server))));
         tasks.spawn("housekeeping".into(), Box::pin(housekeeping::run(Arc::clone(&server))));
@@ -213,22 +239,6 @@ impl Assembly {
             threads,
         })
     }
-}
-
-fn own_certificate(plan: &ServerPlan, application: &Application) -> Result<OwnCertificate, PkiError> {
-    let certificate = &plan.security.certificate;
-    let mut names = certificate.names.clone();
-    names.extend(plan.advertise.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
-    let request = OwnRequest {
-        application_uri: application.uri.clone(),
-        application_name: application.name.clone(),
-        names,
-        auto_names: certificate.auto_names,
-        key_bits: certificate.key_bits,
-        valid_for: certificate.valid_for,
-        renew_before: certificate.renew_before,
-    };
-    OwnCertificate::load_or_make(&plan.pki_dir, &request)
 }
 
 fn suppressed(of: model::Suppressed) -> pki::Suppressed {

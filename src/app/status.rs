@@ -9,9 +9,10 @@ use std::time::Duration;
 use super::history::Hands;
 use super::tasks::Tasks;
 use crate::config;
-use crate::control::{Answer, LinkStatus, Listener, Request, Response, SessionStatus, Status};
+use crate::control::{Answer, CertificateStatus, LinkStatus, Listener, Request, Response, SessionStatus, Status};
 use crate::model::Network;
-use crate::pki::{LONGEST_WINDOW, Pki};
+use crate::pki::{Certificate, LONGEST_WINDOW, Pki};
+use crate::stack::crypto::Identity;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
 use crate::value::UaTime;
@@ -108,6 +109,7 @@ fn status(server: &Server, addresses: &[SocketAddr]) -> Status {
         sessions,
         subscriptions: server.subscription_count(),
         monitored_items: server.monitored_items.load(Ordering::Relaxed),
+        certificate: server.channels.identities.newest().and_then(|identity| certificate_status(&identity)),
         links: server.links.iter().map(|link| link_status(link)).collect(),
         history: None,
     }
@@ -124,6 +126,16 @@ fn session_status(session: &Session) -> SessionStatus {
         secured: state.is_secured(),
         subscriptions: state.subscriptions.len(),
     }
+}
+
+fn certificate_status(identity: &Identity) -> Option<CertificateStatus> {
+    let certificate = Certificate::parse(identity.leaf())?;
+    Some(CertificateStatus {
+        thumbprint: identity.thumbprint().iter().map(|byte| format!("{byte:02x}")).collect(),
+        name: certificate.name().to_owned(),
+        until: certificate.not_after,
+        is_self_signed: certificate.is_self_signed(),
+    })
 }
 
 fn link_status(link: &crate::health::Link) -> LinkStatus {

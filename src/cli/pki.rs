@@ -1,13 +1,17 @@
 //! `opcell pki`: what the certificate folders hold, and who is trusted.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::{Answer, Global, server_plan};
+use crate::app::own_request;
 use crate::control::{self, Request, Response};
 use crate::model::{Network, Period};
-use crate::pki;
+use crate::pki::{self, Form, PkiError};
+use crate::value::UaTime;
 
 #[derive(Debug, Args)]
 pub struct PkiArgs {
@@ -48,6 +52,26 @@ pub enum PkiVerb {
         #[command(flatten)]
         place: Place,
     },
+    /// Ask the plant's CA for a certificate: a signing request with the server's key, which is made when there is none
+    Request {
+        /// File to write, as server.csr; it must not be there yet (default: to the terminal)
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Write DER instead of PEM
+        #[arg(long, requires = "out")]
+        der: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Put the certificate that the CA has issued in its place; a running server takes it at once
+    Install {
+        /// The certificate, and those of its issuers, in one file or in several, PEM or DER
+        #[arg(required = true, value_name = "CERTIFICATE")]
+        files: Vec<PathBuf>,
+        /// Cell file, server file or folder whose `pki_dir` is meant (default: ./address-space)
+        #[arg(long, value_name = "PATH")]
+        cell: Option<PathBuf>,
+    },
     /// Write the server's own certificate to a file, for clients that want it
     Export {
         /// File to write, as server.der or server.pem; it must not be there yet
@@ -76,33 +100,87 @@ pub struct One {
     pub place: Place,
 }
 
+impl PkiVerb {
+    /// The cell file, server file or folder that is meant.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            PkiVerb::List { place }
+            | PkiVerb::Trust { one: One { place, .. } }
+            | PkiVerb::Reject { one: One { place, .. } }
+            | PkiVerb::Revoke { one: One { place, .. } }
+            | PkiVerb::Window { place, .. }
+            | PkiVerb::Request { place, .. }
+            | PkiVerb::Export { place, .. }
+            | PkiVerb::Show { one: One { place, .. } } => place.path.as_deref(),
+            PkiVerb::Install { cell, .. } => cell.as_deref(),
+        }
+    }
+}
+
 pub fn pki(args: &PkiArgs, global: &Global) -> Answer {
-    let (PkiVerb::List { place }
-    | PkiVerb::Trust { one: One { place, .. } }
-    | PkiVerb::Reject { one: One { place, .. } }
-    | PkiVerb::Revoke { one: One { place, .. } }
-    | PkiVerb::Window { place, .. }
-    | PkiVerb::Export { place, .. }
-    | PkiVerb::Show { one: One { place, .. } }) = &args.verb;
-    let dir = match &global.pki_dir {
-        Some(dir) => dir.clone(),
-        None => match server_plan(place.path.as_deref(), global, "--pki-dir DIR") {
-            Ok(plan) => plan.pki_dir,
-            Err(answer) => return answer,
-        },
+    let path = args.verb.path();
+    let in_folder = |work: &dyn Fn(&Path) -> Result<String, PkiError>| match folder(path, global) {
+        Ok(dir) => told(work(&dir)),
+        Err(answer) => answer,
     };
-    let done = match &args.verb {
-        PkiVerb::List { .. } => pki::list(&dir),
-        PkiVerb::Trust { one } => pki::trust(&dir, &one.which),
-        PkiVerb::Reject { one } => pki::reject(&dir, &one.which),
-        PkiVerb::Revoke { one } => pki::revoke(&dir, &one.which),
-        PkiVerb::Export { file, .. } => pki::export(&dir, file),
-        PkiVerb::Window { span, from, place } => return window(*span, from.as_deref(), place, global),
-        PkiVerb::Show { one } => pki::show(&dir, &one.which),
-    };
+    match &args.verb {
+        PkiVerb::List { .. } => in_folder(&pki::list),
+        PkiVerb::Trust { one } => in_folder(&|dir| pki::trust(dir, &one.which)),
+        PkiVerb::Reject { one } => in_folder(&|dir| pki::reject(dir, &one.which)),
+        PkiVerb::Revoke { one } => in_folder(&|dir| pki::revoke(dir, &one.which)),
+        PkiVerb::Export { file, .. } => in_folder(&|dir| pki::export(dir, file)),
+        PkiVerb::Show { one } => in_folder(&|dir| pki::show(dir, &one.which)),
+        PkiVerb::Window { span, from, place } => window(*span, from.as_deref(), place, global),
+        PkiVerb::Request { out, der, .. } => request(out.as_deref(), *der, path, global),
+        PkiVerb::Install { files, .. } => install(files, path, global),
+    }
+}
+
+fn told(done: Result<String, PkiError>) -> Answer {
     match done {
         Ok(out) => Answer { out, ..Answer::default() },
         Err(error) => Answer::failed(&error.to_string()),
+    }
+}
+
+fn folder(path: Option<&Path>, global: &Global) -> Result<PathBuf, Answer> {
+    match &global.pki_dir {
+        Some(dir) => Ok(dir.clone()),
+        None => server_plan(path, global, "--pki-dir DIR").map(|plan| plan.pki_dir),
+    }
+}
+
+/// What the certificate is to say stands in the files, so these are needed whatever the folder is.
+fn request(out: Option<&Path>, der: bool, path: Option<&Path>, global: &Global) -> Answer {
+    let plan = match server_plan(path, global, "") {
+        Ok(plan) => plan,
+        Err(answer) => return answer,
+    };
+    let form = if der { Form::Der } else { Form::Pem };
+    let made = match pki::request(&plan.pki_dir, &own_request(&plan), form) {
+        Ok(made) => made,
+        Err(error) => return Answer::failed(&error.to_string()),
+    };
+    let Some(file) = out else {
+        return Answer { out: String::from_utf8_lossy(&made).into_owned(), ..Answer::default() };
+    };
+    let written = File::options().write(true).create_new(true).open(file).and_then(|mut to| to.write_all(&made));
+    match written {
+        Ok(()) => {
+            let out = format!(
+                "the request is in {}; have the CA sign it, then: opcell pki install CERTIFICATE\n",
+                file.display()
+            );
+            Answer { out, ..Answer::default() }
+        }
+        Err(error) => Answer::failed(&format!("{}: {error}", file.display())),
+    }
+}
+
+fn install(files: &[PathBuf], path: Option<&Path>, global: &Global) -> Answer {
+    match server_plan(path, global, "--cell PATH") {
+        Ok(plan) => told(pki::install(&plan.pki_dir, &own_request(&plan), files, UaTime::now().unix_seconds())),
+        Err(answer) => answer,
     }
 }
 

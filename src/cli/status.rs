@@ -49,6 +49,12 @@ fn text(status: &Status) -> String {
     for session in &status.sessions {
         line("", &session_text(session));
     }
+    if let Some(certificate) = &status.certificate {
+        let short = certificate.thumbprint.get(..8).unwrap_or_default();
+        let by = if certificate.is_self_signed { "signed by itself" } else { "of a CA" };
+        let (name, until) = (shown(&certificate.name), when(certificate.until));
+        line("certificate", &format!("{short} `{name}`, {by}, until {until}"));
+    }
     line("links", &status.links.len().to_string());
     for link in &status.links {
         line("", &link_text(link));

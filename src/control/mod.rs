@@ -9,7 +9,7 @@ mod status;
 
 pub use client::{AskError, ask};
 pub use server::{Answer, Listener};
-pub use status::{HistoryStatus, LinkStatus, SessionStatus, Status};
+pub use status::{CertificateStatus, HistoryStatus, LinkStatus, SessionStatus, Status};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

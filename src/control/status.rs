@@ -13,9 +13,19 @@ pub struct Status {
     pub sessions: Vec<SessionStatus>,
     pub subscriptions: usize,
     pub monitored_items: u32,
+    /// The server's own, as it is told to who asks.
+    pub certificate: Option<CertificateStatus>,
     pub links: Vec<LinkStatus>,
     /// `None`: no tag has a history class.
     pub history: Option<HistoryStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    pub thumbprint: String,
+    pub name: String,
+    pub until: i64,
+    pub is_self_signed: bool,
 }
 
 /// How the history store fares.

@@ -39,6 +39,7 @@ pub struct Certificate {
     /// Bits of the RSA key; `None`: of another kind.
     pub(super) rsa_bits: Option<usize>,
     pub(super) may_be_client: bool,
+    pub(super) may_be_server: bool,
     pub(super) subject_raw: Vec<u8>,
     pub(super) issuer_raw: Vec<u8>,
     pub(super) serial: Vec<u8>,
@@ -116,7 +117,8 @@ impl Certificate {
             not_understood: not_understood(&x509),
             signed_with: x509.signature_algorithm.algorithm.to_id_string(),
             rsa_bits: rsa_bits(&x509),
-            may_be_client: extended.is_none_or(|usage| usage.value.any || usage.value.client_auth),
+            may_be_client: extended.as_ref().is_none_or(|usage| usage.value.any || usage.value.client_auth),
+            may_be_server: extended.is_none_or(|usage| usage.value.any || usage.value.server_auth),
             subject_raw: x509.subject().as_raw().to_vec(),
             issuer_raw: x509.issuer().as_raw().to_vec(),
             serial: x509.raw_serial().to_vec(),

@@ -1,11 +1,13 @@
 //! Whether a client or a user may come in with a certificate, and what is told of it to whom.
 
+use std::sync::atomic::Ordering;
+
 use opcua::StatusCode;
 
 use super::Pki;
 use super::certificate::{Certificate, printable, when};
 use super::path::{Demand, Finding, Step, validate};
-use super::rejected::Rejection;
+use super::rejected::{self, Rejection};
 use crate::stack::channel::{Caller, CertificateCheck, Refusal};
 use crate::value::UaTime;
 
@@ -31,22 +33,23 @@ impl CertificateCheck for Pki {
             Err(refused) => refused,
         };
         let status = finding.wire();
-        let from = caller.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
+        let from = rejected::from(caller.address);
         let Some(certificate) = certificate else {
             let rule = format!("client at {from}: {} ({})", finding.rule, finding.code());
             return Err(Refusal { status, code: finding.code(), rule });
         };
         let short = certificate.short();
         let remedy = match finding.step {
-            Step::Trust => format!("; to trust it: opcell pki trust {short}"),
-            _ => format!("; see: opcell pki show {short}"),
+            Step::Trust => format!("; to trust it: {}", self.command("trust", &short)),
+            _ => format!("; see: {}", self.command("show", &short)),
         };
         let name = printable(certificate.name());
         let (rule, code) = (&finding.rule, finding.code());
         let rule = format!("certificate {short} `{name}` of the client at {from} is refused: {rule} ({code}){remedy}");
-        let rejection = Rejection { certificate, from, rule: finding.rule };
+        let to_trust = self.command("trust", &short);
+        let rejection = Rejection { certificate, address: caller.address, rule: finding.rule, to_trust };
         if self.rejections.try_send(rejection).is_err() {
-            log::debug!("too many refusals at once; this one is not written to rejected/");
+            self.lost_rejections.fetch_add(1, Ordering::Relaxed);
         }
         Err(Refusal { status, code, rule })
     }

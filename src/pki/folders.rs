@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -185,17 +185,12 @@ pub(super) fn fingerprint(dir: &Path) -> Vec<(PathBuf, u64, Option<std::time::Sy
     paths.into_iter().map(fact).collect()
 }
 
-/// Makes the folders; `own` is for us alone.
+/// Makes the folders; `own` is for us alone, and refused when others can write there.
 pub(super) fn create(dir: &Path) -> Result<(), PkiError> {
     for name in FOLDERS {
         let folder = dir.join(name);
         let mode = if name == "own" { 0o700 } else { 0o755 };
         fs::DirBuilder::new().recursive(true).mode(mode).create(&folder).map_err(PkiError::io(&folder))?;
     }
-    let own = dir.join("own");
-    let mode = fs::metadata(&own).map_err(PkiError::io(&own))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).map_err(PkiError::io(&own))?;
-    }
-    Ok(())
+    super::own::close(&dir.join("own"))
 }

@@ -25,12 +25,13 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use certificate::{Certificate, application_uri};
-pub use own::{OwnCertificate, OwnRequest, host_name};
+pub use own::{Form, Keeper, OwnCertificate, OwnRequest, host_name, install, request};
 pub use subject::subject;
 pub use verbs::{add_user, export, list, reject, revoke, show, trust};
 pub use window::LONGEST_WINDOW;
@@ -62,13 +63,21 @@ impl PkiError {
     }
 }
 
+/// A folder as an argument that can be copied into a shell, wherever that stands.
+fn quoted(dir: &Path) -> String {
+    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()).display().to_string();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@,".contains(letter);
+    if dir.chars().all(is_plain) { dir } else { format!("'{}'", dir.replace('\'', r"'\''")) }
+}
+
 /// The folders as they were last read. Checks look only at that; `watch` keeps it fresh.
 pub struct Pki {
     dir: PathBuf,
     store: ArcSwap<Store>,
-    /// Refused certificates that `watch` writes down. Full: the newest are dropped, the log has them.
+    /// Refused certificates that `watch` writes down. Full: the newest are dropped and counted, the log has them.
     rejections: tokio::sync::mpsc::Sender<Rejection>,
     waiting: Mutex<Option<Waiting>>,
+    lost_rejections: AtomicU64,
     suppressed: Suppressed,
     window: Mutex<Option<Window>>,
     /// Counts the changes of the folders.
@@ -88,11 +97,17 @@ impl Pki {
             store: ArcSwap::from_pointee(store),
             rejections,
             waiting: Mutex::new(Some(waiting)),
+            lost_rejections: AtomicU64::new(0),
             suppressed,
             window: Mutex::default(),
             changes: tokio::sync::watch::Sender::new(0),
             told: Mutex::default(),
         }))
+    }
+
+    /// What to type to have something done here, from wherever one is.
+    fn command(&self, verb: &str, which: &str) -> String {
+        format!("opcell pki {verb} {which} --pki-dir {}", quoted(&self.dir))
     }
 
     pub fn dir(&self) -> &Path {

@@ -1,28 +1,49 @@
 //! The folder `rejected`: each refused certificate with a text beside it. Anybody can be refused, so the folder is
-//! bounded in size and in pace.
+//! bounded in size and in pace; whoever floods it fills the own share, and what does not fit is told.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::certificate::{Certificate, hex, printable, when};
+use super::folders::certificates;
+use crate::model::neighbourhood;
 
-/// Refused certificates that are kept; then the one longest not seen goes.
+/// Refused certificates that are kept; then the address that has the most loses the one longest not seen.
 const MOST: usize = 100;
-/// New certificates written within a minute.
-const PACE: usize = 20;
+/// New certificates of one address that are written within a minute.
+const PACE_OF_ONE: usize = 10;
+/// And of all of them; the first of an address has the larger share.
+const PACE: usize = 30;
+const PACE_OF_FIRSTS: usize = 100;
+/// Files written within a second for those that knock all the time.
+const AGAIN: u32 = 10;
 const MINUTE: i64 = 60;
 
 #[derive(Debug)]
 pub(super) struct Rejection {
     pub certificate: Arc<Certificate>,
-    pub from: String,
+    pub address: Option<SocketAddr>,
     pub rule: String,
+    /// The command that lets it in.
+    pub to_trust: String,
+}
+
+impl Rejection {
+    pub fn from(&self) -> String {
+        from(self.address)
+    }
+}
+
+/// An address as text.
+pub(super) fn from(address: Option<SocketAddr>) -> String {
+    address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string())
 }
 
 pub(super) type Waiting = mpsc::Receiver<Rejection>;
@@ -36,53 +57,128 @@ struct Seen {
     first: i64,
     last: i64,
     count: u64,
+    /// When its files were written.
+    written: i64,
+    from: Option<IpAddr>,
 }
 
-/// What is written down, and when the last new ones came.
+/// What is written down, and when the last new ones came. What is refused for its pace costs no look at the disk.
 #[derive(Debug, Default)]
 pub(super) struct Rejected {
-    seen: HashMap<[u8; 20], Seen>,
-    newest: Vec<i64>,
+    /// `None` until the first refusal.
+    seen: Option<HashMap<[u8; 20], Seen>>,
+    /// Of the last minute.
+    newest: Vec<(i64, Option<IpAddr>)>,
+    /// The second, and how many of those that are known were written in it.
+    again: (i64, u32),
+    /// Not written, and thrown out, since that was told.
+    left_out: u64,
+    thrown_out: u64,
+    told: Option<i64>,
 }
 
 impl Rejected {
     /// Writes one refusal down, or leaves it when too many came.
     pub fn note(&mut self, folder: &Path, rejection: &Rejection, now: i64) -> io::Result<()> {
         let thumbprint = rejection.certificate.thumbprint;
-        // Somebody may have tidied it away since the start.
-        fs::create_dir_all(folder)?;
+        let from = rejection.address.map(|address| neighbourhood(address.ip()));
+        let seen = self.seen.get_or_insert_with(|| read_folder(folder));
         let stem = stem(folder, &rejection.certificate);
-        let known = self.seen.get(&thumbprint).copied().or_else(|| read_seen(&stem.with_extension("txt")));
-        match known {
-            // Not more than a write a second for who knocks all the time.
-            Some(seen) if seen.last == now => {
-                self.seen.insert(thumbprint, Seen { count: seen.count + 1, ..seen });
+        let known = seen.get_mut(&thumbprint).map(|known| {
+            (known.last, known.count, known.from) = (now, known.count + 1, from);
+            *known
+        });
+        let now_seen = match known {
+            Some(known) => {
+                // Not more than a write a second for who knocks all the time, and not too many for all of them.
+                if known.written == now || !self.may_write_again(now) {
+                    return Ok(());
+                }
+                known
+            }
+            None if !self.has_pace(from, now) => {
+                self.left_out += 1;
+                self.tell(folder, now);
                 return Ok(());
             }
-            Some(_) => {}
-            None if !self.has_pace(now) => return Ok(()),
-            None => make_room(folder)?,
-        }
-        let seen = known.map_or(Seen { first: now, last: now, count: 1 }, |seen| Seen {
-            last: now,
-            count: seen.count + 1,
-            ..seen
-        });
-        if self.seen.len() >= 2 * MOST {
-            self.seen.clear();
-        }
-        self.seen.insert(thumbprint, seen);
+            None => {
+                self.make_room(folder)?;
+                Seen { first: now, last: now, count: 1, written: now, from }
+            }
+        };
+        // Somebody may have tidied it away since the start.
+        fs::create_dir_all(folder)?;
         fs::write(stem.with_extension("der"), &rejection.certificate.der)?;
-        fs::write(stem.with_extension("txt"), text(rejection, seen))
+        fs::write(stem.with_extension("txt"), text(rejection, now_seen))?;
+        if let Some(seen) = &mut self.seen {
+            seen.insert(thumbprint, Seen { written: now, ..now_seen });
+        }
+        self.tell(folder, now);
+        Ok(())
     }
 
-    fn has_pace(&mut self, now: i64) -> bool {
-        self.newest.retain(|time| now - time < MINUTE);
-        let has_pace = self.newest.len() < PACE;
+    /// Refusals that did not even come this far.
+    pub fn note_lost(&mut self, count: u64) {
+        self.left_out += count;
+    }
+
+    fn may_write_again(&mut self, now: i64) -> bool {
+        if self.again.0 != now {
+            self.again = (now, 0);
+        }
+        self.again.1 += 1;
+        self.again.1 <= AGAIN
+    }
+
+    fn has_pace(&mut self, from: Option<IpAddr>, now: i64) -> bool {
+        self.newest.retain(|(time, _)| (0..MINUTE).contains(&(now - time)));
+        let own = self.newest.iter().filter(|(_, other)| *other == from).count();
+        let most = if own == 0 { PACE_OF_FIRSTS } else { PACE };
+        let has_pace = own < PACE_OF_ONE && self.newest.len() < most;
         if has_pace {
-            self.newest.push(now);
+            self.newest.push((now, from));
         }
         has_pace
+    }
+
+    /// Removes certificates until one more fits, of the address that has the most those longest not seen.
+    fn make_room(&mut self, folder: &Path) -> io::Result<()> {
+        let seen = self.seen.get_or_insert_default();
+        if seen.len() < MOST {
+            return Ok(());
+        }
+        // The operator took some out.
+        let there = read_folder(folder);
+        seen.retain(|thumbprint, _| there.contains_key(thumbprint));
+        for (thumbprint, other) in there {
+            seen.entry(thumbprint).or_insert(other);
+        }
+        while seen.len() >= MOST {
+            let mut shares: HashMap<Option<IpAddr>, usize> = HashMap::new();
+            seen.values().for_each(|seen| *shares.entry(seen.from).or_default() += 1);
+            let share = |seen: &Seen| shares.get(&seen.from).copied().unwrap_or_default();
+            let oldest = seen.iter().max_by_key(|(_, seen)| (share(seen), std::cmp::Reverse(seen.last)));
+            let Some(thumbprint) = oldest.map(|(thumbprint, _)| *thumbprint) else { break };
+            seen.remove(&thumbprint);
+            self.thrown_out += 1;
+            remove(folder, &hex(&thumbprint))?;
+        }
+        Ok(())
+    }
+
+    /// Once a minute.
+    fn tell(&mut self, folder: &Path, now: i64) {
+        let is_told = self.told.is_some_and(|at| (0..MINUTE).contains(&(now - at)));
+        if is_told || self.left_out + self.thrown_out == 0 {
+            return;
+        }
+        log::warn!(
+            "{}: {} refusals of new certificates were not written down and {} certificates were thrown out, for too many came; a client that is missing there is named in the log, and comes in by opcell pki trust FILE or opcell pki window 1min --from ADDRESS",
+            folder.display(),
+            self.left_out,
+            self.thrown_out
+        );
+        (self.left_out, self.thrown_out, self.told) = (0, 0, Some(now));
     }
 }
 
@@ -98,12 +194,12 @@ fn text(rejection: &Rejection, seen: Seen) -> String {
     let certificate = &rejection.certificate;
     for (title, value) in [
         ("rule", rejection.rule.clone()),
-        ("from", rejection.from.clone()),
+        ("from", rejection.from()),
         ("first", format!("{} ({})", seen.first, when(seen.first))),
         ("last", format!("{} ({})", seen.last, when(seen.last))),
         ("count", seen.count.to_string()),
         ("name", printable(certificate.name())),
-        ("to trust it", format!("opcell pki trust {}", certificate.short())),
+        ("to trust it", rejection.to_trust.clone()),
     ] {
         writeln!(text, "{title:16} {value}").expect("text takes every write");
     }
@@ -111,29 +207,43 @@ fn text(rejection: &Rejection, seen: Seen) -> String {
 }
 
 /// What an earlier run wrote.
-fn read_seen(path: &Path) -> Option<Seen> {
-    let text = fs::read_to_string(path).ok()?;
-    let number = |title: &str| {
-        let line = text.lines().find(|line| line.starts_with(&format!("{title:16} ")))?;
-        line[17..].split(' ').next()?.parse::<i64>().ok()
-    };
-    Some(Seen { first: number("first")?, last: number("last")?, count: number("count")?.unsigned_abs() })
+fn read_folder(folder: &Path) -> HashMap<[u8; 20], Seen> {
+    let entries = certificates(folder).unwrap_or_else(|error| {
+        log::warn!("{error}");
+        Vec::new()
+    });
+    let unknown = Seen { first: 0, last: 0, count: 0, written: 0, from: None };
+    let seen = entries
+        .into_iter()
+        .map(|entry| (entry.certificate.thumbprint, read_seen(&entry.path.with_extension("txt")).unwrap_or(unknown)));
+    seen.collect()
 }
 
-/// Removes those longest not seen until one more fits.
-fn make_room(folder: &Path) -> io::Result<()> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "der") {
-            let seen = read_seen(&path.with_extension("txt")).map_or(0, |seen| seen.last);
-            files.push((seen, path));
+fn read_seen(path: &Path) -> Option<Seen> {
+    let text = fs::read_to_string(path).ok()?;
+    let field = |title: &str| {
+        let line = text.lines().find(|line| line.starts_with(&format!("{title:16} ")))?;
+        line[17..].split(' ').next()
+    };
+    let number = |title: &str| field(title)?.parse::<i64>().ok();
+    let from = field("from").and_then(|from| from.parse::<SocketAddr>().ok());
+    Some(Seen {
+        first: number("first")?,
+        last: number("last")?,
+        count: number("count")?.unsigned_abs(),
+        written: number("last")?,
+        from: from.map(|from| neighbourhood(from.ip())),
+    })
+}
+
+/// Removes the files whose name holds the thumbprint, or that hold the certificate.
+fn remove(folder: &Path, thumbprint: &str) -> io::Result<()> {
+    for entry in certificates(folder).map_err(io::Error::other)? {
+        if hex(&entry.certificate.thumbprint) != thumbprint {
+            continue;
         }
-    }
-    files.sort();
-    for (_, path) in files.iter().take((files.len() + 1).saturating_sub(MOST)) {
-        fs::remove_file(path)?;
-        let text = path.with_extension("txt");
+        fs::remove_file(&entry.path)?;
+        let text = entry.path.with_extension("txt");
         if text.exists() {
             fs::remove_file(text)?;
         }

@@ -16,7 +16,7 @@ pub fn list(dir: &Path) -> Result<String, PkiError> {
     let now = UaTime::now().unix_seconds();
     let mut text = String::new();
     for folder in super::folders::FOLDERS {
-        for Entry { certificate, path } in certificates(&dir.join(folder))? {
+        for Entry { certificate, path } in of_folder(dir, folder)? {
             let state = if certificate.is_valid_at(now) { "until" } else { "NOT VALID; until" };
             let name = printable(certificate.name());
             let (short, end) = (certificate.short(), when(certificate.not_after));
@@ -28,6 +28,20 @@ pub fn list(dir: &Path) -> Result<String, PkiError> {
         text = format!("no certificates in {}\n", dir.display());
     }
     Ok(text)
+}
+
+/// Of our own folder the certificate that is in use, which may have its issuers behind it.
+fn of_folder(dir: &Path, folder: &str) -> Result<Vec<Entry>, PkiError> {
+    if folder != "own" {
+        return certificates(&dir.join(folder));
+    }
+    let path = dir.join("own/certificate.der");
+    let chain = match fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(PkiError::io(&path))?,
+    };
+    let leaf = crate::stack::crypto::certificate::leaf(&chain).and_then(Certificate::parse);
+    Ok(leaf.into_iter().map(|leaf| Entry { path: path.clone(), certificate: leaf.into() }).collect())
 }
 
 /// What the text beside a refused certificate says of it, in a line.
@@ -42,8 +56,15 @@ fn why(path: &Path) -> String {
 }
 
 /// Moves a certificate from `rejected` or `revoked` to `trusted`. `which`: part of its name, or the beginning of its
-/// thumbprint.
+/// thumbprint, or a file that the client's operator handed over.
 pub fn trust(dir: &Path, which: &str) -> Result<String, PkiError> {
+    if let Some(certificate) = of_file(Path::new(which))? {
+        let done = put(dir, "trusted", &certificate)?;
+        for folder in ["rejected", "revoked"] {
+            take_out(dir, folder, &certificate)?;
+        }
+        return Ok(done);
+    }
     move_one(dir, which, &["rejected", "revoked"], "trusted")
 }
 
@@ -58,9 +79,8 @@ pub fn reject(dir: &Path, which: &str) -> Result<String, PkiError> {
 /// Moves a certificate to `revoked`: it is shut out whoever vouches for it, and its channels are cut. `which` may also
 /// be a file, for a client that an issuer vouches for.
 pub fn revoke(dir: &Path, which: &str) -> Result<String, PkiError> {
-    let file = Path::new(which);
-    if file.is_file() {
-        return put(dir, "revoked", &read_one(file)?);
+    if let Some(certificate) = of_file(Path::new(which))? {
+        return put(dir, "revoked", &certificate);
     }
     move_one(dir, which, &["trusted", "rejected"], "revoked")
 }
@@ -95,6 +115,11 @@ fn read_one(file: &Path) -> Result<Certificate, PkiError> {
     found.ok_or_else(|| PkiError::refused(file, "holds no certificate"))
 }
 
+/// `None`: there is no such file.
+fn of_file(file: &Path) -> Result<Option<Certificate>, PkiError> {
+    if file.is_file() { read_one(file).map(Some) } else { Ok(None) }
+}
+
 /// The server's own certificate, for clients that want it in their trust list: DER, or PEM for `.pem` and `.crt`.
 pub fn export(dir: &Path, to: &Path) -> Result<String, PkiError> {
     let own = dir.join("own/certificate.der");
@@ -102,16 +127,16 @@ pub fn export(dir: &Path, to: &Path) -> Result<String, PkiError> {
     let leaf = crate::stack::crypto::certificate::leaf(&chain)
         .ok_or_else(|| PkiError::refused(&own, "is not a certificate in DER"))?;
     let is_text = to.extension().is_some_and(|end| end == "pem" || end == "crt");
-    let bytes = if is_text { pem(leaf).into_bytes() } else { leaf.to_vec() };
+    let bytes = if is_text { pem("CERTIFICATE", leaf).into_bytes() } else { leaf.to_vec() };
     let mut file = fs::File::options().write(true).create_new(true).open(to).map_err(PkiError::io(to))?;
     file.write_all(&bytes).map_err(PkiError::io(to))?;
     Ok(format!("the server's certificate is in {}; put it among the client's trusted ones\n", to.display()))
 }
 
-fn pem(der: &[u8]) -> String {
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let text = base64(der);
     let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 /// RFC 4648 §4.
@@ -131,7 +156,7 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 pub fn show(dir: &Path, which: &str) -> Result<String, PkiError> {
     let mut all = Vec::new();
     for folder in super::folders::FOLDERS {
-        all.extend(certificates(&dir.join(folder))?);
+        all.extend(of_folder(dir, folder)?);
     }
     let entry = select(all, which, "pki folder")?;
     let mut text = format!("{:16} {}\n{}", "file", entry.path.display(), entry.certificate.describe());
@@ -152,13 +177,14 @@ fn move_one(dir: &Path, which: &str, from: &[&str], to: &str) -> Result<String, 
     let done = put(dir, to, &entry.certificate)?;
     // It may lie in both.
     for folder in from {
-        for other in certificates(&dir.join(folder))? {
-            if other.certificate.thumbprint == entry.certificate.thumbprint {
-                remove(&other, folder)?;
-            }
-        }
+        take_out(dir, folder, &entry.certificate)?;
     }
     Ok(done)
+}
+
+fn take_out(dir: &Path, folder: &str, certificate: &Certificate) -> Result<(), PkiError> {
+    let entries = certificates(&dir.join(folder))?;
+    entries.iter().filter(|other| other.certificate.thumbprint == certificate.thumbprint).try_for_each(|other| remove(other, folder))
 }
 
 fn put(dir: &Path, folder: &str, certificate: &Certificate) -> Result<String, PkiError> {

@@ -1,6 +1,7 @@
 //! Keeps the store as the folders are: told by inotify, and by a listing for folders that inotify does not see.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -58,6 +59,7 @@ impl Pki {
 
     async fn note(self: &Arc<Self>, mut rejected: Rejected, rejection: Rejection) -> Rejected {
         let folder = self.dir.join("rejected");
+        rejected.note_lost(self.lost_rejections.swap(0, Ordering::Relaxed));
         let noted = tokio::task::spawn_blocking(move || {
             if let Err(error) = rejected.note(&folder, &rejection, UaTime::now().unix_seconds()) {
                 log::warn!("{}: a refused certificate is not written down: {error}", folder.display());

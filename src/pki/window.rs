@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::certificate::{Certificate, printable};
 use super::path::{Demand, Finding, Step, validate};
-use super::rejected::stem;
+use super::rejected::{self, stem};
 use super::{Pki, PkiError};
 use crate::model::Network;
 use crate::stack::channel::Caller;
@@ -82,10 +82,11 @@ impl Pki {
             return false;
         }
         self.store.store(Arc::new(store));
-        let from = caller.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
+        let from = rejected::from(caller.address);
         let (short, name) = (leaf.short(), printable(leaf.name()));
         log::warn!(
-            "certificate {short} `{name}` of the client at {from} is trusted from now on: the window is open; to take it back: opcell pki revoke {short}"
+            "certificate {short} `{name}` of the client at {from} is trusted from now on: the window is open; to take it back: {}",
+            self.command("revoke", &short)
         );
         true
     }

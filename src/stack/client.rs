@@ -184,7 +184,7 @@ mod tests {
         let (mut stream, address) = listener.accept()?;
         let settings = ServerSettings {
             limits: Limits::default(),
-            identity: None,
+            identities: Arc::default(),
             policies: Vec::new(),
             check: Arc::new(Everybody),
         };

@@ -76,8 +76,13 @@ impl ClientChannel {
 
     /// `None` before the channel is open.
     pub fn security(&self) -> Option<Security> {
-        let ClientSettings { policy, mode, server, .. } = &self.settings;
-        matches!(self.state, State::Open(_)).then(|| Security { policy: *policy, mode: *mode, peer: server.clone() })
+        let ClientSettings { policy, mode, server, identity, .. } = &self.settings;
+        matches!(self.state, State::Open(_)).then(|| Security {
+            policy: *policy,
+            mode: *mode,
+            peer: server.clone(),
+            own: identity.clone(),
+        })
     }
 
     pub fn channel_id(&self) -> u32 {

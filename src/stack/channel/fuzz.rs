@@ -61,7 +61,7 @@ pub fn fuzz(bytes: &[u8]) {
 fn server(now: Instant) -> ServerChannel {
     let settings = ServerSettings {
         limits: Limits::default(),
-        identity: None,
+        identities: Arc::default(),
         policies: vec![Policy::Basic256Sha256],
         check: Arc::new(Everybody),
     };

@@ -24,7 +24,7 @@ pub use fuzz::{fuzz, fuzz_chunks};
 pub use open::{OpenJob, Opened};
 pub use server::{Event, ServerChannel, ServerSettings};
 
-use super::crypto::{MessageSecurityMode, Policy, PublicKey};
+use super::crypto::{Identity, MessageSecurityMode, Policy, PublicKey};
 
 /// Whether a certificate may open a channel. `pki` answers it for the server.
 pub trait CertificateCheck: Send + Sync {
@@ -58,6 +58,9 @@ pub struct Security {
     pub mode: MessageSecurityMode,
     /// The client's certificate; `None` with policy None.
     pub peer: Option<Arc<Peer>>,
+    /// The own certificate that the channel was opened with, newer ones or not; with policy None the one that was
+    /// the newest then.
+    pub own: Option<Arc<Identity>>,
 }
 
 /// The other side's certificate.

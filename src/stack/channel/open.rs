@@ -232,7 +232,7 @@ impl OpenJob {
             created: now,
             keys: derive_keys(self.policy, mode, &nonce, request.nonce),
         };
-        let security = Security { policy: self.policy, mode, peer: self.peer };
+        let security = Security { policy: self.policy, mode, peer: self.peer, own: self.identity };
         Ok(Opened { response, security, token, numbers: (self.received, self.sent) })
     }
 

@@ -15,15 +15,15 @@ use super::conversation::{Complete, Conversation, Negotiated};
 use super::open::{AsymmetricHeader, OpenJob, Opened};
 use super::sequence::Sequence;
 use super::token::Role;
-use super::{Caller, CertificateCheck, Peer, Security};
+use super::{Caller, CertificateCheck, Peer, Refusal, Security};
 use crate::stack::codec::Writer;
-use crate::stack::crypto::{Identity, Policy, constant_time_eq};
+use crate::stack::crypto::{Identities, Identity, Policy};
 use crate::stack::transport::{Acknowledge, Fatal, Frame, FrameKind, HEADER, Hello, Input, LEAST_BUFFER, Limits};
 
 /// What all channels of a server have in common.
 pub struct ServerSettings {
     pub limits: Limits,
-    pub identity: Option<Arc<Identity>>,
+    pub identities: Arc<Identities>,
     /// Beside None, which is always there: discovery is open to everybody.
     pub policies: Vec<Policy>,
     pub check: Arc<dyn CertificateCheck>,
@@ -273,7 +273,15 @@ impl ServerChannel {
         if header.channel != if current.is_some() { self.id } else { 0 } {
             return Err(Fatal::new(StatusCode::BadTcpSecureChannelUnknown, "not this connection's channel"));
         }
-        let peer = if header.policy == Policy::None { None } else { Some(self.peer(&header, current)?) };
+        let (identity, peer) = match header.policy {
+            Policy::None => {
+                (current.map_or_else(|| self.settings.identities.newest(), |current| current.own.clone()), None)
+            }
+            _ => {
+                let identity = self.addressed(&header, current)?;
+                (Some(identity), Some(self.peer(&header, current)?))
+            }
+        };
         if current.is_some_and(|current| current.policy != header.policy) {
             return Err(Fatal::new(StatusCode::BadSecurityPolicyRejected, "a renewal keeps the security policy"));
         }
@@ -284,7 +292,7 @@ impl ServerChannel {
         Ok(OpenJob {
             sealed: header.sealed,
             policy: header.policy,
-            identity: self.settings.identity.clone(),
+            identity,
             peer,
             limits: self.settings.limits.clone(),
             channel: self.id,
@@ -296,26 +304,29 @@ impl ServerChannel {
         })
     }
 
+    /// The own certificate that the client encrypted for: a renewal keeps the channel's, a new channel may use any that
+    /// is still good, for a client can't know of a newer one yet.
+    fn addressed(&self, header: &AsymmetricHeader<'_>, current: Option<&Security>) -> Result<Arc<Identity>, Fatal> {
+        let ServerSettings { identities, policies, .. } = &*self.settings;
+        if !policies.contains(&header.policy) || identities.newest().is_none() {
+            return Err(Fatal::new(StatusCode::BadSecurityPolicyRejected, "this security policy is not offered"));
+        }
+        let identity = match current {
+            Some(current) => current.own.clone().filter(|own| own.thumbprint() == header.receiver_thumbprint),
+            None => identities.of_thumbprint(header.receiver_thumbprint),
+        };
+        identity.ok_or(Fatal::new(StatusCode::BadCertificateInvalid, "this was encrypted for another certificate"))
+    }
+
     /// Who the client says it is, and that it may be (Part 6 §6.7.4, 1.05: both thumbprint and certificate are needed).
     fn peer(&self, header: &AsymmetricHeader<'_>, current: Option<&Security>) -> Result<Arc<Peer>, Fatal> {
-        let identity = self.settings.identity.as_ref().filter(|_| self.settings.policies.contains(&header.policy));
-        let Some(identity) = identity else {
-            return Err(Fatal::new(StatusCode::BadSecurityPolicyRejected, "this security policy is not offered"));
-        };
-        if !constant_time_eq(header.receiver_thumbprint, identity.thumbprint()) {
-            return Err(Fatal::new(StatusCode::BadCertificateInvalid, "this was encrypted for another certificate"));
-        }
         let refused = |detail: &str| Fatal::security(detail);
         let known = current.and_then(|current| current.peer.as_ref());
         if known.is_some_and(|known| known.chain != header.sender) {
             return Err(refused("a renewal with another certificate"));
         }
         let caller = Caller { policy: header.policy, ..self.caller };
-        self.settings.check.check_client(header.sender, &caller).map_err(|refusal| Fatal {
-            status: refusal.status,
-            reason: "the certificate is refused".into(),
-            detail: Some(refusal.rule),
-        })?;
+        self.settings.check.check_client(header.sender, &caller).map_err(told)?;
         match known {
             Some(known) => Ok(Arc::clone(known)),
             None => Peer::from_chain(header.policy, header.sender)
@@ -372,6 +383,19 @@ impl ServerChannel {
             }
             _ => Err(StatusCode::BadSecureChannelClosed),
         }
+    }
+}
+
+/// What a refused client hears. Of Bad_SecurityChecksFailed no reason may be told (Part 6 §6.7.3, 1.05), so it
+/// says the same as a wrong signature; a code that is told says where the rule stands that it broke.
+fn told(refusal: Refusal) -> Fatal {
+    match refusal.status {
+        StatusCode::BadSecurityChecksFailed => Fatal::security(refusal.rule),
+        status => Fatal {
+            status,
+            reason: "the certificate is refused; the server's log says by which rule, and what mends it".into(),
+            detail: Some(refusal.rule),
+        },
     }
 }
 

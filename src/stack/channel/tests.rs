@@ -7,6 +7,7 @@ use opcua::StatusCode;
 
 use super::*;
 use crate::stack::codec::Writer;
+use crate::stack::crypto::Identities;
 use crate::stack::crypto::testing::identity;
 use crate::stack::transport::{Fatal, Hello, Input, Limits};
 
@@ -66,7 +67,7 @@ impl Pair {
         let now = Instant::now();
         let settings = ServerSettings {
             limits: setup.server_limits.clone(),
-            identity: Some(identity(setup.server_bits)),
+            identities: Arc::new(Identities::one(identity(setup.server_bits))),
             policies: SECURED.to_vec(),
             check: Arc::new(Check(None)),
         };

@@ -3,6 +3,7 @@
 
 mod asymmetric;
 pub mod certificate;
+mod identities;
 mod policy;
 mod pool;
 mod secret;
@@ -11,6 +12,7 @@ mod symmetric;
 pub(crate) mod testing;
 
 pub use asymmetric::{Identity, PrivateKey, PublicKey};
+pub use identities::Identities;
 pub use policy::{MessageSecurityMode, Policy};
 pub use pool::{CryptoPool, PoolThreads};
 pub use secret::{decrypt_secret, encrypt_secret};

@@ -148,7 +148,7 @@ impl Fatal {
     pub fn security(detail: impl Into<String>) -> Fatal {
         Fatal {
             status: StatusCode::BadSecurityChecksFailed,
-            reason: Cow::Borrowed("security checks failed"),
+            reason: Cow::Borrowed("security checks failed; the server's log says why"),
             detail: Some(detail.into()),
         }
     }

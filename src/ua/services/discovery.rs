@@ -10,7 +10,7 @@ use opcua::StatusCode;
 use super::{RequestHeader, Service, write_header};
 use crate::model::Roles;
 use crate::stack::codec::{LocalizedTextRef, Reader, Writer};
-use crate::stack::crypto::{MessageSecurityMode, Policy};
+use crate::stack::crypto::{Identity, MessageSecurityMode, Policy};
 use crate::ua::server::Server;
 
 const TRANSPORT_PROFILE: &str = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary";
@@ -56,7 +56,7 @@ pub fn get_endpoints(
     }
     write_header(w, Service::GetEndpoints, header.handle);
     if is_wanted {
-        write_endpoints(server, url, w);
+        write_endpoints(server, server.channels.identities.newest().as_deref(), url, w);
     } else {
         w.count(0);
     }
@@ -106,14 +106,15 @@ fn write_application(server: &Server, urls: &[String], w: &mut Writer) {
     urls.iter().for_each(|url| w.text(url));
 }
 
-/// All endpoints for the URL that the client dialled, as an array of EndpointDescription (Part 4 §7.14, 1.05).
-pub fn write_endpoints(server: &Server, url: &str, w: &mut Writer) {
+/// All endpoints for the URL that the client dialled, as an array of EndpointDescription (Part 4 §7.14, 1.05), with
+/// the certificate `own`.
+pub fn write_endpoints(server: &Server, own: Option<&Identity>, url: &str, w: &mut Writer) {
     let urls = urls(server, url);
     let kinds = kinds(server);
     w.count(urls.len() * kinds.len());
     for url in &urls {
         for kind in &kinds {
-            write_endpoint(server, url, &urls, *kind, w);
+            write_endpoint(server, (url, &urls), own, *kind, w);
         }
     }
 }
@@ -139,14 +140,14 @@ fn kinds(server: &Server) -> Vec<(Policy, MessageSecurityMode, u8)> {
 
 fn write_endpoint(
     server: &Server,
-    url: &str,
-    urls: &[String],
+    (url, urls): (&str, &[String]),
+    own: Option<&Identity>,
     (policy, mode, level): (Policy, MessageSecurityMode, u8),
     w: &mut Writer,
 ) {
     w.text(url);
     write_application(server, urls, w);
-    w.bytes(server.channels.identity.as_ref().map(|identity| identity.chain()));
+    w.bytes(own.map(Identity::chain));
     w.i32(mode as i32);
     w.text(policy.uri());
     write_token_policies(server, policy, w);

@@ -41,6 +41,8 @@ pub struct Creating {
     server_nonce: Vec<u8>,
     endpoint_url: String,
     signature: Option<(Policy, Vec<u8>)>,
+    /// The channel's own certificate, which the client compares.
+    own: Option<Arc<crypto::Identity>>,
 }
 
 /// A text that a client gave, cut, and without what could break a line of the log.
@@ -51,7 +53,7 @@ fn kept(text: &str) -> String {
 pub async fn create(server: &Arc<Server>, caller: &Caller, body: &[u8], at: usize) -> Result<Creating, StatusCode> {
     let mut creating = begin_create(server, caller, &body[at..])?;
     if let Some((policy, signed)) = creating.signature.take() {
-        let identity = server.channels.identity.clone().ok_or(StatusCode::BadSecurityPolicyRejected)?;
+        let identity = creating.own.clone().ok_or(StatusCode::BadSecurityPolicyRejected)?;
         let signature = server.crypto.run(move || identity.key().sign(policy, &[&signed])).await?;
         creating.signature = Some((policy, signature));
     }
@@ -111,7 +113,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
     };
     let endpoint_url = new.client.endpoint_url.clone();
     let session = Arc::new(Session::new(new, Instant::now()));
-    Ok(Creating { session, server_nonce, endpoint_url, signature })
+    Ok(Creating { session, server_nonce, endpoint_url, signature, own: security.own.clone() })
 }
 
 /// On a secured channel: a fresh nonce, the channel's own certificate, and the ApplicationUri that stands in it.
@@ -166,8 +168,8 @@ impl Creating {
         w.node_id(NodeIdRef { namespace: 0, id: crate::stack::codec::IdRef::Opaque(&self.session.token) });
         w.f64(self.session.timeout.as_secs_f64() * 1000.0);
         w.bytes(Some(&self.server_nonce));
-        w.bytes(server.channels.identity.as_ref().map(|identity| identity.chain()));
-        discovery::write_endpoints(server, &self.endpoint_url, w);
+        w.bytes(self.own.as_deref().map(crypto::Identity::chain));
+        discovery::write_endpoints(server, self.own.as_deref(), &self.endpoint_url, w);
         w.null_array();
         match &self.signature {
             Some((policy, signature)) => {

@@ -215,7 +215,7 @@ fn a_certificate_that_the_check_refuses_opens_nothing() {
     let mut pair = Pair::new(&setup);
     let settings = ServerSettings {
         limits: Limits::default(),
-        identity: Some(identity(2048)),
+        identities: Arc::new(Identities::one(identity(2048))),
         policies: SECURED.to_vec(),
         check: Arc::new(Check(Some(StatusCode::BadCertificateTimeInvalid))),
     };

@@ -87,7 +87,7 @@ impl IdentityToken {
 pub(super) async fn identify(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Identity, Refused> {
     let needs_pool = caller.security.peer.is_some() || !matches!(claim.token, IdentityToken::Anonymous);
     let check = Check {
-        own: server.channels.identity.clone(),
+        own: caller.security.own.clone(),
         policy: discovery::token_policy(server, caller.security.policy),
         caller: caller.clone(),
         server: Arc::clone(server),

@@ -1,0 +1,118 @@
+//! Keeps the own certificate good while the server runs: what is put into `own/` is taken at once, and what nears its
+//! end is renewed.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use super::{Occasion, OwnCertificate, OwnRequest, files};
+use crate::pki::certificate::{Certificate, when};
+use crate::stack::crypto::Identities;
+use crate::value::UaTime;
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+/// From so long before the end on, each day warns.
+const WARN_BEFORE: i64 = 30 * DAY;
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Size, inode and time of the files in `own`.
+type Fingerprint = [Option<(u64, u64, i64, i64)>; 2];
+
+/// Told the time, so that years can pass in a test.
+pub struct Keeper {
+    dir: PathBuf,
+    request: OwnRequest,
+    identities: Arc<Identities>,
+    known: Fingerprint,
+    looked: Option<i64>,
+    warned: Option<i64>,
+}
+
+impl Keeper {
+    /// `identities`: what the server answers to, as it was loaded.
+    pub fn new(dir: PathBuf, request: OwnRequest, identities: Arc<Identities>) -> Keeper {
+        let known = [files::certificate_path(&dir), files::key_path(&dir)].map(fingerprint);
+        Keeper { dir, request, identities, known, looked: None, warned: None }
+    }
+
+    /// Never returns; whoever spawns it drops it. Cancel-safe.
+    pub async fn run(self) {
+        let mut tick = tokio::time::interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut keeper = Some(self);
+        while let Some(mut at_work) = keeper.take() {
+            tick.tick().await;
+            let looked = tokio::task::spawn_blocking(move || {
+                at_work.look(UaTime::now().unix_seconds());
+                at_work
+            });
+            match looked.await {
+                Ok(back) => keeper = Some(back),
+                Err(error) => log::error!("the own certificate is no longer looked after: {error}"),
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Reads the files again when they have changed, and each hour; renews what is due. Whatever is wrong with them,
+    /// the server goes on with what it has.
+    pub fn look(&mut self, now: i64) {
+        let found = self.fingerprint();
+        let is_due = self.looked.is_none_or(|at| !(0..HOUR).contains(&(now - at)));
+        if found == self.known && !is_due {
+            return;
+        }
+        self.looked = Some(now);
+        match OwnCertificate::at(&self.dir, &self.request, now, Occasion::Running) {
+            Ok(own) => self.take(&own, now),
+            Err(error) => log::error!("the own certificate stays as it was: {error}"),
+        }
+        self.known = self.fingerprint();
+    }
+
+    fn take(&mut self, own: &OwnCertificate, now: i64) {
+        let newest = self.identities.newest();
+        if newest.is_none_or(|newest| newest.chain() != own.identity.chain()) {
+            let (short, end) = (own.certificate.short(), when(own.certificate.not_after));
+            log::warn!(
+                "the server's certificate is {short} from now on, until {end}; open channels keep the one before"
+            );
+            self.warned = None;
+        }
+        self.identities.replace(own.identities());
+        self.warn_of_end(&own.certificate, now);
+    }
+
+    fn warn_of_end(&mut self, certificate: &Certificate, now: i64) {
+        let is_told = self.warned.is_some_and(|at| (0..DAY).contains(&(now - at)));
+        if certificate.not_after - now <= WARN_BEFORE && !is_told {
+            self.warned = Some(now);
+            let path = files::certificate_path(&self.dir);
+            let remedy = match certificate.is_self_signed() {
+                true => "it is renewed `renew_before` its end".to_owned(),
+                false => {
+                    let dir = super::super::quoted(&self.dir);
+                    format!(
+                        "for a new one: opcell pki request --pki-dir {dir}, then opcell pki install CERTIFICATE --pki-dir {dir}"
+                    )
+                }
+            };
+            log::warn!("{} ends at {}; clients refuse it then; {remedy}", path.display(), when(certificate.not_after));
+        }
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        [files::certificate_path(&self.dir), files::key_path(&self.dir)].map(fingerprint)
+    }
+}
+
+fn fingerprint(path: PathBuf) -> Option<(u64, u64, i64, i64)> {
+    let data = fs::metadata(path).ok()?;
+    Some((data.len(), data.ino(), data.mtime(), data.mtime_nsec()))
+}
