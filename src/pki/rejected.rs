@@ -52,8 +52,10 @@ pub(super) fn queue() -> (mpsc::Sender<Rejection>, Waiting) {
     mpsc::channel(64)
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Seen {
+    /// The certificate; its text lies beside it.
+    file: PathBuf,
     first: i64,
     last: i64,
     count: u64,
@@ -83,10 +85,9 @@ impl Rejected {
         let thumbprint = rejection.certificate.thumbprint;
         let from = rejection.address.map(|address| neighbourhood(address.ip()));
         let seen = self.seen.get_or_insert_with(|| read_folder(folder));
-        let stem = stem(folder, &rejection.certificate);
         let known = seen.get_mut(&thumbprint).map(|known| {
             (known.last, known.count, known.from) = (now, known.count + 1, from);
-            *known
+            known.clone()
         });
         let now_seen = match known {
             Some(known) => {
@@ -102,14 +103,15 @@ impl Rejected {
                 return Ok(());
             }
             None => {
-                self.make_room(folder)?;
-                Seen { first: now, last: now, count: 1, written: now, from }
+                self.make_room()?;
+                let file = stem(folder, &rejection.certificate).with_extension("der");
+                Seen { file, first: now, last: now, count: 1, written: now, from }
             }
         };
         // Somebody may have tidied it away since the start.
         fs::create_dir_all(folder)?;
-        fs::write(stem.with_extension("der"), &rejection.certificate.der)?;
-        fs::write(stem.with_extension("txt"), text(rejection, now_seen))?;
+        fs::write(&now_seen.file, &rejection.certificate.der)?;
+        fs::write(now_seen.file.with_extension("txt"), text(rejection, &now_seen))?;
         if let Some(seen) = &mut self.seen {
             seen.insert(thumbprint, Seen { written: now, ..now_seen });
         }
@@ -120,6 +122,11 @@ impl Rejected {
     /// Refusals that did not even come this far.
     pub fn note_lost(&mut self, count: u64) {
         self.left_out += count;
+    }
+
+    #[cfg(test)]
+    pub fn was_told(&self) -> bool {
+        self.told.is_some()
     }
 
     fn may_write_again(&mut self, now: i64) -> bool {
@@ -142,26 +149,27 @@ impl Rejected {
     }
 
     /// Removes certificates until one more fits, of the address that has the most those longest not seen.
-    fn make_room(&mut self, folder: &Path) -> io::Result<()> {
+    fn make_room(&mut self) -> io::Result<()> {
         let seen = self.seen.get_or_insert_default();
         if seen.len() < MOST {
             return Ok(());
         }
         // The operator took some out.
-        let there = read_folder(folder);
-        seen.retain(|thumbprint, _| there.contains_key(thumbprint));
-        for (thumbprint, other) in there {
-            seen.entry(thumbprint).or_insert(other);
-        }
+        seen.retain(|_, seen| seen.file.exists());
         while seen.len() >= MOST {
             let mut shares: HashMap<Option<IpAddr>, usize> = HashMap::new();
             seen.values().for_each(|seen| *shares.entry(seen.from).or_default() += 1);
             let share = |seen: &Seen| shares.get(&seen.from).copied().unwrap_or_default();
             let oldest = seen.iter().max_by_key(|(_, seen)| (share(seen), std::cmp::Reverse(seen.last)));
             let Some(thumbprint) = oldest.map(|(thumbprint, _)| *thumbprint) else { break };
-            seen.remove(&thumbprint);
+            let Some(out) = seen.remove(&thumbprint) else { break };
             self.thrown_out += 1;
-            remove(folder, &hex(&thumbprint))?;
+            for file in [out.file.with_extension("txt"), out.file] {
+                match fs::remove_file(file) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
         }
         Ok(())
     }
@@ -189,7 +197,7 @@ pub(super) fn stem(folder: &Path, certificate: &Certificate) -> PathBuf {
     folder.join(format!("{name} [{}]", hex(&certificate.thumbprint)))
 }
 
-fn text(rejection: &Rejection, seen: Seen) -> String {
+fn text(rejection: &Rejection, seen: &Seen) -> String {
     let mut text = String::new();
     let certificate = &rejection.certificate;
     for (title, value) in [
@@ -212,41 +220,24 @@ fn read_folder(folder: &Path) -> HashMap<[u8; 20], Seen> {
         log::warn!("{error}");
         Vec::new()
     });
-    let unknown = Seen { first: 0, last: 0, count: 0, written: 0, from: None };
-    let seen = entries
-        .into_iter()
-        .map(|entry| (entry.certificate.thumbprint, read_seen(&entry.path.with_extension("txt")).unwrap_or(unknown)));
+    let seen = entries.into_iter().map(|entry| (entry.certificate.thumbprint, read_seen(entry.path)));
     seen.collect()
 }
 
-fn read_seen(path: &Path) -> Option<Seen> {
-    let text = fs::read_to_string(path).ok()?;
+fn read_seen(file: PathBuf) -> Seen {
+    let text = fs::read_to_string(file.with_extension("txt")).unwrap_or_default();
     let field = |title: &str| {
         let line = text.lines().find(|line| line.starts_with(&format!("{title:16} ")))?;
         line[17..].split(' ').next()
     };
-    let number = |title: &str| field(title)?.parse::<i64>().ok();
+    let number = |title: &str| field(title).and_then(|number| number.parse::<i64>().ok()).unwrap_or_default();
     let from = field("from").and_then(|from| from.parse::<SocketAddr>().ok());
-    Some(Seen {
-        first: number("first")?,
-        last: number("last")?,
-        count: number("count")?.unsigned_abs(),
-        written: number("last")?,
+    Seen {
+        first: number("first"),
+        last: number("last"),
+        count: number("count").unsigned_abs(),
+        written: number("last"),
         from: from.map(|from| neighbourhood(from.ip())),
-    })
-}
-
-/// Removes the files whose name holds the thumbprint, or that hold the certificate.
-fn remove(folder: &Path, thumbprint: &str) -> io::Result<()> {
-    for entry in certificates(folder).map_err(io::Error::other)? {
-        if hex(&entry.certificate.thumbprint) != thumbprint {
-            continue;
-        }
-        fs::remove_file(&entry.path)?;
-        let text = entry.path.with_extension("txt");
-        if text.exists() {
-            fs::remove_file(text)?;
-        }
+        file,
     }
-    Ok(())
 }
