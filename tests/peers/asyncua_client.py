@@ -72,6 +72,19 @@ async def connect():
     await refused("unpinned certificate", codes.BadIdentityTokenRejected, token="certificate")
 
 
+async def newcomer():
+    await refused("a stranger is refused", ua.StatusCodes.BadSecurityChecksFailed, token="anonymous")
+    ask("let me in")
+    client = await open_client(token="anonymous")
+    check("let in", (await client.get_node(FACTS["node"]).read_value()) is not None)
+    ask("shut me out")
+    try:
+        await client.get_node(FACTS["node"]).read_value()
+        check("shut out", False, "it still reads")
+    except Exception as error:
+        check("shut out", True, repr(error))
+
+
 async def browse_all(client):
     """Every node that is reached from Root by forward references; data of each as first seen."""
     seen, todo, conflicts = {}, [ua.NodeId(84)], []
@@ -267,4 +280,5 @@ async def cut():
     await writer.disconnect()
 
 
-asyncio.run({"connect": connect, "browse": browse, "write": write, "renew": renew, "restart": restart, "cut": cut}[PART]())
+asyncio.run({"connect": connect, "browse": browse, "write": write, "renew": renew, "restart": restart, "cut": cut,
+             "newcomer": newcomer}[PART]())
