@@ -69,11 +69,12 @@ impl Keeper {
             return;
         }
         self.looked = Some(now);
+        // As it was before they are read: what is written meanwhile is seen the next time.
+        self.known = found;
         match OwnCertificate::at(&self.dir, &self.request, now, Occasion::Running) {
             Ok(own) => self.take(&own, now),
             Err(error) => log::error!("the own certificate stays as it was: {error}"),
         }
-        self.known = self.fingerprint();
     }
 
     fn take(&mut self, own: &OwnCertificate, now: i64) {
