@@ -201,7 +201,8 @@ fn asyncua_goes_the_same_way() {
             let trust = serving.told(&client, "to trust it: ");
             cut = Some(trust.replace(" trust ", " revoke "));
             until("it can be trusted", || {
-                let listed = shell(&format!("opcell pki list --pki-dir {}", quoted(&serving.folder.path().join("pki"))));
+                let listed =
+                    shell(&format!("opcell pki list --pki-dir {}", quoted(&serving.folder.path().join("pki"))));
                 listed.contains(&client.uri).then_some(())
             });
             shell(&trust);

@@ -184,7 +184,10 @@ fn move_one(dir: &Path, which: &str, from: &[&str], to: &str) -> Result<String, 
 
 fn take_out(dir: &Path, folder: &str, certificate: &Certificate) -> Result<(), PkiError> {
     let entries = certificates(&dir.join(folder))?;
-    entries.iter().filter(|other| other.certificate.thumbprint == certificate.thumbprint).try_for_each(|other| remove(other, folder))
+    entries
+        .iter()
+        .filter(|other| other.certificate.thumbprint == certificate.thumbprint)
+        .try_for_each(|other| remove(other, folder))
 }
 
 fn put(dir: &Path, folder: &str, certificate: &Certificate) -> Result<String, PkiError> {
