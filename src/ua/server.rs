@@ -267,16 +267,13 @@ impl Server {
         !self.listeners.lock().is_empty()
     }
 
-    /// What is told of a node is for those who may see it.
+    /// What is told of a node is for those who may see it. A subscription whose session is gone keeps its roles.
     fn may_hear(&self, subscription: &Subscription, event: &Event, space: &Space) -> bool {
-        let owner = subscription.lock().owner.upgrade();
-        owner.is_some_and(|session| {
-            let (roles, is_encrypted) = {
-                let state = session.lock();
-                (state.roles, state.is_encrypted())
-            };
-            Viewer { roles, is_encrypted, locales: &[], plant: &self.plant }.sees(space, event.source)
-        })
+        let (roles, is_encrypted) = {
+            let state = subscription.lock();
+            (state.client.roles, state.client.is_encrypted)
+        };
+        Viewer { roles, is_encrypted, locales: &[], plant: &self.plant }.sees(space, event.source)
     }
 
     /// Offers an event to every item that listens.

@@ -180,7 +180,7 @@ pub fn request(operation: &str, node: NodeIdRef<'_>, subscription: u32, w: &mut 
             } else {
                 w.null_extension_object()
             }
-            w.u32(1);
+            w.u32(5);
             w.bool(true);
             751
         }
@@ -226,7 +226,7 @@ fn event_filter(w: &mut Writer) {
         w.count(1);
         w.node_id(NodeIdRef::numeric(0, 2041));
         w.count(1);
-        w.qualified_name(QualifiedNameRef { namespace: 0, name: Some("Message") });
+        w.qualified_name(QualifiedNameRef { namespace: 0, name: Some("SourceName") });
         w.u32(13);
         w.string(None);
         w.null_array();

@@ -23,6 +23,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::history::aggregate::Running;
+use crate::model::Roles;
 use crate::tags::Watcher;
 use crate::ua::session::{Identity, Session};
 use crate::ua::space::Live;
@@ -107,6 +108,8 @@ pub struct Client {
     pub identity: Identity,
     pub application_uri: String,
     pub is_secured: bool,
+    pub is_encrypted: bool,
+    pub roles: Roles,
 }
 
 impl Client {
@@ -117,6 +120,8 @@ impl Client {
             identity: state.identity.clone(),
             application_uri: session.client.application_uri.clone(),
             is_secured: state.is_secured(),
+            is_encrypted: state.is_encrypted(),
+            roles: state.roles,
         }
     }
 }
