@@ -33,7 +33,7 @@ fn asyncua_connects_with_every_policy_mode_and_token_it_knows() {
 
 #[test]
 fn asyncua_browses_everything_and_reads_every_attribute() {
-    let mut expected = names(&["browse", "data types"]);
+    let mut expected = names(&["browse", "data types", "permissions"]);
     let classes = interop::classes();
     let of_classes = classes.as_array().expect("a list").iter().map(|class| class["name"].as_str().expect("a name"));
     expected.extend(of_classes.map(|class| format!("attributes of {class}")));

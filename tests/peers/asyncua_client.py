@@ -138,10 +138,16 @@ async def browse():
         for attribute, result in enumerate(results, 1):
             code = result.StatusCode.value
             good, invalid = code == 0, code == ua.StatusCodes.BadAttributeIdInvalid
-            right = good if attribute in kind["must"] else good or invalid if attribute in kind["may"] else invalid
+            denied = code == ua.StatusCodes.BadUserAccessDenied
+            right = denied if attribute in kind["denied"] else good if attribute in kind["must"] else good or invalid if attribute in kind["may"] else invalid
             if not right:
                 wrong.append((attribute, result.StatusCode.name))
         check("attributes of " + kind["name"], not wrong, wrong)
+    own = await client.get_node("ns=2;s=Pump.Setpoint").read_attribute(ua.AttributeIds.UserRolePermissions)
+    roles = [(role.RoleId.to_string(), int(role.Permissions)) for role in own.Value.Value]
+    restrictions = await client.get_node("i=2253").read_attribute(ua.AttributeIds.AccessRestrictions)
+    found = (roles, restrictions.Value.Value)
+    check("permissions", found == ([("i=15656", 2081), ("i=15680", 64)], 4), found)
     await client.disconnect()
 
 

@@ -166,11 +166,17 @@ async function browse() {
             const good = statusCode.equals(StatusCodes.Good);
             const invalid = statusCode.equals(StatusCodes.BadAttributeIdInvalid);
             const attribute = at + 1;
-            const right = kind.must.includes(attribute) ? good : kind.may.includes(attribute) ? good || invalid : invalid;
+            const denied = statusCode.equals(StatusCodes.BadUserAccessDenied);
+            const right = kind.denied.includes(attribute) ? denied : kind.must.includes(attribute) ? good : kind.may.includes(attribute) ? good || invalid : invalid;
             if (!right) wrong.push(`${attribute}: ${statusCode}`);
         });
         check(`attributes of ${kind.name}`, wrong.length === 0, wrong);
     }
+    const own = await session.read({ nodeId: "ns=2;s=Pump.Setpoint", attributeId: AttributeIds.UserRolePermissions });
+    const roles = (own.value.value || []).map(({ roleId, permissions }) => `${roleId}: ${permissions}`);
+    const restrictions = await session.read({ nodeId: "i=2253", attributeId: AttributeIds.AccessRestrictions });
+    const found = `${roles}; ${restrictions.value.value}`;
+    check("permissions", found === "ns=0;i=15656: 2081,ns=0;i=15680: 64; 4", found);
     await close(opened);
 }
 

@@ -110,7 +110,9 @@ def browse():
             result = client.serviceRead(request).results[0]
             code = result.status or 0
             good, invalid = code == 0, code == o6.StatusCode.BAD_ATTRIBUTE_ID_INVALID
+            denied = str(code).endswith("BAD_USER_ACCESS_DENIED")
             right = good if attribute in kind["must"] else good or invalid if attribute in kind["may"] else invalid
+            right = denied if attribute in kind["denied"] else right
             if not right:
                 wrong.append((attribute, str(code)))
         check("attributes of " + kind["name"], not wrong, wrong)

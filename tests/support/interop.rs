@@ -202,11 +202,13 @@ pub fn run_script(mut command: Command, expected: &[String], mut do_as_asked: im
 /// A node of each class with the attributes that it must have and those that it may have (Part 3 §5, 1.05); there
 /// are no Views.
 pub fn classes() -> serde_json::Value {
-    const BASE: [u32; 4] = [1, 2, 3, 4];
-    const OPTIONAL: [u32; 6] = [5, 6, 7, 24, 25, 26];
+    const BASE: [u32; 6] = [1, 2, 3, 4, 25, 26];
+    const OPTIONAL: [u32; 3] = [5, 6, 7];
+    // RolePermissions are for administrators.
+    const DENIED: [u32; 1] = [24];
     let class = |name: &str, node: &str, must: &[u32], may: &[u32]| {
         let (must, may) = ([&BASE, must].concat(), [&OPTIONAL, may].concat());
-        serde_json::json!({ "name": name, "node": node, "must": must, "may": may })
+        serde_json::json!({ "name": name, "node": node, "must": must, "may": may, "denied": DENIED })
     };
     serde_json::json!([
         class("Object", "i=2253", &[12], &[]),
