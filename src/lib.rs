@@ -3,6 +3,7 @@
 //! `docs/architecture.md` is the map; each room says at its head what it is for.
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use opcell::app;
+use opcell::audit::{Audit, Keeper};
 use opcell::config::{self, Options};
+use opcell::model::AuditPlan;
 use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
 use opcell::stack::crypto::PoolThreads;
 use opcell::ua::connection::talk::Talk;
@@ -16,7 +18,8 @@ const TAGS: usize = 1_000;
 /// Allocations that a request of a thousand operations may make beyond those of one with a single operation.
 const HANDFUL: u64 = 8;
 
-fn server() -> (Arc<Server>, PoolThreads) {
+/// With an audit that records every write, in memory: its thread tells nobody.
+fn server() -> (Arc<Server>, PoolThreads, Option<Keeper>) {
     let dir = tempfile::tempdir().expect("a folder");
     let mut cell = "schema: 1\ncell: many\nnamespace: urn:test:many\nnodes:\n  All:\n    children:\n".to_owned();
     for n in 0..TAGS {
@@ -26,7 +29,11 @@ fn server() -> (Arc<Server>, PoolThreads) {
     std::fs::write(&path, cell).expect("written");
     let loopback = "127.0.0.1:4840".parse().expect("an address");
     let (compiled, _) = config::load(&path, &Options { listen: Some(vec![loopback]), ..Options::default() });
-    app::assemble(compiled.expect("a good cell")).bare().expect("it starts")
+    let plan = AuditPlan { file: false, ..AuditPlan::default() };
+    let (audit, keeper) = Audit::start(&plan, dir.path()).expect("an audit");
+    let (server, threads) =
+        app::assemble(compiled.expect("a good cell")).bare_audited(None, audit).expect("it starts");
+    (server, threads, keeper)
 }
 
 fn names() -> Vec<String> {
@@ -64,7 +71,7 @@ fn read_value_id(w: &mut Writer, name: &str) {
 
 #[test]
 fn read_write_and_browse_allocate_nothing_a_value() {
-    let (server, _threads) = server();
+    let (server, _threads, _keeper) = server();
     let mut talk = Talk::open(&server);
     let names = names();
     check("Read", &mut talk, 631, |w, count| {
@@ -115,7 +122,7 @@ fn read_write_and_browse_allocate_nothing_a_value() {
 /// Every tag is watched ten times; all change between two messages.
 #[test]
 fn publishing_ten_thousand_changes_allocates_nothing_a_value() {
-    let (server, _threads) = server();
+    let (server, _threads, _keeper) = server();
     let mut talk = Talk::open(&server);
     let (names, subscription) = (names(), talk.subscription());
     for _ in 0..10 {

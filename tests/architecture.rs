@@ -11,11 +11,12 @@ const LEAVES: [&str; 4] = ["value", "health", "metrics", "logging"];
 const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
-    ("cli", &["app", "config", "model", "drivers", "pki", "stack", "control", "ua::users", "tags", "state", "history"]),
+    ("cli", &["app", "audit", "config", "model", "drivers", "pki", "stack", "control", "ua::users", "tags", "state", "history"]),
     (
         "app",
-        &["config", "model", "drivers", "tags", "pki", "stack", "ua", "state", "control", "history", "alarms", "web"],
+        &["audit", "config", "model", "drivers", "tags", "pki", "stack", "ua", "state", "control", "history", "alarms", "web"],
     ),
+    ("audit", &["model", "stack::crypto"]),
     ("config", &["model", "drivers"]),
     ("model", &[]),
     ("tags", &["model"]),
@@ -24,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("alarms", &["tags", "model"]),
     ("pki", &["model", "stack::crypto", "stack::channel"]),
     ("stack", &[]),
-    ("ua", &["history", "alarms", "pki", "stack", "tags", "model"]),
+    ("ua", &["audit", "history", "alarms", "pki", "stack", "tags", "model"]),
     ("web", &["tags", "model", "history", "alarms", "pki"]),
     ("state", &["model"]),
     ("control", &["model"]),

@@ -10,6 +10,7 @@ mod ua;
 use history::{
     CELL, HistoryServer, delete_at, delete_span, modified, node, raw, sample, update_details, update_results,
 };
+use opcell::model::{Accounts, Role};
 use opcell::stack::codec::NodeIdRef;
 use opcell::value::{Elements, Sample, UaTime, Value};
 use opcua::StatusCode;
@@ -277,6 +278,8 @@ fn listen(session: &mut Session, fields: &[&str]) -> u32 {
 #[test]
 fn each_edit_is_told_as_an_audit_event() {
     let server = HistoryServer::start(CELL);
+    let roles = [Role::OBSERVER, Role::OPERATOR, Role::SECURITY_ADMIN];
+    server.server.take_accounts(Accounts { anonymous: roles.into_iter().collect(), ..Accounts::default() });
     let mut session = Session::open(server.address);
     server.put("Tank.Level", [level(1, 1.0), level(2, 2.0)]);
     listen(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use opcua::StatusCode;
 
 use super::{Assembly, StartError};
+use crate::audit::Audit;
 use crate::history::{Archives, Historian};
 use crate::stack::channel::{Caller, CertificateCheck, Refusal, ServerSettings};
 use crate::stack::crypto::{CryptoPool, PoolThreads};
@@ -37,6 +38,15 @@ impl Assembly {
 
     /// With a historian for the tags that keep history. It must be able to make their archives.
     pub fn bare_with(self, historian: Option<Arc<dyn Historian>>) -> Result<(Arc<Server>, PoolThreads), StartError> {
+        self.bare_audited(historian, Audit::off())
+    }
+
+    /// With an audit, too.
+    pub fn bare_audited(
+        self,
+        historian: Option<Arc<dyn Historian>>,
+        audit: Audit,
+    ) -> Result<(Arc<Server>, PoolThreads), StartError> {
         let Assembly { plant, plan, application, limits, wire, .. } = self;
         let (crypto, threads) = CryptoPool::start(1, 16).map_err(StartError::Thread)?;
         let indices: Vec<u16> = (2..).take(plant.cells.len()).collect();
@@ -46,8 +56,15 @@ impl Assembly {
             Arc::new(archives)
         });
         let started = UaTime::now();
-        let facts =
-            Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, plan: &plan, started };
+        let facts = Facts {
+            application: &application,
+            limits: &limits,
+            wire: &wire,
+            plant: &plant,
+            plan: &plan,
+            started,
+            audits: audit.is_on(),
+        };
         facts::fill(&mut draft, facts);
         let server = Server::new(Parts {
             limits,
@@ -68,6 +85,7 @@ impl Assembly {
             plant,
             plan,
             application,
+            audit,
         });
         Ok((server, threads))
     }

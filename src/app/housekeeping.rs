@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::health::State;
 use crate::stack::codec::NodeIdRef;
+use crate::ua::audit::Ending;
 use crate::ua::events::{Event, kinds};
 use crate::ua::server::Server;
 use crate::value::UaTime;
@@ -37,7 +38,7 @@ fn end_overdue_sessions(server: &Server, now: Instant) {
         log::info!("session {} `{}` of {} ends: silent for too long", session.id, session.name, session.peer);
         server.totals.session_timeouts.fetch_add(1, Ordering::Relaxed);
         // Its subscriptions wait for a transfer until their lifetime is over.
-        server.close_session(&session, false);
+        server.end_session(&session, false, &Ending::Timeout);
     }
 }
 

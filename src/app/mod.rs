@@ -4,6 +4,7 @@
 //! assemble (opens nothing) ──► start (state, certificates, links, then the listener) ──► run ──► stop
 //! ```
 
+mod audit;
 mod bare;
 pub mod history;
 mod housekeeping;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::audit::{Audit, AuditError, Keeper};
 use crate::config::Compiled;
 use crate::drivers::{self, ConnectionPlan};
 use crate::history::Fault;
@@ -63,6 +65,8 @@ pub enum StartError {
     Namespace { cell: String, uri: String },
     #[error(transparent)]
     History(#[from] Fault),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
 }
@@ -141,6 +145,7 @@ pub struct Running {
     state: State,
     retention: Retention,
     history: Option<History>,
+    keeper: Option<Keeper>,
     threads: PoolThreads,
 }
 
@@ -158,6 +163,7 @@ impl Assembly {
         }
         let mut state = State::open(&plan.state_dir)?;
         let indices = state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
+        let (audit, keeper) = Audit::start(&plan.audit, &plan.state_dir)?;
         let pki = Pki::open(&plan.pki_dir, suppressed(plan.security.suppressed))?;
         let request = own_request(&plan);
         let own = OwnCertificate::load_or_make(&plan.pki_dir, &request)?;
@@ -175,7 +181,15 @@ impl Assembly {
         let started = UaTime::now();
         facts::fill(
             &mut draft,
-            Facts { application: &application, limits: &limits, wire: &wire, plant: &plant, plan: &plan, started },
+            Facts {
+                application: &application,
+                limits: &limits,
+                wire: &wire,
+                plant: &plant,
+                plan: &plan,
+                started,
+                audits: audit.is_on(),
+            },
         );
         let tags = Arc::new(TagStore::new(&plant));
         let retention = Retention::restore(&state, &plant, &tags)?;
@@ -206,11 +220,14 @@ impl Assembly {
             plant,
             plan: Arc::clone(&plan),
             application,
+            audit,
         });
         tasks.spawn("own certificate".into(), Box::pin(keeper.run()));
         tasks.spawn("certificate folders".into(), Box::pin(Arc::clone(&pki).watch()));
         tasks.spawn("subscription timer".into(), Box::pin(subscription::timer::run(Arc::clone(&server))));
         tasks.spawn("housekeeping".into(), Box::pin(housekeeping::run(Arc::clone(&server))));
+        tasks.spawn("audit".into(), Box::pin(audit::run(Arc::clone(&server), Arc::clone(&pki))));
+        audit::started(&server);
         let addresses = bound.addresses().to_vec();
         bound.serve(&server, &mut tasks, &stopped);
         if let Some(history) = &history {
@@ -236,6 +253,7 @@ impl Assembly {
             state,
             retention,
             history,
+            keeper,
             threads,
         })
     }
@@ -304,6 +322,7 @@ impl Running {
         if let Some(history) = self.history {
             history.stop().await;
         }
+        audit::stopped(&self.server, self.keeper, reason).await;
         drop(self.server);
         log::info!("stopped after {} ms", began.elapsed().min(STOP_WITHIN * 2).as_millis());
         drop(self.threads);

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::audit;
 use super::history::Hands;
 use super::tasks::Tasks;
+use crate::audit::Kind;
 use crate::config;
 use crate::control::{Answer, CertificateStatus, LinkStatus, Listener, Request, Response, SessionStatus, Status};
 use crate::model::Network;
@@ -75,7 +77,12 @@ impl Desk {
         if new.server.own_roles != plan.own_roles {
             return Err("the server file names other roles than before; start the server anew".to_owned());
         }
+        let old = self.server.users.accounts();
+        let changed = audit::users_changed(&old, &new.server.accounts);
         let ended = self.server.take_accounts(new.server.accounts);
+        if let Some(changed) = changed {
+            self.server.audit_own(Kind::UsersChanged, changed);
+        }
         log::info!("users and roles were read again; {ended} sessions ended");
         Ok(match ended {
             0 => "the running server knows it".to_owned(),
@@ -89,6 +96,8 @@ impl Desk {
             from.map(|text| Network::parse(text).ok_or_else(|| format!("`{text}` is not a network"))).transpose()?;
         let seconds = seconds.min(LONGEST_WINDOW);
         self.pki.open_window(Duration::from_secs(seconds), network);
+        let from = from.map_or_else(String::new, |from| format!(" from {from}"));
+        self.server.audit_own(Kind::TrustChanged, format!("window for unknown clients{from}: {seconds} s"));
         Ok(match seconds {
             0 => "the window is closed".to_owned(),
             _ => format!("unknown clients are trusted on first use for {seconds} s; the log names each one"),

@@ -1,5 +1,6 @@
 //! The command line: one file a verb, each from arguments to text and an exit code.
 
+mod audit;
 mod check;
 mod history;
 mod pki;
@@ -66,6 +67,8 @@ pub enum Verb {
     Probe(probe::ProbeArgs),
     /// What was recorded: how much, whether it is whole, out to files and in again
     History(history::HistoryArgs),
+    /// Who did what: whether the audit is as it was written, and what stands in it
+    Audit(audit::AuditArgs),
     /// What a running server is doing: sessions, subscriptions, links
     Status(status::StatusArgs),
 }
@@ -145,6 +148,7 @@ pub fn answer(cli: &Cli, print: &mut dyn FnMut(&str)) -> Answer {
         Some(Verb::User(args)) => user::user(args, &cli.global),
         Some(Verb::Probe(args)) => probe::probe(args, &cli.global),
         Some(Verb::History(args)) => history::history(args, &cli.global),
+        Some(Verb::Audit(args)) => audit::audit(args, &cli.global),
         Some(Verb::Status(args)) => status::status(args, &cli.global),
     }
 }

@@ -4,6 +4,7 @@
 //! one array access away wherever it is needed.
 
 mod access;
+mod audit;
 mod endpoint;
 mod history;
 mod network;
@@ -15,6 +16,7 @@ mod tag;
 mod tree;
 
 pub use access::{Access, AccessIx, ROLES, Role, Roles};
+pub use audit::{AuditLog, AuditPlan};
 pub use endpoint::Endpoint;
 pub use history::{HistoryClass, HistoryDeadband, HistoryIx, HistoryPartition, HistoryPlan};
 pub use network::{Network, neighbourhood};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{HistoryPlan, Network, Roles};
+use super::{AuditPlan, HistoryPlan, Network, Roles};
 
 #[derive(Debug, Clone)]
 pub struct ServerPlan {
@@ -22,6 +22,7 @@ pub struct ServerPlan {
     /// Networks that may connect; empty: all.
     pub networks: Vec<Network>,
     pub history: HistoryPlan,
+    pub audit: AuditPlan,
     pub state_dir: PathBuf,
     pub pki_dir: PathBuf,
     pub log: log::LevelFilter,

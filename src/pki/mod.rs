@@ -21,7 +21,7 @@ mod verbs;
 mod watch;
 mod window;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,10 +122,37 @@ impl Pki {
         Ok(())
     }
 
+    /// The certificates that decide, as they were last read.
+    pub fn holdings(&self) -> BTreeSet<Holding> {
+        let store = self.store.load();
+        let holding = |folder, thumbprint: &[u8; 20], name: &str| Holding {
+            folder,
+            thumbprint: certificate::hex(thumbprint),
+            name: certificate::printable(name),
+        };
+        let named = [("trusted", &store.trusted), ("issuers", &store.issuers)];
+        let named = named.into_iter().flat_map(|(folder, all)| {
+            all.iter().map(move |(thumbprint, certificate)| holding(folder, thumbprint, certificate.name()))
+        });
+        let revoked = store.revoked.iter().map(|thumbprint| holding("revoked", thumbprint, ""));
+        let users = store.users.iter().map(|(thumbprint, files)| holding("users", thumbprint, &files.join(", ")));
+        named.chain(revoked).chain(users).collect()
+    }
+
     /// Wakes when the folders have changed: who came in before must be looked at again.
     pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.changes.subscribe()
     }
+}
+
+/// A certificate in one of the folders.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holding {
+    pub folder: &'static str,
+    /// Hex digits.
+    pub thumbprint: String,
+    /// Its subject's name; of a user's, its files.
+    pub name: String,
 }
 
 /// Feeds any bytes to everything that reads certificates, CRLs and PEM.

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 
 use self::core::{Core, Line};
 use crate::stack::channel::{Caller, Event, ServerChannel};
-use crate::stack::transport::{Fatal, Input};
+use crate::stack::transport::{Fatal, Input, RefusedCertificate};
+use crate::ua::audit::Ending;
 use crate::ua::outbox::{FLUSH, Outbox};
 use crate::ua::server::Server;
 use crate::ua::services::publish;
@@ -63,7 +64,7 @@ impl Connection {
             channel: ServerChannel::new(Arc::clone(&server.channels), id, Some(peer), now.into_std()),
             input: Input::default(),
             outbox: Outbox::default(),
-            core: Core::new(server, peer, near, now),
+            core: Core::new(server, (peer, near, id), now),
         }
     }
 
@@ -158,15 +159,17 @@ impl Connection {
             let Identity::Certificate { name, der } = identity else { continue };
             if server.users.user_of_certificate(&der).as_deref() != Ok(&name) {
                 log::warn!("session {} of `{name}` ends: the certificate of this user is no longer good", session.id);
-                server.close_session(session, true);
+                server.end_session(session, true, &Ending::TrustLost);
             }
         }
         let security = self.channel.security()?;
         let caller = Caller { address: Some(self.core.peer), policy: security.policy };
         let refusal = self.core.server.channels.check.check_client(&security.peer.as_ref()?.chain, &caller).err()?;
         log::warn!("{}", refusal.rule);
+        let refused = RefusedCertificate { code: refusal.code, chain: security.peer.as_ref()?.chain.clone() };
+        self.core.line().refused_certificate(&self.core.server, &refused, &refusal.rule, None);
         for session in self.core.bound.drain(..) {
-            self.core.server.close_session(&session, true);
+            self.core.server.end_session(&session, true, &Ending::TrustLost);
         }
         let fatal = Fatal::new(refusal.status, "its certificate is no longer trusted");
         fatal.write(&mut self.outbox.out);
@@ -253,6 +256,7 @@ impl Connection {
                 self.core.server.seldom.tell(log::Level::Info, peer.ip(), format_args!("{peer} is cut: {fatal}"));
             }
         }
+        self.core.audit_end(end);
         let id = self.channel.id();
         for session in &self.core.bound {
             let mut state = session.lock();

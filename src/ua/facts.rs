@@ -38,10 +38,12 @@ pub struct Facts<'a> {
     pub plant: &'a Plant,
     pub plan: &'a ServerPlan,
     pub started: UaTime,
+    /// Whether audit events are raised.
+    pub audits: bool,
 }
 
 pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
-    let Facts { application, limits, wire, plant, plan, started } = facts;
+    let Facts { application, limits, wire, plant, plan, started, audits } = facts;
     describe_roles(draft, &plan.own_roles);
     if !plan.security.allow_unsecured {
         draft.restrict(restriction::SIGNING_REQUIRED);
@@ -66,7 +68,7 @@ pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
     put(2265, Value::text(env!("CARGO_PKG_VERSION")));
     put(2266, Value::DateTime(started));
     put(2267, Value::Byte(255));
-    put(2994, Value::Boolean(false));
+    put(2994, Value::Boolean(audits));
     put(3709, Value::Int32(0));
     put(2271, texts(locales(plant).iter().map(String::as_str)));
     let of_history = if is_kept { &HISTORY_PROFILES[..] } else { &[] };

@@ -1,5 +1,6 @@
 //! The OPC UA server: services of Part 4 over the address space and the tags.
 
+pub mod audit;
 pub mod connection;
 pub mod diagnostics;
 pub mod events;

@@ -9,12 +9,14 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::audit::Audit;
 use crate::health;
 use crate::history::Archives;
-use crate::model::{Accounts, Plant, ServerPlan};
+use crate::model::{Accounts, Plant, Role, ServerPlan};
 use crate::stack::channel::ServerSettings;
 use crate::stack::crypto::CryptoPool;
 use crate::tags::{TagStore, Watcher};
+use crate::ua::audit::Ending;
 use crate::ua::diagnostics::Totals;
 use crate::ua::events::Event;
 use crate::ua::limits::Limits;
@@ -47,6 +49,7 @@ pub struct Parts {
     pub crypto: CryptoPool,
     pub users: Arc<Users>,
     pub application: Application,
+    pub audit: Audit,
 }
 
 /// Who this server is, with all defaults filled in.
@@ -70,6 +73,8 @@ pub struct Server {
     pub crypto: CryptoPool,
     pub users: Arc<Users>,
     pub application: Application,
+    /// Where records of the audit go; `audit` is the way to it.
+    pub trail: Audit,
     space: ArcSwap<Space>,
     pub sessions: Registry,
     subscriptions: Mutex<HashMap<u32, Arc<Subscription>>>,
@@ -149,6 +154,7 @@ impl Server {
             crypto: parts.crypto,
             users: parts.users,
             application: parts.application,
+            trail: parts.audit,
             space: ArcSwap::from_pointee(space),
             sessions: Registry::default(),
             subscriptions: Mutex::new(HashMap::new()),
@@ -263,17 +269,24 @@ impl Server {
         }
     }
 
-    pub fn has_listeners(&self) -> bool {
-        !self.listeners.lock().is_empty()
+    /// Subscriptions with an item that listens for events.
+    pub(super) fn listening(&self) -> Vec<Arc<Subscription>> {
+        let listeners = self.listeners.lock();
+        if listeners.is_empty() {
+            return Vec::new();
+        }
+        listeners.iter().filter_map(|(subscription, _)| subscription.upgrade()).collect()
     }
 
-    /// What is told of a node is for those who may see it. A subscription whose session is gone keeps its roles.
+    /// What is told of a node is for those who may see it, and audit events are for who looks after security alone. A
+    /// subscription whose session is gone keeps its roles.
     fn may_hear(&self, subscription: &Subscription, event: &Event, space: &Space) -> bool {
         let (roles, is_encrypted) = {
             let state = subscription.lock();
             (state.client.roles, state.client.is_encrypted)
         };
-        Viewer { roles, is_encrypted, locales: &[], plant: &self.plant }.sees(space, event.source)
+        let sees = Viewer { roles, is_encrypted, locales: &[], plant: &self.plant }.sees(space, event.source);
+        sees && (!event.is_audit(space) || roles.contains(Role::SECURITY_ADMIN))
     }
 
     /// Offers an event to every item that listens.
@@ -303,21 +316,24 @@ impl Server {
     }
 
     /// Ends a session: its subscriptions go with it, or wait for a transfer until their lifetime is over.
-    pub fn close_session(&self, session: &Arc<Session>, delete_subscriptions: bool) {
+    pub fn end_session(&self, session: &Arc<Session>, delete_subscriptions: bool, why: &Ending) {
         self.sessions.remove(&session.token);
-        let subscriptions = {
+        let (was_open, subscriptions) = {
             let mut state = session.lock();
-            state.is_closed = true;
+            let was_open = !std::mem::replace(&mut state.is_closed, true);
             state.publish.clear();
             if let Some(wake) = state.wake.take() {
                 wake.notify_one();
             }
-            std::mem::take(&mut state.subscriptions)
+            (was_open, std::mem::take(&mut state.subscriptions))
         };
         for subscription in subscriptions {
             if delete_subscriptions {
                 self.remove_subscription(&subscription);
             }
+        }
+        if was_open {
+            self.audit_ended(session, why);
         }
     }
 
@@ -341,7 +357,7 @@ impl Server {
                 rights::settle(self, &session, rights::User::Same);
             }
             if !is_kept {
-                self.close_session(&session, true);
+                self.end_session(&session, true, &Ending::UserChanged);
                 ended += 1;
             }
         }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opcell::app;
+use opcell::audit::{Audit, Keeper};
 use opcell::config::{self, Options, Shown};
+use opcell::model::AuditPlan;
 use opcell::history::{ArchiveId, Historian};
 use opcell::stack::codec::{DataValue, NodeIdRef, QualifiedNameRef, Reader, Writer};
 use opcell::ua::connection;
@@ -56,6 +58,7 @@ pub struct HistoryServer {
     stop: watch::Sender<bool>,
     runtime: Option<Runtime>,
     _threads: opcell::stack::crypto::PoolThreads,
+    _keeper: Option<Keeper>,
 }
 
 impl HistoryServer {
@@ -73,7 +76,9 @@ impl HistoryServer {
         shrink(assembly.limits_mut().0);
         let historian = Arc::new(InMemory::default());
         let held: Arc<dyn Historian> = Arc::clone(&historian) as Arc<_>;
-        let (server, threads) = assembly.bare_with(Some(held)).expect("it starts");
+        let plan = AuditPlan { file: false, ..AuditPlan::default() };
+        let (audit, keeper) = Audit::start(&plan, dir.path()).expect("an audit");
+        let (server, threads) = assembly.bare_audited(Some(held), audit).expect("it starts");
         let runtime = Runtime::new().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -85,7 +90,7 @@ impl HistoryServer {
                 tokio::spawn(connection::serve(Arc::clone(&serving), socket, peer, stopped.clone()));
             }
         });
-        HistoryServer { address, server, historian, stop, runtime: Some(runtime), _threads: threads }
+        HistoryServer { address, server, historian, stop, runtime: Some(runtime), _threads: threads, _keeper: keeper }
     }
 
     pub fn archive(&self, name: &str) -> ArchiveId {

@@ -10,8 +10,8 @@ use crate::config::files::beside;
 use crate::config::source::Ix;
 use crate::config::spec::{self, KeySize, LogLevel, Suppress};
 use crate::model::{
-    Accounts, Application, CertificatePlan, HistoryPlan, Limits, Network, Period, Policy, Role, Roles, Security,
-    ServerPlan, Suppressed, User,
+    Accounts, Application, AuditPlan, CertificatePlan, HistoryPlan, Limits, Network, Period, Policy, Role, Roles,
+    Security, ServerPlan, Suppressed, User,
 };
 
 const PORT: u16 = 4840;
@@ -53,6 +53,7 @@ impl Compiler<'_> {
             limits: Limits::default(),
             networks: Vec::new(),
             history: HistoryPlan::default(),
+            audit: AuditPlan::default(),
             state_dir: beside(file, "state"),
             pki_dir: beside(file, "pki"),
             log: log::LevelFilter::Info,
@@ -99,6 +100,9 @@ impl Compiler<'_> {
         }
         if let Some(history) = given.history {
             plan.history = self.history_store(history, &path);
+        }
+        if let Some(audit) = &given.audit {
+            plan.audit = self.audit(&audit.value, audit.ix);
         }
         if let Some(folder) = given.state_dir {
             plan.state_dir = beside(&path, &folder);

@@ -3,14 +3,16 @@
 //! `x-also` holds what other products call a key. `Raw` fields are read by a later step and give editors their
 //! shape by `schema_with`. No flatten, no untagged: they would lose places.
 
+mod audit;
 mod cell;
 mod history;
 mod node;
 mod server;
 mod values;
 
+pub use audit::{Audit, AuditFormat};
 pub use cell::{Access, CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType};
-pub use history::{HistoryClass, HistoryStore, OnFull, Partition, Record};
+pub use history::{HistoryClass, HistoryStore, OnFull, Partition, Record, Size};
 pub use node::{NodeSpec, Scale, SourceSpec};
 pub use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, Suppress, User};
 pub use values::Deadband;

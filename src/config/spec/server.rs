@@ -3,8 +3,8 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::HistoryStore;
 use super::values::by_name;
+use super::{Audit, HistoryStore};
 use crate::config::de::{At, Raw};
 use crate::model::{Period, Policy};
 
@@ -44,6 +44,9 @@ pub struct ServerFile {
     /// The history store; used as soon as a tag has a history class.
     #[schemars(extend("x-also" = ["historian", "archive", "database"]))]
     pub history: Option<HistoryStore>,
+    /// Who did what: lines in the log, and files that show when they were changed.
+    #[schemars(extend("x-also" = ["auditing", "audit_log", "journal"]))]
+    pub audit: Option<At<Audit>>,
     /// Folder of what the server remembers: namespace indices, node ids, retained values (default ./state).
     pub state_dir: Option<String>,
     /// Log level (default info); RUST_LOG overrides it.

@@ -291,7 +291,9 @@ impl ClientChannel {
 
 fn peer_error(body: &[u8]) -> Fatal {
     match PeerError::read(body) {
-        Ok(error) => Fatal { status: error.status, reason: error.reason.to_owned().into(), detail: None },
+        Ok(error) => {
+            Fatal { status: error.status, reason: error.reason.to_owned().into(), detail: None, refused: None }
+        }
         Err(status) => Fatal::new(status, "a malformed Error message"),
     }
 }

@@ -191,9 +191,34 @@ pub struct Opened {
     pub(super) security: Security,
     pub(super) token: Token,
     pub(super) numbers: (Sequence, Sequence),
+    /// What the client asked for, in milliseconds.
+    pub(super) asked_lifetime: u32,
+}
+
+impl Opened {
+    pub fn security(&self) -> &Security {
+        &self.security
+    }
+
+    /// Milliseconds that the client asked for.
+    pub fn asked_lifetime(&self) -> u32 {
+        self.asked_lifetime
+    }
 }
 
 impl OpenJob {
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    pub fn peer(&self) -> Option<&Arc<Peer>> {
+        self.peer.as_ref()
+    }
+
+    pub fn is_renewal(&self) -> bool {
+        self.renewed.is_some()
+    }
+
     /// Whether a private key is needed; without one `run` is cheap enough for the connection's own task.
     pub fn needs_key(&self) -> bool {
         self.policy != Policy::None
@@ -233,7 +258,7 @@ impl OpenJob {
             keys: derive_keys(self.policy, mode, &nonce, request.nonce),
         };
         let security = Security { policy: self.policy, mode, peer: self.peer, own: self.identity };
-        Ok(Opened { response, security, token, numbers: (self.received, self.sent) })
+        Ok(Opened { response, security, token, numbers: (self.received, self.sent), asked_lifetime: request.lifetime })
     }
 
     /// A mode other than None needs a policy other than None and the other way round.

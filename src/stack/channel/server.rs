@@ -18,7 +18,9 @@ use super::token::Role;
 use super::{Caller, CertificateCheck, Peer, Refusal, Security};
 use crate::stack::codec::Writer;
 use crate::stack::crypto::{Identities, Identity, Policy};
-use crate::stack::transport::{Acknowledge, Fatal, Frame, FrameKind, HEADER, Hello, Input, LEAST_BUFFER, Limits};
+use crate::stack::transport::{
+    Acknowledge, Fatal, Frame, FrameKind, HEADER, Hello, Input, LEAST_BUFFER, Limits, RefusedCertificate,
+};
 
 /// What all channels of a server have in common.
 pub struct ServerSettings {
@@ -326,7 +328,7 @@ impl ServerChannel {
             return Err(refused("a renewal with another certificate"));
         }
         let caller = Caller { policy: header.policy, ..self.caller };
-        self.settings.check.check_client(header.sender, &caller).map_err(told)?;
+        self.settings.check.check_client(header.sender, &caller).map_err(|refusal| told(refusal, header.sender))?;
         match known {
             Some(known) => Ok(Arc::clone(known)),
             None => Peer::from_chain(header.policy, header.sender)
@@ -388,11 +390,13 @@ impl ServerChannel {
 
 /// What a refused client hears. Of Bad_SecurityChecksFailed no reason may be told (Part 6 §6.7.3, 1.05), so it
 /// says the same as a wrong signature; a code that is told says where the rule stands that it broke.
-fn told(refusal: Refusal) -> Fatal {
+fn told(refusal: Refusal, chain: &[u8]) -> Fatal {
+    let refused = Some(Box::new(RefusedCertificate { code: refusal.code, chain: chain.to_vec() }));
     match refusal.status {
-        StatusCode::BadSecurityChecksFailed => Fatal::security(refusal.rule),
+        StatusCode::BadSecurityChecksFailed => Fatal { refused, ..Fatal::security(refusal.rule) },
         status => Fatal {
             status,
+            refused,
             reason: "the certificate is refused; the server's log says by which rule, and what mends it".into(),
             detail: Some(refusal.rule),
         },

@@ -3,6 +3,7 @@
 
 mod asymmetric;
 pub mod certificate;
+mod digest;
 mod identities;
 mod policy;
 mod pool;
@@ -12,6 +13,7 @@ mod symmetric;
 pub(crate) mod testing;
 
 pub use asymmetric::{Identity, PrivateKey, PublicKey};
+pub use digest::{MacKey, sha256};
 pub use identities::Identities;
 pub use policy::{MessageSecurityMode, Policy};
 pub use pool::{CryptoPool, PoolThreads};

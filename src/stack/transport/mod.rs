@@ -137,11 +137,21 @@ pub struct Fatal {
     pub status: StatusCode,
     pub reason: Cow<'static, str>,
     pub detail: Option<String>,
+    /// Set when a certificate was the reason: what is really wrong, for the audit.
+    pub refused: Option<Box<RefusedCertificate>>,
+}
+
+/// A certificate that opened no channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedCertificate {
+    pub code: StatusCode,
+    /// As the peer sent it.
+    pub chain: Vec<u8>,
 }
 
 impl Fatal {
     pub fn new(status: StatusCode, reason: &'static str) -> Fatal {
-        Fatal { status, reason: Cow::Borrowed(reason), detail: None }
+        Fatal { status, reason: Cow::Borrowed(reason), detail: None, refused: None }
     }
 
     /// The one answer to whatever is wrong with security.
@@ -150,6 +160,7 @@ impl Fatal {
             status: StatusCode::BadSecurityChecksFailed,
             reason: Cow::Borrowed("security checks failed; the server's log says why"),
             detail: Some(detail.into()),
+            refused: None,
         }
     }
 

@@ -17,6 +17,8 @@ use tokio::time::Instant;
 use crate::stack::channel::{OpenJob, ServerChannel};
 use crate::stack::codec::{Reader, Writer};
 use crate::stack::transport::Fatal;
+use crate::ua::audit::{Channel, Claim, Ending, Facts, Opening};
+use crate::ua::connection::End;
 use crate::ua::server::Server;
 use crate::ua::services::attribute::{self, Writing};
 use crate::ua::services::history::Abandoned;
@@ -36,6 +38,10 @@ pub(super) struct Core {
     pub peer: SocketAddr,
     /// Our end of the connection.
     near: Option<SocketAddr>,
+    id: u32,
+    /// The open request that is under way, and the one that made the channel.
+    opening: Option<Opening>,
+    opened: Option<Opening>,
     /// The session of the last request.
     session: Option<Arc<Session>>,
     /// All sessions that were activated over this connection.
@@ -87,11 +93,14 @@ enum Outcome {
 }
 
 impl Core {
-    pub fn new(server: Arc<Server>, peer: SocketAddr, near: Option<SocketAddr>, now: Instant) -> Core {
+    pub fn new(server: Arc<Server>, (peer, near, id): (SocketAddr, Option<SocketAddr>, u32), now: Instant) -> Core {
         Core {
             server,
             peer,
             near,
+            id,
+            opening: None,
+            opened: None,
             session: None,
             bound: Vec::new(),
             unbound_since: Some(now),
@@ -102,14 +111,46 @@ impl Core {
         }
     }
 
+    /// This connection, for the audit.
+    pub fn line(&self) -> Channel {
+        Channel { id: self.id, peer: self.peer }
+    }
+
     pub async fn open(&mut self, channel: &mut ServerChannel, job: OpenJob, out: &mut Writer) -> Result<(), Fatal> {
+        let opening = self.opening.insert(Opening::of(&job)).clone();
         let outcome = if job.needs_key() {
             let run = self.server.crypto.run(move || job.run(Instant::now().into_std())).await;
             run.unwrap_or_else(|status| Err(Fatal::new(status, "too many clients connect at once; try again")))
         } else {
             job.run(Instant::now().into_std())
         };
-        channel.opened(Instant::now().into_std(), outcome, out)
+        let facts = outcome.as_ref().ok().map(Facts::of);
+        channel.opened(Instant::now().into_std(), outcome, out)?;
+        self.opening = None;
+        if let Some(facts) = facts {
+            self.line().opened(&self.server, &opening, &facts);
+        }
+        self.opened = Some(opening);
+        Ok(())
+    }
+
+    /// The connection is over: a channel that was open is closed, one that was asked for in vain was refused. Who only
+    /// came and went did nothing.
+    pub fn audit_end(&self, end: Option<&End>) {
+        let fatal = if let Some(End::Fatal(fatal)) = end { Some(fatal) } else { None };
+        let is_refused = self.opened.is_none() || self.opening.is_some() || fatal.is_some_and(|f| f.refused.is_some());
+        if let Some(fatal) = fatal.filter(|_| is_refused) {
+            self.line().refused(&self.server, self.opening.as_ref(), fatal);
+        }
+        let Some(opened) = &self.opened else { return };
+        let (status, why) = match end {
+            None | Some(End::Closed) => (StatusCode::Good, "closed by the client".to_owned()),
+            Some(End::Stopped) => (StatusCode::Good, "the server stops".to_owned()),
+            Some(End::Stalled) => (StatusCode::BadTimeout, "the client does not read".to_owned()),
+            Some(End::Lost(error)) => (StatusCode::BadConnectionClosed, error.to_string()),
+            Some(End::Fatal(fatal)) => (fatal.status, fatal.to_string()),
+        };
+        self.line().closed(&self.server, opened.peer(), status, why);
     }
 
     /// Answers, or says as a fault why there is no answer.
@@ -220,6 +261,9 @@ impl Core {
             _ => {
                 let Some(caller) = self.caller(line.channel) else { return };
                 let created = session::create(&server, &caller, body, reader.position()).await;
+                let application = session::kept(reader.text().unwrap_or_default());
+                let outcome = created.as_ref().map(|created| &**created.session()).map_err(|status| *status);
+                server.audit_created(&caller, header.audit_entry, &application, outcome);
                 self.answer(line, call, |w| {
                     created?.write_response(&server, header, w);
                     Ok(())
@@ -237,13 +281,17 @@ impl Core {
         body: &[u8],
     ) {
         let found = header.token.as_ref().and_then(|token| self.server.sessions.get(token));
-        let result = match (found, self.caller(line.channel)) {
-            (Some(session), Some(caller)) => {
-                let activated = session::activate(&self.server, &caller, &session, body, reader.position()).await;
-                activated.map(|nonce| (session, nonce))
-            }
-            _ => Err(StatusCode::BadSessionIdInvalid),
+        let Some(caller) = self.caller(line.channel) else { return };
+        let result = match &found {
+            Some(session) => session::activate(&self.server, &caller, session, body, reader.position()).await,
+            None => Err(StatusCode::BadSessionIdInvalid.into()),
         };
+        let claim = Claim::read(&body[reader.position()..]);
+        let outcome = (found.as_deref(), result.as_ref().map(|_| ()));
+        self.server.audit_activated(&caller, header.audit_entry, &claim, outcome);
+        let result = result
+            .map_err(|refused| refused.status)
+            .and_then(|nonce| found.map(|session| (session, nonce)).ok_or(StatusCode::BadSessionIdInvalid));
         if let Ok((session, _)) = &result {
             line.channel.set_authenticated(true);
             self.bind(session);
@@ -293,7 +341,7 @@ impl Core {
         if !state.is_activated && service != Some(Service::CloseSession) {
             drop(state);
             // A session that is used before it is activated ends (Part 4 §5.7.2.1, 1.05).
-            self.server.close_session(&session, true);
+            self.server.end_session(&session, true, &Ending::Misused);
             return Err(StatusCode::BadSessionNotActivated);
         }
         state.last_contact = Instant::now();
@@ -501,6 +549,9 @@ impl Core {
             cancelled = session::cancel(context, reader, w, others)?;
             Ok(())
         });
+        if let Ok(handle) = handle {
+            context.server.audit_cancelled(context.session, context.header.audit_entry, handle);
+        }
         for (request_id, handle) in cancelled {
             self.refuse(line, &Refused { request_id, handle, status: StatusCode::BadRequestCancelledByClient });
         }

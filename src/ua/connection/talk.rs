@@ -12,6 +12,7 @@ use crate::stack::channel::{ClientChannel, ClientEvent, ClientSettings};
 use crate::stack::codec::{IdRef, NodeIdRef, Reader, Writer};
 use crate::stack::crypto::{MessageSecurityMode, Policy};
 use crate::stack::transport::{Input, Limits};
+use crate::ua::audit::Ending;
 use crate::ua::server::Server;
 use crate::ua::subscription::timer;
 use crate::value::UaTime;
@@ -175,7 +176,7 @@ impl Drop for Talk {
     fn drop(&mut self) {
         let token = <[u8; 32]>::try_from(self.token.as_slice()).ok();
         if let Some(session) = token.and_then(|token| self.server.sessions.get(&token)) {
-            self.server.close_session(&session, true);
+            self.server.end_session(&session, true, &Ending::Shutdown);
         }
     }
 }
@@ -211,7 +212,7 @@ pub fn fuzz(server: &Arc<Server>, bytes: &[u8]) {
     }
     drop(talk);
     // What an input opened beside the talk, and left: the clock would end it.
-    server.sessions.all().iter().for_each(|session| server.close_session(session, true));
+    server.sessions.all().iter().for_each(|session| server.end_session(session, true, &Ending::Shutdown));
     server.subscriptions().iter().for_each(|subscription| server.remove_subscription(subscription));
     assert_eq!(server.subscription_count(), 0, "a subscription stayed");
     assert_eq!(server.monitored_items.load(std::sync::atomic::Ordering::Relaxed), 0, "a monitored item stayed");

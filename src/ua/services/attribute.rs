@@ -9,6 +9,7 @@ use super::{Context, Service, history, operations, write_header};
 use crate::model::{ConnectionIx, TagId};
 use crate::stack::codec::{NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer};
 use crate::tags;
+use crate::ua::audit::{Acting, Done};
 use crate::ua::diagnostics;
 use crate::ua::space::{Attribute, NodeIx, Source, Space, Viewer};
 use crate::value::{IndexRange, Sample, UaTime, Value};
@@ -165,9 +166,10 @@ fn write_sample(
 }
 
 /// A Write under way: what is decided, and what devices still have to answer.
-#[derive(Debug)]
 pub struct Writing {
     pub results: Vec<StatusCode>,
+    /// What the audit is told, at the end.
+    acting: Option<Acting>,
     waiting: Vec<(oneshot::Receiver<Vec<StatusCode>>, Vec<usize>)>,
     deadline: Duration,
 }
@@ -191,6 +193,9 @@ impl Writing {
                 self.results[place] = codes.get(n).copied().unwrap_or(StatusCode::BadInternalError);
             }
         }
+        if let Some(acting) = self.acting {
+            acting.settle(&self.results);
+        }
         self.results
     }
 
@@ -210,13 +215,25 @@ pub fn write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing, 
     let mut results = Vec::with_capacity(count);
     let mut queued: Vec<(ConnectionIx, Vec<tags::Write>, Vec<usize>)> = Vec::new();
     let at = UaTime::now();
+    let mut acting = Acting::begin(context.server, context.session, context.header.audit_entry, count);
     for place in 0..count {
         let id = reader.node_id()?;
         let attribute = reader.u32()?;
         let range = reader.string()?;
         let value = reader.data_value()?;
         let operation = ReadOperation { id, attribute, range, encoding: QualifiedNameRef { namespace: 0, name: None } };
-        let written = write_one(context, &space, &viewer, &operation, &value, at);
+        // For the audit: the node, and what stands there.
+        let mut known = (None, Value::Null);
+        let seen = acting.is_some().then_some(&mut known);
+        let written = write_one(context, &space, &viewer, &operation, (&value, at), seen);
+        if let Some(acting) = &mut acting {
+            let status = match &written {
+                Ok(tags::Written::Done(status)) | Err(status) => *status,
+                Ok(tags::Written::Device { .. }) => StatusCode::Uncertain,
+            };
+            let (node, old) = known;
+            acting.note(Done { operation: &operation, node, old, new: value.value.as_ref(), status });
+        }
         match written {
             Ok(tags::Written::Done(status)) | Err(status) => results.push(status),
             Ok(tags::Written::Device { connection, write }) => {
@@ -231,12 +248,12 @@ pub fn write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing, 
             }
         }
     }
-    Ok(enqueue(context, results, queued))
+    Ok(enqueue(context, (results, acting), queued))
 }
 
 fn enqueue(
     context: &Context<'_>,
-    mut results: Vec<StatusCode>,
+    (mut results, mut acting): (Vec<StatusCode>, Option<Acting>),
     queued: Vec<(ConnectionIx, Vec<tags::Write>, Vec<usize>)>,
 ) -> Writing {
     let deadline = match context.header.timeout_hint {
@@ -250,7 +267,10 @@ fn enqueue(
             Err(status) => places.into_iter().for_each(|place| results[place] = status),
         }
     }
-    Writing { results, waiting, deadline }
+    if let Some(acting) = acting.take_if(|_| waiting.is_empty()) {
+        acting.settle(&results);
+    }
+    Writing { results, acting, waiting, deadline }
 }
 
 fn write_one(
@@ -258,10 +278,13 @@ fn write_one(
     space: &Space,
     viewer: &Viewer<'_>,
     operation: &ReadOperation<'_>,
-    value: &crate::stack::codec::DataValue,
-    at: UaTime,
+    (value, at): (&crate::stack::codec::DataValue, UaTime),
+    seen: Option<&mut (Option<NodeIx>, Value)>,
 ) -> Result<tags::Written, StatusCode> {
     let (node, attribute, range) = operation.resolve(space, viewer)?;
+    if let Some(seen) = seen {
+        *seen = (Some(node), old_value(context, space, node, attribute, range.as_ref()));
+    }
     if attribute != Attribute::Value {
         // Every other attribute is read-only here, where the class has it at all.
         let mut scratch = Writer::new();
@@ -284,6 +307,22 @@ fn write_one(
             Err(StatusCode::BadNotWritable)
         }
     }
+}
+
+/// What stands there before a write, or in the part that is written (Part 5 §6.4.25, 1.05).
+fn old_value(
+    context: &Context<'_>,
+    space: &Space,
+    node: NodeIx,
+    attribute: Attribute,
+    range: Option<&IndexRange>,
+) -> Value {
+    let source = space.variable(node).filter(|_| attribute == Attribute::Value).map(|shape| shape.source);
+    let Some(Source::Tag(tag)) = source else { return Value::Null };
+    context.server.tags.with(tag, |sample| match range {
+        None => sample.value.clone(),
+        Some(range) => range.apply(&sample.value).unwrap_or_default(),
+    })
 }
 
 fn write_tag(

@@ -16,9 +16,11 @@ use super::{Context, RequestHeader, Service, discovery, write_header};
 use crate::stack::channel::Security;
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
 use crate::stack::crypto::{self, MessageSecurityMode, Policy};
+use crate::ua::audit::Ending;
 use crate::ua::server::Server;
 use crate::ua::session::{ClientDescription, NewSession, Session, Standing};
-use token::{Claim, IdentityToken, Refused};
+pub use token::Refused;
+use token::{Claim, IdentityToken};
 
 const NONCE: usize = 32;
 /// Texts that a client gives of itself are kept so long, at most.
@@ -46,7 +48,7 @@ pub struct Creating {
 }
 
 /// A text that a client gave, cut, and without what could break a line of the log.
-fn kept(text: &str) -> String {
+pub fn kept(text: &str) -> String {
     text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -60,7 +62,7 @@ pub async fn create(server: &Arc<Server>, caller: &Caller, body: &[u8], at: usiz
     let evicted = server.sessions.add(Arc::clone(&creating.session), &server.limits);
     match evicted {
         Ok(None) => {}
-        Ok(Some(old)) => server.close_session(&old, true),
+        Ok(Some(old)) => server.end_session(&old, true, &Ending::Evicted),
         Err(status) => {
             server.totals.rejected_sessions.fetch_add(1, Ordering::Relaxed);
             return Err(status);
@@ -200,7 +202,7 @@ pub async fn activate(
     session: &Arc<Session>,
     body: &[u8],
     at: usize,
-) -> Result<Vec<u8>, StatusCode> {
+) -> Result<Vec<u8>, Refused> {
     let mut activation = Activation::read(&body[at..])?;
     let nonce = check_binding(session, caller)?;
     let identity = match token::identify(server, caller, activation.claim(nonce.clone())).await {
@@ -208,7 +210,7 @@ pub async fn activate(
         Err(refused) => {
             server.totals.security_rejected_sessions.fetch_add(1, Ordering::Relaxed);
             tell_refused(server, caller, session, &refused);
-            return Err(refused.status);
+            return Err(refused);
         }
     };
     let next_nonce = crypto::random::<NONCE>().to_vec();
@@ -218,20 +220,20 @@ pub async fn activate(
     }
     let mut state = session.lock();
     if state.is_closed {
-        return Err(StatusCode::BadSessionIdInvalid);
+        return Err(StatusCode::BadSessionIdInvalid.into());
     }
     // Two requests that answer the same nonce: one of them is a copy.
     if state.server_nonce != nonce {
-        return Err(StatusCode::BadNonceInvalid);
+        return Err(StatusCode::BadNonceInvalid.into());
     }
     // Another channel may only take the session over for the same user (Part 4 §5.7.3.1, 1.05).
     if state.is_activated && state.channel != caller.channel && state.identity != identity {
-        return Err(StatusCode::BadIdentityTokenRejected);
+        return Err(StatusCode::BadIdentityTokenRejected.into());
     }
     // Taken inside the lock: whoever exchanges the accounts looks at all sessions afterwards.
     let accounts = server.users.accounts();
     if !identity.is_in(&accounts) {
-        return Err(StatusCode::BadIdentityTokenRejected);
+        return Err(StatusCode::BadIdentityTokenRejected.into());
     }
     let roles = standing.roles(&identity, &accounts);
     let mode = caller.security.mode;
@@ -357,7 +359,7 @@ pub fn close(
 ) -> Result<(), StatusCode> {
     let delete_subscriptions = reader.bool()?;
     write_header(w, Service::CloseSession, header.handle);
-    server.close_session(session, delete_subscriptions);
+    server.end_session(session, delete_subscriptions, &Ending::Client(header.audit_entry.to_owned()));
     Ok(())
 }
 

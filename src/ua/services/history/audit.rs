@@ -1,12 +1,15 @@
-//! Who changed which history: one line in the log and one audit event a node (Part 11 §5.8, 1.05).
+//! Who changed which history: one record of the audit and one audit event a node (Part 11 §5.8, 1.05).
 
 use super::annotations;
 use super::point::Target;
 use super::update::{Change, Outcome, Perform};
+use opcua::StatusCode;
+
+use crate::audit::{Kind, Record};
 use crate::history::export::time_to_text;
 use crate::history::{Direction, Historian, Span, Who};
 use crate::stack::codec::{NodeIdRef, Writer};
-use crate::ua::events::Event;
+use crate::ua::audit::{self, Told};
 use crate::ua::server::Server;
 use crate::ua::session::Session;
 use crate::ua::space::NodeIx;
@@ -26,7 +29,6 @@ mod details {
     pub const DELETE_RAW_MODIFIED: u32 = 686;
     pub const DELETE_AT_TIME: u32 = 689;
 }
-const SEVERITY: u16 = 200;
 /// An event that would carry more old or new values carries none.
 const VALUES: usize = 1_000;
 /// DataValue as a Variant's encoding byte.
@@ -45,7 +47,7 @@ pub struct Audit {
     kind: u32,
     message: String,
     count: usize,
-    application: String,
+    acting: crate::audit::Who,
     /// Fields of the event's own type.
     extra: Vec<(&'static str, Value)>,
 }
@@ -54,7 +56,7 @@ impl Audit {
     pub fn begin(server: &Server, session: &Session, historian: &dyn Historian, changed: Changed<'_>) -> Audit {
         let Changed { target, node, change } = changed;
         let old = || old_values(historian, target, change).unwrap_or_default();
-        let is_heard = server.has_listeners();
+        let is_heard = server.trail.is_on() && server.is_audit_heard();
         let fields = |own: &mut Vec<(&'static str, Value)>| {
             if is_heard {
                 own.push(("OldValues", old()));
@@ -95,13 +97,12 @@ impl Audit {
         fields(&mut extra);
         extra.push(("UpdatedNode", server.space().id_value(node)));
         extra.push(("ParameterDataTypeId", standard_id(details)));
-        let application = session.client.application_uri.clone();
-        Audit { node, kind, message, count, application, extra }
+        Audit { node, kind, message, count, acting: audit::who(session), extra }
     }
 
     /// Tells how it went.
     pub fn end(self, server: &Server, who: &Who, audit_entry: &str, outcome: &Outcome) {
-        let Audit { node, kind, message, count, application, mut extra } = self;
+        let Audit { node, kind, message, count, acting, extra } = self;
         let refused = match outcome {
             Ok((status, entries)) => {
                 usize::from(status.is_bad()) + entries.iter().filter(|status| status.is_bad()).count()
@@ -115,25 +116,25 @@ impl Audit {
             (count, 0) => format!(": {count}"),
             (_, refused) => format!(", of which {refused} were refused"),
         };
-        log::info!("{user} of {application} {message}{how}");
-        extra.extend([
-            ("ActionTimeStamp", Value::DateTime(who.time)),
-            ("Status", Value::Boolean(refused == 0)),
-            ("ServerId", Value::text(&server.application.uri)),
-            ("ClientAuditEntryId", Value::text(audit_entry)),
-            ("ClientUserId", Value::text(&who.user)),
-            ("ClientApplicationUri", Value::text(&application)),
-        ]);
-        server.raise(&Event {
-            id: server.next_event_id(),
-            kind,
-            source: node,
-            // The name that Part 5 §6.4.24 (1.05) gives events of this kind.
-            source_name: "Attribute/HistoryUpdate".to_owned(),
-            time: UaTime::now(),
-            message: format!("{user} {message}{how}"),
-            severity: SEVERITY,
-            extra,
+        let status = match outcome {
+            Ok((status, _)) if status.is_bad() => *status,
+            Ok((_, entries)) => entries.iter().copied().find(StatusCode::is_bad).unwrap_or(StatusCode::Good),
+            Err(status) => *status,
+        };
+        let record = Record {
+            time: who.time,
+            node: server.space().id_text(node),
+            ..Record::new(Kind::HistoryUpdate, status, acting)
+        };
+        server.audit(record.with(format!("{user} {message}{how}")), || {
+            Some(Told {
+                kind,
+                source: Some(node),
+                source_name: "Attribute/HistoryUpdate",
+                entry: audit_entry.to_owned(),
+                extra,
+                ..Told::default()
+            })
         });
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Claim {
 
 /// A refused claim: what the client is told, and what the operator is.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub struct Refused {
     pub status: StatusCode,
     /// Whom the token names; empty where it names nobody.
     pub name: String,

@@ -1,0 +1,258 @@
+//! The head: how far the files go, authenticated with a key that only the service's user can read.
+//!
+//! `audit.head` beside the folder of the files holds the last record's number and hash, where the oldest kept file
+//! starts, and where a gap was. It is replaced as a whole after each batch.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::AuditError;
+use super::line::{BEGINNING, Hash, from_hex};
+use super::text::hex;
+use crate::stack::crypto::{MacKey, fill_random};
+
+const VERSION: u32 = 1;
+const KEY: usize = 32;
+/// Gaps that are remembered; the oldest are forgotten first.
+const MOST_GAPS: usize = 100;
+
+/// Where a file starts: its first record's number, and the hash before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    pub file: u32,
+    pub number: u64,
+    #[serde(with = "digits")]
+    pub chain: Hash,
+}
+
+/// Where evidence is missing or damaged, and a new file was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gap {
+    pub start: Start,
+    /// The last record that the head knew before; 0 when there was no head.
+    pub expected: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    pub version: u32,
+    /// The last record; 0 before the first.
+    pub number: u64,
+    #[serde(with = "digits")]
+    pub chain: Hash,
+    /// The file that is written.
+    pub current: Start,
+    pub oldest: Start,
+    pub gaps: Vec<Gap>,
+}
+
+mod digits {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use super::{Hash, from_hex, hex};
+
+    pub fn serialize<S: Serializer>(hash: &Hash, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex(hash))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Hash, D::Error> {
+        let text = String::deserialize(from)?;
+        from_hex(text.as_bytes()).ok_or_else(|| de::Error::custom("not 64 hex digits"))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signed {
+    head: Head,
+    mac: String,
+}
+
+/// What a head's file says of itself.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    None,
+    Good(Head),
+    /// Not what the key's owner wrote.
+    Wrong(String),
+}
+
+impl Head {
+    /// Before the first record of all.
+    pub fn new() -> Head {
+        let start = Start { file: 1, number: 1, chain: BEGINNING };
+        Head { version: VERSION, number: 0, chain: BEGINNING, current: start, oldest: start, gaps: Vec::new() }
+    }
+
+    pub fn add_gap(&mut self, gap: Gap) {
+        if self.gaps.len() >= MOST_GAPS {
+            self.gaps.remove(0);
+        }
+        self.gaps.push(gap);
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("our own struct has text keys and plain values")
+    }
+
+    pub fn read(path: &Path, key: &MacKey) -> Result<Found, AuditError> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(Head::parse(&bytes, key)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::None),
+            Err(source) => Err(AuditError::io(path)(source)),
+        }
+    }
+
+    pub fn parse(bytes: &[u8], key: &MacKey) -> Found {
+        let signed: Signed = match serde_json::from_slice(bytes) {
+            Ok(signed) => signed,
+            Err(error) => return Found::Wrong(format!("the head cannot be read: {error}")),
+        };
+        let mac = from_hex(signed.mac.as_bytes()).unwrap_or_default();
+        if !key.verifies(&signed.head.bytes(), &mac) {
+            return Found::Wrong("the head was not written with this key".to_owned());
+        }
+        match signed.head.version {
+            VERSION => Found::Good(signed.head),
+            other => Found::Wrong(format!("the head has format {other}, this opcell knows {VERSION}")),
+        }
+    }
+
+    /// Written beside, synced, renamed, the folder synced.
+    pub fn replace(&self, path: &Path, key: &MacKey) -> io::Result<()> {
+        let signed = Signed { mac: hex(&key.sign(&self.bytes())), head: self.clone() };
+        let bytes = serde_json::to_vec(&signed).expect("our own struct has text keys and plain values");
+        let beside = path.with_extension("head.new");
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        sync_folder(path)
+    }
+}
+
+/// Makes what was done to a file's name durable.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// The places below a state folder.
+#[derive(Debug, Clone)]
+pub struct Places {
+    pub folder: PathBuf,
+    pub head: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Places {
+    pub fn of(state_dir: &Path) -> Places {
+        Places { folder: state_dir.join("audit"), head: state_dir.join("audit.head"), key: state_dir.join("audit.key") }
+    }
+
+    pub fn file(&self, number: u32) -> PathBuf {
+        self.folder.join(file_name(number))
+    }
+
+    /// The numbers of the files that are there, in order.
+    pub fn files(&self) -> Result<Vec<u32>, AuditError> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(AuditError::io(&self.folder)(source)),
+        };
+        let mut numbers = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(AuditError::io(&self.folder))?.file_name();
+            numbers.extend(name.to_str().and_then(file_number));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Reads the key; refuses one that others can read.
+    pub fn read_key(&self) -> Result<Option<MacKey>, AuditError> {
+        let data = match fs::metadata(&self.key) {
+            Ok(data) => data,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(AuditError::io(&self.key)(source)),
+        };
+        let mode = data.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(AuditError::OpenKey { path: self.key.clone(), mode });
+        }
+        let bytes = fs::read(&self.key).map_err(AuditError::io(&self.key))?;
+        if bytes.len() != KEY {
+            return Err(AuditError::DamagedKey { path: self.key.clone() });
+        }
+        Ok(Some(MacKey::new(&bytes)))
+    }
+
+    /// Makes a new key. It is whole on disk, or not there.
+    pub fn make_key(&self) -> Result<MacKey, AuditError> {
+        let mut secret = [0; KEY];
+        fill_random(&mut secret);
+        let beside = self.key.with_extension("key.new");
+        let write = || -> io::Result<()> {
+            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+            file.write_all(&secret)?;
+            file.sync_all()?;
+            fs::rename(&beside, &self.key)?;
+            sync_folder(&self.key)
+        };
+        write().map_err(AuditError::io(&self.key))?;
+        Ok(MacKey::new(&secret))
+    }
+}
+
+pub fn file_name(number: u32) -> String {
+    format!("audit-{number:06}.jsonl")
+}
+
+fn file_number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("audit-")?.strip_suffix(".jsonl")?;
+    let is_number = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { digits.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_comes_back_and_any_change_of_it_is_noticed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let places = Places::of(dir.path());
+        let key = places.make_key().expect("a key");
+        let mut head = Head { number: 7, ..Head::new() };
+        head.add_gap(Gap { start: head.current, expected: 3 });
+        assert_eq!(Head::read(&places.head, &key).expect("read"), Found::None);
+        head.replace(&places.head, &key).expect("written");
+        let bytes = fs::read(&places.head).expect("the head");
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(matches!(Head::parse(&changed, &key), Found::Wrong(_)), "byte {at}");
+        }
+        assert!(matches!(Head::parse(&bytes, &MacKey::new(b"another")), Found::Wrong(_)));
+        assert_eq!(Head::parse(&bytes, &places.read_key().expect("a key").expect("a key")), Found::Good(head));
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused_with_the_remedy() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let places = Places::of(dir.path());
+        assert!(places.read_key().expect("no error").is_none());
+        places.make_key().expect("a key");
+        fs::set_permissions(&places.key, fs::Permissions::from_mode(0o640)).expect("changed");
+        let error = places.read_key().expect_err("it is open").to_string();
+        assert!(error.contains("chmod 600"), "{error}");
+    }
+}

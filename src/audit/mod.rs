@@ -1,0 +1,221 @@
+//! Who did what: each act as a line in the log and as a record in files that show when somebody changed them.
+//!
+//! ```text
+//! server.audit ──► Queue (bounded) ──► one thread ──┬─► log line
+//!                                                   └─► STATE_DIR/audit/audit-000001.jsonl, synced a batch
+//!                                                       └─► STATE_DIR/audit.head, signed with audit.key
+//! ```
+//! Each line holds the SHA-256 of the hash before it and its own text; the head holds the last of them under an HMAC.
+//! Full queue: what comes is counted and told by `audit.lost`; writes can't take the room that security needs.
+
+mod head;
+mod limit;
+mod line;
+mod queue;
+mod record;
+mod recover;
+mod show;
+mod text;
+mod trail;
+mod verify;
+mod walk;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+pub use record::{Content, Kind, Names, Node, Record, Who, Write, Writes};
+pub use show::{Filter, Shown, show};
+pub use verify::{Finding, Verdict, verify};
+pub use walk::Fault;
+
+use crate::model::{AuditLog, AuditPlan};
+use head::Places;
+use limit::{LeftOut, Limiter};
+use queue::{Item, Lost, Queue};
+use trail::{Bounds, Trail};
+use writer::Writer;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(
+        "{} can be read by others (mode {mode:03o}), who could forge the audit; run: chmod 600 {}",
+        path.display(), path.display()
+    )]
+    OpenKey { path: PathBuf, mode: u32 },
+    #[error("{} is not a key of 32 bytes; restore it from a backup, or move it away to begin with a new one", path.display())]
+    DamagedKey { path: PathBuf },
+    #[error("there is no audit in {}; a server with `audit: {{ file: true }}` makes it", path.display())]
+    None { path: PathBuf },
+    #[error("{} has no number left for a file; move it away", path.display())]
+    Full { path: PathBuf },
+    #[error("`{text}` is no time; write 2026-11-21T10:00:00Z, or 8h for 8 hours ago")]
+    Time { text: String },
+    #[error("cannot start the audit's thread: {0}")]
+    Thread(io::Error),
+}
+
+impl AuditError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> AuditError {
+        move |source| AuditError::Io { path: path.to_owned(), source }
+    }
+}
+
+/// Where records go. Clones share it; one that is off takes nothing.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    shared: Option<Arc<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    keeps_writes: bool,
+    log: AuditLog,
+    state: Mutex<State>,
+    /// Wakes the thread.
+    wake: Condvar,
+    limiter: Mutex<Limiter>,
+    /// Why nothing is written to the files just now.
+    trouble: Mutex<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Queue,
+    is_closed: bool,
+}
+
+/// The thread behind an `Audit`. Dropped, it writes what waits and ends.
+#[derive(Debug)]
+pub struct Keeper {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Audit {
+    pub fn off() -> Audit {
+        Audit { shared: None }
+    }
+
+    /// Opens the files and starts the thread. With neither file nor log there is nothing to start.
+    pub fn start(plan: &AuditPlan, state_dir: &Path) -> Result<(Audit, Option<Keeper>), AuditError> {
+        if !plan.is_on() {
+            return Ok((Audit::off(), None));
+        }
+        let bounds = Bounds { keep: plan.keep, max_size: plan.max_size, max_file: plan.max_file };
+        let opened = match plan.file {
+            true => Some(Trail::open(Places::of(state_dir), bounds)?),
+            false => None,
+        };
+        let shared = Arc::new(Shared {
+            keeps_writes: plan.writes,
+            log: plan.log,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            limiter: Mutex::default(),
+            trouble: Mutex::default(),
+        });
+        let audit = Audit { shared: Some(Arc::clone(&shared)) };
+        let (trail, told) = opened.map_or((None, Vec::new()), |opened| (Some(opened.trail), opened.told));
+        told.into_iter().for_each(|record| audit.tell(record));
+        let writer = Writer::new(Arc::clone(&shared), trail);
+        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run());
+        let keeper = Keeper { shared, thread: Some(thread.map_err(AuditError::Thread)?) };
+        Ok((audit, Some(keeper)))
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Whether writes of clients are recorded.
+    pub fn keeps_writes(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.keeps_writes)
+    }
+
+    /// Whether a record that a stranger causes is told at all: so many an address and a time.
+    pub fn admits(&self, who: &Who) -> bool {
+        let Some(shared) = &self.shared else { return false };
+        shared.limiter.lock().admits(who.peer, Instant::now())
+    }
+
+    pub fn tell(&self, record: Record) {
+        self.push(Item::Record(Box::new(record)));
+    }
+
+    pub fn tell_writes(&self, writes: Writes) {
+        if self.keeps_writes() && !writes.writes.is_empty() {
+            self.push(Item::Writes(Box::new(writes)));
+        }
+    }
+
+    fn push(&self, item: Item) {
+        let Some(shared) = &self.shared else { return };
+        shared.state.lock().queue.push(item);
+        shared.wake.notify_one();
+    }
+
+    /// Why nothing is written to the files just now.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.as_ref()?.trouble.lock().clone()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.state.lock().is_closed = true;
+        self.shared.wake.notify_one();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            log::error!("the audit's thread panicked; its last records are lost");
+        }
+    }
+}
+
+/// What was left out, as a record.
+fn limited(left_out: LeftOut) -> Record {
+    let LeftOut { records, addresses, most } = left_out;
+    let most = most.map_or_else(String::new, |most| format!(", most of {most}"));
+    let message = format!("{records} records that {addresses} addresses without login caused were left out{most}");
+    Record::new(Kind::AuditLimited, opcua::StatusCode::Good, Who::default()).with(message)
+}
+
+/// What found no room, as a record.
+fn lost(lost: Lost) -> Record {
+    let message = format!("{} writes and {} other records were lost: there was no room", lost.writes, lost.others);
+    Record::new(Kind::AuditLost, opcua::StatusCode::BadDataLost, Who::default()).with(message)
+}
+
+/// Feeds any bytes to what reads lines and heads, and a line of any texts through the writer and back.
+pub fn fuzz(bytes: &[u8]) {
+    let key = crate::stack::crypto::MacKey::new(b"fuzz");
+    drop(head::Head::parse(bytes, &key));
+    for part in bytes.split(|byte| *byte == b'\n') {
+        if let Some(line) = line::Line::parse(part) {
+            line.follows(&line::BEGINNING);
+        }
+        drop(show::Shown::parse(part));
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let who = Who { user: text.clone().into_owned(), application: text.clone().into_owned(), ..Who::default() };
+    let record = Record { node: text.clone().into_owned(), ..Record::new(Kind::Write, opcua::StatusCode::Good, who) };
+    let record = record.with(text.into_owned());
+    let mut out = String::new();
+    line::push_chained(&mut out, 1, &line::BEGINNING, &record);
+    let whole = out.strip_suffix('\n').expect("a line ends");
+    assert!(!whole.contains(char::is_control), "{whole:?}");
+    assert!(!line::text(&record).contains(char::is_control));
+    let line = line::Line::parse(whole.as_bytes()).expect("what is written is read");
+    assert!(line.follows(&line::BEGINNING));
+    let shown = show::Shown::parse(whole.as_bytes()).expect("what is written is read");
+    assert_eq!(shown.field("user").unwrap_or_default(), text::bounded(&record.who.user));
+}
+
+#[cfg(test)]
+mod tests;

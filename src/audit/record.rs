@@ -1,0 +1,247 @@
+//! One audited act: what happened, when, how it ended, who did it.
+//!
+//! A record is made on the thread that serves a client, so it carries values as they are; they become text on the
+//! audit's own thread.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use opcua::StatusCode;
+
+use crate::value::{UaTime, Value};
+
+/// What happened. The names are for ever: they stand in files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    ServerStarted,
+    ServerStopped,
+    ChannelOpened,
+    ChannelRenewed,
+    ChannelClosed,
+    ChannelRefused,
+    CertificateDataMismatch,
+    CertificateExpired,
+    CertificateInvalid,
+    CertificateUntrusted,
+    CertificateRevoked,
+    CertificateMismatch,
+    SessionCreated,
+    SessionRefused,
+    SessionActivated,
+    SessionActivationRefused,
+    SessionClosed,
+    SessionCancel,
+    Write,
+    HistoryUpdate,
+    TrustChanged,
+    UsersChanged,
+    /// Records of strangers that were left out, so that nobody fills the disk.
+    AuditLimited,
+    /// Records that could not be kept.
+    AuditLost,
+    /// The chain was broken before this record.
+    AuditGap,
+    /// What a crash left was put in order.
+    AuditRecovered,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 26] = [
+        Kind::ServerStarted,
+        Kind::ServerStopped,
+        Kind::ChannelOpened,
+        Kind::ChannelRenewed,
+        Kind::ChannelClosed,
+        Kind::ChannelRefused,
+        Kind::CertificateDataMismatch,
+        Kind::CertificateExpired,
+        Kind::CertificateInvalid,
+        Kind::CertificateUntrusted,
+        Kind::CertificateRevoked,
+        Kind::CertificateMismatch,
+        Kind::SessionCreated,
+        Kind::SessionRefused,
+        Kind::SessionActivated,
+        Kind::SessionActivationRefused,
+        Kind::SessionClosed,
+        Kind::SessionCancel,
+        Kind::Write,
+        Kind::HistoryUpdate,
+        Kind::TrustChanged,
+        Kind::UsersChanged,
+        Kind::AuditLimited,
+        Kind::AuditLost,
+        Kind::AuditGap,
+        Kind::AuditRecovered,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::ServerStarted => "server.started",
+            Kind::ServerStopped => "server.stopped",
+            Kind::ChannelOpened => "channel.opened",
+            Kind::ChannelRenewed => "channel.renewed",
+            Kind::ChannelClosed => "channel.closed",
+            Kind::ChannelRefused => "channel.refused",
+            Kind::CertificateDataMismatch => "certificate.data-mismatch",
+            Kind::CertificateExpired => "certificate.expired",
+            Kind::CertificateInvalid => "certificate.invalid",
+            Kind::CertificateUntrusted => "certificate.untrusted",
+            Kind::CertificateRevoked => "certificate.revoked",
+            Kind::CertificateMismatch => "certificate.mismatch",
+            Kind::SessionCreated => "session.created",
+            Kind::SessionRefused => "session.refused",
+            Kind::SessionActivated => "session.activated",
+            Kind::SessionActivationRefused => "session.activation-refused",
+            Kind::SessionClosed => "session.closed",
+            Kind::SessionCancel => "session.cancel",
+            Kind::Write => "write",
+            Kind::HistoryUpdate => "history.update",
+            Kind::TrustChanged => "trust.changed",
+            Kind::UsersChanged => "users.changed",
+            Kind::AuditLimited => "audit.limited",
+            Kind::AuditLost => "audit.lost",
+            Kind::AuditGap => "audit.gap",
+            Kind::AuditRecovered => "audit.recovered",
+        }
+    }
+}
+
+/// Who acts, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Who {
+    /// Empty: nobody logged in.
+    pub user: String,
+    pub application: String,
+    /// `ns=1;i=` of the SessionId; 0 for none.
+    pub session: u32,
+    /// SecureChannelId; 0 for none.
+    pub channel: u32,
+    pub peer: Option<IpAddr>,
+    /// 0 where only the address is known.
+    pub port: u16,
+    /// SHA-1 of the client's certificate.
+    pub thumbprint: Option<[u8; 20]>,
+}
+
+impl Who {
+    /// Neither a login nor a certificate stands behind it: anybody on the network can cause its records.
+    pub fn is_stranger(&self) -> bool {
+        self.user.is_empty() && self.thumbprint.is_none()
+    }
+}
+
+/// One act that is not a write.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub time: UaTime,
+    pub kind: Kind,
+    pub status: StatusCode,
+    pub who: Who,
+    /// Which node, for what concerns one.
+    pub node: String,
+    pub message: Cow<'static, str>,
+}
+
+impl Record {
+    pub fn new(kind: Kind, status: StatusCode, who: Who) -> Record {
+        Record { time: UaTime::now(), kind, status, who, node: String::new(), message: Cow::Borrowed("") }
+    }
+
+    pub fn with(self, message: impl Into<Cow<'static, str>>) -> Record {
+        Record { message: message.into(), ..self }
+    }
+}
+
+/// How nodes that a record names by number are called.
+pub trait Names: Send + Sync {
+    fn node(&self, number: u32) -> String;
+}
+
+/// The writes of one request.
+pub struct Writes {
+    pub time: UaTime,
+    pub who: Who,
+    pub names: Arc<dyn Names>,
+    pub writes: Vec<Write>,
+}
+
+impl fmt::Debug for Writes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writes").field("who", &self.who).field("writes", &self.writes).finish_non_exhaustive()
+    }
+}
+
+/// One written attribute.
+#[derive(Debug, Clone)]
+pub struct Write {
+    pub node: Node,
+    pub attribute: u32,
+    pub range: Option<Box<str>>,
+    /// What stood there just before.
+    pub old: Content,
+    pub new: Content,
+    pub status: StatusCode,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    Known(u32),
+    /// As the client named it; the server has no such node, or not for this client.
+    Given(Box<str>),
+}
+
+/// A value on its way into a record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    None,
+    Value(Value),
+    /// A value that is too large to be held: its text, shortened.
+    Text(Box<str>),
+}
+
+impl Content {
+    /// A scalar costs a copy; what is large becomes its short text at once, so that no queue holds it.
+    pub fn of(value: &Value) -> Content {
+        match value {
+            Value::Null => Content::None,
+            value if super::text::weight(value) > super::text::HELD => {
+                Content::Text(super::text::value_text(value).into())
+            }
+            value => Content::Value(value.clone()),
+        }
+    }
+
+    pub(super) fn text(&self) -> Cow<'_, str> {
+        match self {
+            Content::None => Cow::Borrowed(""),
+            Content::Value(value) => Cow::Owned(super::text::value_text(value)),
+            Content::Text(text) => Cow::Borrowed(text),
+        }
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Content::None => 0,
+            Content::Value(value) => super::text::weight(value),
+            Content::Text(text) => text.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), Kind::ALL.len());
+        for (at, kind) in Kind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, at, "{}", kind.name());
+        }
+    }
+}

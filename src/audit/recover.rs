@@ -1,0 +1,172 @@
+//! What a start finds: nothing yet, files that end where the head says, what a crash left, or broken evidence, which
+//! stays as it is while a new file begins.
+
+use std::fs::{self, File};
+
+use opcua::StatusCode;
+
+use super::AuditError;
+use super::head::{Found, Gap, Head, Places, Start};
+use super::record::{Kind, Record, Who};
+use super::trail::{Bounds, Trail, create, create_folder};
+use super::walk::{Fault, Link, walk};
+use crate::stack::crypto::MacKey;
+
+/// The trail, and what is to be told of the start.
+#[derive(Debug)]
+pub struct Opened {
+    pub trail: Trail,
+    pub told: Vec<Record>,
+}
+
+/// How the file that was written last ends.
+enum Ending {
+    /// As the head says.
+    Whole(u64),
+    /// A crash came between a batch and its head, or amid a batch.
+    Crashed {
+        link: Link,
+        length: u64,
+        what: String,
+    },
+    Broken(String),
+}
+
+impl Trail {
+    pub fn open(places: Places, bounds: Bounds) -> Result<Opened, AuditError> {
+        let mut opened = Trail::find(places, bounds)?;
+        if let Err(error) = opened.trail.confirm() {
+            log::error!("audit: {}: {error}; it is tried again", opened.trail.places.head.display());
+        }
+        Ok(opened)
+    }
+
+    fn find(places: Places, bounds: Bounds) -> Result<Opened, AuditError> {
+        create_folder(&places)?;
+        let known = places.read_key()?;
+        let has_key = known.is_some();
+        let key = known.map_or_else(|| places.make_key(), Ok)?;
+        let files = places.files()?;
+        let (head, broken) = match Head::read(&places.head, &key)? {
+            Found::Good(head) => (head, None),
+            Found::None if files.is_empty() => (Head::new(), None),
+            Found::None => (Head::new(), Some("the head is gone, although there are files".to_owned())),
+            Found::Wrong(_) if !has_key => (Head::new(), Some("the key is gone".to_owned())),
+            Found::Wrong(what) => (Head::new(), Some(what)),
+        };
+        if let Some(what) = broken {
+            return begin_anew(places, key, bounds, (head, &files, 0), &what);
+        }
+        if head.number == 0 && head.current.file == 1 && !files.contains(&1) {
+            let file = create(&places, 1).map_err(AuditError::io(&places.folder))?;
+            let trail = Trail { places, key, head, file, length: 0, is_unconfirmed: true, bounds, is_rotated: false };
+            return Ok(Opened { trail, told: Vec::new() });
+        }
+        let expected = head.number;
+        match ending(&places, &head)? {
+            Ending::Broken(what) => begin_anew(places, key, bounds, (head, &files, expected), &what),
+            Ending::Whole(length) => reopen(places, key, bounds, head, length),
+            Ending::Crashed { link, length, what } => {
+                let head = Head { number: link.number, chain: link.chain, ..head };
+                let mut opened = reopen(places, key, bounds, head, length)?;
+                log::warn!("audit: {what}");
+                opened.trail.is_unconfirmed = true;
+                opened.told.push(Record::new(Kind::AuditRecovered, StatusCode::Good, Who::default()).with(what));
+                Ok(opened)
+            }
+        }
+    }
+}
+
+fn ending(places: &Places, head: &Head) -> Result<Ending, AuditError> {
+    let path = places.file(head.current.file);
+    if !path.exists() {
+        return Ok(Ending::Broken(format!("{} is gone", path.display())));
+    }
+    let before = Link { number: head.current.number - 1, chain: head.current.chain };
+    let mut known = (before.number == head.number).then_some(before.chain);
+    let mut note = |link: Link, _: &[u8]| {
+        if link.number == head.number {
+            known = Some(link.chain);
+        }
+    };
+    let walked = walk(&path, before, &mut note).map_err(AuditError::io(&path))?;
+    let name = path.display();
+    if let Some(broken) = walked.broken.as_ref().filter(|broken| broken.fault != Fault::Torn) {
+        return Ok(Ending::Broken(format!("{name}, line {}: {}: {}", broken.line, broken.fault, broken.what)));
+    }
+    match known {
+        None => {
+            let (last, number) = (walked.last.number, head.number);
+            Ok(Ending::Broken(format!("{name} ends with record {last}, and the head knows {number}")))
+        }
+        Some(chain) if chain != head.chain => {
+            Ok(Ending::Broken(format!("{name}: record {} is not the one that the head knows", head.number)))
+        }
+        Some(_) if walked.broken.is_none() && walked.last.number == head.number => Ok(Ending::Whole(walked.good_bytes)),
+        Some(_) => {
+            let more = walked.last.number - head.number;
+            let torn = walked.broken.map_or_else(String::new, |broken| format!("; {} and were cut off", broken.what));
+            let what =
+                format!("the last run ended without a stop: {more} records behind the head were taken over{torn}");
+            Ok(Ending::Crashed { link: walked.last, length: walked.good_bytes, what })
+        }
+    }
+}
+
+/// Goes on in the file that the head names; what stands behind `length` is cut off.
+fn reopen(places: Places, key: MacKey, bounds: Bounds, head: Head, length: u64) -> Result<Opened, AuditError> {
+    let path = places.file(head.current.file);
+    let open = || {
+        let file = File::options().read(true).write(true).open(&path)?;
+        if file.metadata()?.len() != length {
+            file.set_len(length)?;
+            file.sync_all()?;
+        }
+        Ok(file)
+    };
+    let file = open().map_err(AuditError::io(&path))?;
+    Ok(Opened {
+        trail: Trail { places, key, head, file, length, is_unconfirmed: false, bounds, is_rotated: false },
+        told: Vec::new(),
+    })
+}
+
+/// Leaves the evidence as it is and begins a new file.
+fn begin_anew(
+    places: Places,
+    key: MacKey,
+    bounds: Bounds,
+    (mut head, files, expected): (Head, &[u32], u64),
+    what: &str,
+) -> Result<Opened, AuditError> {
+    let newest = files.last().copied().unwrap_or(0).max(head.current.file);
+    let file = newest.checked_add(1).ok_or_else(|| AuditError::Full { path: places.folder.clone() })?;
+    log::error!(
+        "audit: the evidence is broken: {what}; it stays as it is in {}, and {} begins; see: opcell audit verify",
+        places.folder.display(),
+        super::head::file_name(file)
+    );
+    let last = newest_number(&places, files).max(head.number);
+    head.number = last;
+    let start = Start { file, number: last + 1, chain: head.chain };
+    if expected == 0 && head.gaps.is_empty() {
+        // Without a head nothing says where the files began.
+        head.oldest = Start { file: files.first().copied().unwrap_or(file), ..Head::new().oldest };
+    }
+    head.current = start;
+    head.add_gap(Gap { start, expected });
+    let opened = create(&places, file).map_err(AuditError::io(&places.file(file)))?;
+    let record = Record::new(Kind::AuditGap, StatusCode::BadDataLost, Who::default()).with(what.to_owned());
+    let trail = Trail { places, key, head, file: opened, length: 0, is_unconfirmed: true, bounds, is_rotated: false };
+    Ok(Opened { trail, told: vec![record] })
+}
+
+/// The highest number that a record of the newest file claims, so that no number comes twice.
+fn newest_number(places: &Places, files: &[u32]) -> u64 {
+    let Some(newest) = files.last() else { return 0 };
+    let text = fs::read(places.file(*newest)).unwrap_or_default();
+    let numbers = text.split(|byte| *byte == b'\n').filter_map(super::line::Line::parse).map(|line| line.number);
+    // A forged number must not use them up.
+    numbers.filter(|number| *number < u64::MAX / 2).max().unwrap_or(0)
+}

@@ -1,0 +1,3 @@
+//! The queue, the thread and the files together, without a server.
+
+use super::*;

@@ -1,0 +1,209 @@
+//! The files: records appended in batches, each batch synced and then confirmed by the head; a new file when one is
+//! full; the oldest go when they are too old or too many.
+//!
+//! A batch that could not be written whole is cut off again, so that it can be written once more.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use super::AuditError;
+use super::head::{Head, Places, Start, sync_folder};
+use super::line::{Hash, Line, MOST, push_chained};
+use super::queue::Item;
+use crate::stack::crypto::MacKey;
+use crate::value::UaTime;
+
+/// What bounds the files.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub keep: Duration,
+    pub max_size: u64,
+    pub max_file: u64,
+}
+
+#[derive(Debug)]
+pub struct Trail {
+    pub(super) places: Places,
+    pub(super) key: MacKey,
+    /// As far as the files are durable.
+    pub(super) head: Head,
+    pub(super) file: File,
+    /// Durable bytes of the file that is written.
+    pub(super) length: u64,
+    /// The head on disk is older than `head`.
+    pub(super) is_unconfirmed: bool,
+    pub(super) bounds: Bounds,
+    /// A file was begun since `take_rotated`.
+    pub(super) is_rotated: bool,
+}
+
+/// The last record of a file.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    number: u64,
+    chain: Hash,
+    /// Seconds since 1970.
+    time: i64,
+    bytes: u64,
+}
+
+impl Trail {
+    /// Appends the records and makes them durable. On an error nothing of them is there.
+    pub fn append(&mut self, items: &[Item]) -> io::Result<()> {
+        let mut text = String::with_capacity(items.len() * 400);
+        let (mut number, mut chain) = (self.head.number, self.head.chain);
+        for item in items {
+            item.each(&mut |fields| {
+                number += 1;
+                chain = push_chained(&mut text, number, &chain, fields);
+            });
+        }
+        if self.length > 0 && self.length + text.len() as u64 > self.bounds.max_file {
+            self.rotate()?;
+        }
+        if self.length == 0 {
+            // No record stands in a file that the head on disk does not know.
+            self.confirm()?;
+        }
+        self.write(text.as_bytes())?;
+        self.length += text.len() as u64;
+        (self.head.number, self.head.chain) = (number, chain);
+        self.is_unconfirmed = true;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut write = || {
+            // Also after a failed attempt, whose rest may be there: what is durable stays, the rest is written anew.
+            if self.file.metadata()?.len() != self.length {
+                self.file.set_len(self.length)?;
+            }
+            self.file.seek(SeekFrom::Start(self.length))?;
+            self.file.write_all(bytes)?;
+            self.file.sync_data()
+        };
+        let written = write();
+        if written.is_err()
+            && let Err(error) = self.file.set_len(self.length)
+        {
+            log::debug!("the audit's file keeps a part of a batch until the next attempt: {error}");
+        }
+        written
+    }
+
+    /// Writes the head, when it is behind.
+    pub fn confirm(&mut self) -> io::Result<()> {
+        if self.is_unconfirmed {
+            self.head.replace(&self.places.head, &self.key)?;
+            self.is_unconfirmed = false;
+        }
+        Ok(())
+    }
+
+    /// Begins the next file.
+    fn rotate(&mut self) -> io::Result<()> {
+        let number = self.head.current.file + 1;
+        let file = create(&self.places, number)?;
+        self.head.current = Start { file: number, number: self.head.number + 1, chain: self.head.chain };
+        (self.file, self.length) = (file, 0);
+        (self.is_unconfirmed, self.is_rotated) = (true, true);
+        Ok(())
+    }
+
+    /// Whether a file was begun since it was last asked.
+    pub fn take_rotated(&mut self) -> bool {
+        std::mem::take(&mut self.is_rotated)
+    }
+
+    /// Lets the oldest files go that are too old or too many. The head forgets them first: so a crash leaves a file
+    /// too many, never one too few.
+    pub fn retain(&mut self, now: UaTime) -> io::Result<()> {
+        let oldest_kept = now.unix_seconds().saturating_sub_unsigned(self.bounds.keep.as_secs());
+        let files: Vec<u32> = self.places.files().map_err(io::Error::other)?;
+        let mut kept = Vec::new();
+        for number in
+            files.into_iter().filter(|number| (self.head.oldest.file..self.head.current.file).contains(number))
+        {
+            kept.push((number, last_of(&self.places.file(number))?));
+        }
+        let mut total: u64 =
+            kept.iter().filter_map(|(_, last)| *last).map(|last| last.bytes).sum::<u64>() + self.length;
+        let mut gone = Vec::new();
+        for (number, last) in kept {
+            // What cannot be read stays: it is evidence.
+            let Some(last) = last else { break };
+            if total <= self.bounds.max_size && last.time >= oldest_kept {
+                break;
+            }
+            total -= last.bytes;
+            gone.push(number);
+            self.head.oldest = self.start_after(number, last);
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let oldest = self.head.oldest.file;
+        self.head.gaps.retain(|gap| gap.start.file > oldest);
+        self.is_unconfirmed = true;
+        self.confirm()?;
+        for number in gone {
+            fs::remove_file(self.places.file(number))?;
+            log::info!("audit: {} was the oldest and is gone", super::head::file_name(number));
+        }
+        sync_folder(&self.places.file(0))
+    }
+
+    /// Where the file after this one starts; behind a gap the head knows it.
+    fn start_after(&self, number: u32, last: Last) -> Start {
+        let file = number + 1;
+        let known = self.head.gaps.iter().map(|gap| gap.start).chain([self.head.current]);
+        let known = known.into_iter().find(|start| start.file == file);
+        known.unwrap_or(Start { file, number: last.number + 1, chain: last.chain })
+    }
+}
+
+/// The folder, for us alone.
+pub(super) fn create_folder(places: &Places) -> Result<(), AuditError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(&places.folder).map_err(AuditError::io(&places.folder))
+}
+
+/// A new file; there must be none of this number.
+pub(super) fn create(places: &Places, number: u32) -> io::Result<File> {
+    let path = places.file(number);
+    let made = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
+    let file = match made {
+        // Left by an attempt that ended before the head told of it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::metadata(&path)?.len() == 0 => {
+            File::options().read(true).write(true).open(&path)?
+        }
+        made => made?,
+    };
+    sync_folder(&path)?;
+    Ok(file)
+}
+
+/// The last whole line of a file; `None` when that is no line of ours.
+fn last_of(path: &Path) -> io::Result<Option<Last>> {
+    let mut file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let tail = bytes.min(2 * MOST as u64);
+    file.seek(SeekFrom::End(-i64::try_from(tail).expect("64 KiB")))?;
+    let mut text = Vec::new();
+    file.take(tail).read_to_end(&mut text)?;
+    let Some(text) = text.strip_suffix(b"\n") else { return Ok(None) };
+    let start = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let Some(line) = Line::parse(&text[start..]) else { return Ok(None) };
+    let time = time_of(&text[start..]);
+    Ok(time.map(|time| Last { number: line.number, chain: line.chain, time, bytes }))
+}
+
+/// The time that a line states, in seconds since 1970.
+fn time_of(line: &[u8]) -> Option<i64> {
+    let value: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let time = value.get("time")?.as_str()?;
+    let time = time::OffsetDateTime::parse(time, &time::format_description::well_known::Rfc3339).ok()?;
+    Some(time.unix_timestamp())
+}

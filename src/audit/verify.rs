@@ -1,0 +1,191 @@
+//! `opcell audit verify`: every line, the chain over all files, and the head. Works beside a server that writes: what
+//! stands behind the head is waited for, and files that go meanwhile are no finding.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::AuditError;
+use super::head::{Found, Gap, Head, Places, Start, file_name};
+use super::line::Hash;
+use super::walk::{Break, Fault, Link, walk};
+use crate::stack::crypto::MacKey;
+
+/// A running server confirms a batch within this time.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Attempts, when the oldest files go while they are read.
+const ATTEMPTS: usize = 5;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Empty: it is about the head.
+    pub file: String,
+    /// From 1 on; 0 where no line is meant.
+    pub line: u64,
+    pub fault: Fault,
+    pub what: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verdict {
+    /// The first thing that is wrong in each unbroken part; empty: all is as it was written.
+    pub findings: Vec<Finding>,
+    pub files: usize,
+    pub records: u64,
+    /// Good records that the head does not confirm yet: a server writes, or ended without a stop.
+    pub unconfirmed: u64,
+}
+
+/// Checks what lies in a state folder.
+pub fn verify(state_dir: &Path) -> Result<Verdict, AuditError> {
+    let places = Places::of(state_dir);
+    if !places.folder.is_dir() && !places.head.exists() {
+        return Err(AuditError::None { path: places.folder });
+    }
+    let Some(key) = places.read_key()? else {
+        let what = format!("{} is gone, so the head proves nothing", places.key.display());
+        return Ok(Verdict { findings: vec![of_head(what)], ..Verdict::default() });
+    };
+    let mut verdict = Verdict::default();
+    for _ in 0..ATTEMPTS {
+        let head = match Head::read(&places.head, &key)? {
+            Found::Good(head) => head,
+            Found::None => {
+                let finding = of_head(format!("{} is gone", places.head.display()));
+                return Ok(Verdict { findings: vec![finding], ..Verdict::default() });
+            }
+            Found::Wrong(what) => return Ok(Verdict { findings: vec![of_head(what)], ..Verdict::default() }),
+        };
+        verdict = Walk { places: &places, key: &key, head: &head }.run()?;
+        let is_still = matches!(Head::read(&places.head, &key)?, Found::Good(now) if now.oldest == head.oldest);
+        if verdict.findings.is_empty() || is_still {
+            break;
+        }
+    }
+    Ok(verdict)
+}
+
+fn of_head(what: String) -> Finding {
+    Finding { file: String::new(), line: 0, fault: Fault::ReplacedHead, what }
+}
+
+fn of_file(number: u32, line: u64, fault: Fault, what: String) -> Finding {
+    Finding { file: file_name(number), line, fault, what }
+}
+
+struct Walk<'a> {
+    places: &'a Places,
+    key: &'a MacKey,
+    head: &'a Head,
+}
+
+/// The end of a part of the chain.
+struct Part {
+    last: Link,
+    finding: Option<Finding>,
+    /// The last line of the last file has no end yet.
+    is_torn: bool,
+    /// The hash of the record that the head names.
+    known: Option<Hash>,
+}
+
+impl Walk<'_> {
+    fn run(&self) -> Result<Verdict, AuditError> {
+        let mut verdict = Verdict::default();
+        let mut start = self.head.oldest;
+        for gap in &self.head.gaps {
+            if gap.start.file <= start.file {
+                continue;
+            }
+            let part = self.part(start, gap.start.file - 1, &mut verdict)?;
+            verdict.findings.push(before_gap(gap, part));
+            start = gap.start;
+        }
+        // A gap may be what the oldest file begins with.
+        let part = self.part(start, self.head.current.file, &mut verdict)?;
+        match part.finding {
+            Some(finding) => verdict.findings.push(finding),
+            None => verdict.findings.extend(self.compare(&part, &mut verdict.unconfirmed)?),
+        }
+        Ok(verdict)
+    }
+
+    /// Follows the chain over files that belong together, up to the first thing that is wrong.
+    fn part(&self, start: Start, end: u32, verdict: &mut Verdict) -> Result<Part, AuditError> {
+        let last = Link { number: start.number.saturating_sub(1), chain: start.chain };
+        let known = (last.number == self.head.number).then_some(last.chain);
+        let mut part = Part { last, finding: None, is_torn: false, known };
+        let mut known = part.known;
+        for number in start.file..=end {
+            let path = self.places.file(number);
+            if !path.exists() {
+                part.finding = Some(of_file(number, 0, Fault::MissingFile, "this file is not there".to_owned()));
+                break;
+            }
+            let mut note = |link: Link, _: &[u8]| {
+                if link.number == self.head.number {
+                    known = Some(link.chain);
+                }
+            };
+            let walked = walk(&path, part.last, &mut note).map_err(AuditError::io(&path))?;
+            verdict.files += 1;
+            verdict.records += walked.lines;
+            part.last = walked.last;
+            if let Some(Break { line, fault, what }) = walked.broken {
+                part.is_torn = fault == Fault::Torn && number == self.head.current.file;
+                if !part.is_torn {
+                    part.finding = Some(of_file(number, line, fault, what));
+                }
+                break;
+            }
+        }
+        part.known = known;
+        Ok(part)
+    }
+
+    /// Whether the files end as the head says.
+    fn compare(&self, part: &Part, unconfirmed: &mut u64) -> Result<Option<Finding>, AuditError> {
+        let (head, file) = (self.head, self.head.current.file);
+        if part.last.number < head.number {
+            let (last, number) = (part.last.number, head.number);
+            let what = format!("the last record is {last}, and the head knows {number}: {} are cut off", number - last);
+            return Ok(Some(of_file(file, 0, Fault::CutTail, what)));
+        }
+        if part.known != Some(head.chain) {
+            let what =
+                format!("the lines follow each other, but record {} is not the one that the head knows", head.number);
+            return Ok(Some(of_file(file, 0, Fault::Rewritten, what)));
+        }
+        *unconfirmed = self.unconfirmed(part)?;
+        Ok(None)
+    }
+
+    /// Waits until a running server has confirmed what was read; tells how much it did not.
+    fn unconfirmed(&self, part: &Part) -> Result<u64, AuditError> {
+        let (began, mut confirmed) = (Instant::now(), self.head.number);
+        while confirmed < part.last.number {
+            if let Found::Good(head) = Head::read(&self.places.head, self.key)? {
+                confirmed = confirmed.max(head.number);
+            }
+            if began.elapsed() > PATIENCE {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(part.last.number.saturating_sub(confirmed))
+    }
+}
+
+/// What is wrong before a gap: the gap itself, when nothing else is.
+fn before_gap(gap: &Gap, part: Part) -> Finding {
+    let file = gap.start.file - 1;
+    if let Some(finding) = part.finding {
+        return finding;
+    }
+    if gap.expected > part.last.number {
+        let what = format!("the last record is {}, and the head knew {}", part.last.number, gap.expected);
+        return of_file(file, 0, Fault::CutTail, what);
+    }
+    let what = format!("what stands in {} and before is not proved: the head was lost or replaced", file_name(file));
+    Finding { file: file_name(file), line: 0, fault: Fault::ReplacedHead, what }
+}

@@ -1,0 +1,37 @@
+//! What is audited, in the server file.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::history::Size;
+use crate::config::de::At;
+use crate::model::Period;
+
+/// Who did what: each act is a line in the log and a record in files that show when they were changed.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Audit {
+    /// Lines in the log, target `audit`, level info: text, json or off (default text).
+    pub log: Option<AuditFormat>,
+    /// Hash-chained files in the folder `audit` of state_dir; `opcell audit verify` checks them (default true).
+    pub file: Option<bool>,
+    /// Record writes of clients, with the old and the new value (default true).
+    pub writes: Option<bool>,
+    /// Files whose last record is older go (default 400d).
+    #[schemars(extend("x-also" = ["retention", "retain", "max_age"]))]
+    pub keep: Option<At<Period>>,
+    /// Upper bound of all files; then the oldest go (default 1GiB).
+    #[schemars(extend("x-also" = ["size", "limit"]))]
+    pub max_size: Option<At<Size>>,
+    /// A file that reaches this is closed and the next begins (default 64MiB).
+    #[schemars(extend("x-also" = ["rotate", "file_size"]))]
+    pub max_file: Option<At<Size>>,
+}
+
+/// How a record looks in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditFormat {
+    Text,
+    Json,
+    Off,
+}

@@ -1,0 +1,169 @@
+//! Sessions: created, activated, ended, cancelled (Part 4 §6.5.6 and Part 5 §6.4.7 to §6.4.11, 1.05).
+//!
+//! There is no AuditUrlMismatchEvent: the type is deprecated, and under `advertise: [auto]` every name that a client
+//! dials is the server's.
+
+use opcua::StatusCode;
+
+use super::{Channel, Claim, Told, channel_id, kinds, session_id, thumbprint_value, who};
+use crate::audit::{Kind, Record, Who};
+use crate::stack::channel::Peer;
+use crate::stack::transport::RefusedCertificate;
+use crate::ua::server::Server;
+use crate::ua::services::session::{Caller, Refused};
+use crate::ua::session::Session;
+use crate::value::Value;
+
+/// Characters that are kept of the name of a user that nobody knows.
+const LONGEST_NAME: usize = 300;
+
+/// Why a session ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// CloseSession, with the client's name for it.
+    Client(String),
+    /// Silent for too long.
+    Timeout,
+    TrustLost,
+    /// It gave way to another before it was activated.
+    Evicted,
+    /// Used before it was activated.
+    Misused,
+    /// The user, or how the user logs in, is no longer what it was.
+    UserChanged,
+    Shutdown,
+}
+
+impl Ending {
+    fn told(&self) -> (&'static str, &'static str) {
+        match self {
+            Ending::Client(_) => ("Session/CloseSession", "closed by the client"),
+            Ending::Timeout => ("Session/Timeout", "silent for too long"),
+            Ending::TrustLost => ("Session/Terminated", "a certificate is no longer trusted"),
+            Ending::Evicted => ("Session/Terminated", "gave way to another before it was activated"),
+            Ending::Misused => ("Session/Terminated", "used before it was activated"),
+            Ending::UserChanged => ("Session/Terminated", "its user may no longer log in that way"),
+            Ending::Shutdown => ("Session/Terminated", "the server stops"),
+        }
+    }
+}
+
+impl Caller {
+    fn channel(&self) -> Channel {
+        Channel { id: self.channel, peer: self.peer }
+    }
+
+    fn who(&self) -> Who {
+        Who {
+            channel: self.channel,
+            peer: Some(self.peer.ip()),
+            port: self.peer.port(),
+            thumbprint: self.security.peer.as_ref().map(|peer| peer.thumbprint),
+            ..Who::default()
+        }
+    }
+}
+
+impl Server {
+    /// `application`: what the client says it is.
+    pub fn audit_created(
+        &self,
+        caller: &Caller,
+        entry: &str,
+        application: &str,
+        outcome: Result<&Session, StatusCode>,
+    ) {
+        let peer = caller.security.peer.as_deref();
+        let status = outcome.err().unwrap_or(StatusCode::Good);
+        if let (StatusCode::BadCertificateUriInvalid, Some(peer)) = (status, peer) {
+            let refused = RefusedCertificate { code: status, chain: peer.leaf().to_vec() };
+            let message = "the ApplicationUri of CreateSession is not the certificate's";
+            caller.channel().refused_certificate(self, &refused, message, Some(application));
+        }
+        let (kind, session) = match outcome {
+            Ok(session) => (Kind::SessionCreated, session.id),
+            Err(_) => (Kind::SessionRefused, 0),
+        };
+        let who = Who { application: application.to_owned(), session, ..caller.who() };
+        let message = outcome.map_or_else(|_| String::new(), |session| session.name.clone());
+        self.audit(Record::new(kind, status, who).with(message), || {
+            let timeout = outcome.map_or(0.0, |session| session.timeout.as_secs_f64() * 1000.0);
+            let mut extra = vec![("SessionId", session_id(session)), ("RevisedSessionTimeout", Value::Double(timeout))];
+            extra.extend(of_channel(caller.channel, peer));
+            Some(Told {
+                kind: kinds::CREATE_SESSION,
+                source_name: "Session/CreateSession",
+                system: "System/CreateSession",
+                entry: entry.to_owned(),
+                extra,
+                ..Told::default()
+            })
+        });
+    }
+
+    pub fn audit_activated(
+        &self,
+        caller: &Caller,
+        entry: &str,
+        claim: &Claim<'_>,
+        (session, outcome): (Option<&Session>, Result<(), &Refused>),
+    ) {
+        let known = session.map(who).unwrap_or_default();
+        let who = match outcome {
+            Ok(()) => Who { port: caller.peer.port(), peer: Some(caller.peer.ip()), ..known },
+            Err(_) => {
+                let (application, session) = (known.application, known.session);
+                Who { user: claim.name().chars().take(LONGEST_NAME).collect(), application, session, ..caller.who() }
+            }
+        };
+        let (kind, status, message) = match outcome {
+            Ok(()) => (Kind::SessionActivated, StatusCode::Good, String::new()),
+            Err(refused) => {
+                let why = refused.why.map_or_else(String::new, |why| why.to_string());
+                (Kind::SessionActivationRefused, refused.status, why)
+            }
+        };
+        let id = who.session;
+        self.audit(Record::new(kind, status, who).with(message), || {
+            let extra = vec![
+                ("SessionId", session_id(id)),
+                ("SecureChannelId", channel_id(caller.channel)),
+                ("UserIdentityToken", claim.token()),
+            ];
+            Some(Told {
+                kind: kinds::ACTIVATE_SESSION,
+                source_name: "Session/ActivateSession",
+                entry: entry.to_owned(),
+                extra,
+                ..Told::default()
+            })
+        });
+    }
+
+    pub(in crate::ua) fn audit_ended(&self, session: &Session, why: &Ending) {
+        let (source_name, message) = why.told();
+        let who = who(session);
+        self.audit(Record::new(Kind::SessionClosed, StatusCode::Good, who).with(message), || {
+            let entry = if let Ending::Client(entry) = why { entry.clone() } else { String::new() };
+            let extra = vec![("SessionId", session_id(session.id))];
+            Some(Told { kind: kinds::SESSION, source_name, entry, extra, ..Told::default() })
+        });
+    }
+
+    pub fn audit_cancelled(&self, session: &Session, entry: &str, handle: u32) {
+        let record = Record::new(Kind::SessionCancel, StatusCode::Good, who(session));
+        self.audit(record.with(format!("request handle {handle}")), || {
+            let extra = vec![("SessionId", session_id(session.id)), ("RequestHandle", Value::UInt32(handle))];
+            let (kind, source_name) = (kinds::CANCEL, "Session/Cancel");
+            Some(Told { kind, source_name, entry: entry.to_owned(), extra, ..Told::default() })
+        });
+    }
+}
+
+fn of_channel(channel: u32, peer: Option<&Peer>) -> [(&'static str, Value); 3] {
+    [
+        ("SecureChannelId", channel_id(channel)),
+        ("ClientCertificate", peer.map_or(Value::Null, |peer| Value::ByteString(peer.leaf().into()))),
+        ("ClientCertificateThumbprint", thumbprint_value(peer.map(|peer| &peer.thumbprint))),
+    ]
+}

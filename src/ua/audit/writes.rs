@@ -1,0 +1,125 @@
+//! Writes: what stood there, what was written, and how it ended (Part 5 §6.4.25, 1.05).
+
+use std::sync::Arc;
+
+use opcua::StatusCode;
+
+use super::{Told, kinds, who};
+use crate::audit::{Content, Kind, Names, Node, Record, Write, Writes};
+use crate::ua::server::Server;
+use crate::ua::services::attribute::ReadOperation;
+use crate::ua::session::Session;
+use crate::ua::space::{NodeIx, Space};
+use crate::value::{UaTime, Value};
+
+impl Names for Space {
+    fn node(&self, number: u32) -> String {
+        self.id_text(NodeIx(number))
+    }
+}
+
+/// A Write request that is under way. Dropped before its devices answered, it is told with the status Uncertain: what
+/// was sent may have been done.
+pub struct Acting {
+    server: Arc<Server>,
+    session: Arc<Session>,
+    entry: String,
+    time: UaTime,
+    names: Arc<Space>,
+    writes: Vec<Write>,
+    /// The whole values, old and new, while somebody listens.
+    values: Option<Vec<(Value, Value)>>,
+}
+
+/// One operation, as far as it went.
+pub struct Done<'a> {
+    pub operation: &'a ReadOperation<'a>,
+    pub node: Option<NodeIx>,
+    pub old: Value,
+    pub new: Option<&'a Value>,
+    pub status: StatusCode,
+}
+
+impl Acting {
+    /// `None` when nobody wants to know.
+    pub fn begin(server: &Arc<Server>, session: &Arc<Session>, entry: &str, count: usize) -> Option<Acting> {
+        let is_heard = server.trail.is_on() && server.is_audit_heard();
+        (server.trail.keeps_writes() || is_heard).then(|| Acting {
+            server: Arc::clone(server),
+            session: Arc::clone(session),
+            entry: if is_heard { entry.to_owned() } else { String::new() },
+            time: UaTime::now(),
+            names: Arc::clone(&server.space()),
+            writes: Vec::with_capacity(count),
+            values: is_heard.then(|| Vec::with_capacity(count)),
+        })
+    }
+
+    pub fn note(&mut self, done: Done<'_>) {
+        let Done { operation, node, old, new, status } = done;
+        self.writes.push(Write {
+            node: node.map_or_else(|| Node::Given(given(operation)), |node| Node::Known(node.0)),
+            attribute: operation.attribute,
+            range: operation.range.filter(|range| !range.is_empty()).map(|range| range.chars().take(256).collect()),
+            old: Content::of(&old),
+            new: new.map_or(Content::None, Content::of),
+            status,
+        });
+        if let Some(values) = &mut self.values {
+            values.push((old, new.cloned().unwrap_or_default()));
+        }
+    }
+
+    /// What became of each.
+    pub fn settle(mut self, results: &[StatusCode]) {
+        for (write, status) in self.writes.iter_mut().zip(results) {
+            write.status = *status;
+        }
+    }
+
+    fn raise(&self) {
+        let who = who(&self.session);
+        let space = self.server.space();
+        for (write, (old, new)) in self.writes.iter().zip(self.values.iter().flatten()) {
+            let (source, name) = match &write.node {
+                Node::Known(number) => (Some(NodeIx(*number)), space.id_text(NodeIx(*number))),
+                Node::Given(name) => (None, name.to_string()),
+            };
+            let record = Record { time: self.time, ..Record::new(Kind::Write, write.status, who.clone()) };
+            let record = record.with(format!("write to {name}: {}", write.status));
+            let told = Told {
+                kind: kinds::WRITE_UPDATE,
+                source,
+                source_name: "Attribute/Write",
+                entry: self.entry.clone(),
+                extra: vec![
+                    ("AttributeId", Value::UInt32(write.attribute)),
+                    ("IndexRange", write.range.as_deref().map_or(Value::Null, Value::text)),
+                    ("OldValue", old.clone()),
+                    ("NewValue", new.clone()),
+                ],
+                ..Told::default()
+            };
+            self.server.raise(&self.server.audit_event(&record, told));
+        }
+    }
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        if self.values.is_some() {
+            self.raise();
+        }
+        self.server.trail.tell_writes(Writes {
+            time: self.time,
+            who: who(&self.session),
+            names: Arc::clone(&self.names) as Arc<dyn Names>,
+            writes: std::mem::take(&mut self.writes),
+        });
+    }
+}
+
+/// The node as the client named it.
+fn given(operation: &ReadOperation<'_>) -> Box<str> {
+    operation.id.to_owned().to_string().chars().take(256).collect()
+}
