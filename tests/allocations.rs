@@ -31,8 +31,7 @@ fn server() -> (Arc<Server>, PoolThreads, Option<Keeper>) {
     let (compiled, _) = config::load(&path, &Options { listen: Some(vec![loopback]), ..Options::default() });
     let plan = AuditPlan { file: false, ..AuditPlan::default() };
     let (audit, keeper) = Audit::start(&plan, dir.path()).expect("an audit");
-    let (server, threads) =
-        app::assemble(compiled.expect("a good cell")).bare_audited(None, audit).expect("it starts");
+    let (server, threads) = app::assemble(compiled.expect("a good cell")).bare_audited(None, audit).expect("it starts");
     (server, threads, keeper)
 }
 

@@ -11,10 +11,29 @@ const LEAVES: [&str; 4] = ["value", "health", "metrics", "logging"];
 const MAY_USE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
-    ("cli", &["app", "audit", "config", "model", "drivers", "pki", "stack", "control", "ua::users", "tags", "state", "history"]),
+    (
+        "cli",
+        &[
+            "app",
+            "audit",
+            "config",
+            "model",
+            "drivers",
+            "pki",
+            "stack",
+            "control",
+            "ua::users",
+            "tags",
+            "state",
+            "history",
+        ],
+    ),
     (
         "app",
-        &["audit", "config", "model", "drivers", "tags", "pki", "stack", "ua", "state", "control", "history", "alarms", "web"],
+        &[
+            "audit", "config", "model", "drivers", "tags", "pki", "stack", "ua", "state", "control", "history",
+            "alarms", "web",
+        ],
     ),
     ("audit", &["model", "stack::crypto"]),
     ("config", &["model", "drivers"]),

@@ -87,72 +87,92 @@ fn rechained(lines: &[String], mut before: [u8; 32]) -> Vec<String> {
     made
 }
 
+type Attack = fn(&Path);
+
+/// What is done to a folder of three files, and what is said of it.
+const ATTACKS: [(&str, Attack, &str); 16] = [
+    ("nothing", |_| {}, ""),
+    ("a removed line", |dir| change(dir, 1, |all| drop(all.remove(2))), "audit-000001.jsonl, line 3: removed line"),
+    (
+        "a changed line",
+        |dir| change(dir, 1, |all| all[2] = all[2].replace("opal", "eva")),
+        "audit-000001.jsonl, line 3: changed line",
+    ),
+    (
+        "a changed status",
+        |dir| change(dir, 2, |all| all[0] = all[0].replace("Good", "BadX")),
+        "audit-000002.jsonl, line 1: changed line",
+    ),
+    (
+        "no line at all",
+        |dir| change(dir, 2, |all| all[1] = "{}".to_owned()),
+        "audit-000002.jsonl, line 2: changed line",
+    ),
+    ("swapped lines", |dir| change(dir, 1, |all| all.swap(1, 2)), "audit-000001.jsonl, line 2: moved line"),
+    (
+        "a doubled line",
+        |dir| change(dir, 1, |all| all.insert(2, all[1].clone())),
+        "audit-000001.jsonl, line 3: inserted line",
+    ),
+    (
+        "a forged line between",
+        |dir| change(dir, 1, |all| all.insert(2, all[2].replace("opal", "eva"))),
+        "audit-000001.jsonl, line 3: inserted line",
+    ),
+    (
+        "the first line gone",
+        |dir| change(dir, 1, |all| drop(all.remove(0))),
+        "audit-000001.jsonl, line 1: removed line",
+    ),
+    ("the last line gone", |dir| change(dir, 3, |all| drop(all.pop())), "audit-000003.jsonl: cut tail"),
+    ("an emptied file", |dir| put(dir, 3, &[]), "audit-000003.jsonl: cut tail"),
+    ("a missing file", |dir| fs::remove_file(file(dir, 2)).expect("removed"), "audit-000002.jsonl: missing file"),
+    (
+        "the last file missing",
+        |dir| fs::remove_file(file(dir, 3)).expect("removed"),
+        "audit-000003.jsonl: missing file",
+    ),
+    (
+        "a whole chain made anew",
+        |dir| {
+            let all: Vec<String> = (1..=3).flat_map(|number| lines(dir, number)).collect();
+            let forged: Vec<String> = all.iter().map(|line| line.replace("opal", "eva")).collect();
+            let forged = rechained(&forged, [0; 32]);
+            let first = lines(dir, 1).len();
+            let second = lines(dir, 2).len();
+            put(dir, 1, &forged[..first]);
+            put(dir, 2, &forged[first..first + second]);
+            put(dir, 3, &forged[first + second..]);
+        },
+        "rewritten chain",
+    ),
+    (
+        "a replaced head",
+        |dir| {
+            let other = tempfile::tempdir().expect("a folder");
+            run(other.path(), 3);
+            fs::copy(other.path().join("audit.head"), dir.join("audit.head")).expect("copied");
+        },
+        "replaced head: the head was not written with this key",
+    ),
+    ("no head", |dir| fs::remove_file(dir.join("audit.head")).expect("removed"), "replaced head"),
+];
+
 #[test]
 fn whatever_is_done_to_the_files_is_found_and_named() {
-    type Attack = fn(&Path);
-    let nothing: Attack = |_| {};
-    let cases: [(&str, Attack, &str); 16] = [
-        ("nothing", nothing, ""),
-        ("a removed line", |dir| change(dir, 1, |all| drop(all.remove(2))), "audit-000001.jsonl, line 3: removed line"),
-        (
-            "a changed line",
-            |dir| change(dir, 1, |all| all[2] = all[2].replace("opal", "eva")),
-            "audit-000001.jsonl, line 3: changed line",
-        ),
-        (
-            "a changed status",
-            |dir| change(dir, 2, |all| all[0] = all[0].replace("Good", "BadX")),
-            "audit-000002.jsonl, line 1: changed line",
-        ),
-        ("no line at all", |dir| change(dir, 2, |all| all[1] = "{}".to_owned()), "audit-000002.jsonl, line 2: changed line"),
-        ("swapped lines", |dir| change(dir, 1, |all| all.swap(1, 2)), "audit-000001.jsonl, line 2: moved line"),
-        (
-            "a doubled line",
-            |dir| change(dir, 1, |all| all.insert(2, all[1].clone())),
-            "audit-000001.jsonl, line 3: inserted line",
-        ),
-        (
-            "a forged line between",
-            |dir| change(dir, 1, |all| all.insert(2, all[2].replace("opal", "eva"))),
-            "audit-000001.jsonl, line 3: inserted line",
-        ),
-        ("the first line gone", |dir| change(dir, 1, |all| drop(all.remove(0))), "audit-000001.jsonl, line 1: removed line"),
-        ("the last line gone", |dir| change(dir, 3, |all| drop(all.pop())), "audit-000003.jsonl: cut tail"),
-        ("an emptied file", |dir| put(dir, 3, &[]), "audit-000003.jsonl: cut tail"),
-        ("a missing file", |dir| fs::remove_file(file(dir, 2)).expect("removed"), "audit-000002.jsonl: missing file"),
-        ("the last file missing", |dir| fs::remove_file(file(dir, 3)).expect("removed"), "audit-000003.jsonl: missing file"),
-        (
-            "a whole chain made anew",
-            |dir| {
-                let all: Vec<String> = (1..=3).flat_map(|number| lines(dir, number)).collect();
-                let forged: Vec<String> = all.iter().map(|line| line.replace("opal", "eva")).collect();
-                let forged = rechained(&forged, [0; 32]);
-                let first = lines(dir, 1).len();
-                let second = lines(dir, 2).len();
-                put(dir, 1, &forged[..first]);
-                put(dir, 2, &forged[first..first + second]);
-                put(dir, 3, &forged[first + second..]);
-            },
-            "rewritten chain",
-        ),
-        (
-            "a replaced head",
-            |dir| {
-                let other = tempfile::tempdir().expect("a folder");
-                run(other.path(), 3);
-                fs::copy(other.path().join("audit.head"), dir.join("audit.head")).expect("copied");
-            },
-            "replaced head: the head was not written with this key",
-        ),
-        ("no head", |dir| fs::remove_file(dir.join("audit.head")).expect("removed"), "replaced head"),
-    ];
     let whole = tempfile::tempdir().expect("a folder");
     run(whole.path(), 20);
     assert!((1..=3).all(|number| lines(whole.path(), number).len() >= 3) && !file(whole.path(), 4).exists());
-    for (name, attack, found) in cases {
+    for (name, attack, found) in ATTACKS {
         let dir = tempfile::tempdir().expect("a folder");
         fs::create_dir(dir.path().join("audit")).expect("made");
-        for part in ["audit.head", "audit.key", "audit/audit-000001.jsonl", "audit/audit-000002.jsonl", "audit/audit-000003.jsonl"] {
+        for part in [
+            "audit.head",
+            "audit.key",
+            "audit/audit-000001.jsonl",
+            "audit/audit-000002.jsonl",
+            "audit/audit-000003.jsonl",
+        ] {
             fs::copy(whole.path().join(part), dir.path().join(part)).expect("copied");
         }
         attack(dir.path());
@@ -164,7 +184,8 @@ fn whatever_is_done_to_the_files_is_found_and_named() {
         let json: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
         assert_eq!(json["ok"], found.is_empty(), "{name}");
         // The next start leaves the evidence alone, and goes on behind a gap where the end is not what it was.
-        let before: Vec<Vec<u8>> = (1..=3).map(|number| fs::read(file(dir.path(), number)).unwrap_or_default()).collect();
+        let before: Vec<Vec<u8>> =
+            (1..=3).map(|number| fs::read(file(dir.path(), number)).unwrap_or_default()).collect();
         run(dir.path(), 1);
         for (number, before) in (1..=3).zip(before) {
             let after = fs::read(file(dir.path(), number)).unwrap_or_default();
@@ -208,7 +229,10 @@ fn evidence_that_is_broken_is_left_alone_and_a_new_file_begins() {
     assert!(told[0].contains("\"n\":4,") && told[0].contains("audit.gap"), "{}", told[0]);
     assert_eq!(told.len(), 3);
     let answer = verified(dir.path());
-    assert!(answer.err.contains("audit-000001.jsonl: cut tail: the last record is 2, and the head knew 3"), "{answer:?}");
+    assert!(
+        answer.err.contains("audit-000001.jsonl: cut tail: the last record is 2, and the head knew 3"),
+        "{answer:?}"
+    );
     // Behind the gap all is watched as before.
     change(dir.path(), 2, |all| drop(all.remove(1)));
     let answer = verified(dir.path());
@@ -363,7 +387,10 @@ fn who_floods_fills_no_disk() {
     assert_eq!(told, 20);
     drop(keeper);
     let told = shown(dir.path());
-    assert!(told.contains("99980 records that 1 addresses without login caused were left out, most of 10.0.0.1"), "{told}");
+    assert!(
+        told.contains("99980 records that 1 addresses without login caused were left out, most of 10.0.0.1"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn deprecated_policies_are_offered_for_nothing() {
 fn the_server_describes_itself() {
     let server = TestServer::start(CELL);
     let mut client = Session::open(server.address);
-    assert_eq!(client.read_value(ns0(2994)).value, Some(Value::Boolean(false)), "Auditing");
+    assert_eq!(client.read_value(ns0(2994)).value, Some(Value::Boolean(true)), "Auditing");
     let profiles = strings(client.read_value(ns0(2269)).value);
     assert!(profiles.iter().any(|uri| uri.ends_with("uatcp-uasc-uabinary")), "ServerProfileArray: {profiles:?}");
     let Some(Value::DateTime(started)) = client.read_value(ns0(2257)).value else { panic!("StartTime") };

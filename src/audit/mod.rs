@@ -216,6 +216,3 @@ pub fn fuzz(bytes: &[u8]) {
     let shown = show::Shown::parse(whole.as_bytes()).expect("what is written is read");
     assert_eq!(shown.field("user").unwrap_or_default(), text::bounded(&record.who.user));
 }
-
-#[cfg(test)]
-mod tests;
