@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use opcell::app;
-use opcell::audit::{Audit, Keeper};
+use opcell::audit::{Audit, Scribe};
 use opcell::config::{self, Options};
 use opcell::model::AuditPlan;
 use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
@@ -19,7 +19,7 @@ const TAGS: usize = 1_000;
 const HANDFUL: u64 = 8;
 
 /// With an audit that records every write, in memory: its thread tells nobody.
-fn server() -> (Arc<Server>, PoolThreads, Option<Keeper>) {
+fn server() -> (Arc<Server>, PoolThreads, Option<Scribe>) {
     let dir = tempfile::tempdir().expect("a folder");
     let mut cell = "schema: 1\ncell: many\nnamespace: urn:test:many\nnodes:\n  All:\n    children:\n".to_owned();
     for n in 0..TAGS {
@@ -30,9 +30,9 @@ fn server() -> (Arc<Server>, PoolThreads, Option<Keeper>) {
     let loopback = "127.0.0.1:4840".parse().expect("an address");
     let (compiled, _) = config::load(&path, &Options { listen: Some(vec![loopback]), ..Options::default() });
     let plan = AuditPlan { file: false, ..AuditPlan::default() };
-    let (audit, keeper) = Audit::start(&plan, dir.path()).expect("an audit");
+    let (audit, scribe) = Audit::start(&plan, dir.path()).expect("an audit");
     let (server, threads) = app::assemble(compiled.expect("a good cell")).bare_audited(None, audit).expect("it starts");
-    (server, threads, keeper)
+    (server, threads, scribe)
 }
 
 fn names() -> Vec<String> {
@@ -70,7 +70,7 @@ fn read_value_id(w: &mut Writer, name: &str) {
 
 #[test]
 fn read_write_and_browse_allocate_nothing_a_value() {
-    let (server, _threads, _keeper) = server();
+    let (server, _threads, _scribe) = server();
     let mut talk = Talk::open(&server);
     let names = names();
     check("Read", &mut talk, 631, |w, count| {
@@ -121,7 +121,7 @@ fn read_write_and_browse_allocate_nothing_a_value() {
 /// Every tag is watched ten times; all change between two messages.
 #[test]
 fn publishing_ten_thousand_changes_allocates_nothing_a_value() {
-    let (server, _threads, _keeper) = server();
+    let (server, _threads, _scribe) = server();
     let mut talk = Talk::open(&server);
     let (names, subscription) = (names(), talk.subscription());
     for _ in 0..10 {

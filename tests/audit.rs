@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use opcell::audit::{Audit, Content, Filter, Keeper, Kind, Names, Node, Record, Who, Write, Writes, show, verify};
+use opcell::audit::{Audit, Content, Filter, Kind, Names, Node, Record, Scribe, Who, Write, Writes, show, verify};
 use opcell::cli::{self, Answer, Cli};
 use opcell::model::{AuditLog, AuditPlan};
 use opcell::value::{UaTime, Value};
@@ -20,9 +20,9 @@ fn plan() -> AuditPlan {
     AuditPlan { log: AuditLog::Off, max_file: MAX_FILE, ..AuditPlan::default() }
 }
 
-fn open(dir: &Path) -> (Audit, Keeper) {
-    let (audit, keeper) = Audit::start(&plan(), dir).expect("it starts");
-    (audit, keeper.expect("a thread"))
+fn open(dir: &Path) -> (Audit, Scribe) {
+    let (audit, scribe) = Audit::start(&plan(), dir).expect("it starts");
+    (audit, scribe.expect("a thread"))
 }
 
 fn who() -> Who {
@@ -36,9 +36,9 @@ fn record(n: u64) -> Record {
 /// A run of the server with so many records, a batch each so that files are changed between them.
 fn run(dir: &Path, count: u64) {
     for n in 0..count {
-        let (audit, keeper) = open(dir);
+        let (audit, scribe) = open(dir);
         audit.tell(record(n));
-        drop(keeper);
+        drop(scribe);
     }
 }
 
@@ -245,9 +245,9 @@ fn the_oldest_files_go_and_what_stays_is_still_proved() {
     let plan = AuditPlan { max_size: 3 * MAX_FILE, ..plan() };
     let run = |count: u64| {
         for n in 0..count {
-            let (audit, keeper) = Audit::start(&plan, dir.path()).expect("it starts");
+            let (audit, scribe) = Audit::start(&plan, dir.path()).expect("it starts");
             audit.tell(record(n));
-            drop(keeper);
+            drop(scribe);
         }
     };
     run(60);
@@ -292,7 +292,7 @@ fn files_and_key_are_for_the_service_alone_and_an_open_key_starts_nothing() {
 fn a_disk_that_refuses_stops_nobody_and_is_told_when_it_takes_again() {
     let dir = tempfile::tempdir().expect("a folder");
     run(dir.path(), 1);
-    let (audit, keeper) = open(dir.path());
+    let (audit, scribe) = open(dir.path());
     // The head cannot be replaced in a folder that is not there: what a failing disk does to it.
     let (away, folder) = (dir.path().join("away"), dir.path().join("audit.head.new"));
     fs::create_dir(&folder).expect("in the way");
@@ -311,7 +311,7 @@ fn a_disk_that_refuses_stops_nobody_and_is_told_when_it_takes_again() {
         assert!(began.elapsed() < Duration::from_secs(20), "it goes on");
         std::thread::yield_now();
     }
-    drop(keeper);
+    drop(scribe);
     let verdict = verify(dir.path()).expect("it can be read");
     assert_eq!((verdict.findings, verdict.records), (vec![], 2_002));
 }
@@ -338,12 +338,12 @@ fn writes(count: usize) -> Writes {
 #[test]
 fn a_flood_of_writes_is_counted_and_security_still_gets_through() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (audit, keeper) = Audit::start(&AuditPlan { max_file: 1 << 30, ..plan() }, dir.path()).expect("it starts");
+    let (audit, scribe) = Audit::start(&AuditPlan { max_file: 1 << 30, ..plan() }, dir.path()).expect("it starts");
     fs::create_dir(dir.path().join("audit.head.new")).expect("in the way");
     (0..150).for_each(|_| audit.tell_writes(writes(1_000)));
     (0..100).for_each(|n| audit.tell(record(n)));
     fs::remove_dir(dir.path().join("audit.head.new")).expect("out of the way");
-    drop(keeper);
+    drop(scribe);
     let (mut activated, mut written, mut lost) = (0, 0u64, None);
     let filter = Filter::default();
     let damaged = show(dir.path(), &filter, &mut |record, _| match record.field("kind") {
@@ -361,10 +361,10 @@ fn a_flood_of_writes_is_counted_and_security_still_gets_through() {
 #[test]
 fn records_read_as_they_were_meant_by_time_and_kind() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (audit, keeper) = open(dir.path());
+    let (audit, scribe) = open(dir.path());
     audit.tell(record(1));
     audit.tell_writes(writes(1));
-    drop(keeper);
+    drop(scribe);
     let state = dir.path().to_str().expect("text");
     let show = |more: &[&str]| opcell(&[&["audit", "show", "--state-dir", state], more].concat()).out;
     let write = show(&["--kind", "write"]);
@@ -382,10 +382,10 @@ fn records_read_as_they_were_meant_by_time_and_kind() {
 #[test]
 fn who_floods_fills_no_disk() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (audit, keeper) = open(dir.path());
+    let (audit, scribe) = open(dir.path());
     let told = (0..100_000).filter(|_| audit.admits(&who())).count();
     assert_eq!(told, 20);
-    drop(keeper);
+    drop(scribe);
     let told = shown(dir.path());
     assert!(
         told.contains("99980 records that 1 addresses without login caused were left out, most of 10.0.0.1"),
@@ -397,7 +397,7 @@ fn who_floods_fills_no_disk() {
 fn verify_reads_beside_a_server_that_writes_and_lets_files_go() {
     let dir = tempfile::tempdir().expect("a folder");
     let plan = AuditPlan { max_size: 4 * MAX_FILE, ..plan() };
-    let (audit, keeper) = Audit::start(&plan, dir.path()).expect("it starts");
+    let (audit, scribe) = Audit::start(&plan, dir.path()).expect("it starts");
     let writer = audit.clone();
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
@@ -416,7 +416,7 @@ fn verify_reads_beside_a_server_that_writes_and_lets_files_go() {
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     thread.join().expect("it ends");
-    drop(keeper);
+    drop(scribe);
     let verdict = verify(dir.path()).expect("it can be read");
     assert_eq!((verdict.findings, verdict.unconfirmed), (vec![], 0));
 }
@@ -428,10 +428,10 @@ proptest! {
     #[test]
     fn any_text_is_one_line_and_comes_back(user in ".*", message in "(?s).*") {
         let dir = tempfile::tempdir().expect("a folder");
-        let (audit, keeper) = open(dir.path());
+        let (audit, scribe) = open(dir.path());
         let who = Who { user: user.clone(), ..Who::default() };
         audit.tell(Record::new(Kind::SessionActivated, StatusCode::Good, who).with(message.clone()));
-        drop(keeper);
+        drop(scribe);
         let mut seen = Vec::new();
         show(dir.path(), &Filter::default(), &mut |record, line| {
             seen.push((record.field("user").unwrap_or_default().to_owned(), record.field("message").unwrap_or_default().to_owned(), line.chars().any(char::is_control)));

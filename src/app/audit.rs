@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use crate::audit::{Keeper, Kind};
+use crate::audit::{Kind, Scribe};
 use crate::model::Accounts;
 use crate::pki::{Holding, Pki};
 use crate::ua::audit::Ending;
@@ -26,12 +26,12 @@ pub fn started(server: &Server) {
 }
 
 /// Ends what sessions are left, tells the end, and writes all that waits.
-pub async fn stopped(server: &Arc<Server>, keeper: Option<Keeper>, reason: &str) {
+pub async fn stopped(server: &Arc<Server>, scribe: Option<Scribe>, reason: &str) {
     for session in server.sessions.all() {
         server.end_session(&session, true, &Ending::Shutdown);
     }
     server.audit_own(Kind::ServerStopped, reason.to_owned());
-    if let Err(error) = tokio::task::spawn_blocking(move || drop(keeper)).await {
+    if let Err(error) = tokio::task::spawn_blocking(move || drop(scribe)).await {
         log::error!("the audit was not closed: {error}");
     }
 }

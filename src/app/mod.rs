@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::audit::{Audit, AuditError, Keeper};
+use crate::audit::{Audit, AuditError, Scribe};
 use crate::config::Compiled;
 use crate::drivers::{self, ConnectionPlan};
 use crate::history::Fault;
@@ -145,7 +145,7 @@ pub struct Running {
     state: State,
     retention: Retention,
     history: Option<History>,
-    keeper: Option<Keeper>,
+    scribe: Option<Scribe>,
     threads: PoolThreads,
 }
 
@@ -163,7 +163,7 @@ impl Assembly {
         }
         let mut state = State::open(&plan.state_dir)?;
         let indices = state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
-        let (audit, keeper) = Audit::start(&plan.audit, &plan.state_dir)?;
+        let (audit, scribe) = Audit::start(&plan.audit, &plan.state_dir)?;
         let pki = Pki::open(&plan.pki_dir, suppressed(plan.security.suppressed))?;
         let request = own_request(&plan);
         let own = OwnCertificate::load_or_make(&plan.pki_dir, &request)?;
@@ -253,7 +253,7 @@ impl Assembly {
             state,
             retention,
             history,
-            keeper,
+            scribe,
             threads,
         })
     }
@@ -322,7 +322,7 @@ impl Running {
         if let Some(history) = self.history {
             history.stop().await;
         }
-        audit::stopped(&self.server, self.keeper, reason).await;
+        audit::stopped(&self.server, self.scribe, reason).await;
         drop(self.server);
         log::info!("stopped after {} ms", began.elapsed().min(STOP_WITHIN * 2).as_millis());
         drop(self.threads);

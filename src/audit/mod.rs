@@ -94,7 +94,7 @@ struct State {
 
 /// The thread behind an `Audit`. Dropped, it writes what waits and ends.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct Scribe {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -105,7 +105,7 @@ impl Audit {
     }
 
     /// Opens the files and starts the thread. With neither file nor log there is nothing to start.
-    pub fn start(plan: &AuditPlan, state_dir: &Path) -> Result<(Audit, Option<Keeper>), AuditError> {
+    pub fn start(plan: &AuditPlan, state_dir: &Path) -> Result<(Audit, Option<Scribe>), AuditError> {
         if !plan.is_on() {
             return Ok((Audit::off(), None));
         }
@@ -127,8 +127,8 @@ impl Audit {
         told.into_iter().for_each(|record| audit.tell(record));
         let writer = Writer::new(Arc::clone(&shared), trail);
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run());
-        let keeper = Keeper { shared, thread: Some(thread.map_err(AuditError::Thread)?) };
-        Ok((audit, Some(keeper)))
+        let scribe = Scribe { shared, thread: Some(thread.map_err(AuditError::Thread)?) };
+        Ok((audit, Some(scribe)))
     }
 
     pub fn is_on(&self) -> bool {
@@ -168,7 +168,7 @@ impl Audit {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Scribe {
     fn drop(&mut self) {
         self.shared.state.lock().is_closed = true;
         self.shared.wake.notify_one();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opcell::app;
-use opcell::audit::{Audit, Keeper};
+use opcell::audit::{Audit, Scribe};
 use opcell::config::{self, Options, Shown};
 use opcell::history::{ArchiveId, Historian};
 use opcell::model::AuditPlan;
@@ -58,7 +58,7 @@ pub struct HistoryServer {
     stop: watch::Sender<bool>,
     runtime: Option<Runtime>,
     _threads: opcell::stack::crypto::PoolThreads,
-    _keeper: Option<Keeper>,
+    _scribe: Option<Scribe>,
 }
 
 impl HistoryServer {
@@ -77,7 +77,7 @@ impl HistoryServer {
         let historian = Arc::new(InMemory::default());
         let held: Arc<dyn Historian> = Arc::clone(&historian) as Arc<_>;
         let plan = AuditPlan { file: false, ..AuditPlan::default() };
-        let (audit, keeper) = Audit::start(&plan, dir.path()).expect("an audit");
+        let (audit, scribe) = Audit::start(&plan, dir.path()).expect("an audit");
         let (server, threads) = assembly.bare_audited(Some(held), audit).expect("it starts");
         let runtime = Runtime::new().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
@@ -90,7 +90,7 @@ impl HistoryServer {
                 tokio::spawn(connection::serve(Arc::clone(&serving), socket, peer, stopped.clone()));
             }
         });
-        HistoryServer { address, server, historian, stop, runtime: Some(runtime), _threads: threads, _keeper: keeper }
+        HistoryServer { address, server, historian, stop, runtime: Some(runtime), _threads: threads, _scribe: scribe }
     }
 
     pub fn archive(&self, name: &str) -> ArchiveId {
