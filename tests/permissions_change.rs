@@ -151,7 +151,9 @@ fn what_needs_encryption_stays_behind_when_a_session_moves() {
     assert!(heard(&mut session, &[0, 1]).values().all(|value| status(value).is_good()));
     let mut moved = weak.connect(&field);
     (moved.token, moved.server_nonce) = (session.token.clone(), session.server_nonce.clone());
+    assert_eq!(republish(&mut session, subscription, 1), StatusCode::Good);
     weak.activate(&mut moved, &field).good();
+    assert_eq!(republish(&mut moved, subscription, 1), StatusCode::BadMessageNotAvailable);
     let now = heard(&mut moved, &[0]);
     assert_eq!((status(&now[&0]), &now[&0].value), (StatusCode::BadSecurityModeInsufficient, &None));
     assert_eq!(status(&moved.read_value(id("2;Safe"))), StatusCode::BadSecurityModeInsufficient);

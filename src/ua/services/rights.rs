@@ -99,6 +99,10 @@ fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription) -> V
         }
     }
     let mut speaking = Vec::new();
+    // What was sent before may hold what the session may not have any more.
+    if found.iter().any(|(_, before, now, _)| before.is_none() && now.is_some()) {
+        state.forget_sent();
+    }
     for (key, before, now, spring) in found {
         if before != now {
             state.deny(key, now);

@@ -37,10 +37,15 @@ impl State {
         self.note(key, Accepted::Queued { lost });
     }
 
-    /// What was sent and what happened was for the user before: nobody else gets it again.
-    pub fn forget(&mut self) {
+    /// No message can be asked for again.
+    pub fn forget_sent(&mut self) {
         self.sent.clear();
         self.sent_bytes = 0;
+    }
+
+    /// What was sent and what happened was for the user before: nobody else gets it again.
+    pub fn forget(&mut self) {
+        self.forget_sent();
         for item in self.items.iter_mut().flatten() {
             if let Watched::Events(_, queue) = &mut item.watched {
                 queue.clear();
