@@ -101,12 +101,14 @@ impl Viewer<'_> {
 
     /// Whether this session may have an attribute of a node that it sees: now, or as the value of a monitored item.
     pub fn check_read(&self, space: &Space, at: NodeIx, attribute: Attribute) -> Result<(), StatusCode> {
-        let allowed = match attribute {
-            Attribute::Value => Grants::of(space, self.plant, at).read,
-            Attribute::RolePermissions => administrators(),
-            _ => return Ok(()),
-        };
-        self.check_channel(space, at)?;
+        if !matches!(attribute, Attribute::Value | Attribute::RolePermissions) {
+            return Ok(());
+        }
+        let grants = Grants::of(space, self.plant, at);
+        if grants.access.encrypted && !self.is_encrypted {
+            return Err(StatusCode::BadSecurityModeInsufficient);
+        }
+        let allowed = if attribute == Attribute::Value { grants.read } else { administrators() };
         if allowed.meets(self.roles) { Ok(()) } else { Err(StatusCode::BadUserAccessDenied) }
     }
 
