@@ -31,6 +31,8 @@ use probe::{answer, id, permissions};
 use server::TestServer;
 use ua::{Session, TIMEOUT};
 
+const RECEIVE_EVENTS: u32 = 1 << 11;
+
 /// CreateMonitoredItems on values and attributes; handles count from 0.
 fn listen(session: &mut Session, items: &[(&str, u32)]) -> u32 {
     let subscription = session.subscribe(20.0, 1000, 1000);
@@ -196,9 +198,9 @@ fn a_role_that_is_taken_away_silences_items_at_once() {
     assert!(status(&heard(&mut keeper, &[0])[&0]).is_good());
 }
 
-/// An event is for who may see the node that it speaks of.
+/// An event is for who has ReceiveEvents both at its source and at its type (Part 3 §8.55, 1.05).
 #[test]
-fn nobody_hears_of_a_node_that_may_not_be_seen() {
+fn nobody_hears_of_a_node_that_may_not_be_seen_or_of_audits_without_the_role() {
     let field = people::open();
     let mut people: Vec<_> = ["plain", "security"].map(|name| (name, find(name).come(&field))).into();
     for (_, session) in &mut people {
@@ -206,11 +208,13 @@ fn nobody_hears_of_a_node_that_may_not_be_seen() {
         assert_eq!(answer(session, "events", id("2253"), subscription).good().count(1), Ok(1));
     }
     let server = &field.server().server;
-    for (source, name) in [("2;Vault", "the vault"), ("2253", "the server")] {
+    for (source, kind, name) in
+        [("2;Vault", 2041, "the vault"), ("2253", 2052, "an audit"), ("2253", 2041, "the server")]
+    {
         let source = server.space().find(id(source)).expect("a node");
         server.raise(&Event {
             id: server.next_event_id(),
-            kind: 2041,
+            kind,
             source,
             source_name: name.to_owned(),
             time: UaTime::now(),
@@ -226,7 +230,16 @@ fn nobody_hears_of_a_node_that_may_not_be_seen() {
             let events = session.publish(&[]).expect("a message").events;
             heard.extend(events.into_iter().flat_map(|(_, fields)| fields));
         }
-        assert_eq!(heard.len(), if *name == "security" { 2 } else { 1 }, "{name}: {heard:?}");
+        let expected = match *name {
+            "security" => vec!["the vault", "an audit", "the server"],
+            _ => vec!["the server"],
+        };
+        assert_eq!(heard, expected.into_iter().map(Value::text).collect::<Vec<_>>(), "{name}");
+        for (kind, hears) in [("2041", true), ("2052", *name == "security")] {
+            let own = session.read(&[(id(kind), 25)]).remove(0).value.expect("the own permissions");
+            let mask = permissions(&own).iter().fold(0, |all, (_, bits)| all | bits);
+            assert_eq!(mask & RECEIVE_EVENTS != 0, hears, "{name} at {kind}");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::audit::Audit;
 use crate::health;
 use crate::history::Archives;
-use crate::model::{Accounts, Plant, Role, ServerPlan};
+use crate::model::{Accounts, Plant, ServerPlan};
 use crate::stack::channel::ServerSettings;
 use crate::stack::crypto::CryptoPool;
 use crate::tags::{TagStore, Watcher};
@@ -278,15 +278,14 @@ impl Server {
         listeners.iter().filter_map(|(subscription, _)| subscription.upgrade()).collect()
     }
 
-    /// What is told of a node is for those who may see it, and audit events are for who looks after security alone. A
-    /// subscription whose session is gone keeps its roles.
+    /// A subscription whose session is gone keeps its roles.
     fn may_hear(&self, subscription: &Subscription, event: &Event, space: &Space) -> bool {
         let (roles, is_encrypted) = {
             let state = subscription.lock();
             (state.client.roles, state.client.is_encrypted)
         };
-        let sees = Viewer { roles, is_encrypted, locales: &[], plant: &self.plant }.sees(space, event.source);
-        sees && (!event.is_audit(space) || roles.contains(Role::SECURITY_ADMIN))
+        let viewer = Viewer { roles, is_encrypted, locales: &[], plant: &self.plant };
+        space.standard_node(event.kind).is_some_and(|kind| viewer.hears(space, kind, event.source))
     }
 
     /// Offers an event to every item that listens.

@@ -41,7 +41,7 @@ const fn place(id: &'static str, parent: &'static str, name: (u16, &'static str)
     Place { id, parent, name }
 }
 
-pub const PLACES: [Place; 36] = [
+pub const PLACES: [Place; 37] = [
     place("2;Level", "2;@cell", (2, "Level")),
     place("2;Fixed", "2;@cell", (2, "Fixed")),
     place("2;Own", "2;@cell", (2, "Own")),
@@ -72,6 +72,7 @@ pub const PLACES: [Place; 36] = [
     place("2294", "2274", (0, "EnabledFlag")),
     place("3708", "3706", (0, "SessionSecurityDiagnosticsArray")),
     place("2041", "58", (0, "BaseEventType")),
+    place("2052", "2041", (0, "AuditEventType")),
     place("15606", "2268", (0, "RoleSet")),
     place("15680", "15606", (0, "Operator")),
     place("16225", "15680", (0, "Identities")),

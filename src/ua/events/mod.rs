@@ -18,7 +18,6 @@ use crate::value::{UaTime, Value};
 /// Event types of namespace 0 that this server raises (Part 5 §6.4, 1.05).
 pub mod kinds {
     pub const BASE: u32 = 2041;
-    pub const AUDIT: u32 = 2052;
     pub const DEVICE_FAILURE: u32 = 2131;
     pub const SYSTEM_STATUS_CHANGE: u32 = 11_446;
 }
@@ -40,10 +39,6 @@ pub struct Event {
 }
 
 impl Event {
-    pub fn is_audit(&self, space: &Space) -> bool {
-        space.standard_node(self.kind).is_some_and(|kind| space.is_standard(kind, kinds::AUDIT))
-    }
-
     /// The value of a field by its BrowsePath in namespace 0; null where the event has none.
     pub fn field(&self, space: &Space, path: &[String]) -> Value {
         let [name] = path else { return Value::Null };

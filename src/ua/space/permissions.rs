@@ -35,6 +35,7 @@ pub mod restriction {
 /// Default Binary encoding (Part 6 annex A, 1.05).
 const ROLE_PERMISSION_TYPE: u32 = 128;
 const BASE_EVENT_TYPE: u32 = 2041;
+const AUDIT_EVENT_TYPE: u32 = 2052;
 /// Variables of namespace 0 that are not for everybody.
 const SESSION_SECURITY: Source = Source::Live(Live::Standard(3708));
 const ENABLED_FLAG: Source = Source::Live(Live::Standard(2294));
@@ -52,6 +53,14 @@ pub struct Viewer<'a> {
 /// Roles that see who has which permission, and who uses the server.
 fn administrators() -> Roles {
     Roles::NONE.with(Role::CONFIGURE_ADMIN).with(Role::SECURITY_ADMIN)
+}
+
+/// Who hears of events of a type: of what is audited, who looks after security.
+fn hearers(space: &Space, kind: NodeIx) -> Roles {
+    match space.is_standard(kind, AUDIT_EVENT_TYPE) {
+        true => Roles::NONE.with(Role::SECURITY_ADMIN),
+        false => Access::OPEN.read,
+    }
 }
 
 /// Who may do what to one node.
@@ -112,6 +121,11 @@ impl Viewer<'_> {
         if allowed.meets(self.roles) { Ok(()) } else { Err(StatusCode::BadUserAccessDenied) }
     }
 
+    /// An event is heard by who may both at its type and at its source (Part 3 §8.55, 1.05: ReceiveEvents).
+    pub fn hears(&self, space: &Space, kind: NodeIx, source: NodeIx) -> bool {
+        self.sees(space, source) && hearers(space, kind).meets(self.roles)
+    }
+
     /// Whether the roles allow to read the Value, whatever the channel.
     pub fn may_read(&self, space: &Space, at: NodeIx) -> bool {
         Grants::of(space, self.plant, at).read.meets(self.roles)
@@ -133,15 +147,15 @@ impl Space {
         let node = self.node(at);
         let is_variable = node.class == Class::Variable;
         let level = if is_variable { self.access_level(at, plant) } else { 0 };
-        let is_source = match node.class {
-            Class::Object | Class::Variable => true,
-            Class::ObjectType => self.is_standard(at, BASE_EVENT_TYPE),
-            _ => false,
+        let hearers = match node.class {
+            Class::Object | Class::Variable => grants.access.read,
+            Class::ObjectType if self.is_standard(at, BASE_EVENT_TYPE) => hearers(self, at),
+            _ => Roles::NONE,
         };
         let edit = permission::INSERT_HISTORY | permission::MODIFY_HISTORY | permission::DELETE_HISTORY;
         let mask = [
             (grants.access.read, true, permission::BROWSE),
-            (grants.access.read, is_source, permission::RECEIVE_EVENTS),
+            (hearers, true, permission::RECEIVE_EVENTS),
             (grants.read, level & access_level::READ != 0, permission::READ),
             (grants.read, level & access_level::HISTORY_READ != 0, permission::READ_HISTORY),
             (grants.write, level & access_level::WRITE != 0, permission::WRITE),
