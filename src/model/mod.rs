@@ -61,11 +61,11 @@ pub struct Connection {
 
 impl Plant {
     pub fn rule(&self, ix: AccessIx) -> Access {
-        self.access
-            .get(usize::from(ix.0))
-            .copied()
-            .filter(|_| ix != AccessIx::ADMINISTRATORS)
-            .unwrap_or(Access::ADMINISTRATORS)
+        match ix {
+            AccessIx::ADMINISTRATORS => Access::ADMINISTRATORS,
+            AccessIx::ENCRYPTED => Access { encrypted: true, ..Access::OPEN },
+            AccessIx(at) => self.access.get(usize::from(at)).copied().unwrap_or(Access::ADMINISTRATORS),
+        }
     }
 
     pub fn tag(&self, id: TagId) -> &Tag {

@@ -45,6 +45,8 @@ pub struct Facts<'a> {
 pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
     let Facts { application, limits, wire, plant, plan, started, audits } = facts;
     describe_roles(draft, &plan.own_roles);
+    // Over encrypted channels alone (Part 5 §6.3.4, 1.05).
+    draft.encrypt(numbers::SESSION_SECURITY);
     if !plan.security.allow_unsecured {
         draft.restrict(restriction::SIGNING_REQUIRED);
     }

@@ -104,7 +104,7 @@ impl Compiler<'_> {
         if let Some(ix) = self.access.get(&access) {
             return *ix;
         }
-        let ix = AccessIx(u16::try_from(self.plant.access.len()).unwrap_or(u16::MAX));
+        let ix = AccessIx::next(self.plant.access.len());
         self.plant.access.push(access);
         self.access.insert(access, ix);
         ix

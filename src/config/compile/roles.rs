@@ -6,8 +6,10 @@ use super::Compiler;
 use crate::config::de::{At, decode};
 use crate::config::source::Ix;
 use crate::config::spec;
-use crate::model::{Endpoint, ROLES, Role, RoleRule, ServerPlan, Subject};
+use crate::model::{Endpoint, ROLES, Role, RoleRule, Roles, ServerPlan, Subject};
 
+/// Roles that follow from how a session came in.
+const GIVEN: [Role; 3] = [Role::ANONYMOUS, Role::AUTHENTICATED_USER, Role::TRUSTED_APPLICATION];
 /// Hex digits of a SHA-1 thumbprint.
 const THUMBPRINT: usize = 40;
 
@@ -27,6 +29,10 @@ impl Compiler<'_> {
                 self.findings.error(&self.source, key, "a server has at most 64 roles");
                 return;
             };
+            if GIVEN.contains(&role) {
+                let finding = self.findings.error(&self.source, key, format!("`{name}` can't be given to anybody"));
+                finding.help("it follows from how a session came in; name another role");
+            }
             let Some(spec) = decode::<spec::OwnRole>(&self.source, value, &[], self.findings) else { continue };
             self.check_rule(key, &name, &spec, &listen);
             let texts = |list: Option<Vec<At<String>>>| list.into_iter().flatten().map(|entry| entry.value).collect();
@@ -39,6 +45,20 @@ impl Compiler<'_> {
             });
         }
         plan.own_roles.clone_from(&self.own_roles);
+    }
+
+    /// The roles of `anonymous` or of a user. The three that follow from how a session came in are no gift (Part 18 §4.3,
+    /// 1.05: they can't be changed); naming one that the session has anyway does no harm.
+    pub(super) fn given_roles(&mut self, names: &[At<String>], has_anyway: &[Role]) -> Roles {
+        for name in names {
+            let role = Role::well_known(&name.value);
+            if role.is_some_and(|role| GIVEN.contains(&role) && !has_anyway.contains(&role)) {
+                let message = format!("`{}` can't be given to anybody", name.value);
+                let finding = self.findings.error(&self.source, name.ix, message);
+                finding.help("it follows from how a session came in; name another role");
+            }
+        }
+        self.roles(names)
     }
 
     /// Finds what can never be met.

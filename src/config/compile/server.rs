@@ -94,7 +94,8 @@ impl Compiler<'_> {
             self.users(users.0, &mut plan);
         }
         self.check_role_users(&plan, given.roles.map(|raw| raw.0));
-        plan.accounts.anonymous = given.anonymous.as_deref().map_or(Roles::NONE, |names| self.roles(names));
+        plan.accounts.anonymous =
+            given.anonymous.as_deref().map_or(Roles::NONE, |names| self.given_roles(names, &[Role::ANONYMOUS]));
         if let Some(limits) = &given.limits {
             set_limits(&mut plan.limits, limits);
         }
@@ -176,7 +177,7 @@ impl Compiler<'_> {
         User {
             password_hash: spec.password_hash.map(|hash| hash.value),
             certificate: spec.certificate,
-            roles: self.roles(&spec.roles),
+            roles: self.given_roles(&spec.roles, &[Role::ANONYMOUS, Role::AUTHENTICATED_USER]),
         }
     }
 

@@ -195,6 +195,11 @@ impl Draft {
         }
     }
 
+    /// Values of a node of namespace 0 that go over encrypted channels alone.
+    pub fn encrypt(&mut self, number: u32) {
+        self.set_access(self.standard(number), AccessIx::ENCRYPTED);
+    }
+
     pub(super) fn set_access(&mut self, at: NodeIx, access: AccessIx) {
         self.space.nodes[at.0 as usize].access = Some(access);
     }

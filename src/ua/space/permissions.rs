@@ -77,7 +77,7 @@ impl Grants {
         let access = node.access.map_or(Access::OPEN, |ix| plant.rule(ix));
         let source = space.variable(at).map(|shape| shape.source);
         let read = match source {
-            // Who uses the server is for who administers it (Part 5 §7.16, 1.05: SessionSecurityDiagnostics); as are
+            // Who uses the server is for who administers it (Part 5 §6.3.4 and §7.16, 1.05); as are
             // permissions of others (Part 3 §5.2.9, 1.05).
             Some(SESSION_SECURITY | Source::Default { of: DefaultOf::RolePermissions, .. }) => administrators(),
             _ => access.read,
@@ -114,11 +114,12 @@ impl Viewer<'_> {
             return Ok(());
         }
         let grants = Grants::of(space, self.plant, at);
-        if grants.access.encrypted && !self.is_encrypted {
-            return Err(StatusCode::BadSecurityModeInsufficient);
-        }
         let allowed = if attribute == Attribute::Value { grants.read } else { administrators() };
-        if allowed.meets(self.roles) { Ok(()) } else { Err(StatusCode::BadUserAccessDenied) }
+        if !allowed.meets(self.roles) {
+            return Err(StatusCode::BadUserAccessDenied);
+        }
+        let is_weak = grants.access.encrypted && !self.is_encrypted;
+        if is_weak { Err(StatusCode::BadSecurityModeInsufficient) } else { Ok(()) }
     }
 
     /// An event is heard by who may both at its type and at its source (Part 3 §8.55, 1.05: ReceiveEvents).
