@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is the result")]
 
+mod audit;
 mod cell;
 mod floor;
 mod history;

@@ -35,6 +35,7 @@ const ROWS: &[Row] = &[
     Row { name: "items", run: items },
     Row { name: "lossless", run: lossless },
     Row { name: "create", run: create },
+    Row { name: "audit", run: crate::audit::writes },
     Row { name: "history", run: crate::history::run },
     Row { name: "history-ingest", run: crate::ingest::ingest },
     Row { name: "history-read", run: crate::wire::read },

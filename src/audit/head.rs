@@ -125,10 +125,15 @@ impl Head {
         }
     }
 
+    /// What stands in the file.
+    pub fn signed(&self, key: &MacKey) -> Vec<u8> {
+        let signed = Signed { mac: hex(&key.sign(&self.bytes())), head: self.clone() };
+        serde_json::to_vec(&signed).expect("our own struct has text keys and plain values")
+    }
+
     /// Written beside, synced, renamed, the folder synced.
     pub fn replace(&self, path: &Path, key: &MacKey) -> io::Result<()> {
-        let signed = Signed { mac: hex(&key.sign(&self.bytes())), head: self.clone() };
-        let bytes = serde_json::to_vec(&signed).expect("our own struct has text keys and plain values");
+        let bytes = self.signed(key);
         let beside = path.with_extension("head.new");
         let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(&bytes)?;

@@ -192,6 +192,17 @@ fn lost(lost: Lost) -> Record {
     Record::new(Kind::AuditLost, opcua::StatusCode::BadDataLost, Who::default()).with(message)
 }
 
+/// Two lines and a head, for the fuzzer to begin with.
+pub fn fuzz_seeds() -> Vec<Vec<u8>> {
+    let mut lines = String::new();
+    let who = Who { user: "opal".to_owned(), session: 7, ..Who::default() };
+    let record = Record::new(Kind::SessionActivated, opcua::StatusCode::Good, who).with("a \"quoted\"\nword");
+    let first = line::push_chained(&mut lines, 1, &line::BEGINNING, &record);
+    line::push_chained(&mut lines, 2, &first, &record);
+    let head = head::Head::new().signed(&crate::stack::crypto::MacKey::new(b"fuzz"));
+    vec![lines.into_bytes(), head]
+}
+
 /// Feeds any bytes to what reads lines and heads, and a line of any texts through the writer and back.
 pub fn fuzz(bytes: &[u8]) {
     let key = crate::stack::crypto::MacKey::new(b"fuzz");

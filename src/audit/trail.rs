@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -167,7 +167,9 @@ impl Trail {
 
 /// The folder, for us alone.
 pub(super) fn create_folder(places: &Places) -> Result<(), AuditError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(&places.folder).map_err(AuditError::io(&places.folder))
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&places.folder);
+    let closed = made.and_then(|()| fs::set_permissions(&places.folder, fs::Permissions::from_mode(0o700)));
+    closed.map_err(AuditError::io(&places.folder))
 }
 
 /// A new file; there must be none of this number.

@@ -9,7 +9,7 @@ use crate::config::spec::{self, AuditFormat};
 use crate::model::{AuditLog, AuditPlan, Period};
 
 /// The smallest file, and the shortest time that records are kept.
-const LEAST_FILE: u64 = 64 << 10;
+const LEAST_FILE: u64 = 1 << 20;
 const LEAST_KEEP: Duration = Duration::from_secs(86_400);
 
 impl Compiler<'_> {
@@ -44,7 +44,7 @@ impl Compiler<'_> {
         }
         let file = given.max_file.as_ref().or(given.max_size.as_ref());
         if let Some(file) = file.filter(|_| plan.max_file < LEAST_FILE) {
-            let least = if given.max_file.is_some() { "64KiB" } else { "256KiB" };
+            let least = if given.max_file.is_some() { "1MiB" } else { "4MiB" };
             let message = "there is hardly room for a record".to_owned();
             self.findings.error(&self.source, file.ix, message).help(format!("write at least {least}"));
         } else if let Some(file) = file.filter(|_| plan.max_file > plan.max_size / 2) {

@@ -22,7 +22,7 @@ pub struct Audit {
     /// Upper bound of all files; then the oldest go (default 1GiB).
     #[schemars(extend("x-also" = ["size", "limit"]))]
     pub max_size: Option<At<Size>>,
-    /// A file that reaches this is closed and the next begins (default 64MiB).
+    /// A file that reaches this, at least 1MiB, is closed and the next begins (default 64MiB).
     #[schemars(extend("x-also" = ["rotate", "file_size"]))]
     pub max_file: Option<At<Size>>,
 }
