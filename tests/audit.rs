@@ -316,6 +316,31 @@ fn a_disk_that_refuses_stops_nobody_and_is_told_when_it_takes_again() {
     assert_eq!((verdict.findings, verdict.records), (vec![], 2_002));
 }
 
+#[test]
+fn records_that_a_disk_refused_are_written_later_in_their_order() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (audit, scribe) = open(dir.path());
+    // The next file cannot be made: what a full disk does to it.
+    let folder = file(dir.path(), 2);
+    fs::create_dir(&folder).expect("in the way");
+    let began = Instant::now();
+    for n in 0..100 {
+        audit.tell(record(n));
+        while n == 20 && audit.trouble().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(10), "the trouble is told");
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_millis(if n < 20 { 60 } else { 0 }));
+    }
+    fs::remove_dir(&folder).expect("out of the way");
+    drop(scribe);
+    let mut messages = Vec::new();
+    show(dir.path(), &Filter::default(), &mut |record, _| messages.extend(record.field("message").map(str::to_owned)))
+        .expect("it can be read");
+    assert_eq!(messages, (0..100).map(|n| format!("number {n}")).collect::<Vec<_>>());
+    assert_eq!(verified(dir.path()).code, 0);
+}
+
 struct Plain;
 impl Names for Plain {
     fn node(&self, number: u32) -> String {

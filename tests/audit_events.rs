@@ -503,6 +503,27 @@ fn a_flood_of_refused_connections_stays_bounded_and_hides_no_login() {
 }
 
 #[test]
+fn clients_hear_when_the_audit_cannot_be_written_and_when_it_can_again() {
+    let mut watch = Watch::start();
+    let in_the_way = watch.field.server().dir().join("state/audit.head.new");
+    until("the head is free", || std::fs::create_dir(&in_the_way).is_ok());
+    watch.otto().close();
+    let message = |told: &Told| {
+        let Value::Wire(bytes) = &told["Message"] else { panic!("a message") };
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    let told = watch.event(2131, |_| true);
+    assert!(message(&told).contains("the audit is not written to its files"), "{}", message(&told));
+    assert_eq!(watch.otto().write(node("Pump.Number"), &Value::Int32(6)), StatusCode::Good, "the server goes on");
+    std::fs::remove_dir(&in_the_way).expect("out of the way");
+    let told = watch.event(2131, |_| true);
+    assert!(message(&told).contains("again"), "{}", message(&told));
+    let state = watch.field.server().dir().join("state");
+    until("all is there", || String::from_utf8(files(&state)).expect("text").contains("\"new\":\"6\""));
+    assert_eq!(verify(&state).expect("it can be read").findings, vec![]);
+}
+
+#[test]
 fn a_run_is_told_from_its_start_to_its_end() {
     let mut watch = Watch::start();
     let dir = watch.field.server().dir().join("state");
