@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use opcell::stack::channel::{Caller, CertificateCheck, Event, Refusal, ServerChannel, ServerSettings};
+use opcell::stack::channel::{Caller, CertificateCheck, Event, Refusal, ServerChannel, Pace, ServerSettings};
 use opcell::stack::codec::{IdRef, Reader, Writer};
 use opcell::stack::transport::{Input, Limits};
 use opcell::value::{UaTime, Value};
@@ -36,6 +36,7 @@ pub async fn run(kind: Kind, tags: usize, say: impl FnOnce(SocketAddr)) -> std::
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     say(listener.local_addr()?);
     let settings = Arc::new(ServerSettings {
+        handshakes: Pace::new(Limits::default().handshakes),
         limits: Limits::default(),
         identities: Arc::default(),
         policies: Vec::new(),

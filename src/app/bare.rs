@@ -8,7 +8,7 @@ use opcua::StatusCode;
 use super::{Assembly, StartError};
 use crate::audit::Audit;
 use crate::history::{Archives, Historian};
-use crate::stack::channel::{Caller, CertificateCheck, Refusal, ServerSettings};
+use crate::stack::channel::{Caller, CertificateCheck, Pace, Refusal, ServerSettings};
 use crate::stack::crypto::{CryptoPool, PoolThreads};
 use crate::tags::TagStore;
 use crate::ua::facts::{self, Facts};
@@ -48,7 +48,7 @@ impl Assembly {
         audit: Audit,
     ) -> Result<(Arc<Server>, PoolThreads), StartError> {
         let Assembly { plant, plan, application, limits, wire, .. } = self;
-        let (crypto, threads) = CryptoPool::start(1, 16).map_err(StartError::Thread)?;
+        let (crypto, threads) = CryptoPool::start(1, (16, 16)).map_err(StartError::Thread)?;
         let indices: Vec<u16> = (2..).take(plant.cells.len()).collect();
         let mut draft = compose(&plant, &application.uri, &indices);
         let archives = historian.map(|historian| {
@@ -72,6 +72,7 @@ impl Assembly {
             archives,
             links: Vec::new(),
             channels: Arc::new(ServerSettings {
+                handshakes: Pace::new(wire.handshakes),
                 limits: wire,
                 identities: Arc::default(),
                 policies: Vec::new(),

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use super::StartError;
 use super::tasks::Tasks;
 use crate::model::Network;
+use crate::stack::channel::{Pace, neighbourhood};
+use crate::stack::transport::Rate;
 use crate::ua::connection;
 use crate::ua::server::Server;
 
@@ -37,7 +39,7 @@ impl Bound {
 
     /// From here on clients are answered.
     pub fn serve(self, server: &Arc<Server>, tasks: &mut Tasks, stop: &watch::Receiver<bool>) {
-        let places = Arc::new(Places::default());
+        let places = Arc::new(Places::new(server.limits.new_connections));
         for (listener, address) in self.listeners.into_iter().zip(self.addresses) {
             let accept = accept(listener, Arc::clone(server), tasks.clone(), stop.clone(), Arc::clone(&places));
             tasks.spawn(format!("listener {address}"), Box::pin(accept));
@@ -45,10 +47,10 @@ impl Bound {
     }
 }
 
-/// Connections by address.
-#[derive(Default)]
+/// Connections by address; IPv6 by the network of one host.
 struct Places {
     taken: Mutex<HashMap<IpAddr, usize>>,
+    pace: Pace,
 }
 
 /// One connection's place; it is free again when this is dropped.
@@ -58,7 +60,15 @@ struct Place {
 }
 
 impl Places {
+    fn new(rate: Rate) -> Places {
+        Places { taken: Mutex::default(), pace: Pace::new(rate) }
+    }
+
     fn take(self: &Arc<Places>, address: IpAddr, server: &Server) -> Option<Place> {
+        let address = neighbourhood(address);
+        if !self.pace.take(address, std::time::Instant::now()) {
+            return None;
+        }
         let mut taken = self.taken.lock();
         let total: usize = taken.values().sum();
         let own = taken.entry(address).or_default();

@@ -27,7 +27,7 @@ use crate::drivers::{self, ConnectionPlan};
 use crate::history::Fault;
 use crate::model::{self, Plant, ServerPlan};
 use crate::pki::{self, Keeper, OwnCertificate, OwnRequest, Pki, PkiError};
-use crate::stack::channel::ServerSettings;
+use crate::stack::channel::{Pace, ServerSettings};
 use crate::stack::crypto::{CryptoPool, Identities, Policy, PoolThreads};
 use crate::stack::transport;
 use crate::state::{State, StateError};
@@ -49,7 +49,8 @@ use tasks::Tasks;
 const FAREWELL: Duration = Duration::from_millis(1500);
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 const CRYPTO_THREADS: usize = 2;
-const CRYPTO_QUEUE: usize = 256;
+/// Jobs that may wait: of one address, and of all.
+const CRYPTO_QUEUE: (usize, usize) = (32, 256);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -207,6 +208,7 @@ impl Assembly {
             archives: history.as_ref().map(|history| Arc::clone(&history.archives)),
             links,
             channels: Arc::new(ServerSettings {
+                handshakes: Pace::new(wire.handshakes),
                 limits: wire,
                 identities,
                 policies: plan.security.policies.iter().copied().map(policy).collect(),

@@ -19,7 +19,7 @@ pub use access::{Access, AccessIx, ROLES, Role, Roles};
 pub use audit::{AuditLog, AuditPlan};
 pub use endpoint::Endpoint;
 pub use history::{HistoryClass, HistoryDeadband, HistoryIx, HistoryPartition, HistoryPlan};
-pub use network::{Network, neighbourhood};
+pub use network::Network;
 pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};
 pub use period::Period;
 pub use server::{

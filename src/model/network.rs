@@ -31,15 +31,6 @@ impl Network {
     }
 }
 
-/// Whose share an address uses: an IPv4 address its own; IPv6 addresses that differ in the last 64 bits share one, as
-/// whoever has one of them has them all.
-pub fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => std::net::Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,19 +54,6 @@ mod tests {
         }
         for text in ["10.1.0.0/33", "10.1", "x/8", "::/129", ""] {
             assert_eq!(Network::parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn addresses_of_one_host_share_what_it_may_have() {
-        for (address, share) in [
-            ("10.1.2.3", "10.1.2.3"),
-            ("::ffff:10.1.2.3", "10.1.2.3"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-            ("::1", "::"),
-        ] {
-            let [address, share] = [address, share].map(|text| text.parse().expect("an address"));
-            assert_eq!(neighbourhood(address), share);
         }
     }
 }

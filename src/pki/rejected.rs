@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::certificate::{Certificate, hex, printable, when};
 use super::folders::certificates;
-use crate::model::neighbourhood;
+use crate::stack::channel::neighbourhood;
 
 /// Refused certificates that are kept; then the address that has the most loses the one longest not seen.
 const MOST: usize = 100;

@@ -167,7 +167,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::stack::channel::{Caller, CertificateCheck, Event, Refusal, ServerChannel, ServerSettings};
+    use crate::stack::channel::{Caller, CertificateCheck, Event, Pace, Refusal, ServerChannel, ServerSettings};
     use crate::stack::crypto::{MessageSecurityMode, Policy};
     use crate::stack::transport::Limits;
 
@@ -183,6 +183,7 @@ mod tests {
     fn echo(listener: &TcpListener) -> io::Result<()> {
         let (mut stream, address) = listener.accept()?;
         let settings = ServerSettings {
+            handshakes: Pace::new(Limits::default().handshakes),
             limits: Limits::default(),
             identities: Arc::default(),
             policies: Vec::new(),

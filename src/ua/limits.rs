@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model;
+use crate::stack::transport::Rate;
 
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -46,6 +47,8 @@ pub struct Limits {
     /// Connections in all, and from one address.
     pub connections: usize,
     pub connections_per_address: usize,
+    /// New connections of one address.
+    pub new_connections: Rate,
 }
 
 impl Limits {
@@ -76,6 +79,7 @@ impl Limits {
             without_session: Duration::from_mins(2),
             connections: 150,
             connections_per_address: 100,
+            new_connections: Rate { per_second: 100, at_once: 300 },
         }
     }
 }

@@ -16,6 +16,8 @@ use std::time::Duration;
 use opcell::pki::{OwnCertificate, OwnRequest};
 use opcell::stack::channel::Peer;
 use opcell::stack::crypto::{Identity, Policy};
+use opcell::stack::transport;
+use opcell::ua::limits::Limits;
 use opcell::ua::users::hash_password;
 use tempfile::TempDir;
 
@@ -99,6 +101,19 @@ impl Field {
     }
 
     pub fn with(client: &str, also_trusted: &[&Holder]) -> Field {
+        Field::build(client, also_trusted, |_, _| {})
+    }
+
+    /// With other limits.
+    pub fn shrunk(client: &str, shrink: impl FnOnce(&mut Limits, &mut transport::Limits)) -> Field {
+        Field::build(client, &[], shrink)
+    }
+
+    fn build(
+        client: &str,
+        also_trusted: &[&Holder],
+        shrink: impl FnOnce(&mut Limits, &mut transport::Limits),
+    ) -> Field {
         let (client, erika, own) = (Holder::of(client), Holder::of("urn:test:erika"), Holder::of(OWN));
         let dir = tempfile::tempdir().expect("a folder");
         let put = |name: &str, bytes: &[u8]| {
@@ -115,7 +130,7 @@ impl Field {
             put(&format!("pki/trusted/other{at}.der"), holder.identity.leaf());
         }
         put("pki/users/erika.der", erika.identity.leaf());
-        let server = TestServer::start_with(dir);
+        let server = TestServer::start_shrunk(dir, shrink);
         let relay = Relay::to(server.address);
         Field { server: Some(server), relay, client, erika }
     }

@@ -76,6 +76,10 @@ impl TestServer {
         TestServer::start_in(dir, listen, |_, _| {})
     }
 
+    pub fn start_shrunk(dir: TempDir, shrink: impl FnOnce(&mut Limits, &mut transport::Limits)) -> TestServer {
+        TestServer::start_in(dir, "127.0.0.1:0", shrink)
+    }
+
     /// Starts with the folders of an earlier run and on its port.
     pub fn restart(mut self) -> TestServer {
         let address = self.address.to_string();

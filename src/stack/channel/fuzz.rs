@@ -10,7 +10,7 @@ use super::opn::{OpenRequest, OpenResponse};
 use super::sequence::Sequence;
 use super::server::{Event, ServerChannel, ServerSettings};
 use super::token::{Role, Token};
-use super::{Caller, CertificateCheck, Refusal};
+use super::{Caller, CertificateCheck, Pace, Refusal};
 use crate::stack::codec::Writer;
 use crate::stack::crypto::{MessageSecurityMode, Policy, derive_keys};
 use crate::stack::transport::{ChunkKind, Fatal, FrameKind, Input, LEAST_BUFFER, Limits};
@@ -60,6 +60,7 @@ pub fn fuzz(bytes: &[u8]) {
 
 fn server(now: Instant) -> ServerChannel {
     let settings = ServerSettings {
+        handshakes: Pace::new(Limits::default().handshakes),
         limits: Limits::default(),
         identities: Arc::default(),
         policies: vec![Policy::Basic256Sha256],

@@ -10,6 +10,7 @@ mod conversation;
 mod fuzz;
 mod open;
 mod opn;
+mod pace;
 mod sequence;
 mod server;
 mod token;
@@ -22,6 +23,7 @@ use opcua::StatusCode;
 pub use client::{ClientChannel, ClientEvent, ClientSettings};
 pub use fuzz::{fuzz, fuzz_chunks};
 pub use open::{OpenJob, Opened};
+pub use pace::{Pace, neighbourhood};
 pub use server::{Event, ServerChannel, ServerSettings};
 
 use super::crypto::{Identity, MessageSecurityMode, Policy, PublicKey};

@@ -15,7 +15,7 @@ use super::conversation::{Complete, Conversation, Negotiated};
 use super::open::{AsymmetricHeader, OpenJob, Opened};
 use super::sequence::Sequence;
 use super::token::Role;
-use super::{Caller, CertificateCheck, Peer, Refusal, Security};
+use super::{Caller, CertificateCheck, Pace, Peer, Refusal, Security, neighbourhood};
 use crate::stack::codec::Writer;
 use crate::stack::crypto::{Identities, Identity, Policy};
 use crate::stack::transport::{
@@ -29,6 +29,8 @@ pub struct ServerSettings {
     /// Beside None, which is always there: discovery is open to everybody.
     pub policies: Vec<Policy>,
     pub check: Arc<dyn CertificateCheck>,
+    /// Handshakes that need the private key, by address.
+    pub handshakes: Pace,
 }
 
 /// What the connection's task does next. Bodies borrow from the input, so the channel may answer meanwhile.
@@ -197,7 +199,7 @@ impl ServerChannel {
             let found = match (&mut self.state, frame.header.kind) {
                 (State::Hello, FrameKind::Hello) => Some(Found::Hello(frame)),
                 (State::Opening(_) | State::Open { .. }, FrameKind::Open) => {
-                    Some(Found::Open(self.open(input.bytes(&frame))?))
+                    Some(Found::Open(self.open(now, input.bytes(&frame))?))
                 }
                 (State::Open { conversation, .. }, kind @ (FrameKind::Message | FrameKind::Close)) => {
                     let limit = match self.authenticated {
@@ -264,7 +266,7 @@ impl ServerChannel {
     }
 
     /// The checks of an open request that cost little, before any private key is touched.
-    fn open(&mut self, chunk: &[u8]) -> Result<OpenJob, Fatal> {
+    fn open(&mut self, now: Instant, chunk: &[u8]) -> Result<OpenJob, Fatal> {
         let header = AsymmetricHeader::read(chunk)?;
         let (current, numbers) = match &self.state {
             State::Open { security, conversation } => {
@@ -281,6 +283,7 @@ impl ServerChannel {
             }
             _ => {
                 let identity = self.addressed(&header, current)?;
+                self.check_pace(now)?;
                 (Some(identity), Some(self.peer(&header, current)?))
             }
         };
@@ -304,6 +307,18 @@ impl ServerChannel {
             sent,
             chunk: chunk.to_vec(),
         })
+    }
+
+    /// Before anything is computed: looking at a certificate costs as much as a tenth of the private key's work.
+    fn check_pace(&self, now: Instant) -> Result<(), Fatal> {
+        let Some(address) = self.caller.address.filter(|_| !self.authenticated) else { return Ok(()) };
+        match self.settings.handshakes.take(neighbourhood(address.ip()), now) {
+            true => Ok(()),
+            false => Err(Fatal::new(
+                StatusCode::BadTcpServerTooBusy,
+                "too many channels are opened from this address; try again in a second",
+            )),
+        }
     }
 
     /// The own certificate that the client encrypted for: a renewal keeps the channel's, a new channel may use any that

@@ -66,6 +66,7 @@ impl Pair {
     fn new(setup: &Setup) -> Pair {
         let now = Instant::now();
         let settings = ServerSettings {
+            handshakes: Pace::new(setup.server_limits.handshakes),
             limits: setup.server_limits.clone(),
             identities: Arc::new(Identities::one(identity(setup.server_bits))),
             policies: SECURED.to_vec(),

@@ -4,6 +4,7 @@
 mod asymmetric;
 pub mod certificate;
 mod digest;
+mod fair;
 mod identities;
 mod policy;
 mod pool;
@@ -14,6 +15,7 @@ pub(crate) mod testing;
 
 pub use asymmetric::{Identity, PrivateKey, PublicKey};
 pub use digest::{MacKey, sha256};
+pub use fair::Lane;
 pub use identities::Identities;
 pub use policy::{MessageSecurityMode, Policy};
 pub use pool::{CryptoPool, PoolThreads};

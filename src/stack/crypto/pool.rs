@@ -1,20 +1,57 @@
-//! Threads for work with private keys and passwords, which takes milliseconds and must not hold up a connection.
+//! Threads for work with private keys and passwords, which takes milliseconds and must not hold up a connection. Who
+//! is served next is `Fair`'s to say.
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use opcua::StatusCode;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-type Job = Box<dyn FnOnce() + Send>;
+use super::fair::{Fair, Lane, Pushed};
+
+/// Told whether it may run; if not, its place was given to somebody else.
+type Job = Box<dyn FnOnce(bool) + Send>;
+
+/// How much less than other threads these want the processor (`nice`): a storm of handshakes must not be felt by who
+/// is served data.
+const NICE: i32 = 10;
 
 /// The way into the pool. The threads end when the last clone is dropped and the queue is empty.
 #[derive(Debug, Clone)]
 pub struct CryptoPool {
-    queue: SyncSender<Job>,
+    entry: Arc<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    came: Condvar,
+    /// Jobs that ran, by lane.
+    served: [AtomicU64; 3],
+}
+
+struct State {
+    queue: Fair<Job>,
+    is_closed: bool,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("served", &self.served).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.0.state.lock().is_closed = true;
+        self.0.came.notify_all();
+    }
 }
 
 /// The threads; whoever started the pool joins them after dropping every `CryptoPool`.
@@ -31,64 +68,108 @@ impl PoolThreads {
 }
 
 impl CryptoPool {
-    /// Starts `threads` threads with room for `queue` waiting jobs.
-    pub fn start(threads: usize, queue: usize) -> std::io::Result<(CryptoPool, PoolThreads)> {
-        let (sender, receiver) = sync_channel(queue);
-        let receiver = Arc::new(Mutex::new(receiver));
+    /// Starts `threads` threads. `most`: jobs that may wait, of one address and in all.
+    pub fn start(threads: usize, most: (usize, usize)) -> std::io::Result<(CryptoPool, PoolThreads)> {
+        let state = Mutex::new(State { queue: Fair::new(most), is_closed: false });
+        let shared = Arc::new(Shared { state, came: Condvar::new(), served: Default::default() });
+        let pool = CryptoPool { entry: Arc::new(Entry(Arc::clone(&shared))) };
         let handles = (0..threads)
             .map(|number| {
-                let receiver = Arc::clone(&receiver);
-                std::thread::Builder::new().name(format!("crypto {number}")).spawn(move || work(&receiver))
+                let shared = Arc::clone(&shared);
+                std::thread::Builder::new().name(format!("crypto {number}")).spawn(move || work(&shared))
             })
             .collect::<std::io::Result<Vec<_>>>()?;
-        Ok((CryptoPool { queue: sender }, PoolThreads(handles)))
+        Ok((pool, PoolThreads(handles)))
     }
 
-    /// Runs `job` on a thread of the pool. `BadTcpServerTooBusy` at once when the queue is full; a job whose caller
-    /// is gone still runs.
-    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, StatusCode> {
+    /// Runs `job` on a thread of the pool when it is this address's turn. `BadTcpServerTooBusy` when too many wait; a
+    /// job whose caller is gone still runs.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        from: IpAddr,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StatusCode> {
         let (answer, result) = oneshot::channel();
-        let job = Box::new(move || {
+        let job: Job = Box::new(move |may_run| {
+            let outcome = if may_run { Ok(job()) } else { Err(StatusCode::BadTcpServerTooBusy) };
             // A caller that no longer waits needs no answer.
-            drop(answer.send(job()));
+            drop(answer.send(outcome));
         });
-        self.queue.try_send(job).map_err(|_| StatusCode::BadTcpServerTooBusy)?;
-        result.await.map_err(|_| StatusCode::BadInternalError)
+        let shared = &self.entry.0;
+        let pushed = shared.state.lock().queue.push(lane, from, job);
+        match pushed {
+            Pushed::Waits => {}
+            Pushed::Instead(out) => out(false),
+            Pushed::Full(job) => job(false),
+        }
+        shared.came.notify_one();
+        result.await.map_err(|_| StatusCode::BadInternalError)?
+    }
+
+    /// Jobs of a lane that have run.
+    pub fn served(&self, lane: Lane) -> u64 {
+        self.entry.0.served[lane as usize].load(Ordering::Relaxed)
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn work(shared: &Shared) {
+    // On Linux this concerns the thread that asks alone (setpriority(2), "C library/kernel differences").
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        log::debug!("cryptographic threads keep the priority of all others: {error}");
+    }
+    let mut state = shared.state.lock();
     loop {
-        let Ok(job) = queue.lock().recv() else { return };
-        if catch_unwind(AssertUnwindSafe(job)).is_err() {
+        let Some((lane, job)) = state.queue.pop() else {
+            if state.is_closed && state.queue.is_empty() {
+                return;
+            }
+            shared.came.wait(&mut state);
+            continue;
+        };
+        drop(state);
+        if catch_unwind(AssertUnwindSafe(move || job(true))).is_err() {
             log::error!("a cryptographic job panicked; its connection is closed");
+        }
+        shared.served[lane as usize].fetch_add(1, Ordering::Relaxed);
+        state = shared.state.lock();
+        state.queue.done(lane);
+        // A password that waited for this one may be another thread's.
+        if lane == Lane::Password {
+            shared.came.notify_all();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
     #[tokio::test]
     async fn a_job_that_panics_fails_alone() {
-        let (pool, threads) = CryptoPool::start(1, 4).expect("threads start");
-        let failed: Result<(), StatusCode> = pool.run(|| panic!("on purpose")).await;
+        let (pool, threads) = CryptoPool::start(1, (4, 4)).expect("threads start");
+        let failed: Result<(), StatusCode> = pool.run(Lane::Handshake, ONE, || panic!("on purpose")).await;
         assert_eq!(failed, Err(StatusCode::BadInternalError));
-        assert_eq!(pool.run(|| 6 * 7).await, Ok(42));
+        assert_eq!(pool.run(Lane::Password, ONE, || 6 * 7).await, Ok(42));
+        assert_eq!((pool.served(Lane::Handshake), pool.served(Lane::Password)), (1, 1));
         drop(pool);
         threads.join();
     }
 
     #[tokio::test]
-    async fn a_full_queue_refuses_at_once() {
-        let (pool, threads) = CryptoPool::start(1, 1).expect("threads start");
+    async fn a_full_queue_refuses_at_once_and_gives_a_place_to_who_has_none() {
+        let (pool, threads) = CryptoPool::start(1, (2, 2)).expect("threads start");
         let (release, wait) = std::sync::mpsc::channel::<()>();
         let (started, running) = oneshot::channel();
         let held = tokio::spawn({
             let pool = pool.clone();
             async move {
-                pool.run(move || {
+                pool.run(Lane::Handshake, ONE, move || {
                     started.send(()).expect("the test waits");
                     wait.recv().is_ok()
                 })
@@ -96,12 +177,16 @@ mod tests {
             }
         });
         running.await.expect("the first job runs");
-        let mut queued = Box::pin(pool.run(|| ()));
-        assert!(futures_util::poll!(queued.as_mut()).is_pending(), "the second waits in the queue");
-        assert_eq!(pool.run(|| ()).await, Err(StatusCode::BadTcpServerTooBusy));
+        let [mut second, mut third] = [(); 2].map(|()| Box::pin(pool.run(Lane::Handshake, ONE, || ())));
+        assert!(futures_util::poll!(second.as_mut()).is_pending(), "it waits in the queue");
+        assert!(futures_util::poll!(third.as_mut()).is_pending(), "it waits in the queue");
+        assert_eq!(pool.run(Lane::Handshake, ONE, || ()).await, Err(StatusCode::BadTcpServerTooBusy));
+        let mut newcomer = Box::pin(pool.run(Lane::Handshake, OTHER, || ()));
+        assert!(futures_util::poll!(newcomer.as_mut()).is_pending(), "it has the third one's place");
+        assert_eq!(third.await, Err(StatusCode::BadTcpServerTooBusy));
         release.send(()).expect("the first job waits");
         assert_eq!(held.await.expect("not cancelled"), Ok(true));
-        assert_eq!(queued.await, Ok(()));
+        assert_eq!((second.await, newcomer.await), (Ok(()), Ok(())));
         drop(pool);
         threads.join();
     }

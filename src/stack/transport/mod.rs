@@ -21,6 +21,13 @@ pub const HEADER: usize = 8;
 /// The least buffer that a peer may offer (Part 6 §7.1.2.3, 1.05).
 pub const LEAST_BUFFER: u32 = 8192;
 
+/// So many a second for long, and so many at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    pub per_second: u32,
+    pub at_once: u32,
+}
+
 /// What a connection bears. The same numbers go into Hello or Acknowledge, so what is told is what holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -37,6 +44,8 @@ pub struct Limits {
     pub open_timeout: Duration,
     /// From the first byte of a message to its last.
     pub message_timeout: Duration,
+    /// Handshakes that need the private key, of one address. Who has an active session here is not counted.
+    pub handshakes: Rate,
     /// What a client may ask for as lifetime of a token.
     pub channel_lifetime: RangeInclusive<Duration>,
 }
@@ -52,6 +61,7 @@ impl Default for Limits {
             max_unauthenticated_message: 64 << 10,
             open_timeout: Duration::from_secs(10),
             message_timeout: Duration::from_secs(60),
+            handshakes: Rate { per_second: 50, at_once: 100 },
             channel_lifetime: Duration::from_secs(60)..=Duration::from_secs(3600),
         }
     }

@@ -14,8 +14,9 @@ use opcua::StatusCode;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use crate::stack::channel::{OpenJob, ServerChannel};
+use crate::stack::channel::{OpenJob, ServerChannel, neighbourhood};
 use crate::stack::codec::{Reader, Writer};
+use crate::stack::crypto::Lane;
 use crate::stack::transport::Fatal;
 use crate::ua::audit::{Channel, Claim, Ending, Facts, Opening};
 use crate::ua::connection::End;
@@ -119,7 +120,10 @@ impl Core {
     pub async fn open(&mut self, channel: &mut ServerChannel, job: OpenJob, out: &mut Writer) -> Result<(), Fatal> {
         let opening = self.opening.insert(Opening::of(&job)).clone();
         let outcome = if job.needs_key() {
-            let run = self.server.crypto.run(move || job.run(Instant::now().into_std())).await;
+            // Whoever has an active session here goes before those that only want in.
+            let lane = if self.bound.is_empty() { Lane::Handshake } else { Lane::Known };
+            let (crypto, from) = (&self.server.crypto, neighbourhood(self.peer.ip()));
+            let run = crypto.run(lane, from, move || job.run(Instant::now().into_std())).await;
             run.unwrap_or_else(|status| Err(Fatal::new(status, "too many clients connect at once; try again")))
         } else {
             job.run(Instant::now().into_std())

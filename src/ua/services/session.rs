@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 use super::rights::{self, User};
 use super::{Context, RequestHeader, Service, discovery, write_header};
-use crate::stack::channel::Security;
+use crate::stack::channel::{Security, neighbourhood};
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
-use crate::stack::crypto::{self, MessageSecurityMode, Policy};
+use crate::stack::crypto::{self, Lane, MessageSecurityMode, Policy};
 use crate::ua::audit::Ending;
 use crate::ua::server::Server;
 use crate::ua::session::{ClientDescription, NewSession, Session, Standing};
@@ -56,7 +56,9 @@ pub async fn create(server: &Arc<Server>, caller: &Caller, body: &[u8], at: usiz
     let mut creating = begin_create(server, caller, &body[at..])?;
     if let Some((policy, signed)) = creating.signature.take() {
         let identity = creating.own.clone().ok_or(StatusCode::BadSecurityPolicyRejected)?;
-        let signature = server.crypto.run(move || identity.key().sign(policy, &[&signed])).await?;
+        let from = neighbourhood(caller.peer.ip());
+        let sign = move || identity.key().sign(policy, &[&signed]);
+        let signature = server.crypto.run(Lane::Handshake, from, sign).await?;
         creating.signature = Some((policy, signature));
     }
     let evicted = server.sessions.add(Arc::clone(&creating.session), &server.limits);
@@ -205,7 +207,8 @@ pub async fn activate(
 ) -> Result<Vec<u8>, Refused> {
     let mut activation = Activation::read(&body[at..])?;
     let nonce = check_binding(session, caller)?;
-    let identity = match token::identify(server, caller, activation.claim(nonce.clone())).await {
+    let lane = if session.lock().is_activated { Lane::Known } else { Lane::Handshake };
+    let identity = match token::identify(server, caller, activation.claim(nonce.clone(), lane)).await {
         Ok(identity) => identity,
         Err(refused) => {
             server.totals.security_rejected_sessions.fetch_add(1, Ordering::Relaxed);
@@ -310,12 +313,13 @@ fn check_binding(session: &Session, caller: &Caller) -> Result<Vec<u8>, StatusCo
 }
 
 impl Activation {
-    fn claim(&mut self, nonce: Vec<u8>) -> Claim {
+    fn claim(&mut self, nonce: Vec<u8>, lane: Lane) -> Claim {
         Claim {
             token: std::mem::replace(&mut self.token, IdentityToken::Anonymous),
             token_signature: std::mem::take(&mut self.token_signature),
             signature: std::mem::take(&mut self.signature),
             nonce,
+            lane,
         }
     }
 

@@ -1,6 +1,5 @@
 //! All sessions of the server, by token; who must give way when there are too many.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -9,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{Session, Token};
+use crate::stack::channel::neighbourhood;
 use crate::ua::limits::Limits;
 
 #[derive(Debug, Default)]
@@ -35,18 +35,29 @@ impl Registry {
         all
     }
 
-    /// Adds a session if there is room. A session that was never activated makes room, the oldest first; one
-    /// address has only so many of them. Returns the session that had to go.
+    /// Adds a session if there is room. A session that was never activated makes room, the oldest first; one address,
+    /// and one certificate from wherever, has only so many of them. Returns the session that had to go.
     pub fn add(&self, session: Arc<Session>, limits: &Limits) -> Result<Option<Arc<Session>>, StatusCode> {
         let mut sessions = self.sessions.lock();
-        let pending = sessions.values().filter(|other| is_pending(other) && other.peer == session.peer).count();
         let is_full = sessions.len() >= limits.configured.max_sessions as usize;
-        let mut evicted = None;
-        if is_full || pending >= limits.pending_sessions {
-            let only = (!is_full).then_some(session.peer);
-            let Some(token) = oldest_pending(&sessions, only) else { return Err(StatusCode::BadTooManySessions) };
-            evicted = sessions.remove(&token);
-        }
+        let pending: Vec<_> = sessions.values().filter(|other| is_pending(other)).collect();
+        let too_many = |is_like: &dyn Fn(&Session) -> bool| {
+            pending.iter().filter(|other| is_like(other)).count() >= limits.pending_sessions
+        };
+        let from = neighbourhood(session.peer);
+        let is_near = |other: &Session| neighbourhood(other.peer) == from;
+        let certificate = session.client.thumbprint;
+        let is_same = |other: &Session| certificate.is_some() && other.client.thumbprint == certificate;
+        let must_go = if too_many(&is_same) {
+            oldest(&pending, &is_same)
+        } else if too_many(&is_near) {
+            oldest(&pending, &is_near)
+        } else if is_full {
+            Some(oldest(&pending, &|_| true).ok_or(StatusCode::BadTooManySessions)?)
+        } else {
+            None
+        };
+        let evicted = must_go.and_then(|token| sessions.remove(&token));
         sessions.insert(session.token, session);
         Ok(evicted)
     }
@@ -71,8 +82,7 @@ fn is_pending(session: &Session) -> bool {
     !session.lock().is_activated
 }
 
-fn oldest_pending(sessions: &HashMap<Token, Arc<Session>>, peer: Option<IpAddr>) -> Option<Token> {
-    let of_peer = |session: &&Arc<Session>| peer.is_none_or(|peer| session.peer == peer);
-    let pending = sessions.values().filter(|session| is_pending(session)).filter(of_peer);
-    pending.min_by_key(|session| session.lock().last_contact).map(|session| session.token)
+fn oldest(pending: &[&Arc<Session>], is_like: &dyn Fn(&Session) -> bool) -> Option<Token> {
+    let like = pending.iter().filter(|session| is_like(session));
+    like.min_by_key(|session| session.lock().last_contact).map(|session| session.token)
 }

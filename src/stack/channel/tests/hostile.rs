@@ -214,6 +214,7 @@ fn a_certificate_that_the_check_refuses_opens_nothing() {
     let setup = secured(Policy::Basic256Sha256, MessageSecurityMode::Sign);
     let mut pair = Pair::new(&setup);
     let settings = ServerSettings {
+        handshakes: Pace::new(Limits::default().handshakes),
         limits: Limits::default(),
         identities: Arc::new(Identities::one(identity(2048))),
         policies: SECURED.to_vec(),

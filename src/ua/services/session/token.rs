@@ -9,8 +9,9 @@ use opcua::StatusCode;
 
 use super::{Caller, discovery};
 use crate::model::Roles;
+use crate::stack::channel::neighbourhood;
 use crate::stack::codec::{NodeIdRef, Reader};
-use crate::stack::crypto::{self, Policy, PublicKey};
+use crate::stack::crypto::{self, Lane, Policy, PublicKey};
 use crate::ua::server::Server;
 use crate::ua::session::Identity;
 use crate::ua::users::{NoLogin, Origin};
@@ -34,6 +35,8 @@ pub(super) struct Claim {
     /// The client application's, over our certificate and the nonce.
     pub signature: Vec<u8>,
     pub nonce: Vec<u8>,
+    /// How urgent it is where there is no password to look at.
+    pub lane: Lane,
 }
 
 /// A refused claim: what the client is told, and what the operator is.
@@ -92,7 +95,14 @@ pub(super) async fn identify(server: &Arc<Server>, caller: &Caller, claim: Claim
         caller: caller.clone(),
         server: Arc::clone(server),
     };
-    if needs_pool { server.crypto.run(move || check.run(claim)).await? } else { check.run(claim) }
+    if !needs_pool {
+        return check.run(claim);
+    }
+    let lane = match &claim.token {
+        IdentityToken::UserName { .. } => Lane::Password,
+        IdentityToken::Anonymous | IdentityToken::Certificate(_) => claim.lane,
+    };
+    server.crypto.run(lane, neighbourhood(caller.peer.ip()), move || check.run(claim)).await?
 }
 
 /// All that the check needs, so that it can run in the crypto pool.

@@ -1,0 +1,140 @@
+//! One address floods with handshakes; another one connects as if nobody were there. What is counted is work, not time.
+
+#[path = "support/interop.rs"]
+mod interop;
+#[path = "support/login.rs"]
+mod login;
+#[path = "support/relay.rs"]
+mod relay;
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/ua.rs"]
+mod ua;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use opcell::stack::channel::{ClientChannel, ClientEvent, ClientSettings};
+use opcell::stack::codec::{NodeIdRef, Writer};
+use opcell::stack::crypto::{Lane, MessageSecurityMode::SignAndEncrypt, Policy};
+use opcell::stack::transport::{Fatal, Input, Rate};
+use opcua::StatusCode;
+
+use interop::{Field, Holder};
+use login::Login;
+use ua::secured;
+
+const POLICY: Policy = Policy::Basic256Sha256;
+
+/// A connection from another address of this host.
+fn dial(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        socket.connect(to).await
+    })?;
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(ua::TIMEOUT))?;
+    Ok(stream)
+}
+
+/// Hello and an open request of this client; what comes of it.
+fn open(stream: &mut TcpStream, settings: ClientSettings) -> Result<(), Fatal> {
+    let lost =
+        |error: std::io::Error| Fatal::new(StatusCode::BadConnectionClosed, "lost").with_detail(error.to_string());
+    let (mut channel, mut input, mut out) = (ClientChannel::new(settings), Input::default(), Writer::new());
+    channel.hello("opc.tcp://127.0.0.1:4840", &mut out);
+    stream.write_all(&out.buf).map_err(lost)?;
+    loop {
+        let event = channel.receive(Instant::now(), &mut input)?;
+        match event {
+            Some(ClientEvent::Acknowledged) => {
+                let mut out = Writer::new();
+                channel.open(&mut out)?;
+                stream.write_all(&out.buf).map_err(lost)?;
+            }
+            Some(_) => return Ok(()),
+            None => {
+                let mut bytes = [0; 8192];
+                let count = stream.read(&mut bytes).map_err(lost)?;
+                if count == 0 {
+                    return Err(Fatal::new(StatusCode::BadConnectionClosed, "closed"));
+                }
+                input.room().extend_from_slice(&bytes[..count]);
+            }
+        }
+    }
+}
+
+#[test]
+fn who_floods_meets_the_pace_before_any_key_is_touched_and_others_do_not() {
+    let field = Field::shrunk("urn:test:raw", |_, wire| wire.handshakes = Rate { per_second: 1, at_once: 5 });
+    let (server, flooder) = (&field.server().server, Ipv4Addr::new(127, 0, 0, 2));
+    let stranger = Holder::of("urn:test:stranger");
+    let mut said = Vec::new();
+    let began = Instant::now();
+    for client in [&field.client, &stranger] {
+        for _ in 0..10 {
+            let settings = secured(POLICY, SignAndEncrypt, &client.identity, &field.peer());
+            let mut stream = dial(flooder, field.server().address).expect("a connection");
+            said.push(open(&mut stream, settings).map_err(|fatal| fatal.status));
+        }
+    }
+    let passed = 5 + began.elapsed().as_secs();
+    let busy = said.iter().filter(|said| **said == Err(StatusCode::BadTcpServerTooBusy)).count();
+    assert!(busy as u64 >= 20 - passed, "{said:?}");
+    assert_eq!(said[..5], [Ok(()); 5], "its burst");
+    assert!(server.crypto.served(Lane::Handshake) <= passed, "no key was touched for the rest");
+    Login { client: &field.client, mode: SignAndEncrypt, user: None }.open(&field);
+}
+
+#[test]
+fn a_flood_of_handshakes_delays_another_address_by_a_job_or_two() {
+    const FLOODERS: usize = 24;
+    let field = Field::shrunk("urn:test:raw", |limits, wire| {
+        wire.handshakes = Rate { per_second: 100_000, at_once: 100_000 };
+        limits.new_connections = wire.handshakes;
+    });
+    let (server, address, stop) = (&field.server().server, field.server().address, AtomicBool::new(false));
+    let peer = field.peer();
+    std::thread::scope(|scope| {
+        for _ in 0..FLOODERS {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let settings = secured(POLICY, SignAndEncrypt, &field.client.identity, &peer);
+                    if let Ok(mut stream) = dial(Ipv4Addr::new(127, 0, 0, 2), address) {
+                        assert_eq!(open(&mut stream, settings), Ok(()));
+                    }
+                }
+            });
+        }
+        let served = || server.crypto.served(Lane::Handshake);
+        let began = Instant::now();
+        while served() < 100 {
+            assert!(began.elapsed() < Duration::from_secs(30), "no flood");
+            std::thread::yield_now();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let mut waits: Vec<u64> = (0..51)
+            .map(|_| {
+                let (crypto, pool) = (server.crypto.clone(), server.crypto.clone());
+                let before = served();
+                let at_its_turn =
+                    crypto.run(Lane::Handshake, Ipv4Addr::LOCALHOST.into(), move || pool.served(Lane::Handshake));
+                runtime.block_on(at_its_turn).expect("it runs") - before
+            })
+            .collect();
+        let mut session = Login { client: &field.client, mode: SignAndEncrypt, user: None }.open(&field);
+        assert_eq!(session.read(&[(NodeIdRef::numeric(0, 2259), 13)]).len(), 1);
+        session.close();
+        stop.store(true, Ordering::Relaxed);
+        // The one under way on each of two threads, and one whose turn it was. Between the two looks at the counter
+        // this thread may have to wait for a processor, so it is the middle that counts.
+        waits.sort_unstable();
+        assert!(waits[25] <= 3, "jobs that ran before its own: {waits:?}");
+    });
+}
