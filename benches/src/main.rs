@@ -8,6 +8,7 @@
 mod audit;
 mod cell;
 mod floor;
+mod handshakes;
 mod history;
 mod ingest;
 mod process;

@@ -31,6 +31,7 @@ const ROWS: &[Row] = &[
     Row { name: "browse", run: browse },
     Row { name: "secure", run: secure },
     Row { name: "session", run: session },
+    Row { name: "handshakes", run: crate::handshakes::run },
     Row { name: "start", run: start },
     Row { name: "items", run: items },
     Row { name: "lossless", run: lossless },
@@ -67,7 +68,7 @@ pub fn run(only: &[String]) {
     }
 }
 
-fn server(text: &str) -> (TempDir, ServerProcess) {
+pub fn server(text: &str) -> (TempDir, ServerProcess) {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("cell.yaml"), text).expect("written");
     let process =
@@ -186,7 +187,14 @@ fn browse_body(w: &mut Writer, node: NodeIdRef<'_>) {
 }
 
 /// A client's own certificate, trusted by the server of that folder.
-fn client_identity(dir: &Path) -> Arc<Identity> {
+pub fn client_identity(dir: &Path) -> Arc<Identity> {
+    let identity = new_identity(&dir.join("client"));
+    std::fs::write(dir.join("pki/trusted/bench.der"), identity.leaf()).expect("written");
+    // The folder is watched; the first connection may come a little early.
+    identity
+}
+
+pub fn new_identity(dir: &Path) -> Arc<Identity> {
     let request = OwnRequest {
         application_uri: "urn:opcell:bench".to_owned(),
         application_name: "bench".to_owned(),
@@ -196,13 +204,10 @@ fn client_identity(dir: &Path) -> Arc<Identity> {
         valid_for: Duration::from_secs(86_400),
         renew_before: Duration::from_secs(3_600),
     };
-    let own = OwnCertificate::load_or_make(&dir.join("client"), &request).expect("a certificate");
-    std::fs::write(dir.join("pki/trusted/bench.der"), own.identity.leaf()).expect("written");
-    // The folder is watched; the first connection may come a little early.
-    own.identity
+    OwnCertificate::load_or_make(dir, &request).expect("a certificate").identity
 }
 
-fn secure_settings(dir: &Path, identity: &Arc<Identity>) -> ClientSettings {
+pub fn secure_settings(dir: &Path, identity: &Arc<Identity>) -> ClientSettings {
     let der = std::fs::read(dir.join("pki/own/certificate.der")).expect("the server's certificate");
     let peer = Arc::new(Peer::from_chain(POLICY, &der).expect("a certificate"));
     ua::secured(POLICY, MessageSecurityMode::SignAndEncrypt, identity, &peer)

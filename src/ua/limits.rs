@@ -79,7 +79,7 @@ impl Limits {
             without_session: Duration::from_mins(2),
             connections: 150,
             connections_per_address: 100,
-            new_connections: Rate { per_second: 100, at_once: 300 },
+            new_connections: Rate { per_second: 200, at_once: 1_000 },
         }
     }
 }
