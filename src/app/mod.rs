@@ -166,11 +166,7 @@ impl Assembly {
         let indices = state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
         let (audit, scribe) = Audit::start(&plan.audit, &plan.state_dir)?;
         let pki = Pki::open(&plan.pki_dir, suppressed(plan.security.suppressed))?;
-        let request = own_request(&plan);
-        let own = OwnCertificate::load_or_make(&plan.pki_dir, &request)?;
-        let identities = Arc::new(Identities::default());
-        identities.replace(own.identities());
-        let keeper = Keeper::new(plan.pki_dir.clone(), request, Arc::clone(&identities));
+        let (identities, keeper) = own_certificate(&plan)?;
         // The ports are taken before anything runs, and served last of all.
         let bound = Bound::open(&plan.listen).await?;
         application.port = bound.addresses().first().map_or(application.port, SocketAddr::port);
@@ -259,6 +255,16 @@ impl Assembly {
             threads,
         })
     }
+}
+
+/// What the server answers to, and who keeps it good.
+fn own_certificate(plan: &ServerPlan) -> Result<(Arc<Identities>, Keeper), PkiError> {
+    let request = own_request(plan);
+    let own = OwnCertificate::load_or_make(&plan.pki_dir, &request)?;
+    let identities = Arc::new(Identities::default());
+    identities.replace(own.identities());
+    let keeper = Keeper::new(plan.pki_dir.clone(), request, Arc::clone(&identities));
+    Ok((identities, keeper))
 }
 
 fn suppressed(of: model::Suppressed) -> pki::Suppressed {

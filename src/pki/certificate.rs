@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use aws_lc_rs::signature as aws;
 use time::OffsetDateTime;
@@ -47,6 +48,7 @@ pub struct Certificate {
     pub key: Option<PublicKey>,
     pub(super) spki: Vec<u8>,
     pub(super) signature: Signature,
+    is_self_signed: OnceLock<bool>,
 }
 
 /// A signature over DER bytes, of a certificate or a CRL.
@@ -130,6 +132,7 @@ impl Certificate {
                 &x509.signature_value.data,
             ),
             der: der.to_vec(),
+            is_self_signed: OnceLock::new(),
         };
         if let Some(names) = x509.subject_alternative_name().ok()? {
             names.value.general_names.iter().for_each(|name| certificate.add_name(name));
@@ -157,8 +160,9 @@ impl Certificate {
         Some(format!("has a key of {bits} bits; at least {LEAST_RSA_BITS} are wanted"))
     }
 
+    /// Verified once: the bytes don't change.
     pub fn is_self_signed(&self) -> bool {
-        self.subject_raw == self.issuer_raw && self.signature.is_by(&self.spki)
+        *self.is_self_signed.get_or_init(|| self.subject_raw == self.issuer_raw && self.signature.is_by(&self.spki))
     }
 
     pub(super) fn is_signed_by(&self, issuer: &Certificate) -> bool {

@@ -155,15 +155,15 @@ pub(super) fn validate(store: &Store, chain: &[u8], demand: Demand) -> Result<Pa
         let leaf = crate::stack::crypto::certificate::leaf(chain).and_then(Certificate::parse).map(Arc::new);
         return Err((leaf, structure("what was sent is no chain of at most 10 certificates in DER")));
     };
-    let mut sent = sent.into_iter().map(Certificate::parse);
-    let Some(leaf) = sent.next().flatten().map(Arc::new) else {
+    let mut sent = sent.into_iter().map(|der| store.taken_apart(der));
+    let Some(leaf) = sent.next().flatten() else {
         return Err((None, structure("what was sent is not a certificate in DER")));
     };
     if store.revoked.contains(&leaf.thumbprint) {
         let rule = "its trust was taken away; to give it back: opcell pki trust";
         return Err((Some(leaf), Finding::new(Step::Revocation, 0, rule)));
     }
-    let sent: Vec<Arc<Certificate>> = sent.flatten().map(Arc::new).collect();
+    let sent: Vec<Arc<Certificate>> = sent.flatten().collect();
     let mut search = Search { store, sent, demand, signatures: 0, worst: None };
     match search.from(&mut vec![Arc::clone(&leaf)]) {
         Some(let_through) => Ok((leaf, let_through)),

@@ -16,7 +16,7 @@ mod server;
 mod token;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use opcua::StatusCode;
 
@@ -73,6 +73,7 @@ pub struct Peer {
     /// SHA-1 of the leaf.
     pub thumbprint: [u8; 20],
     pub key: PublicKey,
+    application_uri: OnceLock<Option<String>>,
 }
 
 impl Peer {
@@ -80,7 +81,13 @@ impl Peer {
     pub fn from_chain(policy: Policy, chain: &[u8]) -> Option<Peer> {
         let leaf = super::crypto::certificate::leaf(chain)?;
         let key = super::crypto::certificate::public_key(leaf).filter(|key| policy.takes_key(key.bits()))?;
-        Some(Peer { thumbprint: super::crypto::thumbprint(leaf), chain: chain.to_vec(), key })
+        let thumbprint = super::crypto::thumbprint(leaf);
+        Some(Peer { thumbprint, chain: chain.to_vec(), key, application_uri: OnceLock::new() })
+    }
+
+    /// The ApplicationUri of the certificate, which `read` finds in it: once a channel, not once a question.
+    pub fn application_uri(&self, read: impl FnOnce(&[u8]) -> Option<String>) -> Option<&str> {
+        self.application_uri.get_or_init(|| read(self.leaf())).as_deref()
     }
 
     pub fn leaf(&self) -> &[u8] {

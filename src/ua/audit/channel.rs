@@ -47,7 +47,7 @@ impl Channel {
     fn who(&self, peer: Option<&Peer>) -> Who {
         Who {
             // The ApplicationUri that its certificate states.
-            application: peer.and_then(|peer| crate::pki::application_uri(peer.leaf())).unwrap_or_default(),
+            application: peer.and_then(|peer| peer.application_uri(crate::pki::application_uri)).unwrap_or_default().to_owned(),
             channel: self.id,
             peer: Some(self.peer.ip()),
             port: self.peer.port(),

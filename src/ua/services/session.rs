@@ -136,13 +136,13 @@ fn check_client(
     if leaf != peer.leaf() {
         return Err(StatusCode::BadCertificateInvalid);
     }
-    let named = crate::pki::application_uri(leaf);
-    if named.as_ref().is_none_or(|uri| *uri != client.application_uri) {
+    let named = peer.application_uri(crate::pki::application_uri);
+    if named.is_none_or(|uri| uri != client.application_uri) {
         let line = format_args!(
             "`{}` says it is {}, but its certificate names {}; the client's certificate must hold its ApplicationUri",
             client.application_name,
             client.application_uri,
-            named.as_deref().unwrap_or("no ApplicationUri"),
+            named.unwrap_or("no ApplicationUri"),
         );
         server.seldom.tell(log::Level::Warn, caller.peer.ip(), line);
         return Err(StatusCode::BadCertificateUriInvalid);
