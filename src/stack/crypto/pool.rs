@@ -32,8 +32,8 @@ struct Entry(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     came: Condvar,
-    /// Jobs that ran, by lane.
-    served: [AtomicU64; 3],
+    /// Jobs that have begun, by lane.
+    begun: [AtomicU64; 3],
 }
 
 struct State {
@@ -43,7 +43,7 @@ struct State {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("served", &self.served).finish_non_exhaustive()
+        f.debug_struct("Shared").field("begun", &self.begun).finish_non_exhaustive()
     }
 }
 
@@ -71,7 +71,7 @@ impl CryptoPool {
     /// Starts `threads` threads. `most`: jobs that may wait, of one address and in all.
     pub fn start(threads: usize, most: (usize, usize)) -> std::io::Result<(CryptoPool, PoolThreads)> {
         let state = Mutex::new(State { queue: Fair::new(most), is_closed: false });
-        let shared = Arc::new(Shared { state, came: Condvar::new(), served: Default::default() });
+        let shared = Arc::new(Shared { state, came: Condvar::new(), begun: Default::default() });
         let pool = CryptoPool { entry: Arc::new(Entry(Arc::clone(&shared))) };
         let handles = (0..threads)
             .map(|number| {
@@ -107,9 +107,9 @@ impl CryptoPool {
         result.await.map_err(|_| StatusCode::BadInternalError)?
     }
 
-    /// Jobs of a lane that have run.
-    pub fn served(&self, lane: Lane) -> u64 {
-        self.entry.0.served[lane as usize].load(Ordering::Relaxed)
+    /// Jobs of a lane that have begun.
+    pub fn begun(&self, lane: Lane) -> u64 {
+        self.entry.0.begun[lane as usize].load(Ordering::Relaxed)
     }
 }
 
@@ -128,10 +128,10 @@ fn work(shared: &Shared) {
             continue;
         };
         drop(state);
+        shared.begun[lane as usize].fetch_add(1, Ordering::Relaxed);
         if catch_unwind(AssertUnwindSafe(move || job(true))).is_err() {
             log::error!("a cryptographic job panicked; its connection is closed");
         }
-        shared.served[lane as usize].fetch_add(1, Ordering::Relaxed);
         state = shared.state.lock();
         state.queue.done(lane);
         // A password that waited for this one may be another thread's.
@@ -156,7 +156,7 @@ mod tests {
         let failed: Result<(), StatusCode> = pool.run(Lane::Handshake, ONE, || panic!("on purpose")).await;
         assert_eq!(failed, Err(StatusCode::BadInternalError));
         assert_eq!(pool.run(Lane::Password, ONE, || 6 * 7).await, Ok(42));
-        assert_eq!((pool.served(Lane::Handshake), pool.served(Lane::Password)), (1, 1));
+        assert_eq!((pool.begun(Lane::Handshake), pool.begun(Lane::Password)), (1, 1));
         drop(pool);
         threads.join();
     }

@@ -86,3 +86,60 @@ fn oldest(pending: &[&Arc<Session>], is_like: &dyn Fn(&Session) -> bool) -> Opti
     let like = pending.iter().filter(|session| is_like(session));
     like.min_by_key(|session| session.lock().last_contact).map(|session| session.token)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model;
+    use crate::stack::crypto::{MessageSecurityMode, Policy};
+    use crate::ua::session::{ClientDescription, NewSession};
+
+    fn session(number: u8, peer: &str, certificate: Option<u8>) -> Arc<Session> {
+        let client =
+            ClientDescription { thumbprint: certificate.map(|byte| [byte; 20]), ..ClientDescription::default() };
+        let new = NewSession {
+            id: u32::from(number),
+            token: [number; 32],
+            name: String::new(),
+            client,
+            timeout: Duration::from_secs(60),
+            max_response: 0,
+            peer: peer.parse().expect("an address"),
+            channel: u32::from(number),
+            security: (MessageSecurityMode::None, Policy::None),
+            server_nonce: Vec::new(),
+            continuation_points: 1,
+            history_points: 1,
+            queue_bytes: 1,
+        };
+        Arc::new(Session::new(new, Instant::now()))
+    }
+
+    #[test]
+    fn one_address_and_one_certificate_have_only_so_many_sessions_that_wait_to_be_activated() {
+        let mut limits = Limits::new(model::Limits::default());
+        limits.pending_sessions = 2;
+        let registry = Registry::default();
+        let add = |number, peer: &str, certificate| {
+            let added = registry.add(session(number, peer, certificate), &limits).expect("there is room");
+            added.map(|old| old.id)
+        };
+        for (number, peer, certificate, out) in [
+            (1, "10.0.0.1", Some(1), None),
+            (2, "10.0.0.2", Some(1), None),
+            (3, "10.0.0.3", Some(1), Some(1)), // the certificate's third, from a third address
+            (4, "10.0.0.9", None, None),
+            (5, "10.0.0.9", None, None),
+            (6, "10.0.0.9", None, Some(4)),
+            (7, "10.0.0.9", Some(2), Some(5)), // a certificate makes no other host of it
+            (8, "2001:db8::1", None, None),
+            (9, "2001:db8::2", None, None),
+            (10, "2001:db8::3", None, Some(8)), // three addresses of one network
+            (11, "2001:db8:0:1::3", None, None),
+        ] {
+            assert_eq!(add(number, peer, certificate), out, "session {number}");
+        }
+    }
+}
