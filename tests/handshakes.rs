@@ -132,7 +132,8 @@ fn a_flood_of_handshakes_delays_another_address_by_a_job_or_two() {
         assert_eq!(session.read(&[(NodeIdRef::numeric(0, 2259), 13)]).len(), 1);
         session.close();
         stop.store(true, Ordering::Relaxed);
-        // One whose turn it was, and its own. Between the two looks at the counter this thread may have to wait for a processor, so it is the middle that counts.
+        // One whose turn it was, and its own. Between the two looks at the counter this thread may have to wait for a
+        // processor, so it is the middle that counts.
         waits.sort_unstable();
         assert!(waits[25] <= 3, "jobs that ran before its own: {waits:?}");
     });
