@@ -335,6 +335,13 @@ fn verbs_say_what_is_wrong_and_what_mends_it() {
             "no role `Operater`; did you mean `Operator`?",
         ),
         (&["user", "add", "x", "server.yaml", "--role", "Chief"], "", 1, "", "no role `Chief`; known: Anonymous, "),
+        (
+            &["user", "add", "x", "server.yaml", "--role", "TrustedApplication"],
+            "",
+            1,
+            "",
+            "no role `TrustedApplication`",
+        ),
         (&["user", "add", "bob", "server.yaml", "--password-stdin"], "pass\n", 1, "", "opcell user passwd bob"),
         (&["user", "add", "", "server.yaml", "--password-stdin"], "pass\n", 1, "", "is no user name"),
         (&["user", "add", "a\nb", "server.yaml", "--password-stdin"], "pass\n", 1, "", "`a\\nb` is no user name"),

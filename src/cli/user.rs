@@ -219,7 +219,9 @@ fn check_name(name: &str) -> Result<(), String> {
 }
 
 fn check_roles(roles: &[String], plan: &ServerPlan) -> Result<(), String> {
-    let known = || ROLES.iter().copied().chain(plan.own_roles.iter().map(String::as_str));
+    // It follows from the channel: a server file that gives it to a user is refused.
+    let standard = || ROLES.iter().copied().filter(|role| Role::well_known(role) != Some(Role::TRUSTED_APPLICATION));
+    let known = || standard().chain(plan.own_roles.iter().map(String::as_str));
     let Some(wrong) = roles.iter().find(|role| !known().any(|name| name == *role)) else { return Ok(()) };
     let hint = config::did_you_mean(wrong, known());
     let names: Vec<&str> = known().collect();
