@@ -13,7 +13,7 @@ use super::tasks::Tasks;
 use crate::model::Network;
 use crate::stack::channel::{Pace, neighbourhood};
 use crate::stack::transport::Rate;
-use crate::ua::connection;
+use crate::ua::connection::{self, Seat};
 use crate::ua::server::Server;
 
 pub struct Bound {
@@ -47,16 +47,16 @@ impl Bound {
     }
 }
 
-/// Connections by address; IPv6 by the network of one host.
+/// Who is connected, in the order of arrival.
 struct Places {
-    taken: Mutex<HashMap<IpAddr, usize>>,
+    taken: Mutex<Vec<(IpAddr, Arc<Seat>)>>,
     pace: Pace,
 }
 
 /// One connection's place; it is free again when this is dropped.
 struct Place {
     places: Arc<Places>,
-    address: IpAddr,
+    seat: Arc<Seat>,
 }
 
 impl Places {
@@ -64,31 +64,41 @@ impl Places {
         Places { taken: Mutex::default(), pace: Pace::new(rate) }
     }
 
-    fn take(self: &Arc<Places>, address: IpAddr, server: &Server) -> Option<Place> {
-        let address = neighbourhood(address);
-        if !self.pace.take(address, std::time::Instant::now()) {
+    /// A place for a newcomer that does not come too fast. Where all are taken, of those who use no session the one
+    /// goes whose address has most of them, the oldest first; so a flood takes its own places, and who works keeps his.
+    fn take(self: &Arc<Places>, address: IpAddr, most: usize, most_of_address: usize) -> Option<Place> {
+        let host = neighbourhood(address);
+        if !self.pace.take(host, std::time::Instant::now()) {
             return None;
         }
         let mut taken = self.taken.lock();
-        let total: usize = taken.values().sum();
-        let own = taken.entry(address).or_default();
-        if total >= server.limits.connections || *own >= server.limits.connections_per_address {
-            return None;
+        let own = taken.iter().filter(|(other, _)| *other == host).count();
+        let is_full = taken.len() >= most;
+        if is_full || own >= most_of_address {
+            let leaver = if own >= most_of_address { oldest_idle(&taken, host) } else { most_idle(&taken) };
+            let (_, seat) = taken.remove(leaver?);
+            seat.give_up();
         }
-        *own += 1;
-        Some(Place { places: Arc::clone(self), address })
+        let seat = Arc::new(Seat::default());
+        taken.push((host, Arc::clone(&seat)));
+        Some(Place { places: Arc::clone(self), seat })
     }
+}
+
+fn oldest_idle(taken: &[(IpAddr, Arc<Seat>)], address: IpAddr) -> Option<usize> {
+    taken.iter().position(|(other, seat)| *other == address && !seat.is_taken())
+}
+
+fn most_idle(taken: &[(IpAddr, Arc<Seat>)]) -> Option<usize> {
+    let mut idle: HashMap<IpAddr, usize> = HashMap::new();
+    taken.iter().filter(|(_, seat)| !seat.is_taken()).for_each(|(address, _)| *idle.entry(*address).or_default() += 1);
+    let most = idle.values().max().copied()?;
+    taken.iter().position(|(address, seat)| !seat.is_taken() && idle.get(address) == Some(&most))
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.lock();
-        if let Some(own) = taken.get_mut(&self.address) {
-            *own -= 1;
-            if *own == 0 {
-                taken.remove(&self.address);
-            }
-        }
+        self.places.taken.lock().retain(|(_, seat)| !Arc::ptr_eq(seat, &self.seat));
     }
 }
 
@@ -127,13 +137,15 @@ fn admit(
         log::debug!("{peer} is not in `networks` and is not answered");
         return;
     }
-    let Some(place) = places.take(peer.ip(), server) else {
-        log::debug!("{peer} is turned away: too many connections");
+    let limits = &server.limits;
+    let Some(place) = places.take(peer.ip(), limits.connections, limits.connections_per_address) else {
+        let line = format_args!("{peer} is turned away: too many connections");
+        server.seldom.tell(log::Level::Warn, peer.ip(), line);
         return;
     };
     let (server, stop) = (Arc::clone(server), stop.clone());
     let task = async move {
-        connection::serve(server, socket, peer, stop).await;
+        connection::serve(server, socket, peer, Arc::clone(&place.seat), stop).await;
         drop(place);
     };
     tasks.spawn(format!("client {peer}"), Box::pin(task));
@@ -156,5 +168,34 @@ mod tests {
             assert_eq!(is_allowed(peer.parse().expect("an address"), &networks), allowed, "{peer}");
         }
         assert!(is_allowed("192.0.2.1".parse().expect("an address"), &[]));
+    }
+
+    #[test]
+    fn a_flood_takes_its_own_places_and_who_works_keeps_his() {
+        let places = Arc::new(Places::new(Rate { per_second: 1_000, at_once: 1_000 }));
+        let address = |last: u8| IpAddr::from([10, 0, 0, last]);
+        let mut held = Vec::new();
+        let mut take = |from: u8| {
+            let place = places.take(address(from), 10, 8);
+            place.map(|place| {
+                held.push(place);
+                Arc::clone(&held.last().expect("just added").seat)
+            })
+        };
+        let works = |seat: &Arc<Seat>| seat.set_taken(true);
+        let worker = take(1).expect("a place");
+        works(&worker);
+        let calm = take(2).expect("a place");
+        let flood: Vec<_> = (0..20).map(|_| take(3).expect("its own oldest goes")).collect();
+        let is_in = |seat: &Arc<Seat>| places.taken.lock().iter().any(|(_, other)| Arc::ptr_eq(other, seat));
+        assert!(is_in(&worker) && is_in(&calm));
+        assert_eq!(flood.iter().filter(|seat| is_in(seat)).count(), 8);
+        assert!(is_in(&flood[19]) && !is_in(&flood[0]), "the oldest goes first");
+        let newcomer = take(4).expect("one of the flood goes");
+        assert!(is_in(&newcomer) && is_in(&calm) && places.taken.lock().len() == 10);
+        places.taken.lock().iter().for_each(|(_, seat)| works(seat));
+        assert!(take(5).is_none(), "everybody works");
+        drop(held);
+        assert!(places.taken.lock().is_empty());
     }
 }

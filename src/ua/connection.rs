@@ -4,6 +4,7 @@
 //! A client that does not read is not read from either; when it stalls it is cut, and its session waits for it.
 
 mod core;
+mod seat;
 pub mod talk;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::core::{Core, Line};
+pub use self::seat::Seat;
 use crate::stack::channel::{Caller, Event, ServerChannel};
 use crate::stack::transport::{Fatal, Input, RefusedCertificate};
 use crate::ua::audit::Ending;
@@ -26,11 +28,18 @@ use crate::ua::services::publish;
 use crate::ua::session::Identity;
 
 /// Serves one client until it leaves, breaks the protocol, or the server stops.
-pub async fn serve(server: Arc<Server>, mut socket: TcpStream, peer: SocketAddr, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    server: Arc<Server>,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    seat: Arc<Seat>,
+    mut stop: watch::Receiver<bool>,
+) {
     if let Err(error) = socket.set_nodelay(true) {
         log::debug!("{peer}: {error}");
     }
     let mut connection = Connection::new(server, peer, socket.local_addr().ok());
+    connection.seat = seat;
     let end = connection.run(&mut socket, &mut stop).await;
     connection.leave(end.as_ref());
     if let Err(error) = socket.shutdown().await {
@@ -43,6 +52,7 @@ pub struct Connection {
     input: Input,
     outbox: Outbox,
     core: Core,
+    seat: Arc<Seat>,
 }
 
 /// Why a connection ended.
@@ -65,6 +75,7 @@ impl Connection {
             input: Input::default(),
             outbox: Outbox::default(),
             core: Core::new(server, (peer, near, id), now),
+            seat: Arc::default(),
         }
     }
 
@@ -73,6 +84,7 @@ impl Connection {
         let timer = tokio::time::sleep_until(self.deadline());
         tokio::pin!(timer);
         let wake = Arc::clone(&self.core.wake);
+        let seat = Arc::clone(&self.seat);
         let mut trust = self.core.server.trust.clone();
         trust.mark_unchanged();
         loop {
@@ -105,6 +117,12 @@ impl Connection {
                     Err(error) => return Some(End::Lost(error)),
                 },
                 () = wake.notified() => {}
+                () = seat.must_leave() => {
+                    let fatal = Fatal::new(StatusCode::BadTcpServerTooBusy, "others wait, and no session was activated");
+                    fatal.write(&mut self.outbox.out);
+                    self.flush(&mut writer).await;
+                    return Some(End::Fatal(fatal));
+                }
                 Some(done) = self.core.under_way.next(), if unsent < FLUSH && !self.core.under_way.is_empty() => {
                     let mut line = Line { channel: &mut self.channel, out: &mut self.outbox.out };
                     self.core.finish(&mut line, done).await;
@@ -191,7 +209,7 @@ impl Connection {
 
     /// Answers the requests that lie in the input; true when the client closed the channel.
     async fn serve_input(&mut self) -> Result<bool, Fatal> {
-        let Connection { channel, input, outbox, core } = self;
+        let Connection { channel, input, outbox, core, .. } = self;
         while outbox.waiting() < FLUSH {
             let out = &mut outbox.out;
             let now = Instant::now();
@@ -239,6 +257,7 @@ impl Connection {
             !state.is_closed && state.channel == channel_id
         });
         let is_bound = !core.bound.is_empty();
+        self.seat.set_taken(is_bound);
         core.unbound_since = if is_bound { None } else { core.unbound_since.or_else(|| Some(Instant::now())) };
     }
 

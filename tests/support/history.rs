@@ -87,7 +87,7 @@ impl HistoryServer {
         let serving = Arc::clone(&server);
         runtime.spawn(async move {
             while let Ok((socket, peer)) = listener.accept().await {
-                tokio::spawn(connection::serve(Arc::clone(&serving), socket, peer, stopped.clone()));
+                tokio::spawn(connection::serve(Arc::clone(&serving), socket, peer, Arc::default(), stopped.clone()));
             }
         });
         HistoryServer { address, server, historian, stop, runtime: Some(runtime), _threads: threads, _scribe: scribe }
