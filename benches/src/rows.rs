@@ -37,6 +37,7 @@ const ROWS: &[Row] = &[
     Row { name: "lossless", run: lossless },
     Row { name: "create", run: create },
     Row { name: "audit", run: crate::audit::writes },
+    Row { name: "timing", run: crate::timing::run },
     Row { name: "history", run: crate::history::run },
     Row { name: "history-ingest", run: crate::ingest::ingest },
     Row { name: "history-read", run: crate::wire::read },

@@ -90,11 +90,19 @@ fn decrypt_and_verify(
         return Err(refused());
     }
     let header = &chunk[..sealed.start];
-    let mut plain = identity.key().decrypt(policy, &chunk[sealed]).map_err(|_| refused())?;
+    // What does not decrypt is verified all the same, as bytes that are no signature: a wrong padding takes as long as a
+    // wrong signature. Ones, for a signature of zeros would be refused before any work.
+    let decoy = || vec![1; sealed.len() / identity.key().size() * identity.key().plain_block(policy)];
+    let opened = identity.key().decrypt(policy, &chunk[sealed.clone()]);
+    let is_open = opened.is_ok();
+    let mut plain = opened.unwrap_or_else(|_| decoy());
     let signed = plain.len().checked_sub(peer.size()).ok_or_else(refused)?;
-    peer.verify(policy, &[header, &plain[..signed]], &plain[signed..]).map_err(|_| refused())?;
-    let end = unpad(&plain[..signed], identity.key().bits()).ok_or_else(refused)?;
-    plain.truncate(end);
+    let is_signed = peer.verify(policy, &[header, &plain[..signed]], &plain[signed..]).is_ok();
+    let end = unpad(&plain[..signed], identity.key().bits());
+    match end {
+        Some(end) if is_open && is_signed => plain.truncate(end),
+        _ => return Err(refused()),
+    }
     Ok(plain)
 }
 

@@ -87,6 +87,15 @@ impl PrivateKey {
         self.decrypting.key_size_bytes()
     }
 
+    /// Bytes of plain text in one encrypted block (RFC 8017 §7.1.1).
+    pub fn plain_block(&self, policy: Policy) -> usize {
+        let hash = match policy.row().encryption {
+            OaepScheme::Sha1 => 20,
+            OaepScheme::Sha256 => 32,
+        };
+        self.size() - 2 * hash - 2
+    }
+
     /// Signs the parts one after the other.
     pub fn sign(&self, policy: Policy, parts: &[&[u8]]) -> Vec<u8> {
         let encoding: &'static dyn RsaEncoding = match policy.row().signature {
@@ -100,7 +109,7 @@ impl PrivateKey {
         signature
     }
 
-    /// Decrypts whole blocks.
+    /// Decrypts whole blocks. All of them whatever one is like: the time does not tell which of them was wrong.
     pub fn decrypt(&self, policy: Policy, cipher_text: &[u8]) -> Result<Vec<u8>, StatusCode> {
         let size = self.size();
         if cipher_text.is_empty() || !cipher_text.len().is_multiple_of(size) {
@@ -108,12 +117,14 @@ impl PrivateKey {
         }
         let mut plain = Vec::with_capacity(cipher_text.len());
         let mut block = vec![0; self.decrypting.min_output_size().max(size)];
+        let mut is_whole = true;
         for cipher in cipher_text.chunks_exact(size) {
-            plain.extend_from_slice(
-                self.decrypting.decrypt(oaep(policy), cipher, &mut block, None).map_err(|_| REFUSED)?,
-            );
+            match self.decrypting.decrypt(oaep(policy), cipher, &mut block, None) {
+                Ok(part) => plain.extend_from_slice(part),
+                Err(_) => is_whole = false,
+            }
         }
-        Ok(plain)
+        if is_whole { Ok(plain) } else { Err(REFUSED) }
     }
 }
 
