@@ -3,111 +3,23 @@
 
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/target.rs"]
+mod target;
 #[path = "support/ua.rs"]
 mod ua;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
 use opcua::StatusCode;
-use tempfile::TempDir;
 
-use peers::Peer;
+use target::Target;
 use ua::{Session, unsecured};
 
-const CELL: &str = "
-schema: 1
-cell: target
-namespace: urn:test:target
-connections:
-  sim: { driver: simulator }
-nodes:
-  Count: { type: UInt32, source: \"counter(start=0, step=1, every=50ms)\", poll: 50ms }
-  Number: { type: Int32, value: 5, write: true }
-";
-/// KiB that the whole attack may add to the process.
-const GROWTH_KIB: u64 = 64 * 1024;
 /// A refusal takes no longer, on a machine that is busy with other tests.
 const REFUSAL: Duration = Duration::from_secs(3);
-
-struct Target {
-    program: Peer,
-    address: SocketAddr,
-    before_kib: u64,
-    is_over: Arc<AtomicBool>,
-    healthy: Option<JoinHandle<Duration>>,
-    _dir: TempDir,
-}
-
-impl Target {
-    /// The program, and a client that listens to a changing value all the while.
-    fn start() -> Target {
-        let dir = tempfile::tempdir().expect("a folder");
-        std::fs::write(dir.path().join("cell.yaml"), CELL).expect("written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_opcell"));
-        command.args(["run", "cell.yaml", "--listen", "127.0.0.1:0"]).current_dir(dir.path());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut program = Peer(command.spawn().expect("the program starts"));
-        let mut lines = BufReader::new(program.0.stdout.take().expect("piped")).lines();
-        let url = lines.find_map(|line| line.expect("UTF-8").strip_prefix("endpoint").map(|url| url.trim().to_owned()));
-        let url = url.expect("it tells its endpoint");
-        let address = url.strip_prefix("opc.tcp://").expect("a URL").parse().expect("an address");
-        std::thread::spawn(move || lines.for_each(drop));
-        let is_over = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&is_over);
-        let (ready, is_ready) = std::sync::mpsc::channel();
-        let healthy = std::thread::spawn(move || listen(address, &over, &ready));
-        is_ready.recv_timeout(ua::TIMEOUT).expect("the healthy client hears something");
-        let before_kib = memory_kib(&program, "VmRSS:");
-        Target { program, address, before_kib, is_over, healthy: Some(healthy), _dir: dir }
-    }
-
-    /// Ends the attack: the program runs, has not grown, and the healthy client missed nothing.
-    fn judge(mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        let healthy = self.healthy.take().expect("it was started");
-        let pause = healthy.join().expect("the healthy client heard all");
-        let peak = memory_kib(&self.program, "VmHWM:");
-        assert!(pause < Duration::from_secs(3), "the healthy client heard nothing for {pause:?}");
-        assert!(peak < self.before_kib + GROWTH_KIB, "{} KiB became {peak} KiB", self.before_kib);
-        Session::open(self.address).close();
-        assert!(self.program.0.try_wait().expect("our child").is_none(), "it runs");
-    }
-}
-
-/// Publishes until it is over; returns the longest pause between two messages with data. No message is missing.
-fn listen(address: SocketAddr, is_over: &AtomicBool, ready: &std::sync::mpsc::Sender<()>) -> Duration {
-    let mut client = Session::open(address);
-    let subscription = client.subscribe(100.0, 1_000, 10);
-    client.monitor(subscription, &[(NodeIdRef::string(2, "Count"), 1)], 0.0, 100);
-    let (mut last, mut longest, mut sequence) = (Instant::now(), Duration::ZERO, None);
-    while !is_over.load(Ordering::Relaxed) {
-        let heard = client.next_data();
-        let acknowledge = [(subscription, heard.sequence)];
-        assert!(sequence.is_none_or(|before: u32| heard.sequence == before + 1), "a message is missing");
-        sequence = Some(heard.sequence);
-        let next = client.publish(&acknowledge).expect("a message");
-        sequence = if next.data.is_empty() { sequence } else { Some(next.sequence) };
-        longest = longest.max(last.elapsed());
-        last = Instant::now();
-        if ready.send(()).is_err() {
-            return longest;
-        }
-    }
-    longest
-}
-
-fn memory_kib(program: &Peer, key: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.0.id())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("Linux tells");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
 
 /// `levels` ExtensionObjects, each the literal of the one around it.
 fn extension_nest(levels: usize) -> Vec<u8> {

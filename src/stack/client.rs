@@ -48,7 +48,16 @@ impl Client {
         settings: ClientSettings,
         timeout: Duration,
     ) -> Result<Client, ClientError> {
-        let stream = TcpStream::connect_timeout(&address, timeout)?;
+        Client::over(TcpStream::connect_timeout(&address, timeout)?, endpoint_url, settings, timeout)
+    }
+
+    /// The same over a connection that the caller made.
+    pub fn over(
+        stream: TcpStream,
+        endpoint_url: &str,
+        settings: ClientSettings,
+        timeout: Duration,
+    ) -> Result<Client, ClientError> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;

@@ -111,6 +111,30 @@ impl Response {
     }
 }
 
+/// The body of a CreateSession.
+pub fn create_body(
+    w: &mut Writer,
+    application_uri: &str,
+    certificate: &[u8],
+    url: &str,
+    (timeout, max_response): (f64, u32),
+) {
+    w.text(application_uri);
+    w.string(None);
+    w.u8(0);
+    w.i32(1);
+    w.string(None);
+    w.string(None);
+    w.null_array();
+    w.string(None);
+    w.text(url);
+    w.text("a test");
+    w.bytes(Some(&[7; 32]));
+    w.bytes(if certificate.is_empty() { None } else { Some(certificate) });
+    w.f64(timeout);
+    w.u32(max_response);
+}
+
 impl Session {
     /// Anonymous, unsecured, activated.
     pub fn open(address: SocketAddr) -> Session {
@@ -122,7 +146,14 @@ impl Session {
 
     /// A channel without a session.
     pub fn connect(address: SocketAddr, settings: ClientSettings) -> Result<Session, ClientError> {
-        let client = Client::connect(address, &format!("opc.tcp://{address}"), settings, TIMEOUT)?;
+        let stream = std::net::TcpStream::connect_timeout(&address, TIMEOUT).map_err(ClientError::from)?;
+        Session::over(stream, settings)
+    }
+
+    /// The same over a connection that the caller made.
+    pub fn over(stream: std::net::TcpStream, settings: ClientSettings) -> Result<Session, ClientError> {
+        let address = stream.peer_addr().map_err(ClientError::from)?;
+        let client = Client::over(stream, &format!("opc.tcp://{address}"), settings, TIMEOUT)?;
         Ok(Session { client, token: Vec::new(), id: 0, server_nonce: Vec::new(), revised_timeout: 0.0, next_handle: 1 })
     }
 
@@ -184,34 +215,25 @@ impl Session {
         url: &str,
         (timeout, max_response): (f64, u32),
     ) -> Response {
-        let response = self.call(461, |w| {
-            w.text(application_uri);
-            w.string(None);
-            w.u8(0);
-            w.i32(1);
-            w.string(None);
-            w.string(None);
-            w.null_array();
-            w.string(None);
-            w.text(url);
-            w.text("a test");
-            w.bytes(Some(&[7; 32]));
-            w.bytes(if certificate.is_empty() { None } else { Some(certificate) });
-            w.f64(timeout);
-            w.u32(max_response);
-        });
+        let limits = (timeout, max_response);
+        let response = self.call(461, |w| create_body(w, application_uri, certificate, url, limits));
         if response.result.is_good() {
-            let mut reader = response.good();
-            if let IdRef::Numeric(id) = reader.node_id().expect("a session id").id {
-                self.id = id;
-            }
-            if let IdRef::Opaque(token) = reader.node_id().expect("a token").id {
-                self.token = token.to_vec();
-            }
-            self.revised_timeout = reader.f64().expect("a timeout");
-            self.server_nonce = reader.bytes().expect("a nonce").unwrap_or_default().to_vec();
+            self.keep_token(&response);
         }
         response
+    }
+
+    /// Takes what a CreateSession brought.
+    pub fn keep_token(&mut self, response: &Response) {
+        let mut reader = response.good();
+        if let IdRef::Numeric(id) = reader.node_id().expect("a session id").id {
+            self.id = id;
+        }
+        if let IdRef::Opaque(token) = reader.node_id().expect("a token").id {
+            self.token = token.to_vec();
+        }
+        self.revised_timeout = reader.f64().expect("a timeout");
+        self.server_nonce = reader.bytes().expect("a nonce").unwrap_or_default().to_vec();
     }
 
     pub fn activate_anonymous(&mut self) -> Response {
