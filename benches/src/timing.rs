@@ -15,7 +15,7 @@ use opcell::stack::channel::{
     ServerSettings,
 };
 use opcell::stack::codec::Writer;
-use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy, decrypt_secret, encrypt_secret};
+use opcell::stack::crypto::{Identities, Identity, MessageSecurityMode, Policy, decrypt_secret, encrypt_secret};
 use opcell::stack::transport::{Input, Limits};
 use opcell::ua::users::{Origin, Users, hash_password};
 
@@ -129,8 +129,9 @@ fn opening(policy: Policy, server: &Identity, client: &Arc<Identity>) -> (Vec<u8
 }
 
 fn serving(policy: Policy, identity: Option<Arc<Identity>>) -> ServerChannel {
+    let identities = Arc::new(identity.map_or_else(Identities::default, Identities::one));
     let settings =
-        ServerSettings { limits: Limits::default(), identity, policies: vec![policy], check: Arc::new(Everybody) };
+        ServerSettings { limits: Limits::default(), identities, policies: vec![policy], check: Arc::new(Everybody) };
     ServerChannel::new(Arc::new(settings), 1, None, Instant::now())
 }
 
