@@ -171,6 +171,40 @@ fn a_crate_that_one_corner_owns_is_named_nowhere_else() {
     assert!(wrong.is_empty(), "crates out of their corner:\n{}", wrong.join("\n"));
 }
 
+/// Fields that hold secrets, by their names.
+const SECRET: [&str; 4] = ["nonce", "password", "secret", "token: Option<Token>"];
+
+/// Structs that print a secret, by their path; each with its reason.
+const PRINTS_SECRETS: [&str; 2] = [
+    // Read from the file and dropped before anything runs.
+    "config/spec/",
+    // Sizes and places, not values.
+    "stack/crypto/policy",
+];
+
+#[test]
+fn what_holds_a_secret_does_not_print_it() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let mut is_shown = false;
+        for line in code(&source.text).take_while(|line| !line.contains("#[cfg(test)]")) {
+            if line.trim_start().starts_with("#[derive(") {
+                is_shown = line.contains("Debug");
+            } else if line.trim_start().starts_with("impl") || line.trim_start().starts_with("fn ") || line == "}" {
+                is_shown = false;
+            }
+            let is_field = line.contains(": ") && line.trim_end().ends_with(',') && !line.contains('(');
+            let names = SECRET.iter().any(|name| line.contains(name));
+            let is_value = ["Vec<u8>", "[u8", "String", "str"].iter().any(|kind| line.contains(kind));
+            if is_shown && is_field && names && is_value && !line.contains("Hidden<") {
+                wrong.push(format!("{}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    wrong.retain(|line| !PRINTS_SECRETS.iter().any(|path| line.starts_with(path)));
+    assert!(wrong.is_empty(), "put these into `Hidden`:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn files_stay_short_and_say_what_they_are_for() {
     let mut wrong = Vec::new();

@@ -2,15 +2,14 @@
 
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/ua.rs"]
 mod ua;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opcell::pki::{OwnCertificate, OwnRequest};
 use opcell::stack::channel::Peer;
@@ -20,6 +19,7 @@ use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy, encrypt_secre
 use opcell::value::Value;
 use opcua::StatusCode;
 
+use program::{Said, Serving, folder, opcell, until};
 use ua::{Response, Session, secured};
 
 const CELL: &str = "schema: 1\ncell: press\nconnections:\n  plc1: { driver: modbus-tcp, host: 127.0.0.1, port: 1 }\n\
@@ -29,90 +29,6 @@ const PASSWORD: &str = "tr0mbone&tide";
 const OTHER: &str = "b@ssoon-reed";
 const POLICY: Policy = Policy::Basic256Sha256;
 const URI: &str = "urn:test:newcomer";
-
-/// What the program said, and how it ended.
-#[derive(Debug)]
-struct Said {
-    out: String,
-    err: String,
-    code: i32,
-}
-
-fn opcell(folder: &Path, arguments: &[&str], input: &str) -> Said {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_opcell"))
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("opcell starts");
-    // It may end without reading.
-    drop(child.stdin.take().expect("piped").write_all(input.as_bytes()));
-    let output = child.wait_with_output().expect("it ends");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    Said { out: text(output.stdout), err: text(output.stderr), code: output.status.code().expect("a code") }
-}
-
-fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    for (name, text) in files {
-        std::fs::write(folder.path().join(name), text).expect("written");
-    }
-    folder
-}
-
-/// A server as a process, told to end with the test.
-struct Serving {
-    child: Child,
-    address: SocketAddr,
-    log: Option<std::thread::JoinHandle<String>>,
-}
-
-impl Serving {
-    fn start(folder: &Path) -> Serving {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_opcell"))
-            .args(["run", "server.yaml", "--listen", "127.0.0.1:0", "--log", "debug"])
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("opcell starts");
-        let mut log = child.stderr.take().expect("piped");
-        let log = std::thread::spawn(move || {
-            let mut text = String::new();
-            log.read_to_string(&mut text).expect("text");
-            text
-        });
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let endpoint = lines.find_map(|line| {
-            let line = line.expect("a line");
-            line.strip_prefix("endpoint").and_then(|rest| rest.trim().strip_prefix("opc.tcp://")?.parse().ok())
-        });
-        std::thread::spawn(move || lines.for_each(drop));
-        Serving { child, address: endpoint.expect("it says where it listens"), log: Some(log) }
-    }
-
-    fn process(&self) -> String {
-        self.child.id().to_string()
-    }
-
-    /// Ends it as `systemctl stop` does; gives its log.
-    fn end(mut self) -> String {
-        let status = Command::new("kill").args(["-TERM", &self.process()]).status().expect("kill runs");
-        assert!(status.success());
-        assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
-        self.log.take().expect("read once").join().expect("its log")
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 /// A client application with a certificate of its own.
 fn newcomer(folder: &Path) -> Arc<Identity> {
@@ -156,17 +72,6 @@ fn log_in(session: &mut Session, identity: &Identity, server: &Peer, user: Optio
             w.string(POLICY.encryption_uri());
         });
     })
-}
-
-/// Tries until something comes of it, for ten seconds at most.
-fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = attempt() {
-            return found;
-        }
-        assert!(began.elapsed() < Duration::from_secs(10), "never: {what}");
-    }
 }
 
 #[test]

@@ -225,7 +225,7 @@ const ID: u32 = 42;
 fn session(id: u32) -> Arc<Session> {
     let new = NewSession {
         id,
-        token: [0; 32],
+        token: opcell::value::Hidden([0; 32]),
         name: String::new(),
         client: Default::default(),
         timeout: Duration::from_secs(60),
@@ -233,7 +233,7 @@ fn session(id: u32) -> Arc<Session> {
         peer: Ipv4Addr::LOCALHOST.into(),
         channel: 1,
         security: (MessageSecurityMode::None, Policy::None),
-        server_nonce: Vec::new(),
+        server_nonce: opcell::value::Hidden::default(),
         history_points: 1,
         continuation_points: 1,
         queue_bytes: 1 << 20,

@@ -18,6 +18,7 @@ use opcell::stack::codec::Writer;
 use opcell::stack::crypto::{Identities, Identity, MessageSecurityMode, Policy, decrypt_secret, encrypt_secret};
 use opcell::stack::transport::{Input, Limits};
 use opcell::ua::users::{Origin, Users, hash_password};
+use opcell::value::Hidden;
 
 use crate::rows::Table;
 
@@ -232,7 +233,7 @@ fn passwords(table: &mut Table, server: &Arc<Identity>, samples: usize) {
     let policy = Policy::Basic256Sha256;
     let key = Peer::from_chain(policy, server.chain()).expect("it has a key").key;
     let hash = hash_password(b"correct horse").expect("a hash");
-    let user = User { password_hash: Some(hash), certificate: None, roles: Roles::NONE };
+    let user = User { password_hash: Some(Hidden(hash)), certificate: None, roles: Roles::NONE };
     let accounts = Accounts { users: BTreeMap::from([("opal".to_owned(), user)]), ..Accounts::default() };
     let users = Arc::new(Users::new(accounts, Box::new(|_| Vec::new())));
     let wrong = encrypt_secret(&key, policy, b"incorrect hors", &NONCE).expect("it encrypts");

@@ -59,7 +59,7 @@ struct Origin {
 }
 
 /// All files and the arena.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Source {
     pub files: Vec<File>,
     pub(super) nodes: Vec<Node>,
@@ -67,6 +67,13 @@ pub struct Source {
     origins: HashMap<Ix, Origin>,
     /// Scalars whose text came from the environment or a file; it is never shown.
     secrets: HashMap<Ix, Box<str>>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();
+        f.debug_struct("Source").field("files", &names).finish_non_exhaustive()
+    }
 }
 
 /// A scalar's new text in a copy, `None` to keep it, or an error that was reported.

@@ -6,7 +6,7 @@ use super::report::Findings;
 use super::source::{Ix, Kind, Source};
 
 /// An entry for `users:`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct NewUser<'a> {
     pub name: &'a str,
     pub roles: &'a [String],

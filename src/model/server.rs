@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{AuditPlan, HistoryPlan, Network, Roles};
+use crate::value::Hidden;
 
 #[derive(Debug, Clone)]
 pub struct ServerPlan {
@@ -91,7 +92,7 @@ pub struct Accounts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Argon2id, in PHC form.
-    pub password_hash: Option<String>,
+    pub password_hash: Option<Hidden<String>>,
     /// A file of `pki_dir/users`.
     pub certificate: Option<String>,
     pub roles: Roles,

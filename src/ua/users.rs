@@ -72,8 +72,8 @@ impl Users {
     pub fn check_password(&self, name: &str, password: Option<&[u8]>, origin: Origin) -> Result<(), NoLogin> {
         self.lockout.lock().check(name, origin, Instant::now()).map_err(NoLogin::Wait)?;
         let accounts = self.accounts();
-        let known = accounts.users.get(name).and_then(|user| user.password_hash.as_deref());
-        let is_right = verify(password.unwrap_or_default(), known.unwrap_or(&self.decoy));
+        let known = accounts.users.get(name).and_then(|user| user.password_hash.as_ref());
+        let is_right = verify(password.unwrap_or_default(), known.map_or(&self.decoy, |hash| &hash.0));
         let outcome = match (known, password) {
             (_, None) => Err(NoLogin::Undecipherable),
             (None, _) => Err(NoLogin::UnknownUser),

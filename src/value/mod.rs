@@ -3,8 +3,10 @@
 //! `opcua::Variant` owns its text, so each hand-over of a string would allocate; that is why this type exists
 //! beside it. The wire form of both is the same (Part 6 §5.2.2.16, 1.05).
 
+mod hidden;
 mod range;
 
+pub use hidden::Hidden;
 pub use range::IndexRange;
 
 use std::sync::Arc;

@@ -13,6 +13,7 @@ use crate::model::{
     Accounts, Application, AuditPlan, CertificatePlan, HistoryPlan, Limits, Network, Period, Policy, Role, Roles,
     Security, ServerPlan, Suppressed, User,
 };
+use crate::value::Hidden;
 
 const PORT: u16 = 4840;
 const POLICIES: [Policy; 3] = [Policy::Basic256Sha256, Policy::Aes128_Sha256_RsaOaep, Policy::Aes256_Sha256_RsaPss];
@@ -175,7 +176,7 @@ impl Compiler<'_> {
             finding.help("give `password_hash` (run `opcell user add`) or `certificate`");
         }
         User {
-            password_hash: spec.password_hash.map(|hash| hash.value),
+            password_hash: spec.password_hash.map(|hash| Hidden(hash.value)),
             certificate: spec.certificate,
             roles: self.given_roles(&spec.roles, &[Role::ANONYMOUS, Role::AUTHENTICATED_USER]),
         }

@@ -14,6 +14,7 @@ use super::{Peer, Security};
 use crate::stack::codec::Writer;
 use crate::stack::crypto::{Identity, MessageSecurityMode, Policy, derive_keys, fill_random};
 use crate::stack::transport::{Acknowledge, Fatal, FrameKind, HEADER, Hello, Input, Limits, PeerError};
+use crate::value::Hidden;
 
 pub struct ClientSettings {
     pub limits: Limits,
@@ -56,7 +57,7 @@ enum State {
 #[derive(Debug)]
 struct Pending {
     request: u32,
-    nonce: Vec<u8>,
+    nonce: Hidden<Vec<u8>>,
 }
 
 pub struct ClientChannel {
@@ -142,12 +143,12 @@ impl ClientChannel {
             handle: request,
             renew: channel != 0,
             mode: self.settings.mode as i32,
-            nonce: &nonce,
+            nonce: Hidden(&nonce),
             lifetime: u32::try_from(self.settings.lifetime.as_millis()).unwrap_or(u32::MAX),
         };
         let chunk = seal_open(channel, policy, self.keys(), (sequence, request), |out| message.write(out))?;
         out.raw(&chunk);
-        self.pending = Some(Pending { request, nonce });
+        self.pending = Some(Pending { request, nonce: Hidden(nonce) });
         Ok(())
     }
 
@@ -250,14 +251,14 @@ impl ClientChannel {
         }
         let response = OpenResponse::read(&open.body)
             .map_err(|status| Fatal::new(status, "the server refused to open a channel, or its answer is malformed"))?;
-        if policy != Policy::None && response.nonce.len() != policy.nonce_length() {
+        if policy != Policy::None && response.nonce.0.len() != policy.nonce_length() {
             return Err(Fatal::new(StatusCode::BadNonceInvalid, "the nonce has another length"));
         }
         let token = Token {
             id: response.token,
             lifetime: Duration::from_millis(u64::from(response.lifetime)),
             created: now,
-            keys: derive_keys(policy, self.settings.mode, &pending.nonce, response.nonce),
+            keys: derive_keys(policy, self.settings.mode, &pending.nonce.0, response.nonce.0),
         };
         let sequence = open.sequence;
         let follows = match std::mem::replace(&mut self.state, State::Closed) {

@@ -14,7 +14,7 @@ use super::{Peer, Security};
 use crate::stack::codec::{Reader, Writer};
 use crate::stack::crypto::{Identity, MessageSecurityMode, Policy, PublicKey, derive_keys, fill_random};
 use crate::stack::transport::{Fatal, Limits};
-use crate::value::UaTime;
+use crate::value::{Hidden, UaTime};
 
 /// An open request has one to four blocks. Each costs a private-key operation, so more are not decrypted.
 const MAX_BLOCKS: usize = 16;
@@ -255,7 +255,7 @@ impl OpenJob {
             token: self.token,
             created: UaTime::now(),
             lifetime: u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX),
-            nonce: &nonce,
+            nonce: Hidden(&nonce),
         };
         let numbers = (self.sent.next(), open.request);
         let response = seal_open(self.channel, self.policy, keys, numbers, |out| response.write(out))?;
@@ -263,7 +263,7 @@ impl OpenJob {
             id: self.token,
             lifetime,
             created: now,
-            keys: derive_keys(self.policy, mode, &nonce, request.nonce),
+            keys: derive_keys(self.policy, mode, &nonce, request.nonce.0),
         };
         let security = Security { policy: self.policy, mode, peer: self.peer, own: self.identity };
         Ok(Opened { response, security, token, numbers: (self.received, self.sent), asked_lifetime: request.lifetime })
@@ -282,7 +282,7 @@ impl OpenJob {
         if self.renewed.is_some_and(|renewed| renewed != mode) {
             return Err(rejected("a renewal keeps the security mode"));
         }
-        if self.policy != Policy::None && request.nonce.len() != self.policy.nonce_length() {
+        if self.policy != Policy::None && request.nonce.0.len() != self.policy.nonce_length() {
             return Err(Fatal::new(StatusCode::BadNonceInvalid, "the nonce has another length"));
         }
         Ok(mode)

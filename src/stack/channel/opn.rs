@@ -3,7 +3,7 @@
 use opcua::StatusCode;
 
 use crate::stack::codec::{Decode, NodeIdRef, Reader, Writer};
-use crate::value::UaTime;
+use crate::value::{Hidden, UaTime};
 
 /// Ids of the binary encodings in namespace 0.
 const OPEN_REQUEST: u32 = 446;
@@ -17,7 +17,7 @@ pub(super) struct OpenRequest<'a> {
     pub renew: bool,
     /// As it came: only the caller knows which modes fit the policy.
     pub mode: i32,
-    pub nonce: &'a [u8],
+    pub nonce: Hidden<&'a [u8]>,
     /// In milliseconds.
     pub lifetime: u32,
 }
@@ -36,7 +36,7 @@ impl<'a> OpenRequest<'a> {
             _ => return Err(StatusCode::BadRequestTypeInvalid),
         };
         let mode = reader.i32()?;
-        let nonce = reader.bytes()?.unwrap_or_default();
+        let nonce = Hidden(reader.bytes()?.unwrap_or_default());
         let lifetime = reader.u32()?;
         Ok(OpenRequest { handle, renew, mode, nonce, lifetime })
     }
@@ -47,7 +47,7 @@ impl<'a> OpenRequest<'a> {
         out.u32(0);
         out.i32(i32::from(self.renew));
         out.i32(self.mode);
-        out.bytes(Some(self.nonce).filter(|nonce| !nonce.is_empty()));
+        out.bytes(Some(self.nonce.0).filter(|nonce| !nonce.is_empty()));
         out.u32(self.lifetime);
     }
 }
@@ -82,7 +82,7 @@ pub(super) struct OpenResponse<'a> {
     pub created: UaTime,
     /// In milliseconds.
     pub lifetime: u32,
-    pub nonce: &'a [u8],
+    pub nonce: Hidden<&'a [u8]>,
 }
 
 impl<'a> OpenResponse<'a> {
@@ -99,7 +99,7 @@ impl<'a> OpenResponse<'a> {
         out.u32(self.token);
         out.time(self.created);
         out.u32(self.lifetime);
-        out.bytes(Some(self.nonce).filter(|nonce| !nonce.is_empty()));
+        out.bytes(Some(self.nonce.0).filter(|nonce| !nonce.is_empty()));
     }
 
     /// A ServiceFault is returned as its service result.
@@ -127,7 +127,7 @@ impl<'a> OpenResponse<'a> {
             token: reader.u32()?,
             created: reader.time()?,
             lifetime: reader.u32()?,
-            nonce: reader.bytes()?.unwrap_or_default(),
+            nonce: Hidden(reader.bytes()?.unwrap_or_default()),
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::stack::transport::{Input, Limits};
 use crate::ua::audit::Ending;
 use crate::ua::server::Server;
 use crate::ua::subscription::timer;
-use crate::value::UaTime;
+use crate::value::{Hidden, UaTime};
 
 /// Stands in a request for the id of the subscription that the talk has.
 pub const SUBSCRIPTION: u32 = 0xcafe_0001;
@@ -174,7 +174,7 @@ impl Talk {
 impl Drop for Talk {
     /// The session and its subscriptions end with it.
     fn drop(&mut self) {
-        let token = <[u8; 32]>::try_from(self.token.as_slice()).ok();
+        let token = <[u8; 32]>::try_from(self.token.as_slice()).ok().map(Hidden);
         if let Some(session) = token.and_then(|token| self.server.sessions.get(&token)) {
             self.server.end_session(&session, true, &Ending::Shutdown);
         }

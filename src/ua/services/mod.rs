@@ -22,7 +22,7 @@ use crate::stack::codec::{IdRef, Reader, Writer};
 use crate::ua::server::Server;
 use crate::ua::session::{Counted, Session, Token};
 use crate::ua::space::Viewer;
-use crate::value::UaTime;
+use crate::value::{Hidden, UaTime};
 
 /// Services by the number of their request's binary encoding (Part 6 annex A, 1.05); the response's is 3 higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ pub struct RequestHeader<'a> {
 impl<'a> RequestHeader<'a> {
     pub fn read(reader: &mut Reader<'a>) -> Result<RequestHeader<'a>, StatusCode> {
         let token = match reader.node_id()?.id {
-            IdRef::Opaque(bytes) => bytes.try_into().ok(),
+            IdRef::Opaque(bytes) => bytes.try_into().ok().map(Hidden),
             _ => None,
         };
         reader.time()?;

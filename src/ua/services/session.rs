@@ -19,6 +19,7 @@ use crate::stack::crypto::{self, Lane, MessageSecurityMode, Policy};
 use crate::ua::audit::Ending;
 use crate::ua::server::Server;
 use crate::ua::session::{ClientDescription, NewSession, Session, Standing};
+use crate::value::Hidden;
 pub use token::Refused;
 use token::{Claim, IdentityToken};
 
@@ -40,7 +41,7 @@ pub struct Caller {
 #[derive(Debug)]
 pub struct Creating {
     session: Arc<Session>,
-    server_nonce: Vec<u8>,
+    server_nonce: Hidden<Vec<u8>>,
     endpoint_url: String,
     signature: Option<(Policy, Vec<u8>)>,
     /// The channel's own certificate, which the client compares.
@@ -97,12 +98,12 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
         return Err(StatusCode::BadSecurityModeInsufficient);
     }
     check_client(server, caller, &mut client, client_nonce, certificate)?;
-    let server_nonce = crypto::random::<NONCE>().to_vec();
+    let server_nonce = Hidden(crypto::random::<NONCE>().to_vec());
     let signature = security.peer.as_ref().map(|peer| (security.policy, [peer.leaf(), client_nonce].concat()));
     let id = server.next_session_id();
     let new = NewSession {
         id,
-        token: crypto::random(),
+        token: Hidden(crypto::random()),
         name: if name.is_empty() { format!("session {id}") } else { name },
         timeout: revise_timeout(server, timeout),
         max_response,
@@ -169,9 +170,9 @@ impl Creating {
     pub fn write_response(&self, server: &Server, header: &RequestHeader<'_>, w: &mut Writer) {
         write_header(w, Service::CreateSession, header.handle);
         w.node_id(NodeIdRef::numeric(1, self.session.id));
-        w.node_id(NodeIdRef { namespace: 0, id: crate::stack::codec::IdRef::Opaque(&self.session.token) });
+        w.node_id(NodeIdRef { namespace: 0, id: crate::stack::codec::IdRef::Opaque(&self.session.token.0) });
         w.f64(self.session.timeout.as_secs_f64() * 1000.0);
-        w.bytes(Some(&self.server_nonce));
+        w.bytes(Some(&self.server_nonce.0));
         w.bytes(self.own.as_deref().map(crypto::Identity::chain));
         discovery::write_endpoints(server, self.own.as_deref(), &self.endpoint_url, w);
         w.null_array();
@@ -226,7 +227,7 @@ pub async fn activate(
         return Err(StatusCode::BadSessionIdInvalid.into());
     }
     // Two requests that answer the same nonce: one of them is a copy.
-    if state.server_nonce != nonce {
+    if state.server_nonce.0 != nonce {
         return Err(StatusCode::BadNonceInvalid.into());
     }
     // Another channel may only take the session over for the same user (Part 4 §5.7.3.1, 1.05).
@@ -251,7 +252,7 @@ pub async fn activate(
     if !activation.locales.is_empty() {
         state.locales = activation.locales.into();
     }
-    state.server_nonce.clone_from(&next_nonce);
+    state.server_nonce.0.clone_from(&next_nonce);
     state.last_contact = Instant::now();
     drop(state);
     if has_changed || is_another {
@@ -309,7 +310,7 @@ fn check_binding(session: &Session, caller: &Caller) -> Result<Vec<u8>, StatusCo
             return Err(StatusCode::BadSecureChannelIdInvalid);
         }
     }
-    Ok(state.server_nonce.clone())
+    Ok(state.server_nonce.0.clone())
 }
 
 impl Activation {

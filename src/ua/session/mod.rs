@@ -26,10 +26,10 @@ use crate::ua::limits::Limits;
 use crate::ua::services::history::{Gate, Points};
 use crate::ua::subscription::queue::Budget;
 use crate::ua::subscription::{Farewell, Subscription};
-use crate::value::UaTime;
+use crate::value::{Hidden, UaTime};
 
 /// The secret by which requests name their session: 32 random bytes as an opaque NodeId.
-pub type Token = [u8; 32];
+pub type Token = Hidden<[u8; 32]>;
 
 #[derive(Debug)]
 pub struct Session {
@@ -74,7 +74,7 @@ pub struct State {
     pub standing: Standing,
     pub locales: Arc<[String]>,
     /// The nonce that the next ActivateSession has to sign.
-    pub server_nonce: Vec<u8>,
+    pub server_nonce: Hidden<Vec<u8>>,
     pub last_contact: Instant,
     pub last_contact_time: UaTime,
     pub subscriptions: Vec<Arc<Subscription>>,
@@ -160,7 +160,7 @@ pub struct NewSession {
     pub peer: std::net::IpAddr,
     pub channel: u32,
     pub security: (MessageSecurityMode, Policy),
-    pub server_nonce: Vec<u8>,
+    pub server_nonce: Hidden<Vec<u8>>,
     pub continuation_points: usize,
     pub history_points: usize,
     pub queue_bytes: usize,

@@ -6,13 +6,14 @@ use crate::stack::codec::Timestamps;
 use crate::stack::crypto::{MessageSecurityMode, Policy};
 use crate::ua::session::NewSession;
 use crate::ua::space::{Attribute, NodeIx};
+use crate::value::Hidden;
 use crate::value::{UaTime, Value};
 
 fn subscription() -> Subscription {
     let session = Arc::new(Session::new(
         NewSession {
             id: 1,
-            token: [0; 32],
+            token: Hidden([0; 32]),
             name: String::new(),
             client: Default::default(),
             timeout: Duration::from_secs(60),
@@ -20,7 +21,7 @@ fn subscription() -> Subscription {
             peer: std::net::Ipv4Addr::LOCALHOST.into(),
             channel: 1,
             security: (MessageSecurityMode::None, Policy::None),
-            server_nonce: Vec::new(),
+            server_nonce: Hidden::default(),
             continuation_points: 1,
             history_points: 1,
             queue_bytes: 1 << 20,

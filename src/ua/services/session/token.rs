@@ -24,7 +24,7 @@ const X509_TOKEN: u32 = 327;
 #[derive(Debug)]
 pub(super) enum IdentityToken {
     Anonymous,
-    UserName { name: String, password: Vec<u8>, algorithm: String },
+    UserName { name: String, encrypted: Vec<u8>, algorithm: String },
     Certificate(Vec<u8>),
 }
 
@@ -73,9 +73,9 @@ impl IdentityToken {
             Some(USER_NAME_TOKEN) => {
                 reader.string().map_err(invalid)?;
                 let name = reader.text().map_err(invalid)?.to_owned();
-                let password = reader.bytes().map_err(invalid)?.unwrap_or_default().to_vec();
+                let encrypted = reader.bytes().map_err(invalid)?.unwrap_or_default().to_vec();
                 let algorithm = reader.text().map_err(invalid)?.to_owned();
-                Ok(IdentityToken::UserName { name, password, algorithm })
+                Ok(IdentityToken::UserName { name, encrypted, algorithm })
             }
             Some(X509_TOKEN) => {
                 reader.string().map_err(invalid)?;
@@ -127,8 +127,8 @@ impl Check {
                 Ok(Identity::Anonymous)
             }
             IdentityToken::Anonymous => Err(Refused::login("", NoLogin::Anonymous)),
-            IdentityToken::UserName { name, password, algorithm } => {
-                self.password(&name, &password, &algorithm, &claim.nonce)?;
+            IdentityToken::UserName { name, encrypted, algorithm } => {
+                self.password(&name, &encrypted, &algorithm, &claim.nonce)?;
                 Ok(Identity::User(name))
             }
             IdentityToken::Certificate(der) => self.certificate(der, &claim.nonce, &claim.token_signature),

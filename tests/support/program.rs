@@ -1,0 +1,112 @@
+//! The program as a child process: a verb that ends, and a server that runs until it is told.
+
+#![allow(dead_code, reason = "each test file takes what it needs")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a verb said, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub out: String,
+    pub err: String,
+    pub code: i32,
+}
+
+/// Runs a verb in a folder to its end.
+pub fn opcell(folder: &Path, arguments: &[&str], input: &str) -> Said {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_opcell"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("opcell starts");
+    // It may end without reading.
+    drop(child.stdin.take().expect("piped").write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    Said { out: text(output.stdout), err: text(output.stderr), code: output.status.code().expect("a code") }
+}
+
+/// A folder with these files.
+pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    folder
+}
+
+/// A server as a process, told to end with the test.
+pub struct Serving {
+    child: Child,
+    pub address: SocketAddr,
+    log: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Serving {
+    /// Serves `server.yaml` of that folder.
+    pub fn start(folder: &Path) -> Serving {
+        Serving::logging(folder, "debug")
+    }
+
+    pub fn logging(folder: &Path, level: &str) -> Serving {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_opcell"))
+            .args(["run", "server.yaml", "--listen", "127.0.0.1:0", "--log", level])
+            .current_dir(folder)
+            .env_remove("RUST_LOG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("opcell starts");
+        let mut log = child.stderr.take().expect("piped");
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            log.read_to_string(&mut text).expect("text");
+            text
+        });
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let endpoint = lines.find_map(|line| {
+            let line = line.expect("a line");
+            line.strip_prefix("endpoint").and_then(|rest| rest.trim().strip_prefix("opc.tcp://")?.parse().ok())
+        });
+        std::thread::spawn(move || lines.for_each(drop));
+        Serving { child, address: endpoint.expect("it says where it listens"), log: Some(log) }
+    }
+
+    pub fn process(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// Ends it as `systemctl stop` does; gives its log.
+    pub fn end(mut self) -> String {
+        let status = Command::new("kill").args(["-TERM", &self.process()]).status().expect("kill runs");
+        assert!(status.success());
+        assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
+        self.log.take().expect("read once").join().expect("its log")
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Tries until something comes of it, for ten seconds at most.
+pub fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "never: {what}");
+    }
+}
