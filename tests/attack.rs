@@ -26,8 +26,8 @@ use socket2::{Domain, Socket, Type};
 use target::Target;
 use ua::{Session, secured, unsecured};
 
-/// What may stay of an attack: the allocator's own pieces.
-const LEFT_KIB: u64 = 16 * 1024;
+/// What may stay of an attack: pieces between others that are in use.
+const LEFT_KIB: u64 = 12 * 1024;
 /// Threads of each kind of attack.
 const EACH: usize = 3;
 const URL: &str = "opc.tcp://127.0.0.1:4840";

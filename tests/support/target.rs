@@ -44,6 +44,9 @@ impl Target {
         std::fs::write(dir.path().join("cell.yaml"), CELL).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_opcell"));
         command.args(["run", "cell.yaml", "--listen", "127.0.0.1:0"]).current_dir(dir.path());
+        // The C library gives back at once what is free, so that memory which is still there is memory in use.
+        command.env("MALLOC_ARENA_MAX", "1");
+        command.env("MALLOC_TRIM_THRESHOLD_", "65536").env("MALLOC_MMAP_THRESHOLD_", "65536");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut program = Peer(command.spawn().expect("the program starts"));
         let mut lines = BufReader::new(program.0.stdout.take().expect("piped")).lines();
