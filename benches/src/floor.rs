@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use opcell::stack::channel::{Caller, CertificateCheck, Event, Refusal, ServerChannel, Pace, ServerSettings};
+use opcell::stack::channel::{Caller, CertificateCheck, Event, Pace, Refusal, ServerChannel, ServerSettings};
 use opcell::stack::codec::{IdRef, Reader, Writer};
 use opcell::stack::transport::{Input, Limits};
 use opcell::value::{UaTime, Value};

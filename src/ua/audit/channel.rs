@@ -47,7 +47,10 @@ impl Channel {
     fn who(&self, peer: Option<&Peer>) -> Who {
         Who {
             // The ApplicationUri that its certificate states.
-            application: peer.and_then(|peer| peer.application_uri(crate::pki::application_uri)).unwrap_or_default().to_owned(),
+            application: peer
+                .and_then(|peer| peer.application_uri(crate::pki::application_uri))
+                .unwrap_or_default()
+                .to_owned(),
             channel: self.id,
             peer: Some(self.peer.ip()),
             port: self.peer.port(),

@@ -95,13 +95,14 @@ mod tests {
     use crate::model;
     use crate::stack::crypto::{MessageSecurityMode, Policy};
     use crate::ua::session::{ClientDescription, NewSession};
+    use crate::value::Hidden;
 
     fn session(number: u8, peer: &str, certificate: Option<u8>) -> Arc<Session> {
         let client =
             ClientDescription { thumbprint: certificate.map(|byte| [byte; 20]), ..ClientDescription::default() };
         let new = NewSession {
             id: u32::from(number),
-            token: [number; 32],
+            token: Hidden([number; 32]),
             name: String::new(),
             client,
             timeout: Duration::from_secs(60),
@@ -109,7 +110,7 @@ mod tests {
             peer: peer.parse().expect("an address"),
             channel: u32::from(number),
             security: (MessageSecurityMode::None, Policy::None),
-            server_nonce: Vec::new(),
+            server_nonce: Hidden::default(),
             continuation_points: 1,
             history_points: 1,
             queue_bytes: 1,
