@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use opcell::model::{Accounts, Roles, User};
 use opcell::pki::{OwnCertificate, OwnRequest};
 use opcell::stack::channel::{
-    Caller, CertificateCheck, ClientChannel, ClientSettings, Event, OpenJob, Peer, Refusal, ServerChannel,
+    Caller, CertificateCheck, ClientChannel, ClientSettings, Event, OpenJob, Pace, Peer, Refusal, ServerChannel,
     ServerSettings,
 };
 use opcell::stack::codec::Writer;
@@ -131,8 +131,13 @@ fn opening(policy: Policy, server: &Identity, client: &Arc<Identity>) -> (Vec<u8
 
 fn serving(policy: Policy, identity: Option<Arc<Identity>>) -> ServerChannel {
     let identities = Arc::new(identity.map_or_else(Identities::default, Identities::one));
-    let settings =
-        ServerSettings { limits: Limits::default(), identities, policies: vec![policy], check: Arc::new(Everybody) };
+    let settings = ServerSettings {
+        limits: Limits::default(),
+        identities,
+        policies: vec![policy],
+        check: Arc::new(Everybody),
+        handshakes: Pace::new(Limits::default().handshakes),
+    };
     ServerChannel::new(Arc::new(settings), 1, None, Instant::now())
 }
 
