@@ -156,7 +156,7 @@ fn a_user_that_was_added_logs_in_with_the_password_and_no_other() {
     assert_eq!(session.read_value(NodeIdRef::string(2, "Speed")).value, Some(Value::Double(12.5)));
     let status = opcell(folder.path(), &["status", "server.yaml"], "");
     assert!(status.out.contains("anna from 127.0.0.1"), "{status:?}");
-    let again = opcell(folder.path(), &add, "other\n");
+    let again = opcell(folder.path(), &add, "another-one\n");
     assert_eq!(again.code, 1);
     assert!(again.err.contains("`anna` is in server.yaml already; for a new password: opcell user passwd anna"));
 
@@ -247,30 +247,37 @@ fn verbs_say_what_is_wrong_and_what_mends_it() {
             "",
             "no role `TrustedApplication`",
         ),
-        (&["user", "add", "bob", "server.yaml", "--password-stdin"], "pass\n", 1, "", "opcell user passwd bob"),
-        (&["user", "add", "", "server.yaml", "--password-stdin"], "pass\n", 1, "", "is no user name"),
-        (&["user", "add", "a\nb", "server.yaml", "--password-stdin"], "pass\n", 1, "", "`a\\nb` is no user name"),
+        (&["user", "add", "bob", "server.yaml", "--password-stdin"], "passable\n", 1, "", "opcell user passwd bob"),
+        (&["user", "add", "", "server.yaml", "--password-stdin"], "passable\n", 1, "", "is no user name"),
+        (&["user", "add", "a\nb", "server.yaml", "--password-stdin"], "passable\n", 1, "", "`a\\nb` is no user name"),
         (&["user", "add", "x", "server.yaml", "--password-stdin"], "\n", 1, "", "the password is empty"),
-        (&["user", "add", "x", "bad.yaml", "--password-stdin"], "pass\n", 2, "", "error"),
-        (&["user", "add", "x", "cell.yaml", "--password-stdin"], "pass\n", 1, "", "opcell user add NAME server.yaml"),
+        (&["user", "add", "x", "server.yaml", "--password-stdin"], "sevench\n", 1, "", "shorter than 8 characters"),
+        (&["user", "add", "x", "bad.yaml", "--password-stdin"], "passable\n", 2, "", "error"),
+        (
+            &["user", "add", "x", "cell.yaml", "--password-stdin"],
+            "passable\n",
+            1,
+            "",
+            "opcell user add NAME server.yaml",
+        ),
         (
             &["user", "add", "eve", "server.yaml", "--role", "Shift", "--password-stdin"],
-            "pass\r\n",
+            "passable\r\n",
             0,
             "`eve` may log in",
             "",
         ),
         (&["user", "list", "server.yaml"], "", 0, "bob                      certificate b.der", ""),
         (&["user", "list", "cell.yaml"], "", 0, "(anybody)                no login", ""),
-        (&["user", "passwd", "ev", "server.yaml", "--password-stdin"], "new\n", 1, "", "did you mean `eve`?"),
+        (&["user", "passwd", "ev", "server.yaml", "--password-stdin"], "new-passable\n", 1, "", "did you mean `eve`?"),
         (
             &["user", "passwd", "eve", "server.yaml", "--password-stdin"],
-            "new\n",
+            "new-passable\n",
             0,
             "counts from the next start on",
             "",
         ),
-        (&["user", "passwd", "eve", "cell.yaml", "--password-stdin"], "new\n", 1, "", "opcell user add NAME"),
+        (&["user", "passwd", "eve", "cell.yaml", "--password-stdin"], "new-passable\n", 1, "", "opcell user add NAME"),
         (&["user", "remove", "nobody", "server.yaml"], "", 1, "", "no user `nobody` in server.yaml; see: opcell user"),
         (&["user", "remove", "max", "server.yaml"], "", 1, "", "under `roles.Shift.users`; take it out there first"),
         (&["user", "add", "kim", "server.yaml", "--certificate", "none.der"], "", 1, "", "none.der: No such file"),

@@ -75,6 +75,7 @@ pub struct Place {
 
 /// Longest name and password, in bytes.
 const MOST_BYTES: usize = 512;
+const LEAST_CHARACTERS: usize = 8;
 
 pub fn user(args: &UserArgs, global: &Global) -> Answer {
     let done = match &args.verb {
@@ -259,6 +260,9 @@ fn from_terminal(name: &str) -> Result<String, String> {
 fn check_password(password: String) -> Result<String, String> {
     match password.len() {
         0 => Err("the password is empty; nothing was written".to_owned()),
+        _ if password.chars().count() < LEAST_CHARACTERS => {
+            Err(format!("the password is shorter than {LEAST_CHARACTERS} characters; nothing was written"))
+        }
         1..=MOST_BYTES => Ok(password),
         _ => Err(format!("the password is longer than {MOST_BYTES} bytes; nothing was written")),
     }
