@@ -76,9 +76,12 @@ impl OwnCertificate {
         folders::create(dir)?;
         let (certificate_path, key_path) = (files::certificate_path(dir), files::key_path(dir));
         let has_certificate = certificate_path.exists();
+        if occasion == Occasion::Running && !has_certificate {
+            return Err(PkiError::refused(&certificate_path, "is gone; put one there, or a restart makes a new one"));
+        }
         let key = match files::load_key(&key_path)? {
             Some(key) => key,
-            None if has_certificate || occasion == Occasion::Running => {
+            None if has_certificate => {
                 let what = "is missing although certificate.der beside it exists; put the key back or remove both";
                 return Err(PkiError::refused(&key_path, what));
             }

@@ -131,6 +131,9 @@ fn files_that_make_no_sense_leave_a_running_server_as_it_was() {
         assert_eq!(own.newest().thumbprint, first.thumbprint);
     }
     fs::remove_file(&path).expect("removed");
+    own.keeper.look(now());
+    assert_eq!(own.newest().thumbprint, first.thumbprint);
+    assert!(!path.exists(), "somebody is about to put another one there");
     fs::remove_file(own.dir.path().join("own/key.pem")).expect("removed");
     own.keeper.look(now());
     assert_eq!(own.newest().thumbprint, first.thumbprint);
