@@ -253,6 +253,45 @@ fn channels_sessions_and_cancels_are_told_with_what_the_specification_wants() {
 }
 
 #[test]
+fn a_user_with_a_certificate_is_told_by_its_subject_and_a_transfer_by_its_session() {
+    let mut watch = Watch::start();
+    let (client, erika, peer) = (&watch.field.client, &watch.field.erika, watch.field.peer());
+    let mut session = Login { client, mode: SignAndEncrypt, user: None }.connect(&watch.field);
+    session.create(&client.uri, client.identity.leaf()).good();
+    let signed = [peer.leaf(), &session.server_nonce].concat();
+    let (of_client, of_erika) =
+        (client.identity.key().sign(POLICY, &[&signed]), erika.identity.key().sign(POLICY, &[&signed]));
+    let algorithm = POLICY.signature_uri();
+    session
+        .call(467, |w| {
+            w.string(algorithm);
+            w.bytes(Some(&of_client));
+            w.null_array();
+            w.null_array();
+            w.extension_object(327, |w| {
+                w.text("certificate");
+                w.bytes(Some(erika.identity.leaf()));
+            });
+            w.string(algorithm);
+            w.bytes(Some(&of_erika));
+        })
+        .good();
+    let id = session.id;
+    let told = watch.event(2075, |told| good(told) && number(&told["SessionId"]) == id);
+    assert!(text(&told, "ClientUserId").contains("CN=urn:test:erika"), "{}", text(&told, "ClientUserId"));
+    let Value::Wire(token) = &told["UserIdentityToken"] else { panic!("a token") };
+    assert_eq!(Reader::new(&token[1..]).extension_object().expect("a token").type_id.standard(), Some(327));
+
+    session.call(841, |w| {
+        w.count(1);
+        w.u32(77);
+        w.bool(false);
+    });
+    let told = watch.event(2069, |told| text(told, "SourceName") == "Session/TransferSubscriptions");
+    assert_eq!((good(&told), number(&told["SessionId"])), (true, id));
+}
+
+#[test]
 fn a_refused_login_is_told_with_its_name_and_reason_and_a_wrong_password_stands_nowhere() {
     let mut watch = Watch::start();
     let mut session = Login { client: &watch.field.client, mode: SignAndEncrypt, user: None }.connect(&watch.field);

@@ -33,6 +33,7 @@ pub enum Kind {
     SessionActivationRefused,
     SessionClosed,
     SessionCancel,
+    SessionTransfer,
     Write,
     HistoryUpdate,
     TrustChanged,
@@ -48,7 +49,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 26] = [
+    pub const ALL: [Kind; 27] = [
         Kind::ServerStarted,
         Kind::ServerStopped,
         Kind::ChannelOpened,
@@ -67,6 +68,7 @@ impl Kind {
         Kind::SessionActivationRefused,
         Kind::SessionClosed,
         Kind::SessionCancel,
+        Kind::SessionTransfer,
         Kind::Write,
         Kind::HistoryUpdate,
         Kind::TrustChanged,
@@ -97,6 +99,7 @@ impl Kind {
             Kind::SessionActivationRefused => "session.activation-refused",
             Kind::SessionClosed => "session.closed",
             Kind::SessionCancel => "session.cancel",
+            Kind::SessionTransfer => "session.transfer",
             Kind::Write => "write",
             Kind::HistoryUpdate => "history.update",
             Kind::TrustChanged => "trust.changed",
@@ -124,6 +127,8 @@ pub struct Who {
     pub port: u16,
     /// SHA-1 of the client's certificate.
     pub thumbprint: Option<[u8; 20]>,
+    /// With which the user logged in (DER); it stands in no line.
+    pub certificate: Option<Arc<[u8]>>,
 }
 
 impl Who {

@@ -1,5 +1,7 @@
 //! What a client says of itself in ActivateSession, read for the audit: never the password.
 
+use std::sync::Arc;
+
 use crate::stack::codec::{ExtensionRef, Reader, Writer};
 use crate::value::Value;
 
@@ -66,6 +68,14 @@ impl<'a> Claim<'a> {
         match self {
             Claim::UserName { name, .. } => name,
             Claim::Anonymous { .. } | Claim::Certificate { .. } | Claim::Unknown => "",
+        }
+    }
+
+    /// With which somebody wants to log in.
+    pub fn certificate(&self) -> Option<Arc<[u8]>> {
+        match self {
+            Claim::Certificate { der, .. } => Some((*der).into()),
+            Claim::Anonymous { .. } | Claim::UserName { .. } | Claim::Unknown => None,
         }
     }
 

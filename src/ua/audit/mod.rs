@@ -14,6 +14,8 @@ pub use claim::Claim;
 pub use session::Ending;
 pub use writes::{Acting, Done};
 
+use std::sync::Arc;
+
 use opcua::StatusCode;
 
 use crate::audit::{Kind, Record, Who};
@@ -21,7 +23,7 @@ use crate::model::Role;
 use crate::stack::codec::{NodeIdRef, Writer};
 use crate::ua::events::Event;
 use crate::ua::server::Server;
-use crate::ua::session::Session;
+use crate::ua::session::{Identity, Session};
 use crate::ua::space::NodeIx;
 use crate::value::{UaTime, Value};
 
@@ -106,13 +108,12 @@ impl Server {
         let Told { kind, source, source_name, system, entry, mut extra } = told;
         let space = self.space();
         let source = source.or_else(|| space.standard_node(SERVER_OBJECT)).expect("namespace 0 has the Server object");
-        let user = if record.who.user.is_empty() { system } else { record.who.user.as_str() };
         extra.extend([
             ("ActionTimeStamp", Value::DateTime(record.time)),
             ("Status", Value::Boolean(!record.status.is_bad())),
             ("ServerId", Value::text(&self.application.uri)),
             ("ClientAuditEntryId", Value::text(&entry.chars().take(LONGEST_ENTRY).collect::<String>())),
-            ("ClientUserId", Value::text(user)),
+            ("ClientUserId", client_user(&record.who, system)),
             ("ClientApplicationUri", Value::text(&record.who.application)),
             ("StatusCodeId", status_value(record.status)),
         ]);
@@ -149,6 +150,20 @@ pub fn who(session: &Session) -> Who {
         peer: Some(session.peer),
         port: 0,
         thumbprint: session.client.thumbprint,
+        certificate: match &state.identity {
+            Identity::Certificate { der, .. } => Some(Arc::clone(der)),
+            Identity::Anonymous | Identity::User(_) => None,
+        },
+    }
+}
+
+/// Of a user with a certificate its subject (Part 5 §6.4.3, 1.05), of others the name.
+fn client_user(who: &Who, system: &str) -> Value {
+    let certificate = who.certificate.as_deref().and_then(crate::pki::Certificate::parse);
+    match certificate {
+        Some(certificate) => Value::text(&certificate.subject),
+        None if who.user.is_empty() => Value::text(system),
+        None => Value::text(&who.user),
     }
 }
 

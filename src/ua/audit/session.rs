@@ -113,7 +113,8 @@ impl Server {
             Ok(()) => Who { port: caller.peer.port(), peer: Some(caller.peer.ip()), ..known },
             Err(_) => {
                 let (application, session) = (known.application, known.session);
-                Who { user: claim.name().chars().take(LONGEST_NAME).collect(), application, session, ..caller.who() }
+                let user = claim.name().chars().take(LONGEST_NAME).collect();
+                Who { user, application, session, certificate: claim.certificate(), ..caller.who() }
             }
         };
         let (kind, status, message) = match outcome {
@@ -147,6 +148,16 @@ impl Server {
             let entry = if let Ending::Client(entry) = why { entry.clone() } else { String::new() };
             let extra = vec![("SessionId", session_id(session.id))];
             Some(Told { kind: kinds::SESSION, source_name, entry, extra, ..Told::default() })
+        });
+    }
+
+    /// TransferSubscriptions (Part 4 §6.5.10, 1.05). There are no SessionDiagnostics objects to be its source, so it is the
+    /// Server object, as for the others.
+    pub fn audit_transferred(&self, session: &Session, entry: &str, status: StatusCode) {
+        self.audit(Record::new(Kind::SessionTransfer, status, who(session)), || {
+            let (kind, source_name) = (kinds::SESSION, "Session/TransferSubscriptions");
+            let extra = vec![("SessionId", session_id(session.id))];
+            Some(Told { kind, source_name, entry: entry.to_owned(), extra, ..Told::default() })
         });
     }
 

@@ -587,7 +587,12 @@ fn run(service: Service, context: &Context<'_>, reader: &mut Reader<'_>, w: &mut
         Service::ModifySubscription => subscription::modify(context, reader, w),
         Service::SetPublishingMode => subscription::set_publishing_mode(context, reader, w),
         Service::Republish => publish::republish(context, reader, w),
-        Service::TransferSubscriptions => subscription::transfer(context, reader, w),
+        Service::TransferSubscriptions => {
+            let done = subscription::transfer(context, reader, w);
+            let status = done.err().unwrap_or(StatusCode::Good);
+            context.server.audit_transferred(context.session, context.header.audit_entry, status);
+            done
+        }
         Service::DeleteSubscriptions => subscription::delete(context, reader, w),
         _ => Err(StatusCode::BadServiceUnsupported),
     }
