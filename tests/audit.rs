@@ -353,11 +353,11 @@ fn writes(count: usize) -> Writes {
         node: Node::Known(3),
         attribute: 13,
         range: None,
-        old: Content::of(&Value::Double(1.5)),
-        new: Content::of(&Value::text("a\n\"b\"")),
+        old: Content::of(Value::Double(1.5)),
+        new: Content::of(Value::text("a\n\"b\"")),
         status: StatusCode::BadOutOfRange,
     };
-    Writes { time: UaTime::now(), who: who(), names: Arc::new(Plain), writes: vec![write; count] }
+    Writes { time: UaTime::now(), who: who(), names: Arc::new(Plain), writes: vec![write; count], held: 0 }
 }
 
 #[test]

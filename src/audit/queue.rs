@@ -46,14 +46,8 @@ impl Item {
                 Size { records: 1, bytes: size_of::<Record>() + texts }
             }
             Item::Writes(writes) => {
-                let held = |write: &super::record::Write| {
-                    size_of_val(write)
-                        + write.old.weight()
-                        + write.new.weight()
-                        + write.range.as_ref().map_or(0, |r| r.len())
-                };
                 let texts = who(&writes.who.user, &writes.who.application);
-                let bytes = size_of::<Writes>() + texts + writes.writes.iter().map(held).sum::<usize>();
+                let bytes = size_of::<Writes>() + texts + writes.held + size_of_val(&*writes.writes);
                 Size { records: writes.writes.len(), bytes }
             }
         }
@@ -154,7 +148,13 @@ mod tests {
             status: StatusCode::Good,
         };
         let writes = vec![write; count];
-        Item::Writes(Box::new(Writes { time: UaTime(1), who: Who::default(), names: Arc::new(Nobody), writes }))
+        Item::Writes(Box::new(Writes {
+            time: UaTime(1),
+            who: Who::default(),
+            names: Arc::new(Nobody),
+            writes,
+            held: 0,
+        }))
     }
 
     fn record() -> Item {

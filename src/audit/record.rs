@@ -171,6 +171,8 @@ pub struct Writes {
     pub who: Who,
     pub names: Arc<dyn Names>,
     pub writes: Vec<Write>,
+    /// Bytes that the values of all writes hold, by `Content::weight`.
+    pub held: usize,
 }
 
 impl fmt::Debug for Writes {
@@ -209,13 +211,13 @@ pub enum Content {
 
 impl Content {
     /// A scalar costs a copy; what is large becomes its short text at once, so that no queue holds it.
-    pub fn of(value: &Value) -> Content {
+    pub fn of(value: Value) -> Content {
         match value {
             Value::Null => Content::None,
-            value if super::text::weight(value) > super::text::HELD => {
-                Content::Text(super::text::value_text(value).into())
+            value if super::text::weight(&value) > super::text::HELD => {
+                Content::Text(super::text::value_text(&value).into())
             }
-            value => Content::Value(value.clone()),
+            value => Content::Value(value),
         }
     }
 
@@ -227,7 +229,8 @@ impl Content {
         }
     }
 
-    pub(super) fn weight(&self) -> usize {
+    /// Bytes that it holds beside itself.
+    pub fn weight(&self) -> usize {
         match self {
             Content::None => 0,
             Content::Value(value) => super::text::weight(value),

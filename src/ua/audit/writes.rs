@@ -27,6 +27,7 @@ pub struct Acting {
     time: UaTime,
     names: Arc<Space>,
     writes: Vec<Write>,
+    held: usize,
     /// The whole values, old and new, while somebody listens.
     values: Option<Vec<(Value, Value)>>,
 }
@@ -36,7 +37,7 @@ pub struct Done<'a> {
     pub operation: &'a ReadOperation<'a>,
     pub node: Option<NodeIx>,
     pub old: Value,
-    pub new: Option<&'a Value>,
+    pub new: Option<Value>,
     pub status: StatusCode,
 }
 
@@ -51,23 +52,27 @@ impl Acting {
             time: UaTime::now(),
             names: Arc::clone(&server.space()),
             writes: Vec::with_capacity(count),
+            held: 0,
             values: is_heard.then(|| Vec::with_capacity(count)),
         })
     }
 
     pub fn note(&mut self, done: Done<'_>) {
         let Done { operation, node, old, new, status } = done;
+        if let Some(values) = &mut self.values {
+            values.push((old.clone(), new.clone().unwrap_or_default()));
+        }
+        let (old, new) = (Content::of(old), new.map_or(Content::None, Content::of));
+        let range = operation.range.filter(|range| !range.is_empty());
+        self.held += old.weight() + new.weight() + range.map_or(0, str::len);
         self.writes.push(Write {
             node: node.map_or_else(|| Node::Given(given(operation)), |node| Node::Known(node.0)),
             attribute: operation.attribute,
-            range: operation.range.filter(|range| !range.is_empty()).map(|range| range.chars().take(256).collect()),
-            old: Content::of(&old),
-            new: new.map_or(Content::None, Content::of),
+            range: range.map(|range| range.chars().take(256).collect()),
+            old,
+            new,
             status,
         });
-        if let Some(values) = &mut self.values {
-            values.push((old, new.cloned().unwrap_or_default()));
-        }
     }
 
     /// What became of each.
@@ -115,6 +120,7 @@ impl Drop for Acting {
             who: who(&self.session),
             names: Arc::clone(&self.names) as Arc<dyn Names>,
             writes: std::mem::take(&mut self.writes),
+            held: self.held,
         });
     }
 }

@@ -232,7 +232,7 @@ pub fn write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing, 
                 Ok(tags::Written::Device { .. }) => StatusCode::Uncertain,
             };
             let (node, old) = known;
-            acting.note(Done { operation: &operation, node, old, new: value.value.as_ref(), status });
+            acting.note(Done { operation: &operation, node, old, new: value.value, status });
         }
         match written {
             Ok(tags::Written::Done(status)) | Err(status) => results.push(status),
