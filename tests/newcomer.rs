@@ -4,6 +4,8 @@
 mod interop;
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/program.rs"]
+mod program;
 #[path = "support/relay.rs"]
 mod relay;
 #[path = "support/server.rs"]
@@ -11,11 +13,9 @@ mod server;
 #[path = "support/ua.rs"]
 mod ua;
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opcell::stack::channel::Peer;
@@ -26,45 +26,27 @@ use opcell::value::Value;
 use opcua::StatusCode;
 
 use interop::Holder;
+use program::{Serving, until};
 use ua::{Session, secured};
 
 const CELL: &str = "schema: 1\ncell: press\nnodes:\n  Speed: { type: Double, value: 12.5 }\n";
 const SERVER: &str = "schema: 1\ncells: [cell.yaml]\nanonymous: [Observer]\n";
 const POLICY: Policy = Policy::Basic256Sha256;
 
-/// The program, started in a folder whose name a shell would take apart.
-struct Serving {
+/// The program in a folder whose name a shell would take apart, and the folder.
+struct Site {
     folder: tempfile::TempDir,
-    child: Child,
-    address: SocketAddr,
-    log: Arc<Mutex<Vec<String>>>,
+    serving: Serving,
 }
 
-impl Serving {
-    fn start() -> Serving {
+impl Site {
+    fn start() -> Site {
         let folder = tempfile::Builder::new().prefix("hall 3 & press").tempdir().expect("a folder");
         for (name, text) in [("cell.yaml", CELL), ("server.yaml", SERVER)] {
             std::fs::write(folder.path().join(name), text).expect("written");
         }
-        let mut child = Command::new(env!("CARGO_BIN_EXE_opcell"))
-            .args(["run", "server.yaml", "--listen", "127.0.0.1:0"])
-            .current_dir(folder.path())
-            .env_remove("RUST_LOG")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("opcell starts");
-        let (log, told) = (Arc::new(Mutex::new(Vec::new())), BufReader::new(child.stderr.take().expect("piped")));
-        let kept = Arc::clone(&log);
-        std::thread::spawn(move || {
-            told.lines().for_each(|line| kept.lock().expect("no panic").push(line.expect("text")));
-        });
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let endpoint = lines.find_map(|line| {
-            line.expect("text").strip_prefix("endpoint")?.trim().strip_prefix("opc.tcp://")?.parse().ok()
-        });
-        std::thread::spawn(move || lines.for_each(drop));
-        Serving { folder, child, address: endpoint.expect("it says where it listens"), log }
+        let serving = Serving::logging(folder.path(), "info");
+        Site { folder, serving }
     }
 
     fn server_certificate(&self) -> std::path::PathBuf {
@@ -75,7 +57,7 @@ impl Serving {
         let der = std::fs::read(self.server_certificate()).expect("a certificate");
         let server = Arc::new(Peer::from_chain(POLICY, &der).expect("a certificate"));
         let settings = secured(POLICY, SignAndEncrypt, &client.identity, &server);
-        Session::connect(self.address, settings)
+        Session::connect(self.serving.address, settings)
     }
 
     /// Connects, logs in and reads.
@@ -94,30 +76,10 @@ impl Serving {
     /// The end of the log line about this client, behind these words.
     fn told(&self, client: &Holder, words: &str) -> String {
         until(words, || {
-            let log = self.log.lock().expect("no panic");
-            let line = log.iter().rev().find(|line| line.contains(&client.uri) && line.contains(words))?;
+            let log = self.serving.log();
+            let line = log.lines().rev().find(|line| line.contains(&client.uri) && line.contains(words))?;
             line.split_once(words).map(|(_, rest)| rest.to_owned())
         })
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// Tries until something comes of it, for ten seconds at most.
-fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = attempt() {
-            return found;
-        }
-        assert!(began.elapsed() < Duration::from_secs(10), "never: {what}");
-        std::thread::yield_now();
     }
 }
 
@@ -137,17 +99,17 @@ fn quoted(path: &Path) -> String {
 
 #[test]
 fn the_command_in_the_log_lets_the_refused_client_in() {
-    let serving = Serving::start();
+    let site = Site::start();
     let client = Holder::of("urn:test:newcomer");
-    let Err(ClientError::Channel(refused)) = serving.knock(&client) else { panic!("a stranger is let in") };
+    let Err(ClientError::Channel(refused)) = site.knock(&client) else { panic!("a stranger is let in") };
     assert_eq!(refused.status, StatusCode::BadSecurityChecksFailed, "no more is told to a stranger");
-    let command = serving.told(&client, "to trust it: ");
+    let command = site.told(&client, "to trust it: ");
     assert!(command.starts_with("opcell pki trust "), "{command}");
     // The list is written a moment after the line.
-    let pki = quoted(&serving.folder.path().join("pki"));
+    let pki = quoted(&site.folder.path().join("pki"));
     until("it is listed", || shell(&format!("opcell pki list --pki-dir {pki}")).contains(&client.uri).then_some(()));
     assert!(shell(&command).contains("is now trusted"));
-    let mut session = serving.works(&client);
+    let mut session = site.works(&client);
 
     let digits = command.split(' ').nth(3).expect("a thumbprint");
     assert!(shell(&format!("opcell pki revoke {digits} --pki-dir {pki}")).contains("is now revoked"));
@@ -156,41 +118,41 @@ fn the_command_in_the_log_lets_the_refused_client_in() {
     while session.try_call(631, read).is_ok() {
         assert!(began.elapsed() < Duration::from_secs(10), "a revoked client still reads");
     }
-    assert!(serving.knock(&client).is_err(), "and is not let in again");
+    assert!(site.knock(&client).is_err(), "and is not let in again");
 }
 
 #[test]
 fn a_window_lets_newcomers_in_and_tells_how_to_take_it_back() {
-    let serving = Serving::start();
+    let site = Site::start();
     let [before, within, after] = ["before", "within", "after"].map(|name| Holder::of(&format!("urn:test:{name}")));
-    assert!(serving.knock(&before).is_err());
-    let state = quoted(&serving.folder.path().join("state"));
+    assert!(site.knock(&before).is_err());
+    let state = quoted(&site.folder.path().join("state"));
     shell(&format!("opcell pki window 10min --from 127.0.0.0/8 --state-dir {state}"));
-    serving.works(&before);
-    let mut session = serving.works(&within);
+    site.works(&before);
+    let mut session = site.works(&within);
     shell(&format!("opcell pki window 0s --state-dir {state}"));
-    assert!(serving.knock(&after).is_err(), "the window is closed");
-    serving.works(&within);
-    let back = serving.told(&within, "to take it back: ");
+    assert!(site.knock(&after).is_err(), "the window is closed");
+    site.works(&within);
+    let back = site.told(&within, "to take it back: ");
     assert!(shell(&back).contains("is now revoked"));
     let read = |w: &mut _| ua::read_body(w, &[(NodeIdRef::numeric(0, 2259), 13)]);
     until("its channel is cut", || session.try_call(631, read).is_err().then_some(()));
     shell(&format!("opcell pki window 10min --state-dir {state}"));
-    assert!(serving.knock(&within).is_err(), "no window lets in who was revoked");
+    assert!(site.knock(&within).is_err(), "no window lets in who was revoked");
 }
 
 #[test]
 fn asyncua_goes_the_same_way() {
     let Some(mut command) = peers::python("asyncua", "asyncua_client.py") else { return };
-    let serving = Serving::start();
+    let site = Site::start();
     let client = Holder::of("urn:test:asyncua-newcomer");
     let text = |path: &Path| path.display().to_string();
     let facts = serde_json::json!({
-        "url": format!("opc.tcp://{}", serving.address),
+        "url": format!("opc.tcp://{}", site.serving.address),
         "application_uri": client.uri,
         "certificate": text(&client.certificate()),
         "key": text(&client.key()),
-        "server_certificate": text(&serving.server_certificate()),
+        "server_certificate": text(&site.server_certificate()),
         "node": "ns=2;s=Speed",
     });
     command.args(["newcomer", &facts.to_string()]);
@@ -198,19 +160,18 @@ fn asyncua_goes_the_same_way() {
     let mut cut = None;
     interop::run_script(command, &expected, |asked| match asked {
         "let me in" => {
-            let trust = serving.told(&client, "to trust it: ");
+            let trust = site.told(&client, "to trust it: ");
             cut = Some(trust.replace(" trust ", " revoke "));
             until("it can be trusted", || {
-                let listed =
-                    shell(&format!("opcell pki list --pki-dir {}", quoted(&serving.folder.path().join("pki"))));
+                let listed = shell(&format!("opcell pki list --pki-dir {}", quoted(&site.folder.path().join("pki"))));
                 listed.contains(&client.uri).then_some(())
             });
             shell(&trust);
-            until("the folder is watched", || serving.knock(&client).ok());
+            until("the folder is watched", || site.knock(&client).ok());
         }
         "shut me out" => {
             shell(cut.as_deref().expect("trusted before"));
-            until("it is refused", || serving.knock(&client).err());
+            until("it is refused", || site.knock(&client).err());
         }
         other => panic!("nobody knows how to `{other}`"),
     });

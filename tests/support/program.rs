@@ -2,10 +2,12 @@
 
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// What a verb said, and how it ended.
@@ -46,7 +48,8 @@ pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 pub struct Serving {
     child: Child,
     pub address: SocketAddr,
-    log: Option<std::thread::JoinHandle<String>>,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Serving {
@@ -64,11 +67,16 @@ impl Serving {
             .stderr(Stdio::piped())
             .spawn()
             .expect("opcell starts");
-        let mut log = child.stderr.take().expect("piped");
-        let log = std::thread::spawn(move || {
-            let mut text = String::new();
-            log.read_to_string(&mut text).expect("text");
-            text
+        let told = BufReader::new(child.stderr.take().expect("piped"));
+        let log: Arc<Mutex<String>> = Arc::default();
+        let kept = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in told.lines() {
+                let line = line.expect("text");
+                let mut log = kept.lock().expect("no panic");
+                log.push_str(&line);
+                log.push('\n');
+            }
         });
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let endpoint = lines.find_map(|line| {
@@ -76,7 +84,7 @@ impl Serving {
             line.strip_prefix("endpoint").and_then(|rest| rest.trim().strip_prefix("opc.tcp://")?.parse().ok())
         });
         std::thread::spawn(move || lines.for_each(drop));
-        Serving { child, address: endpoint.expect("it says where it listens"), log: Some(log) }
+        Serving { child, address: endpoint.expect("it says where it listens"), log, reader: Some(reader) }
     }
 
     pub fn process(&self) -> String {
@@ -88,7 +96,13 @@ impl Serving {
         let status = Command::new("kill").args(["-TERM", &self.process()]).status().expect("kill runs");
         assert!(status.success());
         assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
-        self.log.take().expect("read once").join().expect("its log")
+        self.reader.take().expect("joined once").join().expect("its log");
+        self.log()
+    }
+
+    /// What it has told so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no panic").clone()
     }
 }
 
@@ -108,5 +122,6 @@ pub fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(began.elapsed() < Duration::from_secs(10), "never: {what}");
+        std::thread::yield_now();
     }
 }
