@@ -23,10 +23,12 @@ pub fn bounded(text: &str) -> String {
     }
 }
 
-/// What would change how a line reads: controls, line and paragraph separators, marks that turn the direction of text.
+/// What would change how a line reads: controls, line and paragraph separators, marks that turn the direction of text,
+/// and what nobody sees (soft hyphen, tags, annotations).
 fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The text as a JSON string, all on one line of visible characters.
@@ -55,8 +57,9 @@ pub fn push_quoted(out: &mut String, text: &str) {
 pub fn time_text(time: UaTime) -> String {
     const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-    let ticks = time.0 - UaTime::from_unix(std::time::Duration::ZERO).0;
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ticks) * 100);
+    // A client may write any 64 bits as a DateTime.
+    let ticks = i128::from(time.0) - i128::from(UaTime::from_unix(std::time::Duration::ZERO).0);
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(ticks * 100);
     moment.ok().and_then(|moment| moment.format(FORMAT).ok()).unwrap_or_else(|| format!("{} ticks", time.0))
 }
 
@@ -145,6 +148,8 @@ mod tests {
             (Value::ByteString([1u8, 0xff].as_slice().into()), "0x01ff".to_owned()),
             (Value::array(Elements::Int32(vec![1, 2])), "[1, 2]".to_owned()),
             (Value::DateTime(UaTime(134_116_992_000_000_000)), "2026-01-01T00:00:00.000000Z".to_owned()),
+            (Value::DateTime(UaTime(i64::MIN)), format!("{} ticks", i64::MIN)),
+            (Value::DateTime(UaTime(i64::MAX)), format!("{} ticks", i64::MAX)),
             (long, format!("{}… (300 bytes in all)", "x".repeat(256))),
         ] {
             assert_eq!(value_text(&value), wanted);
@@ -162,6 +167,7 @@ mod tests {
             ("a\r\nINFO forged", r#""a\r\nINFO forged""#),
             ("\u{1b}[2J\u{7f}\u{85}", r#""\u001b[2J\u007f\u0085""#),
             ("\u{2028}\u{202e}\u{feff}", r#""\u2028\u202e\ufeff""#),
+            ("\u{61c}\u{ad}\u{fffa}\u{e0041}", r#""\u061c\u00ad\ufffa\udb40\udc41""#),
         ] {
             let mut out = String::new();
             push_quoted(&mut out, text);
