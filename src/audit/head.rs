@@ -200,20 +200,41 @@ impl Places {
         Ok(Some(MacKey::new(&bytes)))
     }
 
-    /// Makes a new key. It is whole on disk, or not there.
+    /// Makes a new key and, where there is no head, the first head under it. The key gets its name last: so a key
+    /// without a head is what somebody made of it, never what a crash left.
     pub fn make_key(&self) -> Result<MacKey, AuditError> {
         let mut secret = [0; KEY];
         fill_random(&mut secret);
-        let beside = self.key.with_extension("key.new");
+        let (key, beside) = (MacKey::new(&secret), self.new_key());
         let write = || -> io::Result<()> {
             let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
             file.write_all(&secret)?;
             file.sync_all()?;
+            if !self.head.try_exists()? {
+                Head::new().replace(&self.head, &key)?;
+            }
             fs::rename(&beside, &self.key)?;
             sync_folder(&self.key)
         };
         write().map_err(AuditError::io(&self.key))?;
-        Ok(MacKey::new(&secret))
+        Ok(key)
+    }
+
+    /// A first start that ended before the key had its name.
+    pub fn is_half_made(&self) -> bool {
+        self.new_key().exists()
+    }
+
+    /// What such a start wrote under a key that is nowhere.
+    pub fn forget_head(&self) -> Result<(), AuditError> {
+        match fs::remove_file(&self.head) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(AuditError::io(&self.head)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn new_key(&self) -> PathBuf {
+        self.key.with_extension("key.new")
     }
 }
 
@@ -238,7 +259,7 @@ mod tests {
         let key = places.make_key().expect("a key");
         let mut head = Head { number: 7, ..Head::new() };
         head.add_gap(Gap { start: head.current, expected: 3 });
-        assert_eq!(Head::read(&places.head, &key).expect("read"), Found::None);
+        assert_eq!(Head::read(&places.head, &key).expect("read"), Found::Good(Head::new()));
         head.replace(&places.head, &key).expect("written");
         let bytes = fs::read(&places.head).expect("the head");
         for at in 0..bytes.len() {

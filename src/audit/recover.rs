@@ -43,14 +43,18 @@ impl Trail {
 
     fn find(places: Places, bounds: Bounds) -> Result<Opened, AuditError> {
         create_folder(&places)?;
+        let files = places.files()?;
         let known = places.read_key()?;
         let has_key = known.is_some();
+        if !has_key && files.is_empty() && places.is_half_made() {
+            places.forget_head()?;
+        }
         let key = known.map_or_else(|| places.make_key(), Ok)?;
-        let files = places.files()?;
         let (head, broken) = match Head::read(&places.head, &key)? {
-            Found::Good(head) => (head, None),
-            Found::None if files.is_empty() => (Head::new(), None),
-            Found::None => (Head::new(), Some("the head is gone, although there are files".to_owned())),
+            // A new key brings a head of its own where there was none.
+            Found::Good(head) if has_key || files.is_empty() => (head, None),
+            Found::Good(_) => (Head::new(), Some("key and head are gone, although there are files".to_owned())),
+            Found::None => (Head::new(), Some("the head is gone".to_owned())),
             Found::Wrong(_) if !has_key => (Head::new(), Some("the key is gone".to_owned())),
             Found::Wrong(what) => (Head::new(), Some(what)),
         };
@@ -59,11 +63,21 @@ impl Trail {
         }
         if head.number == 0 && head.current.file == 1 && !files.contains(&1) {
             let file = create(&places, 1).map_err(AuditError::io(&places.folder))?;
-            let trail = Trail { places, key, head, file, length: 0, is_unconfirmed: true, bounds, is_rotated: false };
+            let trail = Trail {
+                places,
+                key,
+                head,
+                file,
+                length: 0,
+                is_unconfirmed: true,
+                bounds,
+                is_rotated: false,
+                told: None,
+            };
             return Ok(Opened { trail, told: Vec::new() });
         }
         let expected = head.number;
-        match ending(&places, &head)? {
+        match ending(&places, &head) {
             Ending::Broken(what) => begin_anew(places, key, bounds, (head, &files, expected), &what),
             Ending::Whole(length) => reopen(places, key, bounds, head, length),
             Ending::Crashed { link, length, what } => {
@@ -78,11 +92,8 @@ impl Trail {
     }
 }
 
-fn ending(places: &Places, head: &Head) -> Result<Ending, AuditError> {
+fn ending(places: &Places, head: &Head) -> Ending {
     let path = places.file(head.current.file);
-    if !path.exists() {
-        return Ok(Ending::Broken(format!("{} is gone", path.display())));
-    }
     let before = Link { number: head.current.number - 1, chain: head.current.chain };
     let mut known = (before.number == head.number).then_some(before.chain);
     let mut note = |link: Link, _: &[u8]| {
@@ -90,26 +101,30 @@ fn ending(places: &Places, head: &Head) -> Result<Ending, AuditError> {
             known = Some(link.chain);
         }
     };
-    let walked = walk(&path, before, &mut note).map_err(AuditError::io(&path))?;
     let name = path.display();
+    let walked = match walk(&path, before, &mut note) {
+        Ok(walked) => walked,
+        // A disk that no longer gives old evidence keeps nobody from making new.
+        Err(error) => return Ending::Broken(format!("{name}: {error}")),
+    };
     if let Some(broken) = walked.broken.as_ref().filter(|broken| broken.fault != Fault::Torn) {
-        return Ok(Ending::Broken(format!("{name}, line {}: {}: {}", broken.line, broken.fault, broken.what)));
+        return Ending::Broken(format!("{name}, line {}: {}: {}", broken.line, broken.fault, broken.what));
     }
     match known {
         None => {
             let (last, number) = (walked.last.number, head.number);
-            Ok(Ending::Broken(format!("{name} ends with record {last}, and the head knows {number}")))
+            Ending::Broken(format!("{name} ends with record {last}, and the head knows {number}"))
         }
         Some(chain) if chain != head.chain => {
-            Ok(Ending::Broken(format!("{name}: record {} is not the one that the head knows", head.number)))
+            Ending::Broken(format!("{name}: record {} is not the one that the head knows", head.number))
         }
-        Some(_) if walked.broken.is_none() && walked.last.number == head.number => Ok(Ending::Whole(walked.good_bytes)),
+        Some(_) if walked.broken.is_none() && walked.last.number == head.number => Ending::Whole(walked.good_bytes),
         Some(_) => {
             let more = walked.last.number - head.number;
             let torn = walked.broken.map_or_else(String::new, |broken| format!("; {} and were cut off", broken.what));
             let what =
                 format!("the last run ended without a stop: {more} records behind the head were taken over{torn}");
-            Ok(Ending::Crashed { link: walked.last, length: walked.good_bytes, what })
+            Ending::Crashed { link: walked.last, length: walked.good_bytes, what }
         }
     }
 }
@@ -127,7 +142,7 @@ fn reopen(places: Places, key: MacKey, bounds: Bounds, head: Head, length: u64) 
     };
     let file = open().map_err(AuditError::io(&path))?;
     Ok(Opened {
-        trail: Trail { places, key, head, file, length, is_unconfirmed: false, bounds, is_rotated: false },
+        trail: Trail { places, key, head, file, length, is_unconfirmed: false, bounds, is_rotated: false, told: None },
         told: Vec::new(),
     })
 }
@@ -158,7 +173,17 @@ fn begin_anew(
     head.add_gap(Gap { start, expected });
     let opened = create(&places, file).map_err(AuditError::io(&places.file(file)))?;
     let record = Record::new(Kind::AuditGap, StatusCode::BadDataLost, Who::default()).with(what.to_owned());
-    let trail = Trail { places, key, head, file: opened, length: 0, is_unconfirmed: true, bounds, is_rotated: false };
+    let trail = Trail {
+        places,
+        key,
+        head,
+        file: opened,
+        length: 0,
+        is_unconfirmed: true,
+        bounds,
+        is_rotated: false,
+        told: None,
+    };
     Ok(Opened { trail, told: vec![record] })
 }
 

@@ -84,7 +84,11 @@ pub fn show(state_dir: &Path, filter: &Filter, take: &mut dyn FnMut(&Shown, &str
             Ok(bytes) => bytes,
             // The oldest may go meanwhile.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(source) => return Err(AuditError::io(&path)(source)),
+            // `verify` tells why it can't be read.
+            Err(_) => {
+                damaged += 1;
+                continue;
+            }
         };
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match Shown::parse(line) {

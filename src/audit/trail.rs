@@ -5,14 +5,17 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
+use opcua::StatusCode;
+
 use super::AuditError;
-use super::head::{Head, Places, Start, sync_folder};
-use super::line::{Hash, Line, MOST, push_chained};
+use super::head::{Gap, Head, Places, Start, file_name, sync_folder};
+use super::line::{Fields, Hash, Line, MOST, push_chained};
 use super::queue::Item;
+use super::record::{Kind, Record, Who};
 use crate::stack::crypto::MacKey;
 use crate::value::UaTime;
 
@@ -38,6 +41,8 @@ pub struct Trail {
     pub(super) bounds: Bounds,
     /// A file was begun since `take_rotated`.
     pub(super) is_rotated: bool,
+    /// What became of the file before, until it is written into the new one.
+    pub(super) told: Option<Record>,
 }
 
 /// The last record of a file.
@@ -47,20 +52,33 @@ struct Last {
     chain: Hash,
     /// Seconds since 1970.
     time: i64,
+}
+
+/// A file that may go.
+#[derive(Debug)]
+struct Old {
+    number: u32,
     bytes: u64,
+    /// Seconds since 1970: of its last record or, where that can't be read, of its last change.
+    time: i64,
+    /// Where the next one starts; `None`: nobody knows.
+    next: Option<Start>,
 }
 
 impl Trail {
     /// Appends the records and makes them durable. On an error nothing of them is there.
     pub fn append(&mut self, items: &[Item]) -> io::Result<()> {
+        self.look_after()?;
         let mut text = String::with_capacity(items.len() * 400);
         let (mut number, mut chain) = (self.head.number, self.head.chain);
-        for item in items {
-            item.each(&mut |fields| {
-                number += 1;
-                chain = push_chained(&mut text, number, &chain, fields);
-            });
+        let mut push = |fields: &dyn Fields| {
+            number += 1;
+            chain = push_chained(&mut text, number, &chain, fields);
+        };
+        if let Some(record) = &self.told {
+            push(record);
         }
+        items.iter().for_each(|item| item.each(&mut push));
         if self.length > 0 && self.length + text.len() as u64 > self.bounds.max_file {
             self.rotate()?;
         }
@@ -72,7 +90,35 @@ impl Trail {
         self.length += text.len() as u64;
         (self.head.number, self.head.chain) = (number, chain);
         self.is_unconfirmed = true;
+        self.told = None;
         Ok(())
+    }
+
+    /// Whether the file that is written is still the one of its name, with all that was written; else what is left of
+    /// it stays as it is, and the next one begins behind a gap.
+    fn look_after(&mut self) -> io::Result<()> {
+        let Some(what) = self.what_became_of_it()? else { return Ok(()) };
+        create_folder(&self.places).map_err(io::Error::other)?;
+        let expected = self.head.number;
+        self.rotate()?;
+        self.head.add_gap(Gap { start: self.head.current, expected });
+        log::error!("audit: the evidence was touched: {what}; a new file begins; see: opcell audit verify");
+        self.told = Some(Record::new(Kind::AuditGap, StatusCode::BadDataLost, Who::default()).with(what));
+        Ok(())
+    }
+
+    fn what_became_of_it(&self) -> io::Result<Option<String>> {
+        let (path, ours) = (self.places.file(self.head.current.file), self.file.metadata()?);
+        let name = path.display();
+        if ours.len() < self.length {
+            return Ok(Some(format!("{name} has {} bytes of {} that were written", ours.len(), self.length)));
+        }
+        match fs::metadata(&path) {
+            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(None),
+            Ok(_) => Ok(Some(format!("{name} is another file than the one that was written"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(format!("{name} is gone"))),
+            Err(error) => Err(error),
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -119,49 +165,55 @@ impl Trail {
     }
 
     /// Lets the oldest files go that are too old or too many. The head forgets them first: so a crash leaves a file
-    /// too many, never one too few.
+    /// too many, never one too few, and the next time it goes.
     pub fn retain(&mut self, now: UaTime) -> io::Result<()> {
         let oldest_kept = now.unix_seconds().saturating_sub_unsigned(self.bounds.keep.as_secs());
         let files: Vec<u32> = self.places.files().map_err(io::Error::other)?;
         let mut kept = Vec::new();
-        for number in
-            files.into_iter().filter(|number| (self.head.oldest.file..self.head.current.file).contains(number))
-        {
-            kept.push((number, last_of(&self.places.file(number))?));
+        for number in files.iter().filter(|number| (self.head.oldest.file..self.head.current.file).contains(number)) {
+            kept.push(self.old(*number)?);
         }
-        let mut total: u64 =
-            kept.iter().filter_map(|(_, last)| *last).map(|last| last.bytes).sum::<u64>() + self.length;
-        let mut gone = Vec::new();
-        for (number, last) in kept {
-            // What cannot be read stays: it is evidence.
-            let Some(last) = last else { break };
-            if total <= self.bounds.max_size && last.time >= oldest_kept {
+        let mut total: u64 = kept.iter().map(|old| old.bytes).sum::<u64>() + self.length;
+        for old in kept {
+            if total <= self.bounds.max_size && old.time >= oldest_kept {
                 break;
             }
-            total -= last.bytes;
-            gone.push(number);
-            self.head.oldest = self.start_after(number, last);
-        }
-        if gone.is_empty() {
-            return Ok(());
+            let Some(next) = old.next else {
+                let name = file_name(old.number);
+                log::warn!(
+                    "audit: {name} is damaged, so it and all newer files stay; when you have looked, move it away"
+                );
+                break;
+            };
+            total -= old.bytes;
+            self.head.oldest = next;
+            self.is_unconfirmed = true;
         }
         let oldest = self.head.oldest.file;
         self.head.gaps.retain(|gap| gap.start.file > oldest);
-        self.is_unconfirmed = true;
         self.confirm()?;
-        for number in gone {
-            fs::remove_file(self.places.file(number))?;
-            log::info!("audit: {} was the oldest and is gone", super::head::file_name(number));
+        let gone: Vec<u32> = files.into_iter().filter(|number| *number < oldest).collect();
+        for number in &gone {
+            fs::remove_file(self.places.file(*number))?;
+            log::info!("audit: {} was the oldest and is gone", file_name(*number));
         }
-        sync_folder(&self.places.file(0))
+        if gone.is_empty() { Ok(()) } else { sync_folder(&self.places.file(0)) }
+    }
+
+    fn old(&self, number: u32) -> io::Result<Old> {
+        let path = self.places.file(number);
+        let data = fs::metadata(&path)?;
+        let last = if data.is_file() { last_of(&path)? } else { None };
+        let next = self.start_after(number, last);
+        Ok(Old { number, bytes: data.len(), time: last.map_or(data.mtime(), |last| last.time), next })
     }
 
     /// Where the file after this one starts; behind a gap the head knows it.
-    fn start_after(&self, number: u32, last: Last) -> Start {
+    fn start_after(&self, number: u32, last: Option<Last>) -> Option<Start> {
         let file = number + 1;
         let known = self.head.gaps.iter().map(|gap| gap.start).chain([self.head.current]);
         let known = known.into_iter().find(|start| start.file == file);
-        known.unwrap_or(Start { file, number: last.number + 1, chain: last.chain })
+        known.or_else(|| last.map(|last| Start { file, number: last.number + 1, chain: last.chain }))
     }
 }
 
@@ -181,7 +233,7 @@ pub(super) fn create(places: &Places, number: u32) -> io::Result<File> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::metadata(&path)?.len() == 0 => {
             File::options().read(true).write(true).open(&path)?
         }
-        made => made?,
+        made => made.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
     };
     sync_folder(&path)?;
     Ok(file)
@@ -199,7 +251,7 @@ fn last_of(path: &Path) -> io::Result<Option<Last>> {
     let start = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let Some(line) = Line::parse(&text[start..]) else { return Ok(None) };
     let time = time_of(&text[start..]);
-    Ok(time.map(|time| Last { number: line.number, chain: line.chain, time, bytes }))
+    Ok(time.map(|time| Last { number: line.number, chain: line.chain, time }))
 }
 
 /// The time that a line states, in seconds since 1970.

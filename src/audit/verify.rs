@@ -1,6 +1,7 @@
 //! `opcell audit verify`: every line, the chain over all files, and the head. Works beside a server that writes: what
 //! stands behind the head is waited for, and files that go meanwhile are no finding.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,13 @@ fn of_file(number: u32, line: u64, fault: Fault, what: String) -> Finding {
     Finding { file: file_name(number), line, fault, what }
 }
 
+fn unread(number: u32, error: &io::Error) -> Finding {
+    match error.kind() {
+        io::ErrorKind::NotFound => of_file(number, 0, Fault::MissingFile, "this file is not there".to_owned()),
+        _ => of_file(number, 0, Fault::Unreadable, error.to_string()),
+    }
+}
+
 struct Walk<'a> {
     places: &'a Places,
     key: &'a MacKey,
@@ -95,14 +103,17 @@ impl Walk<'_> {
         let mut start = self.head.oldest;
         for gap in &self.head.gaps {
             if gap.start.file <= start.file {
+                // Retention takes a gap out with the last file before it: here there was no file left to be found.
+                let what = "what came before is gone, and the head with it".to_owned();
+                verdict.findings.push(of_file(gap.start.file, 0, Fault::ReplacedHead, what));
                 continue;
             }
-            let part = self.part(start, gap.start.file - 1, &mut verdict)?;
-            verdict.findings.push(before_gap(gap, part));
+            let part = self.part(start, gap.start.file - 1, &mut verdict);
+            verdict.findings.extend(before_gap(gap, part));
             start = gap.start;
         }
         // A gap may be what the oldest file begins with.
-        let part = self.part(start, self.head.current.file, &mut verdict)?;
+        let part = self.part(start, self.head.current.file, &mut verdict);
         match part.finding {
             Some(finding) => verdict.findings.push(finding),
             None => verdict.findings.extend(self.compare(&part, &mut verdict.unconfirmed)?),
@@ -111,23 +122,25 @@ impl Walk<'_> {
     }
 
     /// Follows the chain over files that belong together, up to the first thing that is wrong.
-    fn part(&self, start: Start, end: u32, verdict: &mut Verdict) -> Result<Part, AuditError> {
+    fn part(&self, start: Start, end: u32, verdict: &mut Verdict) -> Part {
         let last = Link { number: start.number.saturating_sub(1), chain: start.chain };
         let known = (last.number == self.head.number).then_some(last.chain);
         let mut part = Part { last, finding: None, is_torn: false, known };
         let mut known = part.known;
         for number in start.file..=end {
             let path = self.places.file(number);
-            if !path.exists() {
-                part.finding = Some(of_file(number, 0, Fault::MissingFile, "this file is not there".to_owned()));
-                break;
-            }
             let mut note = |link: Link, _: &[u8]| {
                 if link.number == self.head.number {
                     known = Some(link.chain);
                 }
             };
-            let walked = walk(&path, part.last, &mut note).map_err(AuditError::io(&path))?;
+            let walked = match walk(&path, part.last, &mut note) {
+                Ok(walked) => walked,
+                Err(error) => {
+                    part.finding = Some(unread(number, &error));
+                    break;
+                }
+            };
             verdict.files += 1;
             verdict.records += walked.lines;
             part.last = walked.last;
@@ -140,7 +153,7 @@ impl Walk<'_> {
             }
         }
         part.known = known;
-        Ok(part)
+        part
     }
 
     /// Whether the files end as the head says.
@@ -176,16 +189,19 @@ impl Walk<'_> {
     }
 }
 
-/// What is wrong before a gap: the gap itself, when nothing else is.
-fn before_gap(gap: &Gap, part: Part) -> Finding {
+/// What is wrong before a gap: the gap itself, when nothing else is. Nothing, when what was missing is there again.
+fn before_gap(gap: &Gap, part: Part) -> Option<Finding> {
     let file = gap.start.file - 1;
-    if let Some(finding) = part.finding {
-        return finding;
+    if part.finding.is_some() {
+        return part.finding;
     }
     if gap.expected > part.last.number {
         let what = format!("the last record is {}, and the head knew {}", part.last.number, gap.expected);
-        return of_file(file, 0, Fault::CutTail, what);
+        return Some(of_file(file, 0, Fault::CutTail, what));
+    }
+    if gap.expected > 0 && part.last == (Link { number: gap.expected, chain: gap.start.chain }) {
+        return None;
     }
     let what = format!("what stands in {} and before is not proved: the head was lost or replaced", file_name(file));
-    Finding { file: file_name(file), line: 0, fault: Fault::ReplacedHead, what }
+    Some(of_file(file, 0, Fault::ReplacedHead, what))
 }

@@ -21,6 +21,8 @@ pub enum Fault {
     /// The last lines are not there.
     CutTail,
     MissingFile,
+    /// The disk does not give it, or it is no file.
+    Unreadable,
     /// All lines follow each other, but are not those that the head knows.
     Rewritten,
     /// The head is not what the key's owner wrote, or is gone.
@@ -38,6 +40,7 @@ impl fmt::Display for Fault {
             Fault::Inserted => "inserted line",
             Fault::CutTail => "cut tail",
             Fault::MissingFile => "missing file",
+            Fault::Unreadable => "unreadable file",
             Fault::Rewritten => "rewritten chain",
             Fault::ReplacedHead => "replaced head",
             Fault::Torn => "torn line",
