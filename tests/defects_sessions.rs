@@ -59,6 +59,21 @@ fn sessions_that_are_never_activated_lock_nobody_out() {
     assert_eq!(client.read_value(ns0(2259)).value, Some(Value::Int32(0)), "the active one stays");
 }
 
+/// 9: as many sessions as the server file allows can be opened, also from one address, and one more is refused.
+#[test]
+fn as_many_sessions_as_are_configured_can_be_opened() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("cell.yaml"), CELL).expect("written");
+    let file = "schema: 1\ncells: [cell.yaml]\nlisten: [\"127.0.0.1:0\"]\nsecurity: { allow_unsecured: true }\n\
+                anonymous: [Observer]\nlimits: { max_sessions: 300 }\n";
+    std::fs::write(dir.path().join("server.yaml"), file).expect("written");
+    let server = TestServer::start_with(dir);
+    let sessions: Vec<Session> = (0..300).map(|_| Session::open(server.address)).collect();
+    let mut more = Session::connect(server.address, unsecured()).expect("a channel");
+    assert_eq!(more.create(CLIENT, b"").result, StatusCode::BadTooManySessions);
+    assert_eq!(sessions.len(), 300);
+}
+
 /// 3: sessions without a login leave the last places to people who log in.
 #[test]
 fn the_last_places_are_kept_for_identified_users() {

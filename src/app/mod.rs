@@ -6,6 +6,7 @@
 
 mod audit;
 mod bare;
+mod files;
 pub mod history;
 mod housekeeping;
 mod listener;
@@ -167,6 +168,7 @@ impl Assembly {
         let (audit, scribe) = Audit::start(&plan.audit, &plan.state_dir)?;
         let pki = Pki::open(&plan.pki_dir, suppressed(plan.security.suppressed))?;
         let (identities, keeper) = own_certificate(&plan)?;
+        files::raise_limit(limits.connections);
         // The ports are taken before anything runs, and served last of all.
         let bound = Bound::open(&plan.listen).await?;
         application.port = bound.addresses().first().map_or(application.port, SocketAddr::port);

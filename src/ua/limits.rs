@@ -44,7 +44,7 @@ pub struct Limits {
     pub send_stall: Duration,
     /// A connection without an activated session is cut after so long.
     pub without_session: Duration,
-    /// Connections in all, and from one address.
+    /// Connections in all, and from one address: as many as sessions may use, and room to come in.
     pub connections: usize,
     pub connections_per_address: usize,
     /// New connections of one address.
@@ -53,6 +53,7 @@ pub struct Limits {
 
 impl Limits {
     pub fn new(configured: model::Limits) -> Limits {
+        let sessions = configured.max_sessions as usize;
         Limits {
             configured,
             operations: 10_000,
@@ -77,8 +78,8 @@ impl Limits {
             send_buffer: 4 * 1024 * 1024,
             send_stall: Duration::from_secs(30),
             without_session: Duration::from_mins(2),
-            connections: 150,
-            connections_per_address: 100,
+            connections: (sessions + sessions / 2).max(150),
+            connections_per_address: (sessions + sessions / 10).max(100),
             new_connections: Rate { per_second: 200, at_once: 1_000 },
         }
     }
