@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 
 use opcell::stack::channel::{ClientChannel, ClientEvent, ClientSettings};
 use opcell::stack::codec::{NodeIdRef, Writer};
-use opcell::stack::crypto::{Lane, MessageSecurityMode::SignAndEncrypt, Policy};
+use opcell::stack::crypto::{Lane, MessageSecurityMode::SignAndEncrypt, Policy, encrypt_secret};
 use opcell::stack::transport::{Fatal, Input, Rate};
 use opcua::StatusCode;
 
-use interop::{Field, Holder};
+use interop::{Field, Holder, PASSWORD};
 use login::Login;
-use ua::secured;
+use ua::{Session, secured};
 
 const POLICY: Policy = Policy::Basic256Sha256;
 
@@ -137,4 +137,62 @@ fn a_flood_of_handshakes_delays_another_address_by_a_job_or_two() {
         waits.sort_unstable();
         assert!(waits[25] <= 3, "jobs that ran before its own: {waits:?}");
     });
+}
+
+/// One attempt to come in with a password; who is refused comes again, as clients do.
+fn come_in(field: &Field) -> Option<Session> {
+    let (client, peer) = (&field.client, field.peer());
+    let settings = secured(POLICY, SignAndEncrypt, &client.identity, &peer);
+    let mut session = Session::connect(field.server().address, settings).ok()?;
+    let created = session.try_call(461, |w| {
+        ua::create_body(w, &client.uri, client.identity.leaf(), "opc.tcp://127.0.0.1", (60_000.0, 0))
+    });
+    let created = created.ok().filter(|created| created.result.is_good())?;
+    session.keep_token(&created);
+    let nonce = session.server_nonce.clone();
+    let signature = client.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
+    let secret = encrypt_secret(&peer.key, POLICY, PASSWORD.as_bytes(), &nonce).expect("it encrypts");
+    let activated = session.try_call(467, |w| {
+        w.string(POLICY.signature_uri());
+        w.bytes(Some(&signature));
+        w.null_array();
+        w.null_array();
+        w.extension_object(324, |w| {
+            w.text("username");
+            w.text("opal");
+            w.bytes(Some(&secret));
+            w.string(POLICY.encryption_uri());
+        });
+        w.string(None);
+        w.bytes(None);
+    });
+    activated.ok().filter(|activated| activated.result.is_good()).map(|_| session)
+}
+
+#[test]
+fn a_site_behind_one_address_that_comes_back_all_at_once_gets_in() {
+    const CLIENTS: usize = 60;
+    // Fewer sessions may wait than come, as a large site is more than 20 clients.
+    let field = Field::shrunk("urn:test:raw", |limits, _| limits.pending_sessions = 4);
+    let (began, passwords) = (Instant::now(), || field.server().server.crypto.begun(Lane::Password));
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                scope.spawn(|| {
+                    loop {
+                        if let Some(session) = come_in(&field) {
+                            return session;
+                        }
+                        assert!(began.elapsed() < Duration::from_secs(100), "never in");
+                        std::thread::sleep(Duration::from_millis(300));
+                    }
+                })
+            })
+            .collect();
+        let sessions: Vec<Session> = clients.into_iter().map(|client| client.join().expect("it came in")).collect();
+        assert_eq!(sessions.len(), CLIENTS);
+    });
+    let looked_at = passwords();
+    println!("{CLIENTS} clients in {:?}, {looked_at} passwords", began.elapsed());
+    assert!(looked_at <= CLIENTS as u64 * 3 / 2, "{looked_at} passwords were looked at for {CLIENTS} clients");
 }

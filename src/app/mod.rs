@@ -238,6 +238,7 @@ impl Assembly {
             addresses: addresses.clone(),
             history: history.as_ref().map(History::hands),
             pki: Arc::clone(&pki),
+            reading: tokio::sync::Mutex::default(),
         };
         status::serve(state.dir(), desk, &tasks);
         let certificate = plan.pki_dir.join("own/certificate.der");

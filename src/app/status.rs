@@ -25,6 +25,8 @@ pub struct Desk {
     pub addresses: Vec<SocketAddr>,
     pub history: Option<Hands>,
     pub pki: Arc<Pki>,
+    /// Held from reading the accounts until they count: what was read later is not overtaken by what was read before.
+    pub reading: tokio::sync::Mutex<()>,
 }
 
 /// Opens the control socket. A server without one still serves: the log says why there is none.
@@ -65,6 +67,7 @@ impl Desk {
 
     /// Reads the server file again, all of it: one with a mistake changes nothing.
     async fn read_accounts(&self) -> Result<String, String> {
+        let _one_after_the_other = self.reading.lock().await;
         let plan = &self.server.plan;
         let file = plan.file.clone().ok_or("the server was started without a server file; start it anew")?;
         let read = move || {

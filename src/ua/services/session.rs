@@ -209,8 +209,9 @@ pub async fn activate(
     let mut activation = Activation::read(&body[at..])?;
     let nonce = check_binding(session, caller)?;
     let lane = if session.lock().is_activated { Lane::Known } else { Lane::Handshake };
-    let identity = match token::identify(server, caller, activation.claim(nonce.clone(), lane)).await {
-        Ok(identity) => identity,
+    let _answer = UnderWay::begin(session);
+    let proof = match token::identify(server, caller, activation.claim(nonce.clone(), lane)).await {
+        Ok(proof) => proof,
         Err(refused) => {
             server.totals.security_rejected_sessions.fetch_add(1, Ordering::Relaxed);
             tell_refused(server, caller, session, &refused);
@@ -219,7 +220,7 @@ pub async fn activate(
     };
     let next_nonce = crypto::random::<NONCE>().to_vec();
     let standing = standing(caller, session);
-    if identity.is_anonymous() && !session.lock().is_activated {
+    if proof.identity.is_anonymous() && !session.lock().is_activated {
         check_anonymous_room(server)?;
     }
     let mut state = session.lock();
@@ -231,14 +232,15 @@ pub async fn activate(
         return Err(StatusCode::BadNonceInvalid.into());
     }
     // Another channel may only take the session over for the same user (Part 4 §5.7.3.1, 1.05).
-    if state.is_activated && state.channel != caller.channel && state.identity != identity {
+    if state.is_activated && state.channel != caller.channel && state.identity != proof.identity {
         return Err(StatusCode::BadIdentityTokenRejected.into());
     }
     // Taken inside the lock: whoever exchanges the accounts looks at all sessions afterwards.
     let accounts = server.users.accounts();
-    if !identity.is_in(&accounts) {
+    if !proof.holds_in(&accounts) {
         return Err(StatusCode::BadIdentityTokenRejected.into());
     }
+    let identity = proof.identity;
     let roles = standing.roles(&identity, &accounts);
     let mode = caller.security.mode;
     let has_changed = state.is_activated && (state.roles, state.security.0) != (roles, mode);
@@ -259,6 +261,22 @@ pub async fn activate(
         rights::settle(server, session, if is_another { User::Another } else { User::Same });
     }
     Ok(next_nonce)
+}
+
+/// As long as this is there, the session is not taken for one whose client forgot it.
+struct UnderWay<'s>(&'s Session);
+
+impl UnderWay<'_> {
+    fn begin(session: &Session) -> UnderWay<'_> {
+        session.lock().activations += 1;
+        UnderWay(session)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.lock().activations -= 1;
+    }
 }
 
 /// The client learns the status alone; the log, why.

@@ -67,6 +67,8 @@ pub struct State {
     /// The channel that may use the session.
     pub channel: u32,
     pub is_activated: bool,
+    /// ActivateSession requests that are being looked at; never more than there are connections.
+    pub activations: u32,
     pub is_closed: bool,
     pub security: (MessageSecurityMode, Policy),
     pub identity: Identity,
@@ -171,6 +173,7 @@ impl Session {
         let state = State {
             channel: new.channel,
             is_activated: false,
+            activations: 0,
             is_closed: false,
             security: new.security,
             identity: Identity::Anonymous,
@@ -233,9 +236,15 @@ impl State {
         self.security.0 == MessageSecurityMode::SignAndEncrypt
     }
 
-    /// Whether a silent session has ended: one that was never activated ends sooner.
+    /// Nobody has asked yet to activate it, or in vain.
+    pub fn is_pending(&self) -> bool {
+        !self.is_activated && self.activations == 0
+    }
+
+    /// Whether a silent session has ended: one that was never activated ends sooner, but not while its login waits for
+    /// its turn.
     pub fn is_overdue(&self, timeout: Duration, activation: Duration, now: Instant) -> bool {
-        let allowed = if self.is_activated { timeout } else { activation.min(timeout) };
+        let allowed = if self.is_pending() { activation.min(timeout) } else { timeout };
         now.saturating_duration_since(self.last_contact) > allowed
     }
 

@@ -36,7 +36,9 @@ impl Registry {
     }
 
     /// Adds a session if there is room. A session that was never activated makes room, the oldest first; one address,
-    /// and one certificate from wherever, has only so many of them. Returns the session that had to go.
+    /// and one certificate from wherever, has only so many of them. One whose client waits for the answer to its login
+    /// stays while there is another: else a site that comes back at once would drive its own out. Returns who had
+    /// to go.
     pub fn add(&self, session: Arc<Session>, limits: &Limits) -> Result<Option<Arc<Session>>, StatusCode> {
         let mut sessions = self.sessions.lock();
         let is_full = sessions.len() >= limits.configured.max_sessions as usize;
@@ -53,7 +55,8 @@ impl Registry {
         } else if too_many(&is_near) {
             oldest(&pending, &is_near)
         } else if is_full {
-            Some(oldest(&pending, &|_| true).ok_or(StatusCode::BadTooManySessions)?)
+            let last_resort = || busiest(&sessions);
+            Some(oldest(&pending, &|_| true).or_else(last_resort).ok_or(StatusCode::BadTooManySessions)?)
         } else {
             None
         };
@@ -79,12 +82,21 @@ impl Registry {
 }
 
 fn is_pending(session: &Session) -> bool {
-    !session.lock().is_activated
+    session.lock().is_pending()
 }
 
 fn oldest(pending: &[&Arc<Session>], is_like: &dyn Fn(&Session) -> bool) -> Option<Token> {
     let like = pending.iter().filter(|session| is_like(session));
     like.min_by_key(|session| session.lock().last_contact).map(|session| session.token)
+}
+
+/// Of the sessions whose login is looked at one of the address that has most of them.
+fn busiest(sessions: &HashMap<Token, Arc<Session>>) -> Option<Token> {
+    let mut of_address: HashMap<_, (usize, Token)> = HashMap::new();
+    for session in sessions.values().filter(|session| !session.lock().is_activated) {
+        of_address.entry(neighbourhood(session.peer)).or_insert((0, session.token)).0 += 1;
+    }
+    of_address.into_values().max_by_key(|(count, _)| *count).map(|(_, token)| token)
 }
 
 #[cfg(test)]
@@ -116,6 +128,41 @@ mod tests {
             queue_bytes: 1,
         };
         Arc::new(Session::new(new, Instant::now()))
+    }
+
+    #[test]
+    fn a_session_whose_login_is_looked_at_does_not_give_way() {
+        let mut limits = Limits::new(model::Limits::default());
+        limits.pending_sessions = 2;
+        let registry = Registry::default();
+        let first = session(1, "10.0.0.1", None);
+        first.lock().activations = 1;
+        registry.add(Arc::clone(&first), &limits).expect("there is room");
+        let add = |number| {
+            let added = registry.add(session(number, "10.0.0.1", None), &limits).expect("there is room");
+            added.map(|old| old.id)
+        };
+        assert_eq!([add(2), add(3), add(4)], [None, None, Some(2)]);
+        let late = Instant::now() + limits.activation_timeout + Duration::from_secs(1);
+        let overdue = |registry: &Registry| registry.take_overdue(&limits, late).iter().map(|old| old.id).max();
+        assert_eq!((overdue(&registry), registry.len()), (Some(4), 1));
+        first.lock().activations = 0;
+        assert_eq!(overdue(&registry), Some(1), "its login was refused");
+    }
+
+    #[test]
+    fn who_fills_the_server_with_logins_gives_way_to_somebody_else() {
+        let mut limits = Limits::new(model::Limits::default());
+        limits.configured.max_sessions = 4;
+        let registry = Registry::default();
+        for (number, peer) in [(1, "10.0.0.1"), (2, "10.0.0.2"), (3, "10.0.0.2"), (4, "10.0.0.3")] {
+            let new = session(number, peer, None);
+            new.lock().activations = 1;
+            new.lock().is_activated = number == 4;
+            registry.add(new, &limits).expect("there is room");
+        }
+        let out = registry.add(session(5, "10.0.0.9", None), &limits).expect("somebody gives way");
+        assert!(matches!(out.map(|old| old.id), Some(2 | 3)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use opcua::StatusCode;
 
 use super::{Caller, discovery};
-use crate::model::Roles;
+use crate::model::{Accounts, Roles};
 use crate::stack::channel::neighbourhood;
 use crate::stack::codec::{NodeIdRef, Reader};
 use crate::stack::crypto::{self, Lane, Policy, PublicKey};
@@ -86,8 +86,27 @@ impl IdentityToken {
     }
 }
 
+/// An identity that was proved, and the accounts that counted when that began.
+#[derive(Debug)]
+pub(super) struct Proof {
+    pub identity: Identity,
+    accounts: Arc<Accounts>,
+}
+
+impl Proof {
+    /// Whether the login is still what was proved: it takes a while, and somebody may exchange the accounts meanwhile.
+    pub fn holds_in(&self, now: &Accounts) -> bool {
+        self.identity.is_kept(&self.accounts, now)
+    }
+}
+
 /// Who the token speaks for.
-pub(super) async fn identify(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Identity, Refused> {
+pub(super) async fn identify(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Proof, Refused> {
+    let accounts = server.users.accounts();
+    Ok(Proof { identity: check(server, caller, claim).await?, accounts })
+}
+
+async fn check(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Identity, Refused> {
     let needs_pool = caller.security.peer.is_some() || !matches!(claim.token, IdentityToken::Anonymous);
     let check = Check {
         own: caller.security.own.clone(),
@@ -173,4 +192,45 @@ impl Check {
 fn signs_us(own: &crypto::Identity, nonce: &[u8], key: &PublicKey, policy: Policy, signature: &[u8]) -> bool {
     let signs = |certificate: &[u8]| key.verify(policy, &[certificate, nonce], signature).is_ok();
     signs(own.leaf()) || (own.chain().len() > own.leaf().len() && signs(own.chain()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::User;
+    use crate::value::Hidden;
+
+    fn accounts(users: &[(&str, Option<&str>, Option<&str>)], anonymous: Roles) -> Accounts {
+        let user = |(name, hash, certificate): &(&str, Option<&str>, Option<&str>)| {
+            let password_hash = hash.map(|hash| Hidden(hash.to_owned()));
+            (
+                (*name).to_owned(),
+                User { password_hash, certificate: certificate.map(str::to_owned), roles: Roles::NONE },
+            )
+        };
+        Accounts { users: users.iter().map(user).collect(), role_rules: Vec::new(), anonymous }
+    }
+
+    #[test]
+    fn a_login_that_became_another_while_it_was_proved_does_not_count() {
+        let anybody = Roles(1);
+        let before = accounts(&[("opal", Some("old"), None), ("erika", None, Some("erika.der"))], anybody);
+        let (opal, erika) = (
+            Identity::User("opal".to_owned()),
+            Identity::Certificate { name: "erika".to_owned(), der: Arc::default() },
+        );
+        for (identity, now, holds) in [
+            (&opal, accounts(&[("opal", Some("old"), None)], Roles::NONE), true),
+            (&opal, accounts(&[("opal", Some("new"), None)], anybody), false),
+            (&opal, accounts(&[("opal", None, Some("opal.der"))], anybody), false),
+            (&opal, accounts(&[], anybody), false),
+            (&erika, accounts(&[("erika", None, Some("erika.der"))], Roles::NONE), true),
+            (&erika, accounts(&[("erika", None, Some("other.der"))], anybody), false),
+            (&Identity::Anonymous, accounts(&[], anybody), true),
+            (&Identity::Anonymous, accounts(&[], Roles::NONE), false),
+        ] {
+            let proof = Proof { identity: identity.clone(), accounts: Arc::new(before.clone()) };
+            assert_eq!(proof.holds_in(&now), holds, "{identity:?} in {now:?}");
+        }
+    }
 }
