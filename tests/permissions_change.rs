@@ -19,11 +19,13 @@ mod server;
 #[path = "support/ua.rs"]
 mod ua;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use opcell::stack::codec::{DataValue, NodeIdRef, Reader, Writer};
 use opcell::ua::events::Event;
+use opcell::ua::services::{Context, RequestHeader, monitored_item};
 use opcell::value::{UaTime, Value};
 use opcua::StatusCode;
 use people::find;
@@ -33,27 +35,30 @@ use ua::{Session, TIMEOUT};
 
 const RECEIVE_EVENTS: u32 = 1 << 11;
 
+/// The body of a CreateMonitoredItems.
+fn write_items(w: &mut Writer, subscription: u32, items: &[(&str, u32)]) {
+    w.u32(subscription);
+    w.i32(2);
+    w.count(items.len());
+    for (handle, (node, attribute)) in (0..).zip(items) {
+        w.node_id(id(node));
+        w.u32(*attribute);
+        w.string(None);
+        w.u16(0);
+        w.string(None);
+        w.i32(2);
+        w.u32(handle);
+        w.f64(0.0);
+        w.null_extension_object();
+        w.u32(5);
+        w.bool(true);
+    }
+}
+
 /// CreateMonitoredItems on values and attributes; handles count from 0.
 fn listen(session: &mut Session, items: &[(&str, u32)]) -> u32 {
     let subscription = session.subscribe(20.0, 1000, 1000);
-    let made = session.call(751, |w| {
-        w.u32(subscription);
-        w.i32(2);
-        w.count(items.len());
-        for (handle, (node, attribute)) in (0..).zip(items) {
-            w.node_id(id(node));
-            w.u32(*attribute);
-            w.string(None);
-            w.u16(0);
-            w.string(None);
-            w.i32(2);
-            w.u32(handle);
-            w.f64(0.0);
-            w.null_extension_object();
-            w.u32(5);
-            w.bool(true);
-        }
-    });
+    let made = session.call(751, |w| write_items(w, subscription, items));
     let mut reader = made.good();
     assert_eq!(reader.count(1), Ok(items.len()));
     assert_eq!(reader.status(), Ok(StatusCode::Good));
@@ -196,6 +201,39 @@ fn a_role_that_is_taken_away_silences_items_at_once() {
     assert_eq!(status(&keeper.read_value(id("2;Own"))), StatusCode::BadNodeIdUnknown);
     server.take_accounts(before);
     assert!(status(&heard(&mut keeper, &[0])[&0]).is_good());
+}
+
+/// The role goes while a request is served that makes an item: the request still has the rights of before.
+#[test]
+fn an_item_that_is_made_while_its_role_goes_is_silent_too() {
+    let field = people::open();
+    let mut keeper = find("keeper").come(&field);
+    let subscription = keeper.subscribe(20.0, 1000, 1000);
+    let server = &field.server().server;
+    let session = server.sessions.all().into_iter().find(|session| session.id == keeper.id).expect("a session");
+    let (roles, is_encrypted) = {
+        let state = session.lock();
+        (state.roles, state.is_encrypted())
+    };
+    let mut without = (*server.users.accounts()).clone();
+    without.role_rules.retain(|rule| !rule.users.contains(&"keeper".to_owned()));
+    server.take_accounts(without);
+    let context = Context {
+        server,
+        session: &session,
+        roles,
+        is_encrypted,
+        locales: &[],
+        header: RequestHeader { token: None, handle: 0, audit_entry: "", timeout_hint: 0 },
+        now: tokio::time::Instant::now(),
+        wanted: RefCell::default(),
+        most_bytes: 1 << 20,
+    };
+    let mut request = Writer::new();
+    write_items(&mut request, subscription, &[("2;Own", 13)]);
+    let mut answer = Writer::new();
+    monitored_item::create(&context, &mut Reader::new(&request.buf), &mut answer).expect("it was allowed");
+    assert_eq!(status(&heard(&mut keeper, &[0])[&0]), StatusCode::BadNodeIdUnknown);
 }
 
 /// An event is for who has ReceiveEvents both at its source and at its type (Part 3 §8.55, 1.05).

@@ -7,7 +7,7 @@ use std::time::Duration;
 use opcua::StatusCode;
 
 use super::attribute::ReadOperation;
-use super::{Context, Service, each_id, history, operations, subscription, write_header};
+use super::{Context, Service, each_id, history, operations, rights, subscription, write_header};
 use crate::history::ArchiveId;
 use crate::history::aggregate::{Running, RunningRequest};
 use crate::model::{Plant, TagId};
@@ -103,6 +103,7 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         }
     }
     w.null_array();
+    rights::judge_anew(context, &subscription);
     Ok(())
 }
 

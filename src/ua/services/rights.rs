@@ -43,6 +43,18 @@ pub fn settle(server: &Arc<Server>, session: &Arc<Session>, user: User) {
     judge(server, session, &subscriptions);
 }
 
+/// Called behind a request that made items: while it was served its session may have got other rights, and `settle`
+/// may have looked before the items were there.
+pub fn judge_anew(context: &Context<'_>, subscription: &Arc<Subscription>) {
+    let is_same = {
+        let state = context.session.lock();
+        (state.roles, state.is_encrypted()) == (context.roles, context.is_encrypted)
+    };
+    if !is_same {
+        judge(context.server, context.session, std::slice::from_ref(subscription));
+    }
+}
+
 /// Looks at every item of these subscriptions with the eyes of the session.
 pub fn judge(server: &Arc<Server>, session: &Arc<Session>, subscriptions: &[Arc<Subscription>]) {
     if subscriptions.is_empty() {

@@ -55,6 +55,9 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         server.limits.retransmission_queue,
     ));
     context.session.lock().subscriptions.push(Arc::clone(&subscription));
+    // The rights may have changed before the session had it.
+    let client = Client::of(context.session);
+    subscription.lock().client = client;
     write_header(w, Service::CreateSubscription, context.header.handle);
     w.u32(subscription.id);
     write_revised(&parameters, w);
@@ -195,7 +198,9 @@ fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, Sta
         state.adopt(context.session, client);
     }
     context.session.lock().subscriptions.push(Arc::clone(&subscription));
-    // The same user, but maybe over another channel or with other roles.
+    // The same user, but maybe over another channel or with other roles, which may have changed just now.
+    let client = Client::of(context.session);
+    subscription.lock().client = client;
     super::rights::judge(context.server, context.session, std::slice::from_ref(&subscription));
     context.server.totals.transfers.fetch_add(1, Ordering::Relaxed);
     Ok(subscription)
