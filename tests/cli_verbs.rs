@@ -338,6 +338,24 @@ fn a_lone_cell_gets_a_server_file_beside_it() {
 }
 
 #[test]
+fn of_verbs_that_make_the_server_file_at_once_none_undoes_another() {
+    let names = ["anna", "bert", "cleo", "dora"];
+    for _ in 0..3 {
+        let folder = folder(&[("press.yaml", CELL)]);
+        let added: Vec<Said> = std::thread::scope(|scope| {
+            let add = |name| opcell(folder.path(), &["user", "add", name, "press.yaml", "--password-stdin"], PASSWORD);
+            let verbs: Vec<_> = names.map(|name| scope.spawn(move || add(name))).into();
+            verbs.into_iter().map(|verb| verb.join().expect("it ends")).collect()
+        });
+        let list = opcell(folder.path(), &["user", "list", "server.yaml"], "");
+        assert!(added.iter().any(|said| said.code == 0), "{added:?}");
+        for (name, said) in names.iter().zip(added) {
+            assert_eq!(said.code == 0, list.out.contains(name), "{name}: {said:?}; {list:?}");
+        }
+    }
+}
+
+#[test]
 fn where_nothing_can_be_written_the_lines_to_paste_are_printed() {
     let flow = "{ schema: 1, cells: [cell.yaml], anonymous: [Observer] }\n";
     let folder = folder(&[("cell.yaml", CELL), ("server.yaml", flow)]);

@@ -316,8 +316,14 @@ impl Target {
                     "schema: 1\ncells: [{cells}]\nlisten: [\"127.0.0.1:4840\"]   # 0.0.0.0:4840 lets other machines in\n"
                 );
                 let text = config::add_user(&head, user).map_err(|why| why.to_string())?;
-                replace(file, &text, None).map_err(|error| format!("{}: {error}", file.display()))?;
+                let io = |error: io::Error| format!("{}: {error}", file.display());
+                let folder = locked(file).map_err(io)?;
+                if file.exists() {
+                    return Err(format!("{} was made by somebody else just now; try again", file.display()));
+                }
+                replace(file, &text, None).map_err(io)?;
                 self.check_new()?;
+                drop(folder);
                 let file = file.display();
                 Ok(format!(
                     "{file}: new; `{}` may log in, and nobody without login or without encryption any more\n\
@@ -340,12 +346,19 @@ impl Target {
     }
 }
 
+/// The folder of a file: for as long as it is held, no other verb changes what is in it.
+fn locked(file: &Path) -> io::Result<fs::File> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = fs::File::open(folder)?;
+    folder.lock()?;
+    Ok(folder)
+}
+
 /// Changes the file in one step, and nobody else does meanwhile.
 fn edit(file: &Path, change: impl FnOnce(&str) -> Result<String, NotWritten>) -> Result<(), String> {
     let io = |error: io::Error| format!("{}: {error}", file.display());
     let target = fs::canonicalize(file).map_err(io)?;
-    let folder = fs::File::open(target.parent().unwrap_or(Path::new("/"))).map_err(io)?;
-    folder.lock().map_err(io)?;
+    let _folder = locked(&target).map_err(io)?;
     let text = fs::read_to_string(&target).map_err(io)?;
     let written = change(&text).map_err(|why| format!("{}: {why}", file.display()))?;
     replace(&target, &written, Some(&fs::metadata(&target).map_err(io)?)).map_err(io)

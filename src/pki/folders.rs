@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
@@ -165,6 +166,24 @@ fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A certificate comes whole or not at all, whatever the disk does. Hidden files are not read.
+pub(super) fn write(path: &Path, der: &[u8]) -> io::Result<()> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let beside = path.with_file_name(format!(".{}.{number}.part", std::process::id()));
+    let write = || {
+        let mut file = fs::File::create(&beside)?;
+        file.write_all(der)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    write().inspect_err(|_| {
+        if let Err(error) = fs::remove_file(&beside) {
+            log::debug!("{}: {error}", beside.display());
+        }
+    })
 }
 
 /// A file that vanished or cannot be read is skipped, and said so: the others must still work.

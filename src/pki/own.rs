@@ -74,6 +74,7 @@ impl OwnCertificate {
 
     fn at(dir: &Path, request: &OwnRequest, now: i64, occasion: Occasion) -> Result<OwnCertificate, PkiError> {
         folders::create(dir)?;
+        let _folder = files::lock(dir);
         let (certificate_path, key_path) = (files::certificate_path(dir), files::key_path(dir));
         let has_certificate = certificate_path.exists();
         if occasion == Occasion::Running && !has_certificate {
@@ -94,6 +95,7 @@ impl OwnCertificate {
             let what = "is of another key than key.pem beside it: the key does not belong to the certificate; put the pair back, or remove the certificate to have a new one made";
             return Err(PkiError::refused(&certificate_path, what));
         }
+        let loaded = loaded.map(|loaded| before_its_time(dir, loaded, now)).transpose()?;
         let kept = loaded.filter(|(_, certificate)| match why_renew(certificate, request, now, occasion) {
             Some(why) => {
                 log::warn!("{} is renewed with the same key: {why}", certificate_path.display());
@@ -118,6 +120,29 @@ impl OwnCertificate {
     pub fn identities(&self) -> Vec<Arc<Identity>> {
         [Arc::clone(&self.identity)].into_iter().chain(self.older.iter().cloned()).collect()
     }
+}
+
+/// A clock that was ahead and is set right leaves a certificate that begins in years, which every client refuses: the
+/// one before comes back, if it is good. Without one it stays, for it may be the clock that is behind now.
+fn before_its_time(
+    dir: &Path,
+    (chain, certificate): (Vec<u8>, Certificate),
+    now: i64,
+) -> Result<(Vec<u8>, Certificate), PkiError> {
+    if certificate.not_before <= now || !certificate.is_self_signed() {
+        return Ok((chain, certificate));
+    }
+    let (path, begin) = (files::certificate_path(dir), when(certificate.not_before));
+    let is_good = |(_, older): &(Vec<u8>, Certificate)| {
+        older.is_valid_at(now) && older.spki == certificate.spki && older.uris.first() == certificate.uris.first()
+    };
+    let Some((older, of_older)) = files::previous(dir).into_iter().find(is_good) else {
+        log::warn!("{} begins at {begin}, and clients refuse it until then: look at the clock", path.display());
+        return Ok((chain, certificate));
+    };
+    log::warn!("{} begins at {begin}, so the clock was ahead: the one before is in use again", path.display());
+    files::replace_certificate(dir, &older)?;
+    Ok((older, of_older))
 }
 
 /// Only a certificate that we signed ourselves can be renewed here.

@@ -471,6 +471,20 @@ fn a_user_certificate_is_known_by_its_file_in_users() {
 }
 
 #[test]
+fn a_person_s_certificate_is_added_once_more_where_an_attempt_came_no_further() {
+    let dir = folder();
+    let der = self_signed(&client("anna", (-1, 1)));
+    put(dir.path(), "anna.der", &der);
+    let file = dir.path().join("anna.der");
+    for _ in 0..2 {
+        assert_eq!(add_user(dir.path(), "anna", &file).expect("it is added"), "anna.der");
+    }
+    add_user(dir.path(), "otto", &file).expect_err("one certificate is one person");
+    let left: Vec<_> = fs::read_dir(dir.path().join("users")).expect("a folder").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
 fn cut_and_changed_certificates_never_panic() {
     let chain = issued(&client("leaf", (-1, 1)), issuer("ca"));
     let list = chain.list(true, 1);

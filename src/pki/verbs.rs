@@ -99,12 +99,16 @@ pub fn add_user(dir: &Path, name: &str, from: &Path) -> Result<String, PkiError>
     let path = folder.join(&file);
     let known = certificates(&folder)?;
     if let Some(other) = known.iter().find(|entry| entry.certificate.thumbprint == certificate.thumbprint) {
+        // Left by an attempt that came no further.
+        if other.path == path && other.certificate.der == certificate.der {
+            return Ok(file);
+        }
         return Err(PkiError::refused(&other.path, "holds this certificate already; one certificate is one person"));
     }
     if path.exists() {
         return Err(PkiError::refused(&path, "is there already with another certificate; remove it first"));
     }
-    fs::write(&path, &certificate.der).map_err(PkiError::io(&path))?;
+    super::folders::write(&path, &certificate.der).map_err(PkiError::io(&path))?;
     Ok(file)
 }
 
@@ -194,7 +198,7 @@ fn put(dir: &Path, folder: &str, certificate: &Certificate) -> Result<String, Pk
     let target = dir.join(folder);
     fs::create_dir_all(&target).map_err(PkiError::io(&target))?;
     let file = stem(&target, certificate).with_extension("der");
-    fs::write(&file, &certificate.der).map_err(PkiError::io(&file))?;
+    super::folders::write(&file, &certificate.der).map_err(PkiError::io(&file))?;
     Ok(format!("{} `{}` is now {folder} ({})\n", certificate.short(), printable(certificate.name()), file.display()))
 }
 

@@ -1,7 +1,6 @@
 //! Trust on first use, for a while: the operator opens a window, and clients that nobody knows yet are let in and
 //! pinned. Whoever was revoked stays out.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -94,5 +93,5 @@ impl Pki {
 
 fn pin(dir: &Path, certificate: &Certificate) -> Result<(), PkiError> {
     let file = stem(&dir.join("trusted"), certificate).with_extension("der");
-    fs::write(&file, &certificate.der).map_err(PkiError::io(&file))
+    super::folders::write(&file, &certificate.der).map_err(PkiError::io(&file))
 }

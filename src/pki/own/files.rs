@@ -41,6 +41,14 @@ pub(in crate::pki) fn close(own: &Path) -> Result<(), PkiError> {
     Ok(())
 }
 
+/// As long as it is held nobody else makes a key or a certificate in `own`: two keys at once, and the certificate of one
+/// would lie beside the other. `None` where the file system knows no locks.
+pub(super) fn lock(dir: &Path) -> Option<fs::File> {
+    let own = dir.join("own");
+    let locked = fs::File::open(&own).and_then(|folder| folder.lock().map(|()| folder));
+    locked.inspect_err(|error| log::debug!("{} is not locked: {error}", own.display())).ok()
+}
+
 /// Links are followed, as where secrets are mounted; what counts is the file at their end. `None`: there is no file.
 pub(super) fn load_key(path: &Path) -> Result<Option<KeyPair>, PkiError> {
     match fs::symlink_metadata(path) {

@@ -22,6 +22,7 @@ const FITS_SMALL_CLIENTS: usize = 6_000;
 /// Tells what was done, and what the operator should know.
 pub fn install(dir: &Path, request: &OwnRequest, from: &[PathBuf], now: i64) -> Result<String, PkiError> {
     folders::create(dir)?;
+    let _folder = files::lock(dir);
     let key_path = files::key_path(dir);
     let Some(key) = files::load_key(&key_path)? else {
         return Err(PkiError::refused(&key_path, "is missing: make it and a request with opcell pki request"));

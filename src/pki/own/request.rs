@@ -17,6 +17,7 @@ pub enum Form {
 /// Makes the key when there is none yet.
 pub fn request(dir: &Path, request: &OwnRequest, form: Form) -> Result<Vec<u8>, PkiError> {
     folders::create(dir)?;
+    let _folder = files::lock(dir);
     let path = files::key_path(dir);
     let key = match files::load_key(&path)? {
         Some(key) => key,

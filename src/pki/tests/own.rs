@@ -90,11 +90,43 @@ fn over_the_years_it_is_renewed_with_the_same_key_and_clients_may_know_the_one_b
     // A restart finds the earlier ones again.
     own.keeper.look(second.not_after - DAY);
     let third = own.newest();
+    own.keeper = Keeper::new(own.dir.path().to_owned(), own.request.clone(), Arc::clone(&own.identities));
+    own.identities.replace(Vec::new());
+    own.keeper.look(second.not_after - DAY + 1);
+    assert_eq!(own.newest().thumbprint, third.thumbprint);
+    assert!(own.identities.of_thumbprint(&second.thumbprint).is_some());
+    assert!(own.identities.of_thumbprint(&first.thumbprint).is_none(), "it has ended");
+}
+
+#[test]
+fn a_clock_that_is_set_back_brings_the_certificate_of_that_time_back() {
+    let mut own = own();
+    let first = own.newest();
+    own.keeper.look(first.not_after - DAY);
+    let second = own.newest();
+    assert_ne!(second.thumbprint, first.thumbprint, "the clock is years ahead");
+    own.keeper.look(now());
+    assert_eq!(own.newest().thumbprint, first.thumbprint);
     let again = OwnCertificate::load_or_make(own.dir.path(), &own.request).expect("it is loaded");
-    assert_eq!(again.certificate.thumbprint, third.thumbprint);
-    let known: Vec<_> = again.identities().iter().map(|identity| *identity.thumbprint()).collect();
-    assert!(known.contains(&third.thumbprint) && known.contains(&first.thumbprint), "valid now, as the clock stands");
-    assert!(!known.contains(&second.thumbprint), "not valid yet");
+    assert!(again.certificate.thumbprint == first.thumbprint && !again.is_new, "a restart, too");
+    own.keeper.look(first.not_before - YEAR);
+    assert_eq!(own.newest().thumbprint, first.thumbprint, "a clock that is behind makes no other");
+}
+
+#[test]
+fn two_that_ask_for_a_key_at_once_get_the_same() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let request = OwnRequest { auto_names: false, ..request() };
+    let ask = || pki_request(dir.path(), &request, Form::Der).expect("a request");
+    let asked: Vec<Vec<u8>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    let spki = |der: &[u8]| {
+        let (_, request) = X509CertificationRequest::from_der(der).expect("a request");
+        request.certification_request_info.subject_pki.raw.to_vec()
+    };
+    assert!(asked.iter().all(|der| spki(der) == spki(&asked[0])));
 }
 
 #[test]
