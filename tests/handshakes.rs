@@ -139,6 +139,16 @@ fn a_flood_of_handshakes_delays_another_address_by_a_job_or_two() {
     });
 }
 
+#[test]
+fn a_channel_whose_session_has_ended_is_a_stranger_s_again() {
+    let field = Field::open("urn:test:raw");
+    let mut session = Login { client: &field.client, mode: SignAndEncrypt, user: None }.open(&field);
+    let large = |session: &mut Session| session.try_call(631, |w| w.raw(&[0; 100_000]));
+    assert!(large(&mut session).is_ok_and(|answer| answer.result.is_bad()), "it is read, and makes no sense");
+    session.call(473, |w| w.bool(true)).good();
+    large(&mut session).expect_err("more than 64 KiB without a session");
+}
+
 /// One attempt to come in with a password; who is refused comes again, as clients do.
 fn come_in(field: &Field) -> Option<Session> {
     let (client, peer) = (&field.client, field.peer());
@@ -193,6 +203,5 @@ fn a_site_behind_one_address_that_comes_back_all_at_once_gets_in() {
         assert_eq!(sessions.len(), CLIENTS);
     });
     let looked_at = passwords();
-    println!("{CLIENTS} clients in {:?}, {looked_at} passwords", began.elapsed());
     assert!(looked_at <= CLIENTS as u64 * 3 / 2, "{looked_at} passwords were looked at for {CLIENTS} clients");
 }

@@ -258,6 +258,8 @@ impl Connection {
         });
         let is_bound = !core.bound.is_empty();
         self.seat.set_taken(is_bound);
+        // Whose last session has ended is a stranger again: small messages, and handshakes at a stranger's pace.
+        channel.set_authenticated(is_bound);
         core.unbound_since = if is_bound { None } else { core.unbound_since.or_else(|| Some(Instant::now())) };
     }
 
