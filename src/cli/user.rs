@@ -210,7 +210,7 @@ fn exists(name: &str, file: &Path) -> String {
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    if name.trim().is_empty() || name.len() > MOST_BYTES || name.chars().any(char::is_control) {
+    if name.trim().is_empty() || name.len() > MOST_BYTES || !name.chars().all(crate::value::is_plain) {
         return Err(format!(
             "`{}` is no user name; give 1 to {MOST_BYTES} letters, digits or signs",
             name.escape_debug()

@@ -243,7 +243,7 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 
 /// Text of a peer, fit for a terminal and a log: no control characters, and not endless.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(300).collect()
+    text.chars().filter(|letter| crate::value::is_plain(*letter)).take(300).collect()
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -4,9 +4,11 @@
 //! beside it. The wire form of both is the same (Part 6 §5.2.2.16, 1.05).
 
 mod hidden;
+mod plain;
 mod range;
 
 pub use hidden::Hidden;
+pub use plain::is_plain;
 pub use range::IndexRange;
 
 use std::sync::Arc;

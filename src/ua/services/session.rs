@@ -50,7 +50,7 @@ pub struct Creating {
 
 /// A text that a client gave, cut, and without what could break a line of the log.
 pub fn kept(text: &str) -> String {
-    text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().take(MAX_TEXT).map(|c| if crate::value::is_plain(c) { c } else { ' ' }).collect()
 }
 
 pub async fn create(server: &Arc<Server>, caller: &Caller, body: &[u8], at: usize) -> Result<Creating, StatusCode> {
