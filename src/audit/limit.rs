@@ -9,6 +9,8 @@ const A_MINUTE: u32 = 20;
 const AN_HOUR: u32 = 100;
 /// Of all addresses together, an hour.
 const ALL_AN_HOUR: u32 = 1_200;
+/// The first of an address in its hour, which no other address can use up: two refusals with their certificates.
+const FIRST: u32 = 4;
 /// Addresses that are told apart; all others count as one.
 const ADDRESSES: usize = 1_000;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -62,7 +64,8 @@ impl Limiter {
         let all = begun(self.hour.unwrap_or((now, 0)), HOUR);
         let seen = self.seen.entry(key).or_insert(Seen { minute: (now, 0), hour: (now, 0), left_out: 0 });
         (seen.minute, seen.hour) = (begun(seen.minute, MINUTE), begun(seen.hour, HOUR));
-        let admits = seen.minute.1 < A_MINUTE && seen.hour.1 < AN_HOUR && all.1 < ALL_AN_HOUR;
+        let is_shared_left = all.1 < ALL_AN_HOUR || seen.hour.1 < FIRST;
+        let admits = seen.minute.1 < A_MINUTE && seen.hour.1 < AN_HOUR && is_shared_left;
         let count = u32::from(admits);
         seen.minute.1 += count;
         seen.hour.1 += count;
@@ -105,6 +108,19 @@ mod tests {
         let of_an_hour: usize = (2..60).map(|minute| told(peer(1), start + MINUTE * minute)).sum();
         assert_eq!(of_an_hour + 40, AN_HOUR as usize);
         assert_eq!(told(peer(1), start + HOUR), 20, "the next hour");
+    }
+
+    #[test]
+    fn who_uses_up_what_all_may_cause_does_not_hide_another() {
+        let mut limiter = Limiter::default();
+        let start = Instant::now();
+        let mut told = |last: u8, minute: u32| {
+            let (peer, now) = (Some(IpAddr::from([10, 0, 0, last])), start + MINUTE * minute);
+            (0..100).filter(|_| limiter.admits(peer, now)).count()
+        };
+        let of_twelve: usize = (0..5).map(|minute| (0..12).map(|peer| told(peer, minute)).sum::<usize>()).sum();
+        assert_eq!(of_twelve, ALL_AN_HOUR as usize);
+        assert_eq!([told(1, 5), told(200, 5), told(200, 6)], [0, FIRST as usize, 0]);
     }
 
     #[test]

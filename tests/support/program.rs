@@ -59,7 +59,18 @@ impl Serving {
     }
 
     pub fn logging(folder: &Path, level: &str) -> Serving {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_opcell"))
+        Serving::of(Command::new(env!("CARGO_BIN_EXE_opcell")), folder, level)
+    }
+
+    /// A server that sees a file that may not grow (RLIMIT_FSIZE) as a full disk, instead of a signal that ends it.
+    pub fn on_a_small_disk(folder: &Path, level: &str) -> Serving {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_opcell")]);
+        Serving::of(shell, folder, level)
+    }
+
+    fn of(mut program: Command, folder: &Path, level: &str) -> Serving {
+        let mut child = program
             .args(["run", "server.yaml", "--listen", "127.0.0.1:0", "--log", level])
             .current_dir(folder)
             .env_remove("RUST_LOG")

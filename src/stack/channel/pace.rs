@@ -29,10 +29,30 @@ pub struct Pace {
     buckets: Mutex<HashMap<IpAddr, Bucket>>,
 }
 
+/// What is left of a rate.
 #[derive(Debug, Clone, Copy)]
-struct Bucket {
+pub(super) struct Bucket {
     left: f64,
     at: Instant,
+}
+
+impl Bucket {
+    pub fn full(rate: Rate, now: Instant) -> Bucket {
+        Bucket { left: f64::from(rate.at_once), at: now }
+    }
+
+    /// Takes one; false when there is none.
+    pub fn take(&mut self, rate: Rate, now: Instant) -> bool {
+        *self = self.filled(rate, now);
+        let may = self.left >= 1.0;
+        self.left -= f64::from(u8::from(may));
+        may
+    }
+
+    fn filled(self, rate: Rate, now: Instant) -> Bucket {
+        let gained = now.saturating_duration_since(self.at).as_secs_f64() * f64::from(rate.per_second);
+        Bucket { left: (self.left + gained).min(f64::from(rate.at_once)), at: now.max(self.at) }
+    }
 }
 
 impl Pace {
@@ -43,24 +63,14 @@ impl Pace {
     /// Takes one of this address's; false when there is none. `address`: whose share it is, see `neighbourhood`.
     pub fn take(&self, address: IpAddr, now: Instant) -> bool {
         let mut buckets = self.buckets.lock();
-        let full = Bucket { left: f64::from(self.rate.at_once), at: now };
         let address = if buckets.contains_key(&address) { address } else { self.room_for(&mut buckets, address, now) };
-        let bucket = buckets.entry(address).or_insert(full);
-        *bucket = self.filled(*bucket, now);
-        let may = bucket.left >= 1.0;
-        bucket.left -= f64::from(u8::from(may));
-        may
-    }
-
-    fn filled(&self, bucket: Bucket, now: Instant) -> Bucket {
-        let gained = now.saturating_duration_since(bucket.at).as_secs_f64() * f64::from(self.rate.per_second);
-        Bucket { left: (bucket.left + gained).min(f64::from(self.rate.at_once)), at: now.max(bucket.at) }
+        buckets.entry(address).or_insert(Bucket::full(self.rate, now)).take(self.rate, now)
     }
 
     /// A full bucket need not be remembered.
     fn room_for(&self, buckets: &mut HashMap<IpAddr, Bucket>, address: IpAddr, now: Instant) -> IpAddr {
         if buckets.len() >= ADDRESSES {
-            buckets.retain(|_, bucket| self.filled(*bucket, now).left < f64::from(self.rate.at_once));
+            buckets.retain(|_, bucket| bucket.filled(self.rate, now).left < f64::from(self.rate.at_once));
         }
         if buckets.len() >= ADDRESSES { REST } else { address }
     }

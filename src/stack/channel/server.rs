@@ -13,13 +13,14 @@ use opcua::StatusCode;
 
 use super::conversation::{Complete, Conversation, Negotiated};
 use super::open::{AsymmetricHeader, OpenJob, Opened};
+use super::pace::Bucket;
 use super::sequence::Sequence;
 use super::token::Role;
 use super::{Caller, CertificateCheck, Pace, Peer, Refusal, Security, neighbourhood};
 use crate::stack::codec::Writer;
 use crate::stack::crypto::{Identities, Identity, Policy};
 use crate::stack::transport::{
-    Acknowledge, Fatal, Frame, FrameKind, HEADER, Hello, Input, LEAST_BUFFER, Limits, RefusedCertificate,
+    Acknowledge, Fatal, Frame, FrameKind, HEADER, Hello, Input, LEAST_BUFFER, Limits, Rate, RefusedCertificate,
 };
 
 /// What all channels of a server have in common.
@@ -54,6 +55,9 @@ enum State {
     Closed,
 }
 
+/// How often a channel with a session may be renewed.
+const RENEWALS: Rate = Rate { per_second: 1, at_once: 20 };
+
 pub struct ServerChannel {
     settings: Arc<ServerSettings>,
     id: u32,
@@ -63,6 +67,8 @@ pub struct ServerChannel {
     /// A job is out.
     opening: bool,
     authenticated: bool,
+    /// What is left of `RENEWALS`.
+    renewals: Bucket,
     /// Until when the step that is under way must be done: Hello, open, or a half-sent message.
     step_deadline: Option<Instant>,
 }
@@ -93,6 +99,7 @@ impl ServerChannel {
             next_token: 1,
             opening: false,
             authenticated: false,
+            renewals: Bucket::full(RENEWALS, now),
         }
     }
 
@@ -268,6 +275,7 @@ impl ServerChannel {
     /// The checks of an open request that cost little, before any private key is touched.
     fn open(&mut self, now: Instant, chunk: &[u8]) -> Result<OpenJob, Fatal> {
         let header = AsymmetricHeader::read(chunk)?;
+        let may_renew = header.policy == Policy::None || self.renewals.take(RENEWALS, now);
         let (current, numbers) = match &self.state {
             State::Open { security, conversation } => {
                 (Some(security), Some((conversation.received, conversation.sent)))
@@ -283,7 +291,7 @@ impl ServerChannel {
             }
             _ => {
                 let identity = self.addressed(&header, current)?;
-                self.check_pace(now)?;
+                self.check_pace(may_renew, now)?;
                 (Some(identity), Some(self.peer(&header, current)?))
             }
         };
@@ -310,8 +318,13 @@ impl ServerChannel {
     }
 
     /// Before anything is computed: looking at a certificate costs as much as a tenth of the private key's work.
-    fn check_pace(&self, now: Instant) -> Result<(), Fatal> {
-        let Some(address) = self.caller.address.filter(|_| !self.authenticated) else { return Ok(()) };
+    fn check_pace(&self, may_renew: bool, now: Instant) -> Result<(), Fatal> {
+        let Some(address) = self.caller.address else { return Ok(()) };
+        if self.authenticated {
+            // Not from its address's share: no neighbour keeps a session from its next token.
+            let refused = Fatal::new(StatusCode::BadTcpServerTooBusy, "this channel is renewed too often");
+            return if may_renew { Ok(()) } else { Err(refused) };
+        }
         match self.settings.handshakes.take(neighbourhood(address.ip()), now) {
             true => Ok(()),
             false => Err(Fatal::new(

@@ -42,6 +42,8 @@ struct Setup {
     client_limits: Limits,
     server_limits: Limits,
     lifetime: Duration,
+    /// Where the client is, for the pace.
+    address: Option<std::net::SocketAddr>,
 }
 
 impl Default for Setup {
@@ -54,6 +56,7 @@ impl Default for Setup {
             client_limits: Limits::default(),
             server_limits: Limits::default(),
             lifetime: Duration::from_secs(3600),
+            address: None,
         }
     }
 }
@@ -83,7 +86,7 @@ impl Pair {
         };
         Pair {
             now,
-            server: ServerChannel::new(Arc::new(settings), 7, None, now),
+            server: ServerChannel::new(Arc::new(settings), 7, setup.address, now),
             client: ClientChannel::new(client),
             to_server: Input::default(),
             to_client: Input::default(),
@@ -344,6 +347,22 @@ fn many_renewals_keep_the_channel() {
         if round % 2 == 0 {
             assert!(pair.round_trip(b"x").is_ok());
         }
+    }
+}
+
+#[test]
+fn a_channel_with_a_session_is_not_renewed_as_often_as_it_likes() {
+    let address = Some(([10, 0, 0, 1], 50_000).into());
+    let mut pair =
+        Pair::open(&Setup { address, ..secured(Policy::Basic256Sha256, MessageSecurityMode::SignAndEncrypt) });
+    // Opening took the first of its 20.
+    let renewed = (0..100).take_while(|_| pair.renew().is_ok()).count();
+    assert_eq!(renewed, 19);
+    let mut pair =
+        Pair::open(&Setup { address, ..secured(Policy::Basic256Sha256, MessageSecurityMode::SignAndEncrypt) });
+    for _ in 0..100 {
+        pair.now += Duration::from_secs(1);
+        pair.renew().expect("once a second is not too often");
     }
 }
 
