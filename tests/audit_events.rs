@@ -227,6 +227,8 @@ fn channels_sessions_and_cancels_are_told_with_what_the_specification_wants() {
     assert_eq!(body.string(), Ok(Some("username")));
     assert_eq!((body.string(), body.bytes(), body.string()), (Ok(Some("otto")), Ok(None), Ok(None)));
 
+    // A renewal that went well has no event.
+    otto.client.renew().expect("a new token");
     call_with_entry(&mut otto, 479, "stop it", |w| w.u32(99)).good();
     let cancelled = watch.event(2078, good);
     assert_eq!(
@@ -237,6 +239,8 @@ fn channels_sessions_and_cancels_are_told_with_what_the_specification_wants() {
         (text(&cancelled, "ClientAuditEntryId"), text(&cancelled, "ClientUserId")),
         ("stop it".to_owned(), "otto".to_owned())
     );
+
+    assert!(!watch.told.iter().any(|told| number(&told["EventType"]) == 2060), "{:?}", watch.told);
 
     let id = otto.id;
     call_with_entry(&mut otto, 473, "enough", |w| w.bool(true)).good();
@@ -312,6 +316,8 @@ fn a_refused_login_is_told_with_its_name_and_reason_and_a_wrong_password_stands_
     let told = watch.event(2075, |told| !good(told));
     assert_eq!(text(&told, "ClientUserId"), "otto\r\n\u{1b}[2Jaudit.gap");
     assert_eq!(number(&told["SessionId"]), session.id);
+    let Value::Wire(status) = &told["StatusCodeId"] else { panic!("a status") };
+    assert!(Reader::new(&status[1..]).status().expect("a status").is_bad());
     let Value::Wire(message) = &told["Message"] else { panic!("a message") };
     assert!(String::from_utf8_lossy(message).contains("nobody has this name"));
     let state = watch.field.server().dir().join("state");

@@ -18,7 +18,8 @@ use program::{Serving, folder, until};
 use ua::Session;
 
 const CELL: &str = "schema: 1\ncell: press\nnodes:\n  Speed: { type: Double, value: 0, write: true }\n";
-const SERVER: &str = "schema: 1\ncells: [cell.yaml]\nanonymous: [Observer, Operator]\nsecurity: { allow_unsecured: true }\n";
+const SERVER: &str =
+    "schema: 1\ncells: [cell.yaml]\nanonymous: [Observer, Operator]\nsecurity: { allow_unsecured: true }\n";
 
 fn largest_file(serving: &Serving, bytes: Option<u64>) {
     let process = Pid::from_raw(serving.process().parse().expect("a number")).expect("not 0");
