@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use opcell::stack::channel::{Caller, CertificateCheck, Event, Pace, Refusal, ServerChannel, ServerSettings};
+use opcell::stack::channel::{Caller, CertificateCheck, Event, Pace, Refusal, Seen, ServerChannel, ServerSettings};
 use opcell::stack::codec::{IdRef, Reader, Writer};
 use opcell::stack::transport::{Input, Limits};
 use opcell::value::{UaTime, Value};
@@ -25,7 +25,7 @@ pub enum Kind {
 struct Nobody;
 
 impl CertificateCheck for Nobody {
-    fn check_client(&self, _: &[u8], _: &Caller) -> Result<(), Refusal> {
+    fn check_client(&self, _: &[u8], _: &Caller) -> Result<Seen, Refusal> {
         let status = StatusCode::BadSecurityChecksFailed;
         Err(Refusal { status, code: status, rule: "the floor has no security".to_owned() })
     }

@@ -15,6 +15,7 @@ use opcell::stack::transport::Input;
 
 use crate::process::ServerProcess;
 use crate::rows::{Table, client_identity, new_identity, secure_settings, server};
+use crate::sessions::{Dialler, End};
 use crate::ua::Session;
 
 const CELL: &str = "schema: 1\ncell: storm\nnamespace: urn:bench:storm\nconnections:\n  sim: { driver: simulator }\nnodes:\n  \
@@ -101,7 +102,7 @@ fn record(address: SocketAddr, dir: &Path, identity: &Arc<Identity>) -> Vec<u8> 
 
 /// Its share of the attempts, each at its time; whoever is late goes on without a pause.
 fn storm(to: SocketAddr, messages: &[u8], number: usize, stop: &AtomicBool, tried: &AtomicU64) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+    let dialler = Dialler::new(End::Abrupt);
     let step = Duration::from_secs(1) * u32::try_from(STORMERS).expect("few") / PER_SECOND;
     let begun = Instant::now() + step * u32::try_from(number).expect("few") / u32::try_from(STORMERS).expect("few");
     for round in 0.. {
@@ -109,15 +110,7 @@ fn storm(to: SocketAddr, messages: &[u8], number: usize, stop: &AtomicBool, trie
             return;
         }
         std::thread::sleep((begun + step * round).saturating_duration_since(Instant::now()));
-        let socket = runtime.block_on(async {
-            let socket = tokio::net::TcpSocket::new_v4()?;
-            socket.bind((FROM, 0).into())?;
-            // Or sixty thousand ports would wait for their last packet.
-            socket.set_zero_linger()?;
-            socket.connect(to).await?.into_std()
-        });
-        let answered = socket.and_then(|mut socket| {
-            socket.set_nonblocking(false)?;
+        let answered = dialler.dial(FROM, to).and_then(|mut socket| {
             socket.set_read_timeout(Some(Duration::from_secs(5)))?;
             socket.write_all(messages)?;
             let (mut answer, mut heard) = ([0; 8192], 0);

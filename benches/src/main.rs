@@ -13,6 +13,7 @@ mod history;
 mod ingest;
 mod process;
 mod rows;
+mod sessions;
 mod timing;
 #[path = "../../tests/support/ua.rs"]
 mod ua;

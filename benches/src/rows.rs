@@ -18,7 +18,7 @@ use crate::ua::{self, Session};
 
 const IN_FLIGHT: usize = 8;
 const TAGS: usize = 10_000;
-const POLICY: Policy = Policy::Basic256Sha256;
+pub const POLICY: Policy = Policy::Basic256Sha256;
 
 struct Row {
     name: &'static str,
@@ -30,7 +30,7 @@ const ROWS: &[Row] = &[
     Row { name: "write", run: write },
     Row { name: "browse", run: browse },
     Row { name: "secure", run: secure },
-    Row { name: "session", run: session },
+    Row { name: "session", run: crate::sessions::run },
     Row { name: "handshakes", run: crate::handshakes::run },
     Row { name: "start", run: start },
     Row { name: "items", run: items },
@@ -229,7 +229,7 @@ fn open_secured(address: std::net::SocketAddr, dir: &Path, identity: &Arc<Identi
     session
 }
 
-fn activate(session: &mut Session, dir: &Path, identity: &Arc<Identity>) {
+pub fn activate(session: &mut Session, dir: &Path, identity: &Arc<Identity>) {
     let der = std::fs::read(dir.join("pki/own/certificate.der")).expect("the server's certificate");
     let nonce = session.server_nonce.clone();
     let signature = identity.key().sign(POLICY, &[&der, &nonce]);
@@ -248,32 +248,6 @@ fn secure(table: &mut Table) {
     let (ids, requests) = (ids(100), 10_000);
     let cpu = pipelined(&ours, &mut session, requests, |session| send_read(session, &ids));
     table.per("Read 100, Basic256Sha256 SignAndEncrypt", cpu, requests * ids.len(), "value");
-}
-
-fn session(table: &mut Table) {
-    let (dir, ours) = server(&cell::memory(100));
-    Session::open(ours.address).close();
-    let (before, count) = (ours.cpu(), 500);
-    for _ in 0..count {
-        Session::open(ours.address).close();
-    }
-    table.per("session, None: connect to close", ours.cpu() - before, count, "session");
-    let identity = client_identity(dir.path());
-    open_secured(ours.address, dir.path(), &identity).close();
-    // So many may be opened at once.
-    std::thread::sleep(Duration::from_secs(1));
-    let (before, count) = (ours.cpu(), 90);
-    for _ in 0..count {
-        open_secured(ours.address, dir.path(), &identity).close();
-    }
-    table.per("session, Basic256Sha256 (2048 bit)", ours.cpu() - before, count, "session");
-    let begun = Instant::now();
-    let rounds = 200;
-    for _ in 0..rounds {
-        drop(identity.key().sign(POLICY, &[&[0; 32]]));
-    }
-    let sign = begun.elapsed() / rounds;
-    table.line("  of which RSA: two decryptions, two signatures", &format!("{:9.0} µs", sign.as_secs_f64() * 4e6));
 }
 
 fn start(table: &mut Table) {

@@ -8,7 +8,7 @@ use opcua::StatusCode;
 use super::{Assembly, StartError};
 use crate::audit::Audit;
 use crate::history::{Archives, Historian};
-use crate::stack::channel::{Caller, CertificateCheck, Pace, Refusal, ServerSettings};
+use crate::stack::channel::{Caller, CertificateCheck, Pace, Refusal, Seen, ServerSettings};
 use crate::stack::crypto::{CryptoPool, PoolThreads};
 use crate::tags::TagStore;
 use crate::ua::facts::{self, Facts};
@@ -21,7 +21,7 @@ use crate::value::UaTime;
 struct Nobody;
 
 impl CertificateCheck for Nobody {
-    fn check_client(&self, _: &[u8], _: &Caller) -> Result<(), Refusal> {
+    fn check_client(&self, _: &[u8], _: &Caller) -> Result<Seen, Refusal> {
         Err(Refusal {
             status: StatusCode::BadCertificateUntrusted,
             code: StatusCode::BadCertificateUntrusted,

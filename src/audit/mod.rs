@@ -158,8 +158,16 @@ impl Audit {
 
     fn push(&self, item: Item) {
         let Some(shared) = &self.shared else { return };
-        shared.state.lock().queue.push(item);
-        shared.wake.notify_one();
+        let (before, now) = {
+            let mut state = shared.state.lock();
+            let before = state.queue.size().records;
+            state.queue.push(item);
+            (before, state.queue.size().records)
+        };
+        // While it gathers what comes, it is woken only for a whole batch.
+        if before == 0 || before < writer::BATCH && now >= writer::BATCH {
+            shared.wake.notify_one();
+        }
     }
 
     /// Why nothing is written to the files just now.

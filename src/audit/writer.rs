@@ -16,7 +16,7 @@ use crate::value::UaTime;
 /// Records come in groups; one sync is for all that come in this time.
 const GATHER: Duration = Duration::from_millis(50);
 /// Records and bytes of one batch.
-const BATCH: usize = 4_000;
+pub const BATCH: usize = 4_000;
 const BATCH_BYTES: usize = 4 << 20;
 /// After a failed attempt.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -56,7 +56,9 @@ impl Writer {
                 if is_closed || self.retry_at.is_none_or(|at| now >= at) {
                     self.keep(now);
                 }
-                if self.retry_at.is_some() || self.shared.state.lock().queue.is_empty() {
+                // Less than a batch has time to become more: each sync costs the same.
+                let least = if is_closed { 1 } else { BATCH };
+                if self.retry_at.is_some() || self.shared.state.lock().queue.size().records < least {
                     break;
                 }
             }

@@ -8,28 +8,28 @@ use super::Pki;
 use super::certificate::{Certificate, printable, when};
 use super::path::{Demand, Finding, Step, validate};
 use super::rejected::{self, Rejection};
-use crate::stack::channel::{Caller, CertificateCheck, Refusal};
+use crate::stack::channel::{Caller, CertificateCheck, Refusal, Seen};
 use crate::value::UaTime;
 
 /// Certificates that are remembered as told of.
 const MOST_TOLD: usize = 1_000;
 
 impl CertificateCheck for Pki {
-    fn check_client(&self, chain: &[u8], caller: &Caller) -> Result<(), Refusal> {
+    fn check_client(&self, chain: &[u8], caller: &Caller) -> Result<Seen, Refusal> {
         let store = self.store.load();
         let demand = Demand { now: UaTime::now().unix_seconds(), suppressed: self.suppressed };
         let (certificate, finding) = match validate(&store, chain, demand) {
             Ok((leaf, let_through)) => match leaf.key.as_ref().is_some_and(|key| caller.policy.takes_key(key.bits())) {
                 true => {
                     self.tell_let_through(&leaf, &let_through);
-                    return Ok(());
+                    return Ok(seen(&leaf));
                 }
                 false => {
                     let rule = format!("its key does not fit the policy {}", caller.policy.name());
                     (Some(leaf), Finding { step: Step::Policy, is_issuer: false, rule })
                 }
             },
-            Err((Some(leaf), finding)) if self.admit(chain, caller, &leaf, &finding, demand) => return Ok(()),
+            Err((Some(leaf), finding)) if self.admit(chain, caller, &leaf, &finding, demand) => return Ok(seen(&leaf)),
             Err(refused) => refused,
         };
         let status = finding.wire();
@@ -53,6 +53,10 @@ impl CertificateCheck for Pki {
         }
         Err(Refusal { status, code, rule })
     }
+}
+
+fn seen(leaf: &Certificate) -> Seen {
+    Seen { key: leaf.key.clone(), application_uri: leaf.uris.first().cloned() }
 }
 
 impl Pki {

@@ -176,15 +176,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::stack::channel::{Caller, CertificateCheck, Event, Pace, Refusal, ServerChannel, ServerSettings};
+    use crate::stack::channel::{Caller, CertificateCheck, Event, Pace, Refusal, Seen, ServerChannel, ServerSettings};
     use crate::stack::crypto::{MessageSecurityMode, Policy};
     use crate::stack::transport::Limits;
 
     struct Everybody;
 
     impl CertificateCheck for Everybody {
-        fn check_client(&self, _: &[u8], _: &Caller) -> Result<(), Refusal> {
-            Ok(())
+        fn check_client(&self, _: &[u8], _: &Caller) -> Result<Seen, Refusal> {
+            Ok(Seen::default())
         }
     }
 

@@ -10,7 +10,7 @@ use super::opn::{OpenRequest, OpenResponse};
 use super::sequence::Sequence;
 use super::server::{Event, ServerChannel, ServerSettings};
 use super::token::{Role, Token};
-use super::{Caller, CertificateCheck, Pace, Refusal};
+use super::{Caller, CertificateCheck, Pace, Refusal, Seen};
 use crate::stack::codec::Writer;
 use crate::stack::crypto::{MessageSecurityMode, Policy, derive_keys};
 use crate::stack::transport::{ChunkKind, Fatal, FrameKind, Input, LEAST_BUFFER, Limits};
@@ -18,8 +18,8 @@ use crate::stack::transport::{ChunkKind, Fatal, FrameKind, Input, LEAST_BUFFER, 
 struct Everybody;
 
 impl CertificateCheck for Everybody {
-    fn check_client(&self, _: &[u8], _: &Caller) -> Result<(), Refusal> {
-        Ok(())
+    fn check_client(&self, _: &[u8], _: &Caller) -> Result<Seen, Refusal> {
+        Ok(Seen::default())
     }
 }
 

@@ -32,7 +32,14 @@ use super::crypto::{Identity, MessageSecurityMode, Policy, PublicKey};
 pub trait CertificateCheck: Send + Sync {
     /// `chain`: the DER bytes as the client sent them, its own certificate first. Called on the connection's task
     /// before any private-key operation, so it must be quick and must not block.
-    fn check_client(&self, chain: &[u8], caller: &Caller) -> Result<(), Refusal>;
+    fn check_client(&self, chain: &[u8], caller: &Caller) -> Result<Seen, Refusal>;
+}
+
+/// What a check saw in the client's own certificate, so that nobody needs to take it apart again.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub key: Option<PublicKey>,
+    pub application_uri: Option<String>,
 }
 
 /// Who presents a certificate.
@@ -79,10 +86,17 @@ pub struct Peer {
 impl Peer {
     /// `None` when the bytes hold no certificate with an RSA key that the policy takes.
     pub fn from_chain(policy: Policy, chain: &[u8]) -> Option<Peer> {
+        Peer::from_seen(policy, chain, Seen::default())
+    }
+
+    /// The same, when a check has just looked at this chain.
+    fn from_seen(policy: Policy, chain: &[u8], seen: Seen) -> Option<Peer> {
         let leaf = super::crypto::certificate::leaf(chain)?;
-        let key = super::crypto::certificate::public_key(leaf).filter(|key| policy.takes_key(key.bits()))?;
+        let key = seen.key.or_else(|| super::crypto::certificate::public_key(leaf));
+        let key = key.filter(|key| policy.takes_key(key.bits()))?;
         let thumbprint = super::crypto::thumbprint(leaf);
-        Some(Peer { thumbprint, chain: chain.to_vec(), key, application_uri: OnceLock::new() })
+        let application_uri = seen.application_uri.map_or_else(OnceLock::new, |uri| OnceLock::from(Some(uri)));
+        Some(Peer { thumbprint, chain: chain.to_vec(), key, application_uri })
     }
 
     /// The ApplicationUri of the certificate, which `read` finds in it: once a channel, not once a question.

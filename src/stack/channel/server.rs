@@ -356,10 +356,11 @@ impl ServerChannel {
             return Err(refused("a renewal with another certificate"));
         }
         let caller = Caller { policy: header.policy, ..self.caller };
-        self.settings.check.check_client(header.sender, &caller).map_err(|refusal| told(refusal, header.sender))?;
+        let check = &self.settings.check;
+        let seen = check.check_client(header.sender, &caller).map_err(|refusal| told(refusal, header.sender))?;
         match known {
             Some(known) => Ok(Arc::clone(known)),
-            None => Peer::from_chain(header.policy, header.sender)
+            None => Peer::from_seen(header.policy, header.sender, seen)
                 .map(Arc::new)
                 .ok_or_else(|| refused("the certificate has no RSA key of 2048 to 4096 bits")),
         }

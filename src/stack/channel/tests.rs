@@ -18,8 +18,11 @@ const MODES: [MessageSecurityMode; 2] = [MessageSecurityMode::Sign, MessageSecur
 struct Check(Option<StatusCode>);
 
 impl CertificateCheck for Check {
-    fn check_client(&self, _: &[u8], _: &Caller) -> Result<(), Refusal> {
-        self.0.map_or(Ok(()), |status| Err(Refusal { status, code: status, rule: "told to refuse".into() }))
+    fn check_client(&self, _: &[u8], _: &Caller) -> Result<Seen, Refusal> {
+        self.0.map_or_else(
+            || Ok(Seen::default()),
+            |status| Err(Refusal { status, code: status, rule: "told to refuse".into() }),
+        )
     }
 }
 

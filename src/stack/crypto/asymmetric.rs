@@ -1,7 +1,7 @@
 //! RSA keys: signing, verifying, and encryption in blocks. Costs milliseconds with a private key: run it in the pool.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{
@@ -9,8 +9,8 @@ use aws_lc_rs::rsa::{
     OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
 };
 use aws_lc_rs::signature::{
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256, RsaEncoding,
-    UnparsedPublicKey, VerificationAlgorithm,
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256,
+    RsaEncoding, VerificationAlgorithm,
 };
 use opcua::StatusCode;
 
@@ -135,11 +135,16 @@ fn oaep(policy: Policy) -> &'static OaepAlgorithm {
     }
 }
 
-/// A peer's RSA public key. Cloning it is cheap.
+/// A peer's RSA public key. Cloning it is cheap, and clones share what was computed for it.
 #[derive(Clone)]
-pub struct PublicKey {
-    spki: Arc<[u8]>,
-    encrypting: Arc<OaepPublicEncryptingKey>,
+pub struct PublicKey(Arc<Forms>);
+
+/// The key as each operation wants it.
+struct Forms {
+    spki: Box<[u8]>,
+    encrypting: OaepPublicEncryptingKey,
+    pkcs1: OnceLock<Option<ParsedPublicKey>>,
+    pss: OnceLock<Option<ParsedPublicKey>>,
 }
 
 impl fmt::Debug for PublicKey {
@@ -152,29 +157,32 @@ impl PublicKey {
     /// From a SubjectPublicKeyInfo; anything but RSA of 2048 bits or more is refused.
     pub fn from_spki(der: &[u8]) -> Option<PublicKey> {
         let encrypting = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(der).ok()?).ok()?;
-        Some(PublicKey { spki: der.into(), encrypting: Arc::new(encrypting) })
+        let (pkcs1, pss) = (OnceLock::new(), OnceLock::new());
+        Some(PublicKey(Arc::new(Forms { spki: der.into(), encrypting, pkcs1, pss })))
     }
 
     pub fn bits(&self) -> usize {
-        self.encrypting.key_size_bits()
+        self.0.encrypting.key_size_bits()
     }
 
     pub fn size(&self) -> usize {
-        self.encrypting.key_size_bytes()
+        self.0.encrypting.key_size_bytes()
     }
 
     /// Verifies a signature over the parts one after the other.
     pub fn verify(&self, policy: Policy, parts: &[&[u8]], signature: &[u8]) -> Result<(), StatusCode> {
-        let algorithm: &'static dyn VerificationAlgorithm = match policy.row().signature {
-            SignatureScheme::Pkcs1Sha256 => &RSA_PKCS1_2048_8192_SHA256,
-            SignatureScheme::PssSha256 => &RSA_PSS_2048_8192_SHA256,
+        let Forms { spki, pkcs1, pss, .. } = &*self.0;
+        let (form, algorithm): (_, &'static dyn VerificationAlgorithm) = match policy.row().signature {
+            SignatureScheme::Pkcs1Sha256 => (pkcs1, &RSA_PKCS1_2048_8192_SHA256),
+            SignatureScheme::PssSha256 => (pss, &RSA_PSS_2048_8192_SHA256),
         };
-        UnparsedPublicKey::new(algorithm, &self.spki).verify(&parts.concat(), signature).map_err(|_| REFUSED)
+        let key = form.get_or_init(|| ParsedPublicKey::new(algorithm, spki).ok()).as_ref().ok_or(REFUSED)?;
+        key.verify_sig(&parts.concat(), signature).map_err(|_| REFUSED)
     }
 
     /// Bytes of plain text in one block.
     pub fn plain_block(&self, policy: Policy) -> usize {
-        self.encrypting.max_plaintext_size(oaep(policy))
+        self.0.encrypting.max_plaintext_size(oaep(policy))
     }
 
     /// Encrypts in blocks; the last may be short.
@@ -182,8 +190,9 @@ impl PublicKey {
         let mut cipher_text = Vec::with_capacity(plain.len().div_ceil(self.plain_block(policy)) * self.size());
         let mut block = vec![0; self.size()];
         for part in plain.chunks(self.plain_block(policy)) {
-            cipher_text
-                .extend_from_slice(self.encrypting.encrypt(oaep(policy), part, &mut block, None).map_err(|_| REFUSED)?);
+            cipher_text.extend_from_slice(
+                self.0.encrypting.encrypt(oaep(policy), part, &mut block, None).map_err(|_| REFUSED)?,
+            );
         }
         Ok(cipher_text)
     }
