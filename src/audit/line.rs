@@ -5,6 +5,7 @@
 //! └──────────────────────────── the body: what is hashed ─────────────────────────┘
 //! ```
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use opcua::StatusCode;
@@ -127,7 +128,7 @@ fn push_json(out: &mut String, fields: &dyn Fields) {
             push_quoted(out, text);
         }
         Field::Number(number) => {
-            out.push_str(&format!(",\"{name}\":{number}"));
+            write!(out, ",\"{name}\":{number}").expect("text takes every write");
         }
     });
 }
@@ -163,7 +164,7 @@ pub fn push_field(out: &mut String, name: &str, field: Field<'_>) {
 /// Appends a line of the file, its break included; returns the next link of the chain.
 pub fn push_chained(out: &mut String, number: u64, before: &Hash, fields: &dyn Fields) -> Hash {
     let start = out.len();
-    out.push_str(&format!("{{\"n\":{number},"));
+    write!(out, "{{\"n\":{number},").expect("text takes every write");
     push_json(out, fields);
     let link = link(before, &out.as_bytes()[start..]);
     out.push_str(CHAIN);

@@ -1,5 +1,6 @@
 //! Values, times and names as bounded text that cannot forge a line.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use time::OffsetDateTime;
@@ -16,10 +17,12 @@ pub const HELD: usize = 1_024;
 const ELEMENTS: usize = 32;
 
 /// Cuts a text to its bound, and says how long it was.
-pub fn bounded(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}… ({} bytes in all)", &text[..end], text.len()),
+pub fn bounded(text: &str) -> Cow<'_, str> {
+    // Not more bytes are not more characters.
+    let end = if text.len() <= LONGEST { None } else { text.char_indices().nth(LONGEST) };
+    match end {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}… ({} bytes in all)", &text[..end], text.len())),
     }
 }
 
@@ -64,10 +67,11 @@ pub fn time_text(time: UaTime) -> String {
 }
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("text takes every write");
-        text
-    })
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |four: u8| char::from(DIGITS[usize::from(four)]);
+    let mut text = String::with_capacity(bytes.len() * 2);
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    text
 }
 
 /// Bytes that a value keeps alive.
@@ -116,7 +120,7 @@ fn scalar(value: &Value) -> String {
         Value::Float(v) => v.to_string(),
         Value::Double(v) => v.to_string(),
         Value::DateTime(v) => time_text(*v),
-        Value::String(text) => bounded(text),
+        Value::String(text) => bounded(text).into_owned(),
         Value::ByteString(bytes) => bytes_text(bytes),
         Value::Wire(bytes) => {
             let kind = value.built_in().map_or_else(String::new, |kind| format!("{kind:?} "));

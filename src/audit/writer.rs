@@ -15,6 +15,8 @@ use crate::value::UaTime;
 
 /// Records come in groups; one sync is for all that come in this time.
 const GATHER: Duration = Duration::from_millis(50);
+/// Where they don't end, syncs are so far apart: each costs a thousand times what a record does.
+const APART: Duration = Duration::from_millis(250);
 /// Records and bytes of one batch.
 pub const BATCH: usize = 4_000;
 const BATCH_BYTES: usize = 4 << 20;
@@ -39,11 +41,22 @@ pub struct Writer {
     retry_at: Option<Instant>,
     reminded: Option<Instant>,
     retained: Option<Instant>,
+    /// When there was last something for the files.
+    kept: Option<Instant>,
 }
 
 impl Writer {
     pub fn new(shared: Arc<Shared>, trail: Option<Trail>) -> Writer {
-        Writer { shared, trail, held: Queue::default(), unlogged: 0, retry_at: None, reminded: None, retained: None }
+        Writer {
+            shared,
+            trail,
+            held: Queue::default(),
+            unlogged: 0,
+            retry_at: None,
+            reminded: None,
+            retained: None,
+            kept: None,
+        }
     }
 
     pub fn run(mut self) {
@@ -76,7 +89,8 @@ impl Writer {
             let span = self.retry_at.map_or(IDLE, |at| at.saturating_duration_since(Instant::now()));
             self.shared.wake.wait_for(&mut state, span.min(IDLE));
         }
-        let until = Instant::now() + GATHER;
+        let soon = Instant::now() + GATHER;
+        let until = self.kept.map_or(soon, |kept| soon.max(kept + APART));
         while !state.is_closed && state.queue.size().records < BATCH {
             if self.shared.wake.wait_until(&mut state, until).timed_out() {
                 break;
@@ -161,6 +175,9 @@ impl Writer {
     /// Appends what is held, batch after batch, and confirms it.
     fn keep(&mut self, now: Instant) {
         let Some(trail) = &mut self.trail else { return };
+        if !self.held.is_empty() {
+            self.kept = Some(now);
+        }
         let mut done = Ok(());
         while done.is_ok() && !self.held.is_empty() {
             let mut batch = Vec::new();
