@@ -74,39 +74,6 @@ fn number(value: &Value) -> u32 {
     }
 }
 
-fn listen(session: &mut Session) {
-    let subscription = session.subscribe(50.0, 1000, 10);
-    let response = session.call(751, |w| {
-        w.u32(subscription);
-        w.i32(2);
-        w.count(1);
-        w.node_id(NodeIdRef::numeric(0, 2253));
-        w.u32(12);
-        w.string(None);
-        w.u16(0);
-        w.string(None);
-        w.i32(2);
-        w.u32(1);
-        w.f64(0.0);
-        w.extension_object(727, |w| {
-            w.count(FIELDS.len());
-            for (kind, name) in FIELDS {
-                w.node_id(NodeIdRef::numeric(0, kind));
-                w.count(1);
-                w.u16(0);
-                w.text(name);
-                w.u32(13);
-                w.string(None);
-            }
-            w.null_array();
-        });
-        w.u32(1000);
-        w.bool(true);
-    });
-    let mut reader = response.good();
-    assert_eq!((reader.count(4), reader.status()), (Ok(1), Ok(StatusCode::Good)));
-}
-
 /// A secured server where `opal` looks after security and `otto` operates, and opal, who listens.
 struct Watch {
     field: Field,
@@ -124,7 +91,7 @@ impl Watch {
         users.get_mut("opal").expect("a user").roles = roles;
         server.take_accounts(Accounts { users, ..Accounts::clone(&old) });
         let mut opal = Login { client: &field.client, mode: SignAndEncrypt, user: Some("opal") }.open(&field);
-        listen(&mut opal);
+        opal.hear_events(&FIELDS);
         Watch { field, opal, told: Vec::new() }
     }
 
@@ -413,7 +380,7 @@ fn writes_are_told_with_old_and_new_value_also_those_that_were_refused() {
 fn whoever_does_not_look_after_security_hears_of_nothing() {
     let watch = Watch::start();
     let mut otto = watch.otto();
-    listen(&mut otto);
+    otto.hear_events(&FIELDS);
     assert_eq!(otto.write(node("Pump.Number"), &Value::Int32(8)), StatusCode::Good);
     let stranger = Login { client: &watch.field.client, mode: SignAndEncrypt, user: Some("opal") }.open(&watch.field);
     stranger.close();

@@ -11,7 +11,6 @@ use history::{
     CELL, HistoryServer, delete_at, delete_span, modified, node, raw, sample, update_details, update_results,
 };
 use opcell::model::{Accounts, Role};
-use opcell::stack::codec::NodeIdRef;
 use opcell::value::{Elements, Sample, UaTime, Value};
 use opcua::StatusCode;
 use ua::Session;
@@ -239,40 +238,13 @@ fn who_may_edit_sees_it_in_the_access_level() {
     }
 }
 
-/// An item on the Server's EventNotifier with these fields of AuditHistoryUpdateEventType and its subtypes.
-fn listen(session: &mut Session, fields: &[&str]) -> u32 {
-    let subscription = session.subscribe(50.0, 1000, 10);
-    let response = session.call(751, |w| {
-        w.u32(subscription);
-        w.i32(2);
-        w.count(1);
-        w.node_id(NodeIdRef::numeric(0, 2253));
-        w.u32(12);
-        w.string(None);
-        w.u16(0);
-        w.string(None);
-        w.i32(2);
-        w.u32(1);
-        w.f64(0.0);
-        w.extension_object(727, |w| {
-            w.count(fields.len());
-            for field in fields {
-                let (kind, name) = field.split_once('/').expect("a type and a name");
-                w.node_id(NodeIdRef::numeric(0, kind.parse().expect("a number")));
-                w.count(1);
-                w.u16(0);
-                w.text(name);
-                w.u32(13);
-                w.string(None);
-            }
-            w.null_array();
-        });
-        w.u32(100);
-        w.bool(true);
-    });
-    let mut reader = response.good();
-    assert_eq!((reader.count(4), reader.status()), (Ok(1), Ok(StatusCode::Good)));
-    subscription
+/// Listens to these fields of AuditHistoryUpdateEventType and its subtypes, as `TYPE/NAME`.
+fn listen(session: &mut Session, fields: &[&'static str]) -> u32 {
+    let split = |field: &&'static str| -> (u32, &'static str) {
+        let (kind, name) = field.split_once('/').expect("a type and a name");
+        (kind.parse().expect("a number"), name)
+    };
+    session.hear_events(&fields.iter().map(split).collect::<Vec<_>>())
 }
 
 #[test]

@@ -6,7 +6,7 @@ use opcell::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef, Reader, Writer};
 use opcell::value::{Elements, Value};
 use opcua::StatusCode;
 
-use crate::ua::Session;
+use crate::ua::{Session, create_body};
 
 /// A NodeId that owns its text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -171,29 +171,13 @@ pub fn find_servers(session: &mut Session, url: &str) -> usize {
 
 /// CreateSession with the URL that was dialled: the revised timeout, and the rest of the response from the endpoints on.
 pub fn create_session(session: &mut Session, url: &str, timeout: f64) -> (f64, Vec<u8>) {
-    let response = session.call(461, |w| {
-        w.text("urn:test:client");
-        w.string(None);
-        w.u8(0);
-        w.i32(1);
-        w.string(None);
-        w.string(None);
-        w.null_array();
-        w.string(None);
-        w.text(url);
-        w.text("a test");
-        w.bytes(Some(&[7; 32]));
-        w.bytes(None);
-        w.f64(timeout);
-        w.u32(0);
-    });
+    let response = session.call(461, |w| create_body(w, "urn:test:client", b"", url, (timeout, 0)));
+    session.keep_token(&response);
     let mut reader = response.good();
     reader.node_id().expect("a session id");
-    if let IdRef::Opaque(token) = reader.node_id().expect("a token").id {
-        session.token = token.to_vec();
-    }
+    reader.node_id().expect("a token");
     let revised = reader.f64().expect("a timeout");
-    session.server_nonce = reader.bytes().expect("a nonce").unwrap_or_default().to_vec();
+    reader.bytes().expect("a nonce");
     assert!(reader.bytes().expect("a certificate").is_some(), "over None the server still shows its certificate");
     (revised, response.body[reader.position()..].to_vec())
 }

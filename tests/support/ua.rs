@@ -351,6 +351,41 @@ impl Session {
             .collect()
     }
 
+    /// An item that hears of every event of the Server object, with these fields by type and name; its subscription.
+    pub fn hear_events(&mut self, fields: &[(u32, &str)]) -> u32 {
+        let subscription = self.subscribe(50.0, 1000, 10);
+        let response = self.call(751, |w| {
+            w.u32(subscription);
+            w.i32(2);
+            w.count(1);
+            w.node_id(NodeIdRef::numeric(0, 2253));
+            w.u32(12);
+            w.string(None);
+            w.u16(0);
+            w.string(None);
+            w.i32(2);
+            w.u32(1);
+            w.f64(0.0);
+            w.extension_object(727, |w| {
+                w.count(fields.len());
+                for (kind, name) in fields {
+                    w.node_id(NodeIdRef::numeric(0, *kind));
+                    w.count(1);
+                    w.u16(0);
+                    w.text(name);
+                    w.u32(13);
+                    w.string(None);
+                }
+                w.null_array();
+            });
+            w.u32(1000);
+            w.bool(true);
+        });
+        let mut reader = response.good();
+        assert_eq!((reader.count(4), reader.status()), (Ok(1), Ok(StatusCode::Good)));
+        subscription
+    }
+
     /// Queues a Publish request.
     pub fn ask_publish(&mut self, acknowledge: &[(u32, u32)]) {
         self.send(826, |w| {
