@@ -28,6 +28,8 @@ const REMIND: Duration = Duration::from_secs(600);
 const RETAIN: Duration = Duration::from_secs(3_600);
 /// Without news the thread looks so often whether something was left out.
 const IDLE: Duration = Duration::from_secs(10);
+/// What is lost is told so often at most: a flood that causes it is no reason to flood the log.
+const TELL_LOST: Duration = Duration::from_secs(1);
 /// With more records waiting the log gets no line of a write.
 const BEHIND: usize = 8_000;
 
@@ -41,6 +43,8 @@ pub struct Writer {
     retry_at: Option<Instant>,
     reminded: Option<Instant>,
     retained: Option<Instant>,
+    /// When it was last told that something was lost.
+    lost_told: Option<Instant>,
     /// When there was last something for the files.
     kept: Option<Instant>,
 }
@@ -55,6 +59,7 @@ impl Writer {
             retry_at: None,
             reminded: None,
             retained: None,
+            lost_told: None,
             kept: None,
         }
     }
@@ -152,9 +157,14 @@ impl Writer {
         if self.retry_at.is_some() && !is_last {
             return;
         }
+        let now = Instant::now();
+        if !is_last && self.lost_told.is_some_and(|told| now.saturating_duration_since(told) < TELL_LOST) {
+            return;
+        }
         let (a, b) = (self.shared.state.lock().queue.take_lost(), self.held.take_lost());
         let all = Lost { writes: a.writes + b.writes, others: a.others + b.others };
         if all != Lost::default() {
+            self.lost_told = Some(now);
             log::error!("audit: {} writes and {} other records were lost: there was no room", all.writes, all.others);
             let item = Item::Record(Box::new(lost(all)));
             self.log(&item, false);

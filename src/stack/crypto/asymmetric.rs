@@ -142,6 +142,7 @@ pub struct PublicKey(Arc<Forms>);
 /// The key as each operation wants it.
 struct Forms {
     spki: Box<[u8]>,
+    modulus: Box<[u8]>,
     encrypting: OaepPublicEncryptingKey,
     pkcs1: OnceLock<Option<ParsedPublicKey>>,
     pss: OnceLock<Option<ParsedPublicKey>>,
@@ -157,8 +158,9 @@ impl PublicKey {
     /// From a SubjectPublicKeyInfo; anything but RSA of 2048 bits or more is refused.
     pub fn from_spki(der: &[u8]) -> Option<PublicKey> {
         let encrypting = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(der).ok()?).ok()?;
+        let modulus = certificate::modulus(der).filter(|modulus| modulus.len() == encrypting.key_size_bytes())?.into();
         let (pkcs1, pss) = (OnceLock::new(), OnceLock::new());
-        Some(PublicKey(Arc::new(Forms { spki: der.into(), encrypting, pkcs1, pss })))
+        Some(PublicKey(Arc::new(Forms { spki: der.into(), modulus, encrypting, pkcs1, pss })))
     }
 
     pub fn bits(&self) -> usize {
@@ -169,15 +171,20 @@ impl PublicKey {
         self.0.encrypting.key_size_bytes()
     }
 
-    /// Verifies a signature over the parts one after the other.
+    /// Verifies a signature over the parts one after the other. Bytes that are no number of the key's cost as much as any
+    /// other wrong signature: what a peer's message decrypts to must not show in the time.
     pub fn verify(&self, policy: Policy, parts: &[&[u8]], signature: &[u8]) -> Result<(), StatusCode> {
-        let Forms { spki, pkcs1, pss, .. } = &*self.0;
+        let Forms { spki, modulus, pkcs1, pss, .. } = &*self.0;
         let (form, algorithm): (_, &'static dyn VerificationAlgorithm) = match policy.row().signature {
             SignatureScheme::Pkcs1Sha256 => (pkcs1, &RSA_PKCS1_2048_8192_SHA256),
             SignatureScheme::PssSha256 => (pss, &RSA_PSS_2048_8192_SHA256),
         };
         let key = form.get_or_init(|| ParsedPublicKey::new(algorithm, spki).ok()).as_ref().ok_or(REFUSED)?;
-        key.verify_sig(&parts.concat(), signature).map_err(|_| REFUSED)
+        let is_number = signature.len() == modulus.len() && *signature < **modulus;
+        // Ones, for zeros would be refused before any work.
+        let decoy = if is_number { Vec::new() } else { vec![1; modulus.len()] };
+        let verified = key.verify_sig(&parts.concat(), if is_number { signature } else { &decoy });
+        if verified.is_ok() && is_number { Ok(()) } else { Err(REFUSED) }
     }
 
     /// Bytes of plain text in one block.

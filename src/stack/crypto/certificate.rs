@@ -4,6 +4,7 @@ use super::PublicKey;
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
+const BIT_STRING: u8 = 0x03;
 const EXPLICIT_VERSION: u8 = 0xa0;
 
 /// One element: its tag, its content, the bytes of the whole, and what follows.
@@ -57,6 +58,14 @@ pub fn split_chain(chain: &[u8], most: usize) -> Option<Vec<&[u8]>> {
 /// The RSA key of a certificate, of 2048 bits or more.
 pub fn public_key(certificate: &[u8]) -> Option<PublicKey> {
     PublicKey::from_spki(subject_public_key_info(certificate)?)
+}
+
+/// The modulus of the RSA key in a SubjectPublicKeyInfo, without leading zeros (RFC 3279 §2.3.1).
+pub fn modulus(spki: &[u8]) -> Option<&[u8]> {
+    let key =
+        expect(BIT_STRING, expect(SEQUENCE, expect(SEQUENCE, spki)?.content)?.rest)?.content.strip_prefix(&[0])?;
+    let number = expect(INTEGER, expect(SEQUENCE, key)?.content)?.content;
+    Some(&number[number.iter().take_while(|byte| **byte == 0).count()..])
 }
 
 /// The SubjectPublicKeyInfo, which follows version, serial number, algorithm, issuer, validity and subject (RFC 5280 §4.1).
