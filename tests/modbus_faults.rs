@@ -40,7 +40,7 @@ struct Judge {
 }
 
 impl Watcher for Judge {
-    fn offer(&self, key: u32, sample: &Sample) {
+    fn offer(&self, key: u32, sample: &Sample, _now: tokio::time::Instant) {
         if !sample.status.is_good() {
             self.bad.fetch_add(1, Ordering::Relaxed);
             return;

@@ -128,7 +128,7 @@ async fn a_missing_register_costs_its_neighbours_nothing() {
 struct Diary(parking_lot::Mutex<Vec<(Instant, Sample)>>);
 
 impl Watcher for Diary {
-    fn offer(&self, _: u32, sample: &Sample) {
+    fn offer(&self, _: u32, sample: &Sample, _now: tokio::time::Instant) {
         self.0.lock().push((Instant::now(), sample.clone()));
     }
 }

@@ -12,6 +12,7 @@ use opcell::tags::Watcher;
 use opcell::ua::session::{NewSession, Session};
 use opcell::ua::space::{Attribute, NodeIx};
 use opcell::ua::subscription::filter::DataFilter;
+use opcell::ua::subscription::grid::Grid;
 use opcell::ua::subscription::queue::{Budget, Queue};
 use opcell::ua::subscription::{Client, Item, MESSAGE_BYTES, Mode, Parameters, Subscription, Tick, Watched};
 use opcell::value::{Sample, UaTime, Value};
@@ -352,6 +353,7 @@ impl Life {
             attribute: Attribute::Value,
             watched: Watched::Fixed,
             sampling: Duration::ZERO,
+            period: Duration::ZERO,
             timestamps: Timestamps::Neither,
             range: None,
             filter: DataFilter::default(),
@@ -360,7 +362,7 @@ impl Life {
             queue_size: size,
             last: None,
             held: None,
-            due: None,
+            grid: Grid::default(),
             is_dirty: false,
             is_waiting: false,
             triggers: Vec::new(),
@@ -385,7 +387,7 @@ impl Life {
             Step::Offer { value, .. } => {
                 let (sample, seen) = sample(value);
                 item.offer(seen);
-                self.subscription.offer(item.key, &sample);
+                self.subscription.offer(item.key, &sample, Instant::now());
             }
             Step::SetMode { mode, .. } => {
                 item.mode = Mode::from_wire(i32::from(mode)).expect("a mode");

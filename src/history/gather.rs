@@ -180,7 +180,7 @@ impl Track {
 }
 
 impl Watcher for Gather {
-    fn offer(&self, key: u32, sample: &Sample) {
+    fn offer(&self, key: u32, sample: &Sample, _now: tokio::time::Instant) {
         let mut track = self.tracks[key as usize].lock();
         let rule = track.rule;
         let Some(last) = &track.last else {

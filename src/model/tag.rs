@@ -127,6 +127,14 @@ impl Tag {
         }
     }
 
+    /// How often a device is asked for it; zero where nobody is asked.
+    pub fn poll_period(&self) -> Duration {
+        match self.origin {
+            Origin::Device { read: true, .. } => self.poll,
+            Origin::Device { .. } | Origin::Memory { .. } => Duration::ZERO,
+        }
+    }
+
     pub fn is_writable(&self) -> bool {
         match self.origin {
             Origin::Device { write, .. } | Origin::Memory { write, .. } => write,

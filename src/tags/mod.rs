@@ -87,8 +87,9 @@ impl Miss {
 
 /// Somebody who wants the changes of tags: a monitored item's queue, history, alarms.
 pub trait Watcher: Send + Sync {
-    /// Called under the tag's lock, in the order of the changes: take what is needed and return.
-    fn offer(&self, key: u32, sample: &Sample);
+    /// Called under the tag's lock, in the order of the changes: take what is needed and return. `now` is the moment
+    /// of the change on the clock that measures.
+    fn offer(&self, key: u32, sample: &Sample, now: Instant);
 }
 
 /// One watcher at one tag.
@@ -224,7 +225,7 @@ impl TagStore {
     /// Offers the present sample before it returns, then each change.
     pub fn watch(&self, tag: TagId, watch: Watch) {
         let mut slot = self.slot(tag).lock();
-        watch.watcher.offer(watch.key, &slot.sample);
+        watch.watcher.offer(watch.key, &slot.sample, Instant::now());
         slot.watches.push(watch);
     }
 

@@ -45,7 +45,7 @@ impl Slot {
             self.sample.status = status;
         }
         self.stamp(stamp);
-        self.tell(news);
+        self.tell(news, stamp.now);
         news
     }
 
@@ -55,7 +55,7 @@ impl Slot {
         self.sample.value = value;
         self.sample.status = status;
         self.stamp(stamp);
-        self.tell(news);
+        self.tell(news, stamp.now);
     }
 
     /// SourceTimestamp moves when the quality changes, so that nobody shows an old alarm as new trouble.
@@ -82,10 +82,10 @@ impl Slot {
         self.sample.server_time = stamp.server;
     }
 
-    fn tell(&self, news: bool) {
+    fn tell(&self, news: bool, now: Instant) {
         for watch in &self.watches {
             if news || watch.every {
-                watch.watcher.offer(watch.key, &self.sample);
+                watch.watcher.offer(watch.key, &self.sample, now);
             }
         }
     }

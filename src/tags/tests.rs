@@ -72,7 +72,7 @@ fn good(value: Value) -> [(TagId, RawSample); 1] {
 struct Seen(Mutex<Vec<Sample>>);
 
 impl Watcher for Seen {
-    fn offer(&self, _: u32, sample: &Sample) {
+    fn offer(&self, _: u32, sample: &Sample, _now: tokio::time::Instant) {
         self.0.lock().push(sample.clone());
     }
 }

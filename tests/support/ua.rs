@@ -320,6 +320,18 @@ impl Session {
         sampling: f64,
         queue: u32,
     ) -> Vec<(StatusCode, u32)> {
+        let made = self.monitor_revised(subscription, items, sampling, queue);
+        made.into_iter().map(|(status, id, _)| (status, id)).collect()
+    }
+
+    /// As `monitor`, with the revised sampling interval of each in milliseconds.
+    pub fn monitor_revised(
+        &mut self,
+        subscription: u32,
+        items: &[(NodeIdRef<'_>, u32)],
+        sampling: f64,
+        queue: u32,
+    ) -> Vec<(StatusCode, u32, f64)> {
         let response = self.call(751, |w| {
             w.u32(subscription);
             w.i32(2);
@@ -343,10 +355,10 @@ impl Session {
             .map(|_| {
                 let status = reader.status().expect("a status");
                 let id = reader.u32().expect("an id");
-                reader.f64().expect("a sampling interval");
+                let sampling = reader.f64().expect("a sampling interval");
                 reader.u32().expect("a queue size");
                 reader.extension_object().expect("a filter result");
-                (status, id)
+                (status, id, sampling)
             })
             .collect()
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use opcua::StatusCode;
+use tokio::time::Instant;
 
 use super::attribute::ReadOperation;
 use super::{Context, Service, each_id, history, operations, rights, subscription, write_header};
@@ -18,6 +19,7 @@ use crate::ua::server::WatchedKind;
 use crate::ua::space::{Attribute, NodeIx, Part, Source, Space};
 use crate::ua::subscription::aggregate::{self, Clocks};
 use crate::ua::subscription::filter::{DataFilter, FilterSubject, Trigger};
+use crate::ua::subscription::grid::Grid;
 use crate::ua::subscription::queue::Queue;
 use crate::ua::subscription::{Item, Mode, Subscription, Watched};
 use crate::value::{IndexRange, Sample, UaTime, Value};
@@ -129,7 +131,6 @@ fn create_one(
     check_room(context, subscription)?;
     let publishing = subscription.lock().parameters.publishing_interval;
     let configured = &context.server.limits.configured;
-    let sampling = revise_sampling(parameters.sampling, publishing, configured.min_sampling_interval);
     let queue_size = parameters.queue_size.clamp(1, configured.max_queue);
     let (watched, filters) = match attribute {
         Attribute::EventNotifier => {
@@ -146,7 +147,11 @@ fn create_one(
         Watched::Events(..) => WatchedKind::Events,
         Watched::Live(_) | Watched::Fixed => WatchedKind::Other,
     };
-    let sampling = if matches!(watched, Watched::Events(..)) { Duration::ZERO } else { sampling };
+    let period = poll_period(context.plant(), &kind);
+    let sampling = match kind {
+        WatchedKind::Events => Duration::ZERO,
+        _ => revise_sampling(parameters.sampling, publishing, period.max(configured.min_sampling_interval)),
+    };
     let is_event = matches!(watched, Watched::Events(..));
     let every = filters.want_every_sample();
     let first = match denied {
@@ -161,6 +166,7 @@ fn create_one(
         attribute,
         watched,
         sampling,
+        period,
         timestamps,
         range,
         filter: filters.changes,
@@ -169,7 +175,7 @@ fn create_one(
         queue_size,
         last: None,
         held: None,
-        due: None,
+        grid: Grid::default(),
         is_dirty: false,
         is_waiting: false,
         triggers: Vec::new(),
@@ -202,7 +208,15 @@ fn check_room(context: &Context<'_>, subscription: &Subscription) -> Result<(), 
     if is_full { Err(StatusCode::BadTooManyMonitoredItems) } else { Ok(()) }
 }
 
-/// -1 is the publishing interval, 0 each change; what is asked is kept (Part 4 §5.13.1.2, 1.05).
+/// The poll period of a tag that is polled: nothing samples it more often. Zero for everything else.
+fn poll_period(plant: &Plant, kind: &WatchedKind) -> Duration {
+    match kind {
+        WatchedKind::Tag(tag) => plant.tag(*tag).poll_period(),
+        WatchedKind::Events | WatchedKind::Other => Duration::ZERO,
+    }
+}
+
+/// -1 is the publishing interval, 0 the fastest rate there is; anything else is kept, but `least` (Part 4 §7.21, 1.05).
 fn revise_sampling(asked: f64, publishing: Duration, least: Duration) -> Duration {
     if asked.is_nan() || asked < 0.0 {
         return publishing.max(least);
@@ -416,7 +430,8 @@ fn modify_one(
     let configured = &context.server.limits.configured;
     let publishing = subscription.lock().parameters.publishing_interval;
     let queue_size = parameters.queue_size.clamp(1, configured.max_queue);
-    let mut sampling = revise_sampling(parameters.sampling, publishing, configured.min_sampling_interval);
+    let least = poll_period(context.plant(), &kind).max(configured.min_sampling_interval);
+    let mut sampling = revise_sampling(parameters.sampling, publishing, least);
     let mut events = None;
     let mut filters = Filters::default();
     if matches!(kind, WatchedKind::Events) {
@@ -440,7 +455,7 @@ fn modify_one(
         item.client_handle = parameters.client_handle;
         if sampling != item.sampling {
             // The new interval begins now; what the old one held back goes out with the next cycle.
-            item.due = None;
+            item.begin_grid();
         }
         item.sampling = sampling;
         item.timestamps = timestamps;
@@ -503,7 +518,8 @@ fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32
     };
     if let Some(tag) = tag {
         // Under the tag's lock, as every offer: the order of changes stays right.
-        context.server.tags.with(tag, |sample| crate::tags::Watcher::offer(&**subscription, key, sample));
+        let offer = |sample: &Sample| crate::tags::Watcher::offer(&**subscription, key, sample, Instant::now());
+        context.server.tags.with(tag, offer);
     }
     if let Some((node, attribute, range)) = first {
         let sample = fixed_or_why(context, &space, node, attribute, range.as_ref());

@@ -127,7 +127,7 @@ fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription) -> V
 fn speak(context: &Context<'_>, space: &Space, subscription: &Subscription, key: u32, spring: &Spring) {
     match spring {
         // Under the tag's lock, as every offer: the order of changes stays right.
-        Spring::Tag(tag) => context.server.tags.with(*tag, |sample| subscription.offer(key, sample)),
+        Spring::Tag(tag) => context.server.tags.with(*tag, |sample| subscription.offer(key, sample, Instant::now())),
         Spring::Live(live) => {
             let sample = diagnostics::live_sample(context.server, *live);
             subscription.lock().accept(key, sample);

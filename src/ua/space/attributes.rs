@@ -288,11 +288,8 @@ impl Space {
     /// The poll period of a polled tag; 0 where each change is heard at once; none where nothing moves.
     fn minimum_sampling_interval(&self, at: NodeIx, plant: &Plant) -> Option<f64> {
         match self.variable(at)?.source {
-            super::Source::Tag(tag) => {
-                let tag = plant.tag(tag);
-                Some(if tag.connection().is_some() { tag.poll.as_secs_f64() * 1000.0 } else { 0.0 })
-            }
-            super::Source::Live(_) => Some(1000.0),
+            super::Source::Tag(tag) => Some(plant.tag(tag).poll_period().as_secs_f64() * 1000.0),
+            super::Source::Live(_) => Some(super::LIVE_INTERVAL.as_secs_f64() * 1000.0),
             super::Source::None
             | super::Source::Constant(_)
             | super::Source::History(_)

@@ -31,6 +31,9 @@ use crate::model::{AccessIx, TagId, Text};
 use crate::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef, Reader, Writer};
 use crate::value::Value;
 
+/// Variables of the server itself are looked at no more often.
+pub const LIVE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// A node by its place in the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeIx(pub u32);

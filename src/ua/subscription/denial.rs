@@ -13,7 +13,8 @@ impl State {
     pub fn deny(&mut self, key: u32, why: Option<StatusCode>) {
         let Some(item) = self.item_mut(key) else { return };
         item.denied = why;
-        (item.held, item.last, item.due, item.is_dirty) = (None, None, None, false);
+        (item.held, item.last, item.is_dirty) = (None, None, false);
+        item.begin_grid();
         item.queue.clear();
         if let Watched::Events(_, queue) = &mut item.watched {
             queue.clear();

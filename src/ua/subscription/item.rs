@@ -6,6 +6,7 @@ use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::filter::DataFilter;
+use super::grid::Grid;
 use super::queue::Queue;
 use crate::history::aggregate::Running;
 use crate::model::TagId;
@@ -54,6 +55,8 @@ pub struct Item {
     pub attribute: Attribute,
     pub watched: Watched,
     pub sampling: Duration,
+    /// The tag's poll period; zero where each change is heard at once.
+    pub period: Duration,
     pub timestamps: Timestamps,
     pub range: Option<IndexRange>,
     pub filter: DataFilter,
@@ -63,9 +66,9 @@ pub struct Item {
     pub queue_size: u32,
     /// The last one that entered the queue.
     pub last: Option<Sample>,
-    /// The newest one of the running sampling interval.
+    /// The newest one of the running cell of the sampling grid; the next cell takes it.
     pub held: Option<Sample>,
-    pub due: Option<Instant>,
+    pub grid: Grid,
     /// Stands in the subscription's list of items to publish.
     pub is_dirty: bool,
     /// Stands in the subscription's list of items that hold a sample back.
@@ -107,37 +110,33 @@ impl Item {
         self.mode == Mode::Disabled || self.denied.is_some()
     }
 
-    /// A sampling interval that the publishing interval covers anyway needs no clock when only the newest counts.
+    /// A tag is polled no faster than its period, so a sampling interval up to it takes every sample. One that the
+    /// publishing interval covers needs no clock either when only the newest counts.
     fn needs_grid(&self, publishing: Duration) -> bool {
         let counts = self.aggregate.is_some() || self.queue_size > 1 || self.sampling > publishing;
-        !self.sampling.is_zero() && counts
+        self.sampling > self.period && counts
     }
 
-    /// Takes a sample that the tag offers; each change counts, the newest of each sampling interval is kept.
-    pub fn offer(&mut self, sample: &Sample, publishing: Duration) -> Accepted {
+    /// Takes a sample that the tag offers at `now`: each one, or one of each cell of the sampling grid.
+    pub fn offer(&mut self, sample: &Sample, publishing: Duration, now: Instant) -> Accepted {
         let Some(sample) = self.part_of(sample) else { return Accepted::No };
         if !self.needs_grid(publishing) {
             // What an earlier, longer sampling interval held back came first.
             return self.flush_held().then(self.accept(sample));
         }
-        let now = Instant::now();
-        match self.due {
-            Some(due) if now < due => {
-                self.held = Some(sample);
-                Accepted::Held
-            }
-            _ => {
-                self.due = Some(now + self.sampling);
-                match self.held.replace(sample) {
-                    // The sample of the interval that ended; the new one waits for its own.
-                    Some(earlier) => match self.accept(earlier) {
-                        Accepted::No => Accepted::Held,
-                        accepted => accepted,
-                    },
-                    None => self.flush_held(),
-                }
-            }
+        let mut earlier = Accepted::No;
+        if self.held.is_some() && self.grid.is_late(now, self.sampling) {
+            // No tick of the subscription came since that cell began: it took what was held then.
+            self.grid.step(self.sampling);
+            earlier = self.flush_held();
         }
+        if !self.grid.is_due(now, self.sampling) {
+            self.held = Some(sample);
+            return earlier.then(Accepted::Held);
+        }
+        self.held = None;
+        self.grid.pass(now, self.sampling);
+        earlier.then(self.accept(sample))
     }
 
     fn flush_held(&mut self) -> Accepted {
@@ -147,13 +146,30 @@ impl Item {
         }
     }
 
-    /// At a tick of the subscription: the held sample enters the queue when its interval is over.
+    /// At a tick of the subscription: the held sample enters the queue when the next cell has begun.
     pub fn flush_due(&mut self, now: Instant) -> Accepted {
-        if self.held.is_some() && self.due.is_none_or(|due| due <= now) {
-            self.due = Some(now + self.sampling);
-            return self.flush_held();
+        if self.held.is_none() {
+            return Accepted::No;
         }
-        if self.held.is_some() { Accepted::Held } else { Accepted::No }
+        if !self.grid.is_due(now, self.sampling) {
+            return Accepted::Held;
+        }
+        self.grid.pass(now, self.sampling);
+        self.flush_held()
+    }
+
+    /// A variable of the server itself is to be looked at now.
+    pub fn begins_cell(&mut self, now: Instant, interval: Duration) -> bool {
+        let is_due = self.grid.is_due(now, interval);
+        if is_due {
+            self.grid.pass(now, interval);
+        }
+        is_due
+    }
+
+    /// A new sampling interval begins with the next sample.
+    pub fn begin_grid(&mut self) {
+        self.grid = Grid::default();
     }
 
     /// The part that an IndexRange asks for; its absence is a status of its own.

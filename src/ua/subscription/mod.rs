@@ -6,6 +6,7 @@
 pub mod aggregate;
 mod denial;
 pub mod filter;
+pub mod grid;
 mod item;
 mod message;
 pub mod queue;
@@ -26,7 +27,7 @@ use crate::history::aggregate::Running;
 use crate::model::Roles;
 use crate::tags::Watcher;
 use crate::ua::session::{Identity, Session};
-use crate::ua::space::Live;
+use crate::ua::space::{LIVE_INTERVAL, Live};
 use crate::value::{Sample, UaTime};
 
 #[derive(Debug)]
@@ -186,11 +187,10 @@ impl Subscription {
         let State { polled, items, .. } = &mut *state;
         for key in polled.iter() {
             let Some(item) = items[*key as usize].as_mut() else { continue };
-            if item.is_silent() || item.due.is_some_and(|due| due > now) {
-                continue;
-            }
-            item.due = Some(now + item.sampling.max(Duration::from_millis(50)));
-            if let Watched::Live(live) = item.watched {
+            if let Watched::Live(live) = item.watched
+                && !item.is_silent()
+                && item.begins_cell(now, item.sampling.max(LIVE_INTERVAL))
+            {
                 into.push((*key, live));
             }
         }
@@ -234,8 +234,8 @@ fn compact<'k>(
 }
 
 impl Watcher for Subscription {
-    fn offer(&self, key: u32, sample: &Sample) {
-        self.lock().offer(key, sample);
+    fn offer(&self, key: u32, sample: &Sample, now: Instant) {
+        self.lock().offer(key, sample, now);
     }
 }
 
@@ -319,13 +319,13 @@ impl State {
         self.is_ready = true;
     }
 
-    fn offer(&mut self, key: u32, sample: &Sample) {
+    fn offer(&mut self, key: u32, sample: &Sample, now: Instant) {
         let publishing = self.parameters.publishing_interval;
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
         if item.is_silent() {
             return;
         }
-        let accepted = item.offer(sample, publishing);
+        let accepted = item.offer(sample, publishing, now);
         self.note(key, accepted);
     }
 

@@ -1,5 +1,7 @@
 //! What a client that never asks for a message cannot make grow.
 
+mod sampling;
+
 use super::queue::{Budget, Queue};
 use super::*;
 use crate::stack::codec::Timestamps;
@@ -47,6 +49,7 @@ fn item(sampling: Duration) -> Box<Item> {
         attribute: Attribute::Value,
         watched: Watched::Fixed,
         sampling,
+        period: Duration::ZERO,
         timestamps: Timestamps::Neither,
         range: None,
         filter: filter::DataFilter::default(),
@@ -55,7 +58,7 @@ fn item(sampling: Duration) -> Box<Item> {
         queue_size: 2,
         last: None,
         held: None,
-        due: None,
+        grid: grid::Grid::default(),
         is_dirty: false,
         is_waiting: false,
         triggers: Vec::new(),
@@ -72,14 +75,14 @@ fn lists_of_items_do_not_grow_between_two_messages() {
     let subscription = subscription();
     let mut state = subscription.lock();
     let (_, steady) = state.insert(item(Duration::ZERO));
-    state.offer(steady, &number(0));
+    state.offer(steady, &number(0), Instant::now());
     for n in 0..2_000 {
         // Silenced and heard again, made and deleted, and held back by a long sampling interval.
         state.set_mode(steady, Mode::Sampling);
         state.set_mode(steady, Mode::Reporting);
         let (id, key) = state.insert(item(Duration::from_secs(60)));
-        state.offer(key, &number(n));
-        state.offer(key, &number(n + 1));
+        state.offer(key, &number(n), Instant::now());
+        state.offer(key, &number(n + 1), Instant::now());
         let (key, _) = state.remove(id).expect("it is there");
         state.release(key);
     }
@@ -96,10 +99,10 @@ fn a_shorter_sampling_interval_does_not_turn_the_order_around() {
     let subscription = subscription();
     let mut state = subscription.lock();
     let (_, key) = state.insert(item(Duration::from_secs(60)));
-    state.offer(key, &number(1));
-    state.offer(key, &number(2));
+    state.offer(key, &number(1), Instant::now());
+    state.offer(key, &number(2), Instant::now());
     state.item_mut(key).expect("it is there").sampling = Duration::ZERO;
-    state.offer(key, &number(3));
+    state.offer(key, &number(3), Instant::now());
     let item = state.item_mut(key).expect("it is there");
     let left: Vec<Value> = std::iter::from_fn(|| item.queue.pop()).map(|sample| sample.value).collect();
     // Of three in a queue of two the oldest goes.
