@@ -10,7 +10,9 @@ mod files;
 pub mod history;
 mod housekeeping;
 mod listener;
+mod outputs;
 mod retained;
+mod signals;
 mod status;
 mod tasks;
 
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::audit::{Audit, AuditError, Scribe};
@@ -44,6 +46,7 @@ use crate::value::UaTime;
 use history::History;
 use listener::Bound;
 use retained::Retention;
+pub use signals::Signals;
 use tasks::Tasks;
 
 /// Told before the end, so that clients see ServerState and SecondsTillShutdown.
@@ -149,6 +152,8 @@ pub struct Running {
     history: Option<History>,
     scribe: Option<Scribe>,
     threads: PoolThreads,
+    /// What becomes of the values of `on_stop`.
+    outputs: mpsc::UnboundedReceiver<drivers::Output>,
 }
 
 impl Assembly {
@@ -199,7 +204,9 @@ impl Assembly {
         let (stop_links, links_stopped) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Tasks::default();
-        let links = drivers::start(drivers, &tags, &mut |name, task| tasks.spawn(name, task), &links_stopped);
+        let (report, outputs) = mpsc::unbounded_channel();
+        let mut spawn = |name, task| tasks.spawn(name, task);
+        let links = drivers::start(drivers, &tags, &mut spawn, &links_stopped, &report);
         let server = Server::new(Parts {
             limits,
             tags,
@@ -222,11 +229,7 @@ impl Assembly {
             application,
             audit,
         });
-        tasks.spawn("own certificate".into(), Box::pin(keeper.run()));
-        tasks.spawn("certificate folders".into(), Box::pin(Arc::clone(&pki).watch()));
-        tasks.spawn("subscription timer".into(), Box::pin(subscription::timer::run(Arc::clone(&server))));
-        tasks.spawn("housekeeping".into(), Box::pin(housekeeping::run(Arc::clone(&server))));
-        tasks.spawn("audit".into(), Box::pin(audit::run(Arc::clone(&server), Arc::clone(&pki))));
+        spawn_keepers(&tasks, &server, &pki, keeper);
         audit::started(&server);
         let addresses = bound.addresses().to_vec();
         bound.serve(&server, &mut tasks, &stopped);
@@ -256,8 +259,18 @@ impl Assembly {
             history,
             scribe,
             threads,
+            outputs,
         })
     }
+}
+
+/// The tasks that look after the server itself.
+fn spawn_keepers(tasks: &Tasks, server: &Arc<Server>, pki: &Arc<Pki>, keeper: Keeper) {
+    tasks.spawn("own certificate".into(), Box::pin(keeper.run()));
+    tasks.spawn("certificate folders".into(), Box::pin(Arc::clone(pki).watch()));
+    tasks.spawn("subscription timer".into(), Box::pin(subscription::timer::run(Arc::clone(server))));
+    tasks.spawn("housekeeping".into(), Box::pin(housekeeping::run(Arc::clone(server))));
+    tasks.spawn("audit".into(), Box::pin(audit::run(Arc::clone(server), Arc::clone(pki))));
 }
 
 /// What the server answers to, and who keeps it good.
@@ -326,6 +339,7 @@ impl Running {
         self.stop_links.send_replace(true);
         let links_done = began + FAREWELL + Duration::from_millis(2300);
         self.tasks.join_named("link ", links_done).await;
+        outputs::report(&self.server, &mut self.outputs);
         self.stop.send_replace(true);
         self.tasks.join_named("client ", links_done + Duration::from_millis(500)).await;
         self.retention.save(&self.state, &self.server.tags);

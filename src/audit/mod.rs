@@ -31,6 +31,7 @@ use parking_lot::{Condvar, Mutex};
 
 pub use record::{Content, Kind, Names, Node, Record, Who, Write, Writes};
 pub use show::{Filter, Shown, show};
+pub use text::value_text;
 pub use verify::{Finding, Verdict, verify};
 pub use walk::Fault;
 

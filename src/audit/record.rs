@@ -35,6 +35,8 @@ pub enum Kind {
     SessionCancel,
     SessionTransfer,
     Write,
+    /// A value of `on_stop`, written by the server itself.
+    OutputWritten,
     HistoryUpdate,
     TrustChanged,
     UsersChanged,
@@ -49,7 +51,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 27] = [
+    pub const ALL: [Kind; 28] = [
         Kind::ServerStarted,
         Kind::ServerStopped,
         Kind::ChannelOpened,
@@ -70,6 +72,7 @@ impl Kind {
         Kind::SessionCancel,
         Kind::SessionTransfer,
         Kind::Write,
+        Kind::OutputWritten,
         Kind::HistoryUpdate,
         Kind::TrustChanged,
         Kind::UsersChanged,
@@ -101,6 +104,7 @@ impl Kind {
             Kind::SessionCancel => "session.cancel",
             Kind::SessionTransfer => "session.transfer",
             Kind::Write => "write",
+            Kind::OutputWritten => "output.written",
             Kind::HistoryUpdate => "history.update",
             Kind::TrustChanged => "trust.changed",
             Kind::UsersChanged => "users.changed",

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use futures_util::FutureExt;
 
 use super::{Answer, Global, findings_text, path_or_default};
-use crate::app::{self, Running};
+use crate::app::{self, Running, Signals};
 use crate::config::{self, Shown};
 use crate::model::ServerPlan;
 
@@ -17,8 +17,23 @@ pub struct RunArgs {
     pub path: Option<PathBuf>,
 }
 
-/// Runs until SIGTERM or Ctrl-C; only then there is an answer.
+/// Runs until a signal or a closed terminal ends it; only then there is an answer.
 pub fn run(args: &RunArgs, global: &Global, print: &mut dyn FnMut(&str)) -> Answer {
+    let failed = |what: &str, error: std::io::Error| Answer {
+        err: format!("error: cannot {what}: {error}\n"),
+        code: 1,
+        ..Answer::default()
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed("start", error),
+    };
+    let guard = runtime.enter();
+    let mut signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => return failed("handle signals", error),
+    };
+    drop(guard);
     let path = match path_or_default(args.path.as_deref()) {
         Ok(path) => path,
         Err(answer) => return answer,
@@ -34,10 +49,7 @@ pub fn run(args: &RunArgs, global: &Global, print: &mut dyn FnMut(&str)) -> Answ
     // The report holds the text of all files: not for as long as the server runs.
     drop((report, findings));
     init_log(compiled.server.log);
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(app::assemble(compiled), print)),
-        Err(error) => Answer { err: format!("error: cannot start: {error}\n"), code: 1, ..Answer::default() },
-    }
+    runtime.block_on(serve(app::assemble(compiled), &mut signals, print))
 }
 
 /// `RUST_LOG` overrides the level of the server file.
@@ -49,28 +61,19 @@ fn init_log(level: log::LevelFilter) {
     }
 }
 
-async fn serve(assembly: app::Assembly, print: &mut dyn FnMut(&str)) -> Answer {
-    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    let (mut terminate, mut interrupt) = match signals {
-        Ok(signals) => signals,
-        Err(error) => {
-            return Answer { err: format!("error: cannot hear signals: {error}\n"), code: 1, ..Answer::default() };
-        }
-    };
+async fn serve(assembly: app::Assembly, signals: &mut Signals, print: &mut dyn FnMut(&str)) -> Answer {
+    if signals.end().now_or_never().is_some() {
+        return Answer::default();
+    }
     let mut running = match assembly.start().await {
         Ok(running) => running,
         Err(error) => return Answer { err: format!("error: {error}\n"), code: 1, ..Answer::default() },
     };
     print(&welcome(&running));
-    let end = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    running.run_until(end).await;
+    let mut reason = String::new();
+    running.run_until(async { reason = signals.end().await }).await;
     print("stopping\n");
-    running.stop("the server was told to stop").await;
+    running.stop(&reason).await;
     Answer::default()
 }
 

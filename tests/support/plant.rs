@@ -15,7 +15,7 @@ use opcell::model::{
 use opcell::tags::{TagStore, Written};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::StatusCode;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// What a test says of a tag.
@@ -125,6 +125,7 @@ pub struct Bench {
     pub links: Vec<Arc<health::Link>>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    outputs: mpsc::UnboundedReceiver<drivers::Output>,
 }
 
 impl Bench {
@@ -134,8 +135,9 @@ impl Bench {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         let mut spawn = |_: String, task: futures_util::future::BoxFuture<'static, ()>| tasks.push(tokio::spawn(task));
-        let links = drivers::start(plans, &tags, &mut spawn, &stopped);
-        Bench { tags, links, stop, tasks }
+        let (report, outputs) = mpsc::unbounded_channel();
+        let links = drivers::start(plans, &tags, &mut spawn, &stopped, &report);
+        Bench { tags, links, stop, tasks, outputs }
     }
 
     pub fn sample(&self, tag: u32) -> Sample {
@@ -176,11 +178,13 @@ impl Bench {
         }
     }
 
-    pub async fn stop(self) {
+    /// What became of each value of `on_stop`.
+    pub async fn stop(mut self) -> Vec<drivers::Output> {
         self.stop.send(true).expect("links listen");
         for task in self.tasks {
             tokio::time::timeout(Duration::from_secs(5), task).await.expect("a link stops").expect("no panic");
         }
+        std::iter::from_fn(|| self.outputs.try_recv().ok()).collect()
     }
 }
 

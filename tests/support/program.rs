@@ -103,9 +103,18 @@ impl Serving {
     }
 
     /// Ends it as `systemctl stop` does; gives its log.
-    pub fn end(mut self) -> String {
-        let status = Command::new("kill").args(["-TERM", &self.process()]).status().expect("kill runs");
+    pub fn end(self) -> String {
+        self.end_by("TERM")
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.process()]).status().expect("kill runs");
         assert!(status.success());
+    }
+
+    /// Ends it by this signal, in order; gives its log.
+    pub fn end_by(mut self, name: &str) -> String {
+        self.signal(name);
         assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
         self.reader.take().expect("joined once").join().expect("its log");
         self.log()

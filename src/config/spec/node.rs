@@ -124,7 +124,8 @@ pub struct SourceSpec {
     /// The tag may be written to the device (default false).
     #[schemars(extend("x-also" = ["writable", "writeable", "allow_write"]))]
     pub write: Option<At<bool>>,
-    /// Output written when the server stops or loses its config (default: left as is).
+    /// Output written in every orderly end of the server: SIGTERM, Ctrl-C, SIGQUIT, SIGPWR, a closed terminal (default: left
+    /// as is). Each one is audited; each one that was not written is an ERROR in the log.
     #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["safe", "fail_safe"]))]
     pub on_stop: Option<Raw>,

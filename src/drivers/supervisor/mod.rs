@@ -8,6 +8,7 @@
 //! Whatever it waits for, each class of tags is looked after once a period, so that quality falls in time.
 
 mod beat;
+mod ending;
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use opcua::StatusCode;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::schedule::{At, Item, Schedule, Step};
@@ -27,6 +28,7 @@ use crate::health;
 use crate::model::ConnectionIx;
 use crate::tags::{Miss, Stamp, TagStore, Write, WriteRequest};
 use beat::Beat;
+pub use ending::Output;
 
 /// How a task comes to life: its name and itself. Who owns the tasks passes it in.
 pub type Spawn<'a> = dyn FnMut(String, BoxFuture<'static, ()>) + 'a;
@@ -37,16 +39,15 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 /// Polls in a row without any answer after which a link is opened anew.
 const SILENCE: u32 = 3;
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// From stop until the values of `on_stop` are written.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Starts one task a link; connections with the same host and port or serial line share one. Nothing is opened
-/// before the tasks run. They end when `stop` turns true.
+/// before the tasks run. They end when `stop` turns true; what became of each value of `on_stop` goes to `outputs`.
 pub fn start(
     plans: Vec<ConnectionPlan>,
     tags: &Arc<TagStore>,
     spawn: &mut Spawn<'_>,
     stop: &watch::Receiver<bool>,
+    outputs: &mpsc::UnboundedSender<Output>,
 ) -> Vec<Arc<health::Link>> {
     let mut links: Vec<Vec<ConnectionPlan>> = Vec::new();
     for plan in plans.into_iter().filter(|plan| plan.enabled) {
@@ -57,7 +58,7 @@ pub fn start(
     }
     let mut health = Vec::new();
     for connections in links {
-        let mut link = Link::new(connections, tags, stop.clone(), Box::new(protocol));
+        let mut link = Link::new(connections, tags, stop.clone(), outputs.clone(), Box::new(protocol));
         health.push(Arc::clone(&link.beat.health));
         let name = format!("link {}", link.beat.health.name);
         spawn(name, async move { link.run().await }.boxed());
@@ -99,6 +100,7 @@ struct Link {
     make: Make,
     delay: Duration,
     samples: Samples,
+    outputs: mpsc::UnboundedSender<Output>,
 }
 
 /// A protocol for the connections of a link, and the points that it refuses, with the reason.
@@ -113,6 +115,7 @@ impl Link {
         connections: Vec<ConnectionPlan>,
         tags: &Arc<TagStore>,
         stop: watch::Receiver<bool>,
+        outputs: mpsc::UnboundedSender<Output>,
         mut make: Make,
     ) -> Link {
         let plant = tags.plant();
@@ -146,6 +149,7 @@ impl Link {
             make,
             delay: BACK_OFF_FIRST,
             samples: Samples::new(),
+            outputs,
         };
         let bad: HashSet<u32> = refused.iter().map(|(point, _)| *point).collect();
         for (point, error) in refused {
@@ -385,50 +389,6 @@ impl Link {
         self.beat.all_missed();
         // On stop the loop around ends.
         drop(self.wait().await);
-    }
-
-    /// What was asked before the stop is still written, then the values of `on_stop`; then the link is closed.
-    async fn finish(&mut self) {
-        self.beat.queue.close();
-        if self.beat.connected {
-            let last = async {
-                while let Ok(request) = self.beat.queue.try_recv() {
-                    if self.write_now(request).await.is_err() {
-                        break;
-                    }
-                }
-                for write in self.beat.on_stop() {
-                    let (reply, _) = tokio::sync::oneshot::channel();
-                    let request = WriteRequest { writes: vec![write], expires: Instant::now() + STOP_WITHIN, reply };
-                    if self.write_now(request).await.is_err() {
-                        break;
-                    }
-                }
-            };
-            if timeout(STOP_WITHIN, last).await.is_err() {
-                log::warn!("{}: stopped before all values were written", self.beat.health.name);
-            }
-        }
-        self.beat.refuse_writes();
-        drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
-        self.beat.health.lost(health::State::Stopped);
-    }
-
-    async fn write_now(&mut self, request: WriteRequest) -> Result<(), LinkError> {
-        let mut statuses = Vec::new();
-        for write in &request.writes {
-            let Some(point) = self.beat.places.get(&write.tag).copied() else {
-                statuses.push(StatusCode::BadConfigurationError);
-                continue;
-            };
-            let has_exponent = self.beat.points[point as usize].exponent.is_some();
-            statuses.push(match self.beat.tags.to_raw(write.tag, &write.value, has_exponent) {
-                Ok(raw) => self.protocol.write(point, &raw, write.first.unwrap_or(0)).await?,
-                Err(code) => code,
-            });
-        }
-        drop(request.reply.send(statuses));
-        Ok(())
     }
 }
 

@@ -231,7 +231,7 @@ impl Rig {
             let tags = plans.iter().flat_map(|plan| plan.points.iter().map(|point| point.tag)).collect();
             (Box::new(Scripted { script: Arc::clone(&of_link), devices: owners.clone(), tags }), Vec::new())
         };
-        let mut link = Link::new(plans, &tags, stopped, Box::new(make));
+        let mut link = Link::new(plans, &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
         let health = Arc::clone(&link.beat.health);
         let task = tokio::spawn(async move { link.run().await });
         Rig { tags, script, health, stop, task }

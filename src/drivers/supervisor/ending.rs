@@ -1,0 +1,142 @@
+//! The end of a link: the writes that still wait, then the values of `on_stop`, then the connection is closed.
+//!
+//! An output is written even when the link is down at that moment: it is opened once more. What became of each one is
+//! reported, so that nobody believes an output to be off that is on.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use opcua::StatusCode;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{CLOSE_WITHIN, Link};
+use crate::drivers::LinkError;
+use crate::health;
+use crate::model::TagId;
+use crate::tags::{Write, WriteRequest};
+use crate::value::Value;
+
+/// From stop until all values are written.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// Of that, for writes of clients that were accepted before the stop.
+const CLIENTS_WITHIN: Duration = Duration::from_millis(500);
+
+/// What became of one value of `on_stop`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    pub tag: TagId,
+    pub value: Value,
+    /// Why it was not written.
+    pub result: Result<(), String>,
+}
+
+impl Link {
+    /// Writes what is to be left behind, reports it, and closes the link.
+    pub(super) async fn finish(&mut self) {
+        self.beat.queue.close();
+        let deadline = Instant::now() + STOP_WITHIN;
+        if self.beat.connected && timeout(CLIENTS_WITHIN, self.finish_clients()).await.is_err() {
+            // A write that was interrupted leaves its reply on the line.
+            self.close().await;
+        }
+        self.beat.refuse_writes();
+        self.write_outputs(deadline).await;
+        self.close().await;
+        self.beat.health.lost(health::State::Stopped);
+    }
+
+    async fn close(&mut self) {
+        self.beat.connected = false;
+        drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
+    }
+
+    async fn finish_clients(&mut self) {
+        while let Ok(request) = self.beat.queue.try_recv() {
+            if self.finish_request(request).await.is_err() {
+                self.close().await;
+                return;
+            }
+        }
+    }
+
+    async fn finish_request(&mut self, request: WriteRequest) -> Result<(), LinkError> {
+        let mut statuses = Vec::new();
+        for write in &request.writes {
+            statuses.push(self.write_last(write).await?);
+        }
+        drop(request.reply.send(statuses));
+        Ok(())
+    }
+
+    async fn write_last(&mut self, write: &Write) -> Result<StatusCode, LinkError> {
+        let Some(point) = self.beat.places.get(&write.tag).copied() else {
+            return Ok(StatusCode::BadConfigurationError);
+        };
+        let has_exponent = self.beat.points[point as usize].exponent.is_some();
+        match self.beat.tags.to_raw(write.tag, &write.value, has_exponent) {
+            Ok(raw) => self.protocol.write(point, &raw, write.first.unwrap_or(0)).await,
+            Err(code) => Ok(code),
+        }
+    }
+
+    /// A device that stays silent costs one time-out, not one for each of its outputs.
+    async fn write_outputs(&mut self, deadline: Instant) {
+        let mut silent = HashSet::new();
+        let mut unreachable = None;
+        for write in self.beat.on_stop() {
+            let device = self.beat.tags.plant().tag(write.tag).connection();
+            let result = match &unreachable {
+                Some(why) => Err(String::clone(why)),
+                None if silent.contains(&device) => Err("the device does not answer".to_owned()),
+                None => match timeout_at(deadline, self.write_output(&write)).await {
+                    Ok(result) => result,
+                    Err(_) => {
+                        self.close().await;
+                        Err(Failure::Unreachable(format!("not answered within {} s", STOP_WITHIN.as_secs())))
+                    }
+                }
+                .map_err(|failure| match failure {
+                    Failure::Refused(why) => why,
+                    Failure::Silent(why) => {
+                        silent.insert(device);
+                        why
+                    }
+                    Failure::Unreachable(why) => unreachable.insert(why).clone(),
+                }),
+            };
+            // Nobody listens when the server ends by a panic.
+            drop(self.outputs.send(Output { tag: write.tag, value: write.value, result }));
+        }
+    }
+
+    /// One output. An output is a state and no command: when the connection breaks under it, it is written once more.
+    async fn write_output(&mut self, write: &Write) -> Result<(), Failure> {
+        let mut is_new = !self.beat.connected;
+        loop {
+            if !self.beat.connected {
+                self.close().await;
+                self.protocol.connect().await.map_err(|error| Failure::Unreachable(error.to_string()))?;
+                self.beat.connected = true;
+            }
+            let error = match self.write_last(write).await {
+                Ok(status) if status.is_good() => return Ok(()),
+                Ok(status) => return Err(Failure::Refused(status.to_string())),
+                Err(error) => error,
+            };
+            self.beat.connected = error.is_usable();
+            match error {
+                LinkError::Lost(_) if !is_new => is_new = true,
+                LinkError::Lost(why) => return Err(Failure::Unreachable(why)),
+                error => return Err(Failure::Silent(error.to_string())),
+            }
+        }
+    }
+}
+
+/// Why an output was not written, and what that means for the others.
+enum Failure {
+    Refused(String),
+    /// The device did not answer; others on the link may.
+    Silent(String),
+    Unreachable(String),
+}
