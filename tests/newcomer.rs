@@ -41,11 +41,20 @@ struct Site {
 
 impl Site {
     fn start() -> Site {
+        Site::with(SERVER, "info", &[])
+    }
+
+    fn with(server: &str, level: &str, trusted: &[&Holder]) -> Site {
         let folder = tempfile::Builder::new().prefix("hall 3 & press").tempdir().expect("a folder");
-        for (name, text) in [("cell.yaml", CELL), ("server.yaml", SERVER)] {
+        for (name, text) in [("cell.yaml", CELL), ("server.yaml", server)] {
             std::fs::write(folder.path().join(name), text).expect("written");
         }
-        let serving = Serving::logging(folder.path(), "info");
+        std::fs::create_dir_all(folder.path().join("pki/trusted")).expect("a folder");
+        for (n, client) in trusted.iter().enumerate() {
+            std::fs::write(folder.path().join(format!("pki/trusted/{n}.der")), client.identity.leaf())
+                .expect("written");
+        }
+        let serving = Serving::logging(folder.path(), level);
         Site { folder, serving }
     }
 
@@ -119,6 +128,44 @@ fn the_command_in_the_log_lets_the_refused_client_in() {
         assert!(began.elapsed() < Duration::from_secs(10), "a revoked client still reads");
     }
     assert!(site.knock(&client).is_err(), "and is not let in again");
+}
+
+#[test]
+fn a_refusal_is_one_warning_with_its_command() {
+    for level in ["warn", "info"] {
+        let client = Holder::of("urn:test:refused");
+        let trusted = Holder::of("urn:test:trusted");
+        let site = Site::with(SERVER, level, &[&trusted]);
+        assert!(site.knock(&client).is_err());
+        site.told(&client, "to trust it: opcell pki trust ");
+        // The records of the refusal were written before that of this session.
+        site.works(&trusted).close();
+        let log = site.serving.end();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(&client.uri)).collect();
+        assert!(matches!(lines[..], [line] if line.contains("WARN")), "{level}: {log}");
+        let connects: Vec<&str> = log.lines().filter(|line| line.contains(&trusted.uri)).collect();
+        match level {
+            "warn" => assert!(connects.is_empty(), "{log}"),
+            _ => assert!(
+                matches!(connects[..], [line] if line.contains("INFO") && line.contains("session.activated")),
+                "{log}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_client_outside_the_networks_is_a_warning() {
+    let server = format!("{SERVER}networks: [10.0.0.0/8]\n");
+    let site = Site::with(&server, "warn", &[]);
+    let client = Holder::of("urn:test:outside");
+    assert!(site.knock(&client).is_err());
+    until("a warning", || {
+        let log = site.serving.log();
+        log.lines()
+            .any(|line| line.contains("WARN") && line.contains("127.0.0.1") && line.contains("`networks`"))
+            .then_some(())
+    });
 }
 
 #[test]

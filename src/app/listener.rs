@@ -134,7 +134,8 @@ fn admit(
     places: &Arc<Places>,
 ) {
     if !is_allowed(peer.ip(), &server.plan.networks) {
-        log::debug!("{peer} is not in `networks` and is not answered");
+        let line = format_args!("{peer} is not answered: its address is not in `networks` of the server file");
+        server.seldom.tell(log::Level::Warn, peer.ip(), line);
         return;
     }
     let limits = &server.limits;

@@ -116,6 +116,29 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The level of its line in a log for people. Routine is at debug; so is a refusal that has a warning of its own,
+    /// with the remedy.
+    pub fn log_level(self) -> log::Level {
+        match self {
+            Kind::ChannelOpened
+            | Kind::ChannelRenewed
+            | Kind::ChannelClosed
+            | Kind::ChannelRefused
+            | Kind::CertificateDataMismatch
+            | Kind::CertificateExpired
+            | Kind::CertificateInvalid
+            | Kind::CertificateUntrusted
+            | Kind::CertificateRevoked
+            | Kind::CertificateMismatch
+            | Kind::SessionCreated
+            | Kind::SessionActivationRefused
+            | Kind::SessionClosed => log::Level::Debug,
+            _ => log::Level::Info,
+        }
+    }
+}
+
 /// Who acts, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Who {

@@ -142,8 +142,12 @@ impl Writer {
         }
         let is_json = self.shared.log == AuditLog::Json;
         item.each(&mut |fields: &dyn Fields| {
-            let line = if is_json { json(fields) } else { text(fields) };
-            log::info!(target: "audit", "{line}");
+            // JSON is for programs, which want all of it.
+            let level = if is_json { log::Level::Info } else { fields.kind().log_level() };
+            if log::log_enabled!(target: "audit", level) {
+                let line = if is_json { json(fields) } else { text(fields) };
+                log::log!(target: "audit", level, "{line}");
+            }
         });
     }
 

@@ -263,6 +263,20 @@ impl Connection {
         core.unbound_since = if is_bound { None } else { core.unbound_since.or_else(|| Some(Instant::now())) };
     }
 
+    /// One line for a client that is cut; a refusal is a warning with its remedy.
+    fn tell_fatal(&self, fatal: &Fatal) {
+        let peer = self.core.peer;
+        let tell = |level, line| self.core.server.seldom.tell(level, peer.ip(), line);
+        match &fatal.detail {
+            // Names the client, its certificate and the command already.
+            Some(detail) if fatal.refused.is_some() => tell(log::Level::Warn, format_args!("{detail}")),
+            Some(detail) if fatal.status == StatusCode::BadSecurityChecksFailed => {
+                tell(log::Level::Warn, format_args!("{peer} is refused: {detail}"));
+            }
+            _ => tell(log::Level::Info, format_args!("{peer} is cut: {fatal}")),
+        }
+    }
+
     /// Lets the sessions go: they may come back over another channel.
     fn leave(&mut self, end: Option<&End>) {
         let peer = self.core.peer;
@@ -273,9 +287,7 @@ impl Connection {
                 self.core.server.seldom.tell(log::Level::Warn, peer.ip(), line);
             }
             Some(End::Lost(error)) => log::debug!("{peer} is lost: {error}"),
-            Some(End::Fatal(fatal)) => {
-                self.core.server.seldom.tell(log::Level::Info, peer.ip(), format_args!("{peer} is cut: {fatal}"));
-            }
+            Some(End::Fatal(fatal)) => self.tell_fatal(fatal),
         }
         self.core.audit_end(end);
         let id = self.channel.id();

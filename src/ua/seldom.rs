@@ -24,9 +24,9 @@ impl Seldom {
     /// Logs at `level`, or at debug when enough was told of this address.
     pub fn tell(&self, level: log::Level, peer: IpAddr, line: fmt::Arguments<'_>) {
         match self.count(peer, Instant::now()) {
-            Some(LINES) => log::log!(level, "{line} (further lines about {peer} follow in a minute)"),
-            Some(_) => log::log!(level, "{line}"),
-            None => log::debug!("{line}"),
+            Some(LINES) => log::log!(target: "client", level, "{line} (further lines about {peer} follow in a minute)"),
+            Some(_) => log::log!(target: "client", level, "{line}"),
+            None => log::debug!(target: "client", "{line}"),
         }
     }
 

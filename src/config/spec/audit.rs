@@ -10,7 +10,8 @@ use crate::model::Period;
 /// Who did what: each act is a line in the log and a record in files that show when they were changed.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct Audit {
-    /// Lines in the log, target `audit`, level info: text, json or off (default text).
+    /// Lines in the log, target `audit`: text, json or off (default text). In text, routine and refusals that have a
+    /// warning of their own are at level debug; in json every record is at info.
     pub log: Option<AuditFormat>,
     /// Hash-chained files in the folder `audit` of state_dir; `opcell audit verify` checks them (default true).
     pub file: Option<bool>,
