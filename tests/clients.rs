@@ -280,7 +280,7 @@ fn aveva_connects_with_and_without_a_path_in_the_url() {
     let mut session = Session::open(server.address);
     let told = steps::endpoints(&mut session, &format!("{}/discovery", server.url()));
     let has = |text: &str| told.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(has(&server.url()) && !has("/discovery"), "endpoint URLs carry no path");
+    assert!(has(&server.url()) && !has("/discovery"), "endpoint URLs carry no /discovery");
 }
 
 #[test]
@@ -308,5 +308,41 @@ fn limits_count_what_clients_count_and_a_missing_service_is_a_fault() {
     for (service, name) in [(488, "AddNodes"), (712, "Call"), (615, "QueryFirst")] {
         let response = session.call(service, |w| w.null_array());
         assert_eq!((response.type_id, response.result), (397, StatusCode::BadServiceUnsupported), "{name}");
+    }
+}
+
+/// Every URL in these bytes.
+fn urls(bytes: &[u8]) -> Vec<String> {
+    let starts = (4..bytes.len()).filter(|at| bytes[*at..].starts_with(b"opc.tcp://"));
+    let text = |at: usize| {
+        let length = u32::from_le_bytes(bytes[at - 4..at].try_into().expect("four bytes")) as usize;
+        String::from_utf8(bytes[at..at + length].to_vec()).expect("text")
+    };
+    starts.map(text).collect()
+}
+
+#[test]
+fn the_url_that_was_dialled_is_repeated_to_the_letter() {
+    let server = TestServer::start(server::CELL);
+    let port = server.address.port();
+    for path in ["", "/", "/Line-3/cell_7", "//"] {
+        for host in ["127.0.0.1", "localhost", "LocalHost", "plc.example.com"] {
+            for url in [format!("opc.tcp://{host}:{port}{path}"), format!("opc.tcp://{host}{path}")] {
+                let mut session = Session::connect(server.address, ua::unsecured()).expect("a channel");
+                let servers = session.call(422, |w| {
+                    w.text(&url);
+                    w.null_array();
+                    w.null_array();
+                });
+                let endpoints = steps::endpoints(&mut session, &url);
+                let (_, created) = steps::create_session(&mut session, &url, 60_000.0);
+                for (service, bytes) in
+                    [("FindServers", &servers.body), ("GetEndpoints", &endpoints), ("CreateSession", &created)]
+                {
+                    let told = urls(bytes);
+                    assert!(!told.is_empty() && told.iter().all(|told| *told == url), "{service} of {url}: {told:?}");
+                }
+            }
+        }
     }
 }

@@ -29,6 +29,7 @@ fn o6_connects_with_every_policy_mode_and_token_it_knows() {
     let mut expected = matrix(&policies, &["anonymous", "username", "certificate"]);
     // Its signature over None is not one: see the script.
     expected.retain(|row| row != "connect None None certificate");
+    expected.extend(names(&["dialled with a slash", "dialled with a path"]));
     expected.extend(names(&["certificate over None", "wrong password", "unknown user", "unpinned certificate"]));
     run("connect", &expected);
 }

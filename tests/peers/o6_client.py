@@ -67,6 +67,16 @@ def connect():
                     check(name, value == 100.0, value)
                 except Exception as error:
                     check(name, False, repr(error))
+    for name, ending in [("dialled with a slash", "/"), ("dialled with a path", "/line/3")]:
+        tries = []
+        for _ in range(6):
+            try:
+                client = open_client(url=FACTS["url"] + ending)
+                tries.append(client.read(SETPOINT))
+                client.disconnect()
+            except Exception as error:
+                tries.append(repr(error))
+        check(name, tries == [100.0] * 6, tries)
     # Over None the library signs the nonce alone, without the server's certificate: a signature that any other server
     # could have asked for (Part 4 §5.7.3.2, 1.05, signs both).
     refused("certificate over None", o6.StatusCode.BAD_USER_SIGNATURE_INVALID, policy="None", mode="None",

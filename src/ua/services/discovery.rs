@@ -1,9 +1,7 @@
 //! Discovery service set (Part 4 §5.5, 1.05): FindServers and GetEndpoints, open to everybody over policy None.
 //!
-//! Endpoints carry the host that the client dialled, so that NAT, containers and several names just work; the list
+//! Endpoints carry the URL that the client dialled, so that NAT, containers and several names just work; the list
 //! for one URL is the same in GetEndpoints and CreateSession.
-
-use std::borrow::Cow;
 
 use opcua::StatusCode;
 
@@ -63,16 +61,19 @@ pub fn get_endpoints(
     Ok(())
 }
 
-/// The URLs of this server for a client that dialled `url`.
+/// The URLs of this server for a client that dialled `url`: that one to the letter, for some clients connect a second
+/// time when they are told another (open62541's does for a `/` at the end).
 fn urls(server: &Server, url: &str) -> Vec<String> {
     let dialled = dialled(url);
-    let (host, port) = match &dialled {
-        Some((host, port)) => (Cow::Borrowed(*host), port.unwrap_or(server.application.port)),
-        None => (Cow::Borrowed(server.application.host.as_str()), server.application.port),
-    };
-    let mut urls = vec![format!("opc.tcp://{host}:{port}")];
-    for name in &server.plan.advertise {
-        let other = format!("opc.tcp://{name}:{port}");
+    let port = dialled.as_ref().and_then(|dialled| dialled.port).unwrap_or(server.application.port);
+    let path = dialled.as_ref().map_or("", |dialled| dialled.path);
+    let mut urls = vec![match &dialled {
+        Some(dialled) => dialled.url(),
+        None => format!("opc.tcp://{}:{port}", server.application.host),
+    }];
+    let is_told = |name: &str| dialled.as_ref().is_some_and(|dialled| dialled.host == name);
+    for name in server.plan.advertise.iter().filter(|name| !is_told(name)) {
+        let other = format!("opc.tcp://{name}:{port}{path}");
         if !urls.contains(&other) {
             urls.push(other);
         }
@@ -80,18 +81,39 @@ fn urls(server: &Server, url: &str) -> Vec<String> {
     urls
 }
 
-/// Host and port of an endpoint URL; nothing that is not a plain name or address is repeated to anybody.
-fn dialled(url: &str) -> Option<(&str, Option<u16>)> {
-    let rest = url.strip_prefix("opc.tcp://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
+/// An endpoint URL that may be repeated.
+#[derive(Debug, PartialEq)]
+struct Dialled<'a> {
+    host: &'a str,
+    port: Option<u16>,
+    path: &'a str,
+}
+
+impl Dialled<'_> {
+    fn url(&self) -> String {
+        let port = self.port.map_or_else(String::new, |port| format!(":{port}"));
+        format!("opc.tcp://{}{port}{}", self.host, self.path)
+    }
+}
+
+/// Longest URL that is repeated, in bytes (Part 6 §7.1.2.3, 1.05: EndpointUrl of Hello).
+const LONGEST_URL: usize = 4_096;
+
+/// Takes an endpoint URL apart. A host or port that is none is repeated to nobody, and neither is a path with odd
+/// characters, nor the suffix `/discovery`: it leads to discovery alone, and AVEVA's clients refuse it in an endpoint.
+fn dialled(url: &str) -> Option<Dialled<'_>> {
+    let rest = url.strip_prefix("opc.tcp://").filter(|_| url.len() <= LONGEST_URL)?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port.parse::<u16>().ok()?)),
         _ => (authority, None),
     };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']' | '%');
+    let is_path = path.chars().all(|c| is_plain(c) || matches!(c, '/' | '~' | '+' | '=' | '@' | ','));
+    let path = if is_path { path.strip_suffix("/discovery").unwrap_or(path) } else { "" };
     let is_host =
         !host.is_empty() && host.len() <= 255 && host.chars().all(is_plain) && host != "0.0.0.0" && host != "[::]";
-    is_host.then_some((host, port))
+    is_host.then_some(Dialled { host, port, path })
 }
 
 /// An ApplicationDescription (Part 4 §7.2, 1.05).
@@ -193,21 +215,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_that_was_dialled_is_found_and_nothing_else_is_repeated() {
+    fn a_url_that_was_dialled_is_taken_apart_and_nothing_else_is_repeated() {
         for (url, expected) in [
-            ("opc.tcp://plc-server:4840", Some(("plc-server", Some(4840)))),
-            ("opc.tcp://10.0.0.5:48010/path/x", Some(("10.0.0.5", Some(48_010)))),
-            ("opc.tcp://[fe80::1]:4840", Some(("[fe80::1]", Some(4840)))),
-            ("opc.tcp://[fe80::1]", Some(("[fe80::1]", None))),
-            ("opc.tcp://host", Some(("host", None))),
+            ("opc.tcp://plc-server:4840", Some(("plc-server", Some(4840), ""))),
+            ("opc.tcp://plc-server:4840/", Some(("plc-server", Some(4840), "/"))),
+            ("opc.tcp://10.0.0.5:48010/path/x", Some(("10.0.0.5", Some(48_010), "/path/x"))),
+            ("opc.tcp://[fe80::1]:4840", Some(("[fe80::1]", Some(4840), ""))),
+            ("opc.tcp://[fe80::1]", Some(("[fe80::1]", None, ""))),
+            ("opc.tcp://Host/Line_3", Some(("Host", None, "/Line_3"))),
             ("opc.tcp://0.0.0.0:4840", None),
             ("opc.tcp://:4840", None),
             ("opc.tcp://a b:4840", None),
+            ("opc.tcp://host:4840/discovery", Some(("host", Some(4840), ""))),
+            ("opc.tcp://host:4840/line/discovery", Some(("host", Some(4840), "/line"))),
+            ("opc.tcp://host:4840/a b", Some(("host", Some(4840), ""))),
+            ("opc.tcp://host:4840/<script>", Some(("host", Some(4840), ""))),
+            ("opc.tcp://host:4840?x", Some(("host", Some(4840), ""))),
             ("opc.tcp://host:99999", None),
             ("http://host:4840", None),
             ("", None),
         ] {
+            let expected = expected.map(|(host, port, path)| Dialled { host, port, path });
             assert_eq!(dialled(url), expected, "{url}");
         }
+        assert_eq!(dialled(&format!("opc.tcp://host:4840/{}", "x".repeat(LONGEST_URL))), None);
     }
 }
