@@ -197,8 +197,8 @@ fn simulate_puts_a_fitting_signal_in_place_of_every_source() {
     assert_eq!(
         addresses,
         [
-            "sine(mean=15, amp=5, period=1min)",
-            "square(low=0, high=1, period=10s)",
+            "sine(mean=15, amp=5, period=1min, phase=145)",
+            "square(low=0, high=1, period=10s, phase=210)",
             "ramp(low=0, high=5, period=1s)",
             "noise(mean=1, sigma=1)"
         ]

@@ -117,6 +117,7 @@ fn status(server: &Server, addresses: &[SocketAddr]) -> Status {
         process: std::process::id(),
         started: server.status.started.unix_seconds(),
         now: UaTime::now().unix_seconds(),
+        simulated: server.plant.simulated,
         listens: addresses.iter().map(SocketAddr::to_string).collect(),
         sessions,
         subscriptions: server.subscription_count(),

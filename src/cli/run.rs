@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use futures_util::FutureExt;
 
+use super::status::SIMULATED;
 use super::{Answer, Global, findings_text, path_or_default};
 use crate::app::{self, Running, Signals};
 use crate::config::{self, Shown};
@@ -70,6 +71,9 @@ async fn serve(assembly: app::Assembly, signals: &mut Signals, print: &mut dyn F
         Err(error) => return Answer { err: format!("error: {error}\n"), code: 1, ..Answer::default() },
     };
     print(&welcome(&running));
+    if running.server.plant.simulated {
+        log::warn!("--simulate: {SIMULATED}");
+    }
     let mut reason = String::new();
     running.run_until(async { reason = signals.end().await }).await;
     print("stopping\n");
@@ -88,6 +92,9 @@ fn welcome(running: &Running) -> String {
         "opcell",
         &format!("{} serves {} tags of {}", env!("CARGO_PKG_VERSION"), server.plant.tags.len(), cells.join(", ")),
     );
+    if server.plant.simulated {
+        line("SIMULATED", SIMULATED);
+    }
     for url in urls(running) {
         line("endpoint", &url);
     }

@@ -38,10 +38,16 @@ pub fn status(args: &StatusArgs, global: &Global) -> Answer {
     }
 }
 
+/// Said wherever a server says what it is.
+pub(super) const SIMULATED: &str = "no device is connected: all values of connections are made up";
+
 fn text(status: &Status) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: &str| writeln!(out, "{name:<13}{value}").expect("a String takes all");
     line("opcell", &format!("{}, process {}", status.version, status.process));
+    if status.simulated {
+        line("SIMULATED", SIMULATED);
+    }
     line("up", &format!("{} since {}", span(status.now - status.started), when(status.started)));
     line("listens", &status.listens.join(", "));
     let (subscriptions, items) = (status.subscriptions, status.monitored_items);

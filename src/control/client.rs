@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::{DEADLINE, MOST_ANSWERED, Request, Response, socket_of};
+use crate::model::SIMULATE_FOLDER;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
@@ -20,8 +21,18 @@ pub enum AskError {
     Refused(String),
 }
 
-/// One request and its answer.
+/// One request and its answer. Where no server runs with this state folder, a simulated one below it is asked.
 pub fn ask(state_dir: &Path, request: &Request) -> Result<Response, AskError> {
+    match ask_at(state_dir, request) {
+        Err(AskError::NoServer(_)) => match ask_at(&state_dir.join(SIMULATE_FOLDER), request) {
+            Err(AskError::NoServer(_)) => Err(AskError::NoServer(state_dir.to_owned())),
+            answer => answer,
+        },
+        answer => answer,
+    }
+}
+
+fn ask_at(state_dir: &Path, request: &Request) -> Result<Response, AskError> {
     let path = socket_of(state_dir);
     let line = exchange(&path, request).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NoServer(state_dir.to_owned()),

@@ -8,6 +8,8 @@ pub struct Status {
     pub process: u32,
     pub started: i64,
     pub now: i64,
+    /// No device is connected: a simulator makes all values of connections.
+    pub simulated: bool,
     /// Where it listens.
     pub listens: Vec<String>,
     pub sessions: Vec<SessionStatus>,

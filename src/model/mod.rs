@@ -23,7 +23,8 @@ pub use network::Network;
 pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};
 pub use period::Period;
 pub use server::{
-    Accounts, Application, CertificatePlan, Limits, Listen, Policy, RoleRule, Security, ServerPlan, Suppressed, User,
+    Accounts, Application, CertificatePlan, Limits, Listen, Policy, RoleRule, SIMULATE_FOLDER, Security, ServerPlan,
+    Suppressed, User,
 };
 pub use subject::Subject;
 pub use tag::{ConnectionIx, DataType, EnumIx, Origin, Scale, Shape, Tag, TagId, Unit};
@@ -42,6 +43,8 @@ pub struct Plant {
     pub access: Vec<Access>,
     /// Indexed by `HistoryIx`: the classes of all cells.
     pub history: Vec<HistoryClass>,
+    /// A simulator stands in place of every driver.
+    pub simulated: bool,
 }
 
 /// One entry of `connections:`; what its driver needs lies beside it in `drivers::ConnectionPlan`.

@@ -31,6 +31,9 @@ pub struct ServerPlan {
     pub file: Option<PathBuf>,
 }
 
+/// Folder below the state folder for a server that simulates.
+pub const SIMULATE_FOLDER: &str = "simulate";
+
 /// An entry of `listen:`.
 pub type Listen = SocketAddr;
 

@@ -51,6 +51,7 @@ fn store(tags: Vec<Tag>) -> TagStore {
         connections: vec![connection],
         access: vec![],
         history: vec![],
+        simulated: false,
     }))
 }
 

@@ -112,9 +112,16 @@ pub struct Status {
 pub enum ServerState {
     Running = 0,
     Shutdown = 4,
+    /// The outputs are not connected to hardware, and inputs are simulated.
+    Test = 5,
 }
 
 impl Status {
+    fn new(started: UaTime, simulated: bool) -> Status {
+        let state = if simulated { ServerState::Test } else { ServerState::Running };
+        Status { started, state: AtomicI32::new(state as i32), shutdown_at: Mutex::new(None) }
+    }
+
     pub fn state(&self) -> i32 {
         self.state.load(Ordering::Acquire)
     }
@@ -137,6 +144,7 @@ impl Status {
 
 impl Server {
     pub fn new(parts: Parts) -> Arc<Server> {
+        let status = Status::new(parts.started, parts.plant.simulated);
         let mut space = parts.space;
         if let Some(archives) = &parts.archives {
             space.keep_history(archives.tags().map(|(tag, _)| tag));
@@ -171,7 +179,7 @@ impl Server {
             next_subscription: AtomicU32::new(fastrand::u32(1..1 << 30)),
             next_channel: AtomicU32::new(fastrand::u32(1..1 << 30)),
             next_event: AtomicU64::new(fastrand::u64(..)),
-            status: Status { started: parts.started, state: AtomicI32::new(0), shutdown_at: Mutex::new(None) },
+            status,
         })
     }
 

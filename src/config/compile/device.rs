@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::Compiler;
 use super::cell::{Inherited, Link, Scope};
+use super::tag::Place;
 use crate::config::de::{At, decode};
 use crate::config::driver;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{NodeSpec, SourceSpec};
 use crate::drivers::{self, Part, PointError, PointPlan, PointSettings};
-use crate::model::{Origin, Shape, TagId};
+use crate::model::{NodeIx, Origin, Shape};
 
 /// A source before its driver looked at it.
 struct Wanted {
@@ -23,7 +24,7 @@ impl Compiler<'_> {
         &mut self,
         spec: &NodeSpec,
         at: Ix,
-        id: TagId,
+        place: Place,
         shape: &Shape,
         inherited: &Inherited,
         scope: &Scope,
@@ -51,7 +52,7 @@ impl Compiler<'_> {
         };
         let poll = common.and_then(|common| common.poll).map_or(inherited.poll, |poll| poll.0);
         let point = PointPlan {
-            tag: id,
+            tag: place.tag,
             address: wanted.address.value.clone(),
             exponent: spec.scale.as_ref().and_then(|scale| scale.value.exponent.as_ref()).map(|at| at.value.clone()),
             settings: settings?,
@@ -73,7 +74,9 @@ impl Compiler<'_> {
         if let Some(initial) = self.still_value(shape, spec) {
             return Some((Origin::Memory { initial, write }, poll));
         }
-        self.add_point(point, connection.0 as usize, spec, shape, inherited, scope);
+        if inherited.enabled {
+            self.add_point(point, connection.0 as usize, spec, shape, place.node, scope);
+        }
         Some((Origin::Device { connection, read, write, on_stop }, poll))
     }
 
@@ -169,21 +172,18 @@ impl Compiler<'_> {
         connection: usize,
         spec: &NodeSpec,
         shape: &Shape,
-        inherited: &Inherited,
+        node: NodeIx,
         scope: &Scope,
     ) {
-        if !inherited.enabled {
-            return;
-        }
         if self.options.simulate {
-            let is_simulator = matches!(self.real_settings[connection], drivers::Settings::Simulator(_));
             if let Some(text) = &spec.simulate {
                 point.address.clone_from(&text.value);
-            } else if !is_simulator {
-                point.address = self.signal_for(shape, scope);
+            } else if !self.has_own_signal(connection) {
+                point.address = self.signal_for(shape, scope, node);
             }
             point.settings = PointSettings::Simulator;
             point.exponent = None;
+            point.has_scale &= self.has_own_signal(connection) && spec.simulate.is_none();
         }
         if let Some(text) = &spec.simulate {
             self.check_signal(text, &point);

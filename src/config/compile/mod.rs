@@ -76,7 +76,7 @@ pub fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (O
         findings,
         options,
         csv,
-        plant: Plant::default(),
+        plant: Plant { simulated: options.simulate, ..Plant::default() },
         drivers: Vec::new(),
         real_settings: Vec::new(),
         own_roles: Vec::new(),

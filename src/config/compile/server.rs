@@ -11,7 +11,7 @@ use crate::config::source::Ix;
 use crate::config::spec::{self, KeySize, LogLevel, Suppress};
 use crate::model::{
     Accounts, Application, AuditPlan, CertificatePlan, HistoryPlan, Limits, Network, Period, Policy, Role, Roles,
-    Security, ServerPlan, Suppressed, User,
+    SIMULATE_FOLDER, Security, ServerPlan, Suppressed, User,
 };
 use crate::value::Hidden;
 
@@ -70,6 +70,13 @@ impl Compiler<'_> {
         plan.state_dir = options.state_dir.clone().unwrap_or_else(|| plan.state_dir.clone());
         plan.pki_dir = options.pki_dir.clone().unwrap_or_else(|| plan.pki_dir.clone());
         plan.log = options.log.unwrap_or(plan.log);
+        if options.simulate {
+            // Made-up values stay out of what is remembered and recorded of the real cell.
+            plan.state_dir.push(SIMULATE_FOLDER);
+            if let Some(path) = &mut plan.history.path {
+                path.push(SIMULATE_FOLDER);
+            }
+        }
     }
 
     pub(super) fn server(&mut self, path: PathBuf, root: Ix) -> Option<ServerPlan> {

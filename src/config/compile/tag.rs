@@ -45,6 +45,13 @@ const ELSEWHERE: [(&str, &str); 24] = [
 /// Most elements of one array.
 const MOST_ELEMENTS: u64 = 1_000_000;
 
+/// A tag that is being made, and its node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub tag: TagId,
+    pub node: NodeIx,
+}
+
 pub(super) fn built_in(name: &str) -> Option<BuiltIn> {
     TYPES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
@@ -68,7 +75,8 @@ impl Compiler<'_> {
         let scale = spec.scale.as_ref().and_then(|scale| self.scale(scale, &shape));
         let deadband = self.deadband(spec, &shape);
         let id = TagId(u32::try_from(self.plant.tags.len()).ok()?);
-        let (origin, poll) = self.origin(spec, own, id, &shape, inherited, scope)?;
+        let (origin, poll) = self.origin(spec, own, Place { tag: id, node }, &shape, inherited, scope)?;
+        let scale = scale.filter(|_| !self.is_unscaled(spec, &origin));
         let access = self.access_ix(inherited.access);
         let key = self.source.key_of(own).unwrap_or(own);
         let history = self.history_of_tag(spec.history.as_ref(), &shape, &origin, inherited, key, scope);
@@ -278,7 +286,7 @@ impl Compiler<'_> {
         &mut self,
         spec: &NodeSpec,
         own: Ix,
-        id: TagId,
+        place: Place,
         shape: &Shape,
         inherited: &Inherited,
         scope: &Scope,
@@ -289,7 +297,7 @@ impl Compiler<'_> {
                     let finding = self.findings.error(&self.source, write.ix, "`write` here is for tags with `value`");
                     finding.help("a tag with `source` says it there: source: { address: …, write: true }");
                 }
-                self.device(spec, source.0, id, shape, inherited, scope)
+                self.device(spec, source.0, place, shape, inherited, scope)
             }
             (None, Some(value)) => {
                 if let Some(simulate) = &spec.simulate {

@@ -91,7 +91,7 @@ pub struct NodeSpec {
     /// CSV file, one tag a row; a column is any key of a node, of its source or of its scale, and `tag`, `low`, `high`.
     #[schemars(extend("x-also" = ["csv"]))]
     pub rows: Option<At<String>>,
-    /// Signal under `--simulate` (default: follows the range).
+    /// Signal under `--simulate`, in the tag's unit: no `scale` is applied to it (default: follows the range).
     #[schemars(extend("x-also" = ["simulation"]))]
     pub simulate: Option<At<String>>,
 }

@@ -88,8 +88,8 @@ impl Simulator {
             return Ok(written.clone());
         }
         let signal = point.signal.clone().ok_or(StatusCode::BadConfigurationError)?;
-        if let Signal::Text { values, every } = &signal {
-            return Ok(Value::text(&values[turn(time, *every, values.len())]));
+        if let Signal::Text { values, every, phase } = &signal {
+            return Ok(Value::text(&values[turn(time, *every, values.len(), *phase)]));
         }
         // With a scale the tag store calculates, so the signal stays a number.
         let kind = if point.plan.has_scale { BuiltIn::Double } else { point.plan.kind };
@@ -135,12 +135,11 @@ fn number(kind: BuiltIn, level: f64) -> Result<Value, StatusCode> {
 fn level(signal: &Signal, time: Duration, seed: u64, walk: &mut (u64, f64)) -> f64 {
     match signal {
         Signal::Sine { mean, amp, period, phase, noise } => {
-            let angle = TAU * (cycle(time, *period) + phase / 360.0);
-            mean + amp * angle.sin() + noise * gauss(seed ^ instant_of(time))
+            mean + amp * (TAU * cycle(time, *period, *phase)).sin() + noise * gauss(seed ^ instant_of(time))
         }
-        Signal::Ramp { low, high, period } => low + (high - low) * cycle(time, *period),
-        Signal::Square { low, high, period, duty } => {
-            if cycle(time, *period) < *duty {
+        Signal::Ramp { low, high, period, phase } => low + (high - low) * cycle(time, *period, *phase),
+        Signal::Square { low, high, period, duty, phase } => {
+            if cycle(time, *period, *phase) < *duty {
                 *high
             } else {
                 *low
@@ -151,15 +150,15 @@ fn level(signal: &Signal, time: Duration, seed: u64, walk: &mut (u64, f64)) -> f
             wrap.map_or(count, |wrap| count.rem_euclid(wrap))
         }
         Signal::Walk { low, high, step, every } => walk_to(walk, whole(time, *every), (*low, *high), *step, seed),
-        Signal::Steps { values, every } => values[turn(time, *every, values.len())],
+        Signal::Steps { values, every, phase } => values[turn(time, *every, values.len(), *phase)],
         Signal::Noise { mean, sigma } => mean + sigma * gauss(seed ^ instant_of(time)),
         Signal::Text { .. } => 0.0,
     }
 }
 
-/// How far into its period a signal is, from 0 to below 1.
-fn cycle(time: Duration, period: Duration) -> f64 {
-    (time.as_secs_f64() / period.as_secs_f64()).fract()
+/// How far into its period a signal is, from 0 to below 1; `phase` in degrees.
+fn cycle(time: Duration, period: Duration, phase: f64) -> f64 {
+    (time.as_secs_f64() / period.as_secs_f64() + phase / 360.0).rem_euclid(1.0)
 }
 
 fn whole(time: Duration, every: Duration) -> u64 {
@@ -171,8 +170,13 @@ fn ticks(time: Duration, every: Duration) -> f64 {
     whole(time, every) as f64
 }
 
-fn turn(time: Duration, every: Duration, count: usize) -> usize {
-    usize::try_from(whole(time, every) % count.max(1) as u64).unwrap_or(0)
+/// Which of `count` values comes at this time; `phase` in degrees of a whole turn.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to below the count")]
+#[expect(clippy::cast_precision_loss, reason = "few values")]
+fn turn(time: Duration, every: Duration, count: usize, phase: f64) -> usize {
+    let count = count.max(1);
+    let ahead = ((phase / 360.0).rem_euclid(1.0) * count as f64) as u64;
+    usize::try_from((whole(time, every) + ahead) % count as u64).unwrap_or(0)
 }
 
 fn instant_of(time: Duration) -> u64 {

@@ -9,25 +9,25 @@ use crate::model::Period;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Signal {
     Sine { mean: f64, amp: f64, period: Duration, phase: f64, noise: f64 },
-    Ramp { low: f64, high: f64, period: Duration },
-    Square { low: f64, high: f64, period: Duration, duty: f64 },
+    Ramp { low: f64, high: f64, period: Duration, phase: f64 },
+    Square { low: f64, high: f64, period: Duration, duty: f64, phase: f64 },
     Counter { start: f64, step: f64, every: Duration, wrap: Option<f64> },
     Walk { low: f64, high: f64, step: f64, every: Duration },
-    Steps { values: Vec<f64>, every: Duration },
+    Steps { values: Vec<f64>, every: Duration, phase: f64 },
     Noise { mean: f64, sigma: f64 },
-    Text { values: Vec<String>, every: Duration },
+    Text { values: Vec<String>, every: Duration, phase: f64 },
 }
 
 /// Each signal with its arguments.
 const SIGNALS: [(&str, &[&str]); 8] = [
     ("sine", &["mean", "amp", "period", "phase", "noise"]),
-    ("ramp", &["low", "high", "period"]),
-    ("square", &["low", "high", "period", "duty"]),
+    ("ramp", &["low", "high", "period", "phase"]),
+    ("square", &["low", "high", "period", "duty", "phase"]),
     ("counter", &["start", "step", "every", "wrap"]),
     ("walk", &["low", "high", "step", "every"]),
-    ("steps", &["values", "every"]),
+    ("steps", &["values", "every", "phase"]),
     ("noise", &["mean", "sigma"]),
-    ("text", &["values", "every"]),
+    ("text", &["values", "every", "phase"]),
 ];
 
 /// An argument and its place in the address.
@@ -140,12 +140,14 @@ impl<'a> Arguments<'a> {
                 low: self.number("low", 0.0)?,
                 high: self.number("high", 100.0)?,
                 period: self.duration("period", minute)?,
+                phase: self.number("phase", 0.0)?,
             },
             "square" => Signal::Square {
                 low: self.number("low", 0.0)?,
                 high: self.number("high", 1.0)?,
                 period: self.duration("period", 10 * second)?,
                 duty: self.number("duty", 0.5)?,
+                phase: self.number("phase", 0.0)?,
             },
             "counter" => Signal::Counter {
                 start: self.number("start", 0.0)?,
@@ -165,11 +167,15 @@ impl<'a> Arguments<'a> {
                 let values: Option<Vec<f64>> = items.iter().map(|item| number(item)).collect();
                 let values =
                     values.ok_or_else(|| fault(at, "a value of the list is not a number", "as [0, 1.5, 3]"))?;
-                Signal::Steps { values, every: self.duration("every", second)? }
+                Signal::Steps { values, every: self.duration("every", second)?, phase: self.number("phase", 0.0)? }
             }
             _ => {
                 let values = self.list()?.0.into_iter().map(|item| item.trim_matches(['"', '\'']).to_owned());
-                Signal::Text { values: values.collect(), every: self.duration("every", 10 * second)? }
+                Signal::Text {
+                    values: values.collect(),
+                    every: self.duration("every", 10 * second)?,
+                    phase: self.number("phase", 0.0)?,
+                }
             }
         })
     }
@@ -226,11 +232,14 @@ mod tests {
                 "sine(mean=21, amp=2, period=10min, noise=0.1)",
                 Signal::Sine { mean: 21.0, amp: 2.0, period: s(600), phase: 0.0, noise: 0.1 },
             ),
-            ("ramp()", Signal::Ramp { low: 0.0, high: 100.0, period: s(60) }),
+            ("ramp()", Signal::Ramp { low: 0.0, high: 100.0, period: s(60), phase: 0.0 }),
             ("counter", Signal::Counter { start: 0.0, step: 1.0, every: s(1), wrap: None }),
-            ("steps([0, 1, 3], every=2s)", Signal::Steps { values: vec![0.0, 1.0, 3.0], every: s(2) }),
-            ("steps(values=[true, false])", Signal::Steps { values: vec![1.0, 0.0], every: s(1) }),
-            ("text([A 1, \"B\"], every=5s)", Signal::Text { values: vec!["A 1".into(), "B".into()], every: s(5) }),
+            ("steps([0, 1, 3], every=2s)", Signal::Steps { values: vec![0.0, 1.0, 3.0], every: s(2), phase: 0.0 }),
+            ("steps(values=[true, false])", Signal::Steps { values: vec![1.0, 0.0], every: s(1), phase: 0.0 }),
+            (
+                "text([A 1, \"B\"], every=5s)",
+                Signal::Text { values: vec!["A 1".into(), "B".into()], every: s(5), phase: 0.0 },
+            ),
         ] {
             assert_eq!(Signal::parse(text), Ok(signal), "{text}");
         }

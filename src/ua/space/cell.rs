@@ -8,6 +8,7 @@ use crate::value::Value;
 
 /// Numbers of types and objects that the composer hangs its nodes on.
 mod std_node {
+    pub const BOOLEAN: u32 = 1;
     pub const OBJECTS: u32 = 85;
     pub const BASE_OBJECT_TYPE: u32 = 58;
     pub const FOLDER_TYPE: u32 = 61;
@@ -56,6 +57,7 @@ pub fn compose(plant: &Plant, application_uri: &str, indices: &[u16]) -> Draft {
         composer.enums();
         composer.object_types();
         composer.tree();
+        composer.simulated();
         composer.connections(u16::try_from(number).expect("fewer than 65,536 cells"));
     }
     super::metadata::describe_namespaces(&mut draft, |uri| {
@@ -318,6 +320,21 @@ impl CellComposer<'_> {
             let mandatory = self.draft.standard(std_node::MANDATORY);
             made.into_iter().for_each(|at| self.draft.refer(at, kinds::HAS_MODELLING_RULE, mandatory));
         }
+    }
+
+    /// `s=@simulated` of the cell: whether a simulator makes all values of its connections.
+    fn simulated(&mut self) {
+        let cell_id = crate::stack::codec::NodeIdRef::string(self.namespace, "@cell");
+        let Some(cell) = self.draft.find(cell_id) else { return };
+        let data_type = self.draft.standard(std_node::BOOLEAN);
+        let source = self.draft.constant(Value::Boolean(self.plant.simulated));
+        let shape = self.draft.shape(data_type, -1, &[], source);
+        let access = self.draft.space().node(cell).access;
+        let new = self.node_of(Class::Variable, NewId::Text("@simulated"), "@simulated", Detail::Variable(shape));
+        let at = self.draft.add(NewNode { access, ..new });
+        let property_type = self.draft.standard(std_node::PROPERTY_TYPE);
+        self.draft.refer(at, kinds::HAS_TYPE_DEFINITION, property_type);
+        self.draft.refer(cell, kinds::HAS_PROPERTY, at);
     }
 
     /// `s=@connections` below the cell: State, LastError and counters of each link.
