@@ -150,9 +150,14 @@ const MILO: Connect = Connect {
     subscription: (1000.0, 50, 10),
 };
 
+/// The cell with ten tags more.
+fn many_tags() -> String {
+    (0..10).fold(CELL.to_owned(), |cell, n| cell + &format!("  Tag{n}: {{ type: Int32, value: 5 }}\n"))
+}
+
 #[test]
 fn milo_and_ignition_learn_namespaces_limits_and_types() {
-    let server = TestServer::start(CELL);
+    let server = TestServer::start(&many_tags());
     let (mut session, subscription) = connect(&server, &MILO);
     let arrays = read(&mut session, &[(ns0(2255), 13), (ns0(2254), 13)]);
     let namespaces = steps::texts(&arrays[0].value);
@@ -179,8 +184,8 @@ fn milo_and_ignition_learn_namespaces_limits_and_types() {
     assert!(matches!(own.to, Id::Text(2, _) | Id::Number(2, _)), "{own:?}");
     let definition = read(&mut session, &[(own.to.clone(), 23)]).remove(0);
     assert!(matches!(definition.value, Some(Value::Wire(_))), "{definition:?}");
-    // The most items of one call, all on one tag, each with a queue of one.
-    let items: Vec<(Id, u32)> = (0..10_000).map(|handle| (tag("Pump.Setpoint"), handle)).collect();
+    // The most items of one call, as many on one tag as a session may have, each with a queue of one.
+    let items: Vec<(Id, u32)> = (0..10_000).map(|handle| (tag(&format!("Tag{}", handle / 1_000)), handle)).collect();
     let expected = Made { status: StatusCode::Good, sampling: 1000.0, queue: 1 };
     assert!(steps::monitor(&mut session, subscription, &items, 1000.0, 1).iter().all(|made| *made == expected));
     let mut heard = 0;

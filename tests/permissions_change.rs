@@ -227,6 +227,7 @@ fn an_item_that_is_made_while_its_role_goes_is_silent_too() {
         header: RequestHeader { token: None, handle: 0, audit_entry: "", timeout_hint: 0 },
         now: tokio::time::Instant::now(),
         wanted: RefCell::default(),
+        looked_at: RefCell::default(),
         most_bytes: 1 << 20,
     };
     let mut request = Writer::new();

@@ -365,7 +365,6 @@ impl Life {
             grid: Grid::default(),
             is_dirty: false,
             is_waiting: false,
-            triggers: Vec::new(),
             denied: None,
         };
         let (id, key) = self.subscription.lock().insert(Box::new(item));

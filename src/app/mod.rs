@@ -36,6 +36,7 @@ use crate::stack::transport;
 use crate::state::{State, StateError};
 use crate::tags::TagStore;
 use crate::ua::facts::{self, Facts};
+use crate::ua::items;
 use crate::ua::limits::Limits;
 use crate::ua::seldom::Seldom;
 use crate::ua::server::{Application, Parts, Server};
@@ -269,6 +270,7 @@ fn spawn_keepers(tasks: &Tasks, server: &Arc<Server>, pki: &Arc<Pki>, keeper: Ke
     tasks.spawn("own certificate".into(), Box::pin(keeper.run()));
     tasks.spawn("certificate folders".into(), Box::pin(Arc::clone(pki).watch()));
     tasks.spawn("subscription timer".into(), Box::pin(subscription::timer::run(Arc::clone(server))));
+    tasks.spawn("ended subscriptions".into(), Box::pin(items::sweep(Arc::clone(server))));
     tasks.spawn("housekeeping".into(), Box::pin(housekeeping::run(Arc::clone(server))));
     tasks.spawn("audit".into(), Box::pin(audit::run(Arc::clone(server), Arc::clone(pki))));
 }

@@ -4,10 +4,12 @@
 //! and null, never zero (Part 4 §7.11.1, 1.05).
 
 mod convert;
+mod roster;
 mod slot;
 mod write;
 
 pub use convert::leaves_deadband;
+pub use roster::{Member, Roster};
 pub use write::check_recorded;
 
 use std::sync::Arc;
@@ -130,6 +132,20 @@ pub struct WriteRequest {
     pub reply: oneshot::Sender<Vec<StatusCode>>,
 }
 
+impl Member for Watch {
+    fn owner(&self) -> usize {
+        owner(&self.watcher)
+    }
+
+    fn key(&self) -> u32 {
+        self.key
+    }
+}
+
+fn owner(watcher: &Arc<dyn Watcher>) -> usize {
+    Arc::as_ptr(watcher).addr()
+}
+
 pub struct TagStore {
     plant: Arc<Plant>,
     slots: Box<[Mutex<Slot>]>,
@@ -226,12 +242,22 @@ impl TagStore {
     pub fn watch(&self, tag: TagId, watch: Watch) {
         let mut slot = self.slot(tag).lock();
         watch.watcher.offer(watch.key, &slot.sample, Instant::now());
-        slot.watches.push(watch);
+        slot.watches.add(watch);
     }
 
     pub fn unwatch(&self, tag: TagId, watcher: &Arc<dyn Watcher>, key: u32) {
-        let mut slot = self.slot(tag).lock();
-        slot.watches.retain(|watch| watch.key != key || !Arc::ptr_eq(&watch.watcher, watcher));
+        let gone = self.slot(tag).lock().watches.remove(owner(watcher), key);
+        // A watcher whose last reference this is ends without the tag's lock.
+        drop(gone);
+    }
+
+    pub fn watchers(&self, tag: TagId) -> usize {
+        self.slot(tag).lock().watches.len()
+    }
+
+    /// Watches of one watcher on one tag.
+    pub fn watch_count(&self, tag: TagId, watcher: &Arc<dyn Watcher>) -> usize {
+        self.slot(tag).lock().watches.count_of(owner(watcher))
     }
 
     /// Checks a write; memory tags are written at once, values for devices come back to be enqueued.

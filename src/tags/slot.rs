@@ -8,7 +8,7 @@ use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::convert::leaves_deadband;
-use super::{Miss, Stamp, Watch};
+use super::{Miss, Roster, Stamp, Watch};
 use crate::value::{Sample, Value};
 
 pub(super) struct Slot {
@@ -21,14 +21,14 @@ pub(super) struct Slot {
     pub dirty: bool,
     /// A value that the enumeration lacks was logged.
     pub warned: bool,
-    pub watches: Vec<Watch>,
+    pub watches: Roster<Watch>,
 }
 
 impl Slot {
     pub fn new(value: Value, status: StatusCode, stamp: Stamp) -> Slot {
         let good = value.clone();
         let sample = Sample { value, status, source_time: stamp.source, server_time: stamp.server };
-        Slot { sample, good, last_good: None, exponent: None, dirty: false, warned: false, watches: Vec::new() }
+        Slot { sample, good, last_good: None, exponent: None, dirty: false, warned: false, watches: Roster::default() }
     }
 
     pub fn is_out_of_service(&self) -> bool {
@@ -83,7 +83,7 @@ impl Slot {
     }
 
     fn tell(&self, news: bool, now: Instant) {
-        for watch in &self.watches {
+        for watch in self.watches.iter() {
             if news || watch.every {
                 watch.watcher.offer(watch.key, &self.sample, now);
             }

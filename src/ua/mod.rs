@@ -5,6 +5,7 @@ pub mod connection;
 pub mod diagnostics;
 pub mod events;
 pub mod facts;
+pub mod items;
 pub mod limits;
 mod outbox;
 mod role_set;

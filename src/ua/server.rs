@@ -15,10 +15,11 @@ use crate::history::Archives;
 use crate::model::{Accounts, Plant, ServerPlan};
 use crate::stack::channel::ServerSettings;
 use crate::stack::crypto::CryptoPool;
-use crate::tags::{TagStore, Watcher};
+use crate::tags::{Member, Roster, TagStore};
 use crate::ua::audit::Ending;
 use crate::ua::diagnostics::Totals;
 use crate::ua::events::Event;
+use crate::ua::items::{Ended, Listener};
 use crate::ua::limits::Limits;
 use crate::ua::seldom::Seldom;
 use crate::ua::services::history::Pool;
@@ -27,7 +28,7 @@ use crate::ua::services::rights;
 use crate::ua::session::{Registry, Session};
 use crate::ua::space::{Space, Viewer};
 use crate::ua::subscription::timer::Timer;
-use crate::ua::subscription::{Item, Subscription, Watched};
+use crate::ua::subscription::{Subscription, Watched};
 use crate::ua::users::Users;
 use crate::value::UaTime;
 
@@ -80,8 +81,9 @@ pub struct Server {
     subscriptions: Mutex<HashMap<u32, Arc<Subscription>>>,
     /// Held for as long as one subscription goes from session to session.
     pub transferring: Mutex<()>,
-    /// Items that listen for events: subscription and key.
-    listeners: Mutex<Vec<(std::sync::Weak<Subscription>, u32)>>,
+    /// Items that listen for events.
+    pub(super) listeners: Mutex<Roster<Listener>>,
+    pub(super) ended: Ended,
     pub timer: Timer,
     /// Where history is read.
     pub history: Pool,
@@ -167,7 +169,8 @@ impl Server {
             sessions: Registry::default(),
             subscriptions: Mutex::new(HashMap::new()),
             transferring: Mutex::new(()),
-            listeners: Mutex::new(Vec::new()),
+            listeners: Mutex::default(),
+            ended: Ended::default(),
             timer: Timer::default(),
             starts: Starts::default(),
             totals: Totals::default(),
@@ -228,53 +231,8 @@ impl Server {
         self.totals.subscriptions.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Deletes a subscription with its items; its session must have let go of it.
-    pub fn remove_subscription(&self, subscription: &Arc<Subscription>) {
-        self.subscriptions.lock().remove(&subscription.id);
-        let ids: Vec<u32> = {
-            let mut state = subscription.lock();
-            state.close();
-            state.items().map(|(_, item)| item.id).collect()
-        };
-        for id in ids {
-            self.remove_item(subscription, id);
-        }
-        // It is closed, so this only takes it out.
-        self.timer.schedule(subscription);
-    }
-
-    /// Lets an item hear of its node. Called without the subscription's lock: a tag offers at once.
-    pub fn attach(&self, subscription: &Arc<Subscription>, key: u32, watched: &WatchedKind, every: bool) {
-        match watched {
-            WatchedKind::Tag(tag) => {
-                let watcher: Arc<dyn Watcher> = Arc::clone(subscription) as Arc<dyn Watcher>;
-                self.tags.watch(*tag, crate::tags::Watch { watcher, key, every });
-            }
-            WatchedKind::Events => self.listeners.lock().push((Arc::downgrade(subscription), key)),
-            WatchedKind::Other => {}
-        }
-    }
-
-    /// Takes an item away: first from the subscription, then from its tag, so that no late offer meets another item.
-    pub fn remove_item(&self, subscription: &Arc<Subscription>, id: u32) -> Option<Box<Item>> {
-        let (key, item) = subscription.lock().remove(id)?;
-        self.detach(subscription, key, &item);
-        subscription.lock().release(key);
-        self.monitored_items.fetch_sub(1, Ordering::Relaxed);
-        Some(item)
-    }
-
-    fn detach(&self, subscription: &Arc<Subscription>, key: u32, item: &Item) {
-        match item.watched {
-            Watched::Tag(tag) => {
-                let watcher: Arc<dyn Watcher> = Arc::clone(subscription) as Arc<dyn Watcher>;
-                self.tags.unwatch(tag, &watcher, key);
-            }
-            Watched::Events(..) => self.listeners.lock().retain(|(listener, other)| {
-                *other != key || !std::ptr::eq(listener.as_ptr(), Arc::as_ptr(subscription))
-            }),
-            Watched::Live(_) | Watched::Fixed => {}
-        }
+    pub(super) fn forget_subscription(&self, id: u32) {
+        self.subscriptions.lock().remove(&id);
     }
 
     /// Subscriptions with an item that listens for events.
@@ -283,7 +241,7 @@ impl Server {
         if listeners.is_empty() {
             return Vec::new();
         }
-        listeners.iter().filter_map(|(subscription, _)| subscription.upgrade()).collect()
+        listeners.iter().filter_map(|listener| listener.subscription.upgrade()).collect()
     }
 
     /// A subscription whose session is gone keeps its roles.
@@ -299,9 +257,9 @@ impl Server {
     /// Offers an event to every item that listens.
     pub fn raise(&self, event: &Event) {
         let space = self.space();
-        let listeners = self.listeners.lock().clone();
-        for (subscription, key) in listeners {
-            let Some(subscription) = subscription.upgrade() else { continue };
+        let listeners: Vec<Listener> = self.listeners.lock().iter().cloned().collect();
+        for listener in listeners {
+            let (Some(subscription), key) = (listener.subscription.upgrade(), listener.key()) else { continue };
             if !self.may_hear(&subscription, event, &space) {
                 continue;
             }

@@ -27,7 +27,8 @@ use crate::ua::services::history::read::{Read, write_released};
 use crate::ua::services::publish::{self, Refused};
 use crate::ua::services::session::{self, Caller};
 use crate::ua::services::{
-    Context, RequestHeader, Service, discovery, history, monitored_item, subscription, view, write_fault,
+    Context, RequestHeader, Service, apart_if, discovery, history, is_long, monitored_item, subscription, view,
+    write_fault,
 };
 use crate::ua::session::{Counted, PublishRequest, Session, Token};
 use crate::ua::subscription::MESSAGE_BYTES;
@@ -138,8 +139,7 @@ impl Core {
         Ok(())
     }
 
-    /// The connection is over: a channel that was open is closed, one that was asked for in vain was refused. Who only
-    /// came and went did nothing.
+    /// The connection is over: a channel that was open is closed, one that was asked for in vain was refused.
     pub fn audit_end(&self, end: Option<&End>) {
         let fatal = if let Some(End::Fatal(fatal)) = end { Some(fatal) } else { None };
         let is_refused = self.opened.is_none() || self.opening.is_some() || fatal.is_some_and(|f| f.refused.is_some());
@@ -228,7 +228,6 @@ impl Core {
         };
         let call = Call { request_id, handle: header.handle };
         let Some(service) = number.and_then(Service::from_type_id) else {
-            // Who may not ask at all learns that first.
             let refused = self.authorize(line.channel.id(), &header, None).err();
             self.answer(line, call, |_| Err(refused.unwrap_or(StatusCode::BadServiceUnsupported)));
             return;
@@ -396,14 +395,16 @@ impl Core {
             now,
             wanted: RefCell::default(),
             most_bytes,
+            looked_at: RefCell::default(),
         };
+        let is_long = is_long(service, body.len());
         let answered = match service {
             Service::Publish => self.take_publish(line, call, &context, &mut reader),
-            Service::Read => match self.read(line, call, &context, (&mut reader, body)) {
+            Service::Read => match apart_if(is_long, || self.read(line, call, &context, (&mut reader, body))) {
                 Some(answered) => answered,
                 None => return,
             },
-            Service::Write => self.write(line, call, &context, &mut reader),
+            Service::Write => apart_if(is_long, || self.write(line, call, &context, &mut reader)),
             Service::HistoryRead => match self.history_read(call, &context, &mut reader) {
                 Ok(None) => return,
                 answer => self.answer(line, call, |w| answer.map(|released| w.raw(&released.unwrap_or_default()))),
@@ -416,7 +417,7 @@ impl Core {
             Service::CloseSession => {
                 self.answer(line, call, |w| session::close(&server, &session, &header, &mut reader, w))
             }
-            _ => self.answer(line, call, |w| run(service, &context, &mut reader, w)),
+            _ => apart_if(is_long, || self.answer(line, call, |w| run(service, &context, &mut reader, w))),
         };
         session.lock().count_response(service.counted(), answered);
     }

@@ -128,7 +128,7 @@ fn read_value(
     let mut put = |sample: &Sample| write_sample(sample, range, timestamps, w);
     match shape.source {
         Source::Tag(tag) => context.server.tags.with(tag, put),
-        Source::Live(live) => put(&diagnostics::live_sample(context.server, live)),
+        Source::Live(live) => put(&context.live_sample(live)),
         Source::History(part) => {
             let tag = space.historical_tag(at).ok_or(StatusCode::BadNotReadable)?;
             put(&history::configuration::sample(context, tag, part)?)

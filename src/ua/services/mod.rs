@@ -19,10 +19,11 @@ use tokio::time::Instant;
 
 use crate::model::{Plant, Roles, TagId};
 use crate::stack::codec::{IdRef, Reader, Writer};
+use crate::ua::diagnostics;
 use crate::ua::server::Server;
 use crate::ua::session::{Counted, Session, Token};
-use crate::ua::space::Viewer;
-use crate::value::{Hidden, UaTime};
+use crate::ua::space::{Live, Viewer};
+use crate::value::{Hidden, Sample, UaTime};
 
 /// Services by the number of their request's binary encoding (Part 6 annex A, 1.05); the response's is 3 higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +178,9 @@ fn write_response_header(w: &mut Writer, type_id: u32, handle: u32, status: Stat
     w.null_extension_object();
 }
 
+/// Variables of the server itself that are kept for a request.
+const MOST_LOOKED_AT: usize = 32;
+
 /// What a service of an activated session works with.
 pub struct Context<'a> {
     pub server: &'a Arc<Server>,
@@ -191,6 +195,8 @@ pub struct Context<'a> {
     pub wanted: RefCell<Vec<TagId>>,
     /// The largest response that the client takes and we make.
     pub most_bytes: usize,
+    /// Variables of the server itself that this request has looked at: each is made once a request.
+    pub looked_at: RefCell<Vec<(Live, Sample)>>,
 }
 
 impl Context<'_> {
@@ -202,9 +208,43 @@ impl Context<'_> {
         &self.server.plant
     }
 
+    pub fn live_sample(&self, live: Live) -> Sample {
+        let mut looked_at = self.looked_at.borrow_mut();
+        if let Some((_, sample)) = looked_at.iter().find(|(known, _)| *known == live) {
+            return sample.clone();
+        }
+        let sample = diagnostics::live_sample(self.server, live);
+        if looked_at.len() < MOST_LOOKED_AT {
+            looked_at.push((live, sample.clone()));
+        }
+        sample
+    }
+
     /// Asked after each operation, so that a response ends where it grows beyond what may be sent.
     pub fn check_size(&self, start: usize, w: &Writer) -> Result<(), StatusCode> {
         if w.mark() - start > self.most_bytes { Err(StatusCode::BadResponseTooLarge) } else { Ok(()) }
+    }
+}
+
+/// Bytes of a request that may hold more operations than others should wait for; a Read takes less time for each.
+const LONG_REQUEST: usize = 16 * 1024;
+const LONG_READ: usize = 64 * 1024;
+
+/// Whether a request may take so long that the other connections of this thread have to go to another one.
+pub fn is_long(service: Service, bytes: usize) -> bool {
+    match service {
+        Service::Read => bytes > LONG_READ,
+        Service::TransferSubscriptions => true,
+        _ => bytes > LONG_REQUEST,
+    }
+}
+
+/// Runs work that may be long: while it computes, the runtime serves everybody else from another thread.
+pub fn apart_if<R>(is_long: bool, work: impl FnOnce() -> R) -> R {
+    let flavour = || tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
+    match is_long && matches!(flavour(), Ok(tokio::runtime::RuntimeFlavor::MultiThread)) {
+        true => tokio::task::block_in_place(work),
+        false => work(),
     }
 }
 

@@ -13,7 +13,6 @@ use crate::history::ArchiveId;
 use crate::history::aggregate::{Running, RunningRequest};
 use crate::model::{Plant, TagId};
 use crate::stack::codec::{ExtensionRef, Reader, Timestamps, Writer};
-use crate::ua::diagnostics;
 use crate::ua::events::{EventFilter, EventQueue};
 use crate::ua::server::WatchedKind;
 use crate::ua::space::{Attribute, NodeIx, Part, Source, Space};
@@ -142,6 +141,7 @@ fn create_one(
         _ => data_source(context, space, node, attribute, (parameters.filter, publishing))?,
     };
     filters.write_result(filter_result);
+    context.server.check_share(context.session, &watched, filters.aggregate.is_some())?;
     let kind = match &watched {
         Watched::Tag(tag) => WatchedKind::Tag(*tag),
         Watched::Events(..) => WatchedKind::Events,
@@ -178,7 +178,6 @@ fn create_one(
         grid: Grid::default(),
         is_dirty: false,
         is_waiting: false,
-        triggers: Vec::new(),
         denied: None,
     };
     let (id, key) = {
@@ -323,7 +322,7 @@ fn first_sample(
 ) -> Result<Option<Sample>, StatusCode> {
     let sample = match watched {
         Watched::Tag(_) | Watched::Events(..) => return Ok(None),
-        Watched::Live(live) => diagnostics::live_sample(context.server, *live),
+        Watched::Live(live) => context.live_sample(*live),
         Watched::Fixed => fixed_sample(context, space, node, attribute, range)?,
     };
     Ok(Some(sample))
@@ -548,28 +547,10 @@ pub fn set_triggering(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wr
     }
     let mut state = subscription.lock();
     state.touch();
-    let key = state.key_of(trigger).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
+    state.key_of(trigger).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
     // Removed before added (Part 4 §5.13.5.1, 1.05).
-    let mut removed = Vec::with_capacity(remove.len());
-    for id in remove {
-        let links = &mut state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?.triggers;
-        let before = links.len();
-        links.retain(|linked| *linked != id);
-        removed.push(if links.len() < before { StatusCode::Good } else { StatusCode::BadMonitoredItemIdInvalid });
-    }
-    let mut added = Vec::with_capacity(add.len());
-    for id in add {
-        if state.key_of(id).is_none() {
-            added.push(StatusCode::BadMonitoredItemIdInvalid);
-            continue;
-        }
-        state.has_triggers = true;
-        let links = &mut state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?.triggers;
-        if !links.contains(&id) {
-            links.push(id);
-        }
-        added.push(StatusCode::Good);
-    }
+    let removed: Vec<StatusCode> = remove.into_iter().map(|id| state.unlink(trigger, id)).collect();
+    let added: Vec<StatusCode> = add.into_iter().map(|id| state.link(trigger, id)).collect();
     drop(state);
     write_header(w, Service::SetTriggering, context.header.handle);
     for results in [&added, &removed] {

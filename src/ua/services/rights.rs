@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::{Context, RequestHeader, monitored_item};
 use crate::tags::Watcher;
-use crate::ua::diagnostics;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
 use crate::ua::space::{Attribute, Live, NodeIx, Space, Viewer};
@@ -73,6 +72,7 @@ pub fn judge(server: &Arc<Server>, session: &Arc<Session>, subscriptions: &[Arc<
         header: RequestHeader { token: None, handle: 0, audit_entry: "", timeout_hint: 0 },
         now: Instant::now(),
         wanted: RefCell::default(),
+        looked_at: RefCell::default(),
         most_bytes: 0,
     };
     let (space, viewer) = (server.space(), context.viewer());
@@ -129,7 +129,7 @@ fn speak(context: &Context<'_>, space: &Space, subscription: &Subscription, key:
         // Under the tag's lock, as every offer: the order of changes stays right.
         Spring::Tag(tag) => context.server.tags.with(*tag, |sample| subscription.offer(key, sample, Instant::now())),
         Spring::Live(live) => {
-            let sample = diagnostics::live_sample(context.server, *live);
+            let sample = context.live_sample(*live);
             subscription.lock().accept(key, sample);
         }
         Spring::Fixed(node, attribute) => {

@@ -73,8 +73,6 @@ pub struct Item {
     pub is_dirty: bool,
     /// Stands in the subscription's list of items that hold a sample back.
     pub is_waiting: bool,
-    /// Items that report when this one does.
-    pub triggers: Vec<u32>,
     /// Why it brings no values: its session may not have them.
     pub denied: Option<StatusCode>,
 }

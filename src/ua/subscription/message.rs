@@ -150,13 +150,13 @@ impl State {
 
     /// Items in Sampling mode report together with the item that triggers them (Part 4 §5.13.1.6, 1.05).
     fn pull_triggered(&mut self) {
-        if !self.has_triggers {
+        if self.links.is_empty() {
             return;
         }
         let mut pulled = Vec::new();
         for key in &self.dirty {
             let Some(Some(item)) = self.items.get(*key as usize) else { continue };
-            pulled.extend(item.triggers.iter().filter_map(|id| self.by_id.get(id).copied()));
+            pulled.extend(self.links.of(item.id).iter().filter_map(|id| self.by_id.get(id).copied()));
         }
         for key in pulled {
             let Some(Some(item)) = self.items.get_mut(key as usize) else { continue };

@@ -8,17 +8,20 @@ mod denial;
 pub mod filter;
 pub mod grid;
 mod item;
+mod links;
 mod message;
 pub mod queue;
 pub mod timer;
 
 pub use item::{Accepted, Item, Mode, Watched};
+use links::Links;
 pub use message::{Farewell, MESSAGE_BYTES, Published};
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use hashbrown::HashSet;
 use opcua::StatusCode;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -61,10 +64,11 @@ pub struct State {
     /// Keys of items with news; an entry whose item is not dirty any more is stale and skipped.
     dirty: VecDeque<u32>,
     waiting: Vec<u32>,
-    polled: Vec<u32>,
+    polled: HashSet<u32>,
     /// Items whose results come with time.
-    aggregated: Vec<u32>,
-    pub has_triggers: bool,
+    aggregated: HashSet<u32>,
+    disabled: usize,
+    links: Links,
     next_sequence: u32,
     /// Sent and not acknowledged, oldest first.
     sent: VecDeque<(u32, Arc<[u8]>)>,
@@ -157,9 +161,10 @@ impl Subscription {
             next_item: 1,
             dirty: VecDeque::new(),
             waiting: Vec::new(),
-            polled: Vec::new(),
-            aggregated: Vec::new(),
-            has_triggers: false,
+            polled: HashSet::new(),
+            aggregated: HashSet::new(),
+            disabled: 0,
+            links: Links::default(),
             next_sequence: 1,
             sent: VecDeque::new(),
             sent_bytes: 0,
@@ -196,19 +201,35 @@ impl Subscription {
         }
     }
 
-    /// One publishing cycle; missed cycles are not made up for.
+    /// One publishing cycle; missed cycles are not made up for. Samples that come meanwhile wait for a slice at most.
     pub fn tick(&self, now: Instant, has_publish_requests: bool) -> Tick {
-        let mut state = self.lock();
-        let interval = state.parameters.publishing_interval;
-        state.next_tick += interval;
-        if state.next_tick <= now {
-            state.next_tick = now + interval;
+        let (waiting, aggregated) = {
+            let mut state = self.lock();
+            let interval = state.parameters.publishing_interval;
+            state.next_tick += interval;
+            if state.next_tick <= now {
+                state.next_tick = now + interval;
+            }
+            (std::mem::take(&mut state.waiting), state.aggregated.iter().copied().collect::<Vec<u32>>())
+        };
+        for keys in waiting.chunks(SLICE) {
+            self.lock().flush_waiting(keys, now);
         }
-        state.flush_waiting(now);
-        state.pass_time();
-        state.cycle(has_publish_requests)
+        for keys in aggregated.chunks(SLICE) {
+            self.lock().pass_time(keys);
+        }
+        self.lock().cycle(has_publish_requests)
+    }
+
+    /// A tick takes so long that others would wait for it.
+    pub fn is_heavy(&self) -> bool {
+        let state = self.lock();
+        state.waiting.len() + state.aggregated.len() + state.polled.len() > SLICE
     }
 }
+
+/// Items that a tick looks at without a pause.
+const SLICE: usize = 500;
 
 /// Stale entries that a list may have beside twice its items before it is tidied up.
 const STALE: usize = 64;
@@ -322,7 +343,8 @@ impl State {
     fn offer(&mut self, key: u32, sample: &Sample, now: Instant) {
         let publishing = self.parameters.publishing_interval;
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
-        if item.is_silent() {
+        // Of a subscription that has ended the items are only not taken away yet.
+        if item.is_silent() || self.is_closed {
             return;
         }
         let accepted = item.offer(sample, publishing, now);
@@ -376,9 +398,8 @@ impl State {
         }
     }
 
-    fn flush_waiting(&mut self, now: Instant) {
-        let waiting = std::mem::take(&mut self.waiting);
-        for key in waiting {
+    fn flush_waiting(&mut self, keys: &[u32], now: Instant) {
+        for &key in keys {
             let Some(Some(item)) = self.items.get_mut(key as usize) else { continue };
             if !std::mem::take(&mut item.is_waiting) {
                 continue;
@@ -389,9 +410,8 @@ impl State {
     }
 
     /// Takes the results of aggregates whose processing interval is over.
-    fn pass_time(&mut self) {
-        for at in 0..self.aggregated.len() {
-            let key = self.aggregated[at];
+    fn pass_time(&mut self, keys: &[u32]) {
+        for &key in keys {
             let Some(Some(item)) = self.items.get_mut(key as usize) else { continue };
             if !item.is_silent() {
                 let accepted = item.pass_time();
@@ -402,9 +422,10 @@ impl State {
 
     /// Sets what an item calculates; what it had told before is forgotten.
     pub fn set_aggregate(&mut self, key: u32, aggregate: Option<Box<Running>>) {
-        self.aggregated.retain(|other| *other != key);
         if aggregate.is_some() {
-            self.aggregated.push(key);
+            self.aggregated.insert(key);
+        } else {
+            self.aggregated.remove(&key);
         }
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
         item.aggregate = aggregate;
@@ -417,12 +438,41 @@ impl State {
         self.note(key, Accepted::Queued { lost: false });
     }
 
+    /// From now on `linked` reports when `trigger` does.
+    pub fn link(&mut self, trigger: u32, linked: u32) -> StatusCode {
+        match self.key_of(linked) {
+            Some(_) => self.links.add(trigger, linked),
+            None => StatusCode::BadMonitoredItemIdInvalid,
+        }
+    }
+
+    pub fn unlink(&mut self, trigger: u32, linked: u32) -> StatusCode {
+        self.links.remove(trigger, linked)
+    }
+
     pub fn item_count(&self) -> usize {
         self.by_id.len()
     }
 
     pub fn disabled_count(&self) -> usize {
-        self.items.iter().flatten().filter(|item| item.mode == Mode::Disabled).count()
+        self.disabled
+    }
+
+    pub fn live_count(&self) -> usize {
+        self.polled.len()
+    }
+
+    pub fn aggregate_count(&self) -> usize {
+        self.aggregated.len()
+    }
+
+    /// Ids of some items, those of the last places first; places at the end that are free are given up. For a
+    /// subscription that is closed.
+    pub fn last_ids(&mut self, most: usize) -> Vec<u32> {
+        while let Some(None) = self.items.last() {
+            self.items.pop();
+        }
+        self.items.iter().rev().flatten().take(most).map(|item| item.id).collect()
     }
 
     /// Places an item and gives it its id; returns the key by which its tag offers.
@@ -432,6 +482,7 @@ impl State {
         item.id = id;
         let is_live = matches!(item.watched, Watched::Live(_));
         let is_aggregated = item.aggregate.is_some();
+        self.disabled += usize::from(item.mode == Mode::Disabled);
         let key = match self.free.pop() {
             Some(key) => {
                 self.items[key as usize] = Some(item);
@@ -444,10 +495,10 @@ impl State {
         };
         self.by_id.insert(id, key);
         if is_live {
-            self.polled.push(key);
+            self.polled.insert(key);
         }
         if is_aggregated {
-            self.aggregated.push(key);
+            self.aggregated.insert(key);
         }
         (id, key)
     }
@@ -469,17 +520,10 @@ impl State {
     pub fn remove(&mut self, id: u32) -> Option<(u32, Box<Item>)> {
         let key = self.by_id.remove(&id)?;
         let item = self.items[key as usize].take()?;
-        if matches!(item.watched, Watched::Live(_)) {
-            self.polled.retain(|polled| *polled != key);
-        }
-        if item.aggregate.is_some() {
-            self.aggregated.retain(|other| *other != key);
-        }
-        if self.has_triggers {
-            for other in self.items.iter_mut().flatten() {
-                other.triggers.retain(|linked| *linked != id);
-            }
-        }
+        self.polled.remove(&key);
+        self.aggregated.remove(&key);
+        self.disabled -= usize::from(item.mode == Mode::Disabled);
+        self.links.forget(id);
         Some((key, item))
     }
 
@@ -494,6 +538,8 @@ impl State {
         if let (true, Some(running)) = (wakes, &mut item.aggregate) {
             running.begin(UaTime::now());
         }
+        self.disabled += usize::from(mode == Mode::Disabled);
+        self.disabled -= usize::from(item.mode == Mode::Disabled);
         item.mode = mode;
         if wakes && item.denied.is_some() {
             self.tell_denied(key);

@@ -61,7 +61,6 @@ fn item(sampling: Duration) -> Box<Item> {
         grid: grid::Grid::default(),
         is_dirty: false,
         is_waiting: false,
-        triggers: Vec::new(),
         denied: None,
     })
 }

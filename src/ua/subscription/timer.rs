@@ -1,6 +1,6 @@
 //! Ticks subscriptions: one list of deadlines, one task, however many subscriptions there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::{Farewell, Subscription, Tick};
 use crate::ua::diagnostics;
 use crate::ua::server::Server;
+use crate::ua::space::Live;
+use crate::value::Sample;
 
 /// Deadlines in order; a subscription stands here once, and not at all when it is gone.
 #[derive(Debug, Default)]
@@ -64,7 +66,12 @@ pub async fn run(server: Arc<Server>) {
         }
         let now = Instant::now();
         while let Some(subscription) = server.timer.pop_due(now) {
-            if let Some(subscription) = subscription.upgrade() {
+            let Some(subscription) = subscription.upgrade() else { continue };
+            if subscription.is_heavy() {
+                // On a thread of its own: nobody else's cycle waits for it. It is scheduled again when it has ended.
+                let server = Arc::clone(&server);
+                drop(tokio::task::spawn_blocking(move || tick(&server, &subscription, now)));
+            } else {
                 tick(&server, &subscription, now);
             }
         }
@@ -75,8 +82,10 @@ pub async fn run(server: Arc<Server>) {
 pub fn tick(server: &Arc<Server>, subscription: &Arc<Subscription>, now: Instant) {
     let mut live = Vec::new();
     subscription.due_live(now, &mut live);
+    // Many items may look at the same variable: it is made once.
+    let mut made: HashMap<Live, Sample> = HashMap::new();
     for (key, live) in live {
-        let sample = diagnostics::live_sample(server, live);
+        let sample = made.entry(live).or_insert_with(|| diagnostics::live_sample(server, live)).clone();
         subscription.lock().accept(key, sample);
     }
     let owner = {

@@ -55,7 +55,8 @@ impl Case {
                 polls += 1;
                 continue;
             }
-            state.flush_waiting(start + cycle);
+            let waiting = std::mem::take(&mut state.waiting);
+            state.flush_waiting(&waiting, start + cycle);
             let item = state.item_mut(key).expect("it is there");
             while let Some(sample) = item.queue.pop() {
                 let Value::Int32(number) = sample.value else { panic!("{sample:?}") };

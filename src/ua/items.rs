@@ -1,0 +1,137 @@
+//! How monitored items come to what they watch and leave it, one way for all ends.
+//!
+//! A subscription that ends is gone at once for its client; its items are taken away in slices, so that nobody waits
+//! for them. Each one leaves in constant time.
+
+use std::sync::{Arc, Weak};
+
+use opcua::StatusCode;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::server::{Server, WatchedKind};
+use super::session::Session;
+use super::subscription::{Item, Subscription, Watched};
+use crate::tags::{Member, Watcher};
+
+/// Items that are taken away without a pause: well below a millisecond.
+const SLICE: usize = 1_000;
+/// Items of one session that one tag, or all events, have to be offered to one by one.
+const PER_SESSION_AND_NODE: usize = 1_000;
+/// Items of one session on variables of the server itself, and items that calculate: each costs time at every tick.
+const LIVE_PER_SESSION: usize = 1_000;
+const AGGREGATES_PER_SESSION: usize = 10_000;
+
+/// An item that listens for events.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    pub subscription: Weak<Subscription>,
+    key: u32,
+}
+
+impl Member for Listener {
+    fn owner(&self) -> usize {
+        self.subscription.as_ptr().addr()
+    }
+
+    fn key(&self) -> u32 {
+        self.key
+    }
+}
+
+/// Subscriptions that have ended and still hold items.
+#[derive(Debug, Default)]
+pub struct Ended {
+    waiting: Mutex<Vec<Arc<Subscription>>>,
+    wake: Notify,
+}
+
+/// Takes away the items of subscriptions that have ended; it ends when it is dropped.
+pub async fn sweep(server: Arc<Server>) {
+    loop {
+        server.ended.wake.notified().await;
+        loop {
+            let next = server.ended.waiting.lock().pop();
+            let Some(subscription) = next else { break };
+            while server.remove_some_items(&subscription) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Deletes a subscription; its session must have let go of it. Many items are taken away later.
+    pub fn remove_subscription(&self, subscription: &Arc<Subscription>) {
+        self.forget_subscription(subscription.id);
+        subscription.lock().close();
+        if self.remove_some_items(subscription) {
+            self.ended.waiting.lock().push(Arc::clone(subscription));
+            self.ended.wake.notify_one();
+        }
+        // It is closed, so this only takes it out.
+        self.timer.schedule(subscription);
+    }
+
+    /// Takes a slice of the items away; true while there are more.
+    fn remove_some_items(&self, subscription: &Arc<Subscription>) -> bool {
+        let ids = subscription.lock().last_ids(SLICE);
+        for id in &ids {
+            self.remove_item(subscription, *id);
+        }
+        ids.len() == SLICE
+    }
+
+    /// Lets an item hear of its node. Called without the subscription's lock: a tag offers at once.
+    pub fn attach(&self, subscription: &Arc<Subscription>, key: u32, watched: &WatchedKind, every: bool) {
+        match watched {
+            WatchedKind::Tag(tag) => {
+                self.tags.watch(*tag, crate::tags::Watch { watcher: watcher(subscription), key, every });
+            }
+            WatchedKind::Events => {
+                self.listeners.lock().add(Listener { subscription: Arc::downgrade(subscription), key });
+            }
+            WatchedKind::Other => {}
+        }
+    }
+
+    /// Takes an item away: first from the subscription, then from its tag, so that no late offer meets another item.
+    pub fn remove_item(&self, subscription: &Arc<Subscription>, id: u32) -> Option<Box<Item>> {
+        let (key, item) = subscription.lock().remove(id)?;
+        match item.watched {
+            Watched::Tag(tag) => self.tags.unwatch(tag, &watcher(subscription), key),
+            Watched::Events(..) => {
+                self.listeners.lock().remove(Arc::as_ptr(subscription).addr(), key);
+            }
+            Watched::Live(_) | Watched::Fixed => {}
+        }
+        subscription.lock().release(key);
+        self.monitored_items.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        Some(item)
+    }
+
+    /// Whether a session may have one more item of this kind: each of them is offered every change, or looked at with
+    /// every tick, so that many of them on one node would stop the others.
+    pub fn check_share(&self, session: &Session, watched: &Watched, calculates: bool) -> Result<(), StatusCode> {
+        let subscriptions = || session.lock().subscriptions.clone();
+        let count = |of: &dyn Fn(&Arc<Subscription>) -> usize| subscriptions().iter().map(of).sum::<usize>();
+        let is_full = match watched {
+            Watched::Tag(tag) => {
+                self.tags.watchers(*tag) >= PER_SESSION_AND_NODE
+                    && count(&|of| self.tags.watch_count(*tag, &watcher(of))) >= PER_SESSION_AND_NODE
+            }
+            Watched::Events(..) => {
+                self.listeners.lock().len() >= PER_SESSION_AND_NODE
+                    && count(&|of| self.listeners.lock().count_of(Arc::as_ptr(of).addr())) >= PER_SESSION_AND_NODE
+            }
+            Watched::Live(_) => count(&|of| of.lock().live_count()) >= LIVE_PER_SESSION,
+            Watched::Fixed => false,
+        };
+        let is_full = is_full || calculates && count(&|of| of.lock().aggregate_count()) >= AGGREGATES_PER_SESSION;
+        if is_full { Err(StatusCode::BadTooManyMonitoredItems) } else { Ok(()) }
+    }
+}
+
+fn watcher(subscription: &Arc<Subscription>) -> Arc<dyn Watcher> {
+    Arc::clone(subscription) as Arc<dyn Watcher>
+}
