@@ -295,6 +295,7 @@ impl Connection {
             let mut state = session.lock();
             if state.channel == id {
                 state.wake = None;
+                state.alone_since = Some(Instant::now());
                 // Their request ids mean nothing on another channel.
                 state.publish.clear();
             }

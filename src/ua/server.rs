@@ -302,6 +302,12 @@ impl Server {
         }
     }
 
+    /// Ends a session that gives its place to another. The subscriptions of one that was in use wait for a transfer.
+    pub fn evict(&self, session: &Arc<Session>) {
+        let was_used = session.lock().is_activated;
+        self.end_session(session, !was_used, if was_used { &Ending::Alone } else { &Ending::Evicted });
+    }
+
     /// From here on these accounts count: sessions of whoever lost the login or got another end, all others have the
     /// roles that follow now. Returns how many ended.
     pub fn take_accounts(self: &Arc<Server>, accounts: Accounts) -> usize {

@@ -27,6 +27,8 @@ pub enum Ending {
     TrustLost,
     /// It gave way to another before it was activated.
     Evicted,
+    /// All places were taken, and it was without a connection for the longest time.
+    Alone,
     /// Used before it was activated.
     Misused,
     /// The user, or how the user logs in, is no longer what it was.
@@ -41,6 +43,7 @@ impl Ending {
             Ending::Timeout => ("Session/Timeout", "silent for too long"),
             Ending::TrustLost => ("Session/Terminated", "a certificate is no longer trusted"),
             Ending::Evicted => ("Session/Terminated", "gave way to another before it was activated"),
+            Ending::Alone => ("Session/Terminated", "all places were taken, and it was without a connection"),
             Ending::Misused => ("Session/Terminated", "used before it was activated"),
             Ending::UserChanged => ("Session/Terminated", "its user may no longer log in that way"),
             Ending::Shutdown => ("Session/Terminated", "the server stops"),

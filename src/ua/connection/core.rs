@@ -311,6 +311,7 @@ impl Core {
         let old = {
             let mut state = session.lock();
             let old = state.wake.replace(Arc::clone(&self.wake));
+            state.alone_since = None;
             if old.as_ref().is_some_and(|old| !Arc::ptr_eq(old, &self.wake)) {
                 state.publish.clear();
             }

@@ -65,7 +65,7 @@ pub async fn create(server: &Arc<Server>, caller: &Caller, body: &[u8], at: usiz
     let evicted = server.sessions.add(Arc::clone(&creating.session), &server.limits);
     match evicted {
         Ok(None) => {}
-        Ok(Some(old)) => server.end_session(&old, true, &Ending::Evicted),
+        Ok(Some(old)) => server.evict(&old),
         Err(status) => {
             server.totals.rejected_sessions.fetch_add(1, Ordering::Relaxed);
             return Err(status);
@@ -221,7 +221,7 @@ pub async fn activate(
     let next_nonce = crypto::random::<NONCE>().to_vec();
     let standing = standing(caller, session);
     if proof.identity.is_anonymous() && !session.lock().is_activated {
-        check_anonymous_room(server)?;
+        check_anonymous_room(server, session)?;
     }
     let mut state = session.lock();
     if state.is_closed {
@@ -298,7 +298,7 @@ fn standing(caller: &Caller, session: &Session) -> Standing {
 }
 
 /// Where people log in, a twentieth of the sessions is kept for them: whoever needs no login can't take the last ones.
-fn check_anonymous_room(server: &Server) -> Result<(), StatusCode> {
+fn check_anonymous_room(server: &Server, new: &Session) -> Result<(), StatusCode> {
     if server.users.accounts().users.is_empty() {
         return Ok(());
     }
@@ -309,6 +309,10 @@ fn check_anonymous_room(server: &Server) -> Result<(), StatusCode> {
     };
     let taken = server.sessions.all().iter().filter(is_anonymous).count();
     if taken >= most - most.div_ceil(20).min(most / 2) {
+        if let Some(alone) = server.sessions.take_alone_anonymous(new) {
+            server.evict(&alone);
+            return Ok(());
+        }
         server.totals.rejected_sessions.fetch_add(1, Ordering::Relaxed);
         return Err(StatusCode::BadTooManySessions);
     }

@@ -90,6 +90,8 @@ pub struct State {
     pub registered: u32,
     /// Wakes the connection that the session is bound to.
     pub wake: Option<Arc<Notify>>,
+    /// Since when it has no connection.
+    pub alone_since: Option<Instant>,
     pub counters: Counters,
 }
 
@@ -190,6 +192,7 @@ impl Session {
             history: Points::new(new.history_points),
             registered: 0,
             wake: None,
+            alone_since: None,
             counters: Counters::default(),
         };
         Session {

@@ -7,7 +7,7 @@ use opcua::StatusCode;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Session, Token};
+use super::{Session, State, Token};
 use crate::stack::channel::neighbourhood;
 use crate::ua::limits::Limits;
 
@@ -35,10 +35,11 @@ impl Registry {
         all
     }
 
-    /// Adds a session if there is room. A session that was never activated makes room, the oldest first; one address,
-    /// and one certificate from wherever, has only so many of them. One whose client waits for the answer to its login
-    /// stays while there is another: else a site that comes back at once would drive its own out. Returns who had
-    /// to go.
+    /// Adds a session if there is room, and returns the one that had to go for it. One address, and one certificate from
+    /// wherever, has only so many sessions that were never activated. When all places are taken, what the same client
+    /// left behind goes first, then the oldest session that was never activated, then the session that has been without
+    /// a connection for the longest time. One whose client waits for the answer to its login stays while there is
+    /// another: else a site that comes back at once would drive its own out.
     pub fn add(&self, session: Arc<Session>, limits: &Limits) -> Result<Option<Arc<Session>>, StatusCode> {
         let mut sessions = self.sessions.lock();
         let is_full = sessions.len() >= limits.configured.max_sessions as usize;
@@ -55,14 +56,27 @@ impl Registry {
         } else if too_many(&is_near) {
             oldest(&pending, &is_near)
         } else if is_full {
-            let last_resort = || busiest(&sessions);
-            Some(oldest(&pending, &|_| true).or_else(last_resort).ok_or(StatusCode::BadTooManySessions)?)
+            let place = alone(&sessions, &|other, _| is_of_one_client(other, &session))
+                .or_else(|| oldest(&pending, &|_| true))
+                .or_else(|| alone_of_most(&sessions, &|_| true))
+                .or_else(|| busiest(&sessions));
+            Some(place.ok_or(StatusCode::BadTooManySessions)?)
         } else {
             None
         };
         let evicted = must_go.and_then(|token| sessions.remove(&token));
         sessions.insert(session.token, session);
         Ok(evicted)
+    }
+
+    /// Takes out a session without a connection and without a login, for another one without a login: first one that
+    /// the same client left behind, then the oldest of the client that left most.
+    pub fn take_alone_anonymous(&self, of: &Session) -> Option<Arc<Session>> {
+        let mut sessions = self.sessions.lock();
+        let is_anonymous = |state: &State| state.is_activated && state.identity.is_anonymous();
+        let own = alone(&sessions, &|other, state| is_anonymous(state) && is_of_one_client(other, of));
+        let token = own.or_else(|| alone_of_most(&sessions, &is_anonymous))?;
+        sessions.remove(&token)
     }
 
     pub fn remove(&self, token: &Token) -> Option<Arc<Session>> {
@@ -97,6 +111,39 @@ fn busiest(sessions: &HashMap<Token, Arc<Session>>) -> Option<Token> {
         of_address.entry(neighbourhood(session.peer)).or_insert((0, session.token)).0 += 1;
     }
     of_address.into_values().max_by_key(|(count, _)| *count).map(|(_, token)| token)
+}
+
+fn is_of_one_client(one: &Session, other: &Session) -> bool {
+    one.client.application_uri == other.client.application_uri
+        && one.client.thumbprint == other.client.thumbprint
+        && neighbourhood(one.peer) == neighbourhood(other.peer)
+}
+
+/// Of the sessions that match, the one that has been without a connection for the longest time.
+fn alone(sessions: &HashMap<Token, Arc<Session>>, is_like: &dyn Fn(&Session, &State) -> bool) -> Option<Token> {
+    let since = |session: &&Arc<Session>| {
+        let state = session.lock();
+        state.alone_since.filter(|_| is_like(session, &state))
+    };
+    let found = sessions.values().filter_map(|session| Some((since(&session)?, session.token)));
+    found.min_by_key(|(since, _)| *since).map(|(_, token)| token)
+}
+
+/// The same of the client, by user, application and address, that has most of them.
+fn alone_of_most(sessions: &HashMap<Token, Arc<Session>>, is_like: &dyn Fn(&State) -> bool) -> Option<Token> {
+    let mut of_client: HashMap<_, (usize, Instant, Token)> = HashMap::new();
+    for session in sessions.values() {
+        let state = session.lock();
+        let Some(since) = state.alone_since.filter(|_| is_like(&state)) else { continue };
+        let client = (state.identity.name().to_owned(), &session.client.application_uri, neighbourhood(session.peer));
+        let (count, oldest, token) = of_client.entry(client).or_insert((0, since, session.token));
+        *count += 1;
+        if since < *oldest {
+            (*oldest, *token) = (since, session.token);
+        }
+    }
+    let of_most = of_client.into_values().max_by_key(|(count, since, _)| (*count, std::cmp::Reverse(*since)));
+    of_most.map(|(_, _, token)| token)
 }
 
 #[cfg(test)]
@@ -148,6 +195,36 @@ mod tests {
         assert_eq!((overdue(&registry), registry.len()), (Some(4), 1));
         first.lock().activations = 0;
         assert_eq!(overdue(&registry), Some(1), "its login was refused");
+    }
+
+    #[test]
+    fn the_session_without_a_connection_for_the_longest_time_gives_way() {
+        let mut limits = Limits::new(model::Limits::default());
+        limits.configured.max_sessions = 6;
+        let registry = Registry::default();
+        let start = Instant::now();
+        // Number, address, seconds since it lost its connection; 0: it has one.
+        for (number, peer, seconds) in
+            [(1, "10.0.0.1", 0), (2, "10.0.0.2", 50), (3, "10.0.0.3", 9), (4, "10.0.0.3", 8), (5, "10.0.0.4", 7)]
+        {
+            let session = session(number, peer, None);
+            session.lock().is_activated = true;
+            session.lock().alone_since = (seconds > 0).then(|| start - Duration::from_secs(seconds));
+            registry.add(session, &limits).expect("there is room");
+        }
+        let add = |number: u8, peer: &str| {
+            let new = session(number, peer, None);
+            let gone = registry.add(Arc::clone(&new), &limits).expect("there is room").map(|old| old.id);
+            new.lock().is_activated = true;
+            gone
+        };
+        // The last place; then what the same client left behind; then of the client that left most, the oldest; then
+        // the oldest.
+        let gone =
+            [add(6, "10.0.0.9"), add(7, "10.0.0.4"), add(8, "10.0.0.9"), add(9, "10.0.0.9"), add(10, "10.0.0.9")];
+        assert_eq!(gone, [None, Some(5), Some(3), Some(2), Some(4)]);
+        let full = registry.add(session(11, "10.0.0.9", None), &limits);
+        assert_eq!(full.map(|_| ()), Err(StatusCode::BadTooManySessions), "no session in use gives way");
     }
 
     #[test]
