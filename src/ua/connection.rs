@@ -6,6 +6,7 @@
 mod core;
 mod seat;
 pub mod talk;
+mod under_way;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::core::{Core, Line};
+use self::core::Core;
 pub use self::seat::Seat;
+use self::under_way::Line;
 use crate::stack::channel::{Caller, Event, ServerChannel};
 use crate::stack::transport::{Fatal, Input, RefusedCertificate};
 use crate::ua::audit::Ending;

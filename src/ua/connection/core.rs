@@ -20,6 +20,7 @@ use crate::stack::crypto::Lane;
 use crate::stack::transport::Fatal;
 use crate::ua::audit::{Channel, Claim, Ending, Facts, Opening};
 use crate::ua::connection::End;
+use crate::ua::connection::under_way::{Call, Cancellable, Done, Line, Outcome};
 use crate::ua::server::Server;
 use crate::ua::services::attribute::{self, Writing};
 use crate::ua::services::history::Abandoned;
@@ -57,41 +58,6 @@ pub(super) struct Core {
     pub at_disk: usize,
     /// Where Cancel finds them.
     cancellable: Vec<Cancellable>,
-}
-
-/// A request for history that its client may still cancel.
-struct Cancellable {
-    session: u32,
-    handle: u32,
-    cancel: oneshot::Sender<()>,
-}
-
-/// The channel and the buffer behind it.
-pub(super) struct Line<'c> {
-    pub channel: &'c mut ServerChannel,
-    pub out: &'c mut Writer,
-}
-
-/// A request by what its answer is sent with.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Call {
-    pub request_id: u32,
-    pub handle: u32,
-}
-
-/// What was under way, and what is to be said of it.
-pub(super) struct Done {
-    call: Call,
-    outcome: Outcome,
-}
-
-enum Outcome {
-    /// A Write that its devices have answered.
-    Written(Vec<StatusCode>),
-    /// What a request needed is there: it is served again.
-    Again(Vec<u8>),
-    /// A whole response, or why there is none; it counts in the session only now.
-    Encoded(Result<Vec<u8>, StatusCode>, Arc<Session>, Counted),
 }
 
 impl Core {

@@ -14,7 +14,7 @@ const TARGETS: usize = 1_000;
 /// Elements of a RelativePath, at most.
 const PATH_ELEMENTS: usize = 100;
 /// References that the paths of one request may look at, in all; the paths that remain are BadResourceUnavailable.
-const STEPS: usize = 1_000_000_000;
+const STEPS: usize = 2_000_000;
 const HIERARCHICAL_REFERENCES: u32 = 33;
 
 pub fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
@@ -213,13 +213,12 @@ fn step(
     let mut found: Vec<NodeIx> = Vec::new();
     let mut known: hashbrown::HashSet<NodeIx> = hashbrown::HashSet::new();
     for node in from {
-        let references = space.references(*node);
-        *steps = steps.checked_sub(references.len() + 1).ok_or(StatusCode::BadResourceUnavailable)?;
-        for target in space.follow(&references, filter, viewer, name.0, name.1) {
+        let done = space.follow(*node, (filter, viewer), name, steps, |target| {
             if found.len() < TARGETS && known.insert(target) {
                 found.push(target);
             }
-        }
+        });
+        done.ok_or(StatusCode::BadResourceUnavailable)?;
     }
     Ok(found)
 }

@@ -129,24 +129,4 @@ impl Space {
             w.node_id(NodeIdRef::NULL);
         }
     }
-
-    /// The targets of one element of a RelativePath: the references of the kind with that BrowseName.
-    pub fn follow<'s>(
-        &'s self,
-        references: &'s [Reference],
-        filter: &'s BrowseFilter,
-        viewer: &'s Viewer<'s>,
-        namespace: u16,
-        name: &'s str,
-    ) -> impl Iterator<Item = NodeIx> + 's {
-        references
-            .iter()
-            .filter(move |reference| {
-                let node = self.node(reference.target);
-                node.browse_namespace == namespace
-                    && self.texts.get(node.browse) == name
-                    && filter.passes(self, viewer, reference)
-            })
-            .map(|reference| reference.target)
-    }
 }

@@ -68,6 +68,7 @@ impl Draft {
             historical: super::historical::Historical::default(),
             roles: Vec::new(),
             restrictions: super::restriction::SESSION_REQUIRED,
+            by_name: Default::default(),
         };
         Draft { space, drawn: Vec::new() }
     }

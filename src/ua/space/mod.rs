@@ -5,6 +5,7 @@
 
 mod attributes;
 mod browse;
+mod by_name;
 mod cell;
 mod draft;
 mod historical;
@@ -206,6 +207,7 @@ pub struct Space {
     pub(super) roles: Vec<NodeIx>,
     /// AccessRestrictions of every node.
     pub(super) restrictions: u16,
+    pub(super) by_name: by_name::ByName,
 }
 
 impl Space {

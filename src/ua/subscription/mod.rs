@@ -10,16 +10,17 @@ pub mod grid;
 mod item;
 mod links;
 mod message;
+mod parameters;
 pub mod queue;
 pub mod timer;
 
 pub use item::{Accepted, Item, Mode, Watched};
 use links::Links;
 pub use message::{Farewell, MESSAGE_BYTES, Published};
+pub use parameters::{Client, Counters, Parameters};
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use hashbrown::HashSet;
 use opcua::StatusCode;
@@ -27,9 +28,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::history::aggregate::Running;
-use crate::model::Roles;
 use crate::tags::Watcher;
-use crate::ua::session::{Identity, Session};
+use crate::ua::session::Session;
 use crate::ua::space::{LIVE_INTERVAL, Live};
 use crate::value::{Sample, UaTime};
 
@@ -37,17 +37,6 @@ use crate::value::{Sample, UaTime};
 pub struct Subscription {
     pub id: u32,
     state: Mutex<State>,
-}
-
-/// What a client may change about a subscription.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Parameters {
-    pub publishing_interval: Duration,
-    pub lifetime_count: u32,
-    pub keep_alive_count: u32,
-    /// 0: no limit.
-    pub max_notifications: u32,
-    pub priority: u8,
 }
 
 #[derive(Debug)]
@@ -85,50 +74,6 @@ pub struct State {
     /// Where it stands in the timer.
     scheduled: Option<Instant>,
     pub counters: Counters,
-}
-
-/// For SubscriptionDiagnosticsDataType (Part 5 §12.15, 1.05).
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Counters {
-    pub modify: u32,
-    pub enable: u32,
-    pub disable: u32,
-    pub republish_request: u32,
-    pub republish_message_request: u32,
-    pub republish_message: u32,
-    pub transfer_request: u32,
-    pub transferred_to_alt_client: u32,
-    pub transferred_to_same_client: u32,
-    pub publish_request: u32,
-    pub data_change: u32,
-    pub event: u32,
-    pub late_publish: u32,
-    pub discarded_message: u32,
-    pub queue_overflow: u32,
-}
-
-/// The client that a subscription belongs to, beyond the life of its session.
-#[derive(Debug, Clone)]
-pub struct Client {
-    pub identity: Identity,
-    pub application_uri: String,
-    pub is_secured: bool,
-    pub is_encrypted: bool,
-    pub roles: Roles,
-}
-
-impl Client {
-    /// Takes the session's lock: call it without a subscription's, for the order is session, then subscription.
-    pub fn of(session: &Session) -> Client {
-        let state = session.lock();
-        Client {
-            identity: state.identity.clone(),
-            application_uri: session.client.application_uri.clone(),
-            is_secured: state.is_secured(),
-            is_encrypted: state.is_encrypted(),
-            roles: state.roles,
-        }
-    }
 }
 
 /// What a tick asks of the session.

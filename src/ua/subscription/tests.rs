@@ -2,6 +2,8 @@
 
 mod sampling;
 
+use std::time::Duration;
+
 use super::queue::{Budget, Queue};
 use super::*;
 use crate::stack::codec::Timestamps;

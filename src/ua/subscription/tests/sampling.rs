@@ -1,6 +1,8 @@
 //! No sample is lost, unless the sampling interval or the queue says so: a counter that changes with each poll, on a
 //! clock with jitter, for each poll period, sampling interval, publishing interval and queue size.
 
+use std::time::Duration;
+
 use super::*;
 
 const INTERVALS: [u64; 5] = [50, 100, 250, 500, 1000];

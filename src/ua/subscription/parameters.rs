@@ -1,0 +1,61 @@
+//! What a subscription is told, counts and belongs to.
+
+use std::time::Duration;
+
+use crate::model::Roles;
+use crate::ua::session::{Identity, Session};
+
+/// What a client may change about a subscription.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Parameters {
+    pub publishing_interval: Duration,
+    pub lifetime_count: u32,
+    pub keep_alive_count: u32,
+    /// 0: no limit.
+    pub max_notifications: u32,
+    pub priority: u8,
+}
+
+/// For SubscriptionDiagnosticsDataType (Part 5 §12.15, 1.05).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counters {
+    pub modify: u32,
+    pub enable: u32,
+    pub disable: u32,
+    pub republish_request: u32,
+    pub republish_message_request: u32,
+    pub republish_message: u32,
+    pub transfer_request: u32,
+    pub transferred_to_alt_client: u32,
+    pub transferred_to_same_client: u32,
+    pub publish_request: u32,
+    pub data_change: u32,
+    pub event: u32,
+    pub late_publish: u32,
+    pub discarded_message: u32,
+    pub queue_overflow: u32,
+}
+
+/// The client that a subscription belongs to, beyond the life of its session.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub identity: Identity,
+    pub application_uri: String,
+    pub is_secured: bool,
+    pub is_encrypted: bool,
+    pub roles: Roles,
+}
+
+impl Client {
+    /// Takes the session's lock: call it without a subscription's, for the order is session, then subscription.
+    pub fn of(session: &Session) -> Client {
+        let state = session.lock();
+        Client {
+            identity: state.identity.clone(),
+            application_uri: session.client.application_uri.clone(),
+            is_secured: state.is_secured(),
+            is_encrypted: state.is_encrypted(),
+            roles: state.roles,
+        }
+    }
+}
