@@ -202,7 +202,7 @@ impl Compiler<'_> {
     }
 
     fn warn_unit(&mut self, name: &At<String>) {
-        let hint = did_you_mean(&name.value, units::words());
+        let hint = units::hint(&name.value);
         let message = format!("unit `{}` is not in the table of UNECE, and is shown as it is given", name.value);
         self.findings.warning(&self.source, name.ix, message).help(hint);
     }
