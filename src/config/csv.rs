@@ -1,13 +1,29 @@
 //! CSV files as mappings of the arena, so that a finding points at the cell of the spreadsheet.
 //!
-//! The header's cells are keys and an empty cell is a key that is absent. Comma or semicolon separates, whichever
-//! the header has; quotes hold separators and line ends, and a doubled quote stands for one.
+//! The header's cells are keys in any case, and an empty cell is a key that is absent. Comma, semicolon or tab
+//! separates, whichever the header has; quotes hold separators and line ends, and a doubled quote is one quote.
 
-use super::docs::did_you_mean;
+use super::docs::{DOCS, did_you_mean};
 use super::report::{Findings, Place};
 use super::source::{Ix, Kind, Source};
 
-const SCALE: [&str; 6] = ["raw", "eu", "clamp", "factor", "offset", "exponent"];
+/// Structs whose keys may be columns, the nearest first, and where a column of theirs goes.
+const OWNERS: [(&str, Target); 4] = [
+    ("NodeSpec", Target::Node),
+    ("SourceSpec", Target::Source),
+    ("RegisterPoint", Target::Source),
+    ("Scale", Target::Scale),
+];
+
+/// Columns that are no key: the name of the node and the two ends of `range`, each with other products' words.
+const OWN: [(&str, Target, &[&str]); 3] = [
+    ("tag", Target::Name, &["name", "tag_name", "tagname", "tag name", "variable", "browse_name"]),
+    ("low", Target::Low, &["min", "minimum", "eu_low", "low_limit", "lower"]),
+    ("high", Target::High, &["max", "maximum", "eu_high", "high_limit", "upper"]),
+];
+
+/// Keys whose value is a mapping, which no cell can hold.
+const MAPPINGS: [&str; 5] = ["scale", "access", "children", "with", "repeat"];
 
 /// A cell of the file: its place without quotes, and its text where quotes made that different.
 struct Cell {
@@ -19,7 +35,12 @@ struct Cell {
 /// Cells of every row, the header first; a row without text is left out.
 fn split(text: &str) -> Result<Vec<Vec<Cell>>, usize> {
     let header = text.lines().next().unwrap_or("");
-    let separator = if header.contains(';') && !header.contains(',') { b';' } else { b',' };
+    let separator = match header {
+        header if header.contains(',') => b',',
+        header if header.contains(';') => b';',
+        header if header.contains('\t') => b'\t',
+        _ => b',',
+    };
     let bytes = text.as_bytes();
     let (mut rows, mut row, mut at) = (Vec::new(), Vec::new(), 0);
     loop {
@@ -44,7 +65,8 @@ fn split(text: &str) -> Result<Vec<Vec<Cell>>, usize> {
 /// The cell at `at` and the place of the separator or line end behind it.
 fn cell(text: &str, at: usize, separator: u8) -> Result<(Cell, usize), usize> {
     let bytes = text.as_bytes();
-    let blank = |at: usize| matches!(bytes.get(at), Some(b' ' | b'\t' | b'\r'));
+    let blank =
+        |at: usize| bytes.get(at).is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r') && *byte != separator);
     let mut start = at;
     while blank(start) {
         start += 1;
@@ -84,14 +106,7 @@ fn quoted(text: &str, start: usize, separator: u8) -> Result<(Cell, usize), usiz
 }
 
 /// The rows of a file as `(name, mapping)` below the node that has `rows`.
-pub fn rows(
-    source: &mut Source,
-    file: u16,
-    owner: Ix,
-    node_keys: &[&str],
-    source_keys: &[&str],
-    findings: &mut Findings,
-) -> Vec<(Ix, Ix)> {
+pub fn rows(source: &mut Source, file: u16, owner: Ix, findings: &mut Findings) -> Vec<(Ix, Ix)> {
     let text = std::mem::take(&mut source.files[usize::from(file)].text);
     let split = split(&text);
     let mut made = Vec::new();
@@ -104,9 +119,16 @@ pub fn rows(
         }
         Ok(table) => {
             let mut reader = Reader { source, file, text: &text, owner, findings };
-            let columns = reader.columns(table.first().map_or(&[], Vec::as_slice), node_keys, source_keys);
+            let header = table.first().map_or(&[][..], Vec::as_slice);
+            let columns = reader.columns(header, table.get(1..).unwrap_or(&[]));
             for row in table.get(1..).unwrap_or(&[]) {
                 made.extend(reader.row(row, &columns));
+            }
+            if table.len() < 2 {
+                let end = header.first().map_or(0, |cell| cell.end);
+                let finding =
+                    reader.findings.warning_at(place(file, 0, end), "this file has no rows, so it gives no tags");
+                finding.help("the first row names the columns: tag, type, address, …; each further row is a tag");
             }
         }
     }
@@ -136,6 +158,48 @@ struct Column {
     place: Place,
 }
 
+/// The column that a head in lower case is. `source` is the address of a source, as in the short form of YAML.
+fn known_column(head: &str) -> Option<(Target, &str)> {
+    match head {
+        "source" => return Some((Target::Source, "address")),
+        _ if MAPPINGS.contains(&head) => return None,
+        _ => {}
+    }
+    if let Some((name, target, _)) = OWN.iter().find(|(name, ..)| *name == head) {
+        return Some((*target, name));
+    }
+    OWNERS.iter().find(|(owner, _)| DOCS.key(owner, head).is_some()).map(|(_, target)| (*target, head))
+}
+
+/// The column that other products call so.
+fn foreign_column(head: &str) -> Option<(Target, &'static str)> {
+    let words = [head.to_owned(), head.replace([' ', '-'], "_")];
+    if words[0] == "scale" {
+        return Some((Target::Scale, "factor"));
+    }
+    if let Some((name, target, _)) =
+        OWN.iter().find(|(.., also)| words.iter().any(|word| also.contains(&word.as_str())))
+    {
+        return Some((*target, name));
+    }
+    OWNERS.iter().find_map(|(owner, target)| {
+        let key = DOCS
+            .keys(owner)
+            .iter()
+            .find(|key| words.iter().any(|word| key.name == *word || key.also.contains(word)))?;
+        match key.name.as_str() {
+            "source" => Some((Target::Source, "address")),
+            name if MAPPINGS.contains(&name) => None,
+            name => Some((*target, name)),
+        }
+    })
+}
+
+fn column_names() -> impl Iterator<Item = &'static str> {
+    let keys = OWNERS.iter().flat_map(|(owner, _)| DOCS.keys(owner)).map(|key| key.name.as_str());
+    OWN.iter().map(|(name, ..)| *name).chain(keys).filter(|name| !MAPPINGS.contains(name))
+}
+
 struct Reader<'a> {
     source: &'a mut Source,
     file: u16,
@@ -149,33 +213,57 @@ impl Reader<'_> {
         cell.text.clone().unwrap_or_else(|| self.text[cell.start..cell.end].to_owned())
     }
 
-    fn columns(&mut self, header: &[Cell], node_keys: &[&str], source_keys: &[&str]) -> Vec<Column> {
-        let mut columns = Vec::new();
-        for cell in header {
-            let key = self.cell_text(cell);
-            let place = place(self.file, cell.start, cell.end);
-            let target = match key.as_str() {
-                "tag" => Target::Name,
-                "low" => Target::Low,
-                "high" => Target::High,
-                "write" => Target::Node,
-                key if SCALE.contains(&key) => Target::Scale,
-                key if source_keys.contains(&key) && key != "poll" && key != "connection" => Target::Source,
-                key if node_keys.contains(&key) => Target::Node,
-                key => {
-                    let known = node_keys.iter().chain(source_keys).chain(&SCALE).chain(&["tag", "low", "high"]);
-                    let hint = did_you_mean(key, known.copied());
-                    self.findings.error_at(place, format!("unknown column `{key}`")).help(hint);
-                    Target::Skip
-                }
-            };
-            columns.push(Column { target, key, place });
+    fn columns(&mut self, header: &[Cell], rows: &[Vec<Cell>]) -> Vec<Column> {
+        let mut columns: Vec<Column> = Vec::new();
+        for (at, cell) in header.iter().enumerate() {
+            let text = self.cell_text(cell);
+            let place = place(self.file, cell.start, cell.end.max(cell.start));
+            // A spreadsheet may end each line with separators.
+            let is_used = |row: &Vec<Cell>| row.get(at).is_some_and(|cell| cell.end > cell.start);
+            if text.is_empty() && !rows.iter().any(is_used) {
+                columns.push(Column { target: Target::Skip, key: text, place });
+                continue;
+            }
+            let (target, key) = self.column(&text, place);
+            let same = columns.iter().find(|column| column.target == target && column.key == key);
+            let is_twice = target != Target::Skip && same.is_some();
+            if let Some(first) = same.filter(|_| is_twice) {
+                let message = format!("two columns say `{key}`");
+                self.findings.error_at(place, message).also(first.place, "first here").help("delete one of the two");
+            }
+            columns.push(Column { target: if is_twice { Target::Skip } else { target }, key, place });
         }
         if !columns.is_empty() && !columns.iter().any(|column| column.target == Target::Name) {
             let place = columns[0].place;
             self.findings.error_at(place, "no column `tag`").help("the column `tag` holds the names of the nodes");
         }
         columns
+    }
+
+    /// Where a column goes and the key that it gives; what is not known is reported once, at the head.
+    fn column(&mut self, text: &str, place: Place) -> (Target, String) {
+        let lower = text.to_lowercase();
+        if let Some((target, key)) = known_column(&lower) {
+            return (target, key.to_owned());
+        }
+        if MAPPINGS.contains(&lower.as_str()) && lower != "scale" {
+            let finding = self.findings.error_at(place, format!("`{text}` can't be a column: it is a mapping"));
+            finding.help("say it in the cell file, at the node with `rows` or at one above it");
+            return (Target::Skip, lower);
+        }
+        let meant = foreign_column(&lower);
+        let help = match &meant {
+            _ if text.is_empty() => "give the column a name, or delete it".to_owned(),
+            Some((_, key)) => format!("did you mean `{key}`?"),
+            None => did_you_mean(&lower, column_names()),
+        };
+        let help = if help.is_empty() {
+            "a column is a key of a tag, of its source or of its scale, or `tag`, `low`, `high`".to_owned()
+        } else {
+            help
+        };
+        self.findings.error_at(place, format!("unknown column `{text}`")).help(help);
+        meant.map_or((Target::Skip, lower), |(target, key)| (target, key.to_owned()))
     }
 
     fn row(&mut self, row: &[Cell], columns: &[Column]) -> Option<(Ix, Ix)> {

@@ -10,7 +10,7 @@ use super::cell::{Inherited, Scope};
 use super::types::TypeEntry;
 use super::{Compiler, MOST_NODES};
 use crate::config::de::{At, decode};
-use crate::config::docs::{DOCS, did_you_mean, list, nearest};
+use crate::config::docs::{did_you_mean, list, nearest};
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::NodeSpec;
 use crate::config::template::{self, Env, Fault};
@@ -456,16 +456,10 @@ impl Compiler<'_> {
             }
             return;
         };
-        let node_keys: Vec<&str> = DOCS.keys("NodeSpec").iter().map(|key| key.name.as_str()).collect();
-        let source_keys: Vec<&str> = ["SourceSpec", "RegisterPoint"]
-            .iter()
-            .flat_map(|name| DOCS.keys(name))
-            .map(|key| key.name.as_str())
-            .collect();
         if self.node_count > MOST_NODES || self.source.len() > MOST_ARENA {
             return;
         }
-        let made = csv::rows(&mut self.source, file, own, &node_keys, &source_keys, self.findings);
+        let made = csv::rows(&mut self.source, file, own, self.findings);
         let mut seen = Seen::new();
         let env = Env::default();
         let walk = Walk { env: &env, ..below.clone() };
