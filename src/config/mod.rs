@@ -10,6 +10,7 @@ mod de_map;
 mod docs;
 mod driver;
 mod files;
+mod flow;
 mod parse;
 mod reference;
 mod report;

@@ -2,6 +2,7 @@
 //!
 //! A broken file gets exactly one finding: what follows a syntax error would only be invented.
 
+use super::flow;
 use super::report::{Findings, Place};
 
 /// The text of a file's bytes, or a finding that says what the bytes are instead.
@@ -37,6 +38,11 @@ pub fn report(findings: &mut Findings, file: u16, text: &str, at: usize, message
     while !text.is_char_boundary(at) {
         at -= 1;
     }
+    if let Some(fault) = inside(text, at, message) {
+        let [start, end] = [fault.at, fault.at + fault.length].map(|at| u32::try_from(at).unwrap_or(0));
+        findings.error_at(Place { file, start, end }, fault.message).help(fault.help);
+        return;
+    }
     let (mut start, said, help) = explain(text, at, message);
     if start >= text.trim_end().len() {
         start = text.trim_end().char_indices().next_back().map_or(0, |(last, _)| last);
@@ -44,6 +50,22 @@ pub fn report(findings: &mut Findings, file: u16, text: &str, at: usize, message
     let end = start + text[start..].chars().next().map_or(0, char::len_utf8);
     let [start, end] = [start, end].map(|at| u32::try_from(at).unwrap_or(0));
     findings.error_at(Place { file, start, end }, said).help(help);
+}
+
+/// A fault inside `{ }` or of one line that is known by its looks.
+fn inside(text: &str, at: usize, message: &str) -> Option<flow::Fault> {
+    let line_start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[line_start..].lines().next().unwrap_or("");
+    let has_tab = line[..line.len() - line.trim_start().len()].contains('\t');
+    let is_known = ["expected ','", "invalid indentation", "mapping values", "simple key"];
+    let above = text[..line_start].trim_end().lines().next_back().unwrap_or("");
+    if has_tab
+        || open_quote(line).or_else(|| open_quote(above)).is_some()
+        || !is_known.iter().any(|words| message.contains(words))
+    {
+        return None;
+    }
+    flow::missing_blank(text, at).or_else(|| flow::fault(text, at))
 }
 
 fn explain(text: &str, at: usize, message: &str) -> (usize, String, &'static str) {
