@@ -10,7 +10,8 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, IntoDeserializer, Visitor};
 
-use super::docs::{DOCS, did_you_mean, list};
+use super::de_error::Error;
+use super::docs::DOCS;
 use super::report::Findings;
 use super::source::{Ix, Kind, Source};
 
@@ -92,17 +93,20 @@ pub fn decode<'a, T: Deserialize<'a>>(
     other: Other<'a>,
     findings: &mut Findings,
 ) -> Option<T> {
-    let (value, is_clear) = decode_with_holes(source, ix, other, findings);
-    value.filter(|_| is_clear)
+    let (value, wrong) = decode_noting(source, ix, other, findings);
+    value.filter(|_| wrong.is_none())
 }
 
-/// The same for a mapping of independent parts: what was wrong is as if it were left out. Also, whether nothing was.
-pub fn decode_with_holes<'a, T: Deserialize<'a>>(
+/// What was wrong in an entry: the nodes whose text doesn't fit, none of them where only keys are unknown or missing.
+pub(super) type Wrong = Option<Vec<Ix>>;
+
+/// The value with neutral parts in place of the wrong ones, and what was wrong.
+fn decode_noting<'a, T: Deserialize<'a>>(
     source: &'a Source,
     ix: Ix,
     other: Other<'a>,
     findings: &mut Findings,
-) -> (Option<T>, bool) {
+) -> (Option<T>, Wrong) {
     let shared = Shared {
         source,
         root: ix,
@@ -115,7 +119,7 @@ pub fn decode_with_holes<'a, T: Deserialize<'a>>(
     };
     loop {
         let error = match T::deserialize(NodeDe { shared: &shared, ix, limits: None, field: None }) {
-            Ok(value) => return (Some(value), shared.is_clear.get()),
+            Ok(value) => return (Some(value), shared.wrong()),
             Err(error) => error,
         };
         let at = error.at.unwrap_or(ix);
@@ -130,7 +134,7 @@ pub fn decode_with_holes<'a, T: Deserialize<'a>>(
             shared.record(at, &error);
         }
         if !shared.holes.borrow_mut().insert(at) {
-            return (None, false);
+            return (None, Some(shared.holes.take().into_iter().collect()));
         }
     }
 }
@@ -148,7 +152,36 @@ pub(super) struct Shared<'a, 'f> {
     findings: RefCell<&'f mut Findings>,
 }
 
+/// Decodes the entry at `ix` with every part that was wrong left out, so that later checks judge the rest in the same
+/// run. Also, whether nothing was wrong, so that what is not there was not written.
+pub fn decode_entry<T: for<'a> Deserialize<'a>>(
+    source: &mut Source,
+    ix: Ix,
+    other: Other<'_>,
+    findings: &mut Findings,
+) -> (Option<T>, bool) {
+    let (value, wrong) = decode_noting::<T>(source, ix, other, findings);
+    let Some(wrong) = wrong else { return (value, true) };
+    for at in wrong {
+        // The innermost key whose value holds the fault is as if it were not there.
+        let mut here = at;
+        while here != ix && source.key_of(here).is_none() {
+            let Some(parent) = source.parent(here) else { break };
+            here = parent;
+        }
+        if here != ix {
+            source.set_bad(here);
+        }
+    }
+    let value = decode_noting::<T>(source, ix, other, &mut Findings::default()).0;
+    (value, false)
+}
+
 impl Shared<'_, '_> {
+    fn wrong(&self) -> Wrong {
+        (!self.is_clear.get()).then(|| self.holes.take().into_iter().collect())
+    }
+
     fn record(&self, at: Ix, error: &Error) {
         let mut findings = self.findings.borrow_mut();
         let finding = findings.error(self.source, at, error.message.clone());
@@ -158,7 +191,15 @@ impl Shared<'_, '_> {
         finding.help(error.doc.clone());
     }
 
-    /// Records a finding beside the value, once for its node.
+    /// Records what to write instead, unless a later step finds that this would be wrong, too.
+    pub fn note_tentative(&self, at: Ix, message: String, help: String) {
+        if self.noted.borrow_mut().insert(at) {
+            let mut findings = self.findings.borrow_mut();
+            findings.error(self.source, at, message).tentative_help(help);
+        }
+    }
+
+    /// Records a finding next to the value, once for its node.
     pub fn note(&self, at: Ix, message: String, help: String, after: After) {
         if after == After::Stop {
             self.is_clear.set(false);
@@ -166,49 +207,6 @@ impl Shared<'_, '_> {
         if self.noted.borrow_mut().insert(at) {
             self.record(at, &Error { at: Some(at), message, help, ..Error::default() });
         }
-    }
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Error {
-    pub at: Option<Ix>,
-    pub message: String,
-    pub help: String,
-    /// The doc line of the key.
-    pub doc: String,
-    pub missing: Option<&'static str>,
-}
-
-impl Error {
-    pub fn at(at: Ix, message: impl Into<String>, help: impl Into<String>) -> Error {
-        Error { at: Some(at), message: message.into(), help: help.into(), ..Error::default() }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl de::Error for Error {
-    /// `what is wrong | what to write`.
-    fn custom<T: fmt::Display>(text: T) -> Error {
-        let text = text.to_string();
-        let (message, help) = text.split_once(" | ").unwrap_or((&text, ""));
-        Error { message: message.into(), help: help.into(), ..Error::default() }
-    }
-
-    fn missing_field(field: &'static str) -> Error {
-        Error { missing: Some(field), message: format!("`{field}` is missing"), ..Error::default() }
-    }
-
-    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Error {
-        let hint = did_you_mean(variant, expected.iter().copied());
-        let help = if hint.is_empty() { format!("one of {}", list(expected.iter().copied(), 12)) } else { hint };
-        Error { message: format!("`{variant}` is not known here"), help, ..Error::default() }
     }
 }
 
@@ -346,6 +344,21 @@ impl<'a> NodeDe<'_, 'a, '_> {
         }
     }
 
+    /// One element without its brackets: judged as if it had them, and suggested with them only if it may stand there.
+    fn wrapped<V: Visitor<'a>>(&self, visitor: V) -> Result<V::Value, Error> {
+        let found = format!("expected a list, found {}", self.found());
+        match visitor.visit_seq(super::de_map::Elements::one(*self)) {
+            Ok(value) => {
+                self.shared.note_tentative(self.ix, found, format!("write [{}]", self.shared.source.shown(self.ix)));
+                Ok(value)
+            }
+            Err(error) => {
+                let help = format!("write a list, as [a, b]; and {}", error.message);
+                self.place(Err(Error { message: found, help, ..Error::default() }))
+            }
+        }
+    }
+
     fn string(&self) -> Result<&'a str, Error> {
         if self.is_hole() {
             return Ok("");
@@ -470,9 +483,7 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
                 let result = visitor.visit_seq(super::de_map::Elements::of(self));
                 self.place(result)
             }
-            Kind::Plain | Kind::Quoted | Kind::Made => {
-                self.wanted("a list", &format!("write [{}]", self.shared.source.shown(self.ix)))
-            }
+            Kind::Plain | Kind::Quoted | Kind::Made if !self.text().contains(',') => self.wrapped(visitor),
             _ => self.wanted("a list", "write [a, b]"),
         }
     }
@@ -483,7 +494,14 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
         }
         let count = self.shared.source.children(self.ix).count();
         if self.kind() == Kind::Sequence && count != length {
-            return self.place(Err(de::Error::custom(format!("expected {length} values, found {count}"))));
+            let first = self.shared.source.children(self.ix).next().map_or("", |first| self.shared.source.shown(first));
+            let words: Vec<&str> = first.split_whitespace().collect();
+            let help = if count == 1 && words.len() == length {
+                format!(" | separate them by commas: [{}]", words.join(", "))
+            } else {
+                String::new()
+            };
+            return self.place(Err(de::Error::custom(format!("expected {length} values, found {count}{help}"))));
         }
         if self.kind() != Kind::Sequence {
             return self.wanted(&format!("a list of {length} values"), "write [low, high]");

@@ -5,8 +5,10 @@
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::de::{After, Error, NodeDe};
+use super::de::{After, NodeDe};
+use super::de_error::Error;
 use super::docs::{DOCS, Key, list, nearest};
+use super::places;
 use super::source::{Ix, Kind};
 use super::spec;
 
@@ -67,16 +69,32 @@ fn known_entries(node: NodeDe<'_, '_, '_>, name: &'static str, fields: &'static 
             node.shared.note(key, format!("`{text}` is not in this version"), help, After::GoOn);
             continue;
         }
-        let is_split = source.kind(value) == Kind::Null && text.bytes().all(|byte| byte.is_ascii_digit());
-        let meant = meaning(node, name, fields, text).filter(|_| !is_split);
-        let help = match is_split {
-            true => "a decimal comma? Write a dot".to_owned(),
-            false => suggestion(node, name, fields, meant),
+        let meant = match misread(node, fields, key, value) {
+            Some((message, help)) => {
+                node.shared.note(key, message, help, After::Stop);
+                continue;
+            }
+            None => meaning(node, name, fields, text),
         };
+        let misplaced = || {
+            let (exact, foreign) = (places::exact, places::foreign);
+            match meant {
+                Some((known, Likeness::Word)) if is_free(node, name, known, value) => None,
+                Some(_) => exact(source, name, node.ix, text, value),
+                None => {
+                    exact(source, name, node.ix, text, value).or_else(|| foreign(source, name, node.ix, text, value))
+                }
+            }
+        };
+        if let Some(misplaced) = misplaced() {
+            node.shared.note(key, misplaced.message, misplaced.help, After::Stop);
+            continue;
+        }
+        let meant = meant.map(|(known, _)| known);
         node.shared.note(
             key,
             format!("unknown key `{text}`"),
-            help,
+            suggestion(node, name, fields, meant),
             if meant.is_some() { After::GoOn } else { After::Stop },
         );
         if let Some(known) = meant.and_then(field).filter(|known| !entries.iter().any(|entry| entry.key == *known)) {
@@ -88,12 +106,46 @@ fn known_entries(node: NodeDe<'_, '_, '_>, name: &'static str, fields: &'static 
     entries
 }
 
-fn meaning(node: NodeDe<'_, '_, '_>, name: &str, fields: &[&str], wrong: &str) -> Option<&'static str> {
+/// Whether the value may well be one of the key that another product's word means.
+fn is_free(node: NodeDe<'_, '_, '_>, name: &str, known: &str, value: Ix) -> bool {
+    let wants_text = DOCS.key(name, known).is_some_and(|key| key.wanted() == "text");
+    let is_list = node.shared.source.kind(value) == Kind::Sequence;
+    node.shared.source.get(node.ix, known).is_none() && !(wants_text && is_list)
+}
+
+/// Why a key is taken for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Likeness {
+    /// It is another product's word.
+    Word,
+    Spelling,
+}
+
+fn meaning(node: NodeDe<'_, '_, '_>, name: &str, fields: &[&str], wrong: &str) -> Option<(&'static str, Likeness)> {
     let lower = wrong.to_lowercase();
     let own = DOCS.keys(name).iter().filter(|key| fields.contains(&key.name.as_str()));
     let all = || own.clone().chain(others(node));
     let foreign = all().find(|key| key.also.contains(&lower)).map(|key| key.name.as_str());
-    foreign.or_else(|| nearest(wrong, all().map(|key| key.name.as_str())))
+    let near = || nearest(wrong, all().map(|key| key.name.as_str()));
+    foreign.map(|key| (key, Likeness::Word)).or_else(|| near().map(|key| (key, Likeness::Spelling)))
+}
+
+/// A key that YAML made of something else: `type:Float` without its blank, or the second half of `1,5`.
+fn misread(node: NodeDe<'_, '_, '_>, fields: &[&str], key: Ix, value: Ix) -> Option<(String, String)> {
+    let source = node.shared.source;
+    if source.kind(value) != Kind::Null {
+        return None;
+    }
+    let text = source.text(key);
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some((format!("unknown key `{text}`"), "a decimal comma? Write a dot".to_owned()));
+    }
+    let (word, rest) = text.split_once([':', '='])?;
+    let word = word.trim_end();
+    let is_known = fields.contains(&word) || others(node).any(|other| other.name == word);
+    let shown = source.shown(key);
+    let rest = shown.split_once([':', '=']).map_or(rest, |(_, rest)| rest).trim_start();
+    is_known.then(|| (format!("a blank is missing after `{word}:`"), format!("write `{word}: {rest}`")))
 }
 
 /// Keys of the structs that read the same mapping.
@@ -264,6 +316,11 @@ impl<'s, 'a, 'f> Elements<'s, 'a, 'f> {
     pub fn of(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {
         let elements: Vec<Ix> = node.shared.source.children(node.ix).collect();
         Elements { node, elements: elements.into_iter() }
+    }
+
+    /// A scalar as a list of itself.
+    pub fn one(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {
+        Elements { node, elements: vec![node.ix].into_iter() }
     }
 
     pub fn empty(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {

@@ -6,7 +6,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::de::{Other, decode};
+use super::de::{Other, decode, decode_entry};
 use super::report::Findings;
 use super::source::{Ix, Source};
 use crate::drivers::modbus::{RegisterPoint, RtuSettings, TcpSettings};
@@ -72,13 +72,20 @@ pub fn stand_in(kind: Kind) -> Settings {
     }
 }
 
-/// The driver's half of a source; `at` is `None` for one that is an address alone.
-pub fn point(kind: Kind, source: &Source, at: Option<Ix>, findings: &mut Findings) -> Option<PointSettings> {
+/// The driver's half of a source, and whether all of it was understood; `at` is `None` for one that is an address alone.
+pub fn point(
+    kind: Kind,
+    source: &mut Source,
+    at: Option<Ix>,
+    findings: &mut Findings,
+) -> Option<(PointSettings, bool)> {
     match (kind, at) {
-        (Kind::Simulator, _) => Some(PointSettings::Simulator),
-        (_, None) => Some(PointSettings::Modbus(RegisterPoint::default())),
+        (Kind::Simulator, _) => Some((PointSettings::Simulator, true)),
+        (_, None) => Some((PointSettings::Modbus(RegisterPoint::default()), true)),
         (_, Some(at)) => {
-            quietly(findings, |findings| decode(source, at, &["SourceSpec"], findings)).map(PointSettings::Modbus)
+            let (settings, is_whole) =
+                quietly(findings, |findings| decode_entry(source, at, &["SourceSpec"], findings));
+            Some((PointSettings::Modbus(settings?), is_whole))
         }
     }
 }

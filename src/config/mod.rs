@@ -6,12 +6,14 @@
 mod compile;
 mod csv;
 mod de;
+mod de_error;
 mod de_map;
 mod docs;
 mod driver;
 mod files;
 mod flow;
 mod parse;
+mod places;
 mod reference;
 mod report;
 mod source;

@@ -32,6 +32,8 @@ pub struct Finding {
     also: Option<(Place, String)>,
     pub message: String,
     pub help: Vec<String>,
+    /// The help is right only if nothing else is wrong at this place.
+    is_tentative: bool,
 }
 
 /// Findings while they are collected.
@@ -49,6 +51,12 @@ impl Finding {
         self
     }
 
+    /// Help that is dropped when something else is found at the same place.
+    pub fn tentative_help(&mut self, help: impl Into<String>) -> &mut Finding {
+        self.is_tentative = true;
+        self.help(help)
+    }
+
     pub fn also(&mut self, place: Place, label: impl Into<String>) -> &mut Finding {
         self.also = Some((place, label.into()));
         self
@@ -62,7 +70,7 @@ impl Finding {
 
 impl Findings {
     fn push(&mut self, severity: Severity, place: Option<Place>, node: Option<Ix>, message: String) -> &mut Finding {
-        self.list.push(Finding { severity, place, node, also: None, message, help: Vec::new() });
+        self.list.push(Finding { severity, place, node, also: None, message, help: Vec::new(), is_tentative: false });
         self.list.last_mut().expect("just pushed")
     }
 
@@ -151,6 +159,13 @@ impl Findings {
         self.list.sort_by(|a, b| order(a).cmp(&order(b)).then(a.severity.cmp(&b.severity)));
         let mut seen = HashSet::new();
         self.list.retain(|finding| seen.insert((finding.place, finding.message.clone())));
+        let places: Vec<_> = self.list.iter().map(|finding| finding.place).collect();
+        for (at, finding) in self.list.iter_mut().enumerate().filter(|(_, finding)| finding.is_tentative) {
+            let beside = [at.checked_sub(1), Some(at + 1)].into_iter().flatten();
+            if beside.filter_map(|at| places.get(at)).any(|place| *place == finding.place) {
+                finding.help = vec!["write a list, as [a, b]".to_owned()];
+            }
+        }
         let source = if self.list.is_empty() { Source::default() } else { source };
         Report { findings: self.list, source }
     }

@@ -146,6 +146,26 @@ pub fn check_point(settings: &Settings, point: &PointPlan) -> Result<Reading, Po
     }
 }
 
+/// Reads an address alone, for a point whose type is not known. No I/O.
+pub fn check_address(settings: &Settings, text: &str) -> Result<(), PointError> {
+    match settings {
+        Settings::Simulator(_) => simulator::check_address(text),
+        Settings::ModbusTcp(_) | Settings::ModbusRtu(_) => modbus::check_address(text),
+    }
+}
+
+/// Puts something that fits in place of a part that was refused, so that the other parts can be judged; false when there
+/// is nothing that fits.
+pub fn without(point: &mut PointPlan, part: Part) -> bool {
+    match (&mut point.settings, part) {
+        (PointSettings::Modbus(_), Part::Address) => point.address = modbus::STAND_IN.to_owned(),
+        (_, Part::Exponent) => point.exponent = None,
+        (PointSettings::Modbus(settings), Part::Key(key)) => return settings.leave_out(key),
+        _ => return false,
+    }
+    true
+}
+
 /// How much a connection polls, before it is ever opened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PollPlan {

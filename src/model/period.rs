@@ -12,6 +12,16 @@ pub struct Period(pub Duration);
 const UNITS: [(&str, u64); 6] =
     [("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("y", 31_536_000_000)];
 
+/// What other products call the units.
+const ELSEWHERE: [(&[&str], &str); 6] = [
+    (&["msec", "msecs", "millis", "millisecond", "milliseconds"], "ms"),
+    (&["sec", "secs", "second", "seconds"], "s"),
+    (&["m", "mins", "minute", "minutes"], "min"),
+    (&["hr", "hrs", "hour", "hours"], "h"),
+    (&["day", "days"], "d"),
+    (&["a", "yr", "year", "years"], "y"),
+];
+
 impl FromStr for Period {
     type Err = String;
 
@@ -26,7 +36,12 @@ impl FromStr for Period {
             return Err(format!("`{text}` has no unit | write {text}ms, {text}s or {text}min"));
         }
         let Some((_, millis)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(format!("`{unit}` is not a unit of time | write ms, s, min, h, d or y"));
+            let meant = ELSEWHERE.iter().find(|(words, _)| words.contains(&unit.to_lowercase().as_str()));
+            let help = meant.map_or_else(
+                || "the units are ms, s, min, h, d and y".into(),
+                |(_, unit)| format!("write `{number}{unit}`"),
+            );
+            return Err(format!("`{text}` is not a duration | {help}"));
         };
         match number.checked_mul(*millis) {
             Some(millis) if millis <= 1_000 * UNITS[5].1 => Ok(Period(Duration::from_millis(millis))),
@@ -80,7 +95,9 @@ mod tests {
     fn a_duration_says_what_is_wrong_with_it() {
         for (text, message) in [
             ("500", "`500` has no unit | write 500ms, 500s or 500min"),
-            ("500 msec", "`msec` is not a unit of time | write ms, s, min, h, d or y"),
+            ("500 msec", "`500 msec` is not a duration | write `500ms`"),
+            ("5m", "`5m` is not a duration | write `5min`"),
+            ("2 weeks", "`2 weeks` is not a duration | the units are ms, s, min, h, d and y"),
             ("fast", "`fast` is not a duration | write 500ms, 2s, 10min, 1h or 400d"),
             ("99999999999999999y", "`99999999999999999y` is too long | at most 1000y"),
         ] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Compiler;
 use super::types::TypeEntry;
-use crate::config::de::{At, decode, decode_with_holes};
+use crate::config::de::{At, decode, decode_entry};
 use crate::config::docs::{did_you_mean, list};
 use crate::config::files::CellSource;
 use crate::config::source::{Ix, Kind};
@@ -56,7 +56,7 @@ impl Compiler<'_> {
         let (_, root) = &files.roots[0];
         let index = u16::try_from(self.plant.cells.len()).unwrap_or(u16::MAX);
         let mut scope = Scope { index, ..Scope::default() };
-        let head = decode_with_holes::<spec::CellFile>(&self.source, *root, &[], self.findings).0;
+        let head = decode_entry::<spec::CellFile>(&mut self.source, *root, &[], self.findings).0;
         self.check_format(*root);
         let included: Vec<Ix> = files.roots[1..].iter().map(|(_, root)| *root).collect();
         for root in &included {
@@ -260,6 +260,10 @@ impl Compiler<'_> {
         if role.is_none() {
             let known: Vec<&str> = ROLES.iter().copied().chain(self.own_roles.iter().map(String::as_str)).collect();
             let mut help = did_you_mean(&name.value, known.iter().copied());
+            let words: Vec<&str> = name.value.split_whitespace().collect();
+            if words.len() > 1 && words.iter().all(|word| known.contains(word)) {
+                help = format!("separate them by commas: [{}]", words.join(", "));
+            }
             if help.is_empty() {
                 help = format!("known are {}", list(known, 12));
             }
@@ -279,6 +283,8 @@ impl Compiler<'_> {
             format!("`{name}` holds a `{sign}`, which joins names in paths")
         } else if name.starts_with('@') {
             format!("`{name}` begins with `@`, which marks the names of opcell itself")
+        } else if let Some((word, _)) = name.split_once(" {") {
+            format!("a `:` is missing after `{word}`")
         } else if name.contains(['{', '}']) {
             format!("`{name}` holds a `{{`, but nothing here is repeated")
         } else if name.len() > 512 {
@@ -286,7 +292,11 @@ impl Compiler<'_> {
         } else {
             return true;
         };
-        let help = if message.ends_with("repeated") { "add `repeat: { i: 1..3 }`" } else { "rename it" };
+        let help = match &message {
+            message if message.ends_with("repeated") => "add `repeat: { i: 1..3 }`",
+            message if message.starts_with("a `:`") => "write `NAME: { … }`",
+            _ => "rename it",
+        };
         self.findings.error(&self.source, key, message).help(help);
         false
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::config::compile::Compiler;
 use crate::config::compile::cell::{Link, Scope};
-use crate::config::de::decode;
-use crate::config::docs::{did_you_mean, list};
+use crate::config::de::decode_entry;
+use crate::config::docs::{did_you_mean, list, nearest};
 use crate::config::source::Ix;
 use crate::config::{driver, spec};
 use crate::drivers::{ConnectionPlan, DRIVERS, Settings, simulator};
@@ -44,17 +44,22 @@ impl Compiler<'_> {
             let hint = if hint.is_empty() { format!("known are {}", list(names(), 12)) } else { hint };
             self.findings.error(&self.source, at, format!("no driver `{text}`")).help(hint);
         }
-        let owners: &[&str] = match found {
+        // A misspelt driver is judged by the keys of the one that is meant.
+        let meant = found.or_else(|| {
+            let text = wanted.map(|at| self.source.text(at)).filter(|text| *text != "modbus")?;
+            let near = nearest(text, DRIVERS.iter().map(|known| known.name))?;
+            DRIVERS.iter().find(|known| known.name == near)
+        });
+        let owners: &[&str] = match meant {
             Some(driver) => &[driver::settings_struct(driver.kind)],
             // Without a driver every driver's keys are known, so that only the driver is wrong.
             None => &["TcpSettings", "RtuSettings", "Settings"],
         };
-        let common = decode::<spec::Connection>(&self.source, value, owners, self.findings);
-        let found = found?;
-        let settings = driver::settings(found.kind, &self.source, value, self.findings);
-        let allow_write = common.as_ref().is_none_or(|common| common.allow_write.unwrap_or(false));
-        let kind = Some(found.kind);
-        let (Some(common), Some(settings)) = (common, settings) else {
+        let (common, is_whole) = decode_entry::<spec::Connection>(&mut self.source, value, owners, self.findings);
+        let settings = meant.and_then(|meant| driver::settings(meant.kind, &self.source, value, self.findings));
+        let kind = meant.map(|meant| meant.kind);
+        let allow_write = common.as_ref().is_none_or(|common| common.allow_write.unwrap_or(!is_whole));
+        let (Some(found), Some(common), Some(settings), true) = (found, common, settings, is_whole) else {
             return Some(Link { key: value, ix: None, kind, allow_write });
         };
         let ix = ConnectionIx(u32::try_from(self.drivers.len()).ok()?);

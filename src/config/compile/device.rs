@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Compiler;
 use super::cell::{Inherited, Link, Scope};
 use super::tag::Place;
-use crate::config::de::{At, decode};
+use crate::config::de::{At, decode_entry};
 use crate::config::driver;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{NodeSpec, SourceSpec};
@@ -17,6 +17,8 @@ struct Wanted {
     address: At<String>,
     spec: Option<SourceSpec>,
     mapping: Option<Ix>,
+    /// All keys were understood.
+    is_whole: bool,
 }
 
 impl Compiler<'_> {
@@ -25,37 +27,54 @@ impl Compiler<'_> {
         spec: &NodeSpec,
         at: Ix,
         place: Place,
-        shape: &Shape,
+        shape: Option<&Shape>,
         inherited: &Inherited,
         scope: &Scope,
     ) -> Option<(Origin, Duration)> {
-        let link = self.link_of_source(at, inherited, scope)?;
+        let found = self.link_of_source(at, inherited, scope);
+        // What the source says beyond its connection is judged by the only driver that it can be.
+        let link = found.unwrap_or_else(|| self.unknown_link(at, scope));
         let wanted = self.wanted(at, link);
         let settings = match link.kind {
-            Some(kind) => driver::point(kind, &self.source, self.mapping_of(at), self.findings),
+            Some(kind) => {
+                let mapping = self.mapping_of(at);
+                driver::point(kind, &mut self.source, mapping, self.findings)
+            }
             None => None,
         };
         let wanted = wanted?;
         let common = wanted.spec.as_ref();
         let write = common.and_then(|common| common.write.as_ref()).is_some_and(|write| write.value);
         let read = common.and_then(|common| common.read.as_ref()).is_none_or(|read| read.value);
-        self.check_gates(common, link, inherited, scope);
+        self.check_gates(&wanted, link, inherited, scope);
         let on_stop = common.and_then(|common| common.on_stop);
         let on_stop = match on_stop {
+            Some(_) if !write && !wanted.is_whole => None,
             Some(raw) if !write => {
                 let finding = self.findings.error(&self.source, raw.0, "`on_stop` needs `write: true`");
                 finding.help("add `write: true`, or delete it");
                 None
             }
-            Some(raw) => self.value(raw.0, shape, scope),
+            Some(raw) => shape.and_then(|shape| self.value(raw.0, shape, scope)),
             None => None,
+        };
+        if let Some(text) = &spec.simulate {
+            self.check_signal(text, shape);
+        }
+        let real = match (link.ix, link.kind) {
+            (Some(ix), _) => self.real_settings[ix.0 as usize].clone(),
+            (None, kind) => driver::stand_in(kind?),
+        };
+        let (Some(shape), Some((settings, true))) = (shape, settings) else {
+            self.check_addresses(&real, &wanted, spec);
+            return None;
         };
         let poll = common.and_then(|common| common.poll).map_or(inherited.poll, |poll| poll.0);
         let point = PointPlan {
             tag: place.tag,
             address: wanted.address.value.clone(),
             exponent: spec.scale.as_ref().and_then(|scale| scale.value.exponent.as_ref()).map(|at| at.value.clone()),
-            settings: settings?,
+            settings,
             kind: shape.data_type.wire(),
             elements: shape.element_count(),
             is_array: !shape.is_scalar(),
@@ -65,12 +84,8 @@ impl Compiler<'_> {
             write,
             has_scale: spec.scale.is_some(),
         };
-        let real = match (link.ix, link.kind) {
-            (Some(ix), _) => self.real_settings[ix.0 as usize].clone(),
-            (None, kind) => driver::stand_in(kind?),
-        };
         self.check_point(&point, &real, &wanted, spec);
-        let connection = link.ix?;
+        let connection = found?.ix?;
         if let Some(initial) = self.still_value(shape, spec) {
             return Some((Origin::Memory { initial, write }, poll));
         }
@@ -103,25 +118,33 @@ impl Compiler<'_> {
         None
     }
 
+    /// What stands for a connection that is not known.
+    fn unknown_link(&self, at: Ix, scope: &Scope) -> Link {
+        let mut kinds = scope.connections.values().map(|link| link.kind);
+        let kind = kinds.next().flatten().filter(|kind| kinds.all(|other| other == Some(*kind)));
+        Link { key: at, ix: None, kind, allow_write: true }
+    }
+
     fn wanted(&mut self, at: Ix, link: Link) -> Option<Wanted> {
         if self.source.is_scalar(at) {
             let address = At { ix: at, value: self.source.text(at).to_owned() };
-            return Some(Wanted { address, spec: None, mapping: None });
+            return Some(Wanted { address, spec: None, mapping: None, is_whole: true });
         }
         let owners = match link.kind {
             Some(kind) => driver::point_structs(kind),
             None => &["RegisterPoint"],
         };
-        let spec = decode::<SourceSpec>(&self.source, at, owners, self.findings)?;
+        let (spec, is_whole) = decode_entry::<SourceSpec>(&mut self.source, at, owners, self.findings);
+        let spec = spec?;
         let address = spec.address.clone();
-        Some(Wanted { address, spec: Some(spec), mapping: Some(at) })
+        Some(Wanted { address, spec: Some(spec), mapping: Some(at), is_whole })
     }
 
     /// A write needs the connection, the tag and a role.
-    fn check_gates(&mut self, common: Option<&SourceSpec>, link: Link, inherited: &Inherited, scope: &Scope) {
-        let Some(common) = common else { return };
+    fn check_gates(&mut self, wanted: &Wanted, link: Link, inherited: &Inherited, scope: &Scope) {
+        let Some(common) = &wanted.spec else { return };
         let write = common.write.as_ref().filter(|write| write.value);
-        if let Some(read) = common.read.as_ref().filter(|read| !read.value && write.is_none()) {
+        if let Some(read) = common.read.as_ref().filter(|read| !read.value && write.is_none() && wanted.is_whole) {
             let finding = self.findings.error(&self.source, read.ix, "`read: false` needs `write: true`");
             finding.help("a tag that is neither read nor written is none");
         }
@@ -138,6 +161,11 @@ impl Compiler<'_> {
     }
 
     fn check_point(&mut self, point: &PointPlan, settings: &drivers::Settings, wanted: &Wanted, spec: &NodeSpec) {
+        if !self.source.is_scalar(wanted.address.ix) {
+            // It is missing, or no text: said already.
+            let missing = PointError { message: String::new(), help: String::new(), at: 0..0, part: Part::Address };
+            return self.check_the_rest(point, settings, &missing, wanted, spec);
+        }
         match drivers::check_point(settings, point) {
             Ok(reading) if reading.wants_quotes && self.source.kind(wanted.address.ix) == Kind::Plain => {
                 let shown = self.source.shown(wanted.address.ix).to_owned();
@@ -145,7 +173,46 @@ impl Compiler<'_> {
                 self.findings.warning(&self.source, wanted.address.ix, message).help(format!("write \"{shown}\""));
             }
             Ok(_) => {}
-            Err(error) => self.point_error(error, wanted, spec),
+            Err(error) => {
+                self.check_the_rest(point, settings, &error, wanted, spec);
+                self.point_error(error, wanted, spec);
+            }
+        }
+    }
+
+    /// Further faults of a point, each found with the part of the one before left out.
+    fn check_the_rest(
+        &mut self,
+        point: &PointPlan,
+        settings: &drivers::Settings,
+        first: &PointError,
+        wanted: &Wanted,
+        spec: &NodeSpec,
+    ) {
+        let mut point = point.clone();
+        let mut seen = vec![first.part];
+        while let Some(part) = seen.last().copied() {
+            if !drivers::without(&mut point, part) {
+                return;
+            }
+            match drivers::check_point(settings, &point) {
+                Err(error) if !seen.contains(&error.part) => {
+                    seen.push(error.part);
+                    self.point_error(error, wanted, spec);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// The addresses alone, where the rest of the point is not known.
+    fn check_addresses(&mut self, settings: &drivers::Settings, wanted: &Wanted, spec: &NodeSpec) {
+        let exponent = spec.scale.as_ref().and_then(|scale| scale.value.exponent.as_ref());
+        for (at, part) in [(Some(&wanted.address), Part::Address), (exponent, Part::Exponent)] {
+            let Some(at) = at.filter(|at| self.source.is_scalar(at.ix)) else { continue };
+            if let Err(error) = drivers::check_address(settings, &at.value) {
+                self.point_error(PointError { part, ..error }, wanted, spec);
+            }
         }
     }
 
@@ -185,17 +252,17 @@ impl Compiler<'_> {
             point.exponent = None;
             point.has_scale &= self.has_own_signal(connection) && spec.simulate.is_none();
         }
-        if let Some(text) = &spec.simulate {
-            self.check_signal(text, &point);
-        }
         self.drivers[connection].points.push(point);
     }
 
     /// `simulate:` is judged with or without `--simulate`.
-    fn check_signal(&mut self, text: &At<String>, point: &PointPlan) {
-        let point = PointPlan { address: text.value.clone(), settings: PointSettings::Simulator, ..point.clone() };
+    fn check_signal(&mut self, text: &At<String>, shape: Option<&Shape>) {
         let settings = drivers::Settings::Simulator(drivers::simulator::Settings::default());
-        if let Err(error) = drivers::check_point(&settings, &point) {
+        let checked = match shape {
+            Some(shape) => drivers::simulator::check_signal(&text.value, shape.data_type.wire()),
+            None => drivers::check_address(&settings, &text.value),
+        };
+        if let Err(error) = checked {
             let place = self.source.part(text.ix, error.at);
             self.findings.error(&self.source, text.ix, error.message).at_part(place).help(error.help);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Compiler;
 use super::cell::{Inherited, Scope};
-use crate::config::de::{At, decode};
+use crate::config::de::{At, decode_entry};
 use crate::config::docs::{did_you_mean, list};
 use crate::config::files::beside;
 use crate::config::source::Ix;
@@ -44,7 +44,7 @@ impl Compiler<'_> {
                 continue;
             }
             self.check_name(key, &name);
-            let spec = decode::<spec::HistoryClass>(&self.source, value, &[], self.findings);
+            let spec = decode_entry::<spec::HistoryClass>(&mut self.source, value, &[], self.findings).0;
             let ix = spec.and_then(|spec| self.history_class(&name, &spec));
             scope.history.insert(name, (Some(key), ix));
         }
@@ -52,7 +52,7 @@ impl Compiler<'_> {
 
     fn history_class(&mut self, name: &str, spec: &spec::HistoryClass) -> Option<HistoryIx> {
         for (word, period) in [("keep", Some(&spec.keep)), ("max_interval", spec.max_interval.as_ref())] {
-            if let Some(at) = period.filter(|at| at.value.0.is_zero()) {
+            if let Some(at) = period.filter(|at| at.value.0.is_zero() && self.source.is_scalar(at.ix)) {
                 let finding = self.findings.error(&self.source, at.ix, format!("`{word}` is 0"));
                 finding.help(if word == "keep" { "write keep: 400d" } else { "write max_interval: 10min" });
             }

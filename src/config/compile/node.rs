@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::cell::{Inherited, Scope};
 use super::types::TypeEntry;
 use super::{Compiler, MOST_NODES};
-use crate::config::de::{At, decode};
+use crate::config::de::{At, decode, decode_entry};
 use crate::config::docs::{did_you_mean, list, nearest};
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::NodeSpec;
@@ -38,6 +38,14 @@ pub(super) struct Walk<'e> {
     /// The node that copies hang below, and the word between.
     pub hang: (Ix, &'static str),
     pub inherited: Inherited,
+}
+
+/// A node's keys; `is_whole`: all of them were understood, so that what is not there was not written.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub spec: &'a NodeSpec,
+    pub own: Ix,
+    pub is_whole: bool,
 }
 
 /// Names of one level, with the key of each.
@@ -186,17 +194,22 @@ impl Compiler<'_> {
             return;
         }
         let is_repeat_misspelt = !is_template && name.contains('{') && self.has_misspelt_repeat(value);
-        if is_repeat_misspelt || !self.check_name(key, &name) {
-            // The node can't be made; its keys are judged all the same.
+        if name.contains(" {") {
+            // Key and mapping are one text.
+            self.check_name(key, &name);
+            return;
+        }
+        if is_repeat_misspelt || !self.check_name(key, &name) && name.contains(['{', '}']) {
+            // The node can't be made; its keys are judged all the same, but for the texts that need a value.
             decode::<NodeSpec>(&self.source, value, &[], self.findings);
             return;
         }
+        // The findings keep the cell from being served; the node's keys are judged all the same.
         let name: Arc<str> = name.as_str().into();
         if let Some(first) = seen.insert(name.clone(), key) {
             let also = self.source.place(first);
             let finding = self.findings.error(&self.source, key, format!("`{name}` is here twice"));
             finding.also(also, "first here").help("rename one of them, or delete it");
-            return;
         }
         let own = if is_template { self.instantiate(key, value, &name, walk) } else { value };
         self.node(name, own, value, walk, scope);
@@ -226,7 +239,7 @@ impl Compiler<'_> {
     }
 
     fn node(&mut self, name: Arc<str>, own: Ix, template: Ix, walk: &Walk<'_>, scope: &mut Scope) {
-        let spec = decode::<NodeSpec>(&self.source, own, &[], self.findings);
+        let (spec, is_whole) = decode_entry::<NodeSpec>(&mut self.source, own, &[], self.findings);
         let children = self.source.get(template, "children");
         let Some(spec) = spec else {
             // Its children are judged all the same.
@@ -250,19 +263,25 @@ impl Compiler<'_> {
         let ix = self.push_node(node, walk.into, scope);
         let below =
             Walk { parent: Some(ix), depth: walk.depth + 1, hang: (own, "children"), inherited, ..walk.clone() };
-        if let Some(data_type) = &spec.data_type {
+        let entry = Entry { spec: &spec, own, is_whole };
+        if let Some(data_type) = &self.type_of(entry, children.is_some()) {
             for (other, word) in [(children, "children"), (spec.of.as_ref().map(|of| of.ix), "of")] {
                 if let Some(at) = other {
                     let message = format!("a node with `type` is a tag and has no `{word}`");
                     self.findings.error(&self.source, at, message).help(format!("delete `type` or `{word}`"));
                 }
             }
-            if let Some(kind) = self.tag(&spec, data_type, own, ix, &below, scope) {
+            if let Some(kind) = self.tag(entry, data_type, ix, &below, scope) {
                 self.set_kind(ix, kind, walk.into, scope);
+            }
+            if let Some(children) = children {
+                self.children(children, &below, scope);
             }
             return;
         }
-        self.refuse_tag_keys(&spec, own);
+        if is_whole {
+            self.refuse_tag_keys(&spec, own);
+        }
         if let Some(of) = &spec.of {
             self.instance(&name, of, &spec, own, ix, &below, scope);
         } else if let Some(with) = spec.with {
@@ -274,6 +293,22 @@ impl Compiler<'_> {
         if let Some(rows) = &spec.rows {
             self.rows(rows, own, &below, scope);
         }
+    }
+
+    /// The DataType of a node that is a tag; of no kind where it is there and can't be read, or may be what was not
+    /// understood.
+    fn type_of(&mut self, entry: Entry<'_>, has_children: bool) -> Option<At<String>> {
+        let Entry { spec, own, is_whole } = entry;
+        if spec.data_type.is_some() {
+            return spec.data_type.clone();
+        }
+        let given = self.source.get(own, "type");
+        let looks_like_tag = !is_whole && spec.source.is_some() && spec.of.is_none() && !has_children;
+        let ix = given.or_else(|| {
+            let place = self.source.place(own);
+            looks_like_tag.then(|| self.source.make(place, Kind::Bad, None))
+        });
+        ix.map(|ix| At { ix, value: String::new() })
     }
 
     fn push_node(&mut self, node: Node, into: Into, scope: &Scope) -> NodeIx {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Compiler;
-use crate::config::de::{At, decode, decode_with_holes};
+use crate::config::de::{At, decode_entry};
 use crate::config::files::beside;
 use crate::config::source::Ix;
 use crate::config::spec::{self, KeySize, LogLevel, Suppress};
@@ -81,7 +81,7 @@ impl Compiler<'_> {
 
     pub(super) fn server(&mut self, path: PathBuf, root: Ix) -> Option<ServerPlan> {
         self.check_format(root);
-        let given = decode_with_holes::<spec::ServerFile>(&self.source, root, &[], self.findings).0?;
+        let given = decode_entry::<spec::ServerFile>(&mut self.source, root, &[], self.findings).0?;
         let mut plan = self.closed(&path);
         if let Some(application) = given.application {
             plan.application.name = application.name.unwrap_or_default();
@@ -164,21 +164,21 @@ impl Compiler<'_> {
         let entries: Vec<_> = self.source.entries(at).collect();
         for (key, value) in entries {
             let name = self.source.text(key).to_owned();
-            let spec = decode::<spec::User>(&self.source, value, &[], self.findings);
+            let (spec, is_whole) = decode_entry::<spec::User>(&mut self.source, value, &[], self.findings);
             let user = spec.map_or_else(
                 || User { password_hash: None, certificate: None, roles: Roles::NONE },
-                |spec| self.user(key, spec),
+                |spec| self.user(key, spec, is_whole),
             );
             plan.accounts.users.insert(name, user);
         }
     }
 
-    fn user(&mut self, key: Ix, spec: spec::User) -> User {
+    fn user(&mut self, key: Ix, spec: spec::User, is_whole: bool) -> User {
         if let Some(hash) = spec.password_hash.as_ref().filter(|hash| !hash.value.starts_with("$argon2id$")) {
             let finding = self.findings.error(&self.source, hash.ix, "this is not an Argon2id hash");
             finding.help("run `opcell user add`, which writes it");
         }
-        if spec.password_hash.is_none() && spec.certificate.is_none() {
+        if spec.password_hash.is_none() && spec.certificate.is_none() && is_whole {
             let finding = self.findings.error(&self.source, key, "this user can't log in");
             finding.help("give `password_hash` (run `opcell user add`) or `certificate`");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Compiler;
 use super::cell::{Inherited, Scope};
-use super::node::{Into, Walk};
+use super::node::{Entry, Into, Walk};
 use crate::config::de::At;
 use crate::config::docs::{did_you_mean, list};
 use crate::config::source::{Ix, Kind};
@@ -60,22 +60,25 @@ impl Compiler<'_> {
     /// The kind of node that a tag becomes; `None` when it had findings that leave nothing to build on.
     pub(super) fn tag(
         &mut self,
-        spec: &NodeSpec,
+        entry: Entry<'_>,
         data_type: &At<String>,
-        own: Ix,
         node: NodeIx,
         below: &Walk<'_>,
         scope: &mut Scope,
     ) -> Option<NodeKind> {
-        let shape = self.shape(spec, data_type, scope)?;
+        let Entry { spec, own, .. } = entry;
+        let shape = self.shape(spec, data_type, scope);
         if matches!(below.into, Into::Type(_)) {
-            return Some(NodeKind::Declaration(Box::new(shape)));
+            return Some(NodeKind::Declaration(Box::new(shape?)));
         }
         let inherited = &below.inherited;
-        let scale = spec.scale.as_ref().and_then(|scale| self.scale(scale, &shape));
-        let deadband = self.deadband(spec, &shape);
+        // Each of these needs no type, or says nothing when there is none.
+        let range = spec.range.as_ref().map(|range| (range.value.0, range.value.1));
+        let scale = spec.scale.as_ref().and_then(|scale| self.scale(scale, range, entry.is_whole));
+        let deadband = self.deadband(entry, range);
         let id = TagId(u32::try_from(self.plant.tags.len()).ok()?);
-        let (origin, poll) = self.origin(spec, own, Place { tag: id, node }, &shape, inherited, scope)?;
+        let origin = self.origin(entry, Place { tag: id, node }, shape.as_ref(), inherited, scope);
+        let (shape, (origin, poll)) = (shape?, origin?);
         let scale = scale.filter(|_| !self.is_unscaled(spec, &origin));
         let access = self.access_ix(inherited.access);
         let key = self.source.key_of(own).unwrap_or(own);
@@ -98,17 +101,19 @@ impl Compiler<'_> {
     }
 
     fn shape(&mut self, spec: &NodeSpec, data_type: &At<String>, scope: &Scope) -> Option<Shape> {
-        let kind = self.data_type(data_type, scope)?;
-        let wire = kind.wire();
-        let dimensions = match spec.array {
-            Some(raw) => self.dimensions(raw.0)?,
-            None => Vec::new(),
-        };
-        if let Some(length) = spec.length.as_ref().filter(|_| !matches!(wire, BuiltIn::String | BuiltIn::ByteString)) {
+        let kind = self.data_type(data_type, scope);
+        let wire = kind.map(|kind| kind.wire());
+        let dimensions = spec.array.map_or_else(|| Some(Vec::new()), |raw| self.dimensions(raw.0));
+        let has_length = matches!(wire, None | Some(BuiltIn::String | BuiltIn::ByteString));
+        if let Some(length) = spec.length.as_ref().filter(|_| !has_length) {
             let message = "only a String or ByteString has a `length`";
             self.findings.error(&self.source, length.ix, message).help("an array says its size by `array`");
         }
-        let is_number = wire.is_number() && matches!(kind, DataType::BuiltIn(_));
+        let is_number = match kind {
+            Some(DataType::BuiltIn(wire)) => wire.is_number(),
+            Some(DataType::Enum(_)) => false,
+            None => true,
+        };
         for (word, at) in [
             ("range", spec.range.as_ref().map(|at| at.ix)),
             ("scale", spec.scale.as_ref().map(|at| at.ix)),
@@ -124,16 +129,20 @@ impl Compiler<'_> {
             let message = format!("low {} is not below high {}", range.value.0, range.value.1);
             self.findings.error(&self.source, range.ix, message).help("write [low, high]");
         }
+        let unit = spec.unit.as_ref().map(|unit| self.unit(unit));
         Some(Shape {
-            data_type: kind,
-            dimensions,
+            data_type: kind?,
+            dimensions: dimensions?,
             length: spec.length.as_ref().map(|at| at.value),
-            unit: spec.unit.as_ref().map(|unit| self.unit(unit)),
+            unit,
             range: spec.range.as_ref().map(|range| (range.value.0, range.value.1)),
         })
     }
 
     fn data_type(&mut self, name: &At<String>, scope: &Scope) -> Option<DataType> {
+        if self.source.kind(name.ix) == Kind::Bad {
+            return None;
+        }
         if let Some(kind) = built_in(&name.value) {
             return Some(DataType::BuiltIn(kind));
         }
@@ -207,58 +216,63 @@ impl Compiler<'_> {
         self.findings.warning(&self.source, name.ix, message).help(hint);
     }
 
-    fn scale(&mut self, at: &At<ScaleSpec>, shape: &Shape) -> Option<Scale> {
+    /// Every fault of the mapping; what is missing is said only where nothing else was wrong with the entry.
+    fn scale(&mut self, at: &At<ScaleSpec>, range: Option<(f64, f64)>, is_whole: bool) -> Option<Scale> {
         let spec = &at.value;
-        let wrong = |compiler: &mut Self, ix, message: &str, help: &str| {
-            compiler.findings.error(&compiler.source, ix, message).help(help);
-            None
+        let mark = self.findings.len();
+        let mut wrong = |ix: Ix, message: &str, help: &str| {
+            self.findings.error(&self.source, ix, message).help(help);
         };
-        if let (Some(_), Some(factor)) = (&spec.raw, &spec.factor) {
-            return wrong(
-                self,
-                factor.ix,
-                "give `raw` or `factor`, not both",
-                "`raw` goes with `eu` or `range`, `factor` with `offset`",
-            );
+        let offset = spec.offset.as_ref().map(|at| at.ix);
+        let exponent = spec.exponent.as_ref().map(|at| at.ix);
+        let eu = spec.eu.as_ref().map(|eu| (eu.value.0, eu.value.1)).or(range);
+        if let Some(factor) = spec.factor.as_ref().filter(|factor| factor.value == 0.0) {
+            wrong(factor.ix, "`factor` is 0", "a write could not be turned back");
+        }
+        if let Some(eu) = spec.eu.as_ref().filter(|eu| eu.value.0 == eu.value.1) {
+            wrong(eu.ix, "the two engineering values are equal", "a write could not be turned back");
         }
         if let Some(raw) = &spec.raw {
-            for (word, other) in
-                [("offset", spec.offset.as_ref().map(|at| at.ix)), ("exponent", spec.exponent.as_ref().map(|at| at.ix))]
-            {
-                if let Some(ix) = other {
-                    let message = format!("`{word}` doesn't go with `raw`");
-                    return wrong(self, ix, &message, "it goes with `factor`");
+            if let Some(factor) = &spec.factor {
+                let help = "`raw` goes with `eu` or `range`, `factor` with `offset`";
+                wrong(factor.ix, "give `raw` or `factor`, not both", help);
+            }
+            for (word, other) in [("offset", offset), ("exponent", exponent)] {
+                if let Some(ix) = other.filter(|_| spec.factor.is_none()) {
+                    wrong(ix, &format!("`{word}` doesn't go with `raw`"), "it goes with `factor`");
                 }
             }
             if raw.value.0 == raw.value.1 {
-                return wrong(self, raw.ix, "the two raw values are equal", "write the raw values at the two ends");
+                wrong(raw.ix, "the two raw values are equal", "write the raw values at the two ends");
             }
-            let Some(eu) = spec.eu.as_ref().map(|eu| (eu.value.0, eu.value.1)).or(shape.range) else {
-                return wrong(
-                    self,
-                    raw.ix,
-                    "`raw` without `eu` or `range`",
-                    "say the values at the two ends: `eu: [0, 100]`",
-                );
-            };
-            if eu.0 == eu.1 {
-                let ix = spec.eu.as_ref().map_or(raw.ix, |eu| eu.ix);
-                return wrong(self, ix, "the two engineering values are equal", "a write could not be turned back");
+            match eu {
+                None if is_whole && spec.factor.is_none() => {
+                    let help = "say the values at the two ends: `eu: [0, 100]`";
+                    wrong(raw.ix, "`raw` without `eu` or `range`", help);
+                }
+                Some(ends) if ends.0 == ends.1 && spec.eu.is_none() => {
+                    wrong(raw.ix, "the two engineering values are equal", "a write could not be turned back");
+                }
+                _ => {}
             }
+        } else {
+            let eu = spec.eu.as_ref().map(|at| at.ix);
+            for (word, other) in [("eu", eu), ("clamp", spec.clamp.as_ref().map(|at| at.ix))] {
+                if let Some(ix) = other.filter(|_| is_whole) {
+                    wrong(ix, &format!("`{word}` needs `raw`"), "say the raw values: `raw: [0, 27648]`");
+                }
+            }
+            let is_empty = spec.factor.is_none() && offset.is_none() && exponent.is_none();
+            if is_empty && eu.is_none() && spec.clamp.is_none() && is_whole {
+                wrong(at.ix, "nothing to scale", "give `raw` (with `eu` or `range`) or `factor`");
+            }
+        }
+        if self.findings.has_errors_since(mark) {
+            return None;
+        }
+        if let Some(raw) = &spec.raw {
             let clamp = spec.clamp.as_ref().is_some_and(|clamp| clamp.value);
-            return Some(Scale::Range { raw: (raw.value.0, raw.value.1), eu, clamp });
-        }
-        for (word, other) in [("eu", spec.eu.as_ref().map(|at| at.ix)), ("clamp", spec.clamp.as_ref().map(|at| at.ix))]
-        {
-            if let Some(ix) = other {
-                return wrong(self, ix, &format!("`{word}` needs `raw`"), "say the raw values: `raw: [0, 27648]`");
-            }
-        }
-        if let Some(factor) = spec.factor.as_ref().filter(|factor| factor.value == 0.0) {
-            return wrong(self, factor.ix, "`factor` is 0", "a write could not be turned back");
-        }
-        if spec.factor.is_none() && spec.offset.is_none() && spec.exponent.is_none() {
-            return wrong(self, at.ix, "nothing to scale", "give `raw` (with `eu` or `range`) or `factor`");
+            return Some(Scale::Range { raw: (raw.value.0, raw.value.1), eu: eu?, clamp });
         }
         Some(Scale::Factor {
             factor: spec.factor.as_ref().map_or(1.0, |factor| factor.value),
@@ -266,12 +280,13 @@ impl Compiler<'_> {
         })
     }
 
-    fn deadband(&mut self, spec: &NodeSpec, shape: &Shape) -> f64 {
-        match spec.deadband.as_ref().map(|at| (at.ix, at.value)) {
+    fn deadband(&mut self, entry: Entry<'_>, range: Option<(f64, f64)>) -> f64 {
+        match entry.spec.deadband.as_ref().map(|at| (at.ix, at.value)) {
             None => 0.0,
             Some((_, Deadband::Absolute(band))) => band,
-            Some((ix, Deadband::Percent(percent))) => match shape.range {
+            Some((ix, Deadband::Percent(percent))) => match range {
                 Some((low, high)) => (high - low) * percent / 100.0,
+                None if !entry.is_whole => 0.0,
                 None => {
                     let finding = self.findings.error(&self.source, ix, "a deadband in percent needs `range`");
                     finding.help("add `range: [low, high]`, or write the deadband in the tag's unit");
@@ -284,13 +299,13 @@ impl Compiler<'_> {
     /// Exactly one of `source` and `value`.
     fn origin(
         &mut self,
-        spec: &NodeSpec,
-        own: Ix,
+        entry: Entry<'_>,
         place: Place,
-        shape: &Shape,
+        shape: Option<&Shape>,
         inherited: &Inherited,
         scope: &Scope,
     ) -> Option<(Origin, Duration)> {
+        let Entry { spec, own, is_whole } = entry;
         match (spec.source, spec.value) {
             (Some(source), None) => {
                 if let Some(write) = &spec.write {
@@ -305,19 +320,20 @@ impl Compiler<'_> {
                         self.findings.error(&self.source, simulate.ix, "`simulate` is for tags with `source`");
                     finding.help("a tag with `value` is the same with and without devices; delete it");
                 }
-                let initial = self.value(value.0, shape, scope)?;
+                let initial = shape.and_then(|shape| self.value(value.0, shape, scope));
                 let write = spec.write.as_ref().is_some_and(|write| write.value);
                 if let Some(write) = spec.write.as_ref().filter(|write| write.value) {
                     self.check_write_roles(write.ix, inherited);
                 }
-                Some((Origin::Memory { initial, write }, inherited.poll))
+                Some((Origin::Memory { initial: initial?, write }, inherited.poll))
             }
-            (Some(_), Some(value)) => {
+            (Some(source), Some(value)) => {
                 let message = "a tag has either `source` or `value`";
                 self.findings.error(&self.source, value.0, message).help("delete one of the two");
-                None
+                self.device(spec, source.0, place, shape, inherited, scope)
             }
             // Said already: a formula is of a later version, and what stands there was no source or value.
+            (None, None) if !is_whole => None,
             (None, None) if ["expr", "source", "value"].iter().any(|key| self.source.get(own, key).is_some()) => None,
             (None, None) => {
                 let key = self.source.key_of(own).unwrap_or(own);

@@ -1,3 +1,5 @@
+//! Spellings of units, and what no spelling may be taken for.
+
 use super::*;
 
 /// Each spelling with the UNECE code that it means.

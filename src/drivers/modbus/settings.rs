@@ -127,6 +127,20 @@ pub struct RegisterPoint {
     pub invalid: Option<Vec<RawNumber>>,
 }
 
+impl RegisterPoint {
+    /// Forgets a key whose value was refused; false for a key that is not its own.
+    pub(crate) fn leave_out(&mut self, key: &str) -> bool {
+        match key {
+            "raw_type" => self.raw_type = None,
+            "word_order" => self.word_order = None,
+            "swap_bytes" => self.swap_bytes = None,
+            "invalid" => self.invalid = None,
+            _ => return false,
+        }
+        true
+    }
+}
+
 /// Frames over TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -36,18 +36,28 @@ impl Default for Settings {
 }
 
 pub(super) fn check_point(_: &Settings, point: &PointPlan) -> Result<Reading, PointError> {
-    let signal = Signal::parse(&point.address)?;
+    check_signal(&point.address, point.kind)?;
+    Ok(Reading { spellings: point.address.clone(), wants_quotes: false })
+}
+
+pub(super) fn check_address(text: &str) -> Result<(), PointError> {
+    Signal::parse(text).map(drop)
+}
+
+/// Whether the text is a signal that makes values of this type.
+pub fn check_signal(text: &str, kind: BuiltIn) -> Result<(), PointError> {
+    let signal = Signal::parse(text)?;
     let is_text = matches!(signal, Signal::Text { .. });
-    let fits = match point.kind {
+    let fits = match kind {
         BuiltIn::String => is_text,
         kind => !is_text && (kind.is_number() || kind == BuiltIn::Boolean),
     };
     if !fits {
-        let message = format!("this signal does not make a {:?}", point.kind);
+        let message = format!("this signal does not make a {kind:?}");
         let help = "text makes a String, all others numbers and Booleans";
-        return Err(PointError::new(0..point.address.len(), message, help));
+        return Err(PointError::new(0..text.len(), message, help));
     }
-    Ok(Reading { spellings: point.address.clone(), wants_quotes: false })
+    Ok(())
 }
 
 pub(super) fn poll_plan(connection: &ConnectionPlan) -> PollPlan {
