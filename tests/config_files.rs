@@ -180,9 +180,9 @@ fn the_address_space_of_each_case_is_as_drawn() {
         let compiled = compiled.unwrap_or_else(|| panic!("{}", report.render(Shown::All)));
         let snapshot = path.with_extension("tree");
         if update {
-            fs::write(&snapshot, compiled.plant.tree()).expect("the snapshot is written");
+            fs::write(&snapshot, compiled.tree()).expect("the snapshot is written");
         }
-        assert_eq!(compiled.plant.tree(), fs::read_to_string(&snapshot).expect("the snapshot"), "{}", path.display());
+        assert_eq!(compiled.tree(), fs::read_to_string(&snapshot).expect("the snapshot"), "{}", path.display());
         count += 1;
     }
     assert!(count >= 4);

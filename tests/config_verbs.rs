@@ -39,6 +39,67 @@ fn check_prints_findings_then_the_plan_and_both_readings() {
 }
 
 #[test]
+fn check_prints_a_line_a_request() {
+    let out = run(&["check", "address-space/modbus.yaml"]).out;
+    for line in [
+        "28 tags -> 4 requests, worst scan 20 ms on plc1\n",
+        "  plc1  holding/0..109  24 tags, every 500ms\n",
+        "  plc1  coil/0          1 tag, every 500ms\n",
+    ] {
+        assert!(out.contains(line), "{line}{out}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("far.yaml");
+    let tags: String =
+        (0..50).map(|at| format!("  T{at}: {{ type: Int16, source: holding/{} }}\n", at * 500)).collect();
+    let head = "schema: 1\ncell: a\nconnections: { plc: { driver: modbus-tcp, host: a } }\nnodes:\n";
+    std::fs::write(&path, format!("{head}{tags}")).expect("the file");
+    let path = path.to_string_lossy();
+    let out = run(&["check", &path]).out;
+    assert!(
+        out.contains("50 tags -> 50 requests") && out.contains("  and 10 more requests; `--all` shows each\n"),
+        "{out}"
+    );
+    assert_eq!(run(&["check", "--all", &path]).out.matches("1 tag, every 1s").count(), 50);
+}
+
+#[test]
+fn numbers_of_one_are_singular() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("one.yaml");
+    let text = "schema: 1\ncell: a\nconnections: { plc: { driver: modbus-tcp, host: a } }\nnodes:\n  T: { type: Int16, source: holding/0 }\n";
+    std::fs::write(&path, text).expect("the file");
+    let out = run(&["check", &path.to_string_lossy()]).out;
+    assert_eq!(
+        out,
+        "a: 1 node\n1 tag -> 1 request, worst scan 5 ms on plc\n  plc  holding/0  1 tag, every 1s\n  a: T  plc  holding/0 = 40001\n"
+    );
+}
+
+#[test]
+fn tree_prints_node_ids_addresses_and_poll_periods() {
+    let out = run(&["tree", "address-space/hello.yaml"]).out;
+    assert_eq!(
+        out,
+        "hello  urn:opcell:hello  s=@cell\n  Pump  s=Pump\n    \
+         Running: Boolean  <- plc discrete/0 = 10001, every 1s  s=Pump.Running\n    \
+         Speed: Float r/min 0..3000  <- plc holding/100..101 = 40101, every 1s  s=Pump.Speed\n"
+    );
+    let out = run(&["tree", "address-space"]).out;
+    assert!(out.contains("SerialNo: String  constant  i=1001"), "{out}");
+    assert!(out.contains("type Valve  s=@type.Valve"), "{out}");
+}
+
+#[test]
+fn the_help_says_what_the_exit_codes_mean() {
+    use clap::CommandFactory;
+    let help = Cli::command().render_long_help().to_string();
+    assert!(help.contains(cli::EXIT_CODES), "{help}");
+    let wrong = Cli::try_parse_from(["opcell", "chekc"]).expect_err("no verb");
+    assert_eq!(wrong.exit_code(), 2);
+}
+
+#[test]
 fn check_as_json_is_a_list_with_places() {
     let out = run(&["check", "--json", "tests/cases/config/four-mistakes.yaml"]).out;
     let json: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}\n{out}"));

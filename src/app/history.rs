@@ -213,11 +213,13 @@ impl Hands {
 
 pub fn imported_text(imported: Imported) -> String {
     let Imported { inserted, present, refused } = imported;
-    format!("{inserted} samples inserted, {present} were there already, {refused} are older than is kept")
+    let (were, are) = (if present == 1 { "was" } else { "were" }, if refused == 1 { "is" } else { "are" });
+    let inserted = crate::model::count(inserted, "sample");
+    format!("{inserted} inserted, {present} {were} there already, {refused} {are} older than is kept")
 }
 
 pub fn compacted_text(before: u64, after: u64) -> String {
-    format!("{before} bytes before, {after} after")
+    format!("{} before, {after} after", crate::model::count(before, "byte"))
 }
 
 pub fn status_of(stats: &Stats) -> HistoryStatus {

@@ -86,11 +86,10 @@ impl Desk {
         if let Some(changed) = changed {
             self.server.audit_own(Kind::UsersChanged, changed);
         }
-        log::info!("users and roles were read again; {ended} sessions ended");
+        log::info!("users and roles were read again; {} ended", crate::model::count(ended, "session"));
         Ok(match ended {
             0 => "the running server knows it".to_owned(),
-            1 => "the running server knows it; 1 session ended".to_owned(),
-            _ => format!("the running server knows it; {ended} sessions ended"),
+            _ => format!("the running server knows it; {} ended", crate::model::count(ended, "session")),
         })
     }
 

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use super::{Answer, Global, server_plan};
 use crate::audit::{self, Filter, Finding, Verdict};
 use crate::model::Period;
+use crate::model::count;
 use crate::value::UaTime;
 
 #[derive(Debug, Args)]
@@ -72,7 +73,7 @@ fn verified(verdict: &Verdict, is_json: bool) -> Answer {
     let Verdict { findings, files, records, unconfirmed } = verdict;
     let mut out = String::new();
     if findings.is_empty() {
-        writeln!(out, "whole: {records} records in {files} files").expect("a String takes all");
+        writeln!(out, "whole: {} in {}", count(*records, "record"), count(*files, "file")).expect("a String takes all");
     }
     if *unconfirmed > 0 {
         let note = "are not confirmed by the head; the server that wrote them ended without a stop, and the next start looks at them";
@@ -134,7 +135,8 @@ fn show(dir: &std::path::Path, filter: &Filter, is_json: bool) -> Result<Answer,
     })?;
     let err = match damaged {
         0 => String::new(),
-        count => format!("{count} lines are no records; run: opcell audit verify\n"),
+        1 => "1 line is no record; run: opcell audit verify\n".to_owned(),
+        lines => format!("{lines} lines are no records; run: opcell audit verify\n"),
     };
     Ok(Answer { out, err, code: 0 })
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{Answer, Global, findings_text, path_or_default};
 use crate::config::{self, Compiled, Shown};
 use crate::drivers::{self, PointSettings};
+use crate::model::{Period, count};
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -24,6 +25,9 @@ pub struct CheckArgs {
 /// Addresses that are shown without `--all`.
 const MOST_ADDRESSES: usize = 40;
 
+/// Requests that are shown without `--all`.
+const MOST_REQUESTS: usize = 40;
+
 pub fn check(args: &CheckArgs, global: &Global) -> Answer {
     let path = match path_or_default(args.path.as_deref()) {
         Ok(path) => path,
@@ -37,29 +41,39 @@ pub fn check(args: &CheckArgs, global: &Global) -> Answer {
     let shown = if args.all { Shown::All } else { Shown::Some };
     let mut out = findings_text(&report, shown);
     if let Some(compiled) = &compiled {
-        out.push_str(&plan_text(compiled));
+        out.push_str(&plan_text(compiled, shown));
         out.push_str(&addresses(compiled, shown));
     }
     Answer { out, code, ..Answer::default() }
 }
 
-/// `412 tags -> 9 requests, worst scan 480 ms on plc1`, a line a connection.
-fn plan_text(compiled: &Compiled) -> String {
+/// `412 tags -> 9 requests, worst scan 480 ms on plc1`, a line a connection, and below it a line a request.
+fn plan_text(compiled: &Compiled, shown: Shown) -> String {
     let mut out = String::new();
     for cell in &compiled.plant.cells {
-        out.push_str(&format!("{}: {} nodes\n", cell.name, cell.nodes.len() - 1));
+        out.push_str(&format!("{}: {}\n", cell.name, count(cell.nodes.len() - 1, "node")));
     }
+    let mut left = if shown == Shown::All { usize::MAX } else { MOST_REQUESTS };
     for plan in drivers::poll_plan(&compiled.drivers) {
         let connection = &compiled.plant.connections[plan.connection.0 as usize];
-        let tags = if plan.tags == 1 { "1 tag".to_owned() } else { format!("{} tags", plan.tags) };
-        if plan.requests == 0 {
+        let tags = count(plan.tags, "tag");
+        if plan.requests.is_empty() {
             out.push_str(&format!("{tags} on {}, without requests\n", connection.name));
             continue;
         }
-        let requests = if plan.requests == 1 { "1 request".to_owned() } else { format!("{} requests", plan.requests) };
+        let requests = count(plan.requests.len(), "request");
         let late = if plan.load > 1.0 { "; too much for the poll periods, scans will come late" } else { "" };
         let scan = millis(plan.worst_scan);
         out.push_str(&format!("{tags} -> {requests}, worst scan {scan} ms on {}{late}\n", connection.name));
+        let width = plan.requests.iter().map(|request| request.place.len()).max().unwrap_or(0);
+        for request in plan.requests.iter().take(left) {
+            let (place, tags, period) = (&request.place, count(request.tags, "tag"), Period(request.period));
+            out.push_str(&format!("  {}  {place:width$}  {tags}, every {period}\n", connection.name));
+        }
+        if left < plan.requests.len() {
+            out.push_str(&format!("  and {}; `--all` shows each\n", count(plan.requests.len() - left, "more request")));
+        }
+        left = left.saturating_sub(plan.requests.len());
     }
     out
 }
@@ -76,10 +90,10 @@ fn addresses(compiled: &Compiled, shown: Shown) -> String {
     });
     let most = if shown == Shown::All { usize::MAX } else { MOST_ADDRESSES };
     let mut out = String::new();
-    let mut count = 0;
+    let mut seen = 0;
     for (connection, point) in points {
-        count += 1;
-        if count > most {
+        seen += 1;
+        if seen > most {
             continue;
         }
         if let Ok(reading) = drivers::check_point(&connection.settings, point) {
@@ -87,8 +101,8 @@ fn addresses(compiled: &Compiled, shown: Shown) -> String {
             out.push_str(&format!("  {name}  {}  {}\n", connection.name, reading.spellings));
         }
     }
-    if count > most {
-        out.push_str(&format!("  and {} more; `--all` shows each\n", count - most));
+    if seen > most {
+        out.push_str(&format!("  and {}; `--all` shows each\n", count(seen - most, "more tag")));
     }
     out
 }

@@ -16,6 +16,7 @@ use crate::control::{self, AskError, HistoryStatus, Request, Response};
 use crate::history::export::{self, export_csv, export_parquet};
 use crate::history::store::{Finding, META_FILE, Settings, Store};
 use crate::history::{ArchiveId, ArchiveSpec, Historian, Span};
+use crate::model::count as counted;
 use crate::model::{Period, ServerPlan};
 use crate::value::UaTime;
 
@@ -170,7 +171,8 @@ fn verify(at: &At, global: &Global) -> Result<Answer, Answer> {
     let findings = store.verify();
     if findings.is_empty() {
         let stats = store.stats();
-        let out = format!("whole: {} samples in {} partitions\n", stats.samples, stats.partitions);
+        let out =
+            format!("whole: {} in {}\n", counted(stats.samples, "sample"), counted(stats.partitions, "partition"));
         return Ok(Answer { out, ..Answer::default() });
     }
     let archives = store.archives();
@@ -218,7 +220,7 @@ fn export(args: &ExportArgs, global: &Global) -> Result<Answer, Answer> {
     let written = write_export(format, &store, &archives, span, file);
     match written {
         Ok(count) => Ok(Answer {
-            out: format!("{count} samples of {} tags in {}\n", archives.len(), path.display()),
+            out: format!("{} of {} in {}\n", counted(count, "sample"), counted(archives.len(), "tag"), path.display()),
             ..Answer::default()
         }),
         Err(error) => {
@@ -299,7 +301,13 @@ fn compact(at: &At, global: &Global) -> Result<Answer, Answer> {
 /// One line for a person.
 pub(super) fn summary(history: &HistoryStatus) -> String {
     let HistoryStatus { archives, samples, bytes, partitions, .. } = history;
-    let mut text = format!("{archives} tags, {samples} samples in {partitions} partitions, {}", size(*bytes));
+    let mut text = format!(
+        "{}, {} in {}, {}",
+        counted(*archives, "tag"),
+        counted(*samples, "sample"),
+        counted(*partitions, "partition"),
+        size(*bytes)
+    );
     if let (Some(oldest), Some(newest)) = (history.oldest, history.newest) {
         write!(text, ", {} to {}", when(oldest), when(newest)).expect("a String takes all");
     }

@@ -19,9 +19,13 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Compiled, Options, Shown};
 use crate::model::ServerPlan;
 
+/// What the exit code of every verb says; `docs/reference.md` has the same.
+pub const EXIT_CODES: &str =
+    "Exit codes: 0 done (also with warnings), 1 failed, 2 wrong arguments or a file with errors";
+
 /// An OPC UA server for machine data that one YAML file a manufacturing cell configures.
 #[derive(Debug, Parser)]
-#[command(name = "opcell", version)]
+#[command(name = "opcell", version, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

@@ -11,6 +11,7 @@ use super::{Answer, Global, findings_text, path_or_default};
 use crate::app::{self, Running, Signals};
 use crate::config::{self, Shown};
 use crate::model::ServerPlan;
+use crate::model::count;
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunArgs {
@@ -90,7 +91,12 @@ fn welcome(running: &Running) -> String {
     let mut line = |name: &str, value: &str| writeln!(text, "{name:<13}{value}").expect("a String takes all");
     line(
         "opcell",
-        &format!("{} serves {} tags of {}", env!("CARGO_PKG_VERSION"), server.plant.tags.len(), cells.join(", ")),
+        &format!(
+            "{} serves {} of {}",
+            env!("CARGO_PKG_VERSION"),
+            count(server.plant.tags.len(), "tag"),
+            cells.join(", ")
+        ),
     );
     if server.plant.simulated {
         line("SIMULATED", SIMULATED);
@@ -103,7 +109,7 @@ fn welcome(running: &Running) -> String {
     line("", &format!("then: opcell pki trust NAME --pki-dir {}", running.pki_dir.display()));
     if let Some(archives) = &server.archives {
         let folder = crate::app::history::folder(&plan.history, &plan.state_dir);
-        line("history", &format!("{} tags, in {}", archives.tags().count(), folder.display()));
+        line("history", &format!("{}, in {}", count(archives.tags().count(), "tag"), folder.display()));
     }
     for note in notes(plan) {
         line("note", note);

@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Answer, Global, server_plan};
 use crate::control::{self, LinkStatus, Request, Response, SessionStatus, Status};
+use crate::model::count;
 
 #[derive(Debug, Args)]
 pub struct StatusArgs {
@@ -51,7 +52,10 @@ fn text(status: &Status) -> String {
     line("up", &format!("{} since {}", span(status.now - status.started), when(status.started)));
     line("listens", &status.listens.join(", "));
     let (subscriptions, items) = (status.subscriptions, status.monitored_items);
-    line("sessions", &format!("{}, {subscriptions} subscriptions, {items} monitored items", status.sessions.len()));
+    line("sessions", &{
+        let (sessions, subscriptions) = (status.sessions.len(), count(subscriptions, "subscription"));
+        format!("{sessions}, {subscriptions}, {}", count(items, "monitored item"))
+    });
     for session in &status.sessions {
         line("", &session_text(session));
     }
@@ -80,8 +84,9 @@ fn session_text(session: &SessionStatus) -> String {
     let user = if session.user.is_empty() { "without login".to_owned() } else { shown(&session.user) };
     let secured = if session.secured { "" } else { ", unsecured" };
     let (name, application) = (shown(&session.name), shown(&session.application));
-    let (from, since, count) = (&session.from, when(session.since), session.subscriptions);
-    format!("{user} from {from} since {since}{secured}: `{name}` of {application}, {count} subscriptions")
+    let (from, since) = (&session.from, when(session.since));
+    let subscriptions = count(session.subscriptions, "subscription");
+    format!("{user} from {from} since {since}{secured}: `{name}` of {application}, {subscriptions}")
 }
 
 fn link_text(link: &LinkStatus) -> String {
@@ -90,9 +95,9 @@ fn link_text(link: &LinkStatus) -> String {
     if let Some(since) = link.since {
         add(format!(" since {}", when(since)));
     }
-    add(format!(", {} requests, {} errors", link.requests, link.errors));
+    add(format!(", {}, {}", count(link.requests, "request"), count(link.errors, "error")));
     if link.demoted > 0 {
-        add(format!(", {} silent units", link.demoted));
+        add(format!(", {}", count(link.demoted, "silent unit")));
     }
     if !link.last_error.is_empty() {
         let at = link.last_error_at.map(|at| format!(" at {}", when(at))).unwrap_or_default();

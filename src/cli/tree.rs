@@ -1,4 +1,4 @@
-//! `opcell tree`: the address space as text.
+//! `opcell tree`: the address space as text, with NodeIds, addresses and poll periods.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub fn tree(args: &TreeArgs, global: &Global) -> Answer {
     let (compiled, report) = config::load(&path, &global.options());
     let err = findings_text(&report, Shown::Some);
     match compiled {
-        Some(compiled) => Answer { out: compiled.plant.tree(), err, code: 0 },
+        Some(compiled) => Answer { out: compiled.tree(), err, code: 0 },
         None => Answer { err, code: 2, ..Answer::default() },
     }
 }

@@ -172,12 +172,22 @@ pub struct PollPlan {
     pub connection: ConnectionIx,
     pub tags: usize,
     /// Requests of one scan of everything.
-    pub requests: usize,
+    pub requests: Vec<PlannedRequest>,
     /// Longest scan of everything when each request is answered: from the baud rate on a serial line,
     /// from 5 ms a round trip over TCP, with the pauses between requests.
     pub worst_scan: Duration,
     /// Share of the link's time that polling takes at the wanted periods; above 1 scans come late.
     pub load: f64,
+}
+
+/// One read of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedRequest {
+    /// The table and its first and last address, as `holding/100..131`.
+    pub place: String,
+    /// Tags that get their value, or the exponent of one, from it.
+    pub tags: usize,
+    pub period: Duration,
 }
 
 /// The poll plan of each connection, in their order; points that `check_point` refuses are left out. No I/O.

@@ -5,6 +5,7 @@
 
 mod access;
 mod audit;
+mod count;
 mod endpoint;
 mod history;
 mod network;
@@ -17,6 +18,7 @@ mod tree;
 
 pub use access::{Access, AccessIx, ROLES, Role, Roles};
 pub use audit::{AuditLog, AuditPlan};
+pub use count::count;
 pub use endpoint::Endpoint;
 pub use history::{HistoryClass, HistoryDeadband, HistoryIx, HistoryPartition, HistoryPlan};
 pub use network::Network;

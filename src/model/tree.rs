@@ -1,38 +1,41 @@
-//! The address space of the cells as text, one node a line; equal cells give equal text.
+//! The address space of the cells as text, one node a line with its NodeId; equal cells give equal text.
 
 use std::fmt::Write;
 
 use super::{
-    Cell, DataType, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, Origin, Plant, Shape, TagId, Text,
+    Cell, DataType, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, Origin, Period, Plant, Shape, TagId, Text,
 };
 
+/// Where a tag lies in its device, if that is known.
+pub type Address<'a> = &'a dyn Fn(TagId) -> Option<String>;
+
 impl Plant {
-    /// Types first, then nodes, each below its parent.
-    pub fn tree(&self) -> String {
+    /// Types first, then nodes, each below its parent. `address` is where a tag lies in its device.
+    pub fn tree(&self, address: Address<'_>) -> String {
         let mut out = String::new();
         for cell in &self.cells {
-            line(&mut out, 0, format_args!("{}  {}", cell.name, cell.namespace));
+            line(&mut out, 0, format_args!("{}  {}  s=@cell", cell.name, cell.namespace));
             for kind in &cell.enums {
                 let values: Vec<_> =
                     kind.values.iter().map(|(number, text)| format!("{number}={}", shown(text))).collect();
                 line(&mut out, 1, format_args!("enum {}: {}", kind.name, values.join(" ")));
             }
             for kind in &cell.object_types {
-                self.object_type(&mut out, cell, kind);
+                self.object_type(&mut out, cell, kind, address);
             }
-            self.nodes(&mut out, cell, &cell.nodes, Some(NodeIx(0)));
+            self.nodes(&mut out, cell, &cell.nodes, Some(NodeIx(0)), address);
         }
         out
     }
 
-    fn object_type(&self, out: &mut String, cell: &Cell, kind: &ObjectType) {
+    fn object_type(&self, out: &mut String, cell: &Cell, kind: &ObjectType, address: Address<'_>) {
         let about = kind.description.as_ref().map(|text| format!("  # {}", shown(text))).unwrap_or_default();
-        line(out, 1, format_args!("type {}{about}", kind.name));
-        self.nodes(out, cell, &kind.children, None);
+        line(out, 1, format_args!("type {0}  s=@type.{0}{about}", kind.name));
+        self.nodes(out, cell, &kind.children, None, address);
     }
 
     /// Nodes stand in document order, so a depth for each is enough to draw the tree.
-    fn nodes(&self, out: &mut String, cell: &Cell, nodes: &[Node], root: Option<NodeIx>) {
+    fn nodes(&self, out: &mut String, cell: &Cell, nodes: &[Node], root: Option<NodeIx>, address: Address<'_>) {
         let base = if root.is_some() { 0 } else { 2 };
         let mut depths: Vec<usize> = Vec::with_capacity(nodes.len());
         let mut children: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
@@ -48,23 +51,27 @@ impl Plant {
         // Included files may add to a level later, so lines follow the tree and not the list.
         let mut open: Vec<usize> = tops.into_iter().rev().collect();
         while let Some(at) = open.pop() {
-            if Some(NodeIx(u32::try_from(at).unwrap_or(u32::MAX))) != root {
-                self.node(out, cell, &nodes[at], depths[at]);
+            let ix = NodeIx(u32::try_from(at).unwrap_or(u32::MAX));
+            if Some(ix) != root {
+                // Declarations of a type have the ids of their instances.
+                let path = if root.is_some() { cell.path(ix) } else { String::new() };
+                self.node(out, cell, &nodes[at], (depths[at], &path), address);
             }
             open.extend(children[at].iter().rev());
         }
     }
 
-    fn node(&self, out: &mut String, cell: &Cell, node: &Node, depth: usize) {
+    fn node(&self, out: &mut String, cell: &Cell, node: &Node, (depth, path): (usize, &str), address: Address<'_>) {
         let mut text = node.name.to_string();
         match &node.kind {
             NodeKind::Folder => {}
             NodeKind::Object(ix) => text.push_str(&format!(": {}", cell.object_types[ix.0 as usize].name)),
-            NodeKind::Variable(id) => self.tag_text(&mut text, cell, *id),
+            NodeKind::Variable(id) => self.tag_text(&mut text, cell, *id, address),
             NodeKind::Declaration(shape) => shape_text(&mut text, shape, &cell.enums),
         }
         match &node.id {
-            NodeName::Path => {}
+            NodeName::Path if path.is_empty() => {}
+            NodeName::Path => text.push_str(&format!("  s={path}")),
             NodeName::Numeric(number) => text.push_str(&format!("  i={number}")),
             NodeName::Text(name) => text.push_str(&format!("  s={name}")),
         }
@@ -77,7 +84,7 @@ impl Plant {
         line(out, depth, format_args!("{text}"));
     }
 
-    fn tag_text(&self, text: &mut String, cell: &Cell, id: TagId) {
+    fn tag_text(&self, text: &mut String, cell: &Cell, id: TagId, address: Address<'_>) {
         let tag = self.tag(id);
         shape_text(text, &tag.shape, &cell.enums);
         match &tag.origin {
@@ -88,6 +95,12 @@ impl Plant {
                     (true, false) => "<-",
                 };
                 text.push_str(&format!("  {way} {}", self.connections[connection.0 as usize].name));
+                if let Some(address) = address(id) {
+                    text.push_str(&format!(" {address}"));
+                }
+                if *read {
+                    text.push_str(&format!(", every {}", Period(tag.poll)));
+                }
             }
             Origin::Memory { write: true, .. } => text.push_str("  memory"),
             Origin::Memory { write: false, .. } => text.push_str("  constant"),

@@ -52,7 +52,11 @@ fn why(path: &Path) -> String {
         printable(line.trim())
     };
     let since = field("first ").split('(').nth(1).unwrap_or_default().trim_end_matches(')').to_owned();
-    format!("\n          since {since}, {} times, last from {}: {}", field("count "), field("from "), field("rule "))
+    let times = match field("count ") {
+        count if count == "1" => "once".to_owned(),
+        count => format!("{count} times"),
+    };
+    format!("\n          since {since}, {times}, last from {}: {}", field("from "), field("rule "))
 }
 
 /// Moves a certificate from `rejected` or `revoked` to `trusted`. `which`: part of its name, or the beginning of its

@@ -46,7 +46,8 @@ const ROUND_TRIP: Duration = Duration::from_millis(5);
 
 pub(super) fn poll_plan(connection: &ConnectionPlan) -> PollPlan {
     let tags = connection.points.iter().filter(|point| point.read).count();
-    let mut plan = PollPlan { connection: connection.ix, tags, requests: 0, worst_scan: Duration::ZERO, load: 0.0 };
+    let mut plan =
+        PollPlan { connection: connection.ix, tags, requests: Vec::new(), worst_scan: Duration::ZERO, load: 0.0 };
     let Some((target, framing)) = master::target(&connection.settings) else { return plan };
     let pause = master::pause(&connection.settings, &target);
     let time_of = |block: &super::batch::Block| {
@@ -59,11 +60,19 @@ pub(super) fn poll_plan(connection: &ConnectionPlan) -> PollPlan {
     for (period, points) in super::by_period(&connection.points) {
         let blocks = super::Protocol::plan(&master, &points);
         let scan: Duration = blocks.iter().map(time_of).sum();
-        plan.requests += blocks.len();
+        plan.requests.extend(blocks.iter().map(|block| planned(block, period)));
         plan.worst_scan += scan;
         plan.load += scan.as_secs_f64() / period.as_secs_f64().max(0.001);
     }
     plan
+}
+
+fn planned(block: &super::batch::Block, period: Duration) -> super::PlannedRequest {
+    let Request::Read { area, start, count } = master::request_of(block) else { unreachable!("blocks are read") };
+    let last = u32::from(start) + u32::from(count) - 1;
+    let end = if count > 1 { format!("..{last}") } else { String::new() };
+    let tags: std::collections::BTreeSet<u32> = block.spans.iter().map(|span| span.id >> 1).collect();
+    super::PlannedRequest { place: format!("{}/{start}{end}", area.name()), tags: tags.len(), period }
 }
 
 /// Feeds bytes to the parsers of all framings as if they were a device's reply; for fuzzing.

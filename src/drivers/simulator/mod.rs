@@ -62,7 +62,7 @@ pub fn check_signal(text: &str, kind: BuiltIn) -> Result<(), PointError> {
 
 pub(super) fn poll_plan(connection: &ConnectionPlan) -> PollPlan {
     let tags = connection.points.iter().filter(|point| point.read).count();
-    PollPlan { connection: connection.ix, tags, requests: 0, worst_scan: Duration::ZERO, load: 0.0 }
+    PollPlan { connection: connection.ix, tags, requests: Vec::new(), worst_scan: Duration::ZERO, load: 0.0 }
 }
 
 /// The protocol of a connection without a device.
