@@ -54,6 +54,13 @@ pub fn fill(text: &str, env: &Env) -> Result<Option<String>, Fault> {
     Ok(Some(out))
 }
 
+/// Names in the `{…}` of a text.
+pub fn names(text: &str) -> Vec<String> {
+    let inner = text.split('{').skip(1).filter_map(|part| part.split('}').next());
+    let words = inner.flat_map(|inner| inner.split(|c: char| !(c.is_alphanumeric() || c == '_')));
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
 fn calculate(text: &str, env: &Env) -> Result<i64, Fault> {
     let mut sum = Sum { text, rest: text, env, depth: 0 };
     let number = sum.sum()?;

@@ -43,7 +43,7 @@ pub struct Node {
 }
 
 /// The identifier of a node in its cell's namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NodeName {
     /// `s=` and the path with dots; `s=@cell` for the cell's Object.
     Path,

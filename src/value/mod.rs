@@ -131,6 +131,27 @@ impl BuiltIn {
         (BuiltIn::SByte..=BuiltIn::Double).contains(&self)
     }
 
+    /// Lowest and highest value of a number; as near as a `f64` comes for 64 bits.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "ends of a range are compared, and the nearest double is what they are"
+    )]
+    pub fn limits(self) -> Option<(f64, f64)> {
+        Some(match self {
+            BuiltIn::SByte => (i8::MIN.into(), i8::MAX.into()),
+            BuiltIn::Byte => (u8::MIN.into(), u8::MAX.into()),
+            BuiltIn::Int16 => (i16::MIN.into(), i16::MAX.into()),
+            BuiltIn::UInt16 => (u16::MIN.into(), u16::MAX.into()),
+            BuiltIn::Int32 => (i32::MIN.into(), i32::MAX.into()),
+            BuiltIn::UInt32 => (u32::MIN.into(), u32::MAX.into()),
+            BuiltIn::Int64 => (i64::MIN as f64, i64::MAX as f64),
+            BuiltIn::UInt64 => (0.0, u64::MAX as f64),
+            BuiltIn::Float => (f32::MIN.into(), f32::MAX.into()),
+            BuiltIn::Double => (f64::MIN, f64::MAX),
+            _ => return None,
+        })
+    }
+
     pub fn is_integer(self) -> bool {
         (BuiltIn::SByte..=BuiltIn::UInt64).contains(&self)
     }

@@ -33,8 +33,8 @@ pub(super) struct Scope {
     pub history: super::history::Classes,
     /// Names of history classes that are not known, each told once.
     pub no_history: HashSet<String>,
-    /// Pinned NodeIds: what was written, and where.
-    pub pinned: HashMap<String, Ix>,
+    /// Pinned NodeIds, and where each is said.
+    pub pinned: HashMap<NodeName, Ix>,
 }
 
 /// What a node inherits.
@@ -101,12 +101,11 @@ impl Compiler<'_> {
 
     /// A pinned text may be the path of another node.
     fn check_pinned(&mut self, scope: &Scope) {
-        let texts: HashMap<&str, Ix> = scope
-            .pinned
-            .iter()
-            .filter(|(id, _)| !id.starts_with("i="))
-            .map(|(id, at)| (id.strip_prefix("s=").unwrap_or(id), *at))
-            .collect();
+        let text = |(id, at): (&'_ NodeName, &Ix)| match id {
+            NodeName::Text(text) => Some((text.to_string(), *at)),
+            NodeName::Path | NodeName::Numeric(_) => None,
+        };
+        let texts: HashMap<String, Ix> = scope.pinned.iter().filter_map(text).collect();
         if texts.is_empty() {
             return;
         }

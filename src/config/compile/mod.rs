@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 use super::files::Loaded;
 use super::report::Findings;
-use super::source::Source;
-use crate::drivers::ConnectionPlan;
+use super::source::{Ix, Source};
+use crate::drivers::{self, ConnectionPlan};
 use crate::model::{Access, AccessIx, Plant, ServerPlan, Unit};
 
 /// What the command line says about a cell.
@@ -50,6 +50,20 @@ pub struct Compiled {
     pub files: Vec<PathBuf>,
 }
 
+impl Compiled {
+    /// The address space as text, with NodeIds, addresses and poll periods.
+    pub fn tree(&self) -> String {
+        let spelled = |connection: &ConnectionPlan, point: &drivers::PointPlan| {
+            let reading = drivers::check_point(&connection.settings, point).ok()?;
+            Some((point.tag, reading.spellings))
+        };
+        let all =
+            self.drivers.iter().flat_map(|connection| connection.points.iter().map(move |point| (connection, point)));
+        let addresses: HashMap<_, _> = all.filter_map(|(connection, point)| spelled(connection, point)).collect();
+        self.plant.tree(&|tag| addresses.get(&tag).cloned())
+    }
+}
+
 /// Most nodes of all cells together, after expansion.
 const MOST_NODES: usize = 1_000_000;
 
@@ -66,6 +80,8 @@ pub(super) struct Compiler<'a> {
     access: HashMap<Access, AccessIx>,
     units: HashMap<String, Arc<Unit>>,
     node_count: usize,
+    /// The key `anonymous` of the server file.
+    anonymous: Option<Ix>,
 }
 
 /// Compiles everything; the source comes back for the report. There is no result when there was an error.
@@ -83,6 +99,7 @@ pub fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (O
         access: HashMap::new(),
         units: HashMap::new(),
         node_count: 0,
+        anonymous: None,
     };
     let lone = cells.first().map(|cell| cell.path.clone());
     let server = match server {
@@ -91,6 +108,9 @@ pub fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (O
     };
     for cell in &cells {
         compiler.cell(cell);
+    }
+    if let Some(server) = &server {
+        compiler.warn_blind_guests(server);
     }
     let Compiler { source, findings, plant, drivers, .. } = compiler;
     let is_good = !findings.has_errors();

@@ -60,6 +60,13 @@ const MOST_LEVELS: u8 = 64;
 /// Most arena nodes, so that repeats of large lists end.
 const MOST_ARENA: usize = 20_000_000;
 
+/// The part of a NodeId in the notation of OPC UA that follows its namespace, as in `ns=2;s=Pump`.
+fn without_namespace(id: &str) -> Option<&str> {
+    let (namespace, own) = id.split_once(';')?;
+    let is_index = namespace.strip_prefix("ns=").is_some_and(|index| index.parse::<u32>().is_ok());
+    (is_index || namespace.starts_with("nsu=") || namespace.starts_with("svr=")).then_some(own)
+}
+
 impl Compiler<'_> {
     pub(super) fn top_nodes(&mut self, roots: &[Ix], scope: &mut Scope, inherited: &Inherited) {
         let env = Env::default();
@@ -355,6 +362,15 @@ impl Compiler<'_> {
     }
 
     fn pinned(&mut self, id: &At<String>, into: Into, scope: &mut Scope) -> NodeName {
+        if let Some(own) = without_namespace(&id.value) {
+            let message = format!("`{}` names a namespace, but a node is always in that of its cell", id.value);
+            let help = match own.split_once('=') {
+                Some(("s" | "i", _)) => format!("write `{own}`; `namespace:` at the top of the cell says the URI"),
+                _ => "write `i=1001` or a text; `namespace:` at the top of the cell says the URI".to_owned(),
+            };
+            self.findings.error(&self.source, id.ix, message).help(help);
+            return NodeName::Path;
+        }
         let name = match id.value.strip_prefix("i=") {
             Some(number) => number.parse().map(NodeName::Numeric).map_err(|_| ()),
             None => {
@@ -371,7 +387,7 @@ impl Compiler<'_> {
             return NodeName::Path;
         };
         if matches!(into, Into::Cell)
-            && let Some(first) = scope.pinned.insert(id.value.clone(), id.ix)
+            && let Some(first) = scope.pinned.insert(name.clone(), id.ix)
         {
             let also = self.source.place(first);
             let finding = self.findings.error(&self.source, id.ix, format!("the id `{}` is used twice", id.value));

@@ -104,6 +104,7 @@ impl Compiler<'_> {
         self.check_role_users(&plan, given.roles.map(|raw| raw.0));
         plan.accounts.anonymous =
             given.anonymous.as_deref().map_or(Roles::NONE, |names| self.given_roles(names, &[Role::ANONYMOUS]));
+        self.anonymous = self.source.get(root, "anonymous");
         if let Some(limits) = &given.limits {
             set_limits(&mut plan.limits, limits);
         }
@@ -215,6 +216,18 @@ impl Compiler<'_> {
         }
         own.valid_for = certificate.valid_for.map_or(own.valid_for, |period| period.0);
         own.renew_before = certificate.renew_before.map_or(own.renew_before, |period| period.0);
+    }
+
+    /// Sessions without login that come in and may read nothing of any cell.
+    pub(super) fn warn_blind_guests(&mut self, plan: &ServerPlan) {
+        let Some(at) = self.anonymous.filter(|_| plan.accounts.anonymous != Roles::NONE) else { return };
+        // A trusted application has its role without a login.
+        let guest = plan.accounts.anonymous.with(Role::ANONYMOUS).with(Role::TRUSTED_APPLICATION);
+        if !self.plant.access.iter().any(|access| access.read.meets(guest)) {
+            let message = "sessions without login can read nothing: no `access.read` names one of these roles";
+            let finding = self.findings.warning(&self.source, at, message);
+            finding.help("write `anonymous: [Observer]`, or delete the key so that a login is needed");
+        }
     }
 
     /// Doors that stand open beyond loopback, and servers that nobody can enter.

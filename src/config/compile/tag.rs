@@ -52,6 +52,10 @@ pub(super) struct Place {
     pub node: NodeIx,
 }
 
+fn article(kind: BuiltIn) -> &'static str {
+    if matches!(kind, BuiltIn::Int16 | BuiltIn::Int32 | BuiltIn::Int64 | BuiltIn::SByte) { "an" } else { "a" }
+}
+
 pub(super) fn built_in(name: &str) -> Option<BuiltIn> {
     TYPES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
@@ -129,6 +133,14 @@ impl Compiler<'_> {
             let message = format!("low {} is not below high {}", range.value.0, range.value.1);
             self.findings.error(&self.source, range.ix, message).help("write [low, high]");
         }
+        if let Some(wire) = wire.filter(|_| is_number) {
+            let eu = spec.scale.as_ref().and_then(|scale| scale.value.eu.as_ref());
+            for (word, span) in [("range", spec.range.as_ref()), ("eu", eu)] {
+                if let Some(span) = span {
+                    self.warn_beyond(word, span.ix, (span.value.0, span.value.1), wire);
+                }
+            }
+        }
         let unit = spec.unit.as_ref().map(|unit| self.unit(unit));
         Some(Shape {
             data_type: kind?,
@@ -137,6 +149,19 @@ impl Compiler<'_> {
             unit,
             range: spec.range.as_ref().map(|range| (range.value.0, range.value.1)),
         })
+    }
+
+    /// Ends that no value of the type can reach.
+    fn warn_beyond(&mut self, word: &str, at: Ix, (low, high): (f64, f64), wire: BuiltIn) {
+        let Some((least, most)) = wire.limits() else { return };
+        if low < least || high > most {
+            let message = format!("`{word}` {low}..{high} reaches beyond what {} {wire:?} holds", article(wire));
+            let help = match wire {
+                BuiltIn::Float => "a Float holds -3.4e38..3.4e38: write `type: Double`".to_owned(),
+                _ => format!("{} {wire:?} holds {least}..{most}: take a wider `type`, or shorten it", article(wire)),
+            };
+            self.findings.warning(&self.source, at, message).help(help);
+        }
     }
 
     fn data_type(&mut self, name: &At<String>, scope: &Scope) -> Option<DataType> {

@@ -8,11 +8,11 @@ use std::collections::HashSet;
 use super::Compiler;
 use super::cell::{Inherited, Scope};
 use super::node::{Into, Walk};
-use crate::config::de::decode;
+use crate::config::de::{decode, decode_entry};
 use crate::config::report::Findings;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{self, ParamType};
-use crate::config::template::Env;
+use crate::config::template::{self, Env};
 use crate::model::{EnumIx, EnumType, ObjectType, ObjectTypeIx, Text};
 
 /// A parameter of a type.
@@ -138,22 +138,49 @@ impl Compiler<'_> {
             if !self.is_new_type(key, &name, scope) {
                 continue;
             }
-            let head = decode::<spec::ObjectType>(&self.source, value, &[], self.findings);
+            let (head, is_whole) = decode_entry::<spec::ObjectType>(&mut self.source, value, &[], self.findings);
             let params = head.as_ref().and_then(|head| head.params).map_or_else(Vec::new, |raw| self.params(raw.0));
             let description = head.as_ref().and_then(|head| head.description).and_then(|raw| self.texts(raw.0));
-            let children = head.as_ref().map(|head| head.children.0);
+            // What stands for missing children is the type itself.
+            let children = head.as_ref().map(|head| head.children.0).filter(|children| *children != value);
             if let Some(children) = children {
                 self.expect_mapping(children, "children");
             }
             let cell = &mut self.plant.cells[usize::from(scope.index)];
             let ix = ObjectTypeIx(u32::try_from(cell.object_types.len()).unwrap_or(u32::MAX));
             cell.object_types.push(ObjectType { name: name.as_str().into(), description, children: Vec::new() });
+            let given = head.as_ref().and_then(|head| head.params).map(|raw| raw.0);
             let connection = head.and_then(|head| head.connection).map(|connection| connection.ix);
+            if let Some(given) = given.filter(|_| is_whole) {
+                self.warn_unused_params(given, value, &name);
+            }
             let mut uses = Vec::new();
             if let Some(children) = children {
                 self.collect_uses(children, &mut uses);
             }
             scope.types.insert(name, TypeEntry { key, ix, children, connection, params, uses });
+        }
+    }
+
+    /// A parameter that no text of the type holds changes nothing.
+    fn warn_unused_params(&mut self, params: Ix, object_type: Ix, type_name: &str) {
+        let mut used: HashSet<String> = HashSet::new();
+        for (key, part) in self.source.entries(object_type).filter(|(_, part)| *part != params) {
+            for at in [key, part] {
+                self.source.walk(at, &mut |source, at| used.extend(template::names(source.text(at))));
+            }
+        }
+        let unused: Vec<Ix> = self
+            .source
+            .entries(params)
+            .map(|(key, _)| key)
+            .filter(|key| !used.contains(self.source.text(*key)))
+            .collect();
+        for key in unused {
+            let name = self.source.text(key).to_owned();
+            let message = format!("parameter `{name}` is not used in `{type_name}`");
+            let help = format!("write `{{{name}}}` where its value belongs, or delete it");
+            self.findings.warning(&self.source, key, message).help(help);
         }
     }
 
