@@ -156,8 +156,8 @@ fn the_reference_and_the_schemas_are_current() {
     let update = std::env::var_os("UPDATE").is_some();
     for (path, text) in [
         ("docs/reference.md", config::reference()),
-        ("address-space/cell.schema.json", format!("{:#}\n", config::schema(false))),
-        ("address-space/server.schema.json", format!("{:#}\n", config::schema(true))),
+        ("address-space/cell.schema.json", format!("{:#}\n", config::schema(config::Which::Cell))),
+        ("address-space/server.schema.json", format!("{:#}\n", config::schema(config::Which::Server))),
     ] {
         if update {
             fs::create_dir_all(Path::new(path).parent().expect("a folder")).expect("the folder");

@@ -15,9 +15,16 @@ pub struct SchemaArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Which {
     Cell,
+    /// A file that a cell file includes
+    Included,
     Server,
 }
 
 pub fn schema(args: &SchemaArgs) -> Answer {
-    Answer { out: format!("{:#}\n", config::schema(args.which == Which::Server)), ..Answer::default() }
+    let which = match args.which {
+        Which::Cell => config::Which::Cell,
+        Which::Included => config::Which::Included,
+        Which::Server => config::Which::Server,
+    };
+    Answer { out: format!("{:#}\n", config::schema(which)), ..Answer::default() }
 }

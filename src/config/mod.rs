@@ -16,6 +16,7 @@ mod parse;
 mod places;
 mod reference;
 mod report;
+mod schema;
 mod source;
 mod spec;
 mod syntax;
@@ -28,8 +29,9 @@ use std::path::Path;
 pub use compile::{Compiled, Options};
 pub use docs::did_you_mean;
 pub use files::{Disk, Files, Memory};
-pub use reference::{reference, schema};
+pub use reference::reference;
 pub use report::{Finding, Report, Severity, Shown};
+pub use schema::{Which, schema};
 pub use writing::{NewUser, NotWritten, add_user, remove_user, set_password};
 
 /// Reads and compiles what stands at `path`; the result is there only when no finding is an error.

@@ -1,20 +1,9 @@
-//! `docs/reference.md` and the JSON Schemas, made from the spec structs.
+//! `docs/reference.md`, made from the spec structs.
 
-use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::docs::{DOCS, Key};
 use super::{driver, spec};
-
-/// The JSON Schema of a cell file or a server file, for editors.
-pub fn schema(server: bool) -> Value {
-    let generator = SchemaSettings::draft2020_12().into_generator();
-    let schema = match server {
-        true => generator.into_root_schema_for::<spec::ServerFile>(),
-        false => generator.into_root_schema_for::<spec::CellFile>(),
-    };
-    schema.to_value()
-}
 
 /// Names of the structs as the reference prints them.
 const TITLES: [(&str, &str); 5] = [

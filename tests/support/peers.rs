@@ -1,4 +1,4 @@
-//! Other people's software that the driver is tried against: pymodbus, libmodbus, socat.
+//! Other people's software that the tests talk to: pymodbus, libmodbus, socat, node-opcua, the YAML language server.
 //!
 //! A missing peer is told and skipped; with `PEERS=required` it is a failure.
 
@@ -66,9 +66,14 @@ pub fn python(package: &str, script: &str) -> Option<Command> {
 
 /// A script of `tests/peers` that node will run with node-opcua.
 pub fn node(script: &str) -> Option<Command> {
+    node_with("node-opcua", script)
+}
+
+/// A script of `tests/peers` that node will run, if this package is there.
+pub fn node_with(package: &str, script: &str) -> Option<Command> {
     let modules = folder().join("node/node_modules");
-    if !modules.join("node-opcua").exists() {
-        without("node-opcua", "tests/run installs it into .peers/node");
+    if !modules.join(package).exists() {
+        without(package, "tests/run installs it into .peers/node");
         return None;
     }
     let mut command = Command::new("node");

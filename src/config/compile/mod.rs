@@ -67,6 +67,8 @@ impl Compiled {
 /// Most nodes of all cells together, after expansion.
 const MOST_NODES: usize = 1_000_000;
 
+pub(super) use tag::{foreign_type_names, type_names};
+
 pub(super) struct Compiler<'a> {
     source: Source,
     findings: &'a mut Findings,

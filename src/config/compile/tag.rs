@@ -52,6 +52,16 @@ pub(super) struct Place {
     pub node: NodeIx,
 }
 
+/// DataTypes that a tag may have.
+pub fn type_names() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().map(|(name, _)| *name)
+}
+
+/// Other products' names for them.
+pub fn foreign_type_names() -> impl Iterator<Item = &'static str> {
+    ELSEWHERE.iter().map(|(name, _)| *name)
+}
+
 fn article(kind: BuiltIn) -> &'static str {
     if matches!(kind, BuiltIn::Int16 | BuiltIn::Int32 | BuiltIn::Int64 | BuiltIn::SByte) { "an" } else { "a" }
 }
