@@ -16,12 +16,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use crate::config::EXIT_CODES;
 use crate::config::{self, Compiled, Options, Shown};
 use crate::model::ServerPlan;
-
-/// What the exit code of every verb says; `docs/reference.md` has the same.
-pub const EXIT_CODES: &str =
-    "Exit codes: 0 done (also with warnings), 1 failed, 2 wrong arguments or a file with errors";
 
 /// An OPC UA server for machine data that one YAML file a manufacturing cell configures.
 #[derive(Debug, Parser)]

@@ -26,6 +26,8 @@ pub struct Docs {
     structs: HashMap<String, Vec<Key>>,
     /// In the order of the reference.
     pub order: Vec<(String, String)>,
+    /// Words of each enumeration, with what is said about each.
+    pub words: HashMap<String, Vec<(String, String)>>,
 }
 
 pub static DOCS: LazyLock<Docs> = LazyLock::new(|| {
@@ -57,6 +59,10 @@ impl Key {
 
 impl Docs {
     fn add(&mut self, name: &str, schema: &Value) {
+        let words = words_in(schema);
+        if !words.is_empty() {
+            self.words.insert(name.to_owned(), words);
+        }
         let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
         let required: Vec<&str> =
             schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
@@ -79,6 +85,18 @@ impl Docs {
     pub fn key(&self, name: &str, key: &str) -> Option<&Key> {
         self.keys(name).iter().find(|at| at.name == key)
     }
+}
+
+/// Words of an enumeration: those of `enum`, and each `const` of its choices with its description.
+fn words_in(schema: &Value) -> Vec<(String, String)> {
+    let shown = |word: &Value| word.as_str().map_or_else(|| word.to_string(), str::to_owned);
+    let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+    let mut words: Vec<(String, String)> = listed.map(|word| (shown(word), String::new())).collect();
+    for choice in schema.get("oneOf").and_then(Value::as_array).into_iter().flatten() {
+        words.extend(words_in(choice));
+        words.extend(choice.get("const").map(|word| (shown(word), text_of(choice, "description"))));
+    }
+    words
 }
 
 fn text_of(value: &Value, key: &str) -> String {

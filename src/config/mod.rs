@@ -29,7 +29,7 @@ use std::path::Path;
 pub use compile::{Compiled, Options};
 pub use docs::did_you_mean;
 pub use files::{Disk, Files, Memory};
-pub use reference::reference;
+pub use reference::{EXIT_CODES, reference};
 pub use report::{Finding, Report, Severity, Shown};
 pub use schema::{Which, schema};
 pub use writing::{NewUser, NotWritten, add_user, remove_user, set_password};

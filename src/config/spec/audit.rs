@@ -17,10 +17,10 @@ pub struct Audit {
     pub file: Option<bool>,
     /// Record writes of clients, with the old and the new value (default true).
     pub writes: Option<bool>,
-    /// Files whose last record is older go (default 400d).
+    /// Files whose last record is older are removed (default 400d).
     #[schemars(extend("x-also" = ["retention", "retain", "max_age"]))]
     pub keep: Option<At<Period>>,
-    /// Upper bound of all files; then the oldest go (default 1GiB).
+    /// Upper bound of all files; beyond it the oldest are removed (default 1GiB).
     #[schemars(extend("x-also" = ["size", "limit"]))]
     pub max_size: Option<At<Size>>,
     /// A file that reaches this, at least 1MiB, is closed and the next begins (default 64MiB).

@@ -84,7 +84,8 @@ pub struct Defaults {
     /// Poll period (default 1s).
     #[schemars(extend("x-also" = ["every", "scan", "scan_rate", "interval", "scan_interval", "update_interval"]))]
     pub poll: Option<Period>,
-    /// Without a fresh sample for so long the status turns BadNoCommunication (default 3 polls, at least 5s).
+    /// If no fresh sample arrives within this time the value turns Bad, and the code says why; until then the last value is
+    /// Uncertain (default 3 polls, at least 5s).
     pub stale_after: Option<Period>,
 }
 
@@ -163,7 +164,7 @@ pub enum ParamType {
     Connection,
 }
 
-/// A link to a device; beside these keys it has those of its driver.
+/// A link to a device; in addition to these keys it has those of its driver.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Connection {

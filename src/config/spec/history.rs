@@ -13,7 +13,7 @@ use crate::model::Period;
 /// How much history to keep; a tag names one of these, or one of the built-in `fast`, `process` and `events`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct HistoryClass {
-    /// Kept for so long.
+    /// How long samples are kept (retention).
     #[schemars(extend("x-also" = ["retention", "retain", "ttl", "max_age"]))]
     pub keep: At<Period>,
     /// What is recorded: each change, or every sample (default on-change).
@@ -22,7 +22,7 @@ pub struct HistoryClass {
     /// Smallest change recorded, in the tag's unit or percent of its range (default 0).
     #[schemars(extend("x-also" = ["dead_band", "tolerance", "exception_deviation"]))]
     pub deadband: Option<At<Deadband>>,
-    /// Recorded at least so often, even unchanged (default 1h).
+    /// Recorded at least once per interval, even if unchanged (default 1h).
     #[schemars(extend("x-also" = ["max_time_interval", "heartbeat", "at_least_every"]))]
     pub max_interval: Option<At<Period>>,
     /// Upper bound of the class on disk (default: only the server's).
@@ -48,13 +48,13 @@ pub struct HistoryStore {
     /// Folder (default: history in state_dir).
     #[schemars(extend("x-also" = ["dir", "folder", "directory"]))]
     pub path: Option<String>,
-    /// Samples are made durable so often; at most so much is lost when the power fails (default 1s).
+    /// Interval between group commits; a power failure loses at most this much (default 1s).
     #[schemars(extend("x-also" = ["flush", "sync"]))]
     pub commit: Option<At<Period>>,
     /// Upper bound on disk (default 20GiB).
     #[schemars(extend("x-also" = ["size", "limit"]))]
     pub max_size: Option<Size>,
-    /// What happens at `max_size`: the oldest go, or recording stops (default drop-oldest).
+    /// What happens at `max_size`: the oldest samples are removed, or recording stops (default drop-oldest).
     pub on_full: Option<OnFull>,
     /// Less free disk than this stops recording and raises an alarm (default 1GiB).
     pub min_free: Option<Size>,

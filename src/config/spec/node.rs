@@ -65,7 +65,7 @@ pub struct NodeSpec {
     /// Poll period of this node and all below (default: inherited).
     #[schemars(extend("x-also" = ["every", "scan", "scan_rate", "interval", "scan_interval", "update_interval"]))]
     pub poll: Option<Period>,
-    /// Without a fresh sample for so long the status turns BadNoCommunication (default: inherited).
+    /// If no fresh sample arrives within this time the value turns Bad; see `defaults` (default: inherited).
     pub stale_after: Option<Period>,
     /// Counter that starts again at 0 when full; rates and totals survive it (default false).
     pub wraps: Option<bool>,
@@ -106,7 +106,7 @@ fn array(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["integer", "array"], "items": { "type": "integer" }, "x-unit": "elements" })
 }
 
-/// Where a value comes from; beside these keys it has those of the connection's driver.
+/// Where a value comes from; in addition to these keys it has those of the connection's driver.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SourceSpec {

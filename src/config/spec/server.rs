@@ -37,7 +37,7 @@ pub struct ServerFile {
     #[serde(default)]
     #[schemars(schema_with = "by_name::<OwnRole>")]
     pub roles: Option<Raw>,
-    /// Roles of sessions without login, beside Anonymous; [Observer] lets them read, empty refuses them (default []).
+    /// Roles of sessions without login, in addition to Anonymous; [Observer] lets them read, empty refuses them (default []).
     pub anonymous: Option<Vec<At<String>>>,
     /// Upper bounds.
     pub limits: Option<ServerLimits>,
@@ -115,7 +115,7 @@ pub struct Certificate {
     /// Host names and IP addresses inside (default [auto]); `auto` takes all of this host.
     #[schemars(extend("x-also" = ["hosts", "san"]))]
     pub names: Option<Vec<String>>,
-    /// Renewed so long before it ends, with the same key (default 30d).
+    /// Renewed this long before expiry, with the same key (default 30d).
     pub renew_before: Option<Period>,
     /// Lifetime of a self-signed one (default 5y).
     pub valid_for: Option<Period>,
@@ -164,7 +164,7 @@ pub struct OwnRole {
     pub users: Option<Vec<At<String>>>,
     /// Certificates that have it, of people or of client applications, by thumbprint or whole subject.
     pub certificates: Option<Vec<At<String>>>,
-    /// Client applications that have it, by ApplicationUri; beside users and certificates: only from these.
+    /// Client applications that have it, by ApplicationUri; together with `users` or `certificates`: only from these.
     pub applications: Option<Vec<At<String>>>,
     /// Only through these endpoints, by URL with an address and port of `listen`; where the connection ends counts,
     /// not what the client says.

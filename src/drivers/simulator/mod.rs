@@ -5,6 +5,8 @@
 
 mod signal;
 
+pub use signal::SIGNALS;
+
 use std::f64::consts::TAU;
 use std::time::Duration;
 

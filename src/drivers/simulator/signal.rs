@@ -18,16 +18,20 @@ pub enum Signal {
     Text { values: Vec<String>, every: Duration, phase: f64 },
 }
 
-/// Each signal with its arguments.
-const SIGNALS: [(&str, &[&str]); 8] = [
-    ("sine", &["mean", "amp", "period", "phase", "noise"]),
-    ("ramp", &["low", "high", "period", "phase"]),
-    ("square", &["low", "high", "period", "duty", "phase"]),
-    ("counter", &["start", "step", "every", "wrap"]),
-    ("walk", &["low", "high", "step", "every"]),
-    ("steps", &["values", "every", "phase"]),
-    ("noise", &["mean", "sigma"]),
-    ("text", &["values", "every", "phase"]),
+/// A signal as the reference shows it: name, what it makes, and its arguments with their defaults.
+pub type About = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// Each signal; an empty default is none.
+#[rustfmt::skip]
+pub const SIGNALS: [About; 8] = [
+    ("sine", "a wave around a mean, with noise", &[("mean", "0"), ("amp", "1"), ("period", "1min"), ("phase", "0"), ("noise", "0")]),
+    ("ramp", "from low to high, again and again", &[("low", "0"), ("high", "100"), ("period", "1min"), ("phase", "0")]),
+    ("square", "high for the share `duty` of a period, then low", &[("low", "0"), ("high", "1"), ("period", "10s"), ("duty", "0.5"), ("phase", "0")]),
+    ("counter", "one step more each time, from `start` again at `wrap`", &[("start", "0"), ("step", "1"), ("every", "1s"), ("wrap", "")]),
+    ("walk", "a random step up or down each time, within its ends", &[("low", "0"), ("high", "100"), ("step", "1"), ("every", "1s")]),
+    ("steps", "the numbers of a list in turn, as `steps([0, 1, 3], every=2s)`", &[("values", ""), ("every", "1s"), ("phase", "0")]),
+    ("noise", "normally distributed around a mean", &[("mean", "0"), ("sigma", "1")]),
+    ("text", "the texts of a list in turn, as `text([ready, running], every=5s)`", &[("values", ""), ("every", "10s"), ("phase", "0")]),
 ];
 
 /// An argument and its place in the address.
@@ -48,10 +52,12 @@ impl Signal {
                 None => return Err(fault(text.len()..text.len(), "the `)` is missing", "write name(key=value, …)")),
             },
         };
-        let Some((_, keys)) = SIGNALS.iter().find(|(known, _)| *known == name) else {
+        let Some((_, _, keys)) = SIGNALS.iter().find(|(known, ..)| *known == name) else {
             let message = format!("`{name}` is no signal");
-            return Err(PointError::new(0..name.len(), message, &near(name, SIGNALS.iter().map(|(name, _)| *name))));
+            return Err(PointError::new(0..name.len(), message, &near(name, SIGNALS.iter().map(|(name, ..)| *name))));
         };
+        let keys: Vec<&str> = keys.iter().map(|(key, _)| *key).collect();
+        let keys = keys.as_slice();
         let list = keys[0] == "values";
         let arguments = Arguments::parse(inside, text.len().min(name.len() + 1), keys, list)?;
         arguments.signal(name)
@@ -242,6 +248,22 @@ mod tests {
             ),
         ] {
             assert_eq!(Signal::parse(text), Ok(signal), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_of_the_reference_are_those_that_are_read() {
+        for (name, _, keys) in SIGNALS {
+            let first = if keys[0].0 == "values" { "[1, 2]" } else { "" };
+            let given =
+                keys.iter().filter(|(_, default)| !default.is_empty()).map(|(key, default)| format!("{key}={default}"));
+            let all: Vec<String> =
+                [first.to_owned()].into_iter().filter(|first| !first.is_empty()).chain(given).collect();
+            assert_eq!(
+                Signal::parse(&format!("{name}({})", all.join(", "))),
+                Signal::parse(&format!("{name}({first})")),
+                "{name}"
+            );
         }
     }
 

@@ -17,7 +17,7 @@ mod standard;
 
 pub use attributes::{Attribute, access_level};
 pub use browse::{BrowseFilter, Direction, ResultMask};
-pub use cell::{compose, extension};
+pub use cell::{CONNECTION_VARIABLES, compose, extension};
 pub use draft::Draft;
 pub use historical::{Part, prepare as prepare_history};
 pub use names::Texts;
