@@ -51,7 +51,7 @@ fn schema_of(text: &str) -> &'static str {
     if text.lines().any(|line| line.starts_with("cells:")) { "server" } else { "cell" }
 }
 
-/// What a peer answers to a text on its standard input.
+/// The answer of a peer to a text on its standard input.
 fn ask(mut command: Command, given: &Value) -> Value {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the peer starts");
     child.stdin.take().expect("piped").write_all(given.to_string().as_bytes()).expect("it reads");

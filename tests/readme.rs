@@ -70,7 +70,7 @@ fn the_cell_in_the_readme_is_the_hello_cell() {
     assert_eq!(code(&blocks("yaml")[0]), code(&hello));
 }
 
-/// What `check` or `tree` of this build says of a cell.
+/// The answer of a verb of this build.
 fn opcell(arguments: &[&str]) -> opcell::cli::Answer {
     use clap::Parser;
     let all = ["opcell"].iter().chain(arguments);

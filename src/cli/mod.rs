@@ -66,11 +66,11 @@ pub enum Verb {
     User(user::UserArgs),
     /// Read one address of a device and show it in all types and orders
     Probe(probe::ProbeArgs),
-    /// What was recorded: how much, whether it is whole, out to files and in again
+    /// Recorded history: figures, verification, export and import
     History(history::HistoryArgs),
-    /// Who did what: whether the audit is as it was written, and what stands in it
+    /// Audit records of who did what: verify and print them
     Audit(audit::AuditArgs),
-    /// What a running server is doing: sessions, subscriptions, links
+    /// State of a running server: sessions, subscriptions, links
     Status(status::StatusArgs),
 }
 

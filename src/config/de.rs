@@ -97,7 +97,7 @@ pub fn decode<'a, T: Deserialize<'a>>(
     value.filter(|_| wrong.is_none())
 }
 
-/// What was wrong in an entry: the nodes whose text doesn't fit, none of them where only keys are unknown or missing.
+/// Faults of an entry: the nodes whose text doesn't fit, none of them where only keys are unknown or missing.
 pub(super) type Wrong = Option<Vec<Ix>>;
 
 /// The value with neutral parts in place of the wrong ones, and what was wrong.

@@ -1,4 +1,4 @@
-//! What is wrong inside `{ }` and `[ ]`, found by reading them once more after the parser gave up.
+//! Faults inside `{ }` and `[ ]`, found by reading them once more after the parser gave up.
 //!
 //! The parser names the place where it could not go on, which is often the begin of the mapping or the next line. A
 //! person wants the place of the missing comma.
@@ -27,7 +27,7 @@ struct Open {
     item: Item,
 }
 
-/// What was read of the current entry.
+/// The entry that is being read.
 #[derive(Default)]
 struct Item {
     /// End of the first `: `.

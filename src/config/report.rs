@@ -161,8 +161,8 @@ impl Findings {
         self.list.retain(|finding| seen.insert((finding.place, finding.message.clone())));
         let places: Vec<_> = self.list.iter().map(|finding| finding.place).collect();
         for (at, finding) in self.list.iter_mut().enumerate().filter(|(_, finding)| finding.is_tentative) {
-            let beside = [at.checked_sub(1), Some(at + 1)].into_iter().flatten();
-            if beside.filter_map(|at| places.get(at)).any(|place| *place == finding.place) {
+            let neighbours = [at.checked_sub(1), Some(at + 1)].into_iter().flatten();
+            if neighbours.filter_map(|at| places.get(at)).any(|place| *place == finding.place) {
                 finding.help = vec!["write a list, as [a, b]".to_owned()];
             }
         }

@@ -14,7 +14,7 @@ use fold::{fold, loose, singular, stem};
 
 const TABLE: &str = include_str!("units.txt");
 
-/// What people write for a code: symbols that several codes share, and spellings that the table lacks.
+/// Spellings that people use for a code: symbols that several codes share, and spellings that the table lacks.
 #[rustfmt::skip]
 const ALIASES: [(&str, &[&str]); 63] = [
     ("P1", &["%", "percent", "pct", "%RH", "% r.H."]), ("59", &["ppmv"]), ("Q30", &["pH", "PH"]), ("C62", &["count", "counts"]),
@@ -129,7 +129,7 @@ pub fn unknown(text: &str) -> Unit {
     Unit { id: -1, symbol: text.to_owned(), name: text.to_owned() }
 }
 
-/// What to write instead of a text that is no unit. A symbol of other letters is mostly another quantity, so symbols are
+/// The text to write instead of one that is no unit. A symbol of other letters is mostly another quantity, so symbols are
 /// suggested by letter case alone, and names only where all the nearest measure the same.
 pub fn hint(text: &str) -> String {
     let folded = fold(text.trim());

@@ -12,7 +12,7 @@ pub struct Period(pub Duration);
 const UNITS: [(&str, u64); 6] =
     [("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("y", 31_536_000_000)];
 
-/// What other products call the units.
+/// Names that other products give the units.
 const ELSEWHERE: [(&[&str], &str); 6] = [
     (&["msec", "msecs", "millis", "millisecond", "milliseconds"], "ms"),
     (&["sec", "secs", "second", "seconds"], "s"),

@@ -118,7 +118,7 @@ impl Compiler<'_> {
         None
     }
 
-    /// What stands for a connection that is not known.
+    /// A stand-in for a connection that is not known.
     fn unknown_link(&self, at: Ix, scope: &Scope) -> Link {
         let mut kinds = scope.connections.values().map(|link| link.kind);
         let kind = kinds.next().flatten().filter(|kind| kinds.all(|other| other == Some(*kind)));

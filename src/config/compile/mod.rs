@@ -81,6 +81,8 @@ pub(super) struct Compiler<'a> {
     own_roles: Vec<String>,
     access: HashMap<Access, AccessIx>,
     units: HashMap<String, Arc<Unit>>,
+    /// The help for each unit that is not known.
+    unit_hints: HashMap<String, String>,
     node_count: usize,
     /// The key `anonymous` of the server file.
     anonymous: Option<Ix>,
@@ -100,6 +102,7 @@ pub fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (O
         own_roles: Vec::new(),
         access: HashMap::new(),
         units: HashMap::new(),
+        unit_hints: HashMap::new(),
         node_count: 0,
         anonymous: None,
     };

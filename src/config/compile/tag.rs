@@ -246,7 +246,8 @@ impl Compiler<'_> {
     }
 
     fn warn_unit(&mut self, name: &At<String>) {
-        let hint = units::hint(&name.value);
+        // Looking through the whole table once a name is enough.
+        let hint = self.unit_hints.entry(name.value.clone()).or_insert_with(|| units::hint(&name.value)).clone();
         let message = format!("unit `{}` is not in the table of UNECE, and is shown as it is given", name.value);
         self.findings.warning(&self.source, name.ix, message).help(hint);
     }

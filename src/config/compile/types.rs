@@ -141,7 +141,7 @@ impl Compiler<'_> {
             let (head, is_whole) = decode_entry::<spec::ObjectType>(&mut self.source, value, &[], self.findings);
             let params = head.as_ref().and_then(|head| head.params).map_or_else(Vec::new, |raw| self.params(raw.0));
             let description = head.as_ref().and_then(|head| head.description).and_then(|raw| self.texts(raw.0));
-            // What stands for missing children is the type itself.
+            // The stand-in for children that are missing is the type itself.
             let children = head.as_ref().map(|head| head.children.0).filter(|children| *children != value);
             if let Some(children) = children {
                 self.expect_mapping(children, "children");

@@ -126,7 +126,7 @@ fn enums(_: &mut SchemaGenerator) -> Schema {
 /// A type of objects.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct ObjectType {
-    /// Parameters by name; `{name}` in a text stands for the instance's value, `{base+1}` calculates.
+    /// Parameters by name; `{name}` in a text is replaced by the instance's value, `{base+1}` calculates.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<Param>", extend("x-also" = ["parameters", "vars", "inputs"]))]
     pub params: Option<Raw>,

@@ -54,7 +54,7 @@ pub struct HistoryStore {
     /// Upper bound on disk (default 20GiB).
     #[schemars(extend("x-also" = ["size", "limit"]))]
     pub max_size: Option<Size>,
-    /// What happens at `max_size`: the oldest samples are removed, or recording stops (default drop-oldest).
+    /// At `max_size` the oldest samples are removed, or recording stops (default drop-oldest).
     pub on_full: Option<OnFull>,
     /// Less free disk than this stops recording and raises an alarm (default 1GiB).
     pub min_free: Option<Size>,

@@ -100,7 +100,7 @@ pub fn singular(name: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What a name measures: its words without the SI prefixes.
+/// The quantity that a name measures: its words without the SI prefixes.
 pub fn stem(name: &str) -> String {
     const PREFIXES: [&str; 16] = [
         "kilo", "mega", "giga", "tera", "peta", "milli", "micro", "nano", "pico", "femto", "hecto", "deca", "deka",
