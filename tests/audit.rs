@@ -211,7 +211,7 @@ fn a_torn_line_is_cut_off_and_what_a_crash_left_behind_the_head_is_taken_over() 
     assert!(answer.out.contains("the last 2 are not confirmed"), "{}", answer.out);
     run(dir.path(), 1);
     let answer = verified(dir.path());
-    assert_eq!((answer.code, answer.out.as_str()), (0, "whole: 6 records in 1 files\n"), "{}", answer.err);
+    assert_eq!((answer.code, answer.out.as_str()), (0, "whole: 6 records in 1 file\n"), "{}", answer.err);
     let told = shown(dir.path());
     let recovered = told.lines().find(|line| line.contains("audit.recovered")).expect("it is told");
     assert!(recovered.contains("2 records behind the head were taken over; the last 50 bytes"), "{recovered}");

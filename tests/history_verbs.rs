@@ -204,7 +204,7 @@ fn an_import_leaves_no_trace_of_an_edit_and_refuses_what_no_file_takes() {
     let csv = [head.to_owned(), row(&now), row(&now), row(&end), row(old)].concat();
     std::fs::write(dir.join("some.csv"), csv).expect("written");
     let said = opcell(&dir, &["history", "import", "some.csv", "cell.yaml"]);
-    assert!(said.out.starts_with("1 samples inserted, 1 were there already, 2 are older"), "{said:?}");
+    assert!(said.out.starts_with("1 sample inserted, 1 was there already, 2 are older"), "{said:?}");
     let exported = opcell(&dir, &["history", "export", "--tag", "Pump.Speed", "cell.yaml"]).out;
     assert!(exported.contains(row(&now).trim_end()), "it is plain Good, as it was in the file: {exported}");
 }
