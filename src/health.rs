@@ -1,18 +1,22 @@
-//! How the links to devices are doing; the supervisor writes it, the engine's diagnostics and the console read it.
+//! Health of links and of the connections on them; the supervisor writes it, the engine's diagnostics and the console
+//! read it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::model::ConnectionIx;
 use crate::value::UaTime;
 
-/// What a link is doing.
+/// State of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Never connected yet.
     Connecting,
     Connected,
+    /// The device does not answer, though its link can be opened. It stays so until it answers.
+    Silent,
     /// Lost; the next attempt comes after the back-off.
     Waiting,
     Stopped,
@@ -23,6 +27,7 @@ impl State {
         match self {
             State::Connecting => "Connecting",
             State::Connected => "Connected",
+            State::Silent => "Silent",
             State::Waiting => "Waiting",
             State::Stopped => "Stopped",
         }
@@ -35,12 +40,9 @@ pub struct Link {
     /// `press/plc1`, or the names of all connections that share the link.
     pub name: String,
     /// The connections on this link.
-    pub connections: Vec<crate::model::ConnectionIx>,
-    trouble: Mutex<Trouble>,
-    pub requests: AtomicU64,
-    /// Requests that were answered by an exception, garbage or nothing.
-    pub errors: AtomicU64,
-    pub timeouts: AtomicU64,
+    pub connections: Vec<ConnectionIx>,
+    /// One a connection.
+    devices: Vec<Device>,
     /// Scans that were skipped because the one before was late.
     pub overruns: AtomicU64,
     pub reconnects: AtomicU64,
@@ -48,7 +50,17 @@ pub struct Link {
     scan_max_us: AtomicU64,
     /// Units that are asked less often because they don't answer.
     pub demoted: AtomicU32,
-    healthy: AtomicBool,
+    /// Time that the poll plan needs, in tenths of a percent of the link's time.
+    load: AtomicU32,
+}
+
+/// A connection's own part of a link.
+#[derive(Debug)]
+struct Device {
+    trouble: Mutex<Trouble>,
+    requests: AtomicU64,
+    errors: AtomicU64,
+    timeouts: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -59,7 +71,7 @@ struct Trouble {
     last_error_at: Option<UaTime>,
 }
 
-/// A link at one moment.
+/// A connection or a link at one moment. Overruns, scan times, load and reconnects are the link's in both.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub state: State,
@@ -68,6 +80,7 @@ pub struct Snapshot {
     pub last_error: String,
     pub last_error_at: Option<UaTime>,
     pub requests: u64,
+    /// Requests that were answered by an exception, garbage or nothing.
     pub errors: u64,
     pub timeouts: u64,
     pub overruns: u64,
@@ -75,13 +88,13 @@ pub struct Snapshot {
     pub scan_last: Duration,
     pub scan_max: Duration,
     pub demoted: u32,
+    /// Percent of the link's time that the poll plan needs; above 100 scans are skipped.
+    pub load: f64,
 }
 
 impl Link {
-    pub fn new(name: String, connections: Vec<crate::model::ConnectionIx>) -> Link {
-        Link {
-            name,
-            connections,
+    pub fn new(name: String, connections: Vec<ConnectionIx>) -> Link {
+        let device = |_: &ConnectionIx| Device {
             trouble: Mutex::new(Trouble {
                 state: State::Connecting,
                 connected_since: None,
@@ -91,60 +104,135 @@ impl Link {
             requests: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
+        };
+        Link {
+            name,
+            devices: connections.iter().map(device).collect(),
+            connections,
             overruns: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             scan_last_us: AtomicU64::new(0),
             scan_max_us: AtomicU64::new(0),
             demoted: AtomicU32::new(0),
-            healthy: AtomicBool::new(false),
+            load: AtomicU32::new(0),
         }
     }
 
+    /// The whole link: connected when one of its devices is; counts of all, the last error of any.
     pub fn snapshot(&self) -> Snapshot {
-        let trouble = self.trouble.lock().clone();
+        let all: Vec<Snapshot> = self.devices.iter().map(|device| self.of_device(device)).collect();
+        let best = all.iter().find(|one| one.state == State::Connected).or(all.first());
+        let Some(best) = best.cloned() else { unreachable!("a link has a connection") };
+        let latest = all.iter().filter(|one| one.last_error_at.is_some()).max_by_key(|one| one.last_error_at);
+        let (last_error, last_error_at) =
+            latest.map_or((String::new(), None), |one| (one.last_error.clone(), one.last_error_at));
+        let sum = |count: fn(&Snapshot) -> u64| all.iter().map(count).sum();
+        Snapshot {
+            last_error,
+            last_error_at,
+            requests: sum(|one| one.requests),
+            errors: sum(|one| one.errors),
+            timeouts: sum(|one| one.timeouts),
+            ..best
+        }
+    }
+
+    /// One connection of the link.
+    pub fn of(&self, connection: ConnectionIx) -> Option<Snapshot> {
+        let at = self.connections.iter().position(|of| *of == connection)?;
+        Some(self.of_device(self.devices.get(at)?))
+    }
+
+    fn of_device(&self, device: &Device) -> Snapshot {
+        let trouble = device.trouble.lock().clone();
         Snapshot {
             state: trouble.state,
             connected_since: trouble.connected_since,
             last_error: trouble.last_error,
             last_error_at: trouble.last_error_at,
-            requests: self.requests.load(Ordering::Relaxed),
-            errors: self.errors.load(Ordering::Relaxed),
-            timeouts: self.timeouts.load(Ordering::Relaxed),
+            requests: device.requests.load(Ordering::Relaxed),
+            errors: device.errors.load(Ordering::Relaxed),
+            timeouts: device.timeouts.load(Ordering::Relaxed),
             overruns: self.overruns.load(Ordering::Relaxed),
             reconnects: self.reconnects.load(Ordering::Relaxed),
             scan_last: Duration::from_micros(self.scan_last_us.load(Ordering::Relaxed)),
             scan_max: Duration::from_micros(self.scan_max_us.load(Ordering::Relaxed)),
             demoted: self.demoted.load(Ordering::Relaxed),
+            load: f64::from(self.load.load(Ordering::Relaxed)) / 10.0,
         }
     }
 
-    pub fn is_connected(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed)
-    }
-
+    /// The link is open; a silent device stays silent until it is heard.
     pub fn connected(&self, at: UaTime) {
-        let mut trouble = self.trouble.lock();
-        trouble.state = State::Connected;
-        trouble.connected_since = Some(at);
-        self.healthy.store(true, Ordering::Relaxed);
+        for device in &self.devices {
+            let mut trouble = device.trouble.lock();
+            trouble.connected_since = Some(at);
+            if trouble.state != State::Silent {
+                trouble.state = State::Connected;
+            }
+        }
     }
 
-    pub fn lost(&self, state: State) {
-        let mut trouble = self.trouble.lock();
-        trouble.state = state;
-        trouble.connected_since = None;
-        self.healthy.store(false, Ordering::Relaxed);
+    /// The link is closed. When it is because of silence, silent devices stay silent.
+    pub fn lost(&self, state: State, is_silence: bool) {
+        for device in &self.devices {
+            let mut trouble = device.trouble.lock();
+            trouble.connected_since = None;
+            if !(is_silence && trouble.state == State::Silent) {
+                trouble.state = state;
+            }
+        }
     }
 
-    pub fn error(&self, text: String, at: UaTime) {
-        let mut trouble = self.trouble.lock();
-        trouble.last_error = text;
-        trouble.last_error_at = Some(at);
+    /// The device of this place does not answer.
+    pub fn silent(&self, device: usize) {
+        self.devices[device].trouble.lock().state = State::Silent;
+    }
+
+    /// The device of this place answers.
+    pub fn heard(&self, device: usize) {
+        let mut trouble = self.devices[device].trouble.lock();
+        if trouble.state == State::Silent {
+            trouble.state = State::Connected;
+        }
+    }
+
+    pub fn asked(&self, device: usize) {
+        self.devices[device].requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request of this device went wrong.
+    pub fn failed(&self, device: usize, text: String, is_timeout: bool, at: UaTime) {
+        let device = &self.devices[device];
+        device.errors.fetch_add(1, Ordering::Relaxed);
+        if is_timeout {
+            device.timeouts.fetch_add(1, Ordering::Relaxed);
+        }
+        device.set_error(text, at);
+    }
+
+    /// An error of the whole link.
+    pub fn error(&self, text: &str, at: UaTime) {
+        self.devices.iter().for_each(|device| device.set_error(text.to_owned(), at));
     }
 
     pub fn scanned(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.scan_last_us.store(micros, Ordering::Relaxed);
         self.scan_max_us.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    /// Share of the link's time that the poll plan needs; 1 is all of it.
+    pub fn loaded(&self, share: f64) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is wanted")]
+        self.load.store((share * 1_000.0).round() as u32, Ordering::Relaxed);
+    }
+}
+
+impl Device {
+    fn set_error(&self, text: String, at: UaTime) {
+        let mut trouble = self.trouble.lock();
+        trouble.last_error = text;
+        trouble.last_error_at = Some(at);
     }
 }

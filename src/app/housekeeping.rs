@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::health::State;
+use crate::health::{self, State};
+use crate::model::ConnectionIx;
 use crate::stack::codec::NodeIdRef;
 use crate::ua::audit::Ending;
 use crate::ua::events::{Event, kinds};
@@ -21,14 +22,16 @@ const SEVERITY_BACK: u16 = 100;
 pub async fn run(server: Arc<Server>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut states: Vec<State> = server.links.iter().map(|link| link.snapshot().state).collect();
+    let connections = server.links.iter().flat_map(|link| link.connections.iter().map(move |ix| (link, *ix)));
+    let state = |(link, ix): (&Arc<health::Link>, ConnectionIx)| Some((ix, link.of(ix)?.state));
+    let mut states: Vec<(ConnectionIx, State)> = connections.filter_map(state).collect();
     loop {
         tick.tick().await;
         let now = Instant::now();
         end_overdue_sessions(&server, now);
         wake_overdue_publishers(&server, now);
-        for (at, state) in states.iter_mut().enumerate() {
-            tell_of_link(&server, at, state);
+        for (connection, state) in &mut states {
+            tell_of_connection(&server, *connection, state);
         }
     }
 }
@@ -54,10 +57,10 @@ fn wake_overdue_publishers(server: &Server, now: Instant) {
     }
 }
 
-/// Raises a DeviceFailureEvent a connection when its link goes down, and tells when it is up (Part 5 §6.4.30, 1.05).
-fn tell_of_link(server: &Server, at: usize, known: &mut State) {
-    let link = &server.links[at];
-    let now = link.snapshot();
+/// Raises a DeviceFailureEvent when a connection is lost or its device falls silent, and when it is back (Part 5
+/// §6.4.30, 1.05).
+fn tell_of_connection(server: &Server, ix: ConnectionIx, known: &mut State) {
+    let Some(now) = server.link_of(ix.0).and_then(|link| link.of(ix)) else { return };
     let was_up = *known == State::Connected;
     let is_up = now.state == State::Connected;
     *known = now.state;
@@ -65,29 +68,27 @@ fn tell_of_link(server: &Server, at: usize, known: &mut State) {
         return;
     }
     let space = server.space();
-    for ix in &link.connections {
-        let connection = &server.plant.connections[ix.0 as usize];
-        let path = format!("@connections.{}", connection.name);
-        let cell = &server.plant.cells[usize::from(connection.cell)];
-        let index = space.namespaces().iter().position(|uri| *uri == cell.namespace);
-        let index = index.and_then(|index| u16::try_from(index).ok()).unwrap_or_default();
-        let Some(source) = space.find(NodeIdRef::string(index, &path)) else { continue };
-        let message = if is_up {
-            format!("{} is connected", connection.name)
-        } else {
-            format!("{} is lost: {}", connection.name, now.last_error)
-        };
-        server.raise(&Event {
-            id: server.next_event_id(),
-            kind: kinds::DEVICE_FAILURE,
-            source,
-            source_name: connection.name.clone(),
-            time: UaTime::now(),
-            message,
-            severity: if is_up { SEVERITY_BACK } else { SEVERITY_LOST },
-            extra: Vec::new(),
-        });
-    }
+    let connection = &server.plant.connections[ix.0 as usize];
+    let path = format!("@connections.{}", connection.name);
+    let cell = &server.plant.cells[usize::from(connection.cell)];
+    let index = space.namespaces().iter().position(|uri| *uri == cell.namespace);
+    let index = index.and_then(|index| u16::try_from(index).ok()).unwrap_or_default();
+    let Some(source) = space.find(NodeIdRef::string(index, &path)) else { return };
+    let message = match now.state {
+        State::Connected => format!("{} is connected", connection.name),
+        State::Silent => format!("{} is silent: {}", connection.name, now.last_error),
+        _ => format!("{} is lost: {}", connection.name, now.last_error),
+    };
+    server.raise(&Event {
+        id: server.next_event_id(),
+        kind: kinds::DEVICE_FAILURE,
+        source,
+        source_name: connection.name.clone(),
+        time: UaTime::now(),
+        message,
+        severity: if is_up { SEVERITY_BACK } else { SEVERITY_LOST },
+        extra: Vec::new(),
+    });
 }
 
 /// Tells clients with an event view that the server is about to end (Part 5 §6.4.31, 1.05).

@@ -12,7 +12,7 @@ use super::tasks::Tasks;
 use crate::audit::Kind;
 use crate::config;
 use crate::control::{Answer, CertificateStatus, LinkStatus, Listener, Request, Response, SessionStatus, Status};
-use crate::model::Network;
+use crate::model::{ConnectionIx, Network};
 use crate::pki::{Certificate, LONGEST_WINDOW, Pki};
 use crate::stack::crypto::Identity;
 use crate::ua::server::Server;
@@ -122,7 +122,7 @@ fn status(server: &Server, addresses: &[SocketAddr]) -> Status {
         subscriptions: server.subscription_count(),
         monitored_items: server.monitored_items.load(Ordering::Relaxed),
         certificate: server.channels.identities.newest().and_then(|identity| certificate_status(&identity)),
-        links: server.links.iter().map(|link| link_status(link)).collect(),
+        links: server.links.iter().flat_map(|link| link_status(server, link)).collect(),
         history: None,
     }
 }
@@ -150,16 +150,23 @@ fn certificate_status(identity: &Identity) -> Option<CertificateStatus> {
     })
 }
 
-fn link_status(link: &crate::health::Link) -> LinkStatus {
-    let now = link.snapshot();
-    LinkStatus {
-        name: link.name.clone(),
-        state: now.state.name().to_owned(),
-        since: now.connected_since.map(UaTime::unix_seconds),
-        requests: now.requests,
-        errors: now.errors,
-        demoted: now.demoted,
-        last_error: now.last_error,
-        last_error_at: now.last_error_at.map(UaTime::unix_seconds),
-    }
+/// One a connection; several on one link have each a state and errors of their own.
+fn link_status(server: &Server, link: &crate::health::Link) -> Vec<LinkStatus> {
+    let status = |ix: &ConnectionIx| {
+        let now = link.of(*ix)?;
+        let connection = server.plant.connections.get(ix.0 as usize)?;
+        let cell = &server.plant.cells.get(usize::from(connection.cell))?.name;
+        Some(LinkStatus {
+            name: if cell.is_empty() { connection.name.clone() } else { format!("{cell}/{}", connection.name) },
+            state: now.state.name().to_owned(),
+            since: now.connected_since.map(UaTime::unix_seconds),
+            requests: now.requests,
+            errors: now.errors,
+            demoted: now.demoted,
+            load: now.load,
+            last_error: now.last_error,
+            last_error_at: now.last_error_at.map(UaTime::unix_seconds),
+        })
+    };
+    link.connections.iter().filter_map(status).collect()
 }

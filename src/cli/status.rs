@@ -96,6 +96,9 @@ fn link_text(link: &LinkStatus) -> String {
         add(format!(" since {}", when(since)));
     }
     add(format!(", {}, {}", count(link.requests, "request"), count(link.errors, "error")));
+    if link.load > 100.0 {
+        add(format!(", its poll plan needs {:.0} % of the link's time", link.load));
+    }
     if link.demoted > 0 {
         add(format!(", {}", count(link.demoted, "silent unit")));
     }

@@ -72,6 +72,9 @@ pub struct LinkStatus {
     pub errors: u64,
     /// Units that are asked less often because they don't answer.
     pub demoted: u32,
+    /// Percent of the link's time that the poll plan needs; above 100 scans are skipped.
+    #[serde(default)]
+    pub load: f64,
     /// Empty: none yet.
     pub last_error: String,
     pub last_error_at: Option<i64>,

@@ -35,6 +35,11 @@ pub trait Protocol: Send {
 
     /// Closes the link; the caller bounds it.
     async fn disconnect(&mut self);
+
+    /// Something about the link that the log should say once, if there is news.
+    fn remark(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// What a device answered to a read.
@@ -68,6 +73,9 @@ pub enum LinkError {
     Timeout { waited_ms: u128, usable: bool },
     #[error("{text}")]
     Garbage { text: String, usable: bool },
+    /// The peer closed the connection, and nothing of a reply came. Without `sent` it did so before the request.
+    #[error("the peer closed the connection")]
+    Closed { sent: bool },
     #[error("{0}")]
     Lost(String),
 }
@@ -77,7 +85,7 @@ impl LinkError {
     pub fn is_usable(&self) -> bool {
         match self {
             LinkError::Timeout { usable, .. } | LinkError::Garbage { usable, .. } => *usable,
-            LinkError::Lost(_) => false,
+            LinkError::Closed { .. } | LinkError::Lost(_) => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A scan that is late is skipped and counted, never queued up. A device that stays silent is asked less and less
 //! often, so that behind a gateway it doesn't hold up its neighbours.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,17 +18,24 @@ const DEMOTED_FIRST: Duration = Duration::from_secs(10);
 const DEMOTED_LONGEST: Duration = Duration::from_secs(300);
 /// A single point that the device refuses is asked again after this: its program may have changed.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
+const SWEEP_SHORTEST: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub struct Item {
     pub block: Block,
     pub device: usize,
     pub tags: Vec<TagId>,
+    /// It was asked at least once.
+    asked: bool,
     /// The last answer, also a refusal.
     answered: Option<Instant>,
     not_before: Option<Instant>,
     /// Replies in a row that made no sense.
     garbage: u32,
+    /// To be read before anything else: something wrote to it, or its device is back.
+    again: bool,
+    /// Its tags grew old while its device was silent.
+    lapsed: bool,
 }
 
 #[derive(Debug)]
@@ -40,6 +48,18 @@ struct Class {
     next: usize,
     items: Vec<Item>,
     sweep: Instant,
+    /// Shortest `stale_after` of its tags.
+    stale_after: Duration,
+}
+
+/// An item whose tags are to be looked after.
+#[derive(Debug, Clone, Copy)]
+pub struct Aged<'a> {
+    pub item: &'a Item,
+    /// Its device gave no answer to the last request.
+    pub is_silent: bool,
+    /// The item itself gave none for a period.
+    pub is_old: bool,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -69,6 +89,8 @@ pub enum Step {
 pub struct At {
     class: usize,
     item: usize,
+    /// Out of turn: the scan of its class is where it was.
+    again: bool,
 }
 
 /// A scan that ended.
@@ -83,16 +105,20 @@ pub struct Scan {
 pub struct Schedule {
     classes: Vec<Class>,
     devices: Vec<Device>,
+    /// Items that are to be read again.
+    again: usize,
 }
 
 impl Schedule {
     pub fn new(devices: usize) -> Schedule {
-        Schedule { classes: Vec::new(), devices: vec![Device::default(); devices] }
+        Schedule { classes: Vec::new(), devices: vec![Device::default(); devices], again: 0 }
     }
 
-    /// Adds a scan class, due at once.
-    pub fn add(&mut self, period: Duration, items: Vec<Item>, now: Instant) {
-        self.classes.push(Class { period, due: now, began: None, next: 0, items, sweep: now + period });
+    /// Adds a scan class, due at once; `stale_after` is the shortest of its tags.
+    pub fn add(&mut self, period: Duration, stale_after: Duration, items: Vec<Item>, now: Instant) {
+        let mut class = Class { period, due: now, began: None, next: 0, items, sweep: now, stale_after };
+        class.sweep = now + class.sweep_period();
+        self.classes.push(class);
     }
 
     pub fn item(&self, at: At) -> &Item {
@@ -107,9 +133,33 @@ impl Schedule {
     pub fn restart(&mut self, now: Instant) {
         for class in &mut self.classes {
             (class.due, class.began, class.next) = (now, None, 0);
-            class.items.iter_mut().for_each(|item| item.not_before = None);
+            for item in &mut class.items {
+                (item.not_before, item.again, item.lapsed) = (None, false, false);
+            }
         }
+        self.again = 0;
         self.devices.fill(Device::default());
+    }
+
+    /// The blocks of these tags are read next, one request each.
+    pub fn read_again(&mut self, tags: &HashSet<TagId>) {
+        let items = self.classes.iter_mut().flat_map(|class| &mut class.items);
+        for item in items.filter(|item| !item.again && item.tags.iter().any(|tag| tags.contains(tag))) {
+            item.again = true;
+            self.again += 1;
+        }
+    }
+
+    /// Requests a second that the plan asks for, without what rests.
+    pub fn planned_rate(&self, now: Instant) -> f64 {
+        let rests = |item: &&Item| {
+            self.devices[item.device].demoted.is_some() || item.not_before.is_some_and(|until| now < until)
+        };
+        let rate = |class: &Class| {
+            let resting = class.items.iter().filter(rests).count();
+            (class.items.len() - resting) as f64 / class.period.as_secs_f64()
+        };
+        self.classes.iter().map(rate).sum()
     }
 
     /// Some device answered its last request, or was not asked yet.
@@ -119,6 +169,9 @@ impl Schedule {
 
     /// The most urgent request, or how long there is none. Scans that ended on the way are pushed to `ended`.
     pub fn step(&mut self, now: Instant, ended: &mut Vec<Scan>) -> Step {
+        if let Some(at) = self.next_again(now) {
+            return Step::Read(at);
+        }
         loop {
             let urgent = |(_, class): &(usize, &Class)| class.due + class.period;
             let due = self.classes.iter().enumerate().filter(|(_, class)| class.due <= now).min_by_key(urgent);
@@ -129,9 +182,10 @@ impl Schedule {
             let devices = &self.devices;
             let class = &mut self.classes[ix];
             let scan = (ix, *class.began.get_or_insert(now));
-            while let Some(item) = class.items.get(class.next) {
+            while let Some(item) = class.items.get_mut(class.next) {
                 if !devices[item.device].rests(scan, now) && item.not_before.is_none_or(|at| at <= now) {
-                    return Step::Read(At { class: ix, item: class.next });
+                    item.asked = true;
+                    return Step::Read(At { class: ix, item: class.next, again: false });
                 }
                 class.next += 1;
             }
@@ -139,22 +193,53 @@ impl Schedule {
         }
     }
 
-    /// The device answered; the scan goes on.
+    /// The next item that is to be read again; one whose device rests is left to its scan.
+    fn next_again(&mut self, now: Instant) -> Option<At> {
+        if self.again == 0 {
+            return None;
+        }
+        for (ix, class) in self.classes.iter_mut().enumerate() {
+            for (at, item) in class.items.iter_mut().enumerate().filter(|(_, item)| item.again) {
+                item.again = false;
+                self.again -= 1;
+                let rests = self.devices[item.device].demoted.is_some_and(|(until, _)| now < until);
+                if !rests && item.not_before.is_none_or(|at| at <= now) {
+                    item.asked = true;
+                    return Some(At { class: ix, item: at, again: true });
+                }
+            }
+        }
+        None
+    }
+
+    /// The device answered; the scan goes on. What grew old while it was silent is read at once.
     pub fn answered(&mut self, at: At, now: Instant) -> Option<usize> {
         let class = &mut self.classes[at.class];
-        class.next = at.item + 1;
-        class.items[at.item].answered = Some(now);
-        class.items[at.item].garbage = 0;
-        let device = class.items[at.item].device;
+        class.pass(at);
+        let item = &mut class.items[at.item];
+        (item.answered, item.garbage, item.lapsed) = (Some(now), 0, false);
+        let device = item.device;
+        let was_silent = self.devices[device].misses > 0;
         let was_demoted = self.devices[device].demoted.is_some();
         self.devices[device] = Device::default();
+        if was_silent {
+            self.revive(device);
+        }
         was_demoted.then_some(device)
+    }
+
+    fn revive(&mut self, device: usize) {
+        let items = self.classes.iter_mut().flat_map(|class| &mut class.items);
+        for item in items.filter(|item| item.device == device && item.lapsed) {
+            item.lapsed = false;
+            self.again += usize::from(!std::mem::replace(&mut item.again, true));
+        }
     }
 
     /// No answer; the scan goes on. Gives the device when this demotes it.
     pub fn missed(&mut self, at: At, now: Instant) -> Option<usize> {
         let class = &mut self.classes[at.class];
-        class.next = at.item + 1;
+        class.pass(at);
         let ix = class.items[at.item].device;
         let device = &mut self.devices[ix];
         device.misses += 1;
@@ -173,12 +258,14 @@ impl Schedule {
     /// is rests longer and longer, since without ids each such reply costs the link a time-out.
     pub fn garbled(&mut self, at: At, now: Instant) {
         let class = &mut self.classes[at.class];
-        class.next = at.item + 1;
+        class.pass(at);
         let item = &mut class.items[at.item];
         item.garbage += 1;
         let Some(rests) = item.garbage.checked_sub(MISSES) else { return };
         if self.cut(at) {
-            self.classes[at.class].next = at.item;
+            if !at.again {
+                self.classes[at.class].next = at.item;
+            }
             return;
         }
         let pause = DEMOTED_FIRST.saturating_mul(1 << rests.min(5)).min(DEMOTED_LONGEST);
@@ -194,12 +281,18 @@ impl Schedule {
 
     /// The device refuses the block: cuts it in two that are asked next; false when it is one place.
     pub fn cut(&mut self, at: At) -> bool {
-        let items = &mut self.classes[at.class].items;
+        let class = &mut self.classes[at.class];
+        let items = &mut class.items;
         let Some((low, high)) = batch::halves(&items[at.item].block) else { return false };
+        class.next += usize::from(class.next > at.item);
         let old = items.remove(at.item);
+        self.again -= usize::from(old.again);
         let (low_tags, high_tags) = old.tags.split_at(low.spans.len());
-        let part =
-            |block, tags: &[TagId]| Item { answered: old.answered, ..Item::new(block, old.device, tags.to_vec()) };
+        let part = |block, tags: &[TagId]| Item {
+            answered: old.answered,
+            asked: old.asked,
+            ..Item::new(block, old.device, tags.to_vec())
+        };
         items.insert(at.item, part(high, high_tags));
         items.insert(at.item, part(low, low_tags));
         true
@@ -218,16 +311,16 @@ impl Schedule {
         self.classes.iter().map(|class| class.sweep).min().unwrap_or(now + Duration::from_secs(3_600))
     }
 
-    /// Calls `old` for each item that got no answer for a period, once a period, and says whether its device is silent.
-    /// What the device refuses stays as the refusal left it.
-    pub fn sweep(&mut self, now: Instant, mut old: impl FnMut(&Item, bool)) {
+    /// Calls `look` for each item of the classes whose tags are to be looked after; what the device refuses stays as the
+    /// refusal left it.
+    pub fn sweep(&mut self, now: Instant, is_connected: bool, mut look: impl FnMut(Aged<'_>)) {
         for class in self.classes.iter_mut().filter(|class| class.sweep <= now) {
-            class.sweep = next_after(class.sweep, class.period, now).0;
-            for item in &class.items {
-                let is_old = item.answered.is_none_or(|at| now.saturating_duration_since(at) > class.period);
-                if is_old && !item.is_refused(now) {
-                    old(item, self.devices[item.device].misses > 0);
-                }
+            class.sweep = next_after(class.sweep, class.sweep_period(), now).0;
+            for item in class.items.iter_mut().filter(|item| !item.is_refused(now)) {
+                let age = item.answered.map(|at| now.saturating_duration_since(at));
+                let is_silent = !is_connected || self.devices[item.device].misses > 0;
+                item.lapsed |= is_silent && age.is_some_and(|age| age >= class.stale_after);
+                look(Aged { item, is_silent, is_old: age.is_none_or(|age| age > class.period) });
             }
         }
     }
@@ -236,12 +329,27 @@ impl Schedule {
 impl Item {
     /// `tags` are those of the spans, in their order.
     pub fn new(block: Block, device: usize, tags: Vec<TagId>) -> Item {
-        Item { block, device, tags, answered: None, not_before: None, garbage: 0 }
+        Item {
+            block,
+            device,
+            tags,
+            asked: false,
+            answered: None,
+            not_before: None,
+            garbage: 0,
+            again: false,
+            lapsed: false,
+        }
     }
 
     /// The last replies made no sense.
     pub fn is_garbled(&self) -> bool {
         self.garbage > 0
+    }
+
+    /// Nothing was ever asked for here, so no device failed to answer.
+    pub fn is_unasked(&self) -> bool {
+        !self.asked
     }
 
     fn is_refused(&self, now: Instant) -> bool {
@@ -250,6 +358,18 @@ impl Item {
 }
 
 impl Class {
+    /// Often enough that a tag turns Bad soon after its `stale_after`, also when it is polled seldom.
+    fn sweep_period(&self) -> Duration {
+        self.period.min((self.stale_after / 4).max(SWEEP_SHORTEST))
+    }
+
+    /// The scan goes on behind the item, unless that was read out of turn.
+    fn pass(&mut self, at: At) {
+        if !at.again {
+            self.next = at.item + 1;
+        }
+    }
+
     fn end(&mut self, now: Instant) -> Option<Scan> {
         let began = self.began.take()?;
         self.next = 0;

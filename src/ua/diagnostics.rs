@@ -273,8 +273,9 @@ fn write_session_security(session: &Session, w: &mut Writer) {
 }
 
 fn link_value(server: &Server, connection: u32, variable: u8) -> Value {
-    let Some(link) = server.link_of(connection) else { return Value::Null };
-    let now = link.snapshot();
+    let link = server.link_of(connection);
+    let now = link.and_then(|link| link.of(crate::model::ConnectionIx(connection)));
+    let Some(now) = now else { return Value::Null };
     let millis = |span: Duration| Value::Double(span.as_secs_f64() * 1000.0);
     match variable {
         0 => Value::text(now.state.name()),
@@ -286,7 +287,8 @@ fn link_value(server: &Server, connection: u32, variable: u8) -> Value {
         6 => Value::UInt64(now.overruns),
         7 => millis(now.scan_last),
         8 => millis(now.scan_max),
-        _ => Value::UInt32(now.demoted),
+        9 => Value::UInt32(now.demoted),
+        _ => Value::Double(now.load),
     }
 }
 

@@ -8,6 +8,8 @@ use opcua::StatusCode;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::load::{Load, News};
+use super::notes::Notes;
 use super::{CLOSE_WITHIN, SILENCE, Stopped};
 use crate::drivers::schedule::{At, Schedule};
 use crate::drivers::{Answer, LinkError, PointPlan, Refusal, Samples};
@@ -36,6 +38,8 @@ pub(super) struct Beat {
     pub answered_since_connect: bool,
     /// The trouble that was logged last; none while all is well.
     pub logged: String,
+    pub notes: Notes,
+    pub load: Load,
 }
 
 /// Resolves when stop is asked for, or when nobody is left who could.
@@ -90,11 +94,14 @@ impl Beat {
 
     pub fn sweep(&mut self) {
         let stamp = Stamp::now();
-        let (tags, why, connected) = (&self.tags, self.why, self.connected);
-        self.schedule.sweep(stamp.now, |item, silent| match !connected || silent {
-            true => tags.miss(&item.tags, why, stamp),
-            false if item.is_garbled() => tags.expire(&item.tags, Miss::Garbage, stamp),
-            false => tags.expire(&item.tags, why, stamp),
+        let (tags, why) = (&self.tags, self.why);
+        self.schedule.sweep(stamp.now, self.connected, |aged| match aged.item {
+            item if aged.is_silent && aged.is_old => tags.miss(&item.tags, why, stamp),
+            // A slow class is not asked yet, but its device is known to be silent.
+            item if aged.is_silent => tags.expire(&item.tags, why, stamp),
+            item if !aged.is_old || item.is_unasked() => {}
+            item if item.is_garbled() => tags.expire(&item.tags, Miss::Garbage, stamp),
+            item => tags.expire(&item.tags, why, stamp),
         });
     }
 
@@ -110,12 +117,22 @@ impl Beat {
         self.health.connected(UaTime::now());
     }
 
+    /// The peer had closed a quiet connection, and a new one is there: nothing was lost.
+    pub fn reopened(&mut self) {
+        self.answered_since_connect = false;
+        self.health.reconnects.fetch_add(1, Ordering::Relaxed);
+        self.health.connected(UaTime::now());
+    }
+
     pub fn down(&mut self, error: &str, why: Miss) {
         self.connected = false;
         self.why = why;
-        self.health.error(error.to_owned(), UaTime::now());
+        // A silent device has its error already, and its neighbours on the link have none.
+        if why != Miss::Silent && why != Miss::Garbage {
+            self.health.error(error, UaTime::now());
+        }
         let state = if why == Miss::NeverConnected { health::State::Connecting } else { health::State::Waiting };
-        self.health.lost(state);
+        self.health.lost(state, why == Miss::Silent);
         if why != Miss::NeverConnected {
             self.health.reconnects.fetch_add(1, Ordering::Relaxed);
         }
@@ -124,17 +141,49 @@ impl Beat {
     /// Once for each new trouble, not for each attempt.
     pub fn tell_trouble(&mut self, error: &str) {
         if self.logged != error {
-            log::warn!("{}: {error}; trying again until it answers", self.health.name);
             error.clone_into(&mut self.logged);
+            if let Some(line) = self.notes.limited(error, Instant::now()) {
+                log::warn!("{}: {line}; trying again until it answers", self.health.name);
+            }
         }
     }
 
-    pub fn count(&self, error: &LinkError) {
-        self.health.errors.fetch_add(1, Ordering::Relaxed);
-        if matches!(error, LinkError::Timeout { .. }) {
-            self.health.timeouts.fetch_add(1, Ordering::Relaxed);
+    /// Something that the log should say once in the life of the link.
+    pub fn remark(&mut self, remark: Option<String>) {
+        if let Some(remark) = remark.filter(|remark| self.notes.is_first(remark)) {
+            log::info!("{}: {remark}", self.health.name);
         }
-        self.health.error(error.to_string(), UaTime::now());
+    }
+
+    /// Whether the poll plan is kept: in the log when that changes, else in status and nodes.
+    pub fn judge_load(&mut self) {
+        let now = Instant::now();
+        let Some(judged) = self.load.judge(now, || self.schedule.planned_rate(now)) else { return };
+        self.health.loaded(judged.share);
+        let (name, percent) = (&self.health.name, judged.share * 100.0);
+        match judged.news {
+            Some(News::TooMuch) => log::warn!(
+                "{name}: the poll plan needs {percent:.0} % of the link's time: {:.1} requests/s are planned, and each takes \
+                 {} ms; scans are skipped. Poll less often, or read more with one request (`max_gap`)",
+                judged.planned,
+                judged.each.as_millis()
+            ),
+            Some(News::Kept) => {
+                log::info!("{name}: the poll plan is kept again, with {percent:.0} % of the link's time")
+            }
+            None => {}
+        }
+    }
+
+    pub fn count(&mut self, device: usize, error: &LinkError) {
+        let is_timeout = matches!(error, LinkError::Timeout { .. });
+        self.health.failed(device, error.to_string(), is_timeout, UaTime::now());
+        if let LinkError::Garbage { text, usable: true } = error {
+            let text = format!("{} {text}", self.device_name(device));
+            if let Some(line) = self.notes.limited(&text, Instant::now()) {
+                log::warn!("{}: {line}; the reply is dropped", self.health.name);
+            }
+        }
     }
 
     pub fn answer(&mut self, at: At, answer: Answer, samples: &Samples) {
@@ -155,6 +204,7 @@ impl Beat {
     }
 
     pub fn alive(&mut self, at: At, now: Instant) {
+        self.health.heard(self.schedule.item(at).device);
         if let Some(device) = self.schedule.answered(at, now) {
             log::info!("{}: {} answers again", self.health.name, self.device_name(device));
         }
@@ -162,8 +212,7 @@ impl Beat {
     }
 
     pub fn refused(&mut self, at: At, why: Refusal, text: &str, stamp: Stamp) {
-        self.health.errors.fetch_add(1, Ordering::Relaxed);
-        self.health.error(text.to_owned(), UaTime::now());
+        self.health.failed(self.schedule.item(at).device, text.to_owned(), false, UaTime::now());
         match why {
             Refusal::Unreachable => {
                 let tags = self.schedule.item(at).tags.clone();
@@ -209,7 +258,10 @@ impl Beat {
         match error {
             LinkError::Timeout { .. } => self.demote(at, stamp.now),
             LinkError::Garbage { .. } => self.schedule.garbled(at, stamp.now),
-            LinkError::Lost(_) => {}
+            // Some devices close the connection instead of an answer; the next block has its turn.
+            LinkError::Closed { .. } | LinkError::Lost(_) => {
+                self.schedule.missed(at, stamp.now);
+            }
         }
         let all_silent = self.silence >= SILENCE && !self.schedule.anyone_alive();
         (!error.is_usable() || all_silent).then_some(error)
@@ -217,6 +269,7 @@ impl Beat {
 
     pub fn demote(&mut self, at: At, now: Instant) {
         if let Some(device) = self.schedule.missed(at, now) {
+            self.health.silent(device);
             log::warn!("{}: {} is silent and is asked less often", self.health.name, self.device_name(device));
         }
         self.tell_demoted();
@@ -230,6 +283,12 @@ impl Beat {
     pub fn device_name(&self, device: usize) -> String {
         let ix = self.health.connections[device].0 as usize;
         self.tags.plant().connections.get(ix).map_or(String::new(), |connection| connection.name.clone())
+    }
+
+    /// The place on the link of the tag's connection.
+    pub fn device_of(&self, tag: TagId) -> usize {
+        let connection = self.tags.plant().tag(tag).connection();
+        self.health.connections.iter().position(|of| Some(*of) == connection).unwrap_or(0)
     }
 
     pub fn refuse_point(&mut self, point: u32, message: &str) {

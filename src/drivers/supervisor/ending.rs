@@ -42,7 +42,7 @@ impl Link {
         self.beat.refuse_writes();
         self.write_outputs(deadline).await;
         self.close().await;
-        self.beat.health.lost(health::State::Stopped);
+        self.beat.health.lost(health::State::Stopped, false);
     }
 
     async fn close(&mut self) {

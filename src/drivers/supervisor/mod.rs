@@ -1,14 +1,20 @@
 //! The only loop that connects, polls, writes and connects again; one task a link.
 //!
 //! ```text
-//!            ┌────────── back-off 0.5 s … reconnect_max ±20 % ◄─┐
-//!            ▼                                                  │ no
-//!        connect ──► poll: a write, else the most urgent read ──┴── link error
+//!            ┌─ back-off 0.5 s … reconnect_max ±20 % ◄─ it never answered ─┐
+//!            ▼                                                            │
+//!        connect ──► poll: a write, else the most urgent read ──► link error
+//!            ▲                            │                               │
+//!            │◄── quiet close: ask again ◄┘        it has answered before │
+//!            └────────────────────────────────────────────────────────────┘
 //! ```
-//! Whatever it waits for, each class of tags is looked after once a period, so that quality falls in time.
+//! A device that closes a quiet connection is no fault: the link is opened again when the next request is due, and a read
+//! that was only just sent is sent once more. Whatever the link waits for, each class of tags is looked after once a period, so that quality falls in time.
 
 mod beat;
 mod ending;
+mod load;
+mod notes;
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -29,13 +35,13 @@ use crate::model::ConnectionIx;
 use crate::tags::{Miss, Stamp, TagStore, Write, WriteRequest};
 use beat::Beat;
 pub use ending::Output;
+use load::Load;
+use notes::Notes;
 
 /// How a task comes to life: its name and itself. Who owns the tasks passes it in.
 pub type Spawn<'a> = dyn FnMut(String, BoxFuture<'static, ()>) + 'a;
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
-/// Connected so long, a link has proved itself and the back-off starts anew.
-const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 /// Polls in a row without any answer after which a link is opened anew.
 const SILENCE: u32 = 3;
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -88,7 +94,7 @@ fn miss_of(error: &LinkError) -> Miss {
     match error {
         LinkError::Timeout { .. } => Miss::Silent,
         LinkError::Garbage { .. } => Miss::Garbage,
-        LinkError::Lost(_) => Miss::LinkDown,
+        LinkError::Closed { .. } | LinkError::Lost(_) => Miss::LinkDown,
     }
 }
 
@@ -143,6 +149,8 @@ impl Link {
                 silence: 0,
                 answered_since_connect: false,
                 logged: String::new(),
+                notes: Notes::default(),
+                load: Load::new(Instant::now()),
             },
             connections,
             protocol,
@@ -169,7 +177,10 @@ impl Link {
                 Item::new(block, device, tags)
             };
             let items = self.protocol.plan(&points).into_iter().map(item).collect();
-            self.beat.schedule.add(period, items, now);
+            let stale_after =
+                |point: &u32| self.beat.tags.plant().tag(self.beat.points[*point as usize].tag).stale_after;
+            let stale_after = points.iter().map(stale_after).min().unwrap_or(period);
+            self.beat.schedule.add(period, stale_after, items, now);
         }
     }
 
@@ -193,19 +204,20 @@ impl Link {
             if let Err(stopped) = self.connect().await {
                 return stopped;
             }
-            let since = Instant::now();
             let error = match self.poll().await {
                 Ok(error) => error,
                 Err(stopped) => return stopped,
             };
-            self.lose(&error, since).await;
+            let has_answered = self.beat.answered_since_connect;
+            self.lose(&error).await;
+            let is_lost = matches!(error, LinkError::Closed { .. } | LinkError::Lost(_));
             // When one device is silent others behind the same link may be alive: it is opened at once.
-            let lost = matches!(error, LinkError::Lost(_));
-            let alive = !lost && self.beat.schedule.anyone_alive();
-            if !alive {
+            let is_alive = !is_lost && self.beat.schedule.anyone_alive();
+            // Not everything at once where a device closes the link again and again.
+            if !(is_alive || is_lost && has_answered) {
                 self.beat.schedule.restart(Instant::now());
             }
-            if alive && self.beat.silence < SILENCE {
+            if has_answered || is_alive && self.beat.silence < SILENCE {
                 continue;
             }
             self.beat.dead = true;
@@ -217,26 +229,41 @@ impl Link {
 
     /// Tries until it works.
     async fn connect(&mut self) -> Result<(), Stopped> {
-        loop {
-            let limit = self.connections.iter().map(|connection| connection.timeout).max().unwrap_or_default();
-            let limit = limit.max(Duration::from_secs(1));
-            let attempt = timeout(limit, self.protocol.connect());
-            let error = match self.beat.alongside(attempt).await? {
-                Ok(Ok(())) => break,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no connection within {} ms", limit.as_millis()),
-            };
+        let mut was_away = false;
+        while let Err(error) = self.open().await? {
+            was_away = true;
             self.protocol.disconnect().await;
             self.beat.dead = true;
-            self.beat.down(
-                &error,
-                if self.beat.why == Miss::NeverConnected { Miss::NeverConnected } else { Miss::LinkDown },
-            );
-            self.beat.tell_trouble(&error);
+            let never = self.beat.why == Miss::NeverConnected;
+            self.beat.down(&error.to_string(), if never { Miss::NeverConnected } else { Miss::LinkDown });
+            self.beat.tell_trouble(&error.to_string());
             self.wait().await?;
+        }
+        if was_away {
+            self.beat.schedule.restart(Instant::now());
         }
         self.beat.up();
         Ok(())
+    }
+
+    async fn open(&mut self) -> Result<Result<(), LinkError>, Stopped> {
+        let limit = self.connections.iter().map(|connection| connection.timeout).max().unwrap_or_default();
+        let limit = limit.max(Duration::from_secs(1));
+        let attempt = timeout(limit, self.protocol.connect());
+        Ok(self.beat.alongside(attempt).await?.unwrap_or_else(|_| {
+            let text = format!("no connection within {} ms", limit.as_millis());
+            Err(LinkError::Lost(text))
+        }))
+    }
+
+    /// Opens the link at once after the peer closed a quiet connection; gives the error when that fails.
+    async fn reopen(&mut self) -> Result<Result<(), LinkError>, Stopped> {
+        drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
+        let opened = self.open().await?;
+        if opened.is_ok() {
+            self.beat.reopened();
+        }
+        Ok(opened)
     }
 
     async fn wait(&mut self) -> Result<(), Stopped> {
@@ -248,11 +275,11 @@ impl Link {
         self.beat.alongside(sleep_until(Instant::now() + jittered)).await
     }
 
-    async fn lose(&mut self, error: &LinkError, since: Instant) {
+    async fn lose(&mut self, error: &LinkError) {
         self.beat.down(&error.to_string(), miss_of(error));
         self.beat.tell_trouble(&error.to_string());
         drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
-        if self.beat.answered_since_connect && since.elapsed() >= HEALTHY_AFTER {
+        if self.beat.answered_since_connect {
             self.delay = BACK_OFF_FIRST;
         }
     }
@@ -272,6 +299,7 @@ impl Link {
                 self.beat.health.scanned(scan.took);
                 self.beat.health.overruns.fetch_add(scan.skipped.into(), Ordering::Relaxed);
             }
+            self.beat.judge_load();
             match step {
                 Step::Read(at) => {
                     if let Some(error) = self.read(at).await? {
@@ -300,32 +328,41 @@ impl Link {
     /// One block, repeated as `retries` says; a write waits for one request at most, so it goes in between. Gives
     /// the error that ends the link.
     async fn read(&mut self, at: At) -> Result<Option<LinkError>, Stopped> {
-        let retries = self.connections[self.beat.schedule.item(at).device].retries;
+        let device = self.beat.schedule.item(at).device;
         // A demoted device gets one chance, so that it costs its neighbours little.
-        let demoted = self.beat.schedule.is_demoted(self.beat.schedule.item(at).device);
-        let mut left = if demoted { 0 } else { retries };
+        let mut left = if self.beat.schedule.is_demoted(device) { 0 } else { self.connections[device].retries };
+        let mut may_reopen = self.beat.answered_since_connect;
         loop {
             self.samples.clear();
             let block = self.beat.schedule.item(at).block.clone();
-            self.beat.health.requests.fetch_add(1, Ordering::Relaxed);
+            self.beat.health.asked(device);
+            let began = Instant::now();
             let read = self.protocol.read(&block, &mut self.samples);
-            match self.beat.alongside(read).await? {
+            let read = self.beat.alongside(read).await?;
+            self.beat.remark(self.protocol.remark());
+            let mut error = match read {
                 Ok(answer) => {
+                    self.beat.load.answered(began.elapsed());
                     self.beat.answer(at, answer, &self.samples);
                     return Ok(None);
                 }
-                Err(error) => {
-                    self.beat.count(&error);
-                    if error.is_usable() && left > 0 && !matches!(error, LinkError::Lost(_)) {
-                        left -= 1;
-                        match self.waiting_write().await? {
-                            None => continue,
-                            ended => return Ok(ended),
-                        }
-                    }
-                    return Ok(self.beat.miss(at, error));
+                Err(error) => error,
+            };
+            if matches!(error, LinkError::Closed { .. }) && std::mem::take(&mut may_reopen) {
+                match self.reopen().await? {
+                    Ok(()) => continue,
+                    Err(failed) => error = failed,
                 }
             }
+            self.beat.count(device, &error);
+            if error.is_usable() && left > 0 {
+                left -= 1;
+                match self.waiting_write().await? {
+                    None => continue,
+                    ended => return Ok(ended),
+                }
+            }
+            return Ok(self.beat.miss(at, error));
         }
     }
 
@@ -333,6 +370,7 @@ impl Link {
     async fn write(&mut self, request: WriteRequest) -> Result<Result<(), LinkError>, Stopped> {
         let mut statuses = Vec::with_capacity(request.writes.len());
         let mut broken = Ok(());
+        let mut done = HashSet::new();
         for write in &request.writes {
             if broken.is_err() {
                 statuses.push(StatusCode::BadNoCommunication);
@@ -343,10 +381,17 @@ impl Link {
                 continue;
             }
             let (status, error) = self.write_one(write).await?;
+            if status.is_good() {
+                done.insert(write.tag);
+            }
             statuses.push(status);
             if let Some(error) = error {
                 broken = Err(error);
             }
+        }
+        // Clients see the device's own value at once, not a poll later.
+        if !done.is_empty() {
+            self.beat.schedule.read_again(&done);
         }
         // The client may have given up waiting.
         drop(request.reply.send(statuses));
@@ -363,20 +408,32 @@ impl Link {
             Err(code) => return Ok((code, None)),
         };
         let (tag, shown) = (plan.tag, !plan.read);
-        self.beat.health.requests.fetch_add(1, Ordering::Relaxed);
-        let sent = self.protocol.write(point, &raw, write.first.unwrap_or(0));
-        Ok(match self.beat.alongside(sent).await? {
-            Ok(status) => {
-                if status.is_good() && shown && write.first.is_none() {
-                    self.beat.tags.show_written(tag, &write.value, Stamp::now());
+        let device = self.beat.device_of(tag);
+        let mut may_reopen = true;
+        loop {
+            self.beat.health.asked(device);
+            let sent = self.protocol.write(point, &raw, write.first.unwrap_or(0));
+            let sent = self.beat.alongside(sent).await?;
+            self.beat.remark(self.protocol.remark());
+            let mut error = match sent {
+                Ok(status) => {
+                    if status.is_good() && shown && write.first.is_none() {
+                        self.beat.tags.show_written(tag, &write.value, Stamp::now());
+                    }
+                    return Ok((status, None));
                 }
-                (status, None)
+                Err(error) => error,
+            };
+            // Nothing of it was sent.
+            if matches!(error, LinkError::Closed { sent: false }) && std::mem::take(&mut may_reopen) {
+                match self.reopen().await? {
+                    Ok(()) => continue,
+                    Err(failed) => error = failed,
+                }
             }
-            Err(error) => {
-                self.beat.count(&error);
-                (miss_of(&error).code(), (!error.is_usable()).then_some(error))
-            }
-        })
+            self.beat.count(device, &error);
+            return Ok((miss_of(&error).code(), (!error.is_usable()).then_some(error)));
+        }
     }
 
     /// After a panic: the points say so until the next attempt ends, and the protocol is made anew.

@@ -34,7 +34,7 @@ mod encoding {
 const UNECE: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
 
 /// A connection's diagnostics as Variables: name, DataType; the place in the list is `Live::Connection::variable`.
-pub const CONNECTION_VARIABLES: [(&str, u32); 10] = [
+pub const CONNECTION_VARIABLES: [(&str, u32); 11] = [
     ("State", 12),
     ("LastError", 12),
     ("ConnectedSince", 13),
@@ -45,6 +45,7 @@ pub const CONNECTION_VARIABLES: [(&str, u32); 10] = [
     ("ScanTimeLast", 290),
     ("ScanTimeMax", 290),
     ("DemotedUnits", 7),
+    ("PlanLoad", 11),
 ];
 
 /// The whole address space of a plant. `indices` are the pinned namespace indices, one a cell.
@@ -367,7 +368,7 @@ impl CellComposer<'_> {
     fn connection_variables(&mut self, owner: NodeIx, path: &str, connection: u32) {
         for (n, (name, data_type)) in CONNECTION_VARIABLES.iter().enumerate() {
             let path = format!("{path}.{name}");
-            let live = Live::Connection { connection, variable: u8::try_from(n).expect("ten variables") };
+            let live = Live::Connection { connection, variable: u8::try_from(n).expect("few variables") };
             let data_type = self.draft.standard(*data_type);
             let shape = self.draft.shape(data_type, -1, &[], Source::Live(live));
             let access = self.draft.space().node(owner).access;
