@@ -226,5 +226,5 @@ async fn a_probe_shows_a_register_in_all_types_and_orders() {
     assert_eq!(shown("raw_type: uint16, swap_bytes: true"), Some("58627"));
     assert_eq!(shown("raw_type: uint32, word_order: low-first"), Some("65405925"));
     let error = opcell::drivers::probe(&plans[0], "holding/2000").await.expect_err("no such register");
-    assert_eq!(error, "holding/2000: a reply that does not fit the request: wrong unit, function, length or sum");
+    assert_eq!(error, "holding/2000: answers with 0 bytes of data, asked for 2");
 }

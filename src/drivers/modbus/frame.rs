@@ -19,6 +19,8 @@ pub enum Framing {
 pub struct Asked<'a> {
     pub transaction: u16,
     pub unit: u8,
+    /// Only this request can be meant: transaction id 0 and unit id 0 are taken for its own (Modbus TCP).
+    pub lenient: bool,
     pub request: Request<'a>,
 }
 
@@ -30,8 +32,8 @@ pub enum Found {
     /// Not yet; `used` bytes can be forgotten, and `garbage` when they were no stale reply.
     More { used: usize, garbage: bool },
     /// The transaction was answered, by something that does not fit; the right reply will not come (Modbus TCP).
-    Misfit { used: usize },
-    /// The stream is out of step for good (Modbus TCP).
+    Misfit { used: usize, why: String },
+    /// The stream is out of step for good: in front of a reply or after it lies no header (Modbus TCP).
     Broken,
 }
 
@@ -77,24 +79,104 @@ pub fn find(framing: Framing, asked: &Asked<'_>, bytes: &[u8], scratch: &mut Vec
 fn find_tcp(asked: &Asked<'_>, bytes: &[u8]) -> Found {
     let mut used = 0;
     while let Some(header) = bytes.get(used..used + 7) {
-        let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
-        if header[2..4] != [0, 0] || !(3..=MAX_PDU + 1).contains(&length) {
+        if !may_be_header(header) {
             return Found::Broken;
         }
-        let end = used + 6 + length;
+        let end = used + 6 + usize::from(u16::from_be_bytes([header[4], header[5]]));
         if bytes.len() < end {
             break;
         }
         let pdu = used + 7..end;
-        if header[..2] == asked.transaction.to_be_bytes() {
-            if header[6] == asked.unit && asked.request.reply(&bytes[pdu.clone()]).is_some() {
-                return Found::Reply { pdu, used: end };
+        let is_own = header[..2] == asked.transaction.to_be_bytes();
+        if is_own || asked.lenient && header[..2] == [0, 0] {
+            let is_unit = header[6] == asked.unit || asked.lenient && header[6] == 0;
+            if is_unit && asked.request.reply(&bytes[pdu.clone()]).is_some() {
+                // A reply that another one was written into is as long as it says, but ends in its middle.
+                return if may_be_header(&bytes[end..]) { Found::Reply { pdu, used: end } } else { Found::Broken };
             }
-            return Found::Misfit { used: end };
+            if is_own {
+                return Found::Misfit { used: end, why: difference(asked, header[6], &bytes[pdu]) };
+            }
         }
         used = end;
     }
     Found::More { used, garbage: false }
+}
+
+/// Whether a frame may begin so, as far as it has come: protocol 0, and a length that a frame can have.
+fn may_be_header(bytes: &[u8]) -> bool {
+    let has_protocol = bytes.iter().skip(2).take(2).all(|byte| *byte == 0);
+    let has_length = match bytes.get(4..6) {
+        Some(length) => (3..=MAX_PDU + 1).contains(&usize::from(u16::from_be_bytes([length[0], length[1]]))),
+        None => bytes.get(4).is_none_or(|high| *high == 0),
+    };
+    has_protocol && has_length
+}
+
+/// Transaction and unit ids of the whole frames in these bytes (Modbus TCP).
+pub fn ids(bytes: &[u8]) -> impl Iterator<Item = (u16, u8)> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let header = rest.get(..7)?;
+        let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+        rest = rest.get(6 + length..)?;
+        Some((u16::from_be_bytes([header[0], header[1]]), header[6]))
+    })
+}
+
+/// Forgets whole frames, and keeps the part of one that has come (Modbus TCP).
+pub fn skip_whole(bytes: &mut Vec<u8>) {
+    let mut used = 0;
+    while let Some(length) = bytes.get(used + 4..used + 6) {
+        let end = used + 6 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+        if end > bytes.len() || !may_be_header(&bytes[used..]) {
+            break;
+        }
+        used = end;
+    }
+    bytes.drain(..used);
+}
+
+/// The difference between what came and what was asked for, for logs.
+pub fn misfit(framing: Framing, asked: &Asked<'_>, bytes: &[u8]) -> String {
+    let mut scratch = Vec::new();
+    let (body, has_sum) = match framing {
+        Framing::Tcp => return "answers with an incomplete frame".to_owned(),
+        Framing::Rtu => {
+            let (body, sum) = bytes.split_at(bytes.len().saturating_sub(2));
+            (body, crc(body).to_le_bytes() == sum)
+        }
+        Framing::Ascii => {
+            let text = bytes.strip_prefix(b":").unwrap_or(bytes);
+            let text = text.strip_suffix(b"\r\n").unwrap_or(text);
+            let is_text = from_hex(text, &mut scratch);
+            let Some((sum, body)) = scratch.split_last() else { return "answers with an incomplete frame".to_owned() };
+            (body, is_text && lrc(body) == *sum)
+        }
+    };
+    let wanted = 1 + asked.request.reply_length();
+    match body {
+        [unit, pdu @ ..] if has_sum && !pdu.is_empty() => difference(asked, *unit, pdu),
+        _ if body.len() < wanted => {
+            format!("answers with an incomplete frame, {} of {wanted} bytes", body.len())
+        }
+        _ => "answers with a wrong check sum".to_owned(),
+    }
+}
+
+fn difference(asked: &Asked<'_>, unit: u8, pdu: &[u8]) -> String {
+    let (function, wanted) = (pdu.first().copied().unwrap_or(0), asked.request.function());
+    let (length, whole) = (pdu.len(), asked.request.reply_length());
+    if unit != asked.unit {
+        format!("answers with unit id {unit}, asked with {}", asked.unit)
+    } else if function & 0x7f != wanted {
+        format!("answers with function {function}, asked with {wanted}")
+    } else if length != whole {
+        // Without function and byte count: what a reader of the register map counts in.
+        format!("answers with {} bytes of data, asked for {}", length.saturating_sub(2), whole - 2)
+    } else {
+        "answers with another byte count, place or value than it was asked with".to_owned()
+    }
 }
 
 fn find_rtu(asked: &Asked<'_>, bytes: &[u8]) -> Found {
@@ -154,19 +236,27 @@ fn find_ascii(asked: &Asked<'_>, bytes: &[u8], scratch: &mut Vec<u8>) -> Found {
 }
 
 fn is_ascii_frame(asked: &Asked<'_>, text: &[u8], scratch: &mut Vec<u8>) -> bool {
-    scratch.clear();
     let text = text.strip_suffix(b"\r").unwrap_or(text);
-    if !text.len().is_multiple_of(2) || text.len() > MAX_FRAME {
+    if !from_hex(text, scratch) {
         return false;
-    }
-    for pair in text.chunks_exact(2) {
-        match (digit(pair[0]), digit(pair[1])) {
-            (Some(high), Some(low)) => scratch.push(high << 4 | low),
-            _ => return false,
-        }
     }
     let Some((sum, body)) = scratch.split_last() else { return false };
     lrc(body) == *sum && body.first() == Some(&asked.unit) && asked.request.reply(&body[1..]).is_some()
+}
+
+/// Turns hexadecimal text into bytes; false where it is none.
+fn from_hex(text: &[u8], out: &mut Vec<u8>) -> bool {
+    out.clear();
+    if !text.len().is_multiple_of(2) || text.len() > MAX_FRAME {
+        return false;
+    }
+    text.chunks_exact(2).all(|pair| match (digit(pair[0]), digit(pair[1])) {
+        (Some(high), Some(low)) => {
+            out.push(high << 4 | low);
+            true
+        }
+        _ => false,
+    })
 }
 
 /// CRC-16 of serial frames, sent low byte first (MODBUS over Serial Line V1.02, §6.2.2).
@@ -267,7 +357,7 @@ mod tests {
             "both" => Request::ReadWrite { start: number(3), count: number(4), to: 14, words: &[255, 255, 255] },
             _ => Request::Mask { at: number(3), and: number(4), or: number(5) },
         };
-        (framing, Asked { transaction: 1, unit: u8::try_from(number(1)).expect("a unit"), request })
+        (framing, Asked { transaction: 1, unit: u8::try_from(number(1)).expect("a unit"), lenient: false, request })
     }
 
     fn found(framing: Framing, asked: &Asked<'_>, bytes: &[u8]) -> String {
@@ -289,6 +379,67 @@ mod tests {
         }
     }
 
+    #[test]
+    fn ids_of_nothing_are_taken_only_where_one_request_can_be_meant() {
+        let request = Request::Read { area: Area::Holding, start: 7, count: 1 };
+        let frame = |transaction, unit| [0, transaction, 0, 0, 0, 5, unit, 3, 2, 0, 42];
+        for (transaction, unit, lenient, taken) in [
+            (7, 1, false, true),
+            (0, 1, true, true),
+            (7, 0, true, true),
+            (0, 0, true, true),
+            (0, 1, false, false),
+            (7, 0, false, false),
+            (6, 1, true, false),
+            (7, 2, true, false),
+        ] {
+            let asked = Asked { transaction: 7, unit: 1, lenient, request };
+            let found = find(Framing::Tcp, &asked, &frame(transaction, unit), &mut Vec::new());
+            assert_eq!(matches!(found, Found::Reply { .. }), taken, "{transaction} {unit} {lenient}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_reply_is_not_believed_when_no_header_follows_it() {
+        let request = Request::Read { area: Area::Holding, start: 7, count: 1 };
+        let asked = Asked { transaction: 7, unit: 1, lenient: false, request };
+        let reply = [0, 7, 0, 0, 0, 5, 1, 3, 2, 0, 42];
+        for (rest, believed) in [
+            (&[][..], true),
+            (&[0, 8][..], true),
+            (&[0, 8, 0, 0, 0, 5, 1, 3, 2, 0, 1][..], true),
+            (&[0, 8, 0, 0, 0, 2][..], false),
+            (&[0, 8, 1][..], false),
+            (&[0, 8, 0, 0, 1, 1][..], false),
+            (&[3, 2, 0, 42, 9, 9][..], false),
+        ] {
+            let found = find(Framing::Tcp, &asked, &[&reply, rest].concat(), &mut Vec::new());
+            assert_eq!(matches!(found, Found::Reply { .. }), believed, "{rest:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn the_difference_is_named() {
+        let request = Request::Read { area: Area::Holding, start: 7, count: 1 };
+        let asked = Asked { transaction: 7, unit: 1, lenient: false, request };
+        let rtu = |body: &[u8]| [body, &crc(body).to_le_bytes()].concat();
+        for (bytes, wanted) in [
+            (rtu(&[2, 3, 2, 0, 1]), "answers with unit id 2, asked with 1"),
+            (rtu(&[1, 4, 2, 0, 1]), "answers with function 4, asked with 3"),
+            (rtu(&[1, 3, 4, 0, 1, 0, 1]), "answers with 4 bytes of data, asked for 2"),
+            (vec![1, 3, 2, 0, 1, 9, 9], "answers with a wrong check sum"),
+            (vec![1, 3, 2], "answers with an incomplete frame, 1 of 5 bytes"),
+        ] {
+            assert_eq!(misfit(Framing::Rtu, &asked, &bytes), wanted);
+        }
+        let ascii = |body: &[u8]| {
+            let hex: String = body.iter().chain([&lrc(body)]).map(|byte| format!("{byte:02X}")).collect();
+            format!(":{hex}\r\n").into_bytes()
+        };
+        assert_eq!(misfit(Framing::Ascii, &asked, &ascii(&[2, 3, 2, 0, 1])), "answers with unit id 2, asked with 1");
+        assert_eq!(misfit(Framing::Ascii, &asked, b":0103020001F0\r\n"), "answers with a wrong check sum");
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -300,7 +451,7 @@ mod tests {
             garbage in prop::collection::vec(any::<u8>(), 0..30), words in prop::collection::vec(any::<u16>(), 3)
         ) {
             let request = Request::Read { area: Area::Holding, start: 7, count: 3 };
-            let asked = Asked { transaction: 1, unit: 9, request };
+            let asked = Asked { transaction: 1, unit: 9, lenient: false, request };
             let mut frame = vec![9, 3, 6];
             frame.extend(words.iter().flat_map(|word| word.to_be_bytes()));
             frame.extend(crc(&frame).to_le_bytes());

@@ -8,29 +8,28 @@ use std::time::Duration;
 
 use opcua::StatusCode;
 
-use super::address::{Address, Area};
+use super::address::Area;
 use super::frame::Framing;
 use super::pdu::{Request, exception_text};
 use super::point::{MAX_READ_BITS, Register};
 use super::raw::Change;
-use super::settings::{Defaults, SerialFraming, TcpFraming};
+use super::settings::{Defaults, EchoSetting, SerialFraming, TcpFraming};
 use super::wire::{Manner, Outcome, Target, Wire};
-use crate::drivers::batch::{self, Block, Limits, Span};
+use crate::drivers::batch::{self, Block, Limits};
 use crate::drivers::{Answer, ConnectionPlan, LinkError, PointError, Protocol, Refusal, Samples, Settings};
 use crate::model::TagId;
 use crate::tags::RawSample;
 use crate::value::Value;
 
-/// Powers of ten beyond these are no scale factor of any device.
-const EXPONENTS: std::ops::RangeInclusive<i16> = -30..=30;
-
 /// The exponent's own request failed.
 const UNREAD: Result<i8, StatusCode> = Err(StatusCode::BadCommunicationError);
 
 pub struct Master {
-    wire: Wire,
+    pub(super) wire: Wire,
     devices: Vec<Device>,
-    points: Vec<Point>,
+    pub(super) points: Vec<Point>,
+    /// Something of the present write went out.
+    wrote: bool,
 }
 
 /// One connection on the link.
@@ -43,13 +42,13 @@ struct Device {
     no_mask: bool,
 }
 
-struct Point {
-    tag: TagId,
-    device: u8,
+pub(super) struct Point {
+    pub(super) tag: TagId,
+    pub(super) device: u8,
     /// `None`: refused by `check_point`.
-    register: Option<Register>,
+    pub(super) register: Option<Register>,
     /// The power of ten of this scan, or why there is none.
-    exponent: Result<i8, StatusCode>,
+    pub(super) exponent: Result<i8, StatusCode>,
 }
 
 /// Where and how a connection's frames go; `None` for other drivers.
@@ -94,6 +93,14 @@ pub fn pause(settings: &Settings, target: &Target) -> Duration {
     }
 }
 
+fn echo_of(settings: &Settings) -> EchoSetting {
+    match settings {
+        Settings::ModbusTcp(tcp) => tcp.echo,
+        Settings::ModbusRtu(line) => line.echo,
+        Settings::Simulator(_) => EchoSetting::Absent,
+    }
+}
+
 pub fn defaults(settings: &Settings) -> Option<Defaults> {
     match settings {
         Settings::ModbusTcp(tcp) => Some(tcp.defaults()),
@@ -106,7 +113,9 @@ impl Master {
     /// A master for connections that share a link, and the points it refuses, by their place in the link.
     pub fn new(connections: &[ConnectionPlan]) -> Option<(Master, Vec<(u32, PointError)>)> {
         let (target, framing) = target(&connections.first()?.settings)?;
-        let mut master = Master { wire: Wire::new(target.clone(), framing), devices: Vec::new(), points: Vec::new() };
+        let echo = echo_of(&connections.first()?.settings);
+        let wire = Wire::new(target.clone(), framing, echo);
+        let mut master = Master { wire, devices: Vec::new(), points: Vec::new(), wrote: false };
         let mut refused = Vec::new();
         for (device, connection) in (0..).zip(connections) {
             let defaults = defaults(&connection.settings)?;
@@ -120,25 +129,14 @@ impl Master {
                 unit: defaults.unit_id,
                 timeout: connection.timeout,
                 pause: pause(&connection.settings, &target),
+                grow: 0,
             };
             master.devices.push(Device { defaults, manner, only_multiple: false, no_mask: false });
         }
         Some((master, refused))
     }
 
-    fn spans(&self, point: u32, out: &mut Vec<Span>) {
-        let Some(Point { device, register: Some(register), .. }) = self.points.get(point as usize) else { return };
-        let span = |address: Address, count: u16, id: u32| Span {
-            space: u32::from(*device) << 8 | address.area as u32,
-            start: address.start.into(),
-            count: count.into(),
-            id,
-        };
-        out.push(span(register.address, register.count(), point * 2));
-        out.extend(register.exponent.map(|exponent| span(exponent, 1, point * 2 + 1)));
-    }
-
-    fn limits(&self, space: u32) -> Limits {
+    pub(super) fn limits(&self, space: u32) -> Limits {
         let defaults = &self.devices[(space >> 8) as usize].defaults;
         match area_of(space).is_bits() {
             true => Limits { max: MAX_READ_BITS.into(), gap: u32::from(defaults.max_gap) * 16 },
@@ -146,14 +144,9 @@ impl Master {
         }
     }
 
-    /// Everything of a reply, exponents before the values that they scale.
-    fn take(&mut self, block: &Block, base: u16, out: &mut Samples) {
-        for span in block.spans.iter().filter(|span| span.id & 1 == 1) {
-            let at = (span.start - block.start) as usize * 2;
-            let word = self.wire.reply.get(at..at + 2).map(|pair| i16::from_be_bytes([pair[0], pair[1]]));
-            let exponent = word.filter(|word| EXPONENTS.contains(word)).and_then(|word| i8::try_from(word).ok());
-            self.points[(span.id >> 1) as usize].exponent = exponent.ok_or(StatusCode::BadSensorFailure);
-        }
+    /// The values of a reply, as the exponents say that were read last.
+    pub(super) fn take_values(&self, block: &Block, out: &mut Samples) {
+        let base = low(block.start);
         for span in block.spans.iter().filter(|span| span.id & 1 == 0) {
             let point = &self.points[(span.id >> 1) as usize];
             let Some(register) = &point.register else { continue };
@@ -165,8 +158,23 @@ impl Master {
         }
     }
 
-    async fn ask(&mut self, device: usize, request: Request<'_>) -> Result<Outcome, LinkError> {
-        self.wire.exchange(self.devices[device].manner, request).await
+    pub(super) async fn ask(&mut self, device: usize, request: Request<'_>) -> Result<Outcome, LinkError> {
+        let Device { defaults, manner, .. } = &self.devices[device];
+        let grow = match request {
+            Request::Read { area, count, .. } if !area.is_bits() => {
+                defaults.max_gap.min(defaults.max_registers.saturating_sub(count))
+            }
+            _ => defaults.max_gap,
+        };
+        let outcome = self.wire.exchange(Manner { grow, ..*manner }, request).await;
+        match outcome {
+            // Half of the write is done: it must not be sent from its beginning.
+            Err(LinkError::Closed { sent: false }) => Err(LinkError::Closed { sent: self.wrote }),
+            outcome => {
+                self.wrote |= !matches!(request, Request::Read { .. });
+                outcome
+            }
+        }
     }
 
     async fn change(&mut self, device: usize, change: &Change) -> Result<StatusCode, LinkError> {
@@ -267,7 +275,8 @@ impl Protocol for Master {
     fn plan(&self, points: &[u32]) -> Vec<Block> {
         let mut spans = Vec::with_capacity(points.len());
         points.iter().for_each(|point| self.spans(*point, &mut spans));
-        let mut blocks = batch::plan(spans, |space| self.limits(space));
+        let blocks = batch::plan(spans, |space| self.limits(space));
+        let mut blocks: Vec<Block> = blocks.into_iter().map(|block| self.with_parts(block)).collect();
         blocks.sort_by_key(|block| !block.spans.iter().any(|span| span.id & 1 == 1));
         blocks
     }
@@ -281,22 +290,31 @@ impl Protocol for Master {
     }
 
     async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
+        self.wrote = false;
         // An exponent of an earlier scan must not scale a value of this one.
         for span in block.spans.iter().filter(|span| span.id & 1 == 1) {
             self.points[(span.id >> 1) as usize].exponent = UNREAD;
         }
-        match self.ask(self.device(block), request_of(block)).await? {
-            Outcome::Exception(code) => {
-                Ok(Answer::Refused { why: refusal(code), text: exception_text(code).to_owned() })
-            }
+        let mut exception = match self.ask(self.device(block), request_of(block)).await? {
+            Outcome::Exception(code) => Some(code),
             Outcome::Data | Outcome::Written => {
-                self.take(block, low(block.start), out);
-                Ok(Answer::Samples)
+                self.take_exponents(block);
+                self.take_values(block, out);
+                None
             }
+        };
+        let torn = self.torn(block);
+        if exception.is_none() && !torn.is_empty() {
+            exception = self.settle(block, &torn, out).await?;
         }
+        Ok(match exception {
+            Some(code) => Answer::Refused { why: refusal(code), text: exception_text(code).to_owned() },
+            None => Answer::Samples,
+        })
     }
 
     async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError> {
+        self.wrote = false;
         let point = &self.points[point as usize];
         let (device, Some(register)) = (usize::from(point.device), &point.register) else {
             return Ok(StatusCode::BadConfigurationError);
@@ -316,6 +334,10 @@ impl Protocol for Master {
 
     async fn disconnect(&mut self) {
         self.wire.disconnect().await;
+    }
+
+    fn remark(&mut self) -> Option<String> {
+        self.wire.remark.take()
     }
 }
 

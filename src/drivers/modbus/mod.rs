@@ -1,9 +1,11 @@
 //! Modbus: TCP, RTU and ASCII frames, over a socket or a serial line.
 //!
-//! RTU and ASCII frames carry no transaction id, so a late reply looks like the answer to the next request; the
-//! master here drains the line before it asks and drops the link after a time-out where ids cannot tell.
+//! RTU and ASCII frames carry no transaction id, so a reply that is late, comes twice or is an echo looks like the
+//! answer to another request; `belief` decides what may be believed.
 
 mod address;
+mod belief;
+mod exponent;
 mod frame;
 mod master;
 mod pdu;
@@ -11,7 +13,6 @@ mod point;
 mod probe;
 mod raw;
 mod settings;
-mod suspects;
 mod wire;
 
 pub use address::{Address, Area};
@@ -20,7 +21,8 @@ pub use master::Master;
 pub use pdu::{Reply, Request};
 pub use probe::probe;
 pub use settings::{
-    Defaults, Parity, RawNumber, RawType, RegisterPoint, RtuSettings, SerialFraming, TcpFraming, TcpSettings, WordOrder,
+    Defaults, EchoSetting, Parity, RawNumber, RawType, RegisterPoint, RtuSettings, SerialFraming, TcpFraming,
+    TcpSettings, WordOrder,
 };
 
 pub use wire::{Stream, Target};
@@ -91,14 +93,14 @@ pub fn fuzz_reply(bytes: &[u8]) {
     ] {
         for framing in [Framing::Tcp, Framing::Rtu, Framing::Ascii] {
             let mut scratch = Vec::new();
-            let asked = Asked { transaction: 0x0102, unit: 1, request };
+            let asked = Asked { transaction: 0x0102, unit: 1, lenient: true, request };
             match frame::find(framing, &asked, bytes, &mut scratch) {
                 Found::Reply { pdu, used } => {
                     assert!(used <= bytes.len(), "no more is used than came");
                     let frame = if framing == Framing::Ascii { &scratch[..] } else { bytes };
                     assert!(request.reply(&frame[pdu]).is_some(), "what was found answers the request");
                 }
-                Found::More { used, .. } | Found::Misfit { used } => {
+                Found::More { used, .. } | Found::Misfit { used, .. } => {
                     assert!(used <= bytes.len(), "no more is used than came")
                 }
                 Found::Broken => assert_eq!(framing, Framing::Tcp, "only Modbus TCP loses its step"),

@@ -121,6 +121,15 @@ impl Request<'_> {
         }
     }
 
+    /// A right reply could be the request itself, byte for byte: on a line that echoes it says nothing.
+    pub fn is_its_own_reply(&self) -> bool {
+        match *self {
+            Request::WriteCoil { .. } | Request::WriteRegister { .. } | Request::Mask { .. } => true,
+            Request::Read { start, .. } => self.reply_length() == 5 && start >> 8 == 3,
+            _ => false,
+        }
+    }
+
     /// The reply to this very request, or `None`: another function, length, byte count or echo.
     pub fn reply<'a>(&self, pdu: &'a [u8]) -> Option<Reply<'a>> {
         let (first, rest) = pdu.split_first()?;

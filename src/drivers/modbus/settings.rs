@@ -40,6 +40,11 @@ pub struct TcpSettings {
     #[serde(default = "default_max_registers")]
     #[schemars(range(min = 1, max = 125), extend("x-unit" = "registers", "x-also" = ["block_size", "max_regs"]))]
     pub max_registers: u16,
+    /// Whether the line sends back each request, as some RS-485 adaptors do. `auto` learns it from the first read;
+    /// `true` or `false` where the device answers no read.
+    #[serde(default)]
+    #[schemars(extend("x-also" = ["local_echo", "echo_suppression"]))]
+    pub echo: EchoSetting,
     /// Rest between two requests.
     #[serde(default = "default_pause_tcp")]
     #[schemars(extend("x-also" = ["delay", "message_wait_milliseconds", "inter_frame_delay"]))]
@@ -95,6 +100,11 @@ pub struct RtuSettings {
     #[serde(default = "default_max_registers")]
     #[schemars(range(min = 1, max = 125), extend("x-unit" = "registers", "x-also" = ["block_size", "max_regs"]))]
     pub max_registers: u16,
+    /// Whether the line sends back each request, as some RS-485 adaptors do. `auto` learns it from the first read;
+    /// `true` or `false` where the device answers no read.
+    #[serde(default)]
+    #[schemars(extend("x-also" = ["local_echo", "echo_suppression"]))]
+    pub echo: EchoSetting,
     /// Rest between two requests; 3.5 characters if left out, at least 1750 µs.
     #[serde(default)]
     #[schemars(extend("x-also" = ["delay", "message_wait_milliseconds", "inter_frame_delay"]))]
@@ -168,6 +178,58 @@ pub enum Parity {
     #[default]
     Even,
     Odd,
+}
+
+/// Whether a line sends back each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EchoSetting {
+    #[default]
+    Auto,
+    Present,
+    Absent,
+}
+
+impl<'de> Deserialize<'de> for EchoSetting {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<EchoSetting, D::Error> {
+        from.deserialize_any(EchoVisitor)
+    }
+}
+
+struct EchoVisitor;
+
+impl Visitor<'_> for EchoVisitor {
+    type Value = EchoSetting;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("auto, true or false")
+    }
+
+    fn visit_bool<E>(self, echo: bool) -> Result<EchoSetting, E> {
+        Ok(if echo { EchoSetting::Present } else { EchoSetting::Absent })
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EchoSetting, E> {
+        match text {
+            "auto" => Ok(EchoSetting::Auto),
+            "true" => Ok(EchoSetting::Present),
+            "false" => Ok(EchoSetting::Absent),
+            _ => Err(E::custom(format!("`{text}` is not known here | write auto, true or false"))),
+        }
+    }
+}
+
+impl schemars::JsonSchema for EchoSetting {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "echo".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "enum": ["auto", true, false], "default": "auto" })
+    }
 }
 
 /// Order of 16-bit words in longer values.

@@ -1,8 +1,7 @@
 //! The socket or serial line, and one exchange on it.
 //!
-//! RTU and ASCII frames carry no id. So the line is drained before each request; after a time-out or garbage a socket
-//! is given up, and a serial line must be quiet for as long as a reply may take and then answer a question of its own
-//! (`suspects`) before anything is asked that a late reply could be taken for.
+//! What a reply may be believed for is decided by `belief`; here its rules are kept: the line is drained before each
+//! request, an echo is cut off, and a serial line must be quiet after a time-out for as long as a reply may take.
 
 use std::time::Duration;
 
@@ -11,10 +10,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_serial::SerialPortBuilderExt;
 
+use super::belief::{Belief, Echo, Longer, Next};
 use super::frame::{self, Asked, Found, Framing, MAX_FRAME};
 use super::pdu::{Reply, Request};
-use super::settings::Parity;
-use super::suspects::Suspects;
+use super::settings::{EchoSetting, Parity};
 use crate::drivers::LinkError;
 
 /// Where the frames go.
@@ -24,7 +23,10 @@ pub enum Target {
     Serial { path: String, baud: u32, data_bits: u8, parity: Parity, stop_bits: u8 },
 }
 
-const MISFIT: &str = "a reply that does not fit the request: wrong unit, function, length or sum";
+/// Bytes that may come without having been asked for, before the link is given up.
+const MOST_UNASKED: usize = 64 * 1024;
+/// Transactions without a reply that are remembered.
+const MOST_UNANSWERED: usize = 64;
 
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
@@ -42,15 +44,22 @@ pub struct Wire {
     framing: Framing,
     stream: Option<Box<dyn Stream>>,
     transaction: u16,
+    /// Transactions that were never answered: their replies may come late (Modbus TCP).
+    unanswered: Vec<u16>,
+    /// Each request of this connection was answered.
+    all_answered: bool,
+    belief: Belief,
     sent: Vec<u8>,
     received: Vec<u8>,
+    /// Bytes of this exchange that were no reply to its request.
+    dropped: Vec<u8>,
     scratch: Vec<u8>,
     /// Data of the last read.
     pub reply: Vec<u8>,
     /// When the last byte went or came.
     quiet_since: Instant,
-    /// What a serial line may still answer late.
-    suspects: Suspects,
+    /// What the log should say once.
+    pub remark: Option<String>,
 }
 
 /// How one exchange is made.
@@ -60,21 +69,27 @@ pub struct Manner {
     pub timeout: Duration,
     /// Rest since the exchange before.
     pub pause: Duration,
+    /// How many registers longer than wanted a read may be.
+    pub grow: u16,
 }
 
 impl Wire {
-    pub fn new(target: Target, framing: Framing) -> Wire {
+    pub fn new(target: Target, framing: Framing, echo: EchoSetting) -> Wire {
         Wire {
             target,
             framing,
             stream: None,
             transaction: 0,
+            unanswered: Vec::new(),
+            all_answered: true,
+            belief: Belief::new(echo, framing == Framing::Tcp),
             sent: Vec::with_capacity(MAX_FRAME),
             received: Vec::with_capacity(2 * MAX_FRAME),
+            dropped: Vec::new(),
             scratch: Vec::with_capacity(MAX_FRAME),
             reply: Vec::with_capacity(256),
             quiet_since: Instant::now(),
-            suspects: Suspects::default(),
+            remark: None,
         }
     }
 
@@ -82,6 +97,8 @@ impl Wire {
         self.stream = None;
         self.received.clear();
         self.stream = Some(open(&self.target).await?);
+        self.belief.connected();
+        self.all_answered = true;
         self.quiet_since = Instant::now();
         Ok(())
     }
@@ -96,7 +113,7 @@ impl Wire {
     /// One request and its reply.
     pub async fn exchange(&mut self, manner: Manner, request: Request<'_>) -> Result<Outcome, LinkError> {
         let Some(mut stream) = self.stream.take() else {
-            return Err(LinkError::Lost("the link is closed".to_owned()));
+            return Err(LinkError::Closed { sent: false });
         };
         // While the stream is out of `self`, dropping this future closes it.
         let outcome = self.exchange_on(&mut *stream, manner, request).await;
@@ -112,11 +129,47 @@ impl Wire {
         manner: Manner,
         request: Request<'_>,
     ) -> Result<Outcome, LinkError> {
-        if self.suspects.is_ambiguous(manner.unit, &request) {
-            let question = self.suspects.question(manner.unit, &request);
-            self.exchange_once(stream, manner, question).await?;
+        for _ in 0..4 {
+            match self.belief.next(manner.unit, &request, manner.grow, Instant::now()) {
+                Next::Ask { more: 0 } => return self.exchange_once(stream, manner, request).await,
+                Next::Ask { more } => match self.exchange_longer(stream, manner, request, more).await {
+                    Ok(Outcome::Exception(2 | 3)) => {}
+                    outcome => return outcome,
+                },
+                Next::Question(question) => {
+                    self.exchange_once(stream, manner, question).await?;
+                }
+                Next::Rest(until) => {
+                    sleep_until(until).await;
+                    return self.exchange_once(stream, manner, request).await;
+                }
+            }
         }
-        self.exchange_once(stream, manner, request).await
+        Err(garbage("answers only with exceptions, so that no reply can be told from an older one", true))
+    }
+
+    /// A read of more than is wanted, so that its reply looks like no other; what is too much is forgotten.
+    async fn exchange_longer(
+        &mut self,
+        stream: &mut dyn Stream,
+        manner: Manner,
+        request: Request<'_>,
+        more: u16,
+    ) -> Result<Outcome, LinkError> {
+        let Request::Read { area, start, count } = request else {
+            return self.exchange_once(stream, manner, request).await;
+        };
+        let longer = Request::Read { area, start, count: count + more };
+        let outcome = self.exchange_once(stream, manner, longer).await;
+        let ended = match &outcome {
+            Ok(Outcome::Data | Outcome::Written) => Longer::Answered,
+            Ok(Outcome::Exception(2 | 3)) => Longer::Refused,
+            Ok(Outcome::Exception(_)) => return outcome,
+            Err(_) => Longer::Failed,
+        };
+        self.belief.tried_longer(manner.unit, &request, ended, Instant::now());
+        self.reply.truncate(request.reply_length() - 2);
+        outcome
     }
 
     async fn exchange_once(
@@ -126,30 +179,51 @@ impl Wire {
         request: Request<'_>,
     ) -> Result<Outcome, LinkError> {
         sleep_until(self.quiet_since + manner.pause).await;
-        if self.framing != Framing::Tcp {
-            self.drain(stream)?;
-        }
-        self.transaction = self.transaction.wrapping_add(1);
-        let asked = Asked { transaction: self.transaction, unit: manner.unit, request };
+        self.drain(stream)?;
+        // 0 is what a device says that keeps no ids.
+        self.transaction = self.transaction.checked_add(1).unwrap_or(1);
+        let lenient = self.all_answered;
+        let asked = Asked { transaction: self.transaction, unit: manner.unit, lenient, request };
         frame::encode(self.framing, &asked, &mut self.sent);
-        let deadline = Instant::now() + manner.timeout + self.on_the_line(&request);
+        let on_the_line = self.target.line_time(self.sent.len() + reply_size(self.framing, &request));
+        let deadline = Instant::now() + manner.timeout + on_the_line;
+        self.belief.sent(manner.unit, &request);
+        self.expect_reply();
+        self.dropped.clear();
         let outcome = match timeout_at(deadline, stream.write_all(&self.sent)).await {
             Ok(Ok(())) => self.receive(stream, manner, &asked, deadline).await,
+            Ok(Err(error)) if is_closed(&error) => Err(LinkError::Closed { sent: true }),
             Ok(Err(error)) => Err(LinkError::Lost(format!("sending: {error}"))),
             Err(_) => Err(LinkError::Lost("the peer takes no data".to_owned())),
         };
         self.quiet_since = Instant::now();
-        if matches!(self.target, Target::Serial { .. }) {
-            match &outcome {
-                Ok(Outcome::Exception(_)) => self.suspects.settle_by_exception(manner.unit, &request),
-                Ok(Outcome::Data | Outcome::Written) => self.suspects.settle(manner.unit),
-                Err(_) => {
-                    self.suspects.add(manner.unit, &request);
-                    self.wait_until_quiet(stream, manner.timeout).await?;
+        match &outcome {
+            Ok(outcome) => {
+                self.unanswered.pop();
+                self.all_answered = lenient;
+                let line_time = self.target.line_time(reply_size(self.framing, &request));
+                match outcome {
+                    Outcome::Exception(_) => {
+                        self.belief.refused(manner.unit, &request, line_time, self.quiet_since);
+                    }
+                    _ => self.belief.replied(manner.unit, &request, line_time, self.quiet_since),
                 }
             }
+            Err(error) if error.is_usable() && matches!(self.target, Target::Serial { .. }) => {
+                self.wait_until_quiet(stream, manner.timeout).await?;
+            }
+            Err(_) => {}
         }
         outcome
+    }
+
+    /// Until its reply is there, the transaction is one without.
+    fn expect_reply(&mut self) {
+        self.all_answered = false;
+        if self.unanswered.len() >= MOST_UNANSWERED {
+            self.unanswered.remove(0);
+        }
+        self.unanswered.push(self.transaction);
     }
 
     /// Reads until the reply is there; what is no reply to this request is dropped.
@@ -160,42 +234,112 @@ impl Wire {
         asked: &Asked<'_>,
         deadline: Instant,
     ) -> Result<Outcome, LinkError> {
-        let mut seen_garbage = false;
+        let mut is_cut = !self.belief.cuts_echo_of(&asked.request);
+        let mut has_come = false;
         loop {
-            match frame::find(self.framing, asked, &self.received, &mut self.scratch) {
-                Found::Reply { pdu, used } => return self.take(asked, pdu, used),
-                Found::Misfit { used } => {
-                    self.received.drain(..used);
-                    return Err(garbage(MISFIT, true));
+            is_cut = is_cut || self.cut_echo();
+            if is_cut || self.belief.echo != Echo::Present && !self.sent.starts_with(&self.received) {
+                match frame::find(self.framing, asked, &self.received, &mut self.scratch) {
+                    Found::Reply { pdu, used } => {
+                        self.accept(asked, &pdu, used)?;
+                        return self.take(asked, pdu, used);
+                    }
+                    Found::Misfit { used, why } => {
+                        self.received.drain(..used);
+                        return Err(garbage(&why, true));
+                    }
+                    Found::Broken => return Err(garbage("answers with bytes that are no Modbus TCP frame", false)),
+                    Found::More { used, .. } => self.dropped.extend(self.received.drain(..used)),
                 }
-                Found::Broken => return Err(garbage("bytes that are no Modbus TCP frame", false)),
-                Found::More { used, garbage } => {
-                    seen_garbage |= garbage;
-                    self.received.drain(..used);
-                }
+            }
+            if self.received.len() + self.dropped.len() > MOST_UNASKED {
+                return Err(LinkError::Lost("the peer sends without end".to_owned()));
             }
             match timeout_at(deadline, self.more(stream)).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => has_come = true,
+                Ok(Err(LinkError::Closed { .. })) if !has_come => return Err(LinkError::Closed { sent: true }),
+                Ok(Err(LinkError::Closed { .. })) => {
+                    return Err(LinkError::Lost("the peer closed the connection in the middle of a reply".to_owned()));
+                }
                 Ok(Err(error)) => return Err(error),
-                Err(_) if seen_garbage || !self.received.is_empty() => {
-                    return Err(garbage(MISFIT, self.is_usable_late()));
-                }
-                Err(_) => {
-                    let waited_ms = manner.timeout.as_millis();
-                    return Err(LinkError::Timeout { waited_ms, usable: self.is_usable_late() });
-                }
+                Err(_) => return Err(self.nothing_fits(manner, asked, is_cut)),
             }
+        }
+    }
+
+    /// Cuts off the bytes of the request where the line sends them back; true when they were there.
+    fn cut_echo(&mut self) -> bool {
+        let length = self.sent.len();
+        let Some(at) = self.received.windows(length).position(|bytes| bytes == self.sent) else { return false };
+        self.dropped.extend(self.received.drain(..at));
+        self.received.drain(..length);
+        if self.belief.echo == Echo::Unknown {
+            self.remark = Some("the line sends back each request (echo); it is cut off".to_owned());
+        }
+        self.belief.learn(Echo::Present);
+        true
+    }
+
+    /// The reply is there: what it says about the line.
+    fn accept(&mut self, asked: &Asked<'_>, pdu: &std::ops::Range<usize>, used: usize) -> Result<(), LinkError> {
+        let is_first = match self.framing {
+            Framing::Tcp => pdu.start == 7,
+            Framing::Rtu => pdu.start == 1,
+            Framing::Ascii => !self.received[1..used].contains(&b':'),
+        };
+        if self.belief.echo == Echo::Unknown && self.dropped.is_empty() && is_first {
+            self.belief.learn(Echo::Absent);
+        }
+        if self.framing != Framing::Tcp {
+            return Ok(());
+        }
+        let header = &self.received[pdu.start - 7..pdu.start];
+        let (transaction, unit) = (u16::from_be_bytes([header[0], header[1]]), header[6]);
+        if transaction != asked.transaction && self.belief.has_ids {
+            self.belief.has_ids = false;
+            let why = format!("answers with transaction id {transaction}, asked with {}", asked.transaction);
+            if self.belief.is_owed_twice(asked.unit, &asked.request) {
+                return Err(garbage(&why, false));
+            }
+            self.remark = Some(format!("{why}; it is taken, since only one request is under way"));
+        } else if unit != asked.unit && self.remark.is_none() {
+            let why = format!("answers with unit id {unit}, asked with {}", asked.unit);
+            self.remark = Some(format!("{why}; it is taken, since only one request is under way"));
+        }
+        Ok(())
+    }
+
+    /// The time is over: silence, or the difference between what came and what was asked for.
+    fn nothing_fits(&mut self, manner: Manner, asked: &Asked<'_>, is_cut: bool) -> LinkError {
+        if self.framing == Framing::Tcp {
+            let came = frame::ids(&self.dropped).find(|(transaction, _)| !self.unanswered.contains(transaction));
+            if let Some((transaction, _)) = came {
+                let why = format!("answers with transaction id {transaction}, asked with {}", asked.transaction);
+                // On a new connection nothing is under way, and the id is no longer needed.
+                return garbage(&why, transaction != 0);
+            }
+        }
+        self.dropped.append(&mut self.received);
+        if !is_cut && self.belief.echo == Echo::Present && !self.dropped.is_empty() {
+            self.belief.learn(Echo::Unknown);
+            return garbage("answers without the echo that the line gave before", true);
+        }
+        let is_stale = self.framing == Framing::Tcp && frame::ids(&self.dropped).next().is_some();
+        match self.dropped.is_empty() || is_stale {
+            true => LinkError::Timeout { waited_ms: manner.timeout.as_millis(), usable: true },
+            false => garbage(&frame::misfit(self.framing, asked, &self.dropped), true),
         }
     }
 
     async fn more(&mut self, stream: &mut dyn Stream) -> Result<(), LinkError> {
         let mut bytes = [0; 512];
         match stream.read(&mut bytes).await {
-            Ok(0) => Err(LinkError::Lost("the peer closed the connection".to_owned())),
+            Ok(0) => Err(LinkError::Closed { sent: true }),
             Ok(count) => {
                 self.received.extend_from_slice(&bytes[..count]);
                 Ok(())
             }
+            Err(error) if is_closed(&error) => Err(LinkError::Closed { sent: true }),
             Err(error) => Err(LinkError::Lost(format!("receiving: {error}"))),
         }
     }
@@ -215,25 +359,23 @@ impl Wire {
         Ok(outcome)
     }
 
-    /// A reply that comes late is told by its transaction, or the line was quiet before anybody asks again.
-    fn is_usable_late(&self) -> bool {
-        self.framing == Framing::Tcp || matches!(self.target, Target::Serial { .. })
-    }
-
-    /// Drops what came unasked.
+    /// Drops what came unasked. Half a frame of Modbus TCP stays, so that the stream keeps its step.
     fn drain(&mut self, stream: &mut dyn Stream) -> Result<(), LinkError> {
-        self.received.clear();
         let mut bytes = [0; 512];
-        let mut dropped = 0;
         while let Some(read) = stream.read(&mut bytes).now_or_never() {
             match read {
-                Ok(0) => return Err(LinkError::Lost("the peer closed the connection".to_owned())),
-                Ok(count) if dropped + count > 64 * 1024 => {
+                Ok(0) => return Err(LinkError::Closed { sent: false }),
+                Ok(_) if self.received.len() > MOST_UNASKED => {
                     return Err(LinkError::Lost("the peer sends without being asked".to_owned()));
                 }
-                Ok(count) => dropped += count,
+                Ok(count) => self.received.extend_from_slice(&bytes[..count]),
+                Err(error) if is_closed(&error) => return Err(LinkError::Closed { sent: false }),
                 Err(error) => return Err(LinkError::Lost(format!("receiving: {error}"))),
             }
+        }
+        match self.framing {
+            Framing::Tcp => frame::skip_whole(&mut self.received),
+            Framing::Rtu | Framing::Ascii => self.received.clear(),
         }
         Ok(())
     }
@@ -253,11 +395,6 @@ impl Wire {
             }
         }
         Ok(())
-    }
-
-    /// Time that the request and its reply take on a serial line.
-    fn on_the_line(&self, request: &Request<'_>) -> Duration {
-        self.target.line_time(self.sent.len() + reply_size(self.framing, request))
     }
 }
 
@@ -287,6 +424,12 @@ impl Target {
 
 fn garbage(text: &str, usable: bool) -> LinkError {
     LinkError::Garbage { text: text.to_owned(), usable }
+}
+
+/// The peer is gone, in good order or not.
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 async fn open(target: &Target) -> Result<Box<dyn Stream>, LinkError> {

@@ -1,0 +1,443 @@
+//! Decides for which request a reply may be believed on a line whose frames carry no id.
+//!
+//! RTU and ASCII frames (on a serial line or over TCP), and Modbus TCP devices that answer with transaction id 0, give
+//! a reply only three marks: unit, function and length; the reply to a write also repeats its place. A line like that
+//! may do four things to a reply, and each has one rule here:
+//!
+//! - **Late.** A request without its reply stays *owed*, also over a new connection. A device answers in the order in
+//!   which it was asked, so a request that an owed reply could be taken for is sent only after another request, whose
+//!   reply looks like nothing that is owed, was answered.
+//! - **Twice.** A reply may come again within `REPEAT_WITHIN`, and no later than with the reply to the next request. So
+//!   two requests in a row never look alike: the second reads one register more, within `max_gap`. Where the device
+//!   refuses that, a question comes first, or the line rests and is drained.
+//! - **Echo.** An adaptor may send back each request. Whether it does is learned from a request whose echo cannot be
+//!   its reply; a write of one coil or register, whose reply *is* its echo, is sent only when that is known. From then on
+//!   the exact bytes of the request are cut off before a reply is looked for.
+//! - **Refusals.** An exception looks the same for every request of its function. It settles the oldest owed request
+//!   of that function, and the one that was just asked stays owed when it was not the only one.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::address::Area;
+use super::pdu::Request;
+use super::point::{MAX_READ_BITS, MAX_READ_REGISTERS};
+use super::settings::EchoSetting;
+
+/// Unanswered requests of one unit that are remembered; the oldest is forgotten. Below the number of different
+/// questions, so that there always is one that looks like none of them.
+const MOST_OWED: usize = 90;
+/// A reply comes a second time within this, plus twice its time on a serial line.
+const REPEAT_WITHIN: Duration = Duration::from_millis(25);
+/// Longer reads of a place that failed in a row, after which the place is read only as it is.
+const FAILURES: u8 = 3;
+/// After this a longer read is tried again.
+const FIXED_FOR: Duration = Duration::from_secs(600);
+
+/// The marks of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
+    unit: u8,
+    function: u8,
+    length: usize,
+    /// What the reply to a write repeats.
+    place: [u16; 3],
+}
+
+impl Look {
+    fn of(unit: u8, request: &Request<'_>) -> Look {
+        let count = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
+        let place = match *request {
+            Request::Read { .. } | Request::ReadWrite { .. } => [0; 3],
+            Request::WriteCoil { at, on } => [at, u16::from(on), 0],
+            Request::WriteRegister { at, word } => [at, word, 0],
+            Request::WriteCoils { start, bits } => [start, count(bits.len()), 0],
+            Request::WriteRegisters { start, words } => [start, count(words.len()), 0],
+            Request::Mask { at, and, or } => [at, and, or],
+        };
+        Look { unit, function: request.function(), length: request.reply_length(), place }
+    }
+
+    fn exception(unit: u8, function: u8) -> Look {
+        Look { unit, function: function | 0x80, length: 2, place: [0; 3] }
+    }
+}
+
+/// A reply that may come again.
+#[derive(Debug)]
+struct Answered {
+    look: Look,
+    /// Until when a second one is expected.
+    until: Instant,
+    /// The next request was answered.
+    passed: bool,
+}
+
+/// Whether the line sends back what is written to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    Unknown,
+    Present,
+    Absent,
+}
+
+/// The next step towards the reply to a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Ask, and read so many registers or bits more than wanted.
+    Ask { more: u16 },
+    /// Ask this first; its reply can be taken for nothing else.
+    Question(Request<'static>),
+    /// Rest until then, drain the line, and ask.
+    Rest(Instant),
+}
+
+#[derive(Debug)]
+pub struct Belief {
+    setting: EchoSetting,
+    pub echo: Echo,
+    /// The frames carry an id of their own.
+    pub has_ids: bool,
+    /// In the order in which they were asked.
+    owed: Vec<Look>,
+    answered: Vec<Answered>,
+    /// Places where a longer read failed: how often in a row, and when last.
+    fixed: HashMap<(u8, Area, u16), (u8, Instant)>,
+}
+
+impl Belief {
+    pub fn new(setting: EchoSetting, has_ids: bool) -> Belief {
+        let mut belief = Belief {
+            setting,
+            echo: Echo::Unknown,
+            has_ids,
+            owed: Vec::new(),
+            answered: Vec::new(),
+            fixed: HashMap::new(),
+        };
+        belief.connected();
+        belief
+    }
+
+    /// A new connection may lead to another adaptor; what is owed stays owed.
+    pub fn connected(&mut self) {
+        self.echo = match self.setting {
+            EchoSetting::Auto => Echo::Unknown,
+            EchoSetting::Present => Echo::Present,
+            EchoSetting::Absent => Echo::Absent,
+        };
+    }
+
+    /// The line was seen to echo, or not to.
+    pub fn learn(&mut self, echo: Echo) {
+        if self.setting == EchoSetting::Auto {
+            self.echo = echo;
+        }
+    }
+
+    /// Whether the exact bytes of this request are cut off when they come back.
+    pub fn cuts_echo_of(&self, request: &Request<'_>) -> bool {
+        match self.setting {
+            EchoSetting::Absent => false,
+            EchoSetting::Present => true,
+            EchoSetting::Auto => self.echo == Echo::Present || !request.is_its_own_reply(),
+        }
+    }
+
+    /// What to do so that a reply to this request can be believed; `grow` is how much longer a read may be made.
+    pub fn next(&mut self, unit: u8, request: &Request<'_>, grow: u16, now: Instant) -> Next {
+        self.answered.retain(|answered| !answered.passed || now < answered.until);
+        if self.is_free(unit, request) {
+            return Next::Ask { more: 0 };
+        }
+        let longer = self.longer(unit, request, grow, now).find(|(_, read)| self.is_free(unit, read));
+        if let Some((more, _)) = longer {
+            return Next::Ask { more };
+        }
+        let look = Look::of(unit, request);
+        let is_owed = !self.has_ids && self.owed.contains(&look);
+        let repeats = || self.repeats(unit, request);
+        let is_single = matches!(request, Request::Read { count: 1, .. });
+        let all_passed = repeats().all(|answered| answered.passed);
+        match repeats().map(|answered| answered.until).max() {
+            Some(until) if !is_owed && (all_passed || is_single) && !self.hides_in_echo(request) => Next::Rest(until),
+            _ => Next::Question(self.question(unit, request)),
+        }
+    }
+
+    /// The request goes out: until it is answered its reply is owed.
+    pub fn sent(&mut self, unit: u8, request: &Request<'_>) {
+        let of_unit = |owed: &&Look| owed.unit == unit;
+        if self.owed.iter().filter(of_unit).count() >= MOST_OWED
+            && let Some(oldest) = self.owed.iter().position(|owed| owed.unit == unit)
+        {
+            self.owed.remove(oldest);
+        }
+        self.owed.push(Look::of(unit, request));
+    }
+
+    /// The reply of the request that was sent last has come: what the unit owed before is over.
+    pub fn replied(&mut self, unit: u8, request: &Request<'_>, line_time: Duration, now: Instant) {
+        self.owed.retain(|owed| owed.unit != unit);
+        self.pass(Look::of(unit, request), line_time, now);
+    }
+
+    /// An exception has come, of the request that was sent last or of an older one of its function.
+    pub fn refused(&mut self, unit: u8, request: &Request<'_>, line_time: Duration, now: Instant) {
+        let function = request.function();
+        let oldest = self.owed.iter().position(|owed| owed.unit == unit && owed.function == function);
+        if let Some(oldest) = oldest {
+            let mut at = 0;
+            self.owed.retain(|owed| {
+                at += 1;
+                owed.unit != unit || at - 1 > oldest
+            });
+        }
+        self.pass(Look::exception(unit, function), line_time, now);
+        let until = now + REPEAT_WITHIN + 2 * line_time;
+        self.answered.push(Answered { look: Look::of(unit, request), until, passed: false });
+    }
+
+    /// How a longer read than wanted ended; a device that refuses it again and again is asked only what is wanted.
+    pub fn tried_longer(&mut self, unit: u8, request: &Request<'_>, outcome: Longer, now: Instant) {
+        let (area, start) = request.place();
+        let (failures, at) = self.fixed.entry((unit, area, start)).or_insert((0, now));
+        *at = now;
+        *failures = match outcome {
+            Longer::Answered => 0,
+            Longer::Failed => failures.saturating_add(1),
+            Longer::Refused => FAILURES,
+        };
+    }
+
+    /// An older request than the one that was sent last is owed a reply of the same look.
+    pub fn is_owed_twice(&self, unit: u8, request: &Request<'_>) -> bool {
+        let look = Look::of(unit, request);
+        self.owed.iter().filter(|owed| **owed == look).count() > 1
+    }
+
+    /// No reply that may still come can be taken for this request's.
+    fn is_free(&self, unit: u8, request: &Request<'_>) -> bool {
+        let look = Look::of(unit, request);
+        let is_ambiguous = !self.has_ids && (self.owed.contains(&look) || self.repeats(unit, request).next().is_some());
+        !is_ambiguous && !self.hides_in_echo(request)
+    }
+
+    /// Whether the line echoes is not known, and the echo of this request could be taken for its reply.
+    fn hides_in_echo(&self, request: &Request<'_>) -> bool {
+        self.echo == Echo::Unknown && request.is_its_own_reply()
+    }
+
+    /// Replies whose second copy could be taken for this request's.
+    fn repeats(&self, unit: u8, request: &Request<'_>) -> impl Iterator<Item = &Answered> {
+        let (look, exception) = (Look::of(unit, request), Look::exception(unit, request.function()));
+        let has_ids = self.has_ids;
+        self.answered.iter().filter(move |answered| !has_ids && (answered.look == look || answered.look == exception))
+    }
+
+    fn pass(&mut self, look: Look, line_time: Duration, now: Instant) {
+        self.answered.iter_mut().for_each(|answered| answered.passed = true);
+        self.answered.retain(|answered| now < answered.until);
+        self.answered.push(Answered { look, until: now + REPEAT_WITHIN + 2 * line_time, passed: false });
+    }
+
+    /// The same read with more at its end: how much more, and the read.
+    fn longer(
+        &self,
+        unit: u8,
+        request: &Request<'_>,
+        grow: u16,
+        now: Instant,
+    ) -> impl Iterator<Item = (u16, Request<'static>)> + use<> {
+        let (area, start, count) = match *request {
+            Request::Read { area, start, count } => (area, start, count),
+            _ => (Area::Holding, 0, u16::MAX),
+        };
+        let is_fixed = self
+            .fixed
+            .get(&(unit, area, start))
+            .is_some_and(|(failures, at)| *failures >= FAILURES && now.saturating_duration_since(*at) < FIXED_FOR);
+        let (step, most) = step_and_most(area);
+        let grow = if is_fixed || count > most { 0 } else { grow };
+        (1..=grow)
+            .map(move |n| (n * step, count.saturating_add(n * step)))
+            .take_while(move |(_, count)| fits(start, *count, most))
+            .map(move |(more, count)| (more, Request::Read { area, start, count }))
+    }
+
+    /// A read near the request's place whose reply looks like nothing that may still come, short ones first.
+    fn question(&self, unit: u8, request: &Request<'_>) -> Request<'static> {
+        let (area, start) = request.place();
+        let (step, most) = step_and_most(area);
+        let read = |n: u16| {
+            let count = (1 + n * step).min(most);
+            let last = u32::from(u16::MAX) + 1 - u32::from(count);
+            let start = start.min(u16::try_from(last).unwrap_or(u16::MAX));
+            Request::Read { area, start, count }
+        };
+        let look = Look::of(unit, request);
+        let is_clear =
+            |read: &Request<'_>| self.is_free(unit, read) && !read.is_its_own_reply() && Look::of(unit, read) != look;
+        (0..=100).map(read).find(|read| is_clear(read)).unwrap_or_else(|| read(100))
+    }
+}
+
+/// How a read that was made longer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Longer {
+    Answered,
+    Failed,
+    Refused,
+}
+
+/// What makes a reply one register or byte longer, and the longest read.
+fn step_and_most(area: Area) -> (u16, u16) {
+    if area.is_bits() { (8, MAX_READ_BITS) } else { (1, MAX_READ_REGISTERS) }
+}
+
+fn fits(start: u16, count: u16, most: u16) -> bool {
+    count <= most && u32::from(start) + u32::from(count) <= u32::from(u16::MAX) + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Duration = Duration::ZERO;
+
+    fn read(start: u16, count: u16) -> Request<'static> {
+        Request::Read { area: Area::Holding, start, count }
+    }
+
+    fn line() -> (Belief, Instant) {
+        (Belief::new(EchoSetting::Absent, false), Instant::now())
+    }
+
+    fn is_asked_as_it_is(belief: &mut Belief, unit: u8, request: &Request<'_>, now: Instant) -> bool {
+        belief.next(unit, request, 8, now) == Next::Ask { more: 0 }
+    }
+
+    #[test]
+    fn only_a_request_that_a_late_reply_fits_is_not_asked_as_it_is() {
+        let (mut belief, now) = line();
+        belief.sent(1, &read(0, 10));
+        for (unit, request, is_clear) in [
+            (1, read(500, 10), false),
+            (1, read(0, 11), true),
+            (2, read(0, 10), true),
+            (1, Request::Read { area: Area::Input, start: 0, count: 10 }, true),
+            (1, Request::WriteRegister { at: 0, word: 1 }, true),
+        ] {
+            assert_eq!(is_asked_as_it_is(&mut belief, unit, &request, now), is_clear, "{unit} {request:?}");
+        }
+        assert_eq!(belief.next(1, &read(500, 10), 8, now), Next::Ask { more: 1 });
+        assert_eq!(belief.next(1, &read(500, 10), 0, now), Next::Question(read(500, 1)));
+        belief.replied(1, &read(0, 11), NONE, now);
+        assert!(is_asked_as_it_is(&mut belief, 1, &read(0, 10), now));
+    }
+
+    #[test]
+    fn a_new_connection_forgets_nothing_that_is_owed() {
+        let (mut belief, now) = line();
+        belief.sent(1, &read(0, 10));
+        belief.connected();
+        assert!(!is_asked_as_it_is(&mut belief, 1, &read(3, 10), now));
+    }
+
+    #[test]
+    fn an_exception_settles_the_oldest_request_of_its_function_only() {
+        let (mut belief, now) = line();
+        for request in [read(0, 10), read(0, 20), read(0, 30)] {
+            belief.sent(1, &request);
+        }
+        belief.refused(1, &read(0, 30), NONE, now);
+        let later = now + Duration::from_secs(1);
+        belief.replied(2, &read(0, 1), NONE, later);
+        let later = later + Duration::from_secs(1);
+        for (count, is_clear) in [(10, true), (20, false), (30, false)] {
+            assert_eq!(is_asked_as_it_is(&mut belief, 1, &read(7, count), later), is_clear, "{count}");
+        }
+    }
+
+    #[test]
+    fn two_requests_in_a_row_never_look_alike() {
+        let (mut belief, mut now) = line();
+        let mut last = u16::MAX;
+        for n in 0..100 {
+            let Next::Ask { more } = belief.next(1, &read(n * 10, 1), 8, now) else { panic!("no way to ask {n}") };
+            assert_ne!(more, last, "{n}");
+            last = more;
+            let asked = read(n * 10, 1 + more);
+            belief.sent(1, &asked);
+            now += Duration::from_millis(if n % 2 == 0 { 6 } else { 1_000 });
+            belief.replied(1, &asked, NONE, now);
+        }
+    }
+
+    #[test]
+    fn where_no_longer_read_is_allowed_the_line_rests_or_is_asked_a_question() {
+        let (mut belief, now) = line();
+        for request in [read(0, 1), read(0, 4)] {
+            belief.sent(1, &request);
+            belief.replied(1, &request, NONE, now);
+        }
+        assert_eq!(belief.next(1, &read(0, 4), 0, now), Next::Question(read(0, 2)));
+        assert_eq!(belief.next(1, &read(9, 1), 0, now), Next::Rest(now + REPEAT_WITHIN));
+        belief.tried_longer(1, &read(9, 1), Longer::Refused, now);
+        assert_eq!(belief.next(1, &read(9, 1), 8, now), Next::Rest(now + REPEAT_WITHIN));
+        let later = now + FIXED_FOR;
+        assert!(is_asked_as_it_is(&mut belief, 1, &read(9, 1), later), "the copy would have come");
+    }
+
+    #[test]
+    fn a_write_that_repeats_another_is_told_apart_by_a_read_between() {
+        let (mut belief, now) = line();
+        let write = Request::WriteRegisters { start: 5, words: &[1] };
+        belief.sent(1, &write);
+        belief.replied(1, &write, NONE, now);
+        let other = Request::WriteRegisters { start: 6, words: &[1] };
+        assert!(is_asked_as_it_is(&mut belief, 1, &other, now), "its reply repeats another place");
+        assert_eq!(belief.next(1, &write, 0, now), Next::Question(read(5, 1)));
+        belief.replied(1, &read(5, 1), NONE, now);
+        assert_eq!(belief.next(1, &write, 0, now), Next::Rest(now + REPEAT_WITHIN));
+    }
+
+    #[test]
+    fn until_the_echo_is_known_nothing_is_asked_that_it_could_answer() {
+        let now = Instant::now();
+        let mut belief = Belief::new(EchoSetting::Auto, false);
+        let write = Request::WriteCoil { at: 3, on: true };
+        let coils = |count| Request::Read { area: Area::Coil, start: 768, count };
+        assert_eq!(
+            belief.next(1, &write, 0, now),
+            Next::Question(Request::Read { area: Area::Coil, start: 3, count: 1 })
+        );
+        assert_eq!(belief.next(1, &coils(17), 8, now), Next::Ask { more: 8 });
+        assert_eq!(belief.next(1, &coils(17), 0, now), Next::Question(coils(1)));
+        assert!(is_asked_as_it_is(&mut belief, 1, &coils(16), now));
+        for echo in [Echo::Present, Echo::Absent] {
+            belief.learn(echo);
+            assert!(
+                is_asked_as_it_is(&mut belief, 1, &write, now) && is_asked_as_it_is(&mut belief, 1, &coils(17), now)
+            );
+        }
+        belief.connected();
+        assert!(!is_asked_as_it_is(&mut belief, 1, &write, now), "a new connection is learned from scratch");
+    }
+
+    #[test]
+    fn a_unit_that_never_answers_always_has_a_question_left() {
+        let (mut belief, now) = line();
+        for n in 0..1_000 {
+            let question = belief.question(1, &read(3, 2));
+            assert!(belief.is_free(1, &question), "{n}: {question:?}");
+            belief.sent(1, &question);
+        }
+        assert!(belief.owed.len() <= MOST_OWED);
+        let end = belief.question(1, &read(u16::MAX, 1));
+        assert!(matches!(end, Request::Read { start, count, .. } if u32::from(start) + u32::from(count) <= 65_536));
+        let _ = now;
+    }
+}
