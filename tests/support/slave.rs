@@ -329,7 +329,7 @@ fn from_hex(text: &[u8]) -> Vec<u8> {
     text.chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
-fn wrap(framing: Framing, head: &[u8], unit: u8, pdu: &[u8]) -> Vec<u8> {
+pub fn wrap(framing: Framing, head: &[u8], unit: u8, pdu: &[u8]) -> Vec<u8> {
     let mut body = vec![unit];
     body.extend(pdu);
     match framing {
@@ -355,7 +355,7 @@ fn wrap(framing: Framing, head: &[u8], unit: u8, pdu: &[u8]) -> Vec<u8> {
 }
 
 /// A whole request: unit, PDU, transaction and the bytes it took.
-fn request(framing: Framing, bytes: &[u8]) -> Option<(u8, Vec<u8>, Vec<u8>, usize)> {
+pub fn request(framing: Framing, bytes: &[u8]) -> Option<(u8, Vec<u8>, Vec<u8>, usize)> {
     match framing {
         Framing::Tcp => {
             let length = usize::from(u16::from_be_bytes([*bytes.get(4)?, *bytes.get(5)?]));

@@ -8,8 +8,8 @@
 //!   which it was asked, so a request that an owed reply could be taken for is sent only after another request, whose
 //!   reply looks like nothing that is owed, was answered.
 //! - **Twice.** A reply may come again within `REPEAT_WITHIN`, and no later than with the reply to the next request. So
-//!   two requests in a row never look alike: the second reads one register more, within `max_gap`. Where the device
-//!   refuses that, a question comes first, or the line rests and is drained.
+//!   two requests in a row never look alike: the second reads one register more, within `max_gap`. Where that is not
+//!   allowed a question comes first, and where the device never answers one the line rests and is drained.
 //! - **Echo.** An adaptor may send back each request. Whether it does is learned from a request whose echo cannot be
 //!   its reply; a write of one coil or register, whose reply *is* its echo, is sent only when that is known. From then on
 //!   the exact bytes of the request are cut off before a reply is looked for.
@@ -31,10 +31,13 @@ use super::settings::EchoSetting;
 const MOST_OWED: usize = 90;
 /// A reply comes a second time within this, plus twice its time on a serial line.
 const REPEAT_WITHIN: Duration = Duration::from_millis(25);
-/// Longer reads of a place that failed in a row, after which the place is read only as it is.
-const FAILURES: u8 = 3;
-/// After this a longer read is tried again.
+/// Longer reads of a place that stayed without a reply, when none ever had one, after which the device is taken for one
+/// that does not answer them. That many on a bad line are no accident.
+const FAILURES: u8 = 8;
+/// After a refusal a longer read is tried again after this.
 const FIXED_FOR: Duration = Duration::from_secs(600);
+/// No reply comes later than this.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// The marks of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,11 +103,30 @@ pub struct Belief {
     pub echo: Echo,
     /// The frames carry an id of their own.
     pub has_ids: bool,
-    /// In the order in which they were asked.
-    owed: Vec<Look>,
+    /// In the order in which they were asked, and when.
+    owed: Vec<(Look, Instant)>,
     answered: Vec<Answered>,
-    /// Places where a longer read failed: how often in a row, and when last.
-    fixed: HashMap<(u8, Area, u16), (u8, Instant)>,
+    /// Places where a longer read was tried.
+    places: HashMap<(u8, Area, u16), Place>,
+}
+
+/// How longer reads of a place ended.
+#[derive(Debug, Default)]
+struct Place {
+    has_worked: bool,
+    failures: u8,
+    refused: Option<Instant>,
+}
+
+impl Place {
+    /// The device leaves longer reads without a reply.
+    fn is_mute(&self) -> bool {
+        !self.has_worked && self.failures >= FAILURES
+    }
+
+    fn is_fixed(&self, now: Instant) -> bool {
+        self.is_mute() || self.refused.is_some_and(|at| now.saturating_duration_since(at) < FIXED_FOR)
+    }
 }
 
 impl Belief {
@@ -115,14 +137,18 @@ impl Belief {
             has_ids,
             owed: Vec::new(),
             answered: Vec::new(),
-            fixed: HashMap::new(),
+            places: HashMap::new(),
         };
         belief.connected();
         belief
     }
 
-    /// A new connection may lead to another adaptor; what is owed stays owed.
+    /// A new connection may lead to another adaptor. What is owed stays owed, and so is what may come again: it may wait
+    /// in a buffer for just this connection.
     pub fn connected(&mut self) {
+        let now = Instant::now();
+        self.answered.retain(|answered| !answered.passed || now < answered.until);
+        self.owed.extend(self.answered.drain(..).map(|answered| (answered.look, now)));
         self.echo = match self.setting {
             EchoSetting::Auto => Echo::Unknown,
             EchoSetting::Present => Echo::Present,
@@ -149,6 +175,7 @@ impl Belief {
     /// What to do so that a reply to this request can be believed; `grow` is how much longer a read may be made.
     pub fn next(&mut self, unit: u8, request: &Request<'_>, grow: u16, now: Instant) -> Next {
         self.answered.retain(|answered| !answered.passed || now < answered.until);
+        self.owed.retain(|(_, at)| now.saturating_duration_since(*at) < FORGOTTEN_AFTER);
         if self.is_free(unit, request) {
             return Next::Ask { more: 0 };
         }
@@ -157,40 +184,41 @@ impl Belief {
             return Next::Ask { more };
         }
         let look = Look::of(unit, request);
-        let is_owed = !self.has_ids && self.owed.contains(&look);
+        let is_owed = !self.has_ids && self.owes(&look);
         let repeats = || self.repeats(unit, request);
-        let is_single = matches!(request, Request::Read { count: 1, .. });
+        let (area, start) = request.place();
+        let is_mute = self.places.get(&(unit, area, start)).is_some_and(Place::is_mute);
         let all_passed = repeats().all(|answered| answered.passed);
         match repeats().map(|answered| answered.until).max() {
-            Some(until) if !is_owed && (all_passed || is_single) && !self.hides_in_echo(request) => Next::Rest(until),
+            Some(until) if !is_owed && (all_passed || is_mute) && !self.hides_in_echo(request) => Next::Rest(until),
             _ => Next::Question(self.question(unit, request)),
         }
     }
 
     /// The request goes out: until it is answered its reply is owed.
-    pub fn sent(&mut self, unit: u8, request: &Request<'_>) {
-        let of_unit = |owed: &&Look| owed.unit == unit;
+    pub fn sent(&mut self, unit: u8, request: &Request<'_>, now: Instant) {
+        let of_unit = |owed: &&(Look, Instant)| owed.0.unit == unit;
         if self.owed.iter().filter(of_unit).count() >= MOST_OWED
-            && let Some(oldest) = self.owed.iter().position(|owed| owed.unit == unit)
+            && let Some(oldest) = self.owed.iter().position(|owed| owed.0.unit == unit)
         {
             self.owed.remove(oldest);
         }
-        self.owed.push(Look::of(unit, request));
+        self.owed.push((Look::of(unit, request), now));
     }
 
     /// The reply of the request that was sent last has come: what the unit owed before is over.
     pub fn replied(&mut self, unit: u8, request: &Request<'_>, line_time: Duration, now: Instant) {
-        self.owed.retain(|owed| owed.unit != unit);
+        self.owed.retain(|(owed, _)| owed.unit != unit);
         self.pass(Look::of(unit, request), line_time, now);
     }
 
     /// An exception has come, of the request that was sent last or of an older one of its function.
     pub fn refused(&mut self, unit: u8, request: &Request<'_>, line_time: Duration, now: Instant) {
         let function = request.function();
-        let oldest = self.owed.iter().position(|owed| owed.unit == unit && owed.function == function);
+        let oldest = self.owed.iter().position(|(owed, _)| owed.unit == unit && owed.function & 0x7f == function);
         if let Some(oldest) = oldest {
             let mut at = 0;
-            self.owed.retain(|owed| {
+            self.owed.retain(|(owed, _)| {
                 at += 1;
                 owed.unit != unit || at - 1 > oldest
             });
@@ -200,29 +228,33 @@ impl Belief {
         self.answered.push(Answered { look: Look::of(unit, request), until, passed: false });
     }
 
-    /// How a longer read than wanted ended; a device that refuses it again and again is asked only what is wanted.
+    /// How a longer read than wanted ended; a device that refuses it is asked only what is wanted.
     pub fn tried_longer(&mut self, unit: u8, request: &Request<'_>, outcome: Longer, now: Instant) {
         let (area, start) = request.place();
-        let (failures, at) = self.fixed.entry((unit, area, start)).or_insert((0, now));
-        *at = now;
-        *failures = match outcome {
-            Longer::Answered => 0,
-            Longer::Failed => failures.saturating_add(1),
-            Longer::Refused => FAILURES,
-        };
+        let place = self.places.entry((unit, area, start)).or_default();
+        match outcome {
+            Longer::Answered => place.has_worked = true,
+            Longer::Failed => place.failures = place.failures.saturating_add(1),
+            Longer::Refused => place.refused = Some(now),
+        }
     }
 
     /// An older request than the one that was sent last is owed a reply of the same look.
     pub fn is_owed_twice(&self, unit: u8, request: &Request<'_>) -> bool {
         let look = Look::of(unit, request);
-        self.owed.iter().filter(|owed| **owed == look).count() > 1
+        self.owed.iter().filter(|(owed, _)| *owed == look).count() > 1
     }
 
     /// No reply that may still come can be taken for this request's.
     fn is_free(&self, unit: u8, request: &Request<'_>) -> bool {
         let look = Look::of(unit, request);
-        let is_ambiguous = !self.has_ids && (self.owed.contains(&look) || self.repeats(unit, request).next().is_some());
+        let is_ambiguous = !self.has_ids && (self.owes(&look) || self.repeats(unit, request).next().is_some());
         !is_ambiguous && !self.hides_in_echo(request)
+    }
+
+    fn owes(&self, look: &Look) -> bool {
+        let exception = Look::exception(look.unit, look.function);
+        self.owed.iter().any(|(owed, _)| owed == look || *owed == exception)
     }
 
     /// Whether the line echoes is not known, and the echo of this request could be taken for its reply.
@@ -255,10 +287,7 @@ impl Belief {
             Request::Read { area, start, count } => (area, start, count),
             _ => (Area::Holding, 0, u16::MAX),
         };
-        let is_fixed = self
-            .fixed
-            .get(&(unit, area, start))
-            .is_some_and(|(failures, at)| *failures >= FAILURES && now.saturating_duration_since(*at) < FIXED_FOR);
+        let is_fixed = self.places.get(&(unit, area, start)).is_some_and(|place| place.is_fixed(now));
         let (step, most) = step_and_most(area);
         let grow = if is_fixed || count > most { 0 } else { grow };
         (1..=grow)
@@ -322,7 +351,7 @@ mod tests {
     #[test]
     fn only_a_request_that_a_late_reply_fits_is_not_asked_as_it_is() {
         let (mut belief, now) = line();
-        belief.sent(1, &read(0, 10));
+        belief.sent(1, &read(0, 10), now);
         for (unit, request, is_clear) in [
             (1, read(500, 10), false),
             (1, read(0, 11), true),
@@ -341,7 +370,7 @@ mod tests {
     #[test]
     fn a_new_connection_forgets_nothing_that_is_owed() {
         let (mut belief, now) = line();
-        belief.sent(1, &read(0, 10));
+        belief.sent(1, &read(0, 10), now);
         belief.connected();
         assert!(!is_asked_as_it_is(&mut belief, 1, &read(3, 10), now));
     }
@@ -350,7 +379,7 @@ mod tests {
     fn an_exception_settles_the_oldest_request_of_its_function_only() {
         let (mut belief, now) = line();
         for request in [read(0, 10), read(0, 20), read(0, 30)] {
-            belief.sent(1, &request);
+            belief.sent(1, &request, now);
         }
         belief.refused(1, &read(0, 30), NONE, now);
         let later = now + Duration::from_secs(1);
@@ -370,32 +399,49 @@ mod tests {
             assert_ne!(more, last, "{n}");
             last = more;
             let asked = read(n * 10, 1 + more);
-            belief.sent(1, &asked);
+            belief.sent(1, &asked, now);
             now += Duration::from_millis(if n % 2 == 0 { 6 } else { 1_000 });
             belief.replied(1, &asked, NONE, now);
         }
     }
 
     #[test]
-    fn where_no_longer_read_is_allowed_the_line_rests_or_is_asked_a_question() {
+    fn where_no_longer_read_is_allowed_a_question_comes_first_and_where_none_is_answered_a_rest() {
         let (mut belief, now) = line();
-        for request in [read(0, 1), read(0, 4)] {
-            belief.sent(1, &request);
+        let answer = |belief: &mut Belief, request: Request<'_>| {
+            belief.sent(1, &request, now);
             belief.replied(1, &request, NONE, now);
-        }
-        assert_eq!(belief.next(1, &read(0, 4), 0, now), Next::Question(read(0, 2)));
-        assert_eq!(belief.next(1, &read(9, 1), 0, now), Next::Rest(now + REPEAT_WITHIN));
+        };
+        answer(&mut belief, read(0, 4));
+        assert_eq!(belief.next(1, &read(9, 4), 0, now), Next::Question(read(9, 1)));
+        answer(&mut belief, read(0, 1));
         belief.tried_longer(1, &read(9, 1), Longer::Refused, now);
+        assert_eq!(belief.next(1, &read(9, 1), 8, now), Next::Question(read(9, 2)));
+        for _ in 0..FAILURES {
+            belief.tried_longer(1, &read(9, 1), Longer::Failed, now);
+        }
         assert_eq!(belief.next(1, &read(9, 1), 8, now), Next::Rest(now + REPEAT_WITHIN));
-        let later = now + FIXED_FOR;
-        assert!(is_asked_as_it_is(&mut belief, 1, &read(9, 1), later), "the copy would have come");
+        answer(&mut belief, read(0, 2));
+        assert_eq!(belief.next(1, &read(7, 1), 0, now), Next::Rest(now + REPEAT_WITHIN), "only the time is missing");
+        let later = now + REPEAT_WITHIN;
+        assert!(is_asked_as_it_is(&mut belief, 1, &read(7, 1), later), "the copy would have come");
+    }
+
+    #[test]
+    fn a_copy_may_wait_for_a_new_connection_but_not_for_ever() {
+        let (mut belief, now) = line();
+        belief.sent(1, &read(0, 1), now);
+        belief.replied(1, &read(0, 1), NONE, now);
+        belief.connected();
+        assert_eq!(belief.next(1, &read(5, 1), 0, now), Next::Question(read(5, 2)));
+        assert!(is_asked_as_it_is(&mut belief, 1, &read(5, 1), now + FORGOTTEN_AFTER * 2));
     }
 
     #[test]
     fn a_write_that_repeats_another_is_told_apart_by_a_read_between() {
         let (mut belief, now) = line();
         let write = Request::WriteRegisters { start: 5, words: &[1] };
-        belief.sent(1, &write);
+        belief.sent(1, &write, now);
         belief.replied(1, &write, NONE, now);
         let other = Request::WriteRegisters { start: 6, words: &[1] };
         assert!(is_asked_as_it_is(&mut belief, 1, &other, now), "its reply repeats another place");
@@ -433,11 +479,10 @@ mod tests {
         for n in 0..1_000 {
             let question = belief.question(1, &read(3, 2));
             assert!(belief.is_free(1, &question), "{n}: {question:?}");
-            belief.sent(1, &question);
+            belief.sent(1, &question, now);
         }
         assert!(belief.owed.len() <= MOST_OWED);
         let end = belief.question(1, &read(u16::MAX, 1));
         assert!(matches!(end, Request::Read { start, count, .. } if u32::from(start) + u32::from(count) <= 65_536));
-        let _ = now;
     }
 }

@@ -32,7 +32,7 @@ pub enum Found {
     /// Not yet; `used` bytes can be forgotten, and `garbage` when they were no stale reply.
     More { used: usize, garbage: bool },
     /// The transaction was answered, by something that does not fit; the right reply will not come (Modbus TCP).
-    Misfit { used: usize, why: String },
+    Misfit { used: usize, why: Misfit },
     /// The stream is out of step for good: in front of a reply or after it lies no header (Modbus TCP).
     Broken,
 }
@@ -137,11 +137,37 @@ pub fn skip_whole(bytes: &mut Vec<u8>) {
     bytes.drain(..used);
 }
 
-/// The difference between what came and what was asked for, for logs.
-pub fn misfit(framing: Framing, asked: &Asked<'_>, bytes: &[u8]) -> String {
+/// The difference between what came and what was asked for; its text is for logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    #[error("answers with transaction id {came}, asked with {asked}")]
+    Transaction { came: u16, asked: u16 },
+    #[error("answers with unit id {came}, asked with {asked}")]
+    Unit { came: u8, asked: u8 },
+    #[error("answers with function {came}, asked with {asked}")]
+    Function { came: u8, asked: u8 },
+    /// Without function and byte count: what a reader of the register map counts in.
+    #[error("answers with {came} bytes of data, asked for {asked}")]
+    Length { came: usize, asked: usize },
+    #[error("answers with another byte count, place or value than it was asked with")]
+    Content,
+    #[error("answers with a wrong check sum")]
+    Sum,
+    #[error("answers with an incomplete frame")]
+    Incomplete,
+}
+
+impl Misfit {
+    /// The device gives less than was asked for, as some do where their map ends.
+    pub fn is_short(self) -> bool {
+        matches!(self, Misfit::Length { came, asked } if came < asked)
+    }
+}
+
+pub fn misfit(framing: Framing, asked: &Asked<'_>, bytes: &[u8]) -> Misfit {
     let mut scratch = Vec::new();
     let (body, has_sum) = match framing {
-        Framing::Tcp => return "answers with an incomplete frame".to_owned(),
+        Framing::Tcp => return Misfit::Incomplete,
         Framing::Rtu => {
             let (body, sum) = bytes.split_at(bytes.len().saturating_sub(2));
             (body, crc(body).to_le_bytes() == sum)
@@ -150,32 +176,28 @@ pub fn misfit(framing: Framing, asked: &Asked<'_>, bytes: &[u8]) -> String {
             let text = bytes.strip_prefix(b":").unwrap_or(bytes);
             let text = text.strip_suffix(b"\r\n").unwrap_or(text);
             let is_text = from_hex(text, &mut scratch);
-            let Some((sum, body)) = scratch.split_last() else { return "answers with an incomplete frame".to_owned() };
+            let Some((sum, body)) = scratch.split_last() else { return Misfit::Incomplete };
             (body, is_text && lrc(body) == *sum)
         }
     };
-    let wanted = 1 + asked.request.reply_length();
     match body {
         [unit, pdu @ ..] if has_sum && !pdu.is_empty() => difference(asked, *unit, pdu),
-        _ if body.len() < wanted => {
-            format!("answers with an incomplete frame, {} of {wanted} bytes", body.len())
-        }
-        _ => "answers with a wrong check sum".to_owned(),
+        _ if body.len() < 1 + asked.request.reply_length() => Misfit::Incomplete,
+        _ => Misfit::Sum,
     }
 }
 
-fn difference(asked: &Asked<'_>, unit: u8, pdu: &[u8]) -> String {
+fn difference(asked: &Asked<'_>, unit: u8, pdu: &[u8]) -> Misfit {
     let (function, wanted) = (pdu.first().copied().unwrap_or(0), asked.request.function());
     let (length, whole) = (pdu.len(), asked.request.reply_length());
     if unit != asked.unit {
-        format!("answers with unit id {unit}, asked with {}", asked.unit)
+        Misfit::Unit { came: unit, asked: asked.unit }
     } else if function & 0x7f != wanted {
-        format!("answers with function {function}, asked with {wanted}")
+        Misfit::Function { came: function, asked: wanted }
     } else if length != whole {
-        // Without function and byte count: what a reader of the register map counts in.
-        format!("answers with {} bytes of data, asked for {}", length.saturating_sub(2), whole - 2)
+        Misfit::Length { came: length.saturating_sub(2), asked: whole - 2 }
     } else {
-        "answers with another byte count, place or value than it was asked with".to_owned()
+        Misfit::Content
     }
 }
 
@@ -428,16 +450,17 @@ mod tests {
             (rtu(&[1, 4, 2, 0, 1]), "answers with function 4, asked with 3"),
             (rtu(&[1, 3, 4, 0, 1, 0, 1]), "answers with 4 bytes of data, asked for 2"),
             (vec![1, 3, 2, 0, 1, 9, 9], "answers with a wrong check sum"),
-            (vec![1, 3, 2], "answers with an incomplete frame, 1 of 5 bytes"),
+            (vec![1, 3, 2], "answers with an incomplete frame"),
         ] {
-            assert_eq!(misfit(Framing::Rtu, &asked, &bytes), wanted);
+            assert_eq!(misfit(Framing::Rtu, &asked, &bytes).to_string(), wanted);
         }
         let ascii = |body: &[u8]| {
             let hex: String = body.iter().chain([&lrc(body)]).map(|byte| format!("{byte:02X}")).collect();
             format!(":{hex}\r\n").into_bytes()
         };
-        assert_eq!(misfit(Framing::Ascii, &asked, &ascii(&[2, 3, 2, 0, 1])), "answers with unit id 2, asked with 1");
-        assert_eq!(misfit(Framing::Ascii, &asked, b":0103020001F0\r\n"), "answers with a wrong check sum");
+        let unit = Misfit::Unit { came: 2, asked: 1 };
+        assert_eq!(misfit(Framing::Ascii, &asked, &ascii(&[2, 3, 2, 0, 1])), unit);
+        assert_eq!(misfit(Framing::Ascii, &asked, b":0103020001F0\r\n"), Misfit::Sum);
     }
 
     proptest! {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_serial::SerialPortBuilderExt;
 
 use super::belief::{Belief, Echo, Longer, Next};
-use super::frame::{self, Asked, Found, Framing, MAX_FRAME};
+use super::frame::{self, Asked, Found, Framing, MAX_FRAME, Misfit};
 use super::pdu::{Reply, Request};
 use super::settings::{EchoSetting, Parity};
 use crate::drivers::LinkError;
@@ -58,6 +58,8 @@ pub struct Wire {
     pub reply: Vec<u8>,
     /// When the last byte went or came.
     quiet_since: Instant,
+    /// The last reply that did not fit had less than was asked for.
+    was_short: bool,
     /// What the log should say once.
     pub remark: Option<String>,
 }
@@ -89,6 +91,7 @@ impl Wire {
             scratch: Vec::with_capacity(MAX_FRAME),
             reply: Vec::with_capacity(256),
             quiet_since: Instant::now(),
+            was_short: false,
             remark: None,
         }
     }
@@ -134,10 +137,14 @@ impl Wire {
                 Next::Ask { more: 0 } => return self.exchange_once(stream, manner, request).await,
                 Next::Ask { more } => match self.exchange_longer(stream, manner, request, more).await {
                     Ok(Outcome::Exception(2 | 3)) => {}
+                    Err(error) if error.is_usable() && self.was_short => {}
                     outcome => return outcome,
                 },
                 Next::Question(question) => {
-                    self.exchange_once(stream, manner, question).await?;
+                    if let Err(error) = self.exchange_once(stream, manner, question).await {
+                        self.belief.tried_longer(manner.unit, &request, Longer::Failed, Instant::now());
+                        return Err(error);
+                    }
                 }
                 Next::Rest(until) => {
                     sleep_until(until).await;
@@ -165,6 +172,7 @@ impl Wire {
             Ok(Outcome::Data | Outcome::Written) => Longer::Answered,
             Ok(Outcome::Exception(2 | 3)) => Longer::Refused,
             Ok(Outcome::Exception(_)) => return outcome,
+            Err(_) if self.was_short => Longer::Refused,
             Err(_) => Longer::Failed,
         };
         self.belief.tried_longer(manner.unit, &request, ended, Instant::now());
@@ -187,9 +195,10 @@ impl Wire {
         frame::encode(self.framing, &asked, &mut self.sent);
         let on_the_line = self.target.line_time(self.sent.len() + reply_size(self.framing, &request));
         let deadline = Instant::now() + manner.timeout + on_the_line;
-        self.belief.sent(manner.unit, &request);
+        self.belief.sent(manner.unit, &request, Instant::now());
         self.expect_reply();
         self.dropped.clear();
+        self.was_short = false;
         let outcome = match timeout_at(deadline, stream.write_all(&self.sent)).await {
             Ok(Ok(())) => self.receive(stream, manner, &asked, deadline).await,
             Ok(Err(error)) if is_closed(&error) => Err(LinkError::Closed { sent: true }),
@@ -246,7 +255,8 @@ impl Wire {
                     }
                     Found::Misfit { used, why } => {
                         self.received.drain(..used);
-                        return Err(garbage(&why, true));
+                        self.was_short = why.is_short();
+                        return Err(garbage(&why.to_string(), true));
                     }
                     Found::Broken => return Err(garbage("answers with bytes that are no Modbus TCP frame", false)),
                     Found::More { used, .. } => self.dropped.extend(self.received.drain(..used)),
@@ -297,13 +307,13 @@ impl Wire {
         let (transaction, unit) = (u16::from_be_bytes([header[0], header[1]]), header[6]);
         if transaction != asked.transaction && self.belief.has_ids {
             self.belief.has_ids = false;
-            let why = format!("answers with transaction id {transaction}, asked with {}", asked.transaction);
+            let why = Misfit::Transaction { came: transaction, asked: asked.transaction }.to_string();
             if self.belief.is_owed_twice(asked.unit, &asked.request) {
                 return Err(garbage(&why, false));
             }
             self.remark = Some(format!("{why}; it is taken, since only one request is under way"));
         } else if unit != asked.unit && self.remark.is_none() {
-            let why = format!("answers with unit id {unit}, asked with {}", asked.unit);
+            let why = Misfit::Unit { came: unit, asked: asked.unit };
             self.remark = Some(format!("{why}; it is taken, since only one request is under way"));
         }
         Ok(())
@@ -314,7 +324,7 @@ impl Wire {
         if self.framing == Framing::Tcp {
             let came = frame::ids(&self.dropped).find(|(transaction, _)| !self.unanswered.contains(transaction));
             if let Some((transaction, _)) = came {
-                let why = format!("answers with transaction id {transaction}, asked with {}", asked.transaction);
+                let why = Misfit::Transaction { came: transaction, asked: asked.transaction }.to_string();
                 // On a new connection nothing is under way, and the id is no longer needed.
                 return garbage(&why, transaction != 0);
             }
@@ -325,10 +335,12 @@ impl Wire {
             return garbage("answers without the echo that the line gave before", true);
         }
         let is_stale = self.framing == Framing::Tcp && frame::ids(&self.dropped).next().is_some();
-        match self.dropped.is_empty() || is_stale {
-            true => LinkError::Timeout { waited_ms: manner.timeout.as_millis(), usable: true },
-            false => garbage(&frame::misfit(self.framing, asked, &self.dropped), true),
+        if self.dropped.is_empty() || is_stale {
+            return LinkError::Timeout { waited_ms: manner.timeout.as_millis(), usable: true };
         }
+        let why = frame::misfit(self.framing, asked, &self.dropped);
+        self.was_short = why.is_short();
+        garbage(&why.to_string(), true)
     }
 
     async fn more(&mut self, stream: &mut dyn Stream) -> Result<(), LinkError> {

@@ -119,7 +119,6 @@ impl Beat {
 
     /// The peer had closed a quiet connection, and a new one is there: nothing was lost.
     pub fn reopened(&mut self) {
-        self.answered_since_connect = false;
         self.health.reconnects.fetch_add(1, Ordering::Relaxed);
         self.health.connected(UaTime::now());
     }

@@ -1,5 +1,7 @@
 //! Links with a scripted protocol and a clock of the test's own: no socket, and an hour passes in a blink.
 
+mod quiet;
+
 use parking_lot::Mutex;
 
 use super::*;
@@ -24,6 +26,10 @@ enum Does {
     Garble,
     Refuse(Refusal),
     Lose,
+    /// Closes the connection after each answer.
+    AnswerOnce,
+    /// Closes the connection in place of an answer.
+    Close,
     Panic,
 }
 
@@ -41,6 +47,8 @@ struct Script {
     /// How long it takes to connect.
     dial: Mutex<Duration>,
     does: Mutex<Vec<Does>>,
+    /// An `AnswerOnce` has not answered yet on this connection.
+    is_fresh: Mutex<bool>,
     diary: Mutex<Vec<(Instant, Event)>>,
 }
 
@@ -83,6 +91,7 @@ impl Protocol for Scripted {
         self.script.note(Event::Connect);
         let dial = *self.script.dial.lock();
         tokio::time::sleep(dial).await;
+        *self.script.is_fresh.lock() = true;
         match *self.script.reachable.lock() {
             true => Ok(()),
             false => Err(LinkError::Lost("nobody is there".into())),
@@ -105,6 +114,12 @@ impl Protocol for Scripted {
                 return Err(LinkError::Garbage { text: "no reply to this".into(), usable: false });
             }
             Does::Refuse(why) => return Ok(Answer::Refused { why, text: "no".into() }),
+            Does::AnswerOnce => {
+                if !std::mem::take(&mut *self.script.is_fresh.lock()) {
+                    return Err(LinkError::Closed { sent: false });
+                }
+            }
+            Does::Close => return Err(LinkError::Closed { sent: true }),
             Does::Lose => return Err(LinkError::Lost("hung up".into())),
             Does::Panic => panic!("a bug of the driver, on purpose"),
         }
@@ -222,6 +237,7 @@ impl Rig {
             reachable: Mutex::new(reachable),
             dial: Mutex::default(),
             does: Mutex::new(vec![Does::Answer; owners.len()]),
+            is_fresh: Mutex::default(),
             diary: Mutex::default(),
         });
         let tags = Arc::new(TagStore::new(&Arc::new(plant)));
