@@ -11,7 +11,9 @@ use crate::config::files::CellSource;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec;
 use crate::drivers::Kind as DriverKind;
-use crate::model::{Access, Cell, ConnectionIx, EnumIx, Node, NodeIx, NodeKind, NodeName, ROLES, Role, Roles, Text};
+use crate::model::{
+    Access, Cell, ConnectionIx, EnumIx, Node, NodeIx, NodeKind, NodeName, Period, ROLES, Role, Roles, Text,
+};
 
 /// A connection as nodes refer to it; without `ix` it had findings of its own.
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +45,8 @@ pub(super) struct Inherited {
     /// Name of the connection and where it is said.
     pub connection: Option<At<String>>,
     pub poll: Duration,
-    /// `None`: 3 polls, at least 5 s.
-    pub stale_after: Option<Duration>,
+    /// And where it is said; `None`: 3 polls, at least 5 s.
+    pub stale_after: Option<At<Period>>,
     pub enabled: bool,
     pub access: Access,
     /// Name of the history class and where it is said.
@@ -207,7 +209,7 @@ impl Compiler<'_> {
             inherited.history = Some(history);
         }
         inherited.poll = given.poll.map_or(inherited.poll, |period| period.0);
-        inherited.stale_after = given.stale_after.map(|period| period.0);
+        inherited.stale_after = given.stale_after;
         inherited.access = self.roles_of(given.access.as_ref(), inherited.access);
         inherited
     }

@@ -8,7 +8,7 @@ use crate::config::de::decode_entry;
 use crate::config::docs::{did_you_mean, list, nearest};
 use crate::config::source::Ix;
 use crate::config::{driver, spec};
-use crate::drivers::{ConnectionPlan, DRIVERS, Settings, simulator};
+use crate::drivers::{ConnectionPlan, DRIVERS, Kind, Settings, modbus, simulator};
 use crate::model::{Connection, ConnectionIx};
 
 impl Compiler<'_> {
@@ -28,6 +28,26 @@ impl Compiler<'_> {
             let link =
                 self.connection(&name, value, scope).unwrap_or(Link { key, ix: None, kind: None, allow_write: true });
             scope.connections.insert(name, Link { key, ..link });
+        }
+        self.check_same_device(scope);
+    }
+
+    /// One device by two names: they share a link, since what one link reads and writes back another may have changed.
+    fn check_same_device(&mut self, scope: &Scope) {
+        let mut links: Vec<_> = scope.connections.values().filter_map(|link| Some((link.ix?, link.key))).collect();
+        links.sort_unstable_by_key(|(ix, _)| ix.0);
+        for (at, (ix, key)) in links.iter().enumerate() {
+            let settings = &self.real_settings[ix.0 as usize];
+            let spellings = links[..at].iter().find_map(|(other, key)| {
+                let (first, second) = modbus::two_spellings(&self.real_settings[other.0 as usize], settings)?;
+                Some((other.0, *key, first.to_owned(), second.to_owned()))
+            });
+            let Some((other, other_key, first, second)) = spellings else { continue };
+            let name = &self.drivers[other as usize].name;
+            let message = format!("`{second}` is the host `{first}` of connection `{name}`, with the same unit_id");
+            let also = self.source.place(other_key);
+            let finding = self.findings.warning(&self.source, *key, message).also(also, "first here");
+            finding.help("both share one link; use one connection, or write the host alike in both");
         }
     }
 
@@ -73,7 +93,7 @@ impl Compiler<'_> {
             allow_write,
             timeout: period(common.timeout, Duration::from_secs(1)),
             retries: common.retries.unwrap_or(1),
-            reconnect_max: period(common.reconnect_max, Duration::from_secs(30)),
+            reconnect_max: period(common.reconnect_max, longest_wait(found.kind)),
         };
         self.drivers.push(ConnectionPlan {
             ix,
@@ -93,5 +113,13 @@ impl Compiler<'_> {
     /// Each connection gets signals of its own.
     fn simulator_for(&self, ix: ConnectionIx) -> Settings {
         Settings::Simulator(simulator::Settings { seed: u64::from(ix.0) + 1 })
+    }
+}
+
+/// A device on a network is back within seconds; a serial line that is gone was pulled by hand.
+fn longest_wait(kind: Kind) -> Duration {
+    match kind {
+        Kind::ModbusTcp | Kind::Simulator => Duration::from_secs(5),
+        Kind::ModbusRtu => Duration::from_secs(30),
     }
 }

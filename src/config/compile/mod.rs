@@ -16,7 +16,7 @@ mod tag;
 mod types;
 mod value;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,6 +86,8 @@ pub(super) struct Compiler<'a> {
     node_count: usize,
     /// The key `anonymous` of the server file.
     anonymous: Option<Ix>,
+    /// Places of a `stale_after` below `poll` that were reported.
+    short_lived: HashSet<Ix>,
 }
 
 /// Compiles everything; the source comes back for the report. There is no result when there was an error.
@@ -105,6 +107,7 @@ pub fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (O
         unit_hints: HashMap::new(),
         node_count: 0,
         anonymous: None,
+        short_lived: HashSet::new(),
     };
     let lone = cells.first().map(|cell| cell.path.clone());
     let server = match server {

@@ -353,8 +353,8 @@ impl Compiler<'_> {
         if let Some(poll) = spec.poll {
             inherited.poll = poll.0;
         }
-        if let Some(stale_after) = spec.stale_after {
-            inherited.stale_after = Some(stale_after.0);
+        if let Some(stale_after) = &spec.stale_after {
+            inherited.stale_after = Some(stale_after.clone());
         }
         inherited.enabled &= spec.enabled.unwrap_or(true);
         inherited.access = self.roles_of(spec.access.as_ref(), inherited.access);

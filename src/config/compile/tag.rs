@@ -11,7 +11,7 @@ use crate::config::docs::{did_you_mean, list};
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{Deadband, NodeSpec, Scale as ScaleSpec};
 use crate::config::units;
-use crate::model::{DataType, NodeIx, NodeKind, Origin, Scale, Shape, Tag, TagId, Unit};
+use crate::model::{DataType, NodeIx, NodeKind, Origin, Period, Scale, Shape, Tag, TagId, Unit};
 use crate::value::BuiltIn;
 
 /// DataTypes that a tag may have.
@@ -94,6 +94,7 @@ impl Compiler<'_> {
         let origin = self.origin(entry, Place { tag: id, node }, shape.as_ref(), inherited, scope);
         let (shape, (origin, poll)) = (shape?, origin?);
         let scale = scale.filter(|_| !self.is_unscaled(spec, &origin));
+        let stale_after = self.stale_after(&origin, poll, inherited);
         let access = self.access_ix(inherited.access);
         let key = self.source.key_of(own).unwrap_or(own);
         let history = self.history_of_tag(spec.history.as_ref(), &shape, &origin, inherited, key, scope);
@@ -106,12 +107,26 @@ impl Compiler<'_> {
             deadband,
             wraps: spec.wraps.unwrap_or(false),
             poll,
-            stale_after: inherited.stale_after.unwrap_or_else(|| (poll * 3).max(Duration::from_secs(5))),
+            stale_after,
             enabled: inherited.enabled,
             access,
             history,
         });
         Some(NodeKind::Variable(id))
+    }
+
+    /// A tag that may be older than it is polled would turn Bad between two good polls: said once where it is written.
+    fn stale_after(&mut self, origin: &Origin, poll: Duration, inherited: &Inherited) -> Duration {
+        let Some(At { ix, value }) = inherited.stale_after.clone() else {
+            return (poll * 3).max(Duration::from_secs(5));
+        };
+        let is_polled = matches!(origin, Origin::Device { read: true, .. });
+        if is_polled && value.0 < poll && self.short_lived.insert(ix) {
+            let message = format!("`stale_after` {} is below `poll` {}", value, Period(poll));
+            let finding = self.findings.warning(&self.source, ix, message);
+            finding.help("a late reply turns the tag Bad at once; write at least two polls");
+        }
+        value.0
     }
 
     fn shape(&mut self, spec: &NodeSpec, data_type: &At<String>, scope: &Scope) -> Option<Shape> {

@@ -86,7 +86,7 @@ pub struct Defaults {
     pub poll: Option<Period>,
     /// If no fresh sample arrives within this time the value turns Bad, and the code says why; until then the last value is
     /// Uncertain (default 3 polls, at least 5s).
-    pub stale_after: Option<Period>,
+    pub stale_after: Option<At<Period>>,
 }
 
 /// Roles that may do something; each key that is left out is inherited.
@@ -183,7 +183,8 @@ pub struct Connection {
     /// Repeats of a read without reply (default 1).
     #[schemars(range(min = 0, max = 10))]
     pub retries: Option<u32>,
-    /// Longest wait between attempts to connect; the first is 0.5 s, doubled each time (default 30s).
+    /// Longest wait between attempts to connect; the first is 0.5 s, doubled each time (default 5s on TCP, 30s on a serial
+    /// line).
     #[schemars(extend("x-also" = ["reconnect", "backoff"]))]
     pub reconnect_max: Option<Period>,
 }

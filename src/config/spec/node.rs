@@ -66,7 +66,7 @@ pub struct NodeSpec {
     #[schemars(extend("x-also" = ["every", "scan", "scan_rate", "interval", "scan_interval", "update_interval"]))]
     pub poll: Option<Period>,
     /// If no fresh sample arrives within this time the value turns Bad; see `defaults` (default: inherited).
-    pub stale_after: Option<Period>,
+    pub stale_after: Option<At<Period>>,
     /// Counter that starts again at 0 when full; rates and totals survive it (default false).
     pub wraps: Option<bool>,
     /// Off: no polling, BadOutOfService (default true).

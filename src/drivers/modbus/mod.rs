@@ -113,8 +113,25 @@ pub fn fuzz_reply(bytes: &[u8]) {
 pub(super) fn link_of(settings: &super::Settings) -> Option<(String, Framing)> {
     let (target, framing) = master::target(settings)?;
     Some(match target {
-        Target::Tcp { host, port } => (format!("{host}:{port}"), framing),
+        Target::Tcp { host, port } => (format!("{}:{port}", plain_host(&host)), framing),
         // One port has one speed and one framing; the first connection says which.
         Target::Serial { path, .. } => (path, Framing::Rtu),
     })
+}
+
+/// The two spellings of one host, where both connections lead to the same unit by names that differ. No name is looked
+/// up.
+pub fn two_spellings<'a>(one: &'a super::Settings, other: &'a super::Settings) -> Option<(&'a str, &'a str)> {
+    let (super::Settings::ModbusTcp(first), super::Settings::ModbusTcp(second)) = (one, other) else { return None };
+    let is_same = link_of(one)?.0 == link_of(other)?.0 && first.unit_id == second.unit_id;
+    (is_same && first.host != second.host).then_some((&first.host, &second.host))
+}
+
+/// Names that mean one host are one: case says nothing, and this host has three names.
+fn plain_host(host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    match host.as_str() {
+        "localhost" | "::1" | "[::1]" => "127.0.0.1".to_owned(),
+        _ => host,
+    }
 }
