@@ -67,7 +67,7 @@ impl Line {
     pub async fn on<S: AsyncRead + AsyncWrite + Unpin>(self, mut stream: S, slave: Arc<Slave>, seed: u64) {
         let (mut state, serve) = self.state(&slave, seed);
         let echo = self.echo.unwrap_or(false);
-        tokio::join!(serve, async { drop(self.relay(&mut stream, &mut state, echo).await) });
+        tokio::join!(serve, self.relay(&mut stream, &mut state, echo));
     }
 
     /// The line behind a port, one connection at a time, as a serial server has it.

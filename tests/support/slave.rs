@@ -62,7 +62,7 @@ impl Slave {
         })
     }
 
-    fn answer(&self, unit: u8, pdu: &[u8]) -> Option<Vec<u8>> {
+    pub fn answer(&self, unit: u8, pdu: &[u8]) -> Option<Vec<u8>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         if self.mute.load(Ordering::Relaxed) || self.silent_units.lock().expect("lock").contains(&unit) {
             return None;

@@ -185,12 +185,13 @@ impl Belief {
         }
         let look = Look::of(unit, request);
         let is_owed = !self.has_ids && self.owes(&look);
-        let repeats = || self.repeats(unit, request);
         let (area, start) = request.place();
         let is_mute = self.places.get(&(unit, area, start)).is_some_and(Place::is_mute);
-        let all_passed = repeats().all(|answered| answered.passed);
-        match repeats().map(|answered| answered.until).max() {
-            Some(until) if !is_owed && (all_passed || is_mute) && !self.hides_in_echo(request) => Next::Rest(until),
+        // The copy of an exception would be a refusal too many, never a wrong value: time is enough.
+        let may_rest = |answered: &Answered| answered.passed || answered.look != look || is_mute;
+        let can_rest = !is_owed && !self.hides_in_echo(request) && self.repeats(unit, request).all(may_rest);
+        match self.repeats(unit, request).map(|answered| answered.until).max() {
+            Some(until) if can_rest => Next::Rest(until),
             _ => Next::Question(self.question(unit, request)),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Value and exponent are read by one request whenever both fit into one, whatever lies between them. Where they don't,
 //! or the device refuses the long read, the exponent is read before the value and again after it; a value counts only
-//! when the exponent stayed the same.
+//! when the exponent stayed the same. A device that changes its exponent twice within three requests is not noticed.
 
 use opcua::StatusCode;
 
@@ -86,15 +86,15 @@ impl Master {
     }
 
     /// Reads the exponents of these points again, and the block, until they stay the same; a point whose exponent never
-    /// does has no value. Gives the exception that a repeated read of the block gets.
+    /// does has no value. The block's samples begin at `begin`. Gives the exception that a repeated read of it gets.
     pub(super) async fn settle(
         &mut self,
         block: &Block,
         torn: &[u32],
+        begin: usize,
         out: &mut Samples,
     ) -> Result<Option<u8>, LinkError> {
         let device = (block.space >> 8) as usize;
-        let begin = out.len();
         for left in (0..TRIES).rev() {
             let before = self.exponents(torn);
             self.read_exponents(device, torn).await?;

@@ -295,6 +295,7 @@ impl Protocol for Master {
         for span in block.spans.iter().filter(|span| span.id & 1 == 1) {
             self.points[(span.id >> 1) as usize].exponent = UNREAD;
         }
+        let begin = out.len();
         let mut exception = match self.ask(self.device(block), request_of(block)).await? {
             Outcome::Exception(code) => Some(code),
             Outcome::Data | Outcome::Written => {
@@ -305,7 +306,7 @@ impl Protocol for Master {
         };
         let torn = self.torn(block);
         if exception.is_none() && !torn.is_empty() {
-            exception = self.settle(block, &torn, out).await?;
+            exception = self.settle(block, &torn, begin, out).await?;
         }
         Ok(match exception {
             Some(code) => Answer::Refused { why: refusal(code), text: exception_text(code).to_owned() },

@@ -256,7 +256,9 @@ impl Wire {
                     Found::Misfit { used, why } => {
                         self.received.drain(..used);
                         self.was_short = why.is_short();
-                        return Err(garbage(&why.to_string(), true));
+                        // On a new connection one request can be meant again.
+                        let is_nameless = matches!(why, Misfit::Unit { came: 0, .. }) && !asked.lenient;
+                        return Err(garbage(&why.to_string(), !is_nameless));
                     }
                     Found::Broken => return Err(garbage("answers with bytes that are no Modbus TCP frame", false)),
                     Found::More { used, .. } => self.dropped.extend(self.received.drain(..used)),
@@ -325,7 +327,7 @@ impl Wire {
             let came = frame::ids(&self.dropped).find(|(transaction, _)| !self.unanswered.contains(transaction));
             if let Some((transaction, _)) = came {
                 let why = Misfit::Transaction { came: transaction, asked: asked.transaction }.to_string();
-                // On a new connection nothing is under way, and the id is no longer needed.
+                // On a new connection one request can be meant again.
                 return garbage(&why, transaction != 0);
             }
         }
