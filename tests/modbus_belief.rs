@@ -88,7 +88,7 @@ fn link(port: u16, framing: TcpFraming, points: Vec<Point>) -> Line {
 struct Diary(Mutex<Vec<Value>>);
 
 impl Watcher for Diary {
-    fn offer(&self, _: u32, sample: &Sample) {
+    fn offer(&self, _: u32, sample: &Sample, _: tokio::time::Instant) {
         if sample.status.is_good() {
             self.0.lock().push(sample.value.clone());
         }

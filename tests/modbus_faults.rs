@@ -186,7 +186,7 @@ struct Expected {
 }
 
 impl Watcher for Expected {
-    fn offer(&self, key: u32, sample: &Sample) {
+    fn offer(&self, key: u32, sample: &Sample, _: tokio::time::Instant) {
         if sample.status.is_good() {
             self.good.fetch_add(1, Ordering::Relaxed);
             if sample.value != self.values[key as usize] {

@@ -125,8 +125,10 @@ impl Link {
             };
             self.beat.connected = error.is_usable();
             match error {
-                LinkError::Lost(_) if !is_new => is_new = true,
-                LinkError::Lost(why) => return Err(Failure::Unreachable(why)),
+                LinkError::Closed { .. } | LinkError::Lost(_) if !is_new => is_new = true,
+                error @ (LinkError::Closed { .. } | LinkError::Lost(_)) => {
+                    return Err(Failure::Unreachable(error.to_string()));
+                }
                 error => return Err(Failure::Silent(error.to_string())),
             }
         }

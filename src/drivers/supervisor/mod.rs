@@ -9,7 +9,8 @@
 //!            └────────────────────────────────────────────────────────────┘
 //! ```
 //! A device that closes a quiet connection is no fault: the link is opened again when the next request is due, and a read
-//! that was only just sent is sent once more. Whatever the link waits for, each class of tags is looked after once a period, so that quality falls in time.
+//! that was only just sent is sent once more. Whatever the link waits for, each class of tags is looked after at least
+//! once a period, so that quality falls in time.
 
 mod beat;
 mod ending;
