@@ -29,7 +29,7 @@ pub(super) struct Beat {
     pub stop: watch::Receiver<bool>,
     pub connected: bool,
     /// Not connected, and nothing says that it soon will be: writes are refused at once. While a link is only
-    /// opened anew they wait for it.
+    /// opened again they wait for it.
     pub dead: bool,
     /// What a poll misses now.
     pub why: Miss,

@@ -43,7 +43,7 @@ use notes::Notes;
 pub type Spawn<'a> = dyn FnMut(String, BoxFuture<'static, ()>) + 'a;
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
-/// Polls in a row without any answer after which a link is opened anew.
+/// Polls in a row without any answer after which a link is opened again.
 const SILENCE: u32 = 3;
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -437,9 +437,9 @@ impl Link {
         }
     }
 
-    /// After a panic: the points say so until the next attempt ends, and the protocol is made anew.
+    /// After a panic: the points say so until the next attempt ends, and the protocol is made again.
     async fn recover(&mut self) {
-        log::error!("{}: its driver panicked; this is a bug in opcell, the link starts anew", self.beat.health.name);
+        log::error!("{}: its driver panicked; this is a bug in opcell, the link starts again", self.beat.health.name);
         self.beat.dead = true;
         self.beat.down("the driver panicked", Miss::Panicked);
         self.protocol = (self.make)(&self.connections).0;

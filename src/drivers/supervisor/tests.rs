@@ -22,7 +22,7 @@ enum Does {
     Answer,
     AnswerAfter(Duration),
     Silent,
-    /// The link must be opened anew.
+    /// The link must be opened again.
     Garble,
     Refuse(Refusal),
     Lose,
@@ -431,7 +431,7 @@ async fn a_write_waits_while_a_link_is_opened_anew_and_is_refused_at_once_when_n
     while rig.script.times(Event::Connect).len() == connects {
         pass(Duration::from_millis(1)).await;
     }
-    assert_eq!(rig.write(1).await, StatusCode::Good, "while it is being opened anew");
+    assert_eq!(rig.write(1).await, StatusCode::Good, "while it is being opened again");
 
     *rig.script.dial.lock() = Duration::ZERO;
     *rig.script.reachable.lock() = false;
