@@ -1,5 +1,7 @@
 //! What a reply is believed for: lines that echo or repeat, ids that are nothing, replies in a reply, torn exponents.
 
+#[path = "support/device.rs"]
+mod device;
 #[path = "support/plant.rs"]
 mod plant;
 #[path = "support/slave.rs"]
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use device::{device, now};
 use opcell::drivers::Settings;
 use opcell::drivers::modbus::{Framing, RawType, TcpFraming, TcpSettings};
 use opcell::model::TagId;
@@ -17,66 +20,9 @@ use opcell::value::{BuiltIn, Elements, Sample, Value};
 use opcua::StatusCode;
 use parking_lot::Mutex;
 use plant::{Bench, Line, Point, point, tcp};
-use slave::{Slave, mark, request, wrap};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use slave::{Slave, mark, wrap};
 
 const FRAMINGS: [(TcpFraming, Framing); 2] = [(TcpFraming::Rtu, Framing::Rtu), (TcpFraming::Ascii, Framing::Ascii)];
-
-/// A request as the device got it, and the right reply to it.
-struct Heard {
-    bytes: Vec<u8>,
-    unit: u8,
-    pdu: Vec<u8>,
-    head: Vec<u8>,
-    reply: Vec<u8>,
-}
-
-/// Bytes that go out, each after a while.
-type Says = Vec<(Duration, Vec<u8>)>;
-
-fn now(bytes: Vec<u8>) -> (Duration, Vec<u8>) {
-    (Duration::ZERO, bytes)
-}
-
-/// A device behind a port; counts its connections.
-struct Device {
-    port: u16,
-    opened: Arc<AtomicUsize>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn device(framing: Framing, slave: &Arc<Slave>, says: impl Fn(&Heard) -> Says + Send + Sync + 'static) -> Device {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
-    let opened = Arc::new(AtomicUsize::new(0));
-    let (slave, count) = (Arc::clone(slave), Arc::clone(&opened));
-    let task = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            stream.set_nodelay(true).expect("a socket");
-            count.fetch_add(1, Ordering::Relaxed);
-            let (mut bytes, mut chunk) = (Vec::new(), [0; 512]);
-            while let Ok(got @ 1..) = stream.read(&mut chunk).await {
-                bytes.extend_from_slice(&chunk[..got]);
-                while let Some((unit, pdu, head, used)) = request(framing, &bytes) {
-                    let own: Vec<u8> = bytes.drain(..used).collect();
-                    let reply = slave.answer(unit, &pdu).unwrap_or_default();
-                    let reply = wrap(framing, &head, unit, &reply);
-                    for (wait, out) in says(&Heard { bytes: own, unit, pdu, head, reply }) {
-                        tokio::time::sleep(wait).await;
-                        drop(stream.write_all(&out).await);
-                    }
-                }
-            }
-        }
-    });
-    Device { port, opened, task }
-}
 
 fn link(port: u16, framing: TcpFraming, points: Vec<Point>) -> Line {
     let settings = Settings::ModbusTcp(TcpSettings { framing, max_gap: 8, ..tcp(port) });

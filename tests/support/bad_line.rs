@@ -23,8 +23,8 @@ pub struct Line {
     pub framing: Framing,
     pub per_mille: u32,
     pub timeout: Duration,
-    /// Whether it sends back requests; `None`: each connection by chance.
-    pub echo: Option<bool>,
+    /// It sends back requests.
+    pub echo: bool,
     /// The connection may be reset; a serial line has none.
     pub resets: bool,
     pub requests: Arc<AtomicU64>,
@@ -47,7 +47,7 @@ enum End {
 
 impl Line {
     pub fn new(framing: Framing, timeout: Duration) -> Line {
-        Line { framing, per_mille: 200, timeout, echo: None, resets: true, requests: Arc::default() }
+        Line { framing, per_mille: 200, timeout, echo: false, resets: true, requests: Arc::default() }
     }
 
     fn state(&self, slave: &Arc<Slave>, seed: u64) -> (State, impl Future<Output = ()> + Send + use<>) {
@@ -66,8 +66,7 @@ impl Line {
     /// The line on a stream that stays.
     pub async fn on<S: AsyncRead + AsyncWrite + Unpin>(self, mut stream: S, slave: Arc<Slave>, seed: u64) {
         let (mut state, serve) = self.state(&slave, seed);
-        let echo = self.echo.unwrap_or(false);
-        tokio::join!(serve, self.relay(&mut stream, &mut state, echo));
+        tokio::join!(serve, self.relay(&mut stream, &mut state));
     }
 
     /// The line behind a port, one connection at a time, as a serial server has it.
@@ -79,8 +78,7 @@ impl Line {
             while let Ok((mut stream, _)) = listener.accept().await {
                 stream.set_nodelay(true).expect("a socket");
                 state.asked.clear();
-                let echo = self.echo.unwrap_or_else(|| state.dice.bool());
-                if let End::Reset = self.relay(&mut stream, &mut state, echo).await {
+                if let End::Reset = self.relay(&mut stream, &mut state).await {
                     // The peer learns of it by an error instead of an end.
                     drop(stream.set_zero_linger());
                 }
@@ -89,7 +87,7 @@ impl Line {
         (port, tokio::spawn(async move { tokio::join!(serve, serving) }))
     }
 
-    async fn relay<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut S, state: &mut State, echo: bool) -> End {
+    async fn relay<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut S, state: &mut State) -> End {
         let (mut up, mut down) = ([0; 512], [0; 1_024]);
         loop {
             let due = state.held.front().map_or_else(|| Instant::now() + Duration::from_secs(3_600), |(due, _)| *due);
@@ -98,7 +96,7 @@ impl Line {
                 read = stream.read(&mut up) => match read {
                     Ok(0) | Err(_) => return End::Closed,
                     Ok(count) => {
-                        if echo && stream.write_all(&up[..count]).await.is_err() {
+                        if self.echo && stream.write_all(&up[..count]).await.is_err() {
                             return End::Closed;
                         }
                         state.asked.extend_from_slice(&up[..count]);

@@ -36,6 +36,8 @@ const REPEAT_WITHIN: Duration = Duration::from_millis(25);
 const FAILURES: u8 = 8;
 /// After a refusal a longer read is tried again after this.
 const FIXED_FOR: Duration = Duration::from_secs(600);
+/// Nobody exchanges an adaptor within this.
+const ADAPTOR_KEPT: Duration = Duration::from_secs(10);
 /// No reply comes later than this.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
@@ -139,16 +141,23 @@ impl Belief {
             answered: Vec::new(),
             places: HashMap::new(),
         };
-        belief.connected();
+        belief.forget_echo();
         belief
     }
 
-    /// A new connection may lead to another adaptor. What is owed stays owed, and so is what may come again: it may wait
-    /// in a buffer for just this connection.
-    pub fn connected(&mut self) {
+    /// A new connection may lead to another adaptor, unless the last reply came just before. What is owed stays owed, and
+    /// so is what may come again: it may wait in a buffer for just this connection.
+    pub fn connected(&mut self, last_reply: Option<Instant>) {
         let now = Instant::now();
+        let is_recent = last_reply.is_some_and(|at| now.saturating_duration_since(at) < ADAPTOR_KEPT);
+        if !is_recent && !self.has_ids {
+            self.forget_echo();
+        }
         self.answered.retain(|answered| !answered.passed || now < answered.until);
         self.owed.extend(self.answered.drain(..).map(|answered| (answered.look, now)));
+    }
+
+    fn forget_echo(&mut self) {
         self.echo = match self.setting {
             EchoSetting::Auto => Echo::Unknown,
             EchoSetting::Present => Echo::Present,
@@ -372,7 +381,7 @@ mod tests {
     fn a_new_connection_forgets_nothing_that_is_owed() {
         let (mut belief, now) = line();
         belief.sent(1, &read(0, 10), now);
-        belief.connected();
+        belief.connected(None);
         assert!(!is_asked_as_it_is(&mut belief, 1, &read(3, 10), now));
     }
 
@@ -433,7 +442,7 @@ mod tests {
         let (mut belief, now) = line();
         belief.sent(1, &read(0, 1), now);
         belief.replied(1, &read(0, 1), NONE, now);
-        belief.connected();
+        belief.connected(None);
         assert_eq!(belief.next(1, &read(5, 1), 0, now), Next::Question(read(5, 2)));
         assert!(is_asked_as_it_is(&mut belief, 1, &read(5, 1), now + FORGOTTEN_AFTER * 2));
     }
@@ -470,8 +479,10 @@ mod tests {
                 is_asked_as_it_is(&mut belief, 1, &write, now) && is_asked_as_it_is(&mut belief, 1, &coils(17), now)
             );
         }
-        belief.connected();
-        assert!(!is_asked_as_it_is(&mut belief, 1, &write, now), "a new connection is learned from scratch");
+        belief.connected(Some(now));
+        assert!(is_asked_as_it_is(&mut belief, 1, &write, now), "the adaptor is the same");
+        belief.connected(now.checked_sub(ADAPTOR_KEPT));
+        assert!(!is_asked_as_it_is(&mut belief, 1, &write, now), "it may be another");
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub struct Wire {
     pub reply: Vec<u8>,
     /// When the last byte went or came.
     quiet_since: Instant,
+    last_reply: Option<Instant>,
     /// The last reply that did not fit had less than was asked for.
     was_short: bool,
     /// What the log should say once.
@@ -91,6 +92,7 @@ impl Wire {
             scratch: Vec::with_capacity(MAX_FRAME),
             reply: Vec::with_capacity(256),
             quiet_since: Instant::now(),
+            last_reply: None,
             was_short: false,
             remark: None,
         }
@@ -100,7 +102,7 @@ impl Wire {
         self.stream = None;
         self.received.clear();
         self.stream = Some(open(&self.target).await?);
-        self.belief.connected();
+        self.belief.connected(self.last_reply);
         self.all_answered = true;
         self.quiet_since = Instant::now();
         Ok(())
@@ -209,6 +211,7 @@ impl Wire {
         match &outcome {
             Ok(outcome) => {
                 self.unanswered.pop();
+                self.last_reply = Some(self.quiet_since);
                 self.all_answered = lenient;
                 let line_time = self.target.line_time(reply_size(self.framing, &request));
                 match outcome {

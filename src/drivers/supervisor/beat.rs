@@ -36,6 +36,10 @@ pub(super) struct Beat {
     /// Requests in a row without an answer.
     pub silence: u32,
     pub answered_since_connect: bool,
+    /// Requests on the present connection.
+    pub asked: u32,
+    /// The device closes the connection after each reply.
+    pub hangs_up: bool,
     /// The trouble that was logged last; none while all is well.
     pub logged: String,
     pub notes: Notes,
@@ -114,11 +118,15 @@ impl Beat {
         (self.connected, self.dead) = (true, false);
         self.why = Miss::Silent;
         self.answered_since_connect = false;
+        self.asked = 0;
         self.health.connected(UaTime::now());
     }
 
     /// The peer had closed a quiet connection, and a new one is there: nothing was lost.
     pub fn reopened(&mut self) {
+        // The request that found it closed is one of them.
+        self.hangs_up = self.asked <= 2;
+        self.asked = 0;
         self.health.reconnects.fetch_add(1, Ordering::Relaxed);
         self.health.connected(UaTime::now());
     }
@@ -145,6 +153,12 @@ impl Beat {
                 log::warn!("{}: {line}; trying again until it answers", self.health.name);
             }
         }
+    }
+
+    /// A request goes out for the device of this place.
+    pub fn ask(&mut self, device: usize) {
+        self.asked = self.asked.saturating_add(1);
+        self.health.asked(device);
     }
 
     /// Something that the log should say once in the life of the link.

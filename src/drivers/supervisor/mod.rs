@@ -149,6 +149,8 @@ impl Link {
                 why: Miss::NeverConnected,
                 silence: 0,
                 answered_since_connect: false,
+                asked: 0,
+                hangs_up: false,
                 logged: String::new(),
                 notes: Notes::default(),
                 load: Load::new(Instant::now()),
@@ -336,7 +338,7 @@ impl Link {
         loop {
             self.samples.clear();
             let block = self.beat.schedule.item(at).block.clone();
-            self.beat.health.asked(device);
+            self.beat.ask(device);
             let began = Instant::now();
             let read = self.protocol.read(&block, &mut self.samples);
             let read = self.beat.alongside(read).await?;
@@ -410,9 +412,17 @@ impl Link {
         };
         let (tag, shown) = (plan.tag, !plan.read);
         let device = self.beat.device_of(tag);
+        // Its close may be on the way, and whether a write was sent in vain can't be known.
+        if self.beat.hangs_up
+            && self.beat.asked > 0
+            && let Err(error) = self.reopen().await?
+        {
+            self.beat.count(device, &error);
+            return Ok((StatusCode::BadNoCommunication, Some(error)));
+        }
         let mut may_reopen = true;
         loop {
-            self.beat.health.asked(device);
+            self.beat.ask(device);
             let sent = self.protocol.write(point, &raw, write.first.unwrap_or(0));
             let sent = self.beat.alongside(sent).await?;
             self.beat.remark(self.protocol.remark());
