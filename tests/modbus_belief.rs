@@ -313,3 +313,45 @@ async fn one_host_by_two_names_is_one_link() {
     bench.until_status(2, StatusCode::Good).await;
     bench.stop().await;
 }
+
+/// Its writes need no echo to be learned from a read that it never answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_answers_no_read_can_be_written() {
+    let slave = Slave::new();
+    let device = device(Framing::Tcp, &slave, |heard| match heard.pdu[0] {
+        5 | 6 => vec![now(heard.reply.clone())],
+        _ => vec![],
+    })
+    .await;
+    let mut points = vec![point("coil/1", BuiltIn::Boolean), point("holding/1", BuiltIn::UInt16)];
+    points.iter_mut().for_each(|point| point.read = false);
+    let bench = Bench::start(vec![link(device.port, TcpFraming::Tcp, points)]);
+    until("a link", || bench.links[0].snapshot().state == opcell::health::State::Connected).await;
+    for (tag, value) in [(0, Value::Boolean(true)), (1, Value::UInt16(7))] {
+        assert_eq!(bench.write(tag, &value).await, StatusCode::Good);
+    }
+    assert!(slave.bits.lock().expect("lock")[1] && slave.words.lock().expect("lock")[1] == 7);
+    bench.stop().await;
+}
+
+/// A serial server that closes the connection after each reply.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_closes_after_each_reply_is_read_and_written() {
+    for (framing, over) in FRAMINGS.into_iter().chain([(TcpFraming::Tcp, Framing::Tcp)]) {
+        let slave = Slave::new();
+        let device = device(over, &slave, |heard| vec![now(heard.reply.clone()), now(device::CLOSE.to_vec())]).await;
+        let points = vec![point("coil/1", BuiltIn::Boolean), point("holding/1", BuiltIn::UInt16)];
+        let bench = Bench::start(vec![link(device.port, framing, points)]);
+        bench.until_status(0, StatusCode::Good).await;
+        bench.until_status(1, StatusCode::Good).await;
+        until("both scans twice", || bench.links[0].snapshot().requests > 8).await;
+        for round in 1..10 {
+            for (tag, value) in [(0, Value::Boolean(round % 2 == 1)), (1, Value::UInt16(round))] {
+                assert_eq!(bench.write(tag, &value).await, StatusCode::Good, "{over:?}, round {round}");
+            }
+            assert_eq!(slave.words.lock().expect("lock")[1], round, "{over:?}");
+        }
+        assert_eq!(bench.links[0].snapshot().errors, 0, "{over:?}");
+        bench.stop().await;
+    }
+}

@@ -152,6 +152,7 @@ fn writes(client: &mut Session) {
     assert_eq!(client.write(tag("Bits.Coil"), &Value::Boolean(true)), StatusCode::Good);
     assert_eq!(client.write(tag("Integers.Mode"), &Value::Int32(2)), StatusCode::Good);
     assert_eq!(client.write(tag("Analog.Setpoint"), &Value::Float(23.5)), StatusCode::Good);
+    until(client, "Analog.Setpoint", "what was written", |read| read.value == Some(Value::Float(23.5)));
 }
 
 /// What a subscriber hears of each tag while the slave is stopped: all Bad with the table's code, without a value, at
@@ -232,6 +233,7 @@ fn the_example_serves_pymodbus_over_tcp_through_loss_and_return() {
     writes(&mut client);
     assert_eq!(client.write(tag("Analog.Setpoint"), &Value::Float(77.7)), StatusCode::Good);
     assert_eq!(register(port, 80), 777, "as another master sees it");
+    until(&mut client, "Analog.Setpoint", "what was written", |read| read.value == Some(Value::Float(77.7)));
     falls(&mut client, || drop(peer), StatusCode::BadNoCommunication);
     assert_eq!(client.write(tag("Bits.Coil"), &Value::Boolean(true)), StatusCode::BadNoCommunication);
     let Some(mut peer) = peers::pymodbus(&arguments) else { return };

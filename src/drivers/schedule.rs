@@ -3,7 +3,7 @@
 //! A scan that is late is skipped and counted, never queued up. A device that stays silent is asked less and less
 //! often, so that behind a gateway it doesn't hold up its neighbours.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,6 +22,8 @@ const SWEEP_SHORTEST: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub struct Item {
+    /// The schedule's own name for it.
+    key: u32,
     pub block: Block,
     pub device: usize,
     pub tags: Vec<TagId>,
@@ -107,15 +109,20 @@ pub struct Schedule {
     devices: Vec<Device>,
     /// Items that are to be read again.
     again: usize,
+    /// The item that reads a tag, by its key.
+    keys: HashMap<TagId, u32>,
+    next_key: u32,
 }
 
 impl Schedule {
     pub fn new(devices: usize) -> Schedule {
-        Schedule { classes: Vec::new(), devices: vec![Device::default(); devices], again: 0 }
+        let devices = vec![Device::default(); devices];
+        Schedule { classes: Vec::new(), devices, again: 0, keys: HashMap::new(), next_key: 0 }
     }
 
     /// Adds a scan class, due at once; `stale_after` is the shortest of its tags.
-    pub fn add(&mut self, period: Duration, stale_after: Duration, items: Vec<Item>, now: Instant) {
+    pub fn add(&mut self, period: Duration, stale_after: Duration, mut items: Vec<Item>, now: Instant) {
+        items.iter_mut().for_each(|item| self.name(item));
         let mut class = Class { period, due: now, began: None, next: 0, items, sweep: now, stale_after };
         class.sweep = now + class.sweep_period();
         self.classes.push(class);
@@ -141,10 +148,18 @@ impl Schedule {
         self.devices.fill(Device::default());
     }
 
+    /// Gives an item its key, by which its tags find it.
+    fn name(&mut self, item: &mut Item) {
+        item.key = self.next_key;
+        self.next_key += 1;
+        self.keys.extend(item.tags.iter().map(|tag| (*tag, item.key)));
+    }
+
     /// The blocks of these tags are read next, one request each.
     pub fn read_again(&mut self, tags: &HashSet<TagId>) {
+        let keys: HashSet<u32> = tags.iter().filter_map(|tag| self.keys.get(tag).copied()).collect();
         let items = self.classes.iter_mut().flat_map(|class| &mut class.items);
-        for item in items.filter(|item| !item.again && item.tags.iter().any(|tag| tags.contains(tag))) {
+        for item in items.filter(|item| !item.again && keys.contains(&item.key)) {
             item.again = true;
             self.again += 1;
         }
@@ -293,8 +308,9 @@ impl Schedule {
             asked: old.asked,
             ..Item::new(block, old.device, tags.to_vec())
         };
-        items.insert(at.item, part(high, high_tags));
-        items.insert(at.item, part(low, low_tags));
+        let mut parts = [part(low, low_tags), part(high, high_tags)];
+        parts.iter_mut().for_each(|part| self.name(part));
+        self.classes[at.class].items.splice(at.item..at.item, parts);
         true
     }
 
@@ -330,6 +346,7 @@ impl Item {
     /// `tags` are those of the spans, in their order.
     pub fn new(block: Block, device: usize, tags: Vec<TagId>) -> Item {
         Item {
+            key: 0,
             block,
             device,
             tags,

@@ -118,6 +118,8 @@ struct Place {
     has_worked: bool,
     failures: u8,
     refused: Option<Instant>,
+    /// The device's map ends here.
+    is_end: bool,
 }
 
 impl Place {
@@ -127,7 +129,7 @@ impl Place {
     }
 
     fn is_fixed(&self, now: Instant) -> bool {
-        self.is_mute() || self.refused.is_some_and(|at| now.saturating_duration_since(at) < FIXED_FOR)
+        self.is_mute() || self.is_end || self.refused.is_some_and(|at| now.saturating_duration_since(at) < FIXED_FOR)
     }
 }
 
@@ -246,6 +248,7 @@ impl Belief {
             Longer::Answered => place.has_worked = true,
             Longer::Failed => place.failures = place.failures.saturating_add(1),
             Longer::Refused => place.refused = Some(now),
+            Longer::Short => place.is_end = true,
         }
     }
 
@@ -329,6 +332,8 @@ pub enum Longer {
     Answered,
     Failed,
     Refused,
+    /// Answered with less than was asked for.
+    Short,
 }
 
 /// What makes a reply one register or byte longer, and the longest read.

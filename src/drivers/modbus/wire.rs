@@ -139,15 +139,19 @@ impl Wire {
                 Next::Ask { more: 0 } => return self.exchange_once(stream, manner, request).await,
                 Next::Ask { more } => match self.exchange_longer(stream, manner, request, more).await {
                     Ok(Outcome::Exception(2 | 3)) => {}
-                    Err(error) if error.is_usable() && self.was_short => {}
                     outcome => return outcome,
                 },
-                Next::Question(question) => {
-                    if let Err(error) = self.exchange_once(stream, manner, question).await {
+                Next::Question(question) => match self.exchange_once(stream, manner, question).await {
+                    Ok(_) => {}
+                    // A gateway that echoed would have done so at once: this one does not, and its device answers no read.
+                    Err(LinkError::Timeout { .. }) if self.learned_by_silence() => {}
+                    // Nothing of the request itself was sent.
+                    Err(LinkError::Closed { .. }) => return Err(LinkError::Closed { sent: false }),
+                    Err(error) => {
                         self.belief.tried_longer(manner.unit, &request, Longer::Failed, Instant::now());
                         return Err(error);
                     }
-                }
+                },
                 Next::Rest(until) => {
                     sleep_until(until).await;
                     return self.exchange_once(stream, manner, request).await;
@@ -174,7 +178,7 @@ impl Wire {
             Ok(Outcome::Data | Outcome::Written) => Longer::Answered,
             Ok(Outcome::Exception(2 | 3)) => Longer::Refused,
             Ok(Outcome::Exception(_)) => return outcome,
-            Err(_) if self.was_short => Longer::Refused,
+            Err(_) if self.was_short => Longer::Short,
             Err(_) => Longer::Failed,
         };
         self.belief.tried_longer(manner.unit, &request, ended, Instant::now());
@@ -322,6 +326,15 @@ impl Wire {
             self.remark = Some(format!("{why}; it is taken, since only one request is under way"));
         }
         Ok(())
+    }
+
+    /// On Modbus TCP silence shows that there is no echo. An adaptor at the end of a line may be off and come back.
+    fn learned_by_silence(&mut self) -> bool {
+        let is_news = self.framing == Framing::Tcp && self.belief.echo == Echo::Unknown;
+        if is_news {
+            self.belief.learn(Echo::Absent);
+        }
+        is_news
     }
 
     /// The time is over: silence, or the difference between what came and what was asked for.
