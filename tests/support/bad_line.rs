@@ -36,6 +36,9 @@ struct State {
     /// What came of the master and is no whole request yet.
     asked: Vec<u8>,
     held: VecDeque<(Instant, Vec<u8>)>,
+    /// Requests that the slave has not answered yet; a refusal waits for them, since a device keeps the order.
+    outstanding: usize,
+    refusals: Vec<Vec<u8>>,
     last: Vec<u8>,
     dice: fastrand::Rng,
 }
@@ -57,6 +60,8 @@ impl Line {
             slave: near,
             asked: Vec::new(),
             held: VecDeque::new(),
+            outstanding: 0,
+            refusals: Vec::new(),
             last: Vec::new(),
             dice: fastrand::Rng::with_seed(seed),
         };
@@ -100,12 +105,16 @@ impl Line {
                             return End::Closed;
                         }
                         state.asked.extend_from_slice(&up[..count]);
-                        self.take_requests(state).await
+                        self.take_requests(state).await;
+                        vec![]
                     }
                 },
                 read = state.slave.read(&mut down) => match read {
                     Ok(0) | Err(_) => return End::Closed,
-                    Ok(count) => vec![down[..count].to_vec()],
+                    Ok(count) => {
+                        state.outstanding = state.outstanding.saturating_sub(1);
+                        vec![down[..count].to_vec()]
+                    }
                 },
                 () = sleep_until(due) => {
                     let bytes = state.held.pop_front().map(|(_, bytes)| bytes).unwrap_or_default();
@@ -115,7 +124,8 @@ impl Line {
                     continue;
                 }
             };
-            for reply in replies {
+            let refusals = if state.outstanding == 0 { std::mem::take(&mut state.refusals) } else { vec![] };
+            for reply in replies.into_iter().chain(refusals) {
                 if let Some(end) = self.pass(stream, state, reply).await {
                     return end;
                 }
@@ -124,20 +134,21 @@ impl Line {
     }
 
     /// Hands requests on; loses some, and refuses some writes in the device's place.
-    async fn take_requests(&self, state: &mut State) -> Vec<Vec<u8>> {
-        let mut refusals = Vec::new();
+    async fn take_requests(&self, state: &mut State) {
         while let Some((unit, pdu, head, used)) = request(self.framing, &state.asked) {
             let bytes: Vec<u8> = state.asked.drain(..used).collect();
             self.requests.fetch_add(1, Ordering::Relaxed);
             let is_write = matches!(pdu[0], 5 | 6 | 15 | 16 | 22);
             match state.dice.u32(0..100) {
-                0..20 if is_write => refusals.push(wrap(self.framing, &head, unit, &[pdu[0] | 0x80, 2])),
+                0..20 if is_write => state.refusals.push(wrap(self.framing, &head, unit, &[pdu[0] | 0x80, 2])),
                 20..25 if is_write => {}
                 25 => {}
-                _ => drop(state.slave.write_all(&bytes).await),
+                _ => {
+                    state.outstanding += 1;
+                    drop(state.slave.write_all(&bytes).await);
+                }
             }
         }
-        refusals
     }
 
     /// A reply on its way, maybe with mischief; what was held before it goes first, in the same segment.

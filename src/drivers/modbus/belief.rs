@@ -14,7 +14,8 @@
 //!   its reply; a write of one coil or register, whose reply *is* its echo, is sent only when that is known. From then on
 //!   the exact bytes of the request are cut off before a reply is looked for.
 //! - **Refusals.** An exception looks the same for every request of its function. It settles the oldest owed request
-//!   of that function, and the one that was just asked stays owed when it was not the only one.
+//!   of that function, and the one that was just asked stays owed when it was not the only one. What a gateway says by
+//!   itself (exceptions 10 and 11) settles nothing: the device may still answer.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -225,8 +226,12 @@ impl Belief {
     }
 
     /// An exception has come, of the request that was sent last or of an older one of its function.
-    pub fn refused(&mut self, unit: u8, request: &Request<'_>, line_time: Duration, now: Instant) {
+    pub fn refused(&mut self, unit: u8, request: &Request<'_>, code: u8, line_time: Duration, now: Instant) {
         let function = request.function();
+        if is_of_gateway(code) {
+            self.pass(Look::exception(unit, function), line_time, now);
+            return;
+        }
         let oldest = self.owed.iter().position(|(owed, _)| owed.unit == unit && owed.function & 0x7f == function);
         if let Some(oldest) = oldest {
             let mut at = 0;
@@ -336,6 +341,11 @@ pub enum Longer {
     Short,
 }
 
+/// Exceptions of a gateway that has no answer of the device.
+pub fn is_of_gateway(code: u8) -> bool {
+    matches!(code, 10 | 11)
+}
+
 /// What makes a reply one register or byte longer, and the longest read.
 fn step_and_most(area: Area) -> (u16, u16) {
     if area.is_bits() { (8, MAX_READ_BITS) } else { (1, MAX_READ_REGISTERS) }
@@ -396,7 +406,9 @@ mod tests {
         for request in [read(0, 10), read(0, 20), read(0, 30)] {
             belief.sent(1, &request, now);
         }
-        belief.refused(1, &read(0, 30), NONE, now);
+        belief.refused(1, &read(0, 30), 11, NONE, now);
+        assert_eq!(belief.owed.len(), 3, "a gateway settles nothing");
+        belief.refused(1, &read(0, 30), 2, NONE, now);
         let later = now + Duration::from_secs(1);
         belief.replied(2, &read(0, 1), NONE, later);
         let later = later + Duration::from_secs(1);

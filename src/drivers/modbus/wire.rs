@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_serial::SerialPortBuilderExt;
 
-use super::belief::{Belief, Echo, Longer, Next};
+use super::belief::{Belief, Echo, Longer, Next, is_of_gateway};
 use super::frame::{self, Asked, Found, Framing, MAX_FRAME, Misfit};
 use super::pdu::{Reply, Request};
 use super::settings::{EchoSetting, Parity};
@@ -142,6 +142,7 @@ impl Wire {
                     outcome => return outcome,
                 },
                 Next::Question(question) => match self.exchange_once(stream, manner, question).await {
+                    Ok(Outcome::Exception(code)) if is_of_gateway(code) => return Ok(Outcome::Exception(code)),
                     Ok(_) => {}
                     // A gateway that echoed would have done so at once: this one does not, and its device answers no read.
                     Err(LinkError::Timeout { .. }) if self.learned_by_silence() => {}
@@ -219,8 +220,8 @@ impl Wire {
                 self.all_answered = lenient;
                 let line_time = self.target.line_time(reply_size(self.framing, &request));
                 match outcome {
-                    Outcome::Exception(_) => {
-                        self.belief.refused(manner.unit, &request, line_time, self.quiet_since);
+                    Outcome::Exception(code) => {
+                        self.belief.refused(manner.unit, &request, *code, line_time, self.quiet_since);
                     }
                     _ => self.belief.replied(manner.unit, &request, line_time, self.quiet_since),
                 }
