@@ -128,12 +128,13 @@ fn signals(out: &mut String) {
     }
 }
 
-const STATES: [State; 4] = [State::Connecting, State::Connected, State::Waiting, State::Stopped];
+const STATES: [State; 5] = [State::Connecting, State::Connected, State::Silent, State::Waiting, State::Stopped];
 
 fn about(state: State) -> &'static str {
     match state {
         State::Connecting => "never connected yet",
         State::Connected => "the link is up",
+        State::Silent => "the device doesn't answer; until it does, also while its link is opened again",
         State::Waiting => "lost; the next attempt comes after a wait",
         State::Stopped => "the server ends",
     }
@@ -162,12 +163,16 @@ Below `s=@connections.plc1`:
 | variable | says |
 |---|---|
 | `State` | {states} |
-| `LastError` | the text of the last fault; it stays after the link is well again |
+| `LastError` | the text of the last fault of this connection; it stays after the connection is well again |
 | `ConnectedSince` | null while not connected |
 | `Requests`, `Errors`, `Timeouts` | counts since the start: requests, those without a usable answer, those without any |
 | `Overruns` | scans that were left out because the one before was late |
 | `ScanTimeLast`, `ScanTimeMax` | duration of one scan of everything, in ms |
 | `DemotedUnits` | devices on the link that are silent, and asked less often |
+| `PlanLoad` | percent of the link's time that the poll plan needs; above 100 scans are left out |
+
+`State`, `LastError`, `Requests`, `Errors` and `Timeouts` are the connection's own, the others those of its link, which
+several connections may share; [connections.md](connections.md) says more.
 
 The status of a tag, in the order in which a device shows them that works, falls silent and comes back:
 
