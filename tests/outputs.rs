@@ -162,6 +162,28 @@ fn every_orderly_end_leaves_outputs_as_on_stop_says() {
 }
 
 #[test]
+fn clients_see_what_the_devices_are_left_with() {
+    let device = Device::start();
+    // The next poll is far away.
+    let dir = plant(&[&device], "1h");
+    let server = Serving::logging(dir.path(), "info");
+    switch_on(server.address, &[&device]);
+    let mut client = Session::open(server.address);
+    let subscription = client.subscribe(20.0, 10_000, 1_000);
+    client.monitor(subscription, &[(NodeIdRef::string(2, "Motor0"), 1)], 0.0, 10);
+    assert_eq!(client.next_data().data[0].1.value, Some(Value::Boolean(true)));
+    (0..5).for_each(|_| client.ask_publish(&[]));
+    server.signal("TERM");
+    let mut last = None;
+    while last != Some(Value::Boolean(false)) {
+        let publication = client.published().expect("a message before the connection ends");
+        client.ask_publish(&[(publication.subscription, publication.sequence)]);
+        last = publication.data.last().and_then(|(_, value)| value.value.clone()).or(last);
+    }
+    assert!(!device.coil(1));
+}
+
+#[test]
 fn a_signal_without_meaning_ends_nothing() {
     let device = Device::start();
     let dir = plant(&[&device], "100ms");

@@ -52,6 +52,8 @@ use tasks::Tasks;
 
 /// Told before the end, so that clients see ServerState and SecondsTillShutdown.
 const FAREWELL: Duration = Duration::from_millis(1500);
+/// For subscriptions to publish what the outputs are left with.
+const LAST_VALUES: Duration = Duration::from_millis(250);
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 const CRYPTO_THREADS: usize = 2;
 /// Jobs that may wait: of one address, and of all.
@@ -341,7 +343,9 @@ impl Running {
         self.stop_links.send_replace(true);
         let links_done = began + FAREWELL + Duration::from_millis(2300);
         self.tasks.join_named("link ", links_done).await;
-        outputs::report(&self.server, &mut self.outputs);
+        if outputs::report(&self.server, &mut self.outputs) > 0 && !self.server.sessions.is_empty() {
+            tokio::time::sleep(LAST_VALUES).await;
+        }
         self.stop.send_replace(true);
         self.tasks.join_named("client ", links_done + Duration::from_millis(500)).await;
         self.retention.save(&self.state, &self.server.tags);

@@ -11,7 +11,8 @@ use crate::model::{Origin, Plant, TagId};
 use crate::ua::server::Server;
 
 /// Called when the links have ended; a link that did not end in time has written nothing that anybody can vouch for.
-pub fn report(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Output>) {
+/// Returns how many outputs were written.
+pub fn report(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Output>) -> usize {
     let mut open = wanted(&server.plant);
     let mut written = 0;
     while let Ok(output) = outputs.try_recv() {
@@ -33,6 +34,7 @@ pub fn report(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Output>) {
         1 => log::info!("1 on_stop value was written"),
         _ => log::info!("{written} on_stop values were written"),
     }
+    written
 }
 
 /// Outputs that the devices must be left with.

@@ -209,7 +209,7 @@ impl Schedule {
     }
 
     /// The next item that is to be read again; one whose device rests is left to its scan.
-    fn next_again(&mut self, now: Instant) -> Option<At> {
+    pub fn next_again(&mut self, now: Instant) -> Option<At> {
         if self.again == 0 {
             return None;
         }

@@ -40,7 +40,10 @@ impl Link {
             self.close().await;
         }
         self.beat.refuse_writes();
-        self.write_outputs(deadline).await;
+        let written = self.write_outputs(deadline).await;
+        if self.beat.connected {
+            self.read_back(&written, deadline).await;
+        }
         self.close().await;
         self.beat.health.lost(health::State::Stopped, false);
     }
@@ -79,8 +82,23 @@ impl Link {
         }
     }
 
-    /// A device that stays silent costs one time-out, not one for each of its outputs.
-    async fn write_outputs(&mut self, deadline: Instant) {
+    /// Reads what was written, so that clients and history see what the devices are left with.
+    async fn read_back(&mut self, written: &HashSet<TagId>, deadline: Instant) {
+        self.beat.schedule.read_again(written);
+        while let Some(at) = self.beat.schedule.next_again(Instant::now()) {
+            let block = self.beat.schedule.item(at).block.clone();
+            self.samples.clear();
+            match timeout_at(deadline, self.protocol.read(&block, &mut self.samples)).await {
+                Ok(Ok(answer)) => self.beat.answer(at, answer, &self.samples),
+                Ok(Err(_)) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Writes each output and gives those that were written. A device that stays silent costs one time-out, not one for
+    /// each of its outputs.
+    async fn write_outputs(&mut self, deadline: Instant) -> HashSet<TagId> {
+        let mut written = HashSet::new();
         let mut silent = HashSet::new();
         let mut unreachable = None;
         for write in self.beat.on_stop() {
@@ -104,9 +122,13 @@ impl Link {
                     Failure::Unreachable(why) => unreachable.insert(why).clone(),
                 }),
             };
+            if result.is_ok() {
+                written.insert(write.tag);
+            }
             // Nobody listens when the server ends by a panic.
             drop(self.outputs.send(Output { tag: write.tag, value: write.value, result }));
         }
+        written
     }
 
     /// One output. An output is a state and no command: when the connection breaks under it, it is written once more.
