@@ -237,7 +237,7 @@ fn session(id: u32) -> Arc<Session> {
         server_nonce: opcell::value::Hidden::default(),
         history_points: 1,
         continuation_points: 1,
-        queue_bytes: 1 << 20,
+        memory: Budget::new(1 << 20),
     };
     Arc::new(Session::new(new, Instant::now()))
 }

@@ -30,6 +30,10 @@ pub async fn run(server: Arc<Server>) {
         let now = Instant::now();
         end_overdue_sessions(&server, now);
         wake_overdue_publishers(&server, now);
+        if server.memory.take_short() {
+            // One a second while it lasts: others need not wait for many that end.
+            server.reclaim_memory();
+        }
         for (connection, state) in &mut states {
             tell_of_connection(&server, *connection, state);
         }

@@ -10,6 +10,7 @@ mod files;
 pub mod history;
 mod housekeeping;
 mod listener;
+mod memory;
 mod outputs;
 mod retained;
 mod signals;
@@ -103,7 +104,10 @@ pub struct Assembly {
 pub fn assemble(compiled: Compiled) -> Assembly {
     let application = application(&compiled.server);
     Assembly {
-        limits: Limits::new(compiled.server.limits.clone()),
+        limits: Limits::new(model::Limits {
+            session_memory: compiled.server.limits.session_memory.or_else(memory::quarter_of_machine),
+            ..compiled.server.limits.clone()
+        }),
         plant: Arc::new(compiled.plant),
         plan: Arc::new(compiled.server),
         drivers: compiled.drivers,

@@ -125,6 +125,8 @@ pub struct Limits {
     pub max_queue: u32,
     pub min_publishing_interval: Duration,
     pub min_sampling_interval: Duration,
+    /// Bytes that all sessions together may hold; `None`: a quarter of the machine's memory, at least 256 MiB.
+    pub session_memory: Option<u64>,
 }
 
 impl Default for Limits {
@@ -138,6 +140,7 @@ impl Default for Limits {
             max_queue: 1_000,
             min_publishing_interval: Duration::from_millis(10),
             min_sampling_interval: Duration::ZERO,
+            session_memory: None,
         }
     }
 }

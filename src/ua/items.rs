@@ -21,6 +21,8 @@ const PER_SESSION_AND_NODE: usize = 1_000;
 /// Items of one session on variables of the server itself, and items that calculate: each costs time at every tick.
 const LIVE_PER_SESSION: usize = 1_000;
 const AGGREGATES_PER_SESSION: usize = 10_000;
+/// With less memory left for all sessions the clients without a connection give way.
+const LOW: usize = 1 << 20;
 
 /// An item that listens for events.
 #[derive(Debug, Clone)]
@@ -108,6 +110,36 @@ impl Server {
         subscription.lock().release(key);
         self.monitored_items.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         Some(item)
+    }
+
+    /// Ends the subscription that has been without a connection for the longest time, for the sake of clients that have
+    /// one; false when there is none.
+    pub fn end_one_alone(&self) -> bool {
+        let alone = self.subscriptions().into_iter().filter_map(|subscription| {
+            let owner = subscription.lock().owner.upgrade();
+            let since = match &owner {
+                // Nobody has it any more: it only waits for a transfer.
+                None => None,
+                Some(session) => Some(session.lock().alone_since?),
+            };
+            Some((since, subscription, owner))
+        });
+        let Some((_, subscription, owner)) = alone.min_by_key(|(since, ..)| *since) else { return false };
+        log::warn!(
+            "subscription {} ends: memory or places are short, and its client has no connection",
+            subscription.id
+        );
+        if let Some(session) = owner {
+            session.lock().subscriptions.retain(|other| other.id != subscription.id);
+        }
+        self.remove_subscription(&subscription);
+        true
+    }
+
+    /// Makes room when all sessions together hold too much; false when it is the session's own share that is used up,
+    /// or when nobody is left who could give way.
+    pub fn reclaim_memory(&self) -> bool {
+        self.memory.left() < LOW && self.end_one_alone()
     }
 
     /// Whether a session may have one more item of this kind: each of them is offered every change, or looked at with

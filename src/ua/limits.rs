@@ -37,7 +37,8 @@ pub struct Limits {
     pub array_length: u32,
     pub select_clauses: u32,
     pub where_elements: u32,
-    /// Bytes that the queues of one session's monitored items may hold.
+    /// Bytes that all sessions together may hold: items, queues, messages, links; and one of them.
+    pub session_memory: usize,
     pub queue_bytes: usize,
     /// Bytes that wait for a client who does not read; then it is cut.
     pub send_buffer: usize,
@@ -51,9 +52,14 @@ pub struct Limits {
     pub new_connections: Rate,
 }
 
+/// For all sessions, where nothing is configured and the machine's memory isn't known.
+const LEAST_SESSION_MEMORY: u64 = 256 << 20;
+
 impl Limits {
     pub fn new(configured: model::Limits) -> Limits {
         let sessions = configured.max_sessions as usize;
+        let memory = configured.session_memory.unwrap_or(LEAST_SESSION_MEMORY);
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         Limits {
             configured,
             operations: 10_000,
@@ -74,7 +80,8 @@ impl Limits {
             array_length: 1_000_000,
             select_clauses: 100,
             where_elements: 100,
-            queue_bytes: 64 * 1024 * 1024,
+            session_memory: memory,
+            queue_bytes: memory / 8,
             send_buffer: 4 * 1024 * 1024,
             send_stall: Duration::from_secs(30),
             without_session: Duration::from_mins(2),

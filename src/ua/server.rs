@@ -27,6 +27,7 @@ use crate::ua::services::history::configuration::Starts;
 use crate::ua::services::rights;
 use crate::ua::session::{Registry, Session};
 use crate::ua::space::{Space, Viewer};
+use crate::ua::subscription::queue::Budget;
 use crate::ua::subscription::timer::Timer;
 use crate::ua::subscription::{Subscription, Watched};
 use crate::ua::users::Users;
@@ -84,6 +85,8 @@ pub struct Server {
     /// Items that listen for events.
     pub(super) listeners: Mutex<Roster<Listener>>,
     pub(super) ended: Ended,
+    /// What all sessions together may hold.
+    pub memory: Arc<Budget>,
     pub timer: Timer,
     /// Where history is read.
     pub history: Pool,
@@ -153,6 +156,7 @@ impl Server {
         }
         Arc::new(Server {
             plan: parts.plan,
+            memory: Budget::new(parts.limits.session_memory),
             history: Pool::new(parts.limits.history_requests.1),
             limits: parts.limits,
             plant: parts.plant,

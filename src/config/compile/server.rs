@@ -272,6 +272,7 @@ fn set_limits(limits: &mut Limits, given: &spec::ServerLimits) {
     let period = |value: Option<Period>, into: &mut Duration| *into = value.map_or(*into, |period| period.0);
     period(given.min_publishing_interval, &mut limits.min_publishing_interval);
     period(given.min_sampling_interval, &mut limits.min_sampling_interval);
+    limits.session_memory = given.session_memory.as_ref().map(|size| size.0);
 }
 
 fn level_of(level: LogLevel) -> log::LevelFilter {

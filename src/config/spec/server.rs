@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+use super::history::Size;
 use super::values::by_name;
 use super::{Audit, HistoryStore};
 use crate::config::de::{At, Raw};
@@ -196,4 +197,7 @@ pub struct ServerLimits {
     pub min_publishing_interval: Option<Period>,
     /// Shortest SamplingInterval (default 0ms).
     pub min_sampling_interval: Option<Period>,
+    /// Memory that all sessions together may hold: items, queues, messages, triggering links; one session has at most an
+    /// eighth of it (default a quarter of the machine's memory, at least 256MiB).
+    pub session_memory: Option<Size>,
 }

@@ -23,6 +23,9 @@ use crate::ua::subscription::queue::Queue;
 use crate::ua::subscription::{Item, Mode, Subscription, Watched};
 use crate::value::{IndexRange, Sample, UaTime, Value};
 
+/// What an item takes beside its queue: itself, its places in the lists of its subscription and of its tag.
+const ITEM_BYTES: usize = size_of::<Item>() + 128;
+
 /// MonitoringParameters (Part 4 §7.21, 1.05), unread but for the filter.
 struct Parameters<'a> {
     client_handle: u32,
@@ -158,6 +161,12 @@ fn create_one(
         Some(_) => None,
         None => first_sample(context, space, node, attribute, &watched, range.as_ref())?,
     };
+    let mut queue =
+        Queue::new(if is_event { 1 } else { queue_size }, parameters.discard_oldest, &context.session.queues);
+    let booked = queue.book_item(ITEM_BYTES) || context.server.reclaim_memory() && queue.book_item(ITEM_BYTES);
+    if !booked {
+        return Err(StatusCode::BadTooManyMonitoredItems);
+    }
     let item = Item {
         id: 0,
         client_handle: parameters.client_handle,
@@ -171,7 +180,7 @@ fn create_one(
         range,
         filter: filters.changes,
         aggregate: filters.aggregate.map(|request| Box::new(Running::new(request))),
-        queue: Queue::new(if is_event { 1 } else { queue_size }, parameters.discard_oldest, &context.session.queues),
+        queue,
         queue_size,
         last: None,
         held: None,
@@ -202,8 +211,9 @@ fn create_one(
 
 fn check_room(context: &Context<'_>, subscription: &Subscription) -> Result<(), StatusCode> {
     let configured = &context.server.limits.configured;
-    let is_full = context.server.monitored_items.load(Ordering::Relaxed) >= configured.max_monitored_items
-        || subscription.lock().item_count() >= configured.max_items_per_subscription as usize;
+    let no_place = || context.server.monitored_items.load(Ordering::Relaxed) >= configured.max_monitored_items;
+    let is_full = subscription.lock().item_count() >= configured.max_items_per_subscription as usize
+        || no_place() && (!context.server.end_one_alone() || no_place());
     if is_full { Err(StatusCode::BadTooManyMonitoredItems) } else { Ok(()) }
 }
 

@@ -19,6 +19,7 @@ use crate::stack::crypto::{self, Lane, MessageSecurityMode, Policy};
 use crate::ua::audit::Ending;
 use crate::ua::server::Server;
 use crate::ua::session::{ClientDescription, NewSession, Session, Standing};
+use crate::ua::subscription::queue::Budget;
 use crate::value::Hidden;
 pub use token::Refused;
 use token::{Claim, IdentityToken};
@@ -113,7 +114,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
         server_nonce: server_nonce.clone(),
         continuation_points: server.limits.browse_continuation_points,
         history_points: server.limits.history_continuation_points,
-        queue_bytes: server.limits.queue_bytes,
+        memory: Budget::share(server.limits.queue_bytes, &server.memory),
         client,
     };
     let endpoint_url = new.client.endpoint_url.clone();

@@ -40,7 +40,8 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
     let (max_notifications, enabled, priority) = (reader.u32()?, reader.bool()?, reader.u8()?);
     let server = context.server;
     let configured = &server.limits.configured;
-    if server.subscription_count() >= configured.max_subscriptions as usize
+    let no_place = || server.subscription_count() >= configured.max_subscriptions as usize;
+    if no_place() && !server.end_one_alone()
         || context.session.lock().subscriptions.len() >= configured.max_subscriptions_per_session as usize
     {
         return Err(StatusCode::BadTooManySubscriptions);

@@ -167,7 +167,8 @@ pub struct NewSession {
     pub server_nonce: Hidden<Vec<u8>>,
     pub continuation_points: usize,
     pub history_points: usize,
-    pub queue_bytes: usize,
+    /// What its items, queues, messages and links may hold.
+    pub memory: Arc<Budget>,
 }
 
 impl Session {
@@ -204,7 +205,7 @@ impl Session {
             max_response: new.max_response,
             peer: new.peer,
             connected: UaTime::now(),
-            queues: Budget::new(new.queue_bytes),
+            queues: new.memory,
             history_gate: Gate::default(),
             state: Mutex::new(state),
         }

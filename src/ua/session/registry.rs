@@ -172,7 +172,7 @@ mod tests {
             server_nonce: Hidden::default(),
             continuation_points: 1,
             history_points: 1,
-            queue_bytes: 1,
+            memory: crate::ua::subscription::queue::Budget::new(1),
         };
         Arc::new(Session::new(new, Instant::now()))
     }

@@ -41,7 +41,7 @@ impl State {
     /// No message can be asked for again.
     pub fn forget_sent(&mut self) {
         self.sent.clear();
-        self.sent_bytes = 0;
+        self.free_sent(self.sent_bytes);
     }
 
     /// What was sent and what happened was for the user before: nobody else gets it again.

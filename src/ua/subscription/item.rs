@@ -189,7 +189,8 @@ impl Item {
         if self.last.as_ref().is_some_and(|last| !self.filter.passes(last, &sample)) {
             return Accepted::No;
         }
-        self.last = Some(sample.clone());
+        // Without memory for it there is nothing to compare with: the next sample counts whatever it is.
+        self.last = self.queue.book_compared(&sample.value).then(|| sample.clone());
         Accepted::Queued { lost: self.queue.push(sample) }
     }
     /// The results of processing intervals that are over at a tick of the subscription.

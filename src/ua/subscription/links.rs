@@ -17,6 +17,10 @@ pub struct Links {
 }
 
 impl Links {
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }

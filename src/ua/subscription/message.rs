@@ -34,9 +34,12 @@ impl State {
         w.u32(id);
         let is_keep_alive = self.status_change.is_none() && (self.dirty.is_empty() || !self.publishing_enabled);
         if !is_keep_alive {
-            while self.sent.len() >= self.retransmission_queue || self.sent_bytes > RETRANSMISSION_BYTES {
+            while self.sent.len() >= self.retransmission_queue
+                || self.sent_bytes > RETRANSMISSION_BYTES
+                || !self.memory.has(0)
+            {
                 let Some((_, oldest)) = self.sent.pop_front() else { break };
-                self.sent_bytes -= oldest.len();
+                self.free_sent(oldest.len());
                 self.counters.discarded_message += 1;
             }
         }
@@ -66,7 +69,9 @@ impl State {
         }
         w.buf[more] = u8::from(has_more);
         if !is_keep_alive {
-            self.sent_bytes += w.mark() - start;
+            let bytes = w.mark() - start;
+            self.sent_bytes += bytes;
+            self.memory.spend(bytes);
             self.sent.push_back((sequence, w.buf[start..].into()));
             self.next_sequence = if sequence == u32::MAX { 1 } else { sequence + 1 };
         }

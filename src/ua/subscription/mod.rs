@@ -4,6 +4,7 @@
 //! tag costs nothing between two changes.
 
 pub mod aggregate;
+mod budget;
 mod denial;
 pub mod filter;
 pub mod grid;
@@ -14,6 +15,7 @@ mod parameters;
 pub mod queue;
 pub mod timer;
 
+use budget::Budget;
 pub use item::{Accepted, Item, Mode, Watched};
 use links::Links;
 pub use message::{Farewell, MESSAGE_BYTES, Published};
@@ -62,6 +64,8 @@ pub struct State {
     /// Sent and not acknowledged, oldest first.
     sent: VecDeque<(u32, Arc<[u8]>)>,
     sent_bytes: usize,
+    /// Of the session that made it: what messages and links take is booked there.
+    memory: Arc<Budget>,
     retransmission_queue: usize,
     keep_alive_counter: u32,
     lifetime_counter: u32,
@@ -113,6 +117,7 @@ impl Subscription {
             next_sequence: 1,
             sent: VecDeque::new(),
             sent_bytes: 0,
+            memory: Arc::clone(&owner.queues),
             retransmission_queue: keep,
             keep_alive_counter: 0,
             lifetime_counter: 0,
@@ -173,6 +178,14 @@ impl Subscription {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        self.memory.give_back(self.sent_bytes + self.links.count() * LINK_BYTES);
+    }
+}
+
+/// What a triggering link takes at both of its ends.
+const LINK_BYTES: usize = 64;
 /// Items that a tick looks at without a pause.
 const SLICE: usize = 500;
 
@@ -386,13 +399,22 @@ impl State {
     /// From now on `linked` reports when `trigger` does.
     pub fn link(&mut self, trigger: u32, linked: u32) -> StatusCode {
         match self.key_of(linked) {
-            Some(_) => self.links.add(trigger, linked),
+            Some(_) if !self.memory.has(LINK_BYTES) => StatusCode::BadResourceUnavailable,
+            Some(_) => {
+                let before = self.links.count();
+                let status = self.links.add(trigger, linked);
+                self.memory.spend((self.links.count() - before) * LINK_BYTES);
+                status
+            }
             None => StatusCode::BadMonitoredItemIdInvalid,
         }
     }
 
     pub fn unlink(&mut self, trigger: u32, linked: u32) -> StatusCode {
-        self.links.remove(trigger, linked)
+        let before = self.links.count();
+        let status = self.links.remove(trigger, linked);
+        self.memory.give_back((before - self.links.count()) * LINK_BYTES);
+        status
     }
 
     pub fn item_count(&self) -> usize {
@@ -468,7 +490,9 @@ impl State {
         self.polled.remove(&key);
         self.aggregated.remove(&key);
         self.disabled -= usize::from(item.mode == Mode::Disabled);
+        let before = self.links.count();
         self.links.forget(id);
+        self.memory.give_back((before - self.links.count()) * LINK_BYTES);
         Some((key, item))
     }
 
@@ -524,11 +548,17 @@ impl State {
     pub fn acknowledge(&mut self, sequence: u32) -> StatusCode {
         match self.sent.iter().position(|(number, _)| *number == sequence) {
             Some(at) => {
-                self.sent_bytes -= self.sent.remove(at).map_or(0, |(_, bytes)| bytes.len());
+                let bytes = self.sent.remove(at).map_or(0, |(_, bytes)| bytes.len());
+                self.free_sent(bytes);
                 StatusCode::Good
             }
             None => StatusCode::BadSequenceNumberUnknown,
         }
+    }
+
+    fn free_sent(&mut self, bytes: usize) {
+        self.sent_bytes -= bytes;
+        self.memory.give_back(bytes);
     }
 
     pub fn available(&self) -> impl ExactSizeIterator<Item = u32> + '_ {

@@ -2,42 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use opcua::StatusCode;
 
+pub use super::budget::Budget;
 use crate::value::{Sample, Value};
 
 /// InfoType DataValue and the Overflow bit (Part 4 §7.39.1, 1.05).
 const OVERFLOW: u32 = 0x0480;
-
-/// Bytes that the queues of one session may still hold. An empty queue always takes one value, so it may be overdrawn.
-#[derive(Debug)]
-pub struct Budget {
-    left: AtomicI64,
-}
-
-impl Budget {
-    pub fn new(bytes: usize) -> Arc<Budget> {
-        Arc::new(Budget { left: AtomicI64::new(i64::try_from(bytes).unwrap_or(i64::MAX)) })
-    }
-
-    pub fn has(&self, bytes: usize) -> bool {
-        self.left.load(Ordering::Relaxed) >= signed(bytes)
-    }
-
-    pub fn spend(&self, bytes: usize) {
-        self.left.fetch_sub(signed(bytes), Ordering::Relaxed);
-    }
-
-    pub fn give_back(&self, bytes: usize) {
-        self.left.fetch_add(signed(bytes), Ordering::Relaxed);
-    }
-}
-
-fn signed(bytes: usize) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
 
 #[derive(Debug)]
 pub struct Queue {
@@ -45,11 +17,49 @@ pub struct Queue {
     size: usize,
     discard_oldest: bool,
     budget: Arc<Budget>,
+    /// Places that are booked: those of `held`, used or not.
+    places: usize,
+    /// What the item itself takes, and the value that it compares with.
+    fixed: usize,
+    compared: usize,
 }
+
+/// Places that an empty queue keeps.
+const KEPT: usize = 64;
 
 impl Queue {
     pub fn new(size: u32, discard_oldest: bool, budget: &Arc<Budget>) -> Queue {
-        Queue { held: VecDeque::new(), size: size.max(1) as usize, discard_oldest, budget: Arc::clone(budget) }
+        Queue {
+            held: VecDeque::new(),
+            size: size.max(1) as usize,
+            discard_oldest,
+            budget: Arc::clone(budget),
+            places: 0,
+            fixed: 0,
+            compared: 0,
+        }
+    }
+
+    /// Books what the item itself takes, for as long as its queue is there; false when there is no room for it.
+    pub fn book_item(&mut self, bytes: usize) -> bool {
+        let has_room = self.budget.has(bytes);
+        if has_room {
+            self.budget.spend(bytes);
+            self.fixed += bytes;
+        }
+        has_room
+    }
+
+    /// Books the value that the next sample is compared with, in place of the one before; false when there is no room.
+    pub fn book_compared(&mut self, value: &Value) -> bool {
+        let bytes = weight(value);
+        self.budget.give_back(std::mem::take(&mut self.compared));
+        let has_room = bytes == 0 || self.budget.has(bytes);
+        if has_room {
+            self.budget.spend(bytes);
+            self.compared = bytes;
+        }
+        has_room
     }
 
     pub fn is_empty(&self) -> bool {
@@ -69,6 +79,7 @@ impl Queue {
             let gone = if discard_oldest { self.held.pop_front() } else { self.held.pop_back() };
             self.give_back(gone.as_ref());
         }
+        self.shrink_to(self.size);
         if self.size == 1 {
             // A queue of one value never tells of an overflow (Part 4 §7.39.1, 1.05).
             self.held.iter_mut().for_each(|sample| sample.status = StatusCode::from(sample.status.bits() & !OVERFLOW));
@@ -79,10 +90,14 @@ impl Queue {
 
     /// Returns whether a value was lost.
     pub fn push(&mut self, sample: Sample) -> bool {
-        let cost = cost(&sample);
-        let has_room = self.held.is_empty() || (self.held.len() < self.size && self.budget.has(cost));
-        self.budget.spend(cost);
+        let cost = weight(&sample.value);
+        let fits = self.held.len() < self.size && (cost == 0 || self.budget.has(cost));
+        let has_room = self.held.is_empty() || fits && self.has_place();
+        if cost > 0 {
+            self.budget.spend(cost);
+        }
         if has_room {
+            self.make_place();
             self.held.push_back(sample);
             return false;
         }
@@ -96,9 +111,29 @@ impl Queue {
         true
     }
 
+    /// One place more is there, or can be paid for.
+    fn has_place(&self) -> bool {
+        self.held.len() < self.places || self.budget.has(size_of::<Sample>())
+    }
+
+    /// Places are booked before they are used: twice as many as there were, or one where the budget has no more.
+    fn make_place(&mut self) {
+        if self.held.len() < self.places {
+            return;
+        }
+        let wanted = (self.places * 2).clamp(1, self.size.max(1)).saturating_sub(self.places).max(1);
+        let more = if self.budget.has(wanted * size_of::<Sample>()) { wanted } else { 1 };
+        self.budget.spend(more * size_of::<Sample>());
+        self.places += more;
+        self.held.reserve_exact(self.places - self.held.len());
+    }
+
     pub fn pop(&mut self) -> Option<Sample> {
         let sample = self.held.pop_front();
         self.give_back(sample.as_ref());
+        if self.held.is_empty() && self.places > KEPT {
+            self.shrink_to(KEPT);
+        }
         sample
     }
 
@@ -106,9 +141,18 @@ impl Queue {
         while self.pop().is_some() {}
     }
 
+    fn shrink_to(&mut self, places: usize) {
+        let places = places.max(self.held.len());
+        if places < self.places {
+            self.held.shrink_to(places);
+            self.budget.give_back((self.places - places) * size_of::<Sample>());
+            self.places = places;
+        }
+    }
+
     fn give_back(&self, gone: Option<&Sample>) {
-        if let Some(gone) = gone {
-            self.budget.give_back(cost(gone));
+        if let Some(cost) = gone.map(|gone| weight(&gone.value)).filter(|cost| *cost > 0) {
+            self.budget.give_back(cost);
         }
     }
 }
@@ -116,11 +160,8 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         self.clear();
+        self.budget.give_back(self.places * size_of::<Sample>() + self.fixed + self.compared);
     }
-}
-
-fn cost(sample: &Sample) -> usize {
-    size_of::<Sample>() + weight(&sample.value)
 }
 
 fn mark(sample: Option<&mut Sample>) {
@@ -171,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_no_budget_is_left_for_counts_as_an_overflow_and_comes_back_with_the_queue() {
-        let budget = Budget::new(10 * cost(&sample(0)));
+        let budget = Budget::new(10 * size_of::<Sample>());
         let mut one = Queue::new(1_000, true, &budget);
         let mut other = Queue::new(1_000, true, &budget);
         for n in 1..=8 {

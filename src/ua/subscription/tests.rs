@@ -28,7 +28,7 @@ fn subscription() -> Subscription {
             server_nonce: Hidden::default(),
             continuation_points: 1,
             history_points: 1,
-            queue_bytes: 1 << 20,
+            memory: Budget::new(1 << 20),
         },
         Instant::now(),
     ));

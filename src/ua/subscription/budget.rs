@@ -1,0 +1,64 @@
+//! Memory that clients may make the server hold: of one session, within that of all sessions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+/// Bytes that are left. What must be taken is taken, so a budget may be overdrawn by a little.
+#[derive(Debug)]
+pub struct Budget {
+    left: AtomicI64,
+    all: Option<Arc<Budget>>,
+    /// Somebody was refused for want of it.
+    is_short: AtomicBool,
+}
+
+impl Budget {
+    pub fn new(bytes: usize) -> Arc<Budget> {
+        Arc::new(Budget { left: AtomicI64::new(signed(bytes)), all: None, is_short: AtomicBool::new(false) })
+    }
+
+    /// A part of another one: what is spent here is spent there.
+    pub fn share(bytes: usize, all: &Arc<Budget>) -> Arc<Budget> {
+        let left = AtomicI64::new(signed(bytes));
+        Arc::new(Budget { left, all: Some(Arc::clone(all)), is_short: AtomicBool::new(false) })
+    }
+
+    pub fn has(&self, bytes: usize) -> bool {
+        let has = self.left.load(Ordering::Relaxed) >= signed(bytes);
+        if !has {
+            self.is_short.store(true, Ordering::Relaxed);
+        }
+        has && self.all.as_ref().is_none_or(|all| all.has(bytes))
+    }
+
+    pub fn spend(&self, bytes: usize) {
+        self.left.fetch_sub(signed(bytes), Ordering::Relaxed);
+        if let Some(all) = &self.all {
+            all.spend(bytes);
+        }
+    }
+
+    pub fn give_back(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        self.left.fetch_add(signed(bytes), Ordering::Relaxed);
+        if let Some(all) = &self.all {
+            all.give_back(bytes);
+        }
+    }
+
+    /// Bytes that are left; 0 when it is overdrawn.
+    pub fn left(&self) -> usize {
+        usize::try_from(self.left.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Whether somebody was refused since the last call.
+    pub fn take_short(&self) -> bool {
+        self.is_short.swap(false, Ordering::Relaxed)
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
