@@ -5,52 +5,166 @@ use opcua::StatusCode;
 use crate::model::{Scale, Tag};
 use crate::value::{Array, BuiltIn, Elements, Value};
 
-/// The tag's value of a raw one. A number that the tag's type cannot hold is BadOutOfRange, never cut.
+/// The tag's value of a raw one. A number that the tag's type cannot hold is BadDataEncodingInvalid, never cut.
 pub fn to_tag(tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
     let kind = tag.shape.data_type.wire();
     let calculates = tag.scale.is_some() || exponent.is_some();
     if !calculates && raw.built_in() == Some(kind) {
         return Ok(shaped(raw, &tag.shape.dimensions));
     }
-    each(raw, kind, &tag.shape.dimensions, &|raw| match calculates {
+    let one = |raw: &Value| match calculates {
         false => plain(raw, kind),
-        true => Value::from_f64(kind, to_eu(tag.scale, raw.as_f64()?, exponent)),
-    })
+        true => scaled(tag.scale, raw, exponent, kind),
+    };
+    let Value::Array(array) = raw else {
+        return one(raw).ok_or(StatusCode::BadDataEncodingInvalid);
+    };
+    let values: Option<Vec<Value>> = elements(array).map(|raw| one(&raw)).collect();
+    let values = values.ok_or(StatusCode::BadDataEncodingInvalid)?;
+    let elements = Elements::collect(kind, values.into_iter()).ok_or(StatusCode::BadTypeMismatch)?;
+    Ok(shaped(&Value::array(elements), &tag.shape.dimensions))
 }
 
-/// The raw value of a tag's value; a scaled one is a Double that the driver rounds.
+/// The raw value of a tag's value. A scaled one is an integer where that is exact, else a Double that the driver
+/// rounds.
 pub fn to_raw(tag: &Tag, value: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
     if tag.scale.is_none() && exponent.is_none() {
         return Ok(value.clone());
     }
-    each(value, BuiltIn::Double, &[], &|value| {
-        let raw = from_eu(tag.scale, value.as_f64()?, exponent);
-        raw.is_finite().then_some(Value::Double(raw))
-    })
+    let one = |value: &Value| unscaled(tag.scale, value, exponent).ok_or(StatusCode::BadOutOfRange);
+    let Value::Array(array) = value else {
+        return one(value);
+    };
+    let values: Result<Vec<Value>, StatusCode> = elements(array).map(|value| one(&value)).collect();
+    together(&values?).map(Value::array).ok_or(StatusCode::BadOutOfRange)
 }
 
+fn elements(array: &Array) -> impl Iterator<Item = Value> + '_ {
+    (0..array.elements.len()).filter_map(|at| array.elements.get(at))
+}
+
+/// Raw values as one array: whole numbers stay exact, and none loses a digit for its neighbour.
+fn together(values: &[Value]) -> Option<Elements> {
+    let kind = [BuiltIn::Int64, BuiltIn::UInt64, BuiltIn::Double].into_iter().find(|kind| {
+        values.iter().all(|value| {
+            value.as_integer().is_none_or(|n| holds(*kind, n))
+                && (*kind == BuiltIn::Double || value.as_integer().is_some())
+        })
+    })?;
+    let each = values.iter().filter_map(|value| plain(value, kind));
+    Elements::collect(kind, each.collect::<Vec<_>>().into_iter())
+}
+
+/// Without a scale nothing is rounded: what the type can't hold in its integer part is no value of it.
 fn plain(raw: &Value, kind: BuiltIn) -> Option<Value> {
     match raw.as_integer() {
-        Some(number) => Value::from_integer(kind, number),
-        None => raw.as_f64().and_then(|number| Value::from_f64(kind, number)),
+        Some(number) => Value::from_integer(kind, number).filter(|_| holds(kind, number)),
+        None => {
+            let number = raw.as_f64()?;
+            let value = Value::from_f64(kind, number)?;
+            let same = value.as_f64().is_some_and(|value| !number.is_finite() || value.trunc() == number.trunc());
+            let whole = !kind.is_integer() || number.fract() == 0.0;
+            (same && whole).then_some(value)
+        }
     }
 }
 
-/// Applies `one` to the value or to each element.
-fn each(
-    value: &Value,
-    kind: BuiltIn,
-    dimensions: &[u32],
-    one: &dyn Fn(&Value) -> Option<Value>,
-) -> Result<Value, StatusCode> {
-    let Value::Array(array) = value else {
-        return one(value).ok_or(StatusCode::BadOutOfRange);
-    };
-    let values: Option<Vec<Value>> =
-        (0..array.elements.len()).map(|at| array.elements.get(at).as_ref().and_then(one)).collect();
-    let values = values.ok_or(StatusCode::BadOutOfRange)?;
-    let elements = Elements::collect(kind, values.into_iter()).ok_or(StatusCode::BadTypeMismatch)?;
-    Ok(shaped(&Value::array(elements), dimensions))
+/// The type has this whole number, to the last digit.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "loss is what it looks for")]
+fn holds(kind: BuiltIn, number: i128) -> bool {
+    match kind {
+        BuiltIn::Float => (number as f32) as i128 == number,
+        BuiltIn::Double => (number as f64) as i128 == number,
+        kind => Value::from_integer(kind, number).is_some(),
+    }
+}
+
+fn scaled(scale: Option<Scale>, raw: &Value, exponent: Option<i8>, kind: BuiltIn) -> Option<Value> {
+    let integer = raw.as_integer();
+    if let Some(whole) = Whole::of(scale, exponent)
+        && let Some(number) = integer.and_then(|raw| whole.forth(raw, kind.is_integer()))
+    {
+        return Value::from_integer(kind, number);
+    }
+    let raw = raw.as_f64()?;
+    let number = to_eu(scale, raw, exponent);
+    // Beyond 2^53 a Double has no units left: the integer would be a guess.
+    if kind.is_integer() && integer.is_some() && number.abs() > EXACT {
+        return None;
+    }
+    Value::from_f64(kind, number).filter(|value| !raw.is_finite() || value.as_f64().is_some_and(f64::is_finite))
+}
+
+fn unscaled(scale: Option<Scale>, value: &Value, exponent: Option<i8>) -> Option<Value> {
+    if let Some(whole) = Whole::of(scale, exponent)
+        && let Some(raw) = value.as_integer().and_then(|value| whole.back(value))
+    {
+        return Value::from_integer(BuiltIn::Int64, raw).or_else(|| Value::from_integer(BuiltIn::UInt64, raw));
+    }
+    let value = value.as_f64()?;
+    let raw = from_eu(scale, value, exponent);
+    (raw.is_finite() || !value.is_finite()).then_some(Value::Double(raw))
+}
+
+/// Whole numbers up to here are exact in a Double.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A scale of whole numbers, calculated without a Double, so that 64 bits keep all digits.
+struct Whole {
+    factor: i128,
+    offset: i128,
+    power: i8,
+}
+
+impl Whole {
+    fn of(scale: Option<Scale>, exponent: Option<i8>) -> Option<Whole> {
+        let (factor, offset) = match scale {
+            None => (1.0, 0.0),
+            Some(Scale::Factor { factor, offset }) => (factor, offset),
+            Some(Scale::Range { .. }) => return None,
+        };
+        Some(Whole { factor: whole(factor)?, offset: whole(offset)?, power: exponent.unwrap_or(0) })
+    }
+
+    /// From raw; a fraction is rounded where an integer is wanted, else there is no answer.
+    fn forth(&self, raw: i128, rounds: bool) -> Option<i128> {
+        let product = raw.checked_mul(self.factor)?;
+        let ten = power_of_ten(self.power)?;
+        let shifted = match self.power {
+            0.. => product.checked_mul(ten)?,
+            _ if rounds || product % ten == 0 => divide(product, ten),
+            _ => return None,
+        };
+        shifted.checked_add(self.offset)
+    }
+
+    /// To raw; there is no answer where a Double says the fraction better.
+    fn back(&self, value: i128) -> Option<i128> {
+        let (mut above, mut below) = (value.checked_sub(self.offset)?, self.factor);
+        let ten = power_of_ten(self.power)?;
+        match self.power {
+            0.. => below = below.checked_mul(ten)?,
+            _ => above = above.checked_mul(ten)?,
+        }
+        let is_small = above.unsigned_abs() <= 1 << 53 && below.unsigned_abs() <= 1 << 53;
+        (below != 0 && (above % below == 0 || !is_small)).then(|| divide(above, below))
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "whole, and bounded")]
+fn whole(number: f64) -> Option<i128> {
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i128)
+}
+
+fn power_of_ten(power: i8) -> Option<i128> {
+    10_i128.checked_pow(power.unsigned_abs().into())
+}
+
+/// Rounds to nearest, half away from zero.
+fn divide(above: i128, below: i128) -> i128 {
+    let (quotient, rest) = (above / below, above % below);
+    let is_half = rest.unsigned_abs() >= below.unsigned_abs() - rest.unsigned_abs();
+    if rest != 0 && is_half { quotient + above.signum() * below.signum() } else { quotient }
 }
 
 /// The array with the tag's dimensions; one dimension is said by its length alone.

@@ -189,10 +189,8 @@ impl TagStore {
     pub fn commit(&self, samples: &[(TagId, RawSample)], stamp: Stamp) {
         for (id, raw) in samples {
             let tag = self.plant.tag(*id);
-            let value = match &raw.value {
-                Ok(value) => convert::to_tag(tag, value, raw.exponent),
-                Err(code) => Err(*code),
-            };
+            let value =
+                raw.value.as_ref().map_err(|code| *code).and_then(|value| self.tag_value(tag, value, raw.exponent));
             let mut slot = self.slot(*id).lock();
             if slot.is_out_of_service() {
                 continue;
@@ -200,15 +198,29 @@ impl TagStore {
             slot.exponent = raw.exponent;
             match value {
                 Ok(value) => {
-                    let news = slot.take(value, StatusCode::Good, tag.deadband, stamp);
-                    if news && !slot.warned && self.is_unknown_enum(tag, &slot.sample.value) {
-                        slot.warned = true;
-                        log::warn!("{} reads {:?}, which its type lacks", self.plant.tag_name(*id), slot.sample.value);
-                    }
+                    slot.take(value, StatusCode::Good, tag.deadband, stamp);
                 }
-                Err(code) => slot.turn(Value::Null, code, stamp),
+                Err(code) => {
+                    if let Ok(value) = &raw.value
+                        && !std::mem::replace(&mut slot.warned, true)
+                    {
+                        let name = self.plant.tag_name(*id);
+                        log::warn!(
+                            "{name}: the device sends {}, which is no value of its type ({code})",
+                            value.shown()
+                        );
+                    }
+                    slot.turn(Value::Null, code, stamp);
+                }
             }
         }
+    }
+
+    /// The tag's value of a raw one, which its type and its enumeration must have.
+    fn tag_value(&self, tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
+        let value = convert::to_tag(tag, raw, exponent)?;
+        write::check_enum(&self.plant, tag, &value).map_err(|_| StatusCode::BadDataEncodingInvalid)?;
+        Ok(value)
     }
 
     /// A poll that brought nothing: the quality goes down as the time since the last good value demands.
@@ -359,10 +371,6 @@ impl TagStore {
 
     fn slot(&self, tag: TagId) -> &Mutex<Slot> {
         &self.slots[tag.0 as usize]
-    }
-
-    fn is_unknown_enum(&self, tag: &Tag, value: &Value) -> bool {
-        write::check_enum(&self.plant, tag, value).is_err()
     }
 }
 

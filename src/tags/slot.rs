@@ -19,7 +19,7 @@ pub(super) struct Slot {
     pub exponent: Option<i8>,
     /// Waits in the list of changed memory tags.
     pub dirty: bool,
-    /// A value that the enumeration lacks was logged.
+    /// A value that the type or the enumeration lacks was logged.
     pub warned: bool,
     pub watches: Roster<Watch>,
 }
@@ -35,8 +35,8 @@ impl Slot {
         self.sample.status == StatusCode::BadOutOfService
     }
 
-    /// A usable value: shown when it leaves the deadband or the status is new; true when it was.
-    pub fn take(&mut self, value: Value, status: StatusCode, deadband: f64, stamp: Stamp) -> bool {
+    /// A usable value: shown when it leaves the deadband or the status is new.
+    pub fn take(&mut self, value: Value, status: StatusCode, deadband: f64, stamp: Stamp) {
         self.last_good = Some(stamp.now);
         let news = self.sample.status != status || leaves_deadband(&self.good, &value, deadband);
         if news {
@@ -46,7 +46,6 @@ impl Slot {
         }
         self.stamp(stamp);
         self.tell(news, stamp.now);
-        news
     }
 
     /// A status without a usable new value, as the device or its driver says it.

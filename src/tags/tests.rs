@@ -1,7 +1,9 @@
 //! The quality table, writes and watching, with a clock of the test's own.
 
 use super::*;
-use crate::model::{AccessIx, Cell, Connection, DataType, EnumIx, EnumType, NodeIx, Scale, Shape, Text};
+use crate::model::{
+    AccessIx, Cell, Connection, DataType, EnumIx, EnumType, Node, NodeIx, NodeKind, NodeName, Scale, Shape, Text,
+};
 use crate::value::{BuiltIn, Elements};
 
 const STALE: Duration = Duration::from_secs(5);
@@ -33,7 +35,16 @@ fn device() -> Origin {
 
 fn store(tags: Vec<Tag>) -> TagStore {
     let enums = vec![EnumType { name: "State".into(), values: vec![(0, Text::default()), (2, Text::default())] }];
-    let cell = Cell { name: "c".into(), namespace: "urn:c".into(), nodes: vec![], enums, object_types: vec![] };
+    let node = Node {
+        name: "T".into(),
+        id: NodeName::Path,
+        parent: None,
+        kind: NodeKind::Folder,
+        display_name: None,
+        description: None,
+        access: AccessIx(0),
+    };
+    let cell = Cell { name: "c".into(), namespace: "urn:c".into(), nodes: vec![node], enums, object_types: vec![] };
     let connection = Connection {
         cell: 0,
         name: "plc".into(),
@@ -151,13 +162,28 @@ fn watchers_see_changes_of_value_and_of_status_once_and_samples_when_they_want()
 }
 
 #[test]
-fn raw_values_become_the_tags_own_or_are_out_of_range() {
+fn raw_values_become_the_tags_own_or_are_no_values_of_it() {
     let start = Instant::now();
     let factor = Some(Scale::Factor { factor: 0.1, offset: 0.0 });
     let range = Some(Scale::Range { raw: (4_000.0, 20_000.0), eu: (0.0, 100.0), clamp: true });
-    let out = Err(StatusCode::BadOutOfRange);
+    let whole = |factor, offset| Some(Scale::Factor { factor, offset });
+    let wide = (1_i64 << 53) + 1;
+    let unsigned = wide.unsigned_abs();
+    let out = Err(StatusCode::BadDataEncodingInvalid);
     #[rustfmt::skip]
     let cases = [
+        (BuiltIn::UInt64, whole(1.0, 0.0), None, Value::UInt64(unsigned), Ok(Value::UInt64(unsigned))),
+        (BuiltIn::UInt64, whole(10.0, -7.0), None, Value::UInt64(unsigned), Ok(Value::UInt64(unsigned * 10 - 7))),
+        (BuiltIn::Int64, whole(1.0, 0.0), None, Value::Int64(-wide), Ok(Value::Int64(-wide))),
+        (BuiltIn::Int64, whole(-3.0, 5.0), Some(2), Value::Int64(wide), Ok(Value::Int64(-300 * wide + 5))),
+        (BuiltIn::Int64, factor, None, Value::Int64(i64::MAX), out.clone()),
+        (BuiltIn::Double, factor, None, Value::Int64(1 << 60), Ok(Value::Double(1.152_921_504_606_847e17))),
+        (BuiltIn::Double, None, None, Value::UInt64(unsigned), out.clone()),
+        (BuiltIn::Float, None, None, Value::UInt32(16_777_217), out.clone()),
+        (BuiltIn::Float, None, None, Value::UInt32(16_777_216), Ok(Value::Float(16_777_216.0))),
+        (BuiltIn::Float, None, None, Value::Double(1e300), out.clone()),
+        (BuiltIn::Float, None, None, Value::Double(0.1), Ok(Value::Float(0.1))),
+        (BuiltIn::Double, whole(1e308, 0.0), None, Value::Int16(10), out.clone()),
         (BuiltIn::Int16, None, None, Value::UInt16(40_000), out.clone()),
         (BuiltIn::Int16, None, None, Value::UInt16(7), Ok(Value::Int16(7))),
         (BuiltIn::Boolean, None, None, Value::UInt16(2), out.clone()),
@@ -185,6 +211,54 @@ fn raw_values_become_the_tags_own_or_are_out_of_range() {
             let (back, raw) = (back.as_f64().expect("a number"), raw.as_f64().expect("a number"));
             assert!((back - raw).abs() < 1e-6 * raw.abs(), "{name}: back to {back}");
         }
+    }
+}
+
+#[test]
+fn an_enumeration_has_no_other_values() {
+    let start = Instant::now();
+    let scalar = tag(shape(DataType::Enum(EnumIx(0)), &[]), device());
+    let array = tag(shape(DataType::Enum(EnumIx(0)), &[2]), device());
+    let store = store(vec![scalar, array]);
+    let now = |tag: u32| store.with(TagId(tag), |sample| (sample.value.clone(), sample.status));
+    let bad = (Value::Null, StatusCode::BadDataEncodingInvalid);
+    for (raw, known) in [(2_u16, true), (1, false), (0, true), (u16::MAX, false)] {
+        let both = [
+            (TagId(0), RawSample::from(Ok(Value::UInt16(raw)))),
+            (TagId(1), RawSample::from(Ok(Value::array(Elements::UInt16(vec![0, raw]))))),
+        ];
+        store.commit(&both, at(start, 0));
+        let number = i32::from(raw);
+        let one = (Value::Int32(number), StatusCode::Good);
+        let two = (Value::array(Elements::Int32(vec![0, number])), StatusCode::Good);
+        assert_eq!(now(0), if known { one } else { bad.clone() }, "{raw}");
+        assert_eq!(now(1), if known { two } else { bad.clone() }, "{raw}");
+    }
+}
+
+#[test]
+fn a_write_keeps_all_digits_of_64_bits_through_a_whole_scale() {
+    let wide = (1_u64 << 53) + 1;
+    let scale = |factor, offset| Some(Scale::Factor { factor, offset });
+    #[rustfmt::skip]
+    let cases = [
+        (scale(1.0, 0.0), None, Value::UInt64(wide), Value::Int64(wide.cast_signed())),
+        (scale(1.0, 0.0), None, Value::UInt64(u64::MAX), Value::UInt64(u64::MAX)),
+        (scale(10.0, 3.0), None, Value::UInt64(wide * 10 + 3), Value::Int64(wide.cast_signed())),
+        (scale(10.0, 0.0), None, Value::UInt64(wide * 10 + 5), Value::Int64(wide.cast_signed() + 1)),
+        (scale(10.0, 0.0), None, Value::UInt64(25), Value::Double(2.5)),
+        (scale(1.0, 0.0), Some(-2), Value::UInt64(7), Value::Int64(700)),
+        (scale(1.0, 0.0), Some(2), Value::UInt64(700), Value::Int64(7)),
+    ];
+    for (scale, exponent, value, raw) in cases {
+        let mut tag = number(BuiltIn::UInt64);
+        tag.scale = scale;
+        assert_eq!(convert::to_raw(&tag, &value, exponent), Ok(raw.clone()), "{value:?} {scale:?}");
+        tag.shape.dimensions = vec![2];
+        let Value::UInt64(number) = value else { unreachable!() };
+        let both = Value::array(Elements::UInt64(vec![number, number]));
+        let Ok(Value::Array(array)) = convert::to_raw(&tag, &both, exponent) else { panic!("{value:?}") };
+        assert_eq!(array.elements.get(1), Some(raw), "{value:?} {scale:?}");
     }
 }
 

@@ -31,7 +31,7 @@ pub fn check_recorded(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), Sta
     if !has_shape(&tag.shape, value) {
         return Err(StatusCode::BadTypeMismatch);
     }
-    check_length(&tag.shape, value)?;
+    check_length(tag, value)?;
     check_enum(plant, tag, value)
 }
 
@@ -83,19 +83,22 @@ fn has_shape(shape: &Shape, value: &Value) -> bool {
 }
 
 fn check_limits(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), StatusCode> {
-    check_length(&tag.shape, value)?;
+    check_length(tag, value)?;
     check_range(&tag.shape, value)?;
     check_enum(plant, tag, value)
 }
 
-fn check_length(shape: &Shape, value: &Value) -> Result<(), StatusCode> {
-    let Some(limit) = shape.length else { return Ok(()) };
+/// A device counts the bytes of its own encoding, which has a byte or more for each letter: its driver counts them.
+fn check_length(tag: &Tag, value: &Value) -> Result<(), StatusCode> {
+    let Some(limit) = tag.shape.length else { return Ok(()) };
     let limit = limit as usize;
+    let is_device = tag.connection().is_some();
+    let holds = |text: &str| if is_device { text.chars().count() <= limit } else { text.len() <= limit };
     let fits = match value {
-        Value::String(text) => text.len() <= limit,
+        Value::String(text) => holds(text),
         Value::ByteString(bytes) => bytes.len() <= limit,
         Value::Array(array) => match &array.elements {
-            Elements::String(texts) => texts.iter().all(|text| text.len() <= limit),
+            Elements::String(texts) => texts.iter().all(|text| holds(text)),
             Elements::ByteString(items) => items.iter().all(|bytes| bytes.len() <= limit),
             _ => true,
         },

@@ -351,6 +351,21 @@ impl Value {
         })
     }
 
+    /// The value for a log line: a number or text as people write it.
+    pub fn shown(&self) -> String {
+        match self {
+            Value::String(text) => format!("{text:?}"),
+            Value::Float(number) => number.to_string(),
+            Value::Double(number) => number.to_string(),
+            Value::Boolean(on) => on.to_string(),
+            Value::Array(array) => {
+                let elements = (0..array.elements.len()).filter_map(|at| array.elements.get(at));
+                format!("[{}]", elements.map(|element| element.shown()).collect::<Vec<_>>().join(", "))
+            }
+            value => value.as_integer().map_or_else(|| format!("{value:?}"), |number| number.to_string()),
+        }
+    }
+
     /// An integer or Boolean, exactly.
     pub fn as_integer(&self) -> Option<i128> {
         Some(match *self {
