@@ -70,6 +70,8 @@ pub enum PointSettings {
 pub struct PointPlan {
     pub tag: TagId,
     pub address: String,
+    /// The words of one value where `address` is a list, most significant first; `address` is then the first of them.
+    pub words: Vec<String>,
     /// `scale.exponent`: the address of a power of ten.
     pub exponent: Option<String>,
     pub settings: PointSettings,
@@ -83,6 +85,10 @@ pub struct PointPlan {
     pub poll: Duration,
     pub read: bool,
     pub write: bool,
+    /// How often the present value is written again, for devices with a watchdog.
+    pub write_every: Option<Duration>,
+    /// The lowest and the highest value of the enumeration that the tag is of.
+    pub enumeration: Option<(i32, i32)>,
     /// The tag calculates: its type and the type on the device's wire may differ.
     pub has_scale: bool,
 }
@@ -114,8 +120,10 @@ pub struct PointError {
 pub enum Part {
     Address,
     Exponent,
-    /// A key beside the address, as `raw_type` or `invalid`; `at` is empty.
+    /// A key next to the address, as `raw_type` or `nan`; `at` is empty.
     Key(&'static str),
+    /// One entry of a list, by its key and place.
+    Entry(&'static str, usize),
 }
 
 impl PointError {
@@ -128,13 +136,46 @@ impl PointError {
     }
 }
 
-/// An address in each spelling that it has, for `check` to print.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a driver says of a point that is right.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reading {
-    /// `holding/70 = 40071`; for a signal the address itself.
+    /// The address in each spelling that it has: `holding/70 = 40071`; for a signal the address itself.
     pub spellings: String,
     /// Another YAML reader would take the address for a number that reads differently: it wants quotes.
     pub wants_quotes: bool,
+    /// Something that is allowed and rarely meant.
+    pub warning: Option<PointError>,
+    /// Places in the device, to be compared with those of other points.
+    pub claims: Vec<Claim>,
+    /// Entries of the connection's `invalid` that this point can have.
+    pub invalid: Vec<usize>,
+    /// Bits of its whole numbers without a sign; 0 for what is no whole number.
+    pub integer_bits: u32,
+}
+
+/// Registers of a device that a point reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    pub space: u8,
+    pub start: u32,
+    pub count: u32,
+    /// Registers of one element.
+    pub step: u32,
+    /// Bits or bytes of the registers, or their bytes as they are: others may read the same.
+    pub is_part: bool,
+}
+
+impl Claim {
+    pub fn end(&self) -> u32 {
+        self.start + self.count
+    }
+
+    /// Both read the same registers and cut them into values differently.
+    pub fn contradicts(&self, other: &Claim) -> bool {
+        let overlaps = self.space == other.space && self.start < other.end() && other.start < self.end();
+        let is_aligned = self.step == other.step && self.start.abs_diff(other.start).is_multiple_of(self.step.max(1));
+        overlaps && !self.is_part && !other.is_part && !is_aligned
+    }
 }
 
 /// Reads a point's address and compares it with its type. No I/O.
@@ -158,7 +199,12 @@ pub fn check_address(settings: &Settings, text: &str) -> Result<(), PointError> 
 /// is nothing that fits.
 pub fn without(point: &mut PointPlan, part: Part) -> bool {
     match (&mut point.settings, part) {
-        (PointSettings::Modbus(_), Part::Address) => point.address = modbus::STAND_IN.to_owned(),
+        (PointSettings::Modbus(_), Part::Address | Part::Entry("address", _)) => {
+            modbus::STAND_IN.clone_into(&mut point.address);
+            point.words.clear();
+        }
+        (PointSettings::Modbus(settings), Part::Entry("invalid", at)) => return settings.leave_out_invalid(at),
+        (_, Part::Key("scale")) => point.has_scale = false,
         (_, Part::Exponent) => point.exponent = None,
         (PointSettings::Modbus(settings), Part::Key(key)) => return settings.leave_out(key),
         _ => return false,

@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 #[derive(Clone)]
 pub struct Point {
     pub address: String,
+    /// The words of one value, most significant first.
+    pub words: Vec<String>,
     pub kind: BuiltIn,
     pub register: RegisterPoint,
     pub elements: Option<u32>,
@@ -31,11 +33,14 @@ pub struct Point {
     pub read: bool,
     pub on_stop: Option<Value>,
     pub range: Option<(f64, f64)>,
+    pub write_every: Option<Duration>,
 }
 
 pub fn point(address: &str, kind: BuiltIn) -> Point {
     Point {
         address: address.to_owned(),
+        words: Vec::new(),
+        write_every: None,
         kind,
         register: RegisterPoint::default(),
         elements: None,
@@ -280,6 +285,7 @@ fn plan_of(point: &Point, line: &Line, tag: TagId) -> PointPlan {
     PointPlan {
         tag,
         address: point.address.clone(),
+        words: point.words.clone(),
         exponent: point.exponent.clone(),
         settings: PointSettings::Modbus(point.register.clone()),
         kind: point.kind,
@@ -289,6 +295,8 @@ fn plan_of(point: &Point, line: &Line, tag: TagId) -> PointPlan {
         poll: line.poll,
         read: point.read,
         write: is_writable(point),
+        write_every: point.write_every,
+        enumeration: None,
         has_scale: point.scale.is_some() || point.exponent.is_some(),
     }
 }

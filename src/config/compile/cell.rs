@@ -19,6 +19,8 @@ use crate::model::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Link {
     pub key: Ix,
+    /// Its mapping.
+    pub node: Ix,
     pub ix: Option<ConnectionIx>,
     pub kind: Option<DriverKind>,
     pub allow_write: bool,

@@ -25,8 +25,13 @@ impl Compiler<'_> {
                 continue;
             }
             self.check_name(key, &name);
-            let link =
-                self.connection(&name, value, scope).unwrap_or(Link { key, ix: None, kind: None, allow_write: true });
+            let link = self.connection(&name, value, scope).unwrap_or(Link {
+                key,
+                node: value,
+                ix: None,
+                kind: None,
+                allow_write: true,
+            });
             scope.connections.insert(name, Link { key, ..link });
         }
         self.check_same_device(scope);
@@ -77,10 +82,17 @@ impl Compiler<'_> {
         };
         let (common, is_whole) = decode_entry::<spec::Connection>(&mut self.source, value, owners, self.findings);
         let settings = meant.and_then(|meant| driver::settings(meant.kind, &self.source, value, self.findings));
+        if let (Some(Settings::ModbusTcp(tcp)), Some(host)) = (&settings, self.source.get(value, "host"))
+            && tcp.host.is_empty()
+            && self.source.is_scalar(host)
+        {
+            let finding = self.findings.error(&self.source, host, "`host` is blank");
+            finding.help("write the name or the IP address of the device");
+        }
         let kind = meant.map(|meant| meant.kind);
         let allow_write = common.as_ref().is_none_or(|common| common.allow_write.unwrap_or(!is_whole));
         let (Some(found), Some(common), Some(settings), true) = (found, common, settings, is_whole) else {
-            return Some(Link { key: value, ix: None, kind, allow_write });
+            return Some(Link { key: value, node: value, ix: None, kind, allow_write });
         };
         let ix = ConnectionIx(u32::try_from(self.drivers.len()).ok()?);
         let period = |given: Option<crate::model::Period>, default| given.map_or(default, |period| period.0);
@@ -107,7 +119,7 @@ impl Compiler<'_> {
         });
         self.real_settings.push(settings);
         self.plant.connections.push(connection);
-        Some(Link { key: value, ix: Some(ix), kind, allow_write })
+        Some(Link { key: value, node: value, ix: Some(ix), kind, allow_write })
     }
 
     /// Each connection gets signals of its own.

@@ -9,12 +9,14 @@ use crate::config::de::{At, decode_entry};
 use crate::config::driver;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{NodeSpec, SourceSpec};
-use crate::drivers::{self, Part, PointError, PointPlan, PointSettings};
+use crate::drivers::{self, Part, PointError, PointPlan, PointSettings, Reading};
 use crate::model::{NodeIx, Origin, Shape};
 
 /// A source before its driver looked at it.
 struct Wanted {
     address: At<String>,
+    /// All of them where `address` is a list.
+    words: Vec<String>,
     spec: Option<SourceSpec>,
     mapping: Option<Ix>,
     /// All keys were understood.
@@ -73,6 +75,7 @@ impl Compiler<'_> {
         let point = PointPlan {
             tag: place.tag,
             address: wanted.address.value.clone(),
+            words: wanted.words.clone(),
             exponent: spec.scale.as_ref().and_then(|scale| scale.value.exponent.as_ref()).map(|at| at.value.clone()),
             settings,
             kind: shape.data_type.wire(),
@@ -82,9 +85,14 @@ impl Compiler<'_> {
             poll,
             read,
             write,
+            write_every: self.write_every(common, write || !wanted.is_whole),
+            enumeration: self.ends_of_enumeration(shape, scope),
             has_scale: spec.scale.is_some(),
         };
-        self.check_point(&point, &real, &wanted, spec);
+        if let Some(reading) = self.check_point(&point, &real, &wanted, spec) {
+            self.check_digits(&reading, wanted.address.ix, spec, shape);
+            self.registers.entry(link.node).or_default().add(&reading, wanted.address.ix);
+        }
         let connection = found?.ix?;
         if let Some(initial) = self.still_value(shape, spec) {
             return Some((Origin::Memory { initial, write }, poll));
@@ -122,13 +130,13 @@ impl Compiler<'_> {
     fn unknown_link(&self, at: Ix, scope: &Scope) -> Link {
         let mut kinds = scope.connections.values().map(|link| link.kind);
         let kind = kinds.next().flatten().filter(|kind| kinds.all(|other| other == Some(*kind)));
-        Link { key: at, ix: None, kind, allow_write: true }
+        Link { key: at, node: at, ix: None, kind, allow_write: true }
     }
 
     fn wanted(&mut self, at: Ix, link: Link) -> Option<Wanted> {
         if self.source.is_scalar(at) {
             let address = At { ix: at, value: self.source.text(at).to_owned() };
-            return Some(Wanted { address, spec: None, mapping: None, is_whole: true });
+            return Some(Wanted { address, words: Vec::new(), spec: None, mapping: None, is_whole: true });
         }
         let owners = match link.kind {
             Some(kind) => driver::point_structs(kind),
@@ -136,8 +144,28 @@ impl Compiler<'_> {
         };
         let (spec, is_whole) = decode_entry::<SourceSpec>(&mut self.source, at, owners, self.findings);
         let spec = spec?;
-        let address = spec.address.clone();
-        Some(Wanted { address, spec: Some(spec), mapping: Some(at), is_whole })
+        let (address, words) = self.address(spec.address.0, at);
+        Some(Wanted { address, words, spec: Some(spec), mapping: Some(at), is_whole })
+    }
+
+    /// An address, or the words of a list with the first as the address; a blank one stands for what was found wrong.
+    fn address(&mut self, at: Ix, mapping: Ix) -> (At<String>, Vec<String>) {
+        if self.source.is_scalar(at) {
+            return (At { ix: at, value: self.source.text(at).to_owned() }, Vec::new());
+        }
+        let words: Vec<Ix> = match self.source.kind(at) {
+            Kind::Sequence => self.source.children(at).collect(),
+            _ => Vec::new(),
+        };
+        if words.is_empty() || !words.iter().all(|word| self.source.is_scalar(*word)) {
+            if self.source.kind(at) != Kind::Bad && at != mapping {
+                let finding = self.findings.error(&self.source, at, "expected an address, or a list of addresses");
+                finding.help("write holding/100, or [holding/101, holding/100] for the words of one value");
+            }
+            return (At { ix: at, value: String::new() }, Vec::new());
+        }
+        let words: Vec<String> = words.into_iter().map(|word| self.source.text(word).to_owned()).collect();
+        (At { ix: at, value: words[0].clone() }, words)
     }
 
     /// A write needs the connection, the tag and a role.
@@ -160,24 +188,37 @@ impl Compiler<'_> {
         self.check_write_roles(write.ix, inherited);
     }
 
-    fn check_point(&mut self, point: &PointPlan, settings: &drivers::Settings, wanted: &Wanted, spec: &NodeSpec) {
-        if !self.source.is_scalar(wanted.address.ix) {
+    fn check_point(
+        &mut self,
+        point: &PointPlan,
+        settings: &drivers::Settings,
+        wanted: &Wanted,
+        spec: &NodeSpec,
+    ) -> Option<Reading> {
+        if !self.source.is_scalar(wanted.address.ix) && wanted.words.is_empty() {
             // It is missing, or no text: said already.
             let missing = PointError { message: String::new(), help: String::new(), at: 0..0, part: Part::Address };
-            return self.check_the_rest(point, settings, &missing, wanted, spec);
+            self.check_the_rest(point, settings, &missing, wanted, spec);
+            return None;
         }
-        match drivers::check_point(settings, point) {
-            Ok(reading) if reading.wants_quotes && self.source.kind(wanted.address.ix) == Kind::Plain => {
-                let shown = self.source.shown(wanted.address.ix).to_owned();
-                let message = format!("another YAML reader would take `{shown}` for a number that reads differently");
-                self.findings.warning(&self.source, wanted.address.ix, message).help(format!("write \"{shown}\""));
-            }
-            Ok(_) => {}
+        let reading = match drivers::check_point(settings, point) {
+            Ok(reading) => reading,
             Err(error) => {
                 self.check_the_rest(point, settings, &error, wanted, spec);
                 self.point_error(error, wanted, spec);
+                return None;
             }
+        };
+        if reading.wants_quotes && self.source.kind(wanted.address.ix) == Kind::Plain {
+            let shown = self.source.shown(wanted.address.ix).to_owned();
+            let message = format!("another YAML reader would take `{shown}` for a number that reads differently");
+            self.findings.warning(&self.source, wanted.address.ix, message).help(format!("write \"{shown}\""));
         }
+        if let Some(warning) = reading.warning.clone() {
+            let ix = self.place_of(warning.part, wanted, spec);
+            self.findings.warning(&self.source, ix, warning.message).help(warning.help);
+        }
+        Some(reading)
     }
 
     /// Further faults of a point, each found with the part of the one before left out.
@@ -208,26 +249,38 @@ impl Compiler<'_> {
     /// The addresses alone, where the rest of the point is not known.
     fn check_addresses(&mut self, settings: &drivers::Settings, wanted: &Wanted, spec: &NodeSpec) {
         let exponent = spec.scale.as_ref().and_then(|scale| scale.value.exponent.as_ref());
-        for (at, part) in [(Some(&wanted.address), Part::Address), (exponent, Part::Exponent)] {
-            let Some(at) = at.filter(|at| self.source.is_scalar(at.ix)) else { continue };
-            if let Err(error) = drivers::check_address(settings, &at.value) {
+        let is_one = self.source.is_scalar(wanted.address.ix);
+        let one = Some((wanted.address.value.clone(), Part::Address)).filter(|_| is_one);
+        let words = wanted.words.iter().cloned().zip((0..).map(|at| Part::Entry("address", at)));
+        let exponent = exponent.filter(|at| self.source.is_scalar(at.ix)).map(|at| (at.value.clone(), Part::Exponent));
+        for (text, part) in one.into_iter().chain(words).chain(exponent) {
+            if let Err(error) = drivers::check_address(settings, &text) {
                 self.point_error(PointError { part, ..error }, wanted, spec);
             }
         }
     }
 
-    fn point_error(&mut self, error: PointError, wanted: &Wanted, spec: &NodeSpec) {
-        let exponent = spec.scale.as_ref().and_then(|scale| scale.value.exponent.as_ref()).map(|at| at.ix);
+    /// The node that a driver speaks of.
+    fn place_of(&self, part: Part, wanted: &Wanted, spec: &NodeSpec) -> Ix {
+        let scale = spec.scale.as_ref();
         let of_key = |key| wanted.mapping.and_then(|mapping| self.source.get(mapping, key));
-        let ix = match error.part {
-            Part::Address => wanted.address.ix,
-            Part::Exponent => exponent.unwrap_or(wanted.address.ix),
-            Part::Key("length") => spec.length.as_ref().map_or(wanted.address.ix, |at| at.ix),
-            Part::Key(key) => of_key(key).unwrap_or(wanted.address.ix),
+        let found = match part {
+            Part::Address => None,
+            Part::Exponent => scale.and_then(|scale| scale.value.exponent.as_ref()).map(|at| at.ix),
+            Part::Key("length") => spec.length.as_ref().map(|at| at.ix),
+            Part::Key("scale") => scale.map(|at| at.ix),
+            Part::Key(key) => of_key(key),
+            Part::Entry(key, at) => of_key(key).map(|list| self.source.children(list).nth(at).unwrap_or(list)),
         };
-        let place = self.source.part(ix, error.at.clone());
+        found.unwrap_or(wanted.address.ix)
+    }
+
+    fn point_error(&mut self, error: PointError, wanted: &Wanted, spec: &NodeSpec) {
+        let ix = self.place_of(error.part, wanted, spec);
         let finding = self.findings.error(&self.source, ix, error.message);
-        finding.at_part(place);
+        if self.source.is_scalar(ix) {
+            finding.at_part(self.source.part(ix, error.at));
+        }
         if !self.source.is_secret(ix) {
             finding.help(error.help);
         }
@@ -251,6 +304,7 @@ impl Compiler<'_> {
             point.settings = PointSettings::Simulator;
             point.exponent = None;
             point.has_scale &= self.has_own_signal(connection) && spec.simulate.is_none();
+            point.words.clear();
         }
         self.drivers[connection].points.push(point);
     }

@@ -9,6 +9,7 @@ mod connection;
 mod device;
 mod history;
 mod node;
+mod registers;
 mod roles;
 mod server;
 mod simulate;
@@ -16,7 +17,7 @@ mod tag;
 mod types;
 mod value;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,6 +84,8 @@ pub(super) struct Compiler<'a> {
     units: HashMap<String, Arc<Unit>>,
     /// The help for each unit that is not known.
     unit_hints: HashMap<String, String>,
+    /// What the tags of a connection read, by the place of the connection.
+    registers: BTreeMap<Ix, registers::Registers>,
     node_count: usize,
     /// The key `anonymous` of the server file.
     anonymous: Option<Ix>,
@@ -105,6 +108,7 @@ pub fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (O
         access: HashMap::new(),
         units: HashMap::new(),
         unit_hints: HashMap::new(),
+        registers: BTreeMap::new(),
         node_count: 0,
         anonymous: None,
         short_lived: HashSet::new(),
@@ -120,6 +124,7 @@ pub fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (O
     if let Some(server) = &server {
         compiler.warn_blind_guests(server);
     }
+    compiler.check_registers();
     let Compiler { source, findings, plant, drivers, .. } = compiler;
     let is_good = !findings.has_errors();
     let compiled = server.filter(|_| is_good).map(|server| Compiled { plant, server, drivers, files: read });

@@ -102,6 +102,11 @@ fn source(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "type": ["string", "number"] }, { "allOf": [mapping, point] }] })
 }
 
+fn address(_: &mut SchemaGenerator) -> Schema {
+    let one = json_schema!({ "type": ["string", "number"] });
+    json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 2, "maxItems": 4 }] })
+}
+
 fn array(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["integer", "array"], "items": { "type": "integer" }, "x-unit": "elements" })
 }
@@ -110,9 +115,9 @@ fn array(_: &mut SchemaGenerator) -> Schema {
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SourceSpec {
-    /// Address in the driver's notation.
-    #[schemars(extend("x-also" = ["at", "register", "topic", "offset", "path"]))]
-    pub address: At<String>,
+    /// Address in the driver's notation; on Modbus also a list: the 16-bit words of one value, most significant first.
+    #[schemars(schema_with = "address", extend("x-also" = ["at", "register", "topic", "offset", "path"]))]
+    pub address: Raw,
     /// Connection (default: inherited).
     #[schemars(extend("x-also" = ["from", "driver", "device"]))]
     pub connection: Option<At<String>>,
@@ -124,6 +129,10 @@ pub struct SourceSpec {
     /// The tag may be written to the device (default false).
     #[schemars(extend("x-also" = ["writable", "writeable", "allow_write"]))]
     pub write: Option<At<bool>>,
+    /// The present value is written again this often while it is Good, for devices with a watchdog; 1s..1h, only with
+    /// `write: true` (default: never).
+    #[schemars(extend("x-also" = ["refresh", "watchdog", "rewrite"]))]
+    pub write_every: Option<At<Period>>,
     /// Output written in every orderly end of the server: SIGTERM, Ctrl-C, SIGQUIT, SIGPWR, a closed terminal (default: left
     /// as is). Each one is audited; each one that was not written is an ERROR in the log.
     #[serde(default)]

@@ -59,20 +59,47 @@ impl Area {
     }
 }
 
+/// Bits of a value after byte and word order, from the lowest to the highest; the same twice for one bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bits {
+    pub first: u8,
+    pub last: u8,
+}
+
+impl Bits {
+    /// Several bits make a number; one is true or false.
+    pub fn is_number(self) -> bool {
+        self.first < self.last
+    }
+
+    /// The bits in their places.
+    pub fn mask(self) -> u64 {
+        u64::MAX >> (63 - (self.last - self.first)) << self.first
+    }
+}
+
+impl fmt::Display for Bits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_number() {
+            true => write!(f, ".{}..{}", self.first, self.last),
+            false => write!(f, ".{}", self.first),
+        }
+    }
+}
+
 /// A place in a device, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address {
     pub area: Area,
     pub start: u16,
-    /// Bit of the value after byte and word order.
-    pub bit: Option<u8>,
+    pub bits: Option<Bits>,
 }
 
 impl Address {
     pub fn parse(text: &str) -> Result<Address, PointError> {
-        let (place, bit) = match text.split_once('.') {
+        let (place, bits) = match text.split_once('.') {
             None => (text, None),
-            Some((place, bit)) => (place, Some(parse_bit(bit, place.len() + 1)?)),
+            Some((place, bits)) => (place, Some(parse_bits(bits, place.len() + 1)?)),
         };
         let (area, start) = match place.split_once('/') {
             Some((area, number)) => {
@@ -81,20 +108,20 @@ impl Address {
             }
             None => parse_modicon(place)?,
         };
-        if area.is_bits() && bit.is_some() {
+        if area.is_bits() && bits.is_some() {
             let message = format!("a {} is one bit and has no `.BIT`", area.name());
             return Err(PointError::new(place.len()..text.len(), message, "leave the bit out"));
         }
-        Ok(Address { area, start, bit })
+        Ok(Address { area, start, bits })
     }
 
     /// As Modicon's manuals count: table digit, then the number from 1 in four digits, or in five where it needs them.
     pub fn modicon(&self) -> String {
         let (digit, number) = (AREAS[self.area as usize].2, u32::from(self.start) + 1);
-        let bit = self.bit.map_or(String::new(), |bit| format!(".{bit}"));
+        let bits = self.bits.map_or(String::new(), |bits| bits.to_string());
         match number {
-            ..=9_999 => format!("{digit}{number:04}{bit}"),
-            _ => format!("{digit}{number:05}{bit}"),
+            ..=9_999 => format!("{digit}{number:04}{bits}"),
+            _ => format!("{digit}{number:05}{bits}"),
         }
     }
 }
@@ -102,13 +129,13 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.area.name(), self.start)?;
-        self.bit.map_or(Ok(()), |bit| write!(f, ".{bit}"))
+        self.bits.map_or(Ok(()), |bits| bits.fmt(f))
     }
 }
 
 /// Without quotes another YAML reader sees a number: octal `00033`, or `450200.10` that loses its last 0.
 pub fn wants_quotes(text: &str) -> bool {
-    !text.contains('/') && (text.starts_with('0') || text.contains('.'))
+    !text.contains('/') && !text.contains("..") && (text.starts_with('0') || text.contains('.'))
 }
 
 fn parse_area(word: &str) -> Result<Area, PointError> {
@@ -135,6 +162,24 @@ fn parse_number(text: &str, at: Range<usize>) -> Result<u16, PointError> {
         let help = "addresses end at 65535; 400001 without a table counts from 1 as Modicon does";
         PointError::new(at, format!("`{text}` is out of range 0..65535"), help)
     })
+}
+
+/// `4`, or `4..7`; the spellings of other products are named with the right one.
+fn parse_bits(text: &str, offset: usize) -> Result<Bits, PointError> {
+    let split = ["..", "-", ":"].into_iter().find_map(|dots| text.split_once(dots).map(|parts| (dots, parts)));
+    let Some((dots, (low, high))) = split else {
+        let bit = parse_bit(text, offset)?;
+        return Ok(Bits { first: bit, last: bit });
+    };
+    let (first, last) = (parse_bit(low, offset)?, parse_bit(high, offset + low.len() + dots.len())?);
+    let help = match first.cmp(&last) {
+        _ if dots != ".." => format!("write `.{}..{}`", first.min(last), first.max(last)),
+        std::cmp::Ordering::Less => return Ok(Bits { first, last }),
+        std::cmp::Ordering::Equal => format!("write `.{first}`"),
+        std::cmp::Ordering::Greater => format!("write `.{last}..{first}`"),
+    };
+    let message = format!("`{text}` is not a row of bits, the lowest first");
+    Err(PointError::new(offset..offset + text.len(), message, &help))
 }
 
 fn parse_bit(text: &str, offset: usize) -> Result<u8, PointError> {
@@ -200,6 +245,8 @@ mod tests {
             ("holding/40071", "holding/40071", "440072"),
             ("holding/108.19", "holding/108.19", "40109.19"),
             ("450200.10", "holding/50199.10", "450200.10"),
+            ("holding/10.4..7", "holding/10.4..7", "40011.4..7"),
+            ("40011.8..15", "holding/10.8..15", "40011.8..15"),
         ] {
             let address = Address::parse(text).expect(text);
             assert_eq!((address.to_string(), address.modicon()), (place.to_owned(), modicon.to_owned()), "{text}");
@@ -217,6 +264,10 @@ mod tests {
             ("holding/1x", 8..10, "`1x` is not a number", "write a decimal number, or hexadecimal as 0x5B00"),
             ("holding/70.", 11..11, "`` is not a bit", "bits count from 0, as in holding/7.15"),
             ("holding/70.64", 11..13, "`64` is not a bit", "bits count from 0, as in holding/7.15"),
+            ("holding/7.7..4", 10..14, "`7..4` is not a row of bits, the lowest first", "write `.4..7`"),
+            ("holding/7.4..4", 10..14, "`4..4` is not a row of bits, the lowest first", "write `.4`"),
+            ("holding/7.4-7", 10..13, "`4-7` is not a row of bits, the lowest first", "write `.4..7`"),
+            ("holding/7.4..x", 13..14, "`x` is not a bit", "bits count from 0, as in holding/7.15"),
             ("coil/7.1", 6..8, "a coil is one bit and has no `.BIT`", "leave the bit out"),
             ("40000", 1..5, "`0000` is out of range, Modicon's addresses count from 1 to 65536", FORMS),
             ("25000", 0..1, "`2` is no table of a Modbus device", "0 coil, 1 discrete input, 3 input register, 4 holding register"),

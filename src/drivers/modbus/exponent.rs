@@ -15,13 +15,16 @@ use crate::drivers::{LinkError, Samples};
 use crate::tags::RawSample;
 
 /// Powers of ten beyond these are no scale factor of any device.
-const EXPONENTS: std::ops::RangeInclusive<i16> = -30..=30;
+pub(super) const EXPONENTS: std::ops::RangeInclusive<i16> = -30..=30;
 /// Reads of a value whose exponent changes meanwhile, before the value is given up.
 const TRIES: usize = 3;
 
 impl Master {
     /// Where a point and its exponent lie: one span over both, or one each.
     pub(super) fn spans(&self, point: u32, out: &mut Vec<Span>) {
+        if self.points.get(point as usize).is_some_and(|point| point.gathered.is_some()) {
+            return out.extend(self.gathered_spans(point));
+        }
         let Some((value, exponent)) = self.parts(point) else { return };
         match (exponent, self.joint(point)) {
             (_, Some(joint)) => out.push(joint),
@@ -42,7 +45,7 @@ impl Master {
     }
 
     fn parts(&self, point: u32) -> Option<(Span, Option<Span>)> {
-        let point_at = self.points.get(point as usize)?;
+        let point_at = self.points.get(point as usize).filter(|point| point.gathered.is_none())?;
         let register = point_at.register.as_ref()?;
         let span = |address: Address, count: u16, id: u32| Span {
             space: u32::from(point_at.device) << 8 | address.area as u32,
@@ -77,6 +80,7 @@ impl Master {
         let has_exponent = |point: u32| {
             self.points
                 .get(point as usize)
+                .filter(|point| point.gathered.is_none())
                 .and_then(|point| point.register.as_ref())
                 .is_some_and(|r| r.exponent.is_some())
         };

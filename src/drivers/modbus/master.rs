@@ -1,18 +1,18 @@
 //! The Modbus master of one link: what the supervisor asks, as requests on the wire.
 //!
-//! What a device cannot do is found out once and remembered: FC 16 instead of 5 and 6 after exception 1, a
-//! read-modify-write instead of FC 22. Between the read and the write of the latter another master may change the
-//! register; this one may not, since it owns the link.
+//! Writes are in `change`, values with an exponent in `exponent`, and values whose parts come in several requests in
+//! `gather`.
 
 use std::time::Duration;
 
 use opcua::StatusCode;
 
 use super::address::Area;
+use super::change::Habits;
 use super::frame::Framing;
+use super::gather::Gathered;
 use super::pdu::{Request, exception_text};
 use super::point::{MAX_READ_BITS, Register};
-use super::raw::Change;
 use super::settings::{Defaults, EchoSetting, SerialFraming, TcpFraming};
 use super::wire::{Manner, Outcome, Target, Wire};
 use crate::drivers::batch::{self, Block, Limits};
@@ -36,10 +36,7 @@ pub struct Master {
 struct Device {
     defaults: Defaults,
     manner: Manner,
-    /// FC 5 and 6 gave exception 1.
-    only_multiple: bool,
-    /// FC 22 gave exception 1.
-    no_mask: bool,
+    habits: Habits,
 }
 
 pub(super) struct Point {
@@ -49,6 +46,8 @@ pub(super) struct Point {
     pub(super) register: Option<Register>,
     /// The power of ten of this scan, or why there is none.
     pub(super) exponent: Result<i8, StatusCode>,
+    /// The parts of a value that comes in several requests; its exponent is one of them.
+    pub(super) gathered: Option<Gathered>,
 }
 
 /// Where and how a connection's frames go; `None` for other drivers.
@@ -123,7 +122,9 @@ impl Master {
                 let register = Register::new(&defaults, plan).map_err(|error| {
                     refused.push((u32::try_from(master.points.len()).unwrap_or(u32::MAX), error));
                 });
-                master.points.push(Point { tag: plan.tag, device, register: register.ok(), exponent: UNREAD });
+                let register = register.ok();
+                let gathered = register.as_ref().and_then(Register::gathered);
+                master.points.push(Point { tag: plan.tag, device, register, exponent: UNREAD, gathered });
             }
             let manner = Manner {
                 unit: defaults.unit_id,
@@ -131,7 +132,7 @@ impl Master {
                 pause: pause(&connection.settings, &target),
                 grow: 0,
             };
-            master.devices.push(Device { defaults, manner, only_multiple: false, no_mask: false });
+            master.devices.push(Device { defaults, manner, habits: Habits::default() });
         }
         Some((master, refused))
     }
@@ -149,13 +150,39 @@ impl Master {
         let base = low(block.start);
         for span in block.spans.iter().filter(|span| span.id & 1 == 0) {
             let point = &self.points[(span.id >> 1) as usize];
-            let Some(register) = &point.register else { continue };
+            let Some(register) = point.register.as_ref().filter(|_| point.gathered.is_none()) else { continue };
             let value = match (register.exponent, point.exponent) {
                 (Some(_), Err(code)) => Err(code),
                 _ => register.decode(&self.wire.reply, base),
             };
             out.push((point.tag, RawSample { value, exponent: point.exponent.ok() }));
         }
+    }
+
+    async fn read_block(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
+        // An exponent of an earlier scan must not scale a value of this one.
+        for span in block.spans.iter().filter(|span| span.id & 1 == 1) {
+            self.points[(span.id >> 1) as usize].exponent = UNREAD;
+        }
+        let mut begin = out.len();
+        let mut exception = match self.ask((block.space >> 8) as usize, request_of(block)).await? {
+            Outcome::Exception(code) => Some(code),
+            Outcome::Data | Outcome::Written => {
+                self.take_exponents(block);
+                self.take_parts(block, out);
+                begin = out.len();
+                self.take_values(block, out);
+                None
+            }
+        };
+        let torn = self.torn(block);
+        if exception.is_none() && !torn.is_empty() {
+            exception = self.settle(block, &torn, begin, out).await?;
+        }
+        Ok(match exception {
+            Some(code) => Answer::Refused { why: refusal(code), text: exception_text(code).to_owned() },
+            None => Answer::Samples,
+        })
     }
 
     pub(super) async fn ask(&mut self, device: usize, request: Request<'_>) -> Result<Outcome, LinkError> {
@@ -177,58 +204,13 @@ impl Master {
         }
     }
 
-    async fn change(&mut self, device: usize, change: &Change) -> Result<StatusCode, LinkError> {
-        let many = self.devices[device].only_multiple;
-        let outcome = match change {
-            Change::Bits { start, bits } => match bits[..] {
-                [on] if !many => match self.ask(device, Request::WriteCoil { at: *start, on }).await? {
-                    Outcome::Exception(1) => self.instead(device, Request::WriteCoils { start: *start, bits }).await?,
-                    outcome => outcome,
-                },
-                _ => self.ask(device, Request::WriteCoils { start: *start, bits }).await?,
-            },
-            Change::Words { start, words } => self.write_words(device, *start, words).await?,
-            Change::Mask { at, and, or } => return self.mask(device, *at, *and, *or).await,
-        };
-        Ok(written(outcome))
+    pub(super) fn habits(&mut self, device: usize) -> &mut Habits {
+        &mut self.devices[device].habits
     }
 
-    async fn write_words(&mut self, device: usize, start: u16, words: &[u16]) -> Result<Outcome, LinkError> {
-        let all = Request::WriteRegisters { start, words };
-        match *words {
-            [word] if !self.devices[device].only_multiple => {
-                match self.ask(device, Request::WriteRegister { at: start, word }).await? {
-                    Outcome::Exception(1) => self.instead(device, all).await,
-                    outcome => Ok(outcome),
-                }
-            }
-            _ => self.ask(device, all).await,
-        }
-    }
-
-    /// The function for several in place of that for one; what works is remembered.
-    async fn instead(&mut self, device: usize, request: Request<'_>) -> Result<Outcome, LinkError> {
-        let outcome = self.ask(device, request).await?;
-        self.devices[device].only_multiple = outcome == Outcome::Written;
-        Ok(outcome)
-    }
-
-    async fn mask(&mut self, device: usize, at: u16, and: u16, or: u16) -> Result<StatusCode, LinkError> {
-        if !self.devices[device].no_mask {
-            match self.ask(device, Request::Mask { at, and, or }).await? {
-                Outcome::Exception(1) => self.devices[device].no_mask = true,
-                outcome => return Ok(written(outcome)),
-            }
-        }
-        let read = Request::Read { area: Area::Holding, start: at, count: 1 };
-        match self.ask(device, read).await? {
-            Outcome::Data => {
-                let old = u16::from_be_bytes([self.wire.reply[0], self.wire.reply[1]]);
-                let word = old & and | or & !and;
-                Ok(written(self.write_words(device, at, &[word]).await?))
-            }
-            outcome => Ok(written(outcome)),
-        }
+    /// The data of the last reply.
+    pub(super) fn reply(&self) -> &[u8] {
+        &self.wire.reply
     }
 
     /// Reads raw registers or bits, for `probe`.
@@ -286,38 +268,24 @@ impl Protocol for Master {
     }
 
     async fn connect(&mut self) -> Result<(), LinkError> {
+        (0..self.devices.len()).for_each(|device| self.forget_parts(device));
         self.wire.connect().await
     }
 
     async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
         self.wrote = false;
-        // An exponent of an earlier scan must not scale a value of this one.
-        for span in block.spans.iter().filter(|span| span.id & 1 == 1) {
-            self.points[(span.id >> 1) as usize].exponent = UNREAD;
+        self.expect_parts(block);
+        let answer = self.read_block(block, out).await;
+        if !matches!(answer, Ok(Answer::Samples)) {
+            self.forget_parts(self.device(block));
         }
-        let begin = out.len();
-        let mut exception = match self.ask(self.device(block), request_of(block)).await? {
-            Outcome::Exception(code) => Some(code),
-            Outcome::Data | Outcome::Written => {
-                self.take_exponents(block);
-                self.take_values(block, out);
-                None
-            }
-        };
-        let torn = self.torn(block);
-        if exception.is_none() && !torn.is_empty() {
-            exception = self.settle(block, &torn, begin, out).await?;
-        }
-        Ok(match exception {
-            Some(code) => Answer::Refused { why: refusal(code), text: exception_text(code).to_owned() },
-            None => Answer::Samples,
-        })
+        answer
     }
 
     async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError> {
         self.wrote = false;
         let point = &self.points[point as usize];
-        let (device, Some(register)) = (usize::from(point.device), &point.register) else {
+        let (device, Some(register)) = (usize::from(point.device), point.register.clone()) else {
             return Ok(StatusCode::BadConfigurationError);
         };
         let changes = match register.encode(value, first) {
@@ -325,7 +293,7 @@ impl Protocol for Master {
             Err(code) => return Ok(code),
         };
         for change in &changes {
-            let status = self.change(device, change).await?;
+            let status = self.change(device, &register, change).await?;
             if !status.is_good() {
                 return Ok(status);
             }
@@ -349,19 +317,5 @@ fn refusal(code: u8) -> Refusal {
         5 | 6 => Refusal::Busy,
         10 | 11 => Refusal::Unreachable,
         _ => Refusal::Failure,
-    }
-}
-
-/// What a client gets for its write.
-fn written(outcome: Outcome) -> StatusCode {
-    match outcome {
-        Outcome::Written | Outcome::Data => StatusCode::Good,
-        Outcome::Exception(1) => StatusCode::BadNotSupported,
-        Outcome::Exception(2) => StatusCode::BadConfigurationError,
-        Outcome::Exception(3) => StatusCode::BadOutOfRange,
-        Outcome::Exception(5) => StatusCode::GoodCompletesAsynchronously,
-        Outcome::Exception(6) => StatusCode::BadResourceUnavailable,
-        Outcome::Exception(10 | 11) => StatusCode::BadTimeout,
-        Outcome::Exception(_) => StatusCode::BadDeviceFailure,
     }
 }

@@ -5,24 +5,30 @@
 
 mod address;
 mod belief;
+mod change;
 mod exponent;
 mod frame;
+mod gather;
+mod host;
+mod invalid;
 mod master;
 mod pdu;
 mod point;
 mod probe;
 mod raw;
 mod settings;
+mod text;
 mod wire;
 
 pub use address::{Address, Area};
 pub use frame::{Asked, Found, Framing, crc, lrc};
+pub use invalid::RawNumber;
 pub use master::Master;
 pub use pdu::{Reply, Request};
 pub use probe::probe;
 pub use settings::{
-    Defaults, EchoSetting, Parity, RawNumber, RawType, RegisterPoint, RtuSettings, SerialFraming, TcpFraming,
-    TcpSettings, WordOrder,
+    Charset, Defaults, EchoSetting, MaskWrite, Parity, RawType, RegisterPoint, RtuSettings, SerialFraming, TcpFraming,
+    TcpSettings, WordOrder, WriteFunction,
 };
 
 pub use wire::{Stream, Target};
@@ -33,7 +39,16 @@ use super::{ConnectionPlan, PointError, PointPlan, PollPlan, Reading};
 
 pub(super) fn check_point(defaults: &Defaults, point: &PointPlan) -> Result<Reading, PointError> {
     let register = point::Register::new(defaults, point)?;
-    Ok(Reading { spellings: register.spellings(), wants_quotes: address::wants_quotes(&point.address) })
+    let own = matches!(&point.settings, super::PointSettings::Modbus(settings) if settings.invalid.is_some());
+    let fits = |number: &RawNumber| !own && invalid::Invalid::default().add(number, register.raw);
+    Ok(Reading {
+        spellings: register.spellings(),
+        wants_quotes: point.words.is_empty() && address::wants_quotes(&point.address),
+        warning: point::guesses_wide(point, &register),
+        claims: register.claims(),
+        invalid: (0..).zip(&defaults.invalid).filter(|(_, number)| fits(number)).map(|(at, _)| at).collect(),
+        integer_bits: register.integer_bits(),
+    })
 }
 
 /// An address that every point may have.

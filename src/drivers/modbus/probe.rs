@@ -78,6 +78,8 @@ fn registers(connection: &ConnectionPlan, place: Address, data: &[u8], count: u1
                 word_order: Some(word_order),
                 swap_bytes: Some(swap_bytes),
                 invalid: Some(Vec::new()),
+                nan: Some(matches!(raw, RawType::Float32 | RawType::Float64)),
+                ..RegisterPoint::default()
             };
             if let Some(text) = show(connection, place, data, settings, raw, count) {
                 let keys =
@@ -104,7 +106,8 @@ fn show(
     };
     let point = PointPlan {
         tag: TagId(0),
-        address: Address { bit: None, ..place }.to_string(),
+        address: Address { bits: None, ..place }.to_string(),
+        words: Vec::new(),
         exponent: None,
         settings: PointSettings::Modbus(settings),
         kind,
@@ -114,6 +117,8 @@ fn show(
         poll: std::time::Duration::from_secs(1),
         read: true,
         write: false,
+        write_every: None,
+        enumeration: None,
         has_scale: true,
     };
     let register = Register::new(&defaults(&connection.settings)?, &point).ok()?;

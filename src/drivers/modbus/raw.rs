@@ -1,10 +1,9 @@
 //! Registers to raw values and back. Pure.
-//!
-//! Text ends at the first NUL and loses trailing spaces; it is UTF-8 where that is valid, else Latin-1.
 
 use opcua::StatusCode;
 
-use super::point::{Invalid, Register};
+use super::address::{Address, Bits};
+use super::point::Register;
 use super::settings::RawType;
 use crate::value::{Elements, Value};
 
@@ -53,19 +52,20 @@ impl Register {
         }
         let data = data.get(first * 2..(first + width) * 2).ok_or(StatusCode::BadDecodingError)?;
         match self.raw {
-            RawType::Text => Ok(Value::text(&self.text(data))),
+            RawType::Text => self.lettering.read(&self.words_of(data), self.length).map(|text| Value::text(&text)),
             RawType::Bytes => Ok(Value::ByteString(self.bytes(data).into())),
             _ => self.number(self.assemble(data)),
         }
     }
 
+    /// The words, byte order undone.
+    fn words_of(&self, data: &[u8]) -> Vec<u16> {
+        data.chunks_exact(2).map(|pair| self.swapped(u16::from_be_bytes([pair[0], pair[1]]))).collect()
+    }
+
     /// The words of one number, byte and word order undone.
     fn assemble(&self, data: &[u8]) -> u64 {
-        let word = |pair: &[u8]| match self.swap_bytes {
-            false => u64::from(u16::from_be_bytes([pair[0], pair[1]])),
-            true => u64::from(u16::from_le_bytes([pair[0], pair[1]])),
-        };
-        let words = data.chunks_exact(2).map(word);
+        let words = data.chunks_exact(2).map(|pair| u64::from(self.swapped(u16::from_be_bytes([pair[0], pair[1]]))));
         match self.low_word_first {
             false => words.fold(0, |number, word| number << 16 | word),
             true => words.rev().fold(0, |number, word| number << 16 | word),
@@ -74,11 +74,13 @@ impl Register {
 
     #[expect(clippy::cast_possible_truncation, reason = "each raw type takes its own low bits")]
     fn number(&self, raw: u64) -> Result<Value, StatusCode> {
-        if self.is_invalid(raw) {
+        let is_no_number = !self.nan && float(self.raw, raw).is_some_and(|number| !number.is_finite());
+        if is_no_number || self.invalid.has(self.raw, raw) {
             return Err(StatusCode::BadSensorFailure);
         }
-        if let Some(bit) = self.address.bit {
-            return Ok(Value::Boolean(raw >> bit & 1 == 1));
+        if let Some(bits) = self.address.bits {
+            let number = (raw & bits.mask()) >> bits.first;
+            return Ok(if bits.is_number() { Value::UInt64(number) } else { Value::Boolean(number == 1) });
         }
         Ok(match self.raw {
             RawType::Bool => Value::Boolean(raw & 1 == 1),
@@ -98,27 +100,6 @@ impl Register {
         })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "each raw type takes its own low bits")]
-    fn is_invalid(&self, raw: u64) -> bool {
-        let float = match self.raw {
-            RawType::Float32 => f64::from(f32::from_bits(raw as u32)),
-            RawType::Float64 => f64::from_bits(raw),
-            _ => 0.0,
-        };
-        let integer = match self.raw {
-            RawType::Int8 => i128::from((raw as u8).cast_signed()),
-            RawType::Uint8 => i128::from(raw as u8),
-            RawType::Int16 => i128::from((raw as u16).cast_signed()),
-            RawType::Int32 => i128::from((raw as u32).cast_signed()),
-            RawType::Int64 => i128::from(raw.cast_signed()),
-            _ => i128::from(raw),
-        };
-        self.invalid.iter().any(|invalid| match invalid {
-            Invalid::Integer(number) => *number == integer,
-            Invalid::Float(number) => *number == float || number.is_nan() && float.is_nan(),
-        })
-    }
-
     fn bytes(&self, data: &[u8]) -> Vec<u8> {
         let mut bytes = data.to_vec();
         if self.swap_bytes {
@@ -126,16 +107,6 @@ impl Register {
         }
         bytes.truncate(self.length);
         bytes
-    }
-
-    fn text(&self, data: &[u8]) -> String {
-        let bytes = self.bytes(data);
-        let text = bytes.split(|byte| *byte == 0).next().unwrap_or(&[]);
-        let text = match std::str::from_utf8(text) {
-            Ok(text) => text.to_owned(),
-            Err(_) => text.iter().copied().map(char::from).collect(),
-        };
-        text.trim_end_matches(' ').to_owned()
     }
 
     /// The changes that write `value`, from element `first` on. A number that does not fit is BadOutOfRange.
@@ -157,8 +128,8 @@ impl Register {
             }
             return Ok(vec![Change::Bits { start, bits }]);
         }
-        if let Some(bit) = self.address.bit {
-            return Ok(vec![self.bit_change(bit, elements.first().unwrap_or(&Value::Null))?]);
+        if let Some(bits) = self.address.bits {
+            return Ok(vec![self.bits_change(bits, elements.first().unwrap_or(&Value::Null))?]);
         }
         if self.raw.bits() == 8 {
             return (start..).zip(&elements).map(|(at, element)| self.byte_change(at, element)).collect();
@@ -167,12 +138,19 @@ impl Register {
         for element in &elements {
             self.put_words(element, &mut words)?;
         }
-        Ok(vec![Change::Words { start, words }])
+        match self.words.is_empty() {
+            true => Ok(vec![Change::Words { start, words }]),
+            false => Ok(runs(&self.words, &words)),
+        }
     }
 
     fn put_words(&self, element: &Value, words: &mut Vec<u16>) -> Result<(), StatusCode> {
         let bytes: &[u8] = match element {
-            Value::String(text) => text.as_bytes(),
+            Value::String(text) => {
+                let letters = self.lettering.write(text, self.length)?;
+                words.extend(letters.into_iter().map(|word| self.swapped(word)));
+                return Ok(());
+            }
             Value::ByteString(bytes) => bytes,
             number => {
                 let raw = self.raw_bits(number)?;
@@ -194,16 +172,16 @@ impl Register {
         if self.swap_bytes { word.swap_bytes() } else { word }
     }
 
-    fn bit_change(&self, bit: u8, value: &Value) -> Result<Change, StatusCode> {
-        let on = match value.as_f64() {
-            Some(0.0) => false,
-            Some(1.0) => true,
-            _ => return Err(StatusCode::BadOutOfRange),
-        };
-        let word = u16::from(bit / 16);
+    /// The bits lie in one word: a point whose bits do not is not writable.
+    fn bits_change(&self, bits: Bits, value: &Value) -> Result<Change, StatusCode> {
+        let number = whole(value)?;
+        let most = bits.mask() >> bits.first;
+        let number = u64::try_from(number).ok().filter(|number| *number <= most).ok_or(OUT)?;
+        let word = u16::from(bits.first / 16);
         let at = self.address.start + if self.low_word_first { word } else { self.width - 1 - word };
-        let mask = self.swapped(1 << (bit % 16));
-        Ok(Change::Mask { at, and: !mask, or: if on { mask } else { 0 } })
+        let in_word = |raw: u64| self.swapped(low_word(raw >> (16 * word)));
+        let mask = in_word(bits.mask());
+        Ok(Change::Mask { at, and: !mask, or: in_word(number << bits.first) })
     }
 
     fn byte_change(&self, at: u16, value: &Value) -> Result<Change, StatusCode> {
@@ -214,36 +192,75 @@ impl Register {
     /// The number as the raw type has it, in the low bits.
     #[expect(clippy::cast_possible_truncation, reason = "a float32 register holds the nearest float")]
     fn raw_bits(&self, value: &Value) -> Result<u64, StatusCode> {
-        match self.raw {
-            RawType::Float32 => return value.as_f64().map(|v| u64::from((v as f32).to_bits())).ok_or(OUT),
-            RawType::Float64 => return value.as_f64().map(f64::to_bits).ok_or(OUT),
-            _ => {}
+        let is_float = matches!(self.raw, RawType::Float32 | RawType::Float64);
+        if !is_float {
+            return integer_bits(self.raw, whole(value)?).ok_or(OUT);
         }
-        let number = match (value.as_integer(), value.as_f64()) {
-            (Some(number), _) => number,
-            (None, Some(number)) if number.is_finite() => number.round() as i128,
-            _ => return Err(OUT),
-        };
-        let (low, high): (i128, i128) = match self.raw {
-            RawType::Int8 => (i8::MIN.into(), i8::MAX.into()),
-            RawType::Int16 => (i16::MIN.into(), i16::MAX.into()),
-            RawType::Int32 => (i32::MIN.into(), i32::MAX.into()),
-            RawType::Int64 => (i64::MIN.into(), i64::MAX.into()),
-            RawType::Bcd16 => (0, 9_999),
-            RawType::Bcd32 => (0, 99_999_999),
-            raw => (0, (1 << raw.bits()) - 1),
-        };
-        if !(low..=high).contains(&number) {
-            return Err(OUT);
+        let number = value.as_f64().filter(|number| self.nan || number.is_finite()).ok_or(OUT)?;
+        if self.raw == RawType::Float64 {
+            return Ok(number.to_bits());
         }
-        match self.raw {
-            RawType::Bcd16 | RawType::Bcd32 => Ok(to_bcd(number)),
-            _ => Ok((number & i128::from(u64::MAX)) as u64),
-        }
+        let short = number as f32;
+        if short.is_finite() == number.is_finite() { Ok(u64::from(short.to_bits())) } else { Err(OUT) }
     }
 }
 
 const OUT: StatusCode = StatusCode::BadOutOfRange;
+
+/// The nearest whole number, half away from zero.
+#[expect(clippy::cast_possible_truncation, reason = "saturates, and no raw type is so wide")]
+fn whole(value: &Value) -> Result<i128, StatusCode> {
+    match (value.as_integer(), value.as_f64()) {
+        (Some(number), _) => Ok(number),
+        (None, Some(number)) if number.is_finite() => Ok(number.round() as i128),
+        _ => Err(OUT),
+    }
+}
+
+/// The float that these bits are, if the raw type is one.
+#[expect(clippy::cast_possible_truncation, reason = "a float32 has the low bits")]
+pub(super) fn float(raw: RawType, bits: u64) -> Option<f64> {
+    match raw {
+        RawType::Float32 => Some(f64::from(f32::from_bits(bits as u32))),
+        RawType::Float64 => Some(f64::from_bits(bits)),
+        _ => None,
+    }
+}
+
+/// The bits of a whole number in an integer raw type, unless it doesn't fit.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the bits that are wanted")]
+pub(super) fn integer_bits(raw: RawType, number: i128) -> Option<u64> {
+    let (low, high): (i128, i128) = match raw {
+        RawType::Int8 => (i8::MIN.into(), i8::MAX.into()),
+        RawType::Int16 => (i16::MIN.into(), i16::MAX.into()),
+        RawType::Int32 => (i32::MIN.into(), i32::MAX.into()),
+        RawType::Int64 => (i64::MIN.into(), i64::MAX.into()),
+        RawType::Bcd16 => (0, 9_999),
+        RawType::Bcd32 => (0, 99_999_999),
+        raw => (0, (1 << raw.bits()) - 1),
+    };
+    if !(low..=high).contains(&number) {
+        return None;
+    }
+    Some(match raw {
+        RawType::Bcd16 | RawType::Bcd32 => to_bcd(number),
+        raw => number as u64 & u64::MAX >> (64 - raw.bits()),
+    })
+}
+
+/// Words at their places, those that lie side by side in one change.
+fn runs(places: &[Address], words: &[u16]) -> Vec<Change> {
+    let mut all: Vec<(u16, u16)> = places.iter().map(|place| place.start).zip(words.iter().copied()).collect();
+    all.sort_unstable();
+    let mut changes: Vec<Change> = Vec::new();
+    for (at, word) in all {
+        match changes.last_mut() {
+            Some(Change::Words { start, words }) if usize::from(at - *start) == words.len() => words.push(word),
+            _ => changes.push(Change::Words { start: at, words: vec![word] }),
+        }
+    }
+    changes
+}
 
 fn low_word(number: u64) -> u16 {
     u16::try_from(number & 0xffff).expect("16 bits")
@@ -268,11 +285,15 @@ fn to_bcd(mut number: i128) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::address::Address;
-    use super::super::settings::RawType;
+    use super::super::invalid::{Invalid, RawNumber};
+    use super::super::settings::{MaskWrite, RawType, WriteFunction};
+    use super::super::text::Lettering;
     use super::*;
 
     fn register(address: &str, raw: RawType, low_word_first: bool, swap_bytes: bool) -> Register {
         let width = u16::try_from(raw.bits().div_ceil(16)).expect("few");
+        let mut invalid = Invalid::default();
+        invalid.add(&RawNumber("-32768".into()), raw);
         Register {
             address: Address::parse(address).expect(address),
             raw,
@@ -280,9 +301,15 @@ mod tests {
             swap_bytes,
             elements: 1,
             is_array: false,
+            words: Vec::new(),
             width: if width == 0 { 3 } else { width },
             length: 5,
-            invalid: vec![Invalid::Integer(-32_768), Invalid::Float(f64::NAN)],
+            lettering: Lettering::default(),
+            invalid,
+            nan: false,
+            split: false,
+            write_function: WriteFunction::Auto,
+            mask_write: MaskWrite::Auto,
             exponent: None,
         }
     }
@@ -306,6 +333,13 @@ mod tests {
             ("holding/0.19", RawType::Uint32, false, false, &[0x0008, 0], Ok(Value::Boolean(true))),
             ("holding/0.19", RawType::Uint32, true, false, &[0, 0x0008], Ok(Value::Boolean(true))),
             ("holding/0.0", RawType::Uint16, false, true, &[0x0100], Ok(Value::Boolean(true))),
+            ("holding/0", RawType::Float32, false, false, &[0xff80, 0], sensor.clone()),
+            ("holding/0", RawType::Float64, false, false, &[0x7ff0, 0, 0, 0], sensor.clone()),
+            ("holding/0.4..7", RawType::Uint16, false, false, &[0x0512], Ok(Value::UInt64(1))),
+            ("holding/0.8..15", RawType::Uint16, false, false, &[0x0512], Ok(Value::UInt64(5))),
+            ("holding/0.8..15", RawType::Uint16, false, true, &[0x1205], Ok(Value::UInt64(5))),
+            ("holding/0.12..19", RawType::Uint32, true, false, &[0xA000, 0x0005], Ok(Value::UInt64(0x5A))),
+            ("holding/0.0..63", RawType::Uint64, false, false, &[1, 2, 3, 4], Ok(Value::UInt64(0x0001_0002_0003_0004))),
             ("holding/0", RawType::Bcd16, false, false, &[0x9876], Ok(Value::UInt16(9876))),
             ("holding/0", RawType::Bcd16, false, false, &[0x98a6], coding.clone()),
             ("holding/0", RawType::Bcd32, false, false, &[0x0012, 0x3456], Ok(Value::UInt32(123_456))),
@@ -338,11 +372,32 @@ mod tests {
             ("holding/0", RawType::Uint8, false, true, Value::Byte(1), mask(0, 0x00ff, 0x0100)),
             ("holding/0.19", RawType::Uint32, false, false, Value::Boolean(true), mask(0, 0xfff7, 8)),
             ("holding/0.19", RawType::Uint32, true, false, Value::Boolean(false), mask(1, 0xfff7, 0)),
+            ("holding/0.4..7", RawType::Uint16, false, false, Value::Int32(2), mask(0, 0xff0f, 0x0020)),
+            ("holding/0.4..7", RawType::Uint16, false, false, Value::Int32(16), out.clone()),
+            ("holding/0.4..7", RawType::Uint16, false, false, Value::Int32(-1), out.clone()),
+            ("holding/0.8..11", RawType::Uint16, false, true, Value::Byte(5), mask(0, 0xfff0, 0x0005)),
+            ("holding/0.16..19", RawType::Uint32, false, false, Value::Byte(9), mask(0, 0xfff0, 9)),
+            ("holding/0", RawType::Float32, false, false, Value::Double(1e300), out.clone()),
+            ("holding/0", RawType::Float32, false, false, Value::Float(f32::NAN), out.clone()),
+            ("holding/0", RawType::Float64, false, false, Value::Double(f64::INFINITY), out.clone()),
+            ("holding/0", RawType::Text, false, false, Value::text("A\0B"), out.clone()),
             ("holding/0", RawType::Text, false, false, Value::text("ABC"), words(&[0x4142, 0x4300, 0])),
             ("holding/0", RawType::Text, false, false, Value::text("ABCDEF"), out.clone()),
         ];
         for (address, raw, low, swap, value, changes) in cases {
             assert_eq!(register(address, raw, low, swap).encode(&value, 0), changes, "{address} {raw:?} {value:?}");
         }
+    }
+
+    #[test]
+    fn words_that_lie_apart_are_written_where_they_lie_and_neighbours_together() {
+        let at = |text: &str| Address::parse(text).expect(text);
+        let mut split = register("holding/690", RawType::Int32, false, false);
+        split.words = vec![at("holding/690"), at("holding/625")];
+        let change = |start, words: &[u16]| Change::Words { start, words: words.to_vec() };
+        let both = vec![change(625, &[0x63c0]), change(690, &[0xffff])];
+        assert_eq!(split.encode(&Value::Int32(-40_000), 0), Ok(both));
+        split.words = vec![at("holding/8"), at("holding/7")];
+        assert_eq!(split.encode(&Value::Int32(-40_000), 0), Ok(vec![change(7, &[0x63c0, 0xffff])]));
     }
 }

@@ -4,12 +4,14 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Visitor};
 
+use super::invalid::RawNumber;
 use crate::model::Period;
 
 /// Modbus TCP, and RTU or ASCII frames over TCP as serial servers send them.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct TcpSettings {
     /// Host name or IP address.
+    #[serde(deserialize_with = "super::host::read")]
     #[schemars(extend("x-also" = ["ip", "address", "hostname", "server"]))]
     pub host: String,
     /// TCP port.
@@ -49,10 +51,19 @@ pub struct TcpSettings {
     #[serde(default = "default_pause_tcp")]
     #[schemars(extend("x-also" = ["delay", "message_wait_milliseconds", "inter_frame_delay"]))]
     pub pause: Period,
-    /// Raw values by which the device says that it has no value, for every point of the connection.
+    /// Raw values by which the device says that it has no value, for every point of the connection whose `raw_type` they
+    /// fit (65535, -32768, 0x8000); a hexadecimal number is the bit pattern.
     #[serde(default)]
     #[schemars(extend("x-also" = ["nan_value", "no_value"]))]
     pub invalid: Vec<RawNumber>,
+    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. `auto` tries the other once after a
+    /// refusal or silence of the first write, and remembers what works.
+    #[serde(default)]
+    #[schemars(extend("x-also" = ["write_multiple", "force_multiple", "function_code"]))]
+    pub write_function: WriteFunction,
+    /// Writes of bits and bytes: by FC 22 where the device has it (auto), or always by reading and writing the register.
+    #[serde(default)]
+    pub mask_write: MaskWrite,
 }
 
 /// Modbus RTU or ASCII on a serial line.
@@ -109,16 +120,25 @@ pub struct RtuSettings {
     #[serde(default)]
     #[schemars(extend("x-also" = ["delay", "message_wait_milliseconds", "inter_frame_delay"]))]
     pub pause: Option<Period>,
-    /// Raw values by which the device says that it has no value, for every point of the connection.
+    /// Raw values by which the device says that it has no value, for every point of the connection whose `raw_type` they
+    /// fit (65535, -32768, 0x8000); a hexadecimal number is the bit pattern.
     #[serde(default)]
     #[schemars(extend("x-also" = ["nan_value", "no_value"]))]
     pub invalid: Vec<RawNumber>,
+    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. `auto` tries the other once after a
+    /// refusal or silence of the first write, and remembers what works.
+    #[serde(default)]
+    #[schemars(extend("x-also" = ["write_multiple", "force_multiple", "function_code"]))]
+    pub write_function: WriteFunction,
+    /// Writes of bits and bytes: by FC 22 where the device has it (auto), or always by reading and writing the register.
+    #[serde(default)]
+    pub mask_write: MaskWrite,
 }
 
-/// What a register adds to its address.
+/// Keys of a register in addition to its address.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, schemars::JsonSchema)]
 pub struct RegisterPoint {
-    /// Type on the wire; follows `type` if left out.
+    /// Type on the wire; follows `type` if left out. An enumeration takes one register where its values fit.
     #[serde(default)]
     #[schemars(extend("x-also" = ["data_type", "value_type", "raw"]))]
     pub raw_type: Option<RawType>,
@@ -130,11 +150,71 @@ pub struct RegisterPoint {
     #[serde(default)]
     #[schemars(extend("x-also" = ["swap", "byte_swap"]))]
     pub swap_bytes: Option<bool>,
-    /// Raw values by which the device says that it has no value (65535, -32768, nan): the tag turns
-    /// BadSensorFailure. The connection's if left out.
+    /// Raw values by which the device says that it has no value (65535, -32768, 0x8000): the tag turns BadSensorFailure.
+    /// They are compared in `raw_type`; a hexadecimal number is the bit pattern. The connection's if left out.
     #[serde(default)]
     #[schemars(extend("x-also" = ["nan_value", "no_value"]))]
     pub invalid: Option<Vec<RawNumber>>,
+    /// NaN and ±Infinity are values; without it they turn the tag BadSensorFailure, and a client's NaN is refused. Only
+    /// for float32 and float64.
+    #[serde(default)]
+    #[schemars(extend("x-also" = ["allow_nan"]))]
+    pub nan: Option<bool>,
+    /// Encoding of a text, in reads and writes; if left out utf-8, and on reads Latin-1 where the bytes are not valid.
+    #[serde(default)]
+    #[schemars(extend("x-also" = ["encoding", "codepage"]))]
+    pub charset: Option<Charset>,
+    /// Letters of a text in each register: 2, or 1 in the low byte (the high byte with `swap_bytes`); 2 if left out.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 2), extend("x-also" = ["bytes_per_register"]))]
+    pub chars_per_register: Option<u8>,
+    /// The value may be read in several requests (a device that answers one register at a time); it is shown only when
+    /// all of them came in one scan (default false).
+    #[serde(default)]
+    pub split: Option<bool>,
+    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16; `single` writes a longer value
+    /// register by register. The connection's if left out.
+    #[serde(default)]
+    #[schemars(extend("x-also" = ["write_multiple", "force_multiple", "function_code"]))]
+    pub write_function: Option<WriteFunction>,
+    /// Writes of bits and bytes: by FC 22 where the device has it (auto), or always by reading and writing the register.
+    /// The connection's if left out.
+    #[serde(default)]
+    pub mask_write: Option<MaskWrite>,
+}
+
+/// Encoding of a text in registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Charset {
+    #[serde(rename = "utf-8")]
+    Utf8,
+    #[serde(rename = "latin-1")]
+    Latin1,
+    /// One code unit a register, the high byte first.
+    #[serde(rename = "utf-16")]
+    Utf16,
+}
+
+/// Functions for writes of one coil or register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WriteFunction {
+    #[default]
+    Auto,
+    /// FC 5 and 6.
+    Single,
+    /// FC 15 and 16.
+    Multiple,
+}
+
+/// Whether FC 22 is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskWrite {
+    #[default]
+    Auto,
+    Never,
 }
 
 impl RegisterPoint {
@@ -145,9 +225,24 @@ impl RegisterPoint {
             "word_order" => self.word_order = None,
             "swap_bytes" => self.swap_bytes = None,
             "invalid" => self.invalid = None,
+            "nan" => self.nan = None,
+            "charset" => self.charset = None,
+            "chars_per_register" => self.chars_per_register = None,
+            "split" => self.split = None,
             _ => return false,
         }
         true
+    }
+
+    /// Puts a value that fits numbers in place of an entry of `invalid`, so that the others keep their places.
+    pub(crate) fn leave_out_invalid(&mut self, at: usize) -> bool {
+        match self.invalid.as_mut().and_then(|all| all.get_mut(at)) {
+            Some(entry) => {
+                *entry = RawNumber("0".to_owned());
+                true
+            }
+            None => false,
+        }
     }
 }
 
@@ -302,72 +397,6 @@ impl RawType {
     }
 }
 
-/// A raw value of `invalid:` as it is written: a number, or nan.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RawNumber(pub String);
-
-impl<'de> Deserialize<'de> for RawNumber {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<RawNumber, D::Error> {
-        from.deserialize_any(RawNumberVisitor)
-    }
-}
-
-struct RawNumberVisitor;
-
-impl Visitor<'_> for RawNumberVisitor {
-    type Value = RawNumber;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a raw value: a number, or nan")
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<RawNumber, E> {
-        Ok(RawNumber(number.to_string()))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<RawNumber, E> {
-        Ok(RawNumber(number.to_string()))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<RawNumber, E> {
-        Ok(RawNumber(number.to_string()))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawNumber, E> {
-        let number = RawNumber(text.to_owned());
-        match number.integer().is_some() || number.float().is_some() {
-            true => Ok(number),
-            false => Err(E::custom(format!("`{text}` is not a raw value | write a number, as 65535, or nan"))),
-        }
-    }
-}
-
-impl RawNumber {
-    pub fn integer(&self) -> Option<i128> {
-        match self.0.strip_prefix("0x") {
-            Some(hex) => i128::from_str_radix(hex, 16).ok(),
-            None => self.0.parse().ok(),
-        }
-    }
-
-    pub fn float(&self) -> Option<f64> {
-        match self.0.trim_start_matches('.').to_ascii_lowercase().as_str() {
-            "nan" => Some(f64::NAN),
-            _ => self.0.parse().ok(),
-        }
-    }
-}
-
-impl schemars::JsonSchema for RawNumber {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "raw value".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": ["number", "string"] })
-    }
-}
-
 /// What the points of a connection inherit, whatever carries its frames.
 #[derive(Debug, Clone)]
 pub struct Defaults {
@@ -377,6 +406,8 @@ pub struct Defaults {
     pub max_gap: u16,
     pub max_registers: u16,
     pub invalid: Vec<RawNumber>,
+    pub write_function: WriteFunction,
+    pub mask_write: MaskWrite,
 }
 
 impl TcpSettings {
@@ -388,6 +419,8 @@ impl TcpSettings {
             max_gap: self.max_gap,
             max_registers: self.max_registers,
             invalid: self.invalid.clone(),
+            write_function: self.write_function,
+            mask_write: self.mask_write,
         }
     }
 }
@@ -401,6 +434,8 @@ impl RtuSettings {
             max_gap: self.max_gap,
             max_registers: self.max_registers,
             invalid: self.invalid.clone(),
+            write_function: self.write_function,
+            mask_write: self.mask_write,
         }
     }
 }

@@ -39,7 +39,7 @@ impl Default for Settings {
 
 pub(super) fn check_point(_: &Settings, point: &PointPlan) -> Result<Reading, PointError> {
     check_signal(&point.address, point.kind)?;
-    Ok(Reading { spellings: point.address.clone(), wants_quotes: false })
+    Ok(Reading { spellings: point.address.clone(), ..Reading::default() })
 }
 
 pub(super) fn check_address(text: &str) -> Result<(), PointError> {

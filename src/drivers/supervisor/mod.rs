@@ -16,6 +16,7 @@ mod beat;
 mod ending;
 mod load;
 mod notes;
+mod refresh;
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -32,7 +33,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::schedule::{At, Item, Schedule, Step};
 use super::{ConnectionPlan, LinkError, PointPlan, Protocol, Samples, Settings, modbus, simulator};
 use crate::health;
-use crate::model::ConnectionIx;
+use crate::model::{ConnectionIx, TagId};
 use crate::tags::{Miss, Stamp, TagStore, Write, WriteRequest};
 use beat::Beat;
 pub use ending::Output;
@@ -108,6 +109,8 @@ struct Link {
     delay: Duration,
     samples: Samples,
     outputs: mpsc::UnboundedSender<Output>,
+    /// Points with `write_every`.
+    refreshes: Vec<refresh::Refresh>,
 }
 
 /// A protocol for the connections of a link, and the points that it refuses, with the reason.
@@ -136,6 +139,7 @@ impl Link {
         let (protocol, refused) = make(&connections);
         let points: Vec<PointPlan> = connections.iter().flat_map(|connection| connection.points.clone()).collect();
         let mut link = Link {
+            refreshes: refresh::of(&points, Instant::now()),
             beat: Beat {
                 queue: tags.attach(&ixs),
                 tags: Arc::clone(tags),
@@ -310,6 +314,10 @@ impl Link {
                     }
                 }
                 Step::Wait(until) => {
+                    if let Some(error) = self.refresh(&[]).await? {
+                        return Ok(error);
+                    }
+                    let until = self.next_refresh().map_or(until, |due| until.min(due));
                     if let Some(request) = self.beat.idle(until).await?
                         && let Err(error) = self.write(request).await?
                     {
@@ -347,7 +355,11 @@ impl Link {
                 Ok(answer) => {
                     self.beat.load.answered(began.elapsed());
                     self.beat.answer(at, answer, &self.samples);
-                    return Ok(None);
+                    let read: Vec<TagId> = match self.refreshes.is_empty() {
+                        true => return Ok(None),
+                        false => self.samples.iter().map(|(tag, _)| *tag).collect(),
+                    };
+                    return self.refresh(&read).await;
                 }
                 Err(error) => error,
             };

@@ -162,6 +162,7 @@ fn point(tag: u32, poll: Duration) -> PointPlan {
     PointPlan {
         tag: TagId(tag),
         address: format!("p{tag}"),
+        words: Vec::new(),
         exponent: None,
         settings: PointSettings::Simulator,
         kind: BuiltIn::UInt16,
@@ -171,6 +172,8 @@ fn point(tag: u32, poll: Duration) -> PointPlan {
         poll,
         read: true,
         write: true,
+        write_every: None,
+        enumeration: None,
         has_scale: false,
     }
 }

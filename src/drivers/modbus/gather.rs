@@ -1,0 +1,180 @@
+//! Values whose parts come in several requests of one scan: words that lie apart, and `split` values, each with the
+//! `exponent` that it may have. A value is shown only when all of its parts came in the same scan; it is never torn between
+//! two.
+
+use opcua::StatusCode;
+
+use super::address::Address;
+use super::exponent::EXPONENTS;
+use super::master::Master;
+use super::point::Register;
+use crate::drivers::Samples;
+use crate::drivers::batch::{Block, Span};
+use crate::tags::RawSample;
+
+/// The parts of one value as they come.
+#[derive(Debug)]
+pub struct Gathered {
+    /// Registers or bits of the value, in its order.
+    units: Vec<Option<u16>>,
+    /// The exponent, if the value has one.
+    exponent: Option<Option<u16>>,
+}
+
+/// One request's share of a value.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    pub address: Address,
+    pub count: u16,
+    /// The power of ten, and not the value itself.
+    pub is_exponent: bool,
+}
+
+impl Register {
+    /// What is to be read, in places that may come in requests of their own.
+    pub fn parts(&self) -> Vec<Part> {
+        let part = |address, count| Part { address, count, is_exponent: false };
+        let mut parts: Vec<Part> = match (self.words.is_empty(), self.split) {
+            (false, _) => self.words.iter().map(|word| part(*word, 1)).collect(),
+            (true, true) => {
+                let registers = self.address.start..=self.address.start + (self.count() - 1);
+                registers.map(|start| part(Address { start, ..self.address }, 1)).collect()
+            }
+            (true, false) => vec![part(self.address, self.count())],
+        };
+        parts.extend(self.exponent.map(|address| Part { address, count: 1, is_exponent: true }));
+        parts
+    }
+
+    /// `None` for a value that comes whole.
+    pub fn gathered(&self) -> Option<Gathered> {
+        let is_whole = self.words.is_empty() && !self.split;
+        (!is_whole)
+            .then(|| Gathered { units: vec![None; usize::from(self.count())], exponent: self.exponent.map(|_| None) })
+    }
+
+    /// Places of a span's units in the value.
+    fn units_of(&self, span: &Span, area: u8) -> Vec<(usize, u32)> {
+        let in_list = |at: u32| {
+            let names = |word: &Address| word.area as u8 == area && u32::from(word.start) == at;
+            self.words.iter().position(names)
+        };
+        let in_row = |at: u32| at.checked_sub(self.address.start.into()).map(|at| at as usize);
+        let place = |at: u32| if self.words.is_empty() { in_row(at) } else { in_list(at) };
+        (span.start..span.end()).filter_map(|at| Some((place(at)?, at))).collect()
+    }
+}
+
+impl Master {
+    /// Where the parts of a gathered point lie.
+    pub(super) fn gathered_spans(&self, point: u32) -> Vec<Span> {
+        let Some(at) = self.points.get(point as usize) else { return Vec::new() };
+        let span = |part: Part| Span {
+            space: u32::from(at.device) << 8 | part.address.area as u32,
+            start: part.address.start.into(),
+            count: part.count.into(),
+            id: point * 2 + u32::from(part.is_exponent),
+        };
+        at.register.as_ref().map_or_else(Vec::new, |register| register.parts().into_iter().map(span).collect())
+    }
+
+    /// Takes the parts of a reply; values that are whole with them are samples.
+    pub(super) fn take_parts(&mut self, block: &Block, out: &mut Samples) {
+        for span in &block.spans {
+            let point = &mut self.points[(span.id >> 1) as usize];
+            if let (Some(register), Some(gathered)) = (&point.register, &mut point.gathered) {
+                let whole = gathered.take(register, span, &self.wire.reply, block.start);
+                out.extend(whole.map(|sample| (point.tag, sample)));
+            }
+        }
+    }
+
+    /// Parts of an earlier scan must not meet those of this one.
+    pub(super) fn expect_parts(&mut self, block: &Block) {
+        for span in &block.spans {
+            let point = &mut self.points[(span.id >> 1) as usize];
+            if let (Some(register), Some(gathered)) = (&point.register, &mut point.gathered) {
+                gathered.expect(register, span);
+            }
+        }
+    }
+
+    /// A request of this scan brought nothing, and what follows may be left out.
+    pub(super) fn forget_parts(&mut self, device: usize) {
+        let of_device = self.points.iter_mut().filter(|point| usize::from(point.device) == device);
+        of_device.filter_map(|point| point.gathered.as_mut()).for_each(Gathered::clear);
+    }
+}
+
+impl Gathered {
+    pub fn clear(&mut self) {
+        self.units.fill(None);
+        self.exponent = self.exponent.map(|_| None);
+    }
+
+    /// The span's part is about to be read. When it came already, this is a new scan and nothing of the old one counts.
+    pub fn expect(&mut self, register: &Register, span: &Span) {
+        let came = match span.id & 1 {
+            1 => self.exponent.flatten().is_some(),
+            _ => {
+                let units = register.units_of(span, area_of(span));
+                units.iter().any(|(unit, _)| self.units.get(*unit).is_some_and(Option::is_some))
+            }
+        };
+        if came {
+            self.clear();
+        }
+    }
+
+    /// Takes the span's part of a reply whose first register or bit is `base`; gives the value when it is whole.
+    pub fn take(&mut self, register: &Register, span: &Span, reply: &[u8], base: u32) -> Option<RawSample> {
+        let is_bits = register.address.area.is_bits() && span.id & 1 == 0;
+        let unit = |at: u32| {
+            let at = (at - base) as usize;
+            match is_bits {
+                true => reply.get(at / 8).map(|byte| u16::from(byte >> (at % 8) & 1)),
+                false => reply.get(at * 2..at * 2 + 2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])),
+            }
+        };
+        if span.id & 1 == 1 {
+            self.exponent = Some(unit(span.start));
+        } else {
+            for (place, at) in register.units_of(span, area_of(span)) {
+                if let Some(slot) = self.units.get_mut(place) {
+                    *slot = unit(at);
+                }
+            }
+        }
+        self.whole(register)
+    }
+
+    fn whole(&mut self, register: &Register) -> Option<RawSample> {
+        if self.units.iter().any(Option::is_none) || self.exponent == Some(None) {
+            return None;
+        }
+        let units: Vec<u16> = self.units.iter().flatten().copied().collect();
+        let exponent = self.exponent.flatten().map(u16::cast_signed);
+        self.clear();
+        let power = exponent.filter(|power| EXPONENTS.contains(power)).and_then(|power| i8::try_from(power).ok());
+        let value = match exponent.is_some() && power.is_none() {
+            true => Err(StatusCode::BadSensorFailure),
+            false => register.decode(&bytes(&units, register.address.area.is_bits()), register.address.start),
+        };
+        Some(RawSample { value, exponent: power })
+    }
+}
+
+/// As a reply has them.
+fn bytes(units: &[u16], is_bits: bool) -> Vec<u8> {
+    match is_bits {
+        true => {
+            let byte = |eight: &[u16]| eight.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit == 1));
+            units.chunks(8).map(byte).collect()
+        }
+        false => units.iter().flat_map(|word| word.to_be_bytes()).collect(),
+    }
+}
+
+fn area_of(span: &Span) -> u8 {
+    span.space.to_be_bytes()[3]
+}
