@@ -4,7 +4,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub struct Slave {
     pub missing: Mutex<HashSet<u16>>,
     /// Functions that are answered by exception 1.
     pub lacks: Mutex<HashSet<u8>>,
+    /// Functions that are answered by this exception, or by silence.
+    pub refuses: Mutex<HashMap<u8, Option<u8>>>,
     /// More registers than this are answered by exception 3.
     pub longest: Mutex<u16>,
     /// Every request is answered by this exception.
@@ -54,6 +56,7 @@ impl Slave {
             unreachable_units: Mutex::default(),
             missing: Mutex::default(),
             lacks: Mutex::default(),
+            refuses: Mutex::default(),
             longest: Mutex::new(125),
             exception: Mutex::new(None),
             asked: Mutex::default(),
@@ -72,11 +75,16 @@ impl Slave {
         {
             asked.push((unit, pdu[0]));
         }
+        let of_function = self.refuses.lock().expect("lock").get(&pdu[0]).copied();
+        if of_function == Some(None) {
+            return None;
+        }
         let refused =
             match (self.unreachable_units.lock().expect("lock").contains(&unit), *self.exception.lock().expect("lock"))
             {
                 (true, _) => Some(11),
                 (_, Some(code)) => Some(code),
+                _ if of_function.is_some() => of_function.flatten(),
                 _ if self.lacks.lock().expect("lock").contains(&pdu[0]) => Some(1),
                 _ => None,
             };

@@ -178,3 +178,95 @@ fn bytes(units: &[u16], is_bits: bool) -> Vec<u8> {
 fn area_of(span: &Span) -> u8 {
     span.space.to_be_bytes()[3]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::RegisterPoint;
+    use super::super::settings::TcpSettings;
+    use super::*;
+    use crate::drivers::{PointPlan, PointSettings};
+    use crate::model::TagId;
+    use crate::value::{BuiltIn, Value};
+
+    fn register(words: &[&str], exponent: Option<&str>, split: bool) -> Register {
+        let settings: TcpSettings = serde_json::from_str(r#"{ "host": "x" }"#).expect("settings");
+        let point = PointPlan {
+            tag: TagId(0),
+            address: words[0].to_owned(),
+            words: if words.len() > 1 { words.iter().map(|word| (*word).to_owned()).collect() } else { Vec::new() },
+            exponent: exponent.map(str::to_owned),
+            settings: PointSettings::Modbus(RegisterPoint {
+                raw_type: Some(super::super::settings::RawType::Uint32),
+                split: Some(split),
+                ..RegisterPoint::default()
+            }),
+            kind: BuiltIn::UInt32,
+            elements: 1,
+            is_array: false,
+            length: None,
+            poll: std::time::Duration::from_secs(1),
+            read: true,
+            write: false,
+            write_every: None,
+            enumeration: None,
+            has_scale: exponent.is_some(),
+        };
+        Register::new(&settings.defaults(), &point).expect("a point")
+    }
+
+    fn spans(register: &Register) -> Vec<Span> {
+        let span = |part: Part| Span {
+            space: part.address.area as u32,
+            start: part.address.start.into(),
+            count: part.count.into(),
+            id: u32::from(part.is_exponent),
+        };
+        register.parts().into_iter().map(span).collect()
+    }
+
+    #[test]
+    fn a_value_is_shown_when_all_parts_came_in_one_scan_and_never_before() {
+        for (words, exponent, split, wanted) in
+            [(&["holding/690", "input/625"][..], None, false, 0x0001_0002), (&["holding/690"], None, true, 0x0001_0002)]
+        {
+            let register = register(words, exponent, split);
+            let spans = spans(&register);
+            assert_eq!(spans.len(), 2, "{words:?}");
+            let mut gathered = register.gathered().expect("in parts");
+            let mut read = |at: usize, word: u16| {
+                gathered.expect(&register, &spans[at]);
+                gathered.take(&register, &spans[at], &word.to_be_bytes(), spans[at].start)
+            };
+            assert_eq!(read(0, 1), None);
+            assert_eq!(read(1, 2).expect("whole").value, Ok(Value::UInt32(wanted)));
+            // The second part is missing in the next scan, and the first one in the scan after that.
+            assert_eq!(read(0, 3), None);
+            assert_eq!(read(0, 5), None, "the part of the scan before is forgotten");
+            assert_eq!(read(1, 6).expect("whole").value, Ok(Value::UInt32(0x0005_0006)));
+            // A request that failed: the master clears what came.
+            assert_eq!(read(0, 7), None);
+            gathered.clear();
+            gathered.expect(&register, &spans[1]);
+            assert_eq!(gathered.take(&register, &spans[1], &[0, 8], spans[1].start), None, "torn between scans");
+        }
+    }
+
+    #[test]
+    fn an_exponent_that_is_read_after_its_value_scales_that_value() {
+        let register = register(&["holding/10"], Some("holding/500"), false);
+        let spans = spans(&register);
+        let mut gathered = register.gathered().expect("in parts");
+        let mut scan = |value: u16, exponent: i16| {
+            gathered.expect(&register, &spans[0]);
+            assert_eq!(gathered.take(&register, &spans[0], &[0, 0, 0, value.to_be_bytes()[1]], 10), None);
+            gathered.expect(&register, &spans[1]);
+            gathered.take(&register, &spans[1], &exponent.to_be_bytes(), 500).expect("whole")
+        };
+        for (value, exponent) in [(7, -2), (8, 3)] {
+            let sample = scan(value, exponent);
+            assert_eq!(sample.value, Ok(Value::UInt32(value.into())));
+            assert_eq!(sample.exponent.map(i16::from), Some(exponent));
+        }
+        assert_eq!(scan(9, i16::MIN).value, Err(StatusCode::BadSensorFailure));
+    }
+}

@@ -1,0 +1,256 @@
+//! Keys for devices that are not like others: words that lie apart, values in several requests, bits as numbers, one
+//! function for writes, and values that are written again and again.
+
+#[path = "support/plant.rs"]
+mod plant;
+#[path = "support/slave.rs"]
+mod slave;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcell::drivers::Settings;
+use opcell::drivers::modbus::{Charset, Framing, MaskWrite, RawType, TcpFraming, TcpSettings, WriteFunction};
+use opcell::value::{BuiltIn, Value};
+use opcua::StatusCode;
+use plant::{Bench, Line, Point, point, tcp};
+use slave::{Faults, Slave};
+
+async fn started(slave: &Arc<Slave>, settings: TcpSettings, points: Vec<Point>) -> (Bench, slave::Listening) {
+    let framing = if settings.framing == TcpFraming::Rtu { Framing::Rtu } else { Framing::Tcp };
+    let listening = slave.listen(framing, Faults::none()).await;
+    let settings = TcpSettings { port: listening.port, ..settings };
+    let timeout = Duration::from_millis(200);
+    (Bench::start(vec![Line { timeout, ..Line::new(Settings::ModbusTcp(settings), points) }]), listening)
+}
+
+fn set(slave: &Slave, at: usize, words: &[u16]) {
+    slave.words.lock().expect("lock")[at..at + words.len()].copy_from_slice(words);
+}
+
+fn get<const N: usize>(slave: &Slave, at: usize) -> [u16; N] {
+    slave.words.lock().expect("lock")[at..at + N].try_into().expect("registers")
+}
+
+fn asked(slave: &Slave) -> Vec<u8> {
+    std::mem::take(&mut *slave.asked.lock().expect("lock")).into_iter().map(|(_, function)| function).collect()
+}
+
+/// How a device says that it has no such function: an exception, or silence.
+const NO: [Option<u8>; 7] = [Some(1), Some(2), Some(3), Some(4), Some(10), Some(11), None];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_a_device_refuses_a_function_the_other_one_is_tried_once_and_remembered() {
+    for no in NO {
+        for (lacking, works, at, value) in [
+            (5, 15, "coil/1", Value::Boolean(true)),
+            (6, 16, "holding/1", Value::UInt16(7)),
+            (22, 6, "holding/2.4..7", Value::UInt16(9)),
+        ] {
+            let slave = Slave::new();
+            slave.refuses.lock().expect("lock").insert(lacking, no);
+            let kind = if lacking == 5 { BuiltIn::Boolean } else { BuiltIn::UInt16 };
+            let (bench, _listening) =
+                started(&slave, tcp(0), vec![point(at, kind), point("input/9", BuiltIn::UInt16)]).await;
+            bench.until_status(0, StatusCode::Good).await;
+            set(&slave, 2, &[0xF50F]);
+            asked(&slave);
+            for round in 0..3 {
+                assert_eq!(bench.write(0, &value).await, StatusCode::Good, "{at} {no:?} {round}");
+            }
+            let asked = asked(&slave);
+            let count = |function: u8| asked.iter().filter(|asked| **asked == function).count();
+            assert_eq!((count(lacking), count(works)), (1, 3), "{at} {no:?}: {asked:?}");
+            match lacking {
+                5 => assert!(slave.bits.lock().expect("lock")[1]),
+                6 => assert_eq!(get(&slave, 1), [7]),
+                _ => assert_eq!(get(&slave, 2), [0xF59F], "the other bits stay"),
+            }
+            bench.stop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_both_functions_refuse_gives_the_devices_answer_and_one_that_works_is_never_doubted() {
+    let slave = Slave::new();
+    let (bench, _listening) = started(&slave, tcp(0), vec![point("holding/1", BuiltIn::UInt16)]).await;
+    bench.until_status(0, StatusCode::Good).await;
+    for (single, multiple, status) in [
+        (3, 3, StatusCode::BadOutOfRange),
+        (3, 1, StatusCode::BadOutOfRange),
+        (1, 2, StatusCode::BadConfigurationError),
+        (1, 1, StatusCode::BadNotSupported),
+    ] {
+        slave.refuses.lock().expect("lock").extend([(6, Some(single)), (16, Some(multiple))]);
+        assert_eq!(bench.write(0, &Value::UInt16(1)).await, status, "{single} {multiple}");
+    }
+    slave.refuses.lock().expect("lock").clear();
+    assert_eq!(bench.write(0, &Value::UInt16(2)).await, StatusCode::Good);
+    slave.refuses.lock().expect("lock").insert(6, Some(3));
+    asked(&slave);
+    assert_eq!(bench.write(0, &Value::UInt16(3)).await, StatusCode::BadOutOfRange, "FC 6 has worked");
+    assert!(!asked(&slave).contains(&16));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_is_closed_by_the_silence_tries_the_other_function_with_the_next_write() {
+    let slave = Slave::new();
+    slave.refuses.lock().expect("lock").insert(6, None);
+    let settings = TcpSettings { framing: TcpFraming::Rtu, ..tcp(0) };
+    let (bench, _listening) = started(&slave, settings, vec![point("holding/1", BuiltIn::UInt16)]).await;
+    bench.until_status(0, StatusCode::Good).await;
+    assert_eq!(bench.write(0, &Value::UInt16(7)).await, StatusCode::BadTimeout);
+    bench.until_status(0, StatusCode::Good).await;
+    assert_eq!(bench.write(0, &Value::UInt16(8)).await, StatusCode::Good);
+    assert_eq!(get(&slave, 1), [8]);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_is_said_is_the_only_one_used() {
+    let slave = Slave::new();
+    let said = |address: &str, kind, function| {
+        let mut point = point(address, kind);
+        point.register.write_function = Some(function);
+        point
+    };
+    let mut flag = point("holding/5.0", BuiltIn::Boolean);
+    flag.register.mask_write = Some(MaskWrite::Never);
+    flag.register.write_function = Some(WriteFunction::Multiple);
+    let points = vec![
+        said("coil/1", BuiltIn::Boolean, WriteFunction::Multiple),
+        said("holding/1", BuiltIn::UInt16, WriteFunction::Multiple),
+        said("holding/2", BuiltIn::UInt32, WriteFunction::Single),
+        flag,
+        point("holding/6", BuiltIn::UInt16),
+    ];
+    let settings = TcpSettings { write_function: WriteFunction::Multiple, ..tcp(0) };
+    let (bench, _listening) = started(&slave, settings, points).await;
+    bench.until_status(4, StatusCode::Good).await;
+    for (tag, value, functions) in [
+        (0, Value::Boolean(true), &[15][..]),
+        (1, Value::UInt16(7), &[16]),
+        (2, Value::UInt32(0x0001_0002), &[6, 6]),
+        (3, Value::Boolean(true), &[16]),
+        (4, Value::UInt16(8), &[16]),
+    ] {
+        asked(&slave);
+        assert_eq!(bench.write(tag, &value).await, StatusCode::Good, "{tag}");
+        let writes: Vec<u8> = asked(&slave).into_iter().filter(|function| !(1..=4).contains(function)).collect();
+        assert_eq!(writes, functions, "{tag}");
+    }
+    assert_eq!(get(&slave, 2), [1, 2]);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_that_lie_apart_make_one_value_and_are_written_where_they_lie() {
+    let slave = Slave::new();
+    let list = |words: &[&str], kind| {
+        let mut point = point(words[0], kind);
+        point.words = words.iter().map(|word| (*word).to_owned()).collect();
+        point
+    };
+    let mut swapped = list(&["holding/101", "holding/100"], BuiltIn::Float).raw(RawType::Float32);
+    swapped.register.swap_bytes = Some(true);
+    let points = vec![
+        list(&["holding/690", "holding/625"], BuiltIn::Int32),
+        list(&["holding/5", "holding/3000", "holding/10", "holding/20"], BuiltIn::UInt64),
+        swapped,
+        list(&["input/7", "holding/8"], BuiltIn::UInt32),
+    ];
+    set(&slave, 625, &[0x63c0]);
+    set(&slave, 690, &[0xffff]);
+    for (at, word) in [(5, 1), (3000, 2), (10, 3), (20, 4), (7, 0x11), (8, 0x22)] {
+        set(&slave, at, &[word]);
+    }
+    // Of a device with the low word first: the list alone is the order.
+    let settings = TcpSettings { word_order: opcell::drivers::modbus::WordOrder::LowFirst, ..tcp(0) };
+    set(&slave, 100, &[0, 0x4841]);
+    let (bench, _listening) = started(&slave, settings, points).await;
+    for (tag, value) in [
+        (0, Value::Int32(-40_000)),
+        (1, Value::UInt64(0x0001_0002_0003_0004)),
+        (2, Value::Float(12.5)),
+        (3, Value::UInt32(0x0011_0022)),
+    ] {
+        assert_eq!(bench.until_status(tag, StatusCode::Good).await.value, value);
+    }
+    assert_eq!(bench.write(0, &Value::Int32(123_456)).await, StatusCode::Good);
+    assert_eq!((get(&slave, 690), get(&slave, 625)), ([1], [0xE240]));
+    asked(&slave);
+    assert_eq!(bench.write(2, &Value::Float(-2.0)).await, StatusCode::Good);
+    assert_eq!(get(&slave, 100), [0, 0x00c0]);
+    assert_eq!(asked(&slave).iter().filter(|function| **function == 16).count(), 1, "neighbours go together");
+    bench.until(0, "written", |sample| sample.value == Value::Int32(123_456)).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_answers_one_register_at_a_time_gives_long_values_too() {
+    // By the key, and found out by exception 3.
+    for max_registers in [1, 125] {
+        let slave = Slave::new();
+        *slave.longest.lock().expect("lock") = 1;
+        let mut long = point("holding/10", BuiltIn::UInt64);
+        long.register.split = Some(true);
+        let mut text = point("holding/20", BuiltIn::String).length(6);
+        text.register.split = Some(true);
+        text.register.charset = Some(Charset::Utf8);
+        set(&slave, 10, &[1, 2, 3, 4]);
+        set(&slave, 20, &[0x4142, 0x4344, 0]);
+        let settings = TcpSettings { max_registers, ..tcp(0) };
+        let (bench, _listening) = started(&slave, settings, vec![long, text]).await;
+        assert_eq!(bench.until_status(0, StatusCode::Good).await.value, Value::UInt64(0x0001_0002_0003_0004));
+        assert_eq!(bench.until_status(1, StatusCode::Good).await.value, Value::text("ABCD"));
+        bench.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_with_write_every_is_written_again_while_it_is_good() {
+    let slave = Slave::new();
+    let mut setpoint = point("holding/1", BuiltIn::UInt16);
+    setpoint.write_every = Some(Duration::from_millis(100));
+    let mut command = point("holding/2", BuiltIn::UInt16);
+    (command.read, command.write_every) = (false, Some(Duration::from_millis(100)));
+    let mut silent = point("holding/3", BuiltIn::Float);
+    silent.write_every = Some(Duration::from_millis(100));
+    set(&slave, 1, &[50, 0, 0x7fc0]);
+    let (bench, _listening) = started(&slave, tcp(0), vec![setpoint, command, silent]).await;
+    bench.until_status(2, StatusCode::BadSensorFailure).await;
+    let writes =
+        |slave: &Slave| slave.asked.lock().expect("lock").iter().filter(|(_, function)| *function == 6).count();
+    let wait = async {
+        while writes(&slave) < 4 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("it is written again");
+    assert_eq!(get(&slave, 1), [50, 0, 0x7fc0], "a command that nobody gave is not written, nor is a Bad value");
+    assert_eq!(bench.write(1, &Value::UInt16(9)).await, StatusCode::Good);
+    set(&slave, 2, &[0]);
+    let wait = async {
+        while get(&slave, 2) != [9] {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("the command is given again");
+    // What somebody sets at the device itself stays, unless it comes in the moment between the read and the write.
+    let mut stays = false;
+    for _ in 0..3 {
+        set(&slave, 1, &[60]);
+        let before = writes(&slave);
+        let wait = async {
+            while writes(&slave) < before + 6 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("it goes on");
+        stays |= get(&slave, 1) == [60];
+    }
+    assert!(stays);
+    bench.stop().await;
+}
