@@ -89,7 +89,7 @@ fn scaled(scale: Option<Scale>, raw: &Value, exponent: Option<i8>, kind: BuiltIn
     let raw = raw.as_f64()?;
     let number = to_eu(scale, raw, exponent);
     // Beyond 2^53 a Double has no units left: the integer would be a guess.
-    if kind.is_integer() && integer.is_some() && number.abs() > EXACT {
+    if kind.is_integer() && integer.is_some() && (raw.abs() > EXACT || number.abs() > EXACT) {
         return None;
     }
     Value::from_f64(kind, number).filter(|value| !raw.is_finite() || value.as_f64().is_some_and(f64::is_finite))

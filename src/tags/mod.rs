@@ -196,6 +196,7 @@ impl TagStore {
                 continue;
             }
             slot.exponent = raw.exponent;
+            slot.answered = Some(stamp.now);
             match value {
                 Ok(value) => {
                     slot.take(value, StatusCode::Good, tag.deadband, stamp);
@@ -236,7 +237,7 @@ impl TagStore {
         for id in tags {
             let stale_after = self.plant.tag(*id).stale_after;
             let mut slot = self.slot(*id).lock();
-            if !slot.is_fresh(stale_after, stamp) {
+            if !slot.is_answered(stale_after, stamp) {
                 slot.miss(why, stale_after, stamp);
             }
         }

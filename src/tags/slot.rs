@@ -16,6 +16,8 @@ pub(super) struct Slot {
     /// The last usable value, also while the tag is Bad; for the deadband and for Uncertain.
     pub good: Value,
     last_good: Option<Instant>,
+    /// The device's last word on the tag, also a Bad one.
+    pub answered: Option<Instant>,
     pub exponent: Option<i8>,
     /// Waits in the list of changed memory tags.
     pub dirty: bool,
@@ -28,7 +30,16 @@ impl Slot {
     pub fn new(value: Value, status: StatusCode, stamp: Stamp) -> Slot {
         let good = value.clone();
         let sample = Sample { value, status, source_time: stamp.source, server_time: stamp.server };
-        Slot { sample, good, last_good: None, exponent: None, dirty: false, warned: false, watches: Roster::default() }
+        Slot {
+            sample,
+            good,
+            last_good: None,
+            answered: None,
+            exponent: None,
+            dirty: false,
+            warned: false,
+            watches: Roster::default(),
+        }
     }
 
     pub fn is_out_of_service(&self) -> bool {
@@ -69,6 +80,11 @@ impl Slot {
             let value = if usable { self.good.clone() } else { Value::Null };
             self.turn(value, status, stamp);
         }
+    }
+
+    /// The device spoke of the tag within `stale_after`: what it said stays while the next answer is late.
+    pub fn is_answered(&self, stale_after: Duration, stamp: Stamp) -> bool {
+        self.answered.is_some_and(|at| stamp.now.saturating_duration_since(at) < stale_after)
     }
 
     /// The last good value is younger than `stale_after`.

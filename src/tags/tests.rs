@@ -133,8 +133,11 @@ fn a_miss_never_makes_a_bad_tag_better() {
     let store = store(vec![number(BuiltIn::Int16)]);
     store.commit(&good(Value::Int16(7)), at(start, 0));
     store.commit(&[(TagId(0), RawSample::from(Err(StatusCode::BadSensorFailure)))], at(start, 1_000));
+    store.expire(&[TagId(0)], Miss::Silent, at(start, 1_500));
+    let now = |store: &TagStore| store.with(TagId(0), |sample| sample.status);
+    assert_eq!(now(&store), StatusCode::BadSensorFailure, "the device said so, and the next answer is only late");
     store.miss(&[TagId(0)], Miss::Silent, at(start, 2_000));
-    assert_eq!(store.with(TagId(0), |sample| sample.status), StatusCode::BadTimeout);
+    assert_eq!(now(&store), StatusCode::BadTimeout);
 }
 
 #[test]
