@@ -65,9 +65,10 @@ impl Bench {
         self.tags.with(TagId(u32::try_from(tag + 1).expect("few")), Clone::clone)
     }
 
-    /// Waits until every block was read once more: two marks lie a whole scan apart.
+    /// Waits until every value was read once more: two marks lie as far apart as a scan, which may begin between the
+    /// parts of one value; so it is three.
     async fn whole_scan(&mut self) {
-        for _ in 0..2 {
+        for _ in 0..3 {
             self.marker = self.marker.wrapping_add(1);
             self.slave.words.lock().expect("lock")[0] = self.marker;
             let seen = async {

@@ -30,7 +30,8 @@ pub trait Protocol: Send {
     /// be taken for the next one's.
     async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError>;
 
-    /// Writes one point from element `first` on; the answer is the device's. Never repeated after it was sent.
+    /// Writes one point from element `first` on; the answer is the device's. Never repeated after it was sent, but a
+    /// driver may try another function of the protocol while it doesn't know which one the device has.
     async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError>;
 
     /// Closes the link; the caller bounds it.

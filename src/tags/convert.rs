@@ -99,7 +99,7 @@ fn unscaled(scale: Option<Scale>, value: &Value, exponent: Option<i8>) -> Option
     if let Some(whole) = Whole::of(scale, exponent)
         && let Some(raw) = value.as_integer().and_then(|value| whole.back(value))
     {
-        return Value::from_integer(BuiltIn::Int64, raw).or_else(|| Value::from_integer(BuiltIn::UInt64, raw));
+        return Some(raw);
     }
     let value = value.as_f64()?;
     let raw = from_eu(scale, value, exponent);
@@ -138,16 +138,23 @@ impl Whole {
         shifted.checked_add(self.offset)
     }
 
-    /// To raw; there is no answer where a Double says the fraction better.
-    fn back(&self, value: i128) -> Option<i128> {
+    /// To raw: an integer where that is exact, else a Double with the fraction, which an integer register rounds and a
+    /// float register keeps; unless the Double would be rounded to another integer.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "what is lost is compared")]
+    fn back(&self, value: i128) -> Option<Value> {
         let (mut above, mut below) = (value.checked_sub(self.offset)?, self.factor);
         let ten = power_of_ten(self.power)?;
         match self.power {
             0.. => below = below.checked_mul(ten)?,
             _ => above = above.checked_mul(ten)?,
         }
-        let is_small = above.unsigned_abs() <= 1 << 53 && below.unsigned_abs() <= 1 << 53;
-        (below != 0 && (above % below == 0 || !is_small)).then(|| divide(above, below))
+        let (quotient, rest) = (above.checked_div(below)?, above % below);
+        let raw = divide(above, below);
+        let real = quotient as f64 + rest as f64 / below as f64;
+        if rest != 0 && real.round() as i128 == raw {
+            return Some(Value::Double(real));
+        }
+        Value::from_integer(BuiltIn::Int64, raw).or_else(|| Value::from_integer(BuiltIn::UInt64, raw))
     }
 }
 

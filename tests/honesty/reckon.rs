@@ -171,10 +171,11 @@ fn scaled(tag: &Tag, scale: Scaling, power: i32, number: Number) -> Option<Want>
         Number::Whole(raw) => whole(raw, scale, power)?,
         Number::Real(raw) => {
             let real = near(raw);
-            if !real.is_finite() || real.abs() > 1e25 {
+            if !real.is_finite() || !(low..=high).contains(&(real.round() as i128)) {
                 return None;
             }
-            ambiguous(real, 1e-9)
+            let (one, other) = ambiguous(real, 1e-12);
+            (one.max(low), other.min(high))
         }
     };
     let fits = |number: i128| (low..=high).contains(&number);
