@@ -52,7 +52,8 @@ impl Bench {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let mut tasks = Vec::new();
         let mut spawn = |_: String, task: futures_util::future::BoxFuture<'static, ()>| tasks.push(tokio::spawn(task));
-        drivers::start(compiled.drivers, &tags, &mut spawn, &stopped);
+        let (outputs, _) = tokio::sync::mpsc::unbounded_channel();
+        drivers::start(compiled.drivers, &tags, &mut spawn, &stopped, &outputs);
         Bench { tags, slave: Arc::clone(slave), stop, tasks, marker: 0 }
     }
 
@@ -278,7 +279,6 @@ async fn every_good_value_is_right_and_every_write_is_held_or_refused() {
         bench.stop().await;
     }
     let cases = usize::try_from(cases).expect("few");
-    println!("{cases} maps: {good} Good values, {taken} writes taken");
     assert!(
         good > cases * TAGS * ROUNDS / 4 && taken > cases * WRITES,
         "the maps are worth something: {good}, {taken}"
