@@ -257,7 +257,7 @@ async fn check_writes(dice: &mut Rng, map: &Map, bench: &Bench, name: &str) -> u
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_good_value_is_right_and_every_write_is_held_or_refused() {
-    let (cases, seed) = (number_of("OPCELL_CASES", 6), number_of("OPCELL_SEED", 1));
+    let (cases, seed) = (number_of("OPCELL_CASES", 3), number_of("OPCELL_SEED", 1));
     let (mut good, mut taken) = (0, 0);
     for case in 0..cases {
         let mut dice = Rng::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(case));

@@ -101,8 +101,13 @@ fn unscaled(scale: Option<Scale>, value: &Value, exponent: Option<i8>) -> Option
     {
         return Some(raw);
     }
+    let is_integer = value.as_integer().is_some();
     let value = value.as_f64()?;
     let raw = from_eu(scale, value, exponent);
+    // An integer that a Double can't carry would arrive as another one.
+    if is_integer && (value.abs() > EXACT || raw.abs() > EXACT) {
+        return None;
+    }
     (raw.is_finite() || !value.is_finite()).then_some(Value::Double(raw))
 }
 

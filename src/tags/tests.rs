@@ -263,6 +263,12 @@ fn a_write_keeps_all_digits_of_64_bits_through_a_whole_scale() {
         let Ok(Value::Array(array)) = convert::to_raw(&tag, &both, exponent) else { panic!("{value:?}") };
         assert_eq!(array.elements.get(1), Some(raw), "{value:?} {scale:?}");
     }
+    let mut tag = number(BuiltIn::UInt64);
+    tag.scale = scale(0.1, 0.0);
+    let out = Err(StatusCode::BadOutOfRange);
+    assert_eq!(convert::to_raw(&tag, &Value::UInt64(wide), None), out, "a fraction goes through a Double");
+    assert_eq!(convert::to_raw(&tag, &Value::UInt64(1 << 51), None), out, "and so does the raw value");
+    assert_eq!(convert::to_raw(&tag, &Value::UInt64(1 << 40), None), Ok(Value::Double(10.0 * (1_u64 << 40) as f64)));
 }
 
 #[test]

@@ -312,7 +312,14 @@ pub fn write(tag: &Tag, values: &[Value], image: &[u16]) -> Effect {
     // integer holds, it may be refused.
     let is_long = |value: &Value| value.as_integer().is_some_and(|number| number.abs() > EXACT / 1_000_000);
     let is_mixed = tag.scale.is_some() && values.len() > 1 && values.iter().any(is_long);
-    let mut effect = if is_mixed { Effect::Either } else { Effect::Holds };
+    // A fraction goes through a Double, which does not carry every long integer.
+    let is_fraction = tag.scale.is_some_and(|scale| scale.factor.2 != 1);
+    let is_far = |value: &Value| {
+        let raw = if tag.scale.is_some() { raw_of(tag, value, image).abs() } else { 0.0 };
+        value.as_integer().is_some() && (raw > EXACT as f64 * 0.9 && is_fraction || raw > 1e36)
+    };
+    let is_open = is_mixed || is_fraction && values.iter().any(is_long) || values.iter().any(is_far);
+    let mut effect = if is_open { Effect::Either } else { Effect::Holds };
     for value in values {
         match one(tag, value, image) {
             Effect::Refused => return Effect::Refused,

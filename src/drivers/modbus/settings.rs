@@ -135,7 +135,8 @@ pub struct RtuSettings {
     pub mask_write: MaskWrite,
 }
 
-/// Keys of a register in addition to its address.
+/// Keys of a register in addition to its address: `holding/10` or Modicon's `40011`, `holding/10.4` for one bit,
+/// `holding/10.4..7` for the number in bits 4 to 7.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, schemars::JsonSchema)]
 pub struct RegisterPoint {
     /// Type on the wire; follows `type` if left out. An enumeration takes one register where its values fit.
