@@ -159,7 +159,9 @@ impl Whole {
         if rest != 0 && real.round() as i128 == raw {
             return Some(Value::Double(real));
         }
-        Value::from_integer(BuiltIn::Int64, raw).or_else(|| Value::from_integer(BuiltIn::UInt64, raw))
+        let integer = Value::from_integer(BuiltIn::Int64, raw).or_else(|| Value::from_integer(BuiltIn::UInt64, raw));
+        // Beyond 64 bits only a float register can take it.
+        Some(integer.unwrap_or(Value::Double(real)))
     }
 }
 
