@@ -45,13 +45,19 @@ fn title(name: &str) -> &str {
 
 /// Defaults that the schema of a struct can't say: words, durations, and what follows from other keys.
 #[rustfmt::skip]
-const DEFAULTS: [(&str, &str, &str); 19] = [
+const DEFAULTS: [(&str, &str, &str); 29] = [
     ("TcpSettings", "framing", "tcp"), ("TcpSettings", "word_order", "high-first"), ("TcpSettings", "pause", "0ms"),
     ("TcpSettings", "invalid", "none"), ("RtuSettings", "framing", "rtu"), ("RtuSettings", "word_order", "high-first"),
     ("RtuSettings", "parity", "even"), ("RtuSettings", "data_bits", "8; 7 for ascii"),
     ("RtuSettings", "pause", "3.5 characters, at least 1750 µs"), ("RtuSettings", "invalid", "none"),
     ("RegisterPoint", "raw_type", "follows `type`"), ("RegisterPoint", "word_order", "the connection's"),
     ("RegisterPoint", "swap_bytes", "the connection's"), ("RegisterPoint", "invalid", "the connection's"),
+    ("TcpSettings", "write_function", "auto"), ("TcpSettings", "mask_write", "auto"),
+    ("RtuSettings", "write_function", "auto"), ("RtuSettings", "mask_write", "auto"),
+    ("RegisterPoint", "nan", "false"), ("RegisterPoint", "chars_per_register", "2"),
+    ("RegisterPoint", "charset", "utf-8; on reads Latin-1 where the bytes are not valid"),
+    ("RegisterPoint", "split", "false"), ("RegisterPoint", "write_function", "the connection's"),
+    ("RegisterPoint", "mask_write", "the connection's"),
     ("Connection", "description", "none"), ("SourceSpec", "connection", "inherited"), ("SourceSpec", "poll", "inherited"),
     ("NodeSpec", "wraps", "false"), ("NodeSpec", "enabled", "true"),
 ];
@@ -150,7 +156,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::drivers::modbus::{Parity, RtuSettings, SerialFraming, TcpFraming, TcpSettings, WordOrder};
+    use crate::drivers::modbus::{
+        MaskWrite, Parity, RtuSettings, SerialFraming, TcpFraming, TcpSettings, WordOrder, WriteFunction,
+    };
 
     #[test]
     fn every_key_of_a_driver_says_its_default() {
@@ -174,8 +182,10 @@ mod tests {
             (TcpFraming::Tcp, WordOrder::HighFirst, "0ms".into())
         );
         assert!(tcp.invalid.is_empty());
+        assert_eq!((tcp.write_function, tcp.mask_write), (WriteFunction::Auto, MaskWrite::Auto));
         let rtu: RtuSettings = serde_json::from_value(json!({ "serial": "" })).expect("nothing else is required");
         assert_eq!((rtu.framing, rtu.word_order, rtu.parity), (SerialFraming::Rtu, WordOrder::HighFirst, Parity::Even));
+        assert_eq!((rtu.write_function, rtu.mask_write), (WriteFunction::Auto, MaskWrite::Auto));
         assert!(rtu.invalid.is_empty() && rtu.data_bits.is_none() && rtu.pause.is_none());
     }
 }

@@ -87,10 +87,14 @@ impl Compiler<'_> {
             write,
             write_every: self.write_every(common, write || !wanted.is_whole),
             enumeration: self.ends_of_enumeration(shape, scope),
-            has_scale: spec.scale.is_some(),
+            // A scale that was refused is not judged a second time; a float needs none.
+            has_scale: spec.scale.is_some() && (!place.has_wrong_scale || shape.data_type.wire().is_integer()),
         };
         if let Some(reading) = self.check_point(&point, &real, &wanted, spec) {
-            self.check_digits(&reading, wanted.address.ix, spec, shape);
+            if !place.has_wrong_scale {
+                self.warn_of_point(&reading, &wanted, spec);
+                self.check_digits(&reading, wanted.address.ix, spec, shape);
+            }
             self.registers.entry(link.node).or_default().add(&reading, wanted.address.ix);
         }
         let connection = found?.ix?;
@@ -214,11 +218,14 @@ impl Compiler<'_> {
             let message = format!("another YAML reader would take `{shown}` for a number that reads differently");
             self.findings.warning(&self.source, wanted.address.ix, message).help(format!("write \"{shown}\""));
         }
+        Some(reading)
+    }
+
+    fn warn_of_point(&mut self, reading: &Reading, wanted: &Wanted, spec: &NodeSpec) {
         if let Some(warning) = reading.warning.clone() {
             let ix = self.place_of(warning.part, wanted, spec);
             self.findings.warning(&self.source, ix, warning.message).help(warning.help);
         }
-        Some(reading)
     }
 
     /// Further faults of a point, each found with the part of the one before left out.

@@ -50,6 +50,8 @@ const MOST_ELEMENTS: u64 = 1_000_000;
 pub(super) struct Place {
     pub tag: TagId,
     pub node: NodeIx,
+    /// Its `scale` was refused, so nothing more is said of it.
+    pub has_wrong_scale: bool,
 }
 
 /// DataTypes that a tag may have.
@@ -91,7 +93,8 @@ impl Compiler<'_> {
         let scale = spec.scale.as_ref().and_then(|scale| self.scale(scale, range, entry.is_whole));
         let deadband = self.deadband(entry, range);
         let id = TagId(u32::try_from(self.plant.tags.len()).ok()?);
-        let origin = self.origin(entry, Place { tag: id, node }, shape.as_ref(), inherited, scope);
+        let has_wrong_scale = spec.scale.is_some() && scale.is_none();
+        let origin = self.origin(entry, Place { tag: id, node, has_wrong_scale }, shape.as_ref(), inherited, scope);
         let (shape, (origin, poll)) = (shape?, origin?);
         let scale = scale.filter(|_| !self.is_unscaled(spec, &origin));
         let stale_after = self.stale_after(&origin, poll, inherited);
