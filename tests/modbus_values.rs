@@ -95,13 +95,14 @@ async fn a_write_that_both_functions_refuse_gives_the_devices_answer_and_one_tha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_is_closed_by_the_silence_tries_the_other_function_with_the_next_write() {
+async fn on_a_link_without_ids_the_other_function_is_tried_after_silence_at_the_latest_with_the_next_write() {
     let slave = Slave::new();
     slave.refuses.lock().expect("lock").insert(6, None);
     let settings = TcpSettings { framing: TcpFraming::Rtu, ..tcp(0) };
     let (bench, _listening) = started(&slave, settings, vec![point("holding/1", BuiltIn::UInt16)]).await;
     bench.until_status(0, StatusCode::Good).await;
-    assert_eq!(bench.write(0, &Value::UInt16(7)).await, StatusCode::BadTimeout);
+    let first = bench.write(0, &Value::UInt16(7)).await;
+    assert!([StatusCode::Good, StatusCode::BadTimeout].contains(&first), "{first}");
     bench.until_status(0, StatusCode::Good).await;
     assert_eq!(bench.write(0, &Value::UInt16(8)).await, StatusCode::Good);
     assert_eq!(get(&slave, 1), [8]);

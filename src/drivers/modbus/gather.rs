@@ -253,14 +253,16 @@ mod tests {
 
     #[test]
     fn an_exponent_that_is_read_after_its_value_scales_that_value() {
-        let register = register(&["holding/10"], Some("holding/500"), false);
+        let register = register(&["holding/10"], Some("holding/500"), true);
         let spans = spans(&register);
         let mut gathered = register.gathered().expect("in parts");
         let mut scan = |value: u16, exponent: i16| {
-            gathered.expect(&register, &spans[0]);
-            assert_eq!(gathered.take(&register, &spans[0], &[0, 0, 0, value.to_be_bytes()[1]], 10), None);
-            gathered.expect(&register, &spans[1]);
-            gathered.take(&register, &spans[1], &exponent.to_be_bytes(), 500).expect("whole")
+            for (span, word) in spans.iter().zip([0, value]) {
+                gathered.expect(&register, span);
+                assert_eq!(gathered.take(&register, span, &word.to_be_bytes(), span.start), None);
+            }
+            gathered.expect(&register, &spans[2]);
+            gathered.take(&register, &spans[2], &exponent.to_be_bytes(), 500).expect("whole")
         };
         for (value, exponent) in [(7, -2), (8, 3)] {
             let sample = scan(value, exponent);
