@@ -369,17 +369,20 @@ fn a_flood_of_writes_is_counted_and_security_still_gets_through() {
     (0..100).for_each(|n| audit.tell(record(n)));
     fs::remove_dir(dir.path().join("audit.head.new")).expect("out of the way");
     drop(scribe);
-    let (mut activated, mut written, mut lost) = (0, 0u64, None);
+    let (mut activated, mut written, mut lost) = (0, 0u64, 0u64);
     let filter = Filter::default();
     let damaged = show(dir.path(), &filter, &mut |record, _| match record.field("kind") {
         Some("session.activated") => activated += 1,
         Some("write") => written += 1,
-        Some("audit.lost") => lost = record.field("message").map(str::to_owned),
+        // On a busy machine there is more than one of them.
+        Some("audit.lost") => {
+            let count = record.field("message").and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+            lost += count.expect("a number");
+        }
         _ => {}
     });
     assert_eq!((damaged.expect("it can be read"), activated), (0, 100));
-    let left_out: u64 = lost.map_or(0, |text| text.split(' ').next().expect("a number").parse().expect("a number"));
-    assert_eq!(written + left_out, 150_000);
+    assert_eq!(written + lost, 150_000);
     assert_eq!(verified(dir.path()).code, 0);
 }
 
