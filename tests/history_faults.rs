@@ -163,7 +163,7 @@ fn run(seed: u64) {
     drop(store);
     let (store, ids) = open(dir.path());
     check(&store, &ids, &told, &story);
-    assert_eq!(store.verify().len(), 0, "{story}");
+    assert_eq!(store.verify(), [], "{story}");
 }
 
 fn edit(store: &Store, ids: &[ArchiveId], told: &mut Told, rng: &mut Rng, now: i64) {

@@ -261,3 +261,48 @@ fn rot_is_told_of_and_alters_nothing() {
         judge(rotten.path(), start, &whole, &format!("{} rotten at {at} of {}", file.display(), bytes.len()));
     }
 }
+
+/// SQLite takes the first frame of its log that is not as it was written for the end, and says nothing.
+#[test]
+fn damage_of_the_journals_log_is_named() {
+    let mut random = Rng::with_seed(number("OPCELL_SEED", 1));
+    let start = UaTime::now().0 - 300 * 86_400 * SECOND;
+    let dir = tempfile::tempdir().expect("a folder");
+    run_and_kill(dir.path(), start, 0, &mut random);
+    let log = |dir: &Path| files(dir).into_iter().find(|path| path.to_string_lossy().ends_with("journal.db-wal"));
+    let whole = {
+        let copied = tempfile::tempdir().expect("a folder");
+        copy(dir.path(), copied.path());
+        let store = Store::open(settings(copied.path())).expect("a store");
+        held(&store, &ids(&store), start).counts
+    };
+    let bytes = std::fs::read(log(dir.path()).expect("a log after a kill")).expect("a log");
+    let mut named = 0;
+    for round in 0..number("OPCELL_KILLS", 8) * 4 {
+        let rotten = tempfile::tempdir().expect("a folder");
+        copy(dir.path(), rotten.path());
+        let path = log(rotten.path()).expect("copied");
+        let mut damaged = bytes.clone();
+        let at = random.usize(0..bytes.len());
+        match round % 4 {
+            0 => damaged[at] ^= 1 << random.u8(0..8),
+            1 => damaged.iter_mut().skip(at).take(64).for_each(|byte| *byte = random.u8(..)),
+            2 => damaged.iter_mut().skip(at).take(512).for_each(|byte| *byte = 0),
+            _ => damaged.truncate(at),
+        }
+        std::fs::write(&path, &damaged).expect("written");
+        // Asked before a server opens it, and after. One that can't even be read says so as an error.
+        let verify = |store: &Store| !store.verify().is_empty();
+        let before = Store::open_to_read(rotten.path()).map(|store| verify(&store));
+        let store = Store::open(settings(rotten.path())).expect("a store");
+        let left = held(&store, &ids(&store), start).counts;
+        let is_lost = left.iter().zip(&whole).any(|(left, whole)| left < whole);
+        if is_lost {
+            named += 1;
+            assert!(before.unwrap_or(true), "round {round}, byte {at}: {left:?} of {whole:?}, and verify says whole");
+            assert!(verify(&store), "round {round}, byte {at}: and whole after the start");
+        }
+        store.close();
+    }
+    assert!(named > 0, "no damage cost anything");
+}

@@ -10,7 +10,9 @@ use rusqlite::{Connection, params};
 use super::batch::{Content, EditRecord, decode_edit, decode_samples};
 use super::bytes::crc;
 use super::files;
-use super::trouble::{Damage, Intact, is_damage, sql_fault};
+use super::mark::{self, Mark};
+use super::trouble::{Damage, Intact, io_fault, is_damage, sql_fault};
+use super::wal;
 use crate::history::{Fault, Row};
 use crate::value::UaTime;
 
@@ -21,6 +23,11 @@ const SCHEMA: &str = "CREATE TABLE journal(seq INTEGER PRIMARY KEY, time INTEGER
 pub struct Journal {
     path: PathBuf,
     connection: Connection,
+    mark: Option<Mark>,
+    /// What was wrong with its write-ahead log before it was opened.
+    log_damage: Option<String>,
+    /// The last commit that was synced, as far as it is known.
+    synced: Option<u64>,
 }
 
 /// One row, on its way in.
@@ -51,13 +58,19 @@ impl Journal {
     /// Opens it for writing.
     pub fn open(folder: &Path) -> Result<Journal, Fault> {
         let path = folder.join(FILE);
+        let log_damage = wal::keep_damaged(&path, UaTime::now().unix_seconds()).map_err(io_fault(&path))?;
         let connection = files::open_to_write(&path, SCHEMA)?;
-        Ok(Journal { path, connection })
+        let mark =
+            Mark::open(folder).inspect_err(|error| log::warn!("{}: journal.mark: {error}", folder.display())).ok();
+        Ok(Journal { connection, mark, log_damage, synced: mark::read(folder), path })
     }
 
     pub fn open_to_read(folder: &Path) -> Result<Journal, Fault> {
         let path = folder.join(FILE);
-        Ok(Journal { connection: files::open_to_read(&path)?, path })
+        // Read before the rows: a server that writes meanwhile only adds to them.
+        let synced = mark::read(folder);
+        let log_damage = wal::damage_for_sure(&path).map_err(io_fault(&path))?;
+        Ok(Journal { connection: files::open_to_read(&path)?, mark: None, log_damage, synced, path })
     }
 
     /// A write has failed: nothing more may be written to this file.
@@ -88,7 +101,29 @@ impl Journal {
                 transaction.prepare_cached(delete)?.execute([trim.cast_signed()])?;
             }
         }
-        transaction.commit()
+        transaction.commit()?;
+        if let (Some(mark), Some(last)) = (&self.mark, entries.last())
+            && let Err(error) = mark.set(last.seq)
+        {
+            log::debug!("journal.mark: {error}");
+        }
+        Ok(())
+    }
+
+    /// What the rows do not say of themselves: damage of the write-ahead log, and commits that are gone. `last` is the
+    /// last one that is in the journal or in a block.
+    pub fn find_lost(&self, last: u64, replay: &mut Replay) {
+        let gone = self.synced.filter(|synced| *synced > last);
+        let what = match (&self.log_damage, gone) {
+            (None, None) => return,
+            (Some(damage), None) => format!("its write-ahead log: {damage}"),
+            (damage, Some(synced)) => {
+                let why = damage.as_deref().unwrap_or("it was cut, or its last frames are damaged");
+                format!("commits up to {synced} were on disk and are lost; its write-ahead log: {why}")
+            }
+        };
+        replay.damaged.push((last + 1, what));
+        replay.last = replay.last.max(gone.unwrap_or(0));
     }
 
     /// Hands over every row in the order of commits. Rows that are damaged are told of and left out; the rest is read

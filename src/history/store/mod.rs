@@ -20,6 +20,7 @@ mod house;
 mod journal;
 mod keeper;
 mod manifest;
+mod mark;
 mod merge;
 mod meta;
 mod modified;
@@ -35,6 +36,7 @@ mod shelf;
 mod trouble;
 mod verify;
 mod visible;
+mod wal;
 mod walk;
 mod writer;
 

@@ -22,7 +22,10 @@ impl Shared {
         let opened = Journal::open(folder).and_then(|journal| Ok((self.replay(&journal)?, journal)));
         let (replay, what) = match opened {
             Ok((replay, journal)) if replay.damaged.is_empty() => return Ok((journal, replay)),
-            Ok((replay, _)) => (replay, "some of its commits cannot be read".to_owned()),
+            Ok((replay, _)) => {
+                let first = replay.damaged.first().map_or(String::new(), |(seq, what)| format!("commit {seq}: {what}"));
+                (replay, first)
+            }
             Err(fault) if tells_of_damage(&fault) => {
                 self.damaged.fetch_add(1, Ordering::Relaxed);
                 let last = self.found_seq.load(Ordering::Acquire).max(self.visible.load(Ordering::Acquire));
@@ -72,8 +75,9 @@ impl Shared {
                 }
             }
         })?;
+        let mut replay = Replay { last: replay.last.max(self.found_seq.load(Ordering::Acquire)), ..replay };
+        journal.find_lost(replay.last, &mut replay);
         self.damaged.fetch_add(replay.damaged.len() as u64, Ordering::Relaxed);
-        let replay = Replay { last: replay.last.max(self.found_seq.load(Ordering::Acquire)), ..replay };
         head.last = head.last.max(replay.last);
         let mut meta = self.meta.lock();
         if !self.is_reader() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 
@@ -55,6 +56,7 @@ impl Findings {
 pub fn verify(shared: &Shared) -> Vec<Finding> {
     let mut found = verify_meta(shared);
     found.extend(verify_journal(shared));
+    found.extend(verify_aside(shared));
     // What the server writes anew meanwhile is read under its new name.
     let mut read = BTreeSet::new();
     loop {
@@ -71,6 +73,24 @@ pub fn verify(shared: &Shared) -> Vec<Finding> {
         }
         volumes.iter().for_each(|volume| found.extend(verify_volume(shared, volume)));
     }
+}
+
+/// What an earlier start found damaged and set aside: what it held may be lost.
+fn verify_aside(shared: &Shared) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&shared.settings.path).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "damaged") {
+            let mut findings = Findings::of(&path);
+            findings.tell(
+                None,
+                None,
+                "was damaged and is set aside; what could be read of it was saved, the rest is lost",
+            );
+            found.extend(findings.found);
+        }
+    }
+    found
 }
 
 /// What SQLite itself finds wrong with a file's structure.
@@ -117,7 +137,9 @@ fn verify_journal(shared: &Shared) -> Vec<Finding> {
     };
     check_structure(journal.connection(), &mut findings);
     match journal.replay(&mut |_, _| {}) {
-        Ok(replay) => {
+        Ok(mut replay) => {
+            let last = replay.last.max(shared.found_seq.load(Ordering::Acquire));
+            journal.find_lost(last, &mut replay);
             replay.damaged.iter().for_each(|(seq, what)| findings.tell(None, None, format!("commit {seq}: {what}")));
         }
         Err(fault) => findings.tell_fault(&fault),
