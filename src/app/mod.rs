@@ -159,7 +159,7 @@ pub struct Running {
     history: Option<History>,
     scribe: Option<Scribe>,
     threads: PoolThreads,
-    /// What becomes of the values of `on_stop`.
+    /// Reports of the links on the values of `on_stop`.
     outputs: mpsc::UnboundedReceiver<drivers::Output>,
 }
 

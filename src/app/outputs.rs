@@ -1,4 +1,4 @@
-//! What became of the values of `on_stop`: each one is audited, and each one that was not written is an error.
+//! Reports on the values of `on_stop`: each one is audited, and each one that was not written is an error.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What ends the server in order, and what does not: signals, and a terminal that is closed.
+//! Signals, and a terminal that is closed: some end the server in order, the others end nothing.
 //!
 //! SIGHUP has two meanings. A terminal that closes sends it, and then the server stops; anything else that sends it
 //! wants the configuration to be read again.

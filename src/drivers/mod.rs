@@ -136,7 +136,7 @@ impl PointError {
     }
 }
 
-/// What a driver says of a point that is right.
+/// A driver's answer for a point that is right.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reading {
     /// The address in each spelling that it has: `holding/70 = 40071`; for a signal the address itself.

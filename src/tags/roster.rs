@@ -1,6 +1,6 @@
-//! Who listens to one thing: a list that members join and leave in constant time, however long it is.
+//! The listeners of one thing: a list that members join and leave in constant time, however long it is.
 //!
-//! A short list is searched; a long one has an index beside it. The order is nobody's business.
+//! A short list is searched; a long one has an index in addition. The order has no meaning.
 
 use std::hash::BuildHasher;
 

@@ -85,7 +85,7 @@ pub struct Server {
     /// Items that listen for events.
     pub(super) listeners: Mutex<Roster<Listener>>,
     pub(super) ended: Ended,
-    /// What all sessions together may hold.
+    /// Memory that all sessions together may hold.
     pub memory: Arc<Budget>,
     pub timer: Timer,
     /// Where history is read.

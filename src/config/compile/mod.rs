@@ -84,7 +84,7 @@ pub(super) struct Compiler<'a> {
     units: HashMap<String, Arc<Unit>>,
     /// The help for each unit that is not known.
     unit_hints: HashMap<String, String>,
-    /// What the tags of a connection read, by the place of the connection.
+    /// Registers that the tags of a connection read, by the place of the connection.
     registers: BTreeMap<Ix, registers::Registers>,
     node_count: usize,
     /// The key `anonymous` of the server file.

@@ -13,7 +13,7 @@ use crate::drivers::{Claim, Reading};
 use crate::model::{DataType, Shape};
 use crate::value::BuiltIn;
 
-/// What the tags of one connection said.
+/// Registers and sentinels of the tags of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Registers {
     /// With the place of the address.

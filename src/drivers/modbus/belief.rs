@@ -48,7 +48,7 @@ struct Look {
     unit: u8,
     function: u8,
     length: usize,
-    /// What the reply to a write repeats.
+    /// The part of a write that its reply repeats.
     place: [u16; 3],
 }
 
@@ -184,7 +184,7 @@ impl Belief {
         }
     }
 
-    /// What to do so that a reply to this request can be believed; `grow` is how much longer a read may be made.
+    /// The step by which a reply to this request can be believed; `grow` is how much longer a read may be made.
     pub fn next(&mut self, unit: u8, request: &Request<'_>, grow: u16, now: Instant) -> Next {
         self.answered.retain(|answered| !answered.passed || now < answered.until);
         self.owed.retain(|(_, at)| now.saturating_duration_since(*at) < FORGOTTEN_AFTER);
@@ -346,7 +346,7 @@ pub fn is_of_gateway(code: u8) -> bool {
     matches!(code, 10 | 11)
 }
 
-/// What makes a reply one register or byte longer, and the longest read.
+/// The step that makes a reply one register or byte longer, and the longest read.
 fn step_and_most(area: Area) -> (u16, u16) {
     if area.is_bits() { (8, MAX_READ_BITS) } else { (1, MAX_READ_REGISTERS) }
 }

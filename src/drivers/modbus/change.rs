@@ -14,7 +14,7 @@ use super::settings::{MaskWrite, WriteFunction};
 use super::wire::Outcome;
 use crate::drivers::LinkError;
 
-/// What a device has shown of itself.
+/// Functions that a device has shown to take or to refuse.
 #[derive(Debug, Default)]
 pub struct Habits {
     /// The function for several works for one coil; false: that for one works.
@@ -39,7 +39,7 @@ impl Habits {
         if is_coil { &mut self.coil } else { &mut self.word }
     }
 
-    /// What to try first: what is known of this kind, else what the other kind needs.
+    /// The function to try first: what is known of this kind, else what the other kind needs.
     fn several_first(&mut self, is_coil: bool) -> bool {
         let other = *self.known(!is_coil) == Some(true);
         (*self.known(is_coil)).unwrap_or(other || self.many_next)

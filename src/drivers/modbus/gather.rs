@@ -31,7 +31,7 @@ pub struct Part {
 }
 
 impl Register {
-    /// What is to be read, in places that may come in requests of their own.
+    /// Registers to read, in places that may come in requests of their own.
     pub fn parts(&self) -> Vec<Part> {
         let part = |address, count| Part { address, count, is_exponent: false };
         let mut parts: Vec<Part> = match (self.words.is_empty(), self.split) {

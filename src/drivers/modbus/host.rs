@@ -50,7 +50,7 @@ fn fault(host: &str) -> Option<String> {
     None
 }
 
-/// What to write for `host:port`.
+/// The right keys for `host:port`.
 fn parts(text: &str) -> Option<String> {
     let (host, port) = text.rsplit_once(':')?;
     let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);

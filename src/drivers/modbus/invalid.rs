@@ -57,7 +57,7 @@ impl schemars::JsonSchema for RawNumber {
     }
 }
 
-/// What means "no value" in one raw type.
+/// Bit patterns that mean "no value" in one raw type.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Invalid {
     patterns: Vec<u64>,

@@ -1,6 +1,6 @@
 //! The socket or serial line, and one exchange on it.
 //!
-//! What a reply may be believed for is decided by `belief`; here its rules are kept: the line is drained before each
+//! `belief` decides what a reply may be believed for; here its rules are kept: the line is drained before each
 //! request, an echo is cut off, and a serial line must be quiet after a time-out for as long as a reply may take.
 
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub struct Wire {
     last_reply: Option<Instant>,
     /// The last reply that did not fit had less than was asked for.
     was_short: bool,
-    /// What the log should say once.
+    /// A line for the log, said once.
     pub remark: Option<String>,
 }
 

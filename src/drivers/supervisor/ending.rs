@@ -21,7 +21,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// Of that, for writes of clients that were accepted before the stop.
 const CLIENTS_WITHIN: Duration = Duration::from_millis(500);
 
-/// What became of one value of `on_stop`.
+/// Report on one value of `on_stop`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
     pub tag: TagId,

@@ -17,7 +17,7 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// What to log of this text now: nothing when its kind was logged within the last minute.
+    /// The line to log for this text now: none when its kind was logged within the last minute.
     pub fn limited(&mut self, text: &str, now: Instant) -> Option<String> {
         let mut kind = kind_of(text);
         if self.said.len() >= MOST_KINDS && !self.said.contains_key(&kind) {

@@ -24,7 +24,7 @@ pub struct Journal {
     path: PathBuf,
     connection: Connection,
     mark: Option<Mark>,
-    /// What was wrong with its write-ahead log before it was opened.
+    /// Damage of its write-ahead log, found before it was opened.
     log_damage: Option<String>,
     /// The last commit that was synced, as far as it is known.
     synced: Option<u64>,
@@ -110,7 +110,7 @@ impl Journal {
         Ok(())
     }
 
-    /// What the rows do not say of themselves: damage of the write-ahead log, and commits that are gone. `last` is the
+    /// Adds what the rows do not show: damage of the write-ahead log, and commits that are gone. `last` is the
     /// last one that is in the journal or in a block.
     pub fn find_lost(&self, last: u64, replay: &mut Replay) {
         let gone = self.synced.filter(|synced| *synced > last);

@@ -75,7 +75,7 @@ pub fn verify(shared: &Shared) -> Vec<Finding> {
     }
 }
 
-/// What an earlier start found damaged and set aside: what it held may be lost.
+/// Files that an earlier start found damaged and set aside: what they held may be lost.
 fn verify_aside(shared: &Shared) -> Vec<Finding> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(&shared.settings.path).into_iter().flatten().flatten() {

@@ -1,4 +1,5 @@
-//! What SQLite keeps to itself of a write-ahead log: it takes the first frame that is not as it was written for the end.
+//! Damage of a write-ahead log, which SQLite does not report: it takes the first frame that is not as it was written
+//! for the end.
 //!
 //! After a crash that is right: the last frames may be torn. But where commits of the same run follow a broken frame, the
 //! log was damaged, and they are lost. This holds for the journal alone: it is written from scratch after a write or a
@@ -18,7 +19,7 @@ const MAGIC: u32 = 0x377f_0682;
 /// Page sizes that SQLite knows.
 const PAGES: std::ops::RangeInclusive<u32> = 512..=65_536;
 
-/// What is wrong with the write-ahead log of a database; `None` when nothing is, or when there is none.
+/// Damage of the write-ahead log of a database; `None` when it is whole, or when there is none.
 pub fn damage(database: &Path) -> io::Result<Option<String>> {
     let file = match File::open(beside(database, "-wal")) {
         Ok(file) => file,

@@ -1,4 +1,4 @@
-//! What a connection has under way: requests whose answer is not there yet.
+//! Requests of a connection whose answer is not there yet.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(super) struct Call {
     pub handle: u32,
 }
 
-/// What was under way, and what is to be said of it.
+/// A request that was under way, and its outcome.
 pub(super) struct Done {
     pub call: Call,
     pub outcome: Outcome,
@@ -38,7 +38,7 @@ pub(super) struct Done {
 pub(super) enum Outcome {
     /// A Write that its devices have answered.
     Written(Vec<StatusCode>),
-    /// What a request needed is there: it is served again.
+    /// The data that a request waited for is there: it is served again.
     Again(Vec<u8>),
     /// A whole response, or why there is none; it counts in the session only now.
     Encoded(Result<Vec<u8>, StatusCode>, Arc<Session>, Counted),

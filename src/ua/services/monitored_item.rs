@@ -23,7 +23,7 @@ use crate::ua::subscription::queue::Queue;
 use crate::ua::subscription::{Item, Mode, Subscription, Watched};
 use crate::value::{IndexRange, Sample, UaTime, Value};
 
-/// What an item takes beside its queue: itself, its places in the lists of its subscription and of its tag.
+/// Memory of an item in addition to its queue: itself, its places in the lists of its subscription and of its tag.
 const ITEM_BYTES: usize = size_of::<Item>() + 128;
 
 /// MonitoringParameters (Part 4 §7.21, 1.05), unread but for the filter.

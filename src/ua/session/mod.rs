@@ -167,7 +167,7 @@ pub struct NewSession {
     pub server_nonce: Hidden<Vec<u8>>,
     pub continuation_points: usize,
     pub history_points: usize,
-    /// What its items, queues, messages and links may hold.
+    /// Memory that its items, queues, messages and links may hold.
     pub memory: Arc<Budget>,
 }
 

@@ -184,7 +184,7 @@ impl Drop for State {
     }
 }
 
-/// What a triggering link takes at both of its ends.
+/// Memory of a triggering link at both of its ends.
 const LINK_BYTES: usize = 64;
 /// Items that a tick looks at without a pause.
 const SLICE: usize = 500;

@@ -1,11 +1,11 @@
-//! What a subscription is told, counts and belongs to.
+//! Parameters, counters and owner of a subscription.
 
 use std::time::Duration;
 
 use crate::model::Roles;
 use crate::ua::session::{Identity, Session};
 
-/// What a client may change about a subscription.
+/// Parameters of a subscription that a client may change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameters {
     pub publishing_interval: Duration,

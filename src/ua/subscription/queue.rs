@@ -19,7 +19,7 @@ pub struct Queue {
     budget: Arc<Budget>,
     /// Places that are booked: those of `held`, used or not.
     places: usize,
-    /// What the item itself takes, and the value that it compares with.
+    /// Booked for the item itself, and for the value that it compares with.
     fixed: usize,
     compared: usize,
 }
