@@ -30,6 +30,8 @@ struct Device {
     is_dead: AtomicBool,
     /// Requests are read and never answered.
     is_silent: AtomicBool,
+    /// Each answer takes nearly as long as the time-out.
+    is_slow: AtomicBool,
 }
 
 impl Device {
@@ -41,6 +43,7 @@ impl Device {
             streams: Mutex::default(),
             is_dead: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
+            is_slow: AtomicBool::new(false),
         });
         let serving = Arc::clone(&device);
         std::thread::spawn(move || {
@@ -61,6 +64,9 @@ impl Device {
         while stream.read_exact(&mut request).is_ok() {
             if self.is_silent.load(Ordering::SeqCst) {
                 continue;
+            }
+            if self.is_slow.load(Ordering::SeqCst) {
+                std::thread::sleep(std::time::Duration::from_millis(800));
             }
             let start = usize::from(request[9]);
             let mut coils = self.coils.lock().expect("no panic");
@@ -238,38 +244,99 @@ fn kill(process: u32, signal: &str) {
     assert!(sent.success());
 }
 
+/// The program in a terminal of its own, by this shell command.
+struct InTerminal {
+    terminal: std::process::Child,
+    process: String,
+    address: std::net::SocketAddr,
+}
+
+impl InTerminal {
+    fn start(dir: &Path, before: &str, streams: &str) -> InTerminal {
+        let program = env!("CARGO_BIN_EXE_opcell");
+        let command =
+            format!("echo $$ >pid; exec {before} {program} run server.yaml --listen 127.0.0.1:0 >out {streams}");
+        // The terminal closes when `script` is killed.
+        let terminal = Command::new("script")
+            .args(["-qefc", &command, "/dev/null"])
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("script starts");
+        let read = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
+        let address = until("it listens", || {
+            let out = read("out");
+            out.lines().find_map(|line| line.strip_prefix("endpoint")?.trim().strip_prefix("opc.tcp://")?.parse().ok())
+        });
+        InTerminal { terminal, process: read("pid").trim().to_owned(), address }
+    }
+
+    fn hang_up(&mut self) {
+        self.terminal.kill().expect("it lives");
+        self.terminal.wait().expect("it ends");
+    }
+
+    fn is_running(&self) -> bool {
+        Path::new("/proc").join(&self.process).join("exe").exists()
+    }
+
+    fn serves(&self) -> bool {
+        let mut client = Session::open(self.address);
+        let state = client.read_value(NodeIdRef::numeric(0, 2259)).value;
+        client.close();
+        state == Some(Value::Int32(0))
+    }
+}
+
 #[test]
 fn a_closed_terminal_is_an_orderly_end() {
+    for streams in ["", "</dev/null 2>err"] {
+        let device = Device::start();
+        let dir = plant(&[&device], "100ms");
+        let mut program = InTerminal::start(dir.path(), "", streams);
+        switch_on(program.address, &[&device]);
+        kill(program.process.parse().expect("a process id"), "HUP");
+        assert!(program.serves(), "the terminal lives");
+        program.hang_up();
+        until("the server ends", || (!program.is_running()).then_some(()));
+        assert!(!device.coil(1) && device.coil(9));
+        assert_eq!(audited(dir.path()).len(), 2);
+        let said = opcell(dir.path(), &["audit", "show", "server.yaml"], "");
+        assert!(said.out.contains("its terminal was closed"), "{}", said.out);
+    }
+}
+
+#[test]
+fn a_program_that_ignores_hangups_outlives_its_terminal() {
     let device = Device::start();
     let dir = plant(&[&device], "100ms");
-    let program = env!("CARGO_BIN_EXE_opcell");
-    let command = format!("echo $$ >pid; exec {program} run server.yaml --listen 127.0.0.1:0 >out");
-    // A terminal of its own; it closes when `script` is killed.
-    let mut terminal = Command::new("script")
-        .args(["-qefc", &command, "/dev/null"])
-        .current_dir(dir.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("script starts");
-    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
-    let address = until("it listens", || {
-        let out = read("out");
-        out.lines().find_map(|line| line.strip_prefix("endpoint")?.trim().strip_prefix("opc.tcp://")?.parse().ok())
+    let mut program = InTerminal::start(dir.path(), "nohup", "</dev/null 2>err");
+    switch_on(program.address, &[&device]);
+    program.hang_up();
+    kill(program.process.parse().expect("a process id"), "HUP");
+    until("the log has the hangup", || {
+        std::fs::read_to_string(dir.path().join("err")).ok()?.contains("SIGHUP").then_some(())
     });
-    let process = read("pid").trim().to_owned();
-    switch_on(address, &[&device]);
-    kill(process.parse().expect("a process id"), "HUP");
-    let mut client = Session::open(address);
-    assert_eq!(client.read_value(NodeIdRef::numeric(0, 2259)).value, Some(Value::Int32(0)), "the terminal lives");
-    client.close();
-    terminal.kill().expect("it lives");
-    terminal.wait().expect("it ends");
-    until("the server ends", || (!Path::new("/proc").join(&process).join("exe").exists()).then_some(()));
-    assert!(!device.coil(1) && device.coil(9));
-    assert_eq!(audited(dir.path()).len(), 2);
-    let said = opcell(dir.path(), &["audit", "show", "server.yaml"], "");
-    assert!(said.out.contains("its terminal was closed"), "{}", said.out);
+    assert!(program.serves() && device.coil(1));
+    kill(program.process.parse().expect("a process id"), "TERM");
+    until("the server ends", || (!program.is_running()).then_some(()));
+    assert!(!device.coil(1));
+}
+
+#[test]
+fn outputs_of_devices_that_answer_do_not_wait_for_one_that_is_silent() {
+    let (silent, slow) = (Device::start(), Device::start());
+    let devices = [&*silent, &slow];
+    let dir = plant(&devices, "100ms");
+    // Both devices behind one gateway would share a link; here each output of the slow one takes its time.
+    let server = Serving::logging(dir.path(), "info");
+    switch_on(server.address, &devices);
+    silent.is_silent.store(true, Ordering::SeqCst);
+    slow.is_slow.store(true, Ordering::SeqCst);
+    let log = server.end();
+    assert!(!slow.coil(1) && slow.coil(9), "{log}");
+    assert!(silent.coil(1));
 }
 
 #[test]

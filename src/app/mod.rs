@@ -55,7 +55,8 @@ use tasks::Tasks;
 const FAREWELL: Duration = Duration::from_millis(1500);
 /// For subscriptions to publish what the outputs are left with.
 const LAST_VALUES: Duration = Duration::from_millis(250);
-const STOP_WITHIN: Duration = Duration::from_secs(3);
+/// For the request that is under way when the stop comes, and for the connection to be closed.
+const LINK_CLOSES: Duration = Duration::from_secs(3);
 const CRYPTO_THREADS: usize = 2;
 /// Jobs that may wait: of one address, and of all.
 const CRYPTO_QUEUE: (usize, usize) = (32, 256);
@@ -336,7 +337,8 @@ impl Running {
         }
     }
 
-    /// Tells the end, lets writes drain, closes links and connections, saves; within 5 s.
+    /// Announces the end, writes what waits and the outputs, closes links and connections, saves: within 5 s, or as long
+    /// as devices take for their outputs.
     pub async fn stop(mut self, reason: &str) {
         let began = Instant::now();
         self.server.status.announce_shutdown(began + FAREWELL, reason);
@@ -345,8 +347,8 @@ impl Running {
             tokio::time::sleep_until(began + FAREWELL).await;
         }
         self.stop_links.send_replace(true);
-        let links_done = began + FAREWELL + Duration::from_millis(2300);
-        self.tasks.join_named("link ", links_done).await;
+        self.tasks.join_named("link ", Instant::now() + drivers::STOP_WITHIN + LINK_CLOSES).await;
+        let links_done = Instant::now();
         if outputs::report(&self.server, &mut self.outputs) > 0 && !self.server.sessions.is_empty() {
             tokio::time::sleep(LAST_VALUES).await;
         }
@@ -359,7 +361,7 @@ impl Running {
         }
         audit::stopped(&self.server, self.scribe, reason).await;
         drop(self.server);
-        log::info!("stopped after {} ms", began.elapsed().min(STOP_WITHIN * 2).as_millis());
+        log::info!("stopped after {} ms", began.elapsed().as_millis());
         drop(self.threads);
     }
 }

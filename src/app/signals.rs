@@ -27,15 +27,18 @@ pub struct Signals {
     ends: Vec<(&'static str, Signal)>,
     hangup: Signal,
     others: Vec<(&'static str, Signal)>,
-    terminals: [bool; 3],
+    terminals: Terminals,
+    /// As `nohup` leaves it: a terminal that closes is to end nothing.
+    ignores_hangup: bool,
 }
 
 impl Signals {
     /// Needs a runtime around it.
     pub fn install() -> io::Result<Signals> {
+        let ignores_hangup = ignores_hangup();
         let hangup = signal(SignalKind::hangup())?;
         let (ends, others) = (handlers(&ENDS)?, handlers(&WITHOUT_MEANING)?);
-        Ok(Signals { ends, hangup, others, terminals: terminals() })
+        Ok(Signals { ends, hangup, others, terminals: Terminals::now(), ignores_hangup })
     }
 
     /// Waits until the server has to stop, and gives the reason.
@@ -54,19 +57,36 @@ impl Signals {
         }
     }
 
-    /// A terminal that is hung up is none any more: the kernel answers every question about it with EIO.
     fn is_terminal_closed(&self) -> bool {
-        self.terminals.iter().zip(terminals()).any(|(before, now)| *before && !now)
+        !self.ignores_hangup && self.terminals.lost_any(&Terminals::now())
     }
+}
+
+/// The standard streams that are terminals, and the controlling terminal. A terminal that is hung up is none any more: the
+/// kernel answers every question about it with an error.
+#[derive(Debug)]
+struct Terminals([bool; 4]);
+
+impl Terminals {
+    fn now() -> Terminals {
+        let controlling = std::fs::File::open("/dev/tty").is_ok();
+        Terminals([io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal(), controlling])
+    }
+
+    fn lost_any(&self, now: &Terminals) -> bool {
+        self.0.iter().zip(now.0).any(|(before, now)| *before && !now)
+    }
+}
+
+/// SIGHUP was ignored when the program started.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).is_some_and(|signals| signals & 1 == 1)
 }
 
 fn handlers(of: &[(&'static str, Number)]) -> io::Result<Vec<(&'static str, Signal)>> {
     of.iter().map(|(name, number)| Ok((*name, signal(SignalKind::from_raw(number.as_raw()))?))).collect()
-}
-
-/// Which of the standard streams are terminals.
-fn terminals() -> [bool; 3] {
-    [io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal()]
 }
 
 async fn first(signals: &mut [(&'static str, Signal)]) -> &'static str {

@@ -113,9 +113,16 @@ fn line_of(text: &str) -> Option<&'static str> {
     match (code, in_any_case(&folded)) {
         (code, []) => code,
         (Some(code), lines) if lines.contains(&code) => Some(code),
-        (_, [line]) => Some(line),
+        (_, [line]) if !is_other_prefix(&folded, line) => Some(line),
         _ => None,
     }
+}
+
+/// `mWh` is no spelling of `MW·h`: the letter case of a prefix is a factor of a thousand millions.
+fn is_other_prefix(text: &str, line: &'static str) -> bool {
+    let (_, symbol, name) = columns(line);
+    let has_prefix = ["milli", "mega", "pico", "peta"].iter().any(|prefix| name.to_lowercase().starts_with(prefix));
+    has_prefix && text.chars().next() != symbol.chars().next()
 }
 
 fn in_any_case(folded: &str) -> &'static [&'static str] {

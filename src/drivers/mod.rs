@@ -12,7 +12,7 @@ mod supervisor;
 
 pub use contract::{Answer, LinkError, Protocol, Refusal, Samples};
 pub use modbus::probe;
-pub use supervisor::{Output, Spawn, start};
+pub use supervisor::{Output, STOP_WITHIN, Spawn, start};
 
 use std::collections::BTreeMap;
 use std::ops::Range;

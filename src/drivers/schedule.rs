@@ -109,6 +109,8 @@ pub struct Schedule {
     devices: Vec<Device>,
     /// Items that are to be read again.
     again: usize,
+    /// The last step read one of them.
+    was_again: bool,
     /// The item that reads a tag, by its key.
     keys: HashMap<TagId, u32>,
     next_key: u32,
@@ -117,7 +119,7 @@ pub struct Schedule {
 impl Schedule {
     pub fn new(devices: usize) -> Schedule {
         let devices = vec![Device::default(); devices];
-        Schedule { classes: Vec::new(), devices, again: 0, keys: HashMap::new(), next_key: 0 }
+        Schedule { classes: Vec::new(), devices, again: 0, was_again: false, keys: HashMap::new(), next_key: 0 }
     }
 
     /// Adds a scan class, due at once; `stale_after` is the shortest of its tags.
@@ -177,6 +179,11 @@ impl Schedule {
         self.classes.iter().map(rate).sum()
     }
 
+    /// The device's last request had no answer.
+    pub fn is_silent(&self, device: usize) -> bool {
+        self.devices[device].misses > 0 || self.devices[device].demoted.is_some()
+    }
+
     /// Some device answered its last request, or was not asked yet.
     pub fn anyone_alive(&self) -> bool {
         self.devices.iter().any(|device| device.misses == 0)
@@ -184,13 +191,21 @@ impl Schedule {
 
     /// The most urgent request, or how long there is none. Scans that ended on the way are pushed to `ended`.
     pub fn step(&mut self, now: Instant, ended: &mut Vec<Scan>) -> Step {
-        if let Some(at) = self.next_again(now) {
+        // In turns, so that a client that writes without a pause doesn't keep the scans from their turn.
+        let may_wait =
+            std::mem::replace(&mut self.was_again, false) && self.classes.iter().any(|class| class.due <= now);
+        if !may_wait && let Some(at) = self.next_again(now) {
+            self.was_again = true;
             return Step::Read(at);
         }
         loop {
             let urgent = |(_, class): &(usize, &Class)| class.due + class.period;
             let due = self.classes.iter().enumerate().filter(|(_, class)| class.due <= now).min_by_key(urgent);
             let Some((ix, _)) = due else {
+                if let Some(at) = self.next_again(now) {
+                    self.was_again = true;
+                    return Step::Read(at);
+                }
                 let next = self.classes.iter().map(|class| class.due).min();
                 return Step::Wait(next.unwrap_or(now + Duration::from_secs(3_600)));
             };

@@ -192,7 +192,8 @@ And at any time:
 
 | status | when |
 |---|---|
-| `BadSensorFailure` | the device sent one of the raw values of `invalid` |
+| `BadSensorFailure` | the device sent one of the raw values of `invalid`, NaN or infinity without `nan: true`, or an `exponent` beyond -30..30 |
+| `BadDataEncodingInvalid` | the value does not fit the tag: outside its type or its enumeration, no BCD number, a text that is not in its `charset` |
 | `BadConfigurationError` | the device says that it has no such register: check `address` |
 | `BadDeviceFailure` | the device says that it failed |
 | `BadOutOfService` | `enabled: false` at the tag, a node above it or its connection |

@@ -92,3 +92,11 @@ fn the_symbol_is_the_tables_own_unless_that_is_wrong() {
         assert_eq!(find(text).map(|unit| unit.symbol).as_deref(), Some(symbol), "{text}");
     }
 }
+
+#[test]
+fn the_letter_case_of_a_prefix_is_no_matter_of_taste() {
+    for text in ["mWh", "mvar", "mVAr", "mVAR"] {
+        let found = super::find(text);
+        assert!(found.as_ref().is_none_or(|unit| !unit.name.to_lowercase().starts_with("mega")), "{text}: {found:?}");
+    }
+}

@@ -16,8 +16,9 @@ use crate::model::TagId;
 use crate::tags::{Write, WriteRequest};
 use crate::value::Value;
 
-/// From stop until all values are written.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// From stop until all values are written, at the most: as long as devices answer, no output is given up. A silent
+/// device costs the time of one write.
+pub const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// Of that, for writes of clients that were accepted before the stop.
 const CLIENTS_WITHIN: Duration = Duration::from_millis(500);
 
@@ -95,22 +96,34 @@ impl Link {
         }
     }
 
-    /// Writes each output and gives those that were written. A device that stays silent costs one time-out, not one for
-    /// each of its outputs.
+    fn is_silent(&self, tag: TagId) -> bool {
+        let connection = self.beat.tags.plant().tag(tag).connection();
+        let device = self.connections.iter().position(|plan| Some(plan.ix) == connection);
+        device.is_some_and(|device| self.beat.schedule.is_silent(device))
+    }
+
+    /// Writes each output and gives those that were written. A device that stays silent costs the time of one write, not
+    /// that of each of its outputs.
     async fn write_outputs(&mut self, deadline: Instant) -> HashSet<TagId> {
         let mut written = HashSet::new();
         let mut silent = HashSet::new();
         let mut unreachable = None;
-        for write in self.beat.on_stop() {
+        let mut outputs = self.beat.on_stop();
+        // Devices that answer do not wait for those that do not.
+        outputs.sort_by_key(|write| self.is_silent(write.tag));
+        for write in outputs {
             let device = self.beat.tags.plant().tag(write.tag).connection();
             let result = match &unreachable {
                 Some(why) => Err(String::clone(why)),
                 None if silent.contains(&device) => Err("the device does not answer".to_owned()),
+                None if Instant::now() >= deadline => {
+                    Err(format!("it was not asked: the {} s of the stop were over", STOP_WITHIN.as_secs()))
+                }
                 None => match timeout_at(deadline, self.write_output(&write)).await {
                     Ok(result) => result,
                     Err(_) => {
                         self.close().await;
-                        Err(Failure::Unreachable(format!("not answered within {} s", STOP_WITHIN.as_secs())))
+                        Err(Failure::Silent(format!("not answered within the {} s of the stop", STOP_WITHIN.as_secs())))
                     }
                 }
                 .map_err(|failure| match failure {

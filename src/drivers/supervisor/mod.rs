@@ -36,7 +36,7 @@ use crate::health;
 use crate::model::{ConnectionIx, TagId};
 use crate::tags::{Miss, Stamp, TagStore, Write, WriteRequest};
 use beat::Beat;
-pub use ending::Output;
+pub use ending::{Output, STOP_WITHIN};
 use load::Load;
 use notes::Notes;
 

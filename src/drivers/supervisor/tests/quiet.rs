@@ -182,3 +182,19 @@ async fn a_connection_has_a_state_and_an_error_of_its_own_and_is_silent_until_it
     assert_eq!((of(0).state, of(1).state), (State::Connected, State::Silent));
     rig.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_writes_without_a_pause_leaves_the_scans_their_turn() {
+    let rig = Rig::start(&[&[POLL, POLL]], true);
+    pass(SECOND).await;
+    rig.script.set(0, Does::AnswerAfter(Duration::from_millis(5)));
+    let (before, began) = (rig.script.times(Event::Read(1)).len(), Instant::now());
+    while began.elapsed() < SECOND * 4 {
+        assert_eq!(rig.write(0).await, StatusCode::Good);
+    }
+    // The other tag is still read at its period, or nearly so.
+    let reads = rig.script.times(Event::Read(1)).len() - before;
+    assert!(reads >= 30, "{reads} reads in 4 s");
+    assert_eq!(rig.status(1), StatusCode::Good);
+    rig.end().await;
+}
