@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use opcell::audit::{Audit, Fault, Filter, Kind, Record, Scribe, Verdict, Who, show, verify};
 use opcell::model::{AuditLog, AuditPlan};
+use opcell::stack::crypto::MacKey;
 use opcua::StatusCode;
 
 const MAX_FILE: u64 = 2_000;
@@ -67,22 +68,53 @@ fn until_durable(dir: &Path, number: u64) {
     until("it is durable", is_so);
 }
 
+/// The chain of writes is made after the one of security.
+fn without_writes(dir: &Path) {
+    for part in ["audit-writes.head", "audit/writes-000001.jsonl"] {
+        fs::remove_file(dir.join(part)).expect("removed");
+    }
+}
+
+/// The head of security as it is before it names the chain of writes.
+fn forget_writes(dir: &Path) {
+    let key = MacKey::new(&fs::read(dir.join("audit.key")).expect("a key"));
+    let signed: serde_json::Value =
+        serde_json::from_slice(&fs::read(dir.join("audit.head")).expect("a head")).expect("JSON");
+    let zero = "0".repeat(64);
+    assert_eq!(signed["head"]["number"], 0, "before the first record");
+    let start = format!(r#"{{"file":1,"number":1,"chain":"{zero}"}}"#);
+    let head = format!(r#"{{"version":1,"number":0,"chain":"{zero}","current":{start},"oldest":{start},"gaps":[]}}"#);
+    let mac: String = key.sign(head.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    fs::write(dir.join("audit.head"), format!(r#"{{"head":{head},"mac":"{mac}"}}"#)).expect("written");
+}
+
 #[test]
 fn a_crash_at_any_moment_of_the_first_start_leaves_nothing_to_be_found() {
     type Undo = fn(&Path);
-    let moments: [(&str, Undo); 6] = [
+    let moments: [(&str, Undo); 8] = [
+        ("a chain of writes without a head", |dir| {
+            fs::remove_file(dir.join("audit-writes.head")).expect("removed");
+            forget_writes(dir);
+        }),
+        ("no chain of writes", |dir| {
+            without_writes(dir);
+            forget_writes(dir);
+        }),
         ("a key without its name", |dir| {
+            without_writes(dir);
             fs::rename(dir.join("audit.key"), dir.join("audit.key.new")).expect("renamed");
             fs::remove_file(dir.join("audit.head")).expect("removed");
             fs::remove_file(file(dir, 1)).expect("removed");
         }),
         ("a half key", |dir| {
+            without_writes(dir);
             fs::rename(dir.join("audit.key"), dir.join("audit.key.new")).expect("renamed");
             fs::write(dir.join("audit.key.new"), b"half").expect("written");
             fs::remove_file(dir.join("audit.head")).expect("removed");
             fs::remove_file(file(dir, 1)).expect("removed");
         }),
         ("a head before its key", |dir| {
+            without_writes(dir);
             fs::rename(dir.join("audit.key"), dir.join("audit.key.new")).expect("renamed");
             fs::remove_file(file(dir, 1)).expect("removed");
         }),

@@ -35,11 +35,11 @@ fn write(session: &mut Session, values: std::ops::Range<u32>) {
 
 #[test]
 fn a_full_disk_stops_no_service_is_told_once_and_costs_no_record() {
-    const TOLD: &str = "audit: nothing is written to its files";
+    const TOLD: &str = "audit: nothing is written to its files of writes";
     let folder = folder(&[("cell.yaml", CELL), ("server.yaml", SERVER)]);
     let serving = Serving::on_a_small_disk(folder.path(), "info");
     let state = folder.path().join("state");
-    let file = state.join("audit/audit-000001.jsonl");
+    let file = state.join("audit/writes-000001.jsonl");
     let mut session = Session::open(serving.address);
     write(&mut session, 0..20);
     until("the first writes are durable", || {
@@ -52,7 +52,7 @@ fn a_full_disk_stops_no_service_is_told_once_and_costs_no_record() {
     write(&mut session, 220..300);
     assert_eq!(verify(&state).expect("it can be read").findings, vec![], "while it is full");
     largest_file(&serving, None);
-    until("it goes on", || serving.log().contains("the files are written again").then_some(()));
+    until("it goes on", || serving.log().contains("the files of writes are written again").then_some(()));
     session.close();
     let log = serving.end();
     assert_eq!(log.matches(TOLD).count(), 1, "{log}");

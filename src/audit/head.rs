@@ -1,7 +1,8 @@
 //! The head: how far the files go, authenticated with a key that only the service's user can read.
 //!
-//! `audit.head` beside the folder of the files holds the last record's number and hash, where the oldest kept file
-//! starts, and where a gap was. It is replaced as a whole after each batch.
+//! `audit.head` and `audit-writes.head`, next to the folder of the files, hold the number and hash of the last record,
+//! where the oldest kept file starts, what retention removed, and where a gap was. A head is replaced as a whole after
+//! each batch.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -51,6 +52,29 @@ pub struct Head {
     pub current: Start,
     pub oldest: Start,
     pub gaps: Vec<Gap>,
+    /// What retention removed up to now.
+    #[serde(default, skip_serializing_if = "Dropped::is_nothing")]
+    pub dropped: Dropped,
+    /// There is a chain of writes next to this one of security: without it, taking its files and its head away would
+    /// look like a first start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_writes: bool,
+}
+
+/// Files that retention removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropped {
+    pub files: u64,
+    pub records: u64,
+    /// Time of the newest record in them, in seconds since 1970.
+    pub newest: i64,
+}
+
+impl Dropped {
+    pub fn is_nothing(&self) -> bool {
+        self.files == 0
+    }
 }
 
 mod digits {
@@ -88,7 +112,16 @@ impl Head {
     /// Before the first record of all.
     pub fn new() -> Head {
         let start = Start { file: 1, number: 1, chain: BEGINNING };
-        Head { version: VERSION, number: 0, chain: BEGINNING, current: start, oldest: start, gaps: Vec::new() }
+        Head {
+            version: VERSION,
+            number: 0,
+            chain: BEGINNING,
+            current: start,
+            oldest: start,
+            gaps: Vec::new(),
+            dropped: Dropped::default(),
+            has_writes: false,
+        }
     }
 
     pub fn add_gap(&mut self, gap: Gap) {
@@ -149,21 +182,74 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// The places below a state folder.
+/// The chains of the audit. Each has its own files, its own head and its own share of the disk, so that a flood of
+/// writes removes no record of a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// All records but those of `Writes`; in folders of earlier versions those as well.
+    Security,
+    /// Writes of clients, and what clients change in the history.
+    Writes,
+}
+
+impl Class {
+    pub const ALL: [Class; 2] = [Class::Security, Class::Writes];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Security => "security",
+            Class::Writes => "writes",
+        }
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Class::Security => "audit-",
+            Class::Writes => "writes-",
+        }
+    }
+
+    fn file_number(self, name: &str) -> Option<u32> {
+        let digits = name.strip_prefix(self.prefix())?.strip_suffix(".jsonl")?;
+        let is_number = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { digits.parse().ok() } else { None }
+    }
+
+    /// The key of this chain's head, so that the head of one chain is never good for the other.
+    fn key(self, secret: &[u8]) -> MacKey {
+        let key = MacKey::new(secret);
+        match self {
+            Class::Security => key,
+            Class::Writes => MacKey::new(&key.sign(b"opcell audit head of writes")),
+        }
+    }
+}
+
+/// The places of one chain below a state folder. Both chains share folder and key.
 #[derive(Debug, Clone)]
 pub struct Places {
+    pub class: Class,
     pub folder: PathBuf,
     pub head: PathBuf,
     pub key: PathBuf,
 }
 
 impl Places {
-    pub fn of(state_dir: &Path) -> Places {
-        Places { folder: state_dir.join("audit"), head: state_dir.join("audit.head"), key: state_dir.join("audit.key") }
+    pub fn of(state_dir: &Path, class: Class) -> Places {
+        let head = match class {
+            Class::Security => "audit.head",
+            Class::Writes => "audit-writes.head",
+        };
+        let (folder, key) = (state_dir.join("audit"), state_dir.join("audit.key"));
+        Places { class, folder, head: state_dir.join(head), key }
+    }
+
+    pub fn file_name(&self, number: u32) -> String {
+        format!("{}{number:06}.jsonl", self.class.prefix())
     }
 
     pub fn file(&self, number: u32) -> PathBuf {
-        self.folder.join(file_name(number))
+        self.folder.join(self.file_name(number))
     }
 
     /// The numbers of the files that are there, in order.
@@ -176,13 +262,13 @@ impl Places {
         let mut numbers = Vec::new();
         for entry in entries {
             let name = entry.map_err(AuditError::io(&self.folder))?.file_name();
-            numbers.extend(name.to_str().and_then(file_number));
+            numbers.extend(name.to_str().and_then(|name| self.class.file_number(name)));
         }
         numbers.sort_unstable();
         Ok(numbers)
     }
 
-    /// Reads the key; refuses one that others can read.
+    /// Reads the key of this chain; refuses a file that others can read.
     pub fn read_key(&self) -> Result<Option<MacKey>, AuditError> {
         let data = match fs::metadata(&self.key) {
             Ok(data) => data,
@@ -197,7 +283,7 @@ impl Places {
         if bytes.len() != KEY {
             return Err(AuditError::DamagedKey { path: self.key.clone() });
         }
-        Ok(Some(MacKey::new(&bytes)))
+        Ok(Some(self.class.key(&bytes)))
     }
 
     /// Makes a new key and, where there is no head, the first head under it. The key gets its name last: so a key
@@ -205,7 +291,7 @@ impl Places {
     pub fn make_key(&self) -> Result<MacKey, AuditError> {
         let mut secret = [0; KEY];
         fill_random(&mut secret);
-        let (key, beside) = (MacKey::new(&secret), self.new_key());
+        let (key, beside) = (self.class.key(&secret), self.new_key());
         let write = || -> io::Result<()> {
             let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
             file.write_all(&secret)?;
@@ -238,16 +324,6 @@ impl Places {
     }
 }
 
-pub fn file_name(number: u32) -> String {
-    format!("audit-{number:06}.jsonl")
-}
-
-fn file_number(name: &str) -> Option<u32> {
-    let digits = name.strip_prefix("audit-")?.strip_suffix(".jsonl")?;
-    let is_number = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { digits.parse().ok() } else { None }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,7 +331,7 @@ mod tests {
     #[test]
     fn a_head_comes_back_and_any_change_of_it_is_noticed() {
         let dir = tempfile::tempdir().expect("a folder");
-        let places = Places::of(dir.path());
+        let places = Places::of(dir.path(), Class::Security);
         let key = places.make_key().expect("a key");
         let mut head = Head { number: 7, ..Head::new() };
         head.add_gap(Gap { start: head.current, expected: 3 });
@@ -269,12 +345,14 @@ mod tests {
         }
         assert!(matches!(Head::parse(&bytes, &MacKey::new(b"another")), Found::Wrong(_)));
         assert_eq!(Head::parse(&bytes, &places.read_key().expect("a key").expect("a key")), Found::Good(head));
+        let other = Places::of(dir.path(), Class::Writes).read_key().expect("a key").expect("the same file");
+        assert!(matches!(Head::parse(&bytes, &other), Found::Wrong(_)), "a head is good for its own chain only");
     }
 
     #[test]
     fn a_key_that_others_can_read_is_refused_with_the_remedy() {
         let dir = tempfile::tempdir().expect("a folder");
-        let places = Places::of(dir.path());
+        let places = Places::of(dir.path(), Class::Security);
         assert!(places.read_key().expect("no error").is_none());
         places.make_key().expect("a key");
         fs::set_permissions(&places.key, fs::Permissions::from_mode(0o640)).expect("changed");

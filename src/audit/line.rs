@@ -211,6 +211,19 @@ impl<'a> Line<'a> {
     }
 }
 
+/// The time that a line states, in seconds since 1970.
+pub fn time_of(line: &[u8]) -> Option<i64> {
+    let value: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let nanoseconds = nanoseconds(value.get("time")?.as_str()?)?;
+    i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok()
+}
+
+/// The time of a record as it is written, in nanoseconds since 1970.
+pub fn nanoseconds(text: &str) -> Option<i128> {
+    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    Some(time.unix_timestamp_nanos())
+}
+
 /// 64 lower-case digits.
 pub fn from_hex(digits: &[u8]) -> Option<Hash> {
     let mut hash = BEGINNING;

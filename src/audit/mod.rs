@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! server.audit ──► Queue (bounded) ──► one thread ──┬─► log line
-//!                                                   └─► STATE_DIR/audit/audit-000001.jsonl, synced a batch
-//!                                                       └─► STATE_DIR/audit.head, signed with audit.key
+//!                                                   ├─► STATE_DIR/audit/audit-000001.jsonl, synced a batch
+//!                                                   │   └─► STATE_DIR/audit.head, signed with audit.key
+//!                                                   └─► STATE_DIR/audit/writes-000001.jsonl, audit-writes.head
 //! ```
 //! Each line holds the SHA-256 of the hash before it and its own text; the head holds the last of them under an HMAC.
-//! Full queue: what comes is counted and told by `audit.lost`; writes can't take the room that security needs.
+//! Full queue: further records are counted in `audit.lost`. Writes have a chain of their own, and cannot take the room in
+//! the queue or on the disk that security needs.
 
 mod head;
 mod limit;
@@ -16,6 +18,7 @@ mod record;
 mod recover;
 mod show;
 mod text;
+mod track;
 mod trail;
 mod verify;
 mod walk;
@@ -32,13 +35,13 @@ use parking_lot::{Condvar, Mutex};
 pub use record::{Content, Kind, Names, Node, Record, Who, Write, Writes};
 pub use show::{Filter, Shown, show};
 pub use text::value_text;
-pub use verify::{Finding, Verdict, verify};
+pub use verify::{Finding, Kept, Verdict, verify};
 pub use walk::Fault;
 
 use crate::model::{AuditLog, AuditPlan};
-use head::Places;
 use limit::{LeftOut, Limiter};
 use queue::{Item, Lost, Queue};
+use recover::Opened;
 use trail::{Bounds, Trail};
 use writer::Writer;
 
@@ -110,10 +113,11 @@ impl Audit {
         if !plan.is_on() {
             return Ok((Audit::off(), None));
         }
-        let bounds = Bounds { keep: plan.keep, max_size: plan.max_size, max_file: plan.max_file };
+        // Each of the two chains has one half, which the other can never take.
+        let bounds = Bounds { keep: plan.keep, max_size: plan.max_size / 2, max_file: plan.max_file };
         let opened = match plan.file {
-            true => Some(Trail::open(Places::of(state_dir), bounds)?),
-            false => None,
+            true => Trail::open(state_dir, bounds)?.into_iter().collect(),
+            false => Vec::new(),
         };
         let shared = Arc::new(Shared {
             keeps_writes: plan.writes,
@@ -124,9 +128,12 @@ impl Audit {
             trouble: Mutex::default(),
         });
         let audit = Audit { shared: Some(Arc::clone(&shared)) };
-        let (trail, told) = opened.map_or((None, Vec::new()), |opened| (Some(opened.trail), opened.told));
-        told.into_iter().for_each(|record| audit.tell(record));
-        let writer = Writer::new(Arc::clone(&shared), trail);
+        let mut trails = Vec::new();
+        for Opened { trail, told } in opened {
+            told.into_iter().for_each(|record| audit.tell(record));
+            trails.push(trail);
+        }
+        let writer = Writer::new(Arc::clone(&shared), trails);
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run());
         let scribe = Scribe { shared, thread: Some(thread.map_err(AuditError::Thread)?) };
         Ok((audit, Some(scribe)))

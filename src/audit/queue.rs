@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 
+use super::head::Class;
 use super::line::{Fields, OneWrite};
-use super::record::{Record, Writes};
+use super::record::{Kind, Record, Writes};
 
 /// Records and bytes that may wait, all in all.
 const RECORDS: usize = 60_000;
@@ -34,8 +35,16 @@ pub struct Lost {
 }
 
 impl Item {
+    /// What clients change, which they can do at any rate.
     pub fn is_writes(&self) -> bool {
-        matches!(self, Item::Writes(_))
+        match self {
+            Item::Writes(_) => true,
+            Item::Record(record) => record.kind == Kind::HistoryUpdate,
+        }
+    }
+
+    pub fn class(&self) -> Class {
+        if self.is_writes() { Class::Writes } else { Class::Security }
     }
 
     pub fn size(&self) -> Size {

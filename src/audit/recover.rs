@@ -2,11 +2,12 @@
 //! stays as it is while a new file begins.
 
 use std::fs::{self, File};
+use std::path::Path;
 
 use opcua::StatusCode;
 
 use super::AuditError;
-use super::head::{Found, Gap, Head, Places, Start};
+use super::head::{Class, Found, Gap, Head, Places, Start};
 use super::record::{Kind, Record, Who};
 use super::trail::{Bounds, Trail, create, create_folder};
 use super::walk::{Fault, Link, walk};
@@ -33,15 +34,27 @@ enum Ending {
 }
 
 impl Trail {
-    pub fn open(places: Places, bounds: Bounds) -> Result<Opened, AuditError> {
-        let mut opened = Trail::find(places, bounds)?;
-        if let Err(error) = opened.trail.confirm() {
-            log::error!("audit: {}: {error}; it is tried again", opened.trail.places.head.display());
-        }
-        Ok(opened)
+    /// Opens both chains, each with its own bounds.
+    pub fn open(state_dir: &Path, bounds: Bounds) -> Result<[Opened; 2], AuditError> {
+        let mut security = Trail::find(Places::of(state_dir, Class::Security), bounds, true)?;
+        let is_known = security.trail.head.has_writes;
+        let mut writes = Trail::find(Places::of(state_dir, Class::Writes), bounds, is_known)?;
+        writes.trail.try_confirm();
+        // The head of security names the other chain only once that one has a head of its own.
+        security.trail.is_unconfirmed |= !is_known;
+        security.trail.head.has_writes = true;
+        security.trail.try_confirm();
+        Ok([security, writes])
     }
 
-    fn find(places: Places, bounds: Bounds) -> Result<Opened, AuditError> {
+    fn try_confirm(&mut self) {
+        if let Err(error) = self.confirm() {
+            log::error!("audit: {}: {error}; it is tried again", self.places.head.display());
+        }
+    }
+
+    /// `is_known`: this chain was there before, so that no head means a head that was taken away.
+    fn find(places: Places, bounds: Bounds, is_known: bool) -> Result<Opened, AuditError> {
         create_folder(&places)?;
         let files = places.files()?;
         let known = places.read_key()?;
@@ -54,6 +67,7 @@ impl Trail {
             // A new key brings a head of its own where there was none.
             Found::Good(head) if has_key || files.is_empty() => (head, None),
             Found::Good(_) => (Head::new(), Some("key and head are gone, although there are files".to_owned())),
+            Found::None if !is_known && is_empty(&places, &files) => (Head::new(), None),
             Found::None => (Head::new(), Some("the head is gone".to_owned())),
             Found::Wrong(_) if !has_key => (Head::new(), Some("the key is gone".to_owned())),
             Found::Wrong(what) => (Head::new(), Some(what)),
@@ -79,7 +93,12 @@ impl Trail {
         let expected = head.number;
         match ending(&places, &head) {
             Ending::Broken(what) => begin_anew(places, key, bounds, (head, &files, expected), &what),
-            Ending::Whole(length) => reopen(places, key, bounds, head, length),
+            Ending::Whole(length) => {
+                let mut opened = reopen(places, key, bounds, head, length)?;
+                // A crash before the first head left an empty file.
+                opened.trail.is_unconfirmed = expected == 0;
+                Ok(opened)
+            }
             Ending::Crashed { link, length, what } => {
                 let head = Head { number: link.number, chain: link.chain, ..head };
                 let mut opened = reopen(places, key, bounds, head, length)?;
@@ -90,6 +109,11 @@ impl Trail {
             }
         }
     }
+}
+
+/// Whether no file holds anything.
+fn is_empty(places: &Places, files: &[u32]) -> bool {
+    files.iter().all(|number| fs::metadata(places.file(*number)).is_ok_and(|data| data.is_file() && data.len() == 0))
 }
 
 fn ending(places: &Places, head: &Head) -> Ending {
@@ -160,7 +184,7 @@ fn begin_anew(
     log::error!(
         "audit: the evidence is broken: {what}; it stays as it is in {}, and {} begins; see: opcell audit verify",
         places.folder.display(),
-        super::head::file_name(file)
+        places.file_name(file)
     );
     let last = newest_number(&places, files).max(head.number);
     head.number = last;
@@ -172,7 +196,8 @@ fn begin_anew(
     head.current = start;
     head.add_gap(Gap { start, expected });
     let opened = create(&places, file).map_err(AuditError::io(&places.file(file)))?;
-    let record = Record::new(Kind::AuditGap, StatusCode::BadDataLost, Who::default()).with(what.to_owned());
+    let message = format!("{}: {what}", places.class.name());
+    let record = Record::new(Kind::AuditGap, StatusCode::BadDataLost, Who::default()).with(message);
     let trail = Trail {
         places,
         key,

@@ -1,10 +1,12 @@
 //! Records read back for people.
 
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use super::AuditError;
-use super::head::Places;
-use super::line::{Field, Line, push_field};
+use super::head::{Class, Places};
+use super::line::{Field, Line, MOST, nanoseconds, push_field};
 
 /// Which records are wanted.
 #[derive(Debug, Clone, Default)]
@@ -70,33 +72,105 @@ impl Shown {
     }
 }
 
-/// Gives each record that fits, in the order of the files, with its line; what is damaged is stepped over and counted.
+/// Gives each record that fits, the chains merged by time, with its line. Damaged lines and files are left out and
+/// counted.
 pub fn show(state_dir: &Path, filter: &Filter, take: &mut dyn FnMut(&Shown, &str)) -> Result<u64, AuditError> {
-    let places = Places::of(state_dir);
-    let files = places.files()?;
-    if files.is_empty() {
-        return Err(AuditError::None { path: places.folder });
+    let mut chains = Vec::new();
+    for class in Class::ALL {
+        chains.push(Chain::of(Places::of(state_dir, class))?);
     }
-    let mut damaged = 0;
-    for number in files {
-        let path = places.file(number);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            // The oldest may go meanwhile.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            // `verify` tells why it can't be read.
-            Err(_) => {
-                damaged += 1;
+    if chains.iter().all(|chain| chain.files.len() == 0) {
+        return Err(AuditError::None { path: Places::of(state_dir, Class::Security).folder });
+    }
+    chains.iter_mut().for_each(Chain::advance);
+    loop {
+        let times = chains.iter().enumerate().filter_map(|(at, chain)| Some((chain.next.as_ref()?.time, at)));
+        let Some((_, at)) = times.min() else { break };
+        let chain = &mut chains[at];
+        if let Some(next) = chain.next.take()
+            && next.shown.fits(filter)
+        {
+            take(&next.shown, &next.line);
+        }
+        chain.advance();
+    }
+    Ok(chains.iter().map(|chain| chain.damaged).sum())
+}
+
+/// The records of one chain, read one after the other.
+struct Chain {
+    places: Places,
+    /// Numbers of the files that are not opened yet.
+    files: std::vec::IntoIter<u32>,
+    reader: Option<BufReader<File>>,
+    next: Option<Next>,
+    /// Of the last record that was read.
+    time: i128,
+    damaged: u64,
+}
+
+struct Next {
+    time: i128,
+    shown: Shown,
+    line: String,
+}
+
+impl Chain {
+    fn of(places: Places) -> Result<Chain, AuditError> {
+        let files = places.files()?.into_iter();
+        Ok(Chain { places, files, reader: None, next: None, time: i128::MIN, damaged: 0 })
+    }
+
+    /// Reads on to the next record.
+    fn advance(&mut self) {
+        let mut bytes = Vec::new();
+        self.next = None;
+        while self.next.is_none() {
+            let Some(reader) = &mut self.reader else {
+                let Some(number) = self.files.next() else { return };
+                self.reader = self.open(number);
                 continue;
-            }
-        };
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match Shown::parse(line) {
-                Some(shown) if shown.fits(filter) => take(&shown, &String::from_utf8_lossy(line)),
-                Some(_) => {}
-                None => damaged += 1,
+            };
+            bytes.clear();
+            match io::Read::take(&mut *reader, MOST as u64 + 2).read_until(b'\n', &mut bytes) {
+                Ok(0) => self.reader = None,
+                Ok(_) => self.read(bytes.strip_suffix(b"\n").unwrap_or(&bytes)),
+                Err(_) => {
+                    self.damaged += 1;
+                    self.reader = None;
+                }
             }
         }
     }
-    Ok(damaged)
+
+    fn open(&mut self, number: u32) -> Option<BufReader<File>> {
+        let path = self.places.file(number);
+        let file = File::open(&path).and_then(|file| match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::other("not a file")),
+        });
+        match file {
+            Ok(file) => Some(BufReader::with_capacity(1 << 16, file)),
+            // Retention may remove the oldest meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // `verify` says why it cannot be read.
+            Err(_) => {
+                self.damaged += 1;
+                None
+            }
+        }
+    }
+
+    fn read(&mut self, line: &[u8]) {
+        if line.is_empty() {
+            return;
+        }
+        let Some(shown) = Shown::parse(line) else {
+            self.damaged += 1;
+            return;
+        };
+        // A record without a time keeps its place in its chain.
+        self.time = shown.field("time").and_then(nanoseconds).unwrap_or(self.time);
+        self.next = Some(Next { time: self.time, shown, line: String::from_utf8_lossy(line).into_owned() });
+    }
 }

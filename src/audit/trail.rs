@@ -12,14 +12,14 @@ use std::time::Duration;
 use opcua::StatusCode;
 
 use super::AuditError;
-use super::head::{Gap, Head, Places, Start, file_name, sync_folder};
-use super::line::{Fields, Hash, Line, MOST, push_chained};
+use super::head::{Gap, Head, Places, Start, sync_folder};
+use super::line::{Fields, Hash, Line, MOST, push_chained, time_of};
 use super::queue::Item;
 use super::record::{Kind, Record, Who};
 use crate::stack::crypto::MacKey;
 use crate::value::UaTime;
 
-/// What bounds the files.
+/// Bounds of the files of one chain.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     pub keep: Duration,
@@ -179,13 +179,17 @@ impl Trail {
                 break;
             }
             let Some(next) = old.next else {
-                let name = file_name(old.number);
+                let name = self.places.file_name(old.number);
                 log::warn!(
                     "audit: {name} is damaged, so it and all newer files stay; when you have looked, move it away"
                 );
                 break;
             };
             total -= old.bytes;
+            let dropped = &mut self.head.dropped;
+            dropped.files += 1;
+            dropped.records += next.number.saturating_sub(self.head.oldest.number);
+            dropped.newest = dropped.newest.max(old.time);
             self.head.oldest = next;
             self.is_unconfirmed = true;
         }
@@ -195,7 +199,7 @@ impl Trail {
         let gone: Vec<u32> = files.into_iter().filter(|number| *number < oldest).collect();
         for number in &gone {
             fs::remove_file(self.places.file(*number))?;
-            log::info!("audit: {} was the oldest and is gone", file_name(*number));
+            log::info!("audit: {} was the oldest and is gone", self.places.file_name(*number));
         }
         if gone.is_empty() { Ok(()) } else { sync_folder(&self.places.file(0)) }
     }
@@ -252,12 +256,4 @@ fn last_of(path: &Path) -> io::Result<Option<Last>> {
     let Some(line) = Line::parse(&text[start..]) else { return Ok(None) };
     let time = time_of(&text[start..]);
     Ok(time.map(|time| Last { number: line.number, chain: line.chain, time }))
-}
-
-/// The time that a line states, in seconds since 1970.
-fn time_of(line: &[u8]) -> Option<i64> {
-    let value: serde_json::Value = serde_json::from_slice(line).ok()?;
-    let time = value.get("time")?.as_str()?;
-    let time = time::OffsetDateTime::parse(time, &time::format_description::well_known::Rfc3339).ok()?;
-    Some(time.unix_timestamp())
 }

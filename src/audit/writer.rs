@@ -1,31 +1,22 @@
-//! The audit's thread: takes what waits, tells the log, appends a batch, confirms it with the head.
-//!
-//! While the disk refuses, records are held in bounded memory and tried again each second.
+//! The audit's thread: takes the records that wait, logs them, and appends them to the chain of their class.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::line::{Fields, json, text};
-use super::queue::{Item, Lost, Queue};
+use super::queue::{Item, Lost};
 use super::record::Record;
+use super::track::Track;
 use super::trail::Trail;
 use super::{Shared, limited, lost};
 use crate::model::AuditLog;
-use crate::value::UaTime;
 
 /// Records come in groups; one sync is for all that come in this time.
 const GATHER: Duration = Duration::from_millis(50);
 /// Where they don't end, syncs are so far apart: each costs a thousand times what a record does.
 const APART: Duration = Duration::from_millis(250);
-/// Records and bytes of one batch.
+/// Records that are worth a batch of their own.
 pub const BATCH: usize = 4_000;
-const BATCH_BYTES: usize = 4 << 20;
-/// After a failed attempt.
-const AGAIN: Duration = Duration::from_secs(1);
-/// A fault that stays is told so often.
-const REMIND: Duration = Duration::from_secs(600);
-/// Retention is looked at so often.
-const RETAIN: Duration = Duration::from_secs(3_600);
 /// Without news the thread looks so often whether something was left out.
 const IDLE: Duration = Duration::from_secs(10);
 /// What is lost is told so often at most: a flood that causes it is no reason to flood the log.
@@ -35,33 +26,20 @@ const BEHIND: usize = 8_000;
 
 pub struct Writer {
     shared: Arc<Shared>,
-    trail: Option<Trail>,
-    /// Taken from the queue and told to the log, not yet in the file.
-    held: Queue,
+    /// One for each chain; none where nothing goes to files.
+    tracks: Vec<Track>,
     /// Lines of writes that the log did not get.
     unlogged: u64,
-    retry_at: Option<Instant>,
-    reminded: Option<Instant>,
-    retained: Option<Instant>,
-    /// When it was last told that something was lost.
+    /// When a loss was last recorded.
     lost_told: Option<Instant>,
     /// When there was last something for the files.
     kept: Option<Instant>,
 }
 
 impl Writer {
-    pub fn new(shared: Arc<Shared>, trail: Option<Trail>) -> Writer {
-        Writer {
-            shared,
-            trail,
-            held: Queue::default(),
-            unlogged: 0,
-            retry_at: None,
-            reminded: None,
-            retained: None,
-            lost_told: None,
-            kept: None,
-        }
+    pub fn new(shared: Arc<Shared>, trails: Vec<Trail>) -> Writer {
+        let tracks = trails.into_iter().map(Track::new).collect();
+        Writer { shared, tracks, unlogged: 0, lost_told: None, kept: None }
     }
 
     pub fn run(mut self) {
@@ -70,13 +48,10 @@ impl Writer {
             loop {
                 self.take();
                 self.report(is_closed);
-                let now = Instant::now();
-                if is_closed || self.retry_at.is_none_or(|at| now >= at) {
-                    self.keep(now);
-                }
+                self.keep(Instant::now(), is_closed);
                 // Less than a batch has time to become more: each sync costs the same.
                 let least = if is_closed { 1 } else { BATCH };
-                if self.retry_at.is_some() || self.shared.state.lock().queue.size().records < least {
+                if self.retry_at().is_some() || self.shared.state.lock().queue.size().records < least {
                     break;
                 }
             }
@@ -91,7 +66,7 @@ impl Writer {
     fn wait(&self) -> bool {
         let mut state = self.shared.state.lock();
         if state.queue.is_empty() && !state.is_closed {
-            let span = self.retry_at.map_or(IDLE, |at| at.saturating_duration_since(Instant::now()));
+            let span = self.retry_at().map_or(IDLE, |at| at.saturating_duration_since(Instant::now()));
             self.shared.wake.wait_for(&mut state, span.min(IDLE));
         }
         let soon = Instant::now() + GATHER;
@@ -115,17 +90,23 @@ impl Writer {
             };
             self.log(&item, behind);
             self.hold(item);
-            if self.held.size().records >= BATCH && self.retry_at.is_none() {
+            if self.tracks.iter().any(Track::has_batch) {
                 return;
             }
         }
     }
 
     fn hold(&mut self, item: Item) {
-        if self.trail.is_some() {
+        let class = item.class();
+        if let Some(track) = self.tracks.iter_mut().find(|track| track.class() == class) {
             // Without room it is counted.
-            self.held.push(item);
+            track.held.push(item);
         }
+    }
+
+    /// The next attempt of a chain that the disk refuses.
+    fn retry_at(&self) -> Option<Instant> {
+        self.tracks.iter().filter_map(|track| track.retry_at).min()
     }
 
     fn log(&mut self, item: &Item, is_behind: bool) {
@@ -158,25 +139,35 @@ impl Writer {
             self.own(limited(left_out));
         }
         // While the disk refuses, more may be lost: it is told when it takes again.
-        if self.retry_at.is_some() && !is_last {
+        if self.retry_at().is_some() && !is_last {
             return;
         }
         let now = Instant::now();
         if !is_last && self.lost_told.is_some_and(|told| now.saturating_duration_since(told) < TELL_LOST) {
             return;
         }
-        let (a, b) = (self.shared.state.lock().queue.take_lost(), self.held.take_lost());
-        let all = Lost { writes: a.writes + b.writes, others: a.others + b.others };
+        let mut all = self.shared.state.lock().queue.take_lost();
+        for track in &mut self.tracks {
+            let Lost { writes, others } = track.held.take_lost();
+            (all.writes, all.others) = (all.writes + writes, all.others + others);
+        }
         if all != Lost::default() {
             self.lost_told = Some(now);
             log::error!("audit: {} writes and {} other records were lost: there was no room", all.writes, all.others);
             let item = Item::Record(Box::new(lost(all)));
             self.log(&item, false);
-            if self.trail.is_some() && !self.held.push(item) {
-                // Told with the next ones; `take_lost` counts the record itself, too.
-                self.held.take_lost();
-                self.held.count_lost(all);
-            }
+            self.hold_loss(item, all);
+        }
+    }
+
+    /// A record of a loss that finds no room itself is made again later, with the next losses.
+    fn hold_loss(&mut self, item: Item, lost: Lost) {
+        let class = item.class();
+        let Some(track) = self.tracks.iter_mut().find(|track| track.class() == class) else { return };
+        if !track.held.push(item) {
+            // It counted itself as well.
+            track.held.take_lost();
+            track.held.count_lost(lost);
         }
     }
 
@@ -186,65 +177,24 @@ impl Writer {
         self.hold(item);
     }
 
-    /// Appends what is held, batch after batch, and confirms it.
-    fn keep(&mut self, now: Instant) {
-        let Some(trail) = &mut self.trail else { return };
-        if !self.held.is_empty() {
-            self.kept = Some(now);
-        }
-        let mut done = Ok(());
-        while done.is_ok() && !self.held.is_empty() {
-            let mut batch = Vec::new();
-            let (mut records, mut bytes) = (0, 0);
-            while records < BATCH && bytes < BATCH_BYTES {
-                let Some(item) = self.held.pop() else { break };
-                records += item.size().records;
-                bytes += item.size().bytes;
-                batch.push(item);
+    /// Appends what is held to each chain that takes it.
+    fn keep(&mut self, now: Instant, is_closed: bool) {
+        let mut trouble = None;
+        for track in &mut self.tracks {
+            if !track.held.is_empty() {
+                self.kept = Some(now);
             }
-            done = trail.append(&batch);
-            if done.is_err() {
-                batch.into_iter().rev().for_each(|item| self.held.unpop(item));
+            if is_closed || track.retry_at.is_none_or(|at| now >= at) {
+                track.keep(now);
             }
+            trouble = trouble.or_else(|| track.trouble.clone());
         }
-        let done = done.and_then(|()| trail.confirm());
-        let is_due = self.retained.is_none_or(|at| now.saturating_duration_since(at) >= RETAIN);
-        let rotated = trail.take_rotated();
-        if (is_due || rotated) && done.is_ok() {
-            self.retained = Some(now);
-            if let Err(error) = trail.retain(UaTime::now()) {
-                log::warn!("audit: old files are not removed: {error}");
-            }
-        }
-        match done {
-            Ok(()) => self.is_well(),
-            Err(error) => self.is_troubled(&error.to_string(), now),
-        }
+        *self.shared.trouble.lock() = trouble;
     }
 
-    fn is_well(&mut self) {
-        self.retry_at = None;
-        if self.shared.trouble.lock().take().is_some() {
-            self.reminded = None;
-            log::info!("audit: the files are written again");
-        }
-    }
-
-    fn is_troubled(&mut self, what: &str, now: Instant) {
-        self.retry_at = Some(now + AGAIN);
-        *self.shared.trouble.lock() = Some(what.to_owned());
-        if self.reminded.is_none_or(|at| now.saturating_duration_since(at) >= REMIND) {
-            self.reminded = Some(now);
-            let waiting = self.held.size().records;
-            log::error!(
-                "audit: nothing is written to its files: {what}; {waiting} records wait in memory, make room on the disk"
-            );
-        }
-    }
-
-    /// What could not be written is gone with the process.
+    /// Records that could not be written are gone with the process.
     fn end(&mut self) {
-        let left = self.held.size().records;
+        let left: usize = self.tracks.iter().map(|track| track.held.size().records).sum();
         if left > 0 {
             log::error!("audit: {left} records were not written before the end");
         }

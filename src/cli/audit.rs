@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{Answer, Global, server_plan};
-use crate::audit::{self, Filter, Finding, Verdict};
+use crate::audit::{self, Filter, Finding, Kept, Verdict};
 use crate::model::Period;
 use crate::model::count;
 use crate::value::UaTime;
@@ -70,7 +70,7 @@ fn verified(verdict: &Verdict, is_json: bool) -> Answer {
     if is_json {
         return Answer { out: format!("{:#}\n", json(verdict)), code, ..Answer::default() };
     }
-    let Verdict { findings, files, records, unconfirmed } = verdict;
+    let Verdict { findings, files, records, unconfirmed, kept } = verdict;
     let mut out = String::new();
     if findings.is_empty() {
         writeln!(out, "whole: {} in {}", count(*records, "record"), count(*files, "file")).expect("a String takes all");
@@ -79,11 +79,32 @@ fn verified(verdict: &Verdict, is_json: bool) -> Answer {
         let note = "are not confirmed by the head; the server that wrote them ended without a stop, and the next start looks at them";
         writeln!(out, "the last {unconfirmed} {note}").expect("a String takes all");
     }
+    kept.iter().for_each(|kept| out.push_str(&kept_text(kept)));
     let mut err: String = findings.iter().map(finding_text).collect();
     if !findings.is_empty() {
         err.push_str("keep the folder as it is, as evidence; what was shipped elsewhere tells what was changed\n");
     }
     Answer { out, err, code }
+}
+
+/// `writes: 200 records since 2026-11-21T10:00:00Z; retention removed 9000 records in 3 files, the newest of …`.
+fn kept_text(kept: &Kept) -> String {
+    let Kept { class, records, since, removed_files, removed_records, removed_until } = kept;
+    let since = since.map_or_else(String::new, |since| format!(" since {}", time_text(since)));
+    let removed = match removed_until {
+        None => "retention removed nothing".to_owned(),
+        Some(until) => {
+            let (records, files) = (count(*removed_records, "record"), count(*removed_files, "file"));
+            format!("retention removed {records} in {files}, the newest of {}", time_text(*until))
+        }
+    };
+    format!("{class}: {}{since}; {removed}\n", count(*records, "record"))
+}
+
+fn time_text(seconds: i64) -> String {
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
+    let text = time.and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok());
+    text.unwrap_or_else(|| format!("{seconds} s after 1970"))
 }
 
 /// `audit-000003.jsonl, line 12: removed line: …`.
@@ -101,11 +122,23 @@ fn json(verdict: &Verdict) -> serde_json::Value {
         let Finding { file, line, fault, what } = finding;
         serde_json::json!({ "file": file, "line": line, "fault": fault.to_string(), "what": what })
     };
+    let kept = |kept: &Kept| {
+        let Kept { class, records, since, removed_files, removed_records, removed_until } = kept;
+        serde_json::json!({
+            "class": class,
+            "records": records,
+            "since": since.map(time_text),
+            "removed_files": removed_files,
+            "removed_records": removed_records,
+            "removed_until": removed_until.map(time_text),
+        })
+    };
     serde_json::json!({
         "ok": verdict.findings.is_empty(),
         "files": verdict.files,
         "records": verdict.records,
         "unconfirmed": verdict.unconfirmed,
+        "kept": verdict.kept.iter().map(kept).collect::<Vec<_>>(),
         "findings": verdict.findings.iter().map(finding).collect::<Vec<_>>(),
     })
 }

@@ -11,7 +11,7 @@ pub struct AuditPlan {
     pub writes: bool,
     /// Files whose last record is older go.
     pub keep: Duration,
-    /// Bytes of all files together.
+    /// Bytes of all files together; each class of records has one half.
     pub max_size: u64,
     /// Bytes of one file.
     pub max_file: u64,

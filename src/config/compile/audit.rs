@@ -47,8 +47,9 @@ impl Compiler<'_> {
             let least = if given.max_file.is_some() { "1MiB" } else { "4MiB" };
             let message = "there is hardly room for a record".to_owned();
             self.findings.error(&self.source, file.ix, message).help(format!("write at least {least}"));
-        } else if let Some(file) = file.filter(|_| plan.max_file > plan.max_size / 2) {
-            let message = "`max_file` is more than half of `max_size`, so that most evidence goes with one file";
+        } else if let Some(file) = file.filter(|_| plan.max_file > plan.max_size / 4) {
+            let message =
+                "`max_file` is more than a quarter of `max_size`, so that one file is most of its class of records";
             self.findings.error(&self.source, file.ix, message).help("write a `max_file` of a quarter of `max_size`");
         }
     }

@@ -20,10 +20,12 @@ pub struct Audit {
     /// Files whose last record is older are removed (default 400d).
     #[schemars(extend("x-also" = ["retention", "retain", "max_age"]))]
     pub keep: Option<At<Period>>,
-    /// Upper bound of all files; beyond it the oldest are removed (default 1GiB).
+    /// Upper bound of all files; beyond it the oldest are removed (default 1GiB). One half is for writes and edits of
+    /// history, the other for all other records: neither takes room from the other.
     #[schemars(extend("x-also" = ["size", "limit"]))]
     pub max_size: Option<At<Size>>,
-    /// A file that reaches this, at least 1MiB, is closed and the next begins (default 64MiB).
+    /// A file that reaches this, at least 1MiB and at most a quarter of `max_size`, is closed and the next begins
+    /// (default 64MiB).
     #[schemars(extend("x-also" = ["rotate", "file_size"]))]
     pub max_file: Option<At<Size>>,
 }
