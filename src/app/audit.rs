@@ -30,13 +30,15 @@ pub async fn stopped(server: &Arc<Server>, scribe: Option<Scribe>, reason: &str)
     for session in server.sessions.all() {
         server.end_session(&session, true, &Ending::Shutdown);
     }
+    server.audit_folded(true);
     server.audit_own(Kind::ServerStopped, reason.to_owned());
     if let Err(error) = tokio::task::spawn_blocking(move || drop(scribe)).await {
         log::error!("the audit was not closed: {error}");
     }
 }
 
-/// Tells each certificate that came to a folder or left it, and when the files cannot be written.
+/// Records each certificate that came to a folder or left it, and once a minute what was folded; tells clients when the
+/// files cannot be written.
 pub async fn run(server: Arc<Server>, pki: Arc<Pki>) {
     let mut changes = pki.changes();
     let mut known = pki.holdings();
@@ -53,6 +55,7 @@ pub async fn run(server: Arc<Server>, pki: Arc<Pki>) {
             tell_trust(&server, &known, &now);
             known = now;
         }
+        server.audit_folded(false);
         let now = server.trail.trouble();
         if now.is_some() != trouble.is_some() {
             tell_trouble(&server, now.as_deref());

@@ -1,138 +1,181 @@
-//! How many records strangers may cause: so many a minute and address, so many an hour in all, so that nobody fills the
-//! disk or pushes old evidence out. What is left out is counted, and told once a minute.
+//! What becomes of records that strangers cause: refusals are evidence and are folded, the coming and going of sessions
+//! without login is routine and is limited. Neither takes room from the other.
+//!
+//! ```text
+//! refusal  ──► Evidence: first of its key whole ──► the channel's records before it, from `Context`
+//! routine  ──► Budget: within it whole, else counted by address, and kept in `Context` for a while
+//! each minute: one record for each count
+//! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-const A_MINUTE: u32 = 20;
-const AN_HOUR: u32 = 100;
-/// Of all addresses together, an hour.
-const ALL_AN_HOUR: u32 = 1_200;
-/// The first of an address in its hour, which no other address can use up: two refusals with their certificates.
-const FIRST: u32 = 4;
-/// Addresses that are told apart; all others count as one.
+use opcua::StatusCode;
+
+use super::budget::{Budget, Most, network};
+use super::evidence::Evidence;
+use super::record::{Kind, Record, Weight, Who};
+
+/// Routine of strangers: five records for a session without login.
+const ROUTINE: Most = Most { a_minute: 20, an_hour: 100, all_an_hour: 1_200, first: 4 };
+/// Addresses whose routine is counted apart.
 const ADDRESSES: usize = 1_000;
+/// Records a minute of routine that was left out; the rest is one record.
+const LIMITED: usize = 10;
+/// Channels whose first records are kept in case a refusal follows, and records of each.
+const CHANNELS: usize = 1_000;
+const OF_CHANNEL: usize = 3;
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
 
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    minute: (Instant, u32),
-    hour: (Instant, u32),
-    left_out: u64,
-}
-
-/// What was left out in the last minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeftOut {
-    pub records: u64,
-    pub addresses: usize,
-    /// Who caused most of them; `None`: several that are not told apart.
-    pub most: Option<IpAddr>,
-}
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Limiter {
-    seen: HashMap<Option<IpAddr>, Seen>,
-    hour: Option<(Instant, u32)>,
-    reported: Option<Instant>,
+    evidence: Evidence,
+    routine: Budget,
+    left_out: HashMap<Option<IpAddr>, LeftOut>,
+    context: Context,
+    /// The beginning of this minute.
+    since: Option<Instant>,
 }
 
-/// Whoever has an IPv6 address has 2^64 of them.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-        v4 => v4,
+/// Routine of one address that was left out.
+#[derive(Debug, Default)]
+struct LeftOut {
+    peer: Option<IpAddr>,
+    counts: Vec<(Kind, u32)>,
+}
+
+impl Default for Limiter {
+    fn default() -> Limiter {
+        Limiter {
+            evidence: Evidence::default(),
+            routine: Budget::new(ROUTINE),
+            left_out: HashMap::new(),
+            context: Context::default(),
+            since: None,
+        }
     }
 }
 
 impl Limiter {
-    /// Whether one more record that this peer causes is kept.
-    pub fn admits(&mut self, peer: Option<IpAddr>, now: Instant) -> bool {
-        let mut key = peer.map(network);
-        if self.seen.len() >= ADDRESSES && !self.seen.contains_key(&key) {
-            self.seen.retain(|_, seen| seen.left_out > 0 || now.saturating_duration_since(seen.hour.0) < HOUR);
-            if self.seen.len() >= ADDRESSES {
-                key = None;
+    /// `None`: this record is counted, not written. Else the records to be written before it: how the channel of a
+    /// refusal began, where that was left out.
+    pub fn admit(&mut self, record: &Record, now: Instant) -> Option<Vec<Record>> {
+        match record.weight() {
+            Weight::Own => Some(Vec::new()),
+            Weight::Evidence => {
+                self.since.get_or_insert(now);
+                let is_whole = self.evidence.admits(record, now);
+                is_whole.then(|| self.context_of(record))
+            }
+            Weight::Routine => {
+                self.since.get_or_insert(now);
+                if self.routine.take(record.who.peer.map(network), now).is_some() {
+                    return Some(Vec::new());
+                }
+                self.context.note(record);
+                *self.count_of(record) += 1;
+                None
             }
         }
-        let begun = |(since, count): (Instant, u32), span| match now.saturating_duration_since(since) < span {
-            true => (since, count),
-            false => (now, 0),
-        };
-        let all = begun(self.hour.unwrap_or((now, 0)), HOUR);
-        let seen = self.seen.entry(key).or_insert(Seen { minute: (now, 0), hour: (now, 0), left_out: 0 });
-        (seen.minute, seen.hour) = (begun(seen.minute, MINUTE), begun(seen.hour, HOUR));
-        let is_shared_left = all.1 < ALL_AN_HOUR || seen.hour.1 < FIRST;
-        let admits = seen.minute.1 < A_MINUTE && seen.hour.1 < AN_HOUR && is_shared_left;
-        let count = u32::from(admits);
-        seen.minute.1 += count;
-        seen.hour.1 += count;
-        seen.left_out += u64::from(!admits);
-        self.hour = Some((all.0, all.1 + count));
-        admits
     }
 
-    /// What was left out and not told yet; at most once a minute, unless it is `last`.
-    pub fn take_left_out(&mut self, now: Instant, is_last: bool) -> Option<LeftOut> {
-        let is_early = self.reported.is_some_and(|reported| now.saturating_duration_since(reported) < MINUTE);
-        if is_early && !is_last {
-            return None;
+    fn context_of(&mut self, record: &Record) -> Vec<Record> {
+        let records = self.context.take(record.who.channel);
+        for record in &records {
+            let count = self.count_of(record);
+            *count = count.saturating_sub(1);
         }
-        let of: Vec<(Option<IpAddr>, u64)> =
-            self.seen.iter().filter(|(_, seen)| seen.left_out > 0).map(|(peer, seen)| (*peer, seen.left_out)).collect();
-        let (most, _) = *of.iter().max_by_key(|(_, count)| *count)?;
-        self.reported = Some(now);
-        self.seen.values_mut().for_each(|seen| seen.left_out = 0);
-        Some(LeftOut { records: of.iter().map(|(_, count)| count).sum(), addresses: of.len(), most })
+        records
+    }
+
+    fn count_of(&mut self, record: &Record) -> &mut u32 {
+        let mut key = record.who.peer.map(network);
+        if self.left_out.len() >= ADDRESSES && !self.left_out.contains_key(&key) {
+            key = None;
+        }
+        let peer = if key.is_some() { record.who.peer } else { None };
+        let counts = &mut self.left_out.entry(key).or_insert(LeftOut { peer, counts: Vec::new() }).counts;
+        let at = counts.iter().position(|(kind, _)| *kind == record.kind).unwrap_or_else(|| {
+            counts.push((record.kind, 0));
+            counts.len() - 1
+        });
+        &mut counts[at].1
+    }
+
+    /// The records of what was counted, once a minute, or all that is left where it is the `last` time.
+    pub fn take_folded(&mut self, now: Instant, is_last: bool) -> Vec<Record> {
+        let is_due = self.since.is_some_and(|since| is_last || now.saturating_duration_since(since) >= MINUTE);
+        if !is_due {
+            return Vec::new();
+        }
+        self.since = None;
+        let mut records = self.evidence.take();
+        let mut left_out: Vec<LeftOut> = std::mem::take(&mut self.left_out).into_values().collect();
+        left_out.retain(|of| of.sum() > 0);
+        left_out.sort_by_key(|of| std::cmp::Reverse(of.sum()));
+        let rest = left_out.split_off(left_out.len().min(LIMITED));
+        records.extend(left_out.iter().map(LeftOut::record));
+        if !rest.is_empty() {
+            let sum = rest.iter().map(LeftOut::sum).sum();
+            let message = format!("{sum} records of sessions without login from {} other addresses", rest.len());
+            records.push(limited(None, sum, message));
+        }
+        records
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_gets_its_records_a_minute_and_takes_none_from_another() {
-        let mut limiter = Limiter::default();
-        let start = Instant::now();
-        let peer = |last| Some(IpAddr::from([10, 0, 0, last]));
-        let mut told = |peer, at| (0..100).filter(|_| limiter.admits(peer, at)).count();
-        assert_eq!((told(peer(1), start), told(peer(1), start), told(peer(2), start)), (20, 0, 20));
-        assert_eq!(told(peer(1), start + MINUTE), 20);
-        let left_out = limiter.take_left_out(start + MINUTE, false).expect("some were left out");
-        assert_eq!(left_out, LeftOut { records: 340, addresses: 2, most: peer(1) });
-        assert_eq!(limiter.take_left_out(start + MINUTE, true), None);
-        let mut told = |peer, at| (0..100).filter(|_| limiter.admits(peer, at)).count();
-        let of_an_hour: usize = (2..60).map(|minute| told(peer(1), start + MINUTE * minute)).sum();
-        assert_eq!(of_an_hour + 40, AN_HOUR as usize);
-        assert_eq!(told(peer(1), start + HOUR), 20, "the next hour");
+impl LeftOut {
+    fn sum(&self) -> u32 {
+        self.counts.iter().map(|(_, count)| count).sum()
     }
 
-    #[test]
-    fn who_uses_up_what_all_may_cause_does_not_hide_another() {
-        let mut limiter = Limiter::default();
-        let start = Instant::now();
-        let mut told = |last: u8, minute: u32| {
-            let (peer, now) = (Some(IpAddr::from([10, 0, 0, last])), start + MINUTE * minute);
-            (0..100).filter(|_| limiter.admits(peer, now)).count()
-        };
-        let of_twelve: usize = (0..5).map(|minute| (0..12).map(|peer| told(peer, minute)).sum::<usize>()).sum();
-        assert_eq!(of_twelve, ALL_AN_HOUR as usize);
-        assert_eq!([told(1, 5), told(200, 5), told(200, 6)], [0, FIRST as usize, 0]);
+    fn record(&self) -> Record {
+        let counts = self.counts.iter().filter(|(_, count)| *count > 0);
+        let counts: Vec<String> = counts.map(|(kind, count)| format!("{count} {}", kind.name())).collect();
+        let from = if self.peer.is_some() { "this address" } else { "several addresses" };
+        limited(self.peer, self.sum(), format!("sessions without login from {from}: {}", counts.join(", ")))
+    }
+}
+
+fn limited(peer: Option<IpAddr>, more: u32, message: String) -> Record {
+    let who = Who { peer, ..Who::default() };
+    Record { more, ..Record::new(Kind::AuditLimited, StatusCode::Good, who) }.with(message)
+}
+
+/// Records that were left out and say how a channel began, for the refusal that may follow on it.
+#[derive(Debug, Default)]
+struct Context {
+    of: HashMap<u32, Vec<Record>>,
+    order: VecDeque<u32>,
+}
+
+impl Context {
+    fn note(&mut self, record: &Record) {
+        let channel = record.who.channel;
+        match record.kind {
+            Kind::ChannelClosed => drop(self.take(channel)),
+            Kind::ChannelOpened | Kind::SessionCreated | Kind::SessionActivated if channel != 0 => {
+                if !self.of.contains_key(&channel) {
+                    self.order.push_back(channel);
+                }
+                let records = self.of.entry(channel).or_default();
+                if records.len() < OF_CHANNEL {
+                    records.push(record.clone());
+                }
+                if self.order.len() > CHANNELS
+                    && let Some(oldest) = self.order.pop_front()
+                {
+                    self.of.remove(&oldest);
+                }
+            }
+            _ => {}
+        }
     }
 
-    #[test]
-    fn many_addresses_together_stay_bounded_in_records_and_memory() {
-        let mut limiter = Limiter::default();
-        let start = Instant::now();
-        let told = (0..50_000u32).filter(|n| limiter.admits(Some(IpAddr::from(n.to_be_bytes())), start)).count();
-        // The addresses that are told apart, and the minute of all others.
-        assert_eq!(told, ADDRESSES + A_MINUTE as usize);
-        assert!(limiter.seen.len() <= ADDRESSES + 1);
-        let six = |n: u128| Some(IpAddr::V6((0x2001_0db8_u128 << 96 | n).into()));
-        let mut limiter = Limiter::default();
-        assert_eq!((0..100).filter(|n| limiter.admits(six(*n), start)).count(), 20, "one network of IPv6");
+    fn take(&mut self, channel: u32) -> Vec<Record> {
+        let Some(records) = self.of.remove(&channel) else { return Vec::new() };
+        self.order.retain(|other| *other != channel);
+        records
     }
 }

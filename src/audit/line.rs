@@ -76,6 +76,9 @@ impl Fields for Record {
         each_of_who(&self.who, put);
         put("node", Field::Text(&bounded(&self.node)));
         put("message", Field::Text(&bounded(&self.message)));
+        if self.more != 0 {
+            put("more", Field::Number(self.more.into()));
+        }
     }
 }
 

@@ -10,6 +10,8 @@
 //! Full queue: further records are counted in `audit.lost`. Writes have a chain of their own, and cannot take the room in
 //! the queue or on the disk that security needs.
 
+mod budget;
+mod evidence;
 mod head;
 mod limit;
 mod line;
@@ -32,14 +34,14 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-pub use record::{Content, Kind, Names, Node, Record, Who, Write, Writes};
+pub use record::{Content, Kind, Names, Node, Record, Weight, Who, Write, Writes};
 pub use show::{Filter, Shown, show};
 pub use text::value_text;
 pub use verify::{Finding, Kept, Verdict, verify};
 pub use walk::Fault;
 
 use crate::model::{AuditLog, AuditPlan};
-use limit::{LeftOut, Limiter};
+use limit::Limiter;
 use queue::{Item, Lost, Queue};
 use recover::Opened;
 use trail::{Bounds, Trail};
@@ -148,10 +150,15 @@ impl Audit {
         self.shared.as_ref().is_some_and(|shared| shared.keeps_writes)
     }
 
-    /// Whether a record that a stranger causes is told at all: so many an address and a time.
-    pub fn admits(&self, who: &Who) -> bool {
-        let Some(shared) = &self.shared else { return false };
-        shared.limiter.lock().admits(who.peer, Instant::now())
+    /// Rules on a record that a client may cause at any rate: `None` when it is only counted, else what is to be written
+    /// before it.
+    pub fn admit(&self, record: &Record, now: Instant) -> Option<Vec<Record>> {
+        self.shared.as_ref()?.limiter.lock().admit(record, now)
+    }
+
+    /// The records of what was only counted; to be asked each second, and in the end with `is_last`.
+    pub fn take_folded(&self, now: Instant, is_last: bool) -> Vec<Record> {
+        self.shared.as_ref().map_or_else(Vec::new, |shared| shared.limiter.lock().take_folded(now, is_last))
     }
 
     pub fn tell(&self, record: Record) {
@@ -192,14 +199,6 @@ impl Drop for Scribe {
             log::error!("the audit's thread panicked; its last records are lost");
         }
     }
-}
-
-/// What was left out, as a record.
-fn limited(left_out: LeftOut) -> Record {
-    let LeftOut { records, addresses, most } = left_out;
-    let most = most.map_or_else(String::new, |most| format!(", most of {most}"));
-    let message = format!("{records} records that {addresses} addresses without login caused were left out{most}");
-    Record::new(Kind::AuditLimited, opcua::StatusCode::Good, Who::default()).with(message)
 }
 
 /// What found no room, as a record.

@@ -40,7 +40,7 @@ pub enum Kind {
     HistoryUpdate,
     TrustChanged,
     UsersChanged,
-    /// Records of strangers that were left out, so that nobody fills the disk.
+    /// Routine of strangers that was counted instead of written, so that nobody fills the disk.
     AuditLimited,
     /// Records that could not be kept.
     AuditLost,
@@ -139,6 +139,17 @@ impl Kind {
     }
 }
 
+/// What a record is worth when strangers cause more of them than are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Of the server itself, or of somebody with a login or a certificate: always written.
+    Own,
+    /// A refusal: written or folded with others, and counted in any case.
+    Evidence,
+    /// A client without login that comes or goes.
+    Routine,
+}
+
 /// Who acts, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Who {
@@ -175,11 +186,42 @@ pub struct Record {
     /// Which node, for what concerns one.
     pub node: String,
     pub message: Cow<'static, str>,
+    /// Further acts that this record counts.
+    pub more: u32,
 }
 
 impl Record {
     pub fn new(kind: Kind, status: StatusCode, who: Who) -> Record {
-        Record { time: UaTime::now(), kind, status, who, node: String::new(), message: Cow::Borrowed("") }
+        Record { time: UaTime::now(), kind, status, who, node: String::new(), message: Cow::Borrowed(""), more: 0 }
+    }
+
+    /// Refusals and the routine of strangers are all that a client without login can cause.
+    pub fn weight(&self) -> Weight {
+        match self.kind {
+            Kind::Write | Kind::HistoryUpdate => Weight::Own,
+            Kind::ChannelRefused
+            | Kind::CertificateDataMismatch
+            | Kind::CertificateExpired
+            | Kind::CertificateInvalid
+            | Kind::CertificateUntrusted
+            | Kind::CertificateRevoked
+            | Kind::CertificateMismatch
+            | Kind::SessionRefused
+            | Kind::SessionActivationRefused => Weight::Evidence,
+            Kind::ChannelOpened
+            | Kind::ChannelRenewed
+            | Kind::ChannelClosed
+            | Kind::SessionCreated
+            | Kind::SessionActivated
+            | Kind::SessionClosed
+            | Kind::SessionCancel
+            | Kind::SessionTransfer
+                if self.who.peer.is_some() && self.who.is_stranger() =>
+            {
+                Weight::Routine
+            }
+            _ => Weight::Own,
+        }
     }
 
     pub fn with(self, message: impl Into<Cow<'static, str>>) -> Record {

@@ -8,7 +8,7 @@ use super::queue::{Item, Lost};
 use super::record::Record;
 use super::track::Track;
 use super::trail::Trail;
-use super::{Shared, limited, lost};
+use super::{Shared, lost};
 use crate::model::AuditLog;
 
 /// Records come in groups; one sync is for all that come in this time.
@@ -17,7 +17,7 @@ const GATHER: Duration = Duration::from_millis(50);
 const APART: Duration = Duration::from_millis(250);
 /// Records that are worth a batch of their own.
 pub const BATCH: usize = 4_000;
-/// Without news the thread looks so often whether something was left out.
+/// Without news the thread looks for losses once in this time.
 const IDLE: Duration = Duration::from_secs(10);
 /// What is lost is told so often at most: a flood that causes it is no reason to flood the log.
 const TELL_LOST: Duration = Duration::from_secs(1);
@@ -132,11 +132,11 @@ impl Writer {
         });
     }
 
-    /// Tells what was left out and what was lost, once there is room to tell it.
+    /// Records what was lost, once there is room for that; in the end what was folded as well.
     fn report(&mut self, is_last: bool) {
-        let left_out = self.shared.limiter.lock().take_left_out(Instant::now(), is_last);
-        if let Some(left_out) = left_out {
-            self.own(limited(left_out));
+        if is_last {
+            let folded = self.shared.limiter.lock().take_folded(Instant::now(), true);
+            folded.into_iter().for_each(|record| self.own(record));
         }
         // While the disk refuses, more may be lost: it is told when it takes again.
         if self.retry_at().is_some() && !is_last {

@@ -6,6 +6,7 @@
 
 mod channel;
 mod claim;
+mod folded;
 mod session;
 mod writes;
 
@@ -15,6 +16,7 @@ pub use session::Ending;
 pub use writes::{Acting, Done};
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use opcua::StatusCode;
 
@@ -29,6 +31,7 @@ use crate::value::{UaTime, Value};
 
 /// Event types (Part 6 annex A, 1.05).
 mod kinds {
+    pub const SECURITY: u32 = 2058;
     pub const CHANNEL: u32 = 2059;
     pub const OPEN_SECURE_CHANNEL: u32 = 2060;
     pub const SESSION: u32 = 2069;
@@ -67,34 +70,29 @@ pub struct Told {
     pub extra: Vec<(&'static str, Value)>,
 }
 
-/// Records that anybody who reaches the port can cause.
-fn is_limited(record: &Record) -> bool {
-    match record.kind {
-        Kind::Write | Kind::HistoryUpdate => false,
-        Kind::ChannelRefused
-        | Kind::CertificateDataMismatch
-        | Kind::CertificateExpired
-        | Kind::CertificateInvalid
-        | Kind::CertificateUntrusted
-        | Kind::CertificateRevoked
-        | Kind::CertificateMismatch
-        | Kind::SessionRefused
-        | Kind::SessionActivationRefused => true,
-        _ => record.who.peer.is_some() && record.who.is_stranger(),
-    }
-}
-
 impl Server {
     /// Records an act; `told` makes its event and is asked only while somebody may hear it. Not to be called with the
     /// lock of a session or a subscription.
     pub fn audit(&self, record: Record, told: impl FnOnce() -> Option<Told>) {
-        if !self.trail.is_on() || is_limited(&record) && !self.trail.admits(&record.who) {
-            return;
-        }
+        let Some(before) = self.trail.admit(&record, Instant::now()) else { return };
+        before.into_iter().for_each(|record| self.audit_by_kind(record));
         if self.is_audit_heard()
             && let Some(told) = told()
         {
             self.raise(&self.audit_event(&record, told));
+        }
+        self.trail.tell(record);
+    }
+
+    /// Records what was folded or limited in the last minute; to be called each second, and in the end with `is_last`.
+    pub fn audit_folded(&self, is_last: bool) {
+        self.trail.take_folded(Instant::now(), is_last).into_iter().for_each(|record| self.audit_by_kind(record));
+    }
+
+    /// Records something of which no more is known than the record, with an event of its kind.
+    fn audit_by_kind(&self, record: Record) {
+        if self.is_audit_heard() {
+            self.raise(&self.audit_event(&record, folded::told(&record)));
         }
         self.trail.tell(record);
     }

@@ -1,0 +1,35 @@
+//! Events of records that stand for several acts, or that are written later: what is known of them is the record alone.
+
+use super::{Told, channel_id, kinds, session_id, thumbprint_value};
+use crate::audit::{Kind, Record};
+
+/// The event of a record by its kind.
+pub fn told(record: &Record) -> Told {
+    let (kind, source_name, system) = match record.kind {
+        Kind::ChannelOpened | Kind::ChannelRefused => {
+            (kinds::OPEN_SECURE_CHANNEL, "SecureChannel/OpenSecureChannel", "System/OpenSecureChannel")
+        }
+        Kind::SessionCreated | Kind::SessionRefused => {
+            (kinds::CREATE_SESSION, "Session/CreateSession", "System/CreateSession")
+        }
+        Kind::SessionActivated | Kind::SessionActivationRefused => {
+            (kinds::ACTIVATE_SESSION, "Session/ActivateSession", "")
+        }
+        Kind::CertificateDataMismatch => (kinds::DATA_MISMATCH, "Security/Certificate", "System/OpenSecureChannel"),
+        Kind::CertificateExpired => (kinds::EXPIRED, "Security/Certificate", "System/OpenSecureChannel"),
+        Kind::CertificateInvalid => (kinds::INVALID, "Security/Certificate", "System/OpenSecureChannel"),
+        Kind::CertificateUntrusted => (kinds::UNTRUSTED, "Security/Certificate", "System/OpenSecureChannel"),
+        Kind::CertificateRevoked => (kinds::REVOKED, "Security/Certificate", "System/OpenSecureChannel"),
+        Kind::CertificateMismatch => (kinds::MISMATCH, "Security/Certificate", "System/OpenSecureChannel"),
+        _ => (kinds::SECURITY, "Server/Audit", "System/Audit"),
+    };
+    let who = &record.who;
+    let mut extra = vec![("ClientCertificateThumbprint", thumbprint_value(who.thumbprint.as_ref()))];
+    if who.channel != 0 {
+        extra.push(("SecureChannelId", channel_id(who.channel)));
+    }
+    if who.session != 0 {
+        extra.push(("SessionId", session_id(who.session)));
+    }
+    Told { kind, source_name, system, extra, ..Told::default() }
+}
