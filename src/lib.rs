@@ -10,6 +10,7 @@ pub mod control;
 pub mod drivers;
 pub mod health;
 pub mod history;
+mod logging;
 pub mod model;
 pub mod pki;
 pub mod stack;

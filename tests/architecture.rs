@@ -171,6 +171,34 @@ fn a_crate_that_one_corner_owns_is_named_nowhere_else() {
     assert!(wrong.is_empty(), "crates out of their corner:\n{}", wrong.join("\n"));
 }
 
+/// Where clients cause what is done; every line of the log there has a rate limit.
+const CLIENTS_LOG_HERE: [&str; 7] = [
+    "ua/",
+    "app/housekeeping.rs",
+    "app/listener.rs",
+    "app/signals.rs",
+    "audit/trail.rs",
+    "history/store/retention.rs",
+    "stack/",
+];
+
+/// Lines of such a file that no client and no full disk can cause.
+const OPERATORS_LOG: [&str; 1] = ["log::warn!(\"SIGHUP: "];
+
+#[test]
+fn lines_of_the_log_that_a_client_can_cause_are_rate_limited() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| CLIENTS_LOG_HERE.iter().any(|at| source.path.starts_with(at))) {
+        for line in code(&source.text) {
+            let is_log = ["log::error!(", "log::warn!(", "log::info!("].iter().any(|name| line.contains(name));
+            if is_log && !OPERATORS_LOG.iter().any(|allowed| line.contains(allowed)) {
+                wrong.push(format!("{}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "write these by logging::limited:\n{}", wrong.join("\n"));
+}
+
 /// Fields that hold secrets, by their names.
 const SECRET: [&str; 4] = ["nonce", "password", "secret", "token: Option<Token>"];
 

@@ -11,6 +11,7 @@ use crate::control::HistoryStatus;
 use crate::history::export::{self, Imported};
 use crate::history::store::{OnFull, Partition, Settings, Store};
 use crate::history::{Archives, Direction, Fault, Gather, Historian, SWEEP, Span, Stats};
+use crate::logging;
 use crate::model::{HistoryPartition, HistoryPlan, Plant, ServerPlan};
 use crate::tags::TagStore;
 use crate::ua::events::{Event, kinds};
@@ -128,7 +129,9 @@ impl History {
                     stopped = stats.stopped;
                 }
                 if stats.dropped > dropped {
-                    log::error!("history: {} samples were lost, the disk is too slow", stats.dropped - dropped);
+                    let lost = stats.dropped - dropped;
+                    let line = format_args!("history: {lost} samples were lost, the disk is too slow");
+                    logging::limited(log::Level::Error, "samples lost", None, line);
                     dropped = stats.dropped;
                 }
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::health::{self, State};
+use crate::logging;
 use crate::model::ConnectionIx;
 use crate::stack::codec::NodeIdRef;
 use crate::ua::audit::Ending;
@@ -27,6 +28,7 @@ pub async fn run(server: Arc<Server>) {
     let mut states: Vec<(ConnectionIx, State)> = connections.filter_map(state).collect();
     loop {
         tick.tick().await;
+        logging::flush(false);
         let now = Instant::now();
         end_overdue_sessions(&server, now);
         wake_overdue_publishers(&server, now);
@@ -42,7 +44,9 @@ pub async fn run(server: Arc<Server>) {
 
 fn end_overdue_sessions(server: &Server, now: Instant) {
     for session in server.sessions.take_overdue(&server.limits, now) {
-        log::info!("session {} `{}` of {} ends: silent for too long", session.id, session.name, session.peer);
+        let line =
+            format_args!("session {} `{}` of {} ends: silent for too long", session.id, session.name, session.peer);
+        logging::limited(log::Level::Info, "session silent", Some(session.peer), line);
         server.totals.session_timeouts.fetch_add(1, Ordering::Relaxed);
         // Its subscriptions wait for a transfer until their lifetime is over.
         server.end_session(&session, false, &Ending::Timeout);

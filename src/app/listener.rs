@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::StartError;
 use super::tasks::Tasks;
+use crate::logging;
 use crate::model::Network;
 use crate::stack::channel::{Pace, neighbourhood};
 use crate::stack::transport::Rate;
@@ -118,7 +119,8 @@ async fn accept(
             Ok((socket, peer)) => admit(socket, peer, &server, &tasks, &stop, &places),
             Err(error) => {
                 // Out of file descriptors: the next attempt would fail at once as well.
-                log::warn!("a connection could not be accepted: {error}");
+                let level = log::Level::Warn;
+                logging::limited(level, "not accepted", None, format_args!("a connection is not accepted: {error}"));
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
         }
@@ -135,13 +137,13 @@ fn admit(
 ) {
     if !is_allowed(peer.ip(), &server.plan.networks) {
         let line = format_args!("{peer} is not answered: its address is not in `networks` of the server file");
-        server.seldom.tell(log::Level::Warn, peer.ip(), line);
+        logging::limited(log::Level::Warn, "address not in networks", Some(peer.ip()), line);
         return;
     }
     let limits = &server.limits;
     let Some(place) = places.take(peer.ip(), limits.connections, limits.connections_per_address) else {
         let line = format_args!("{peer} is turned away: too many connections");
-        server.seldom.tell(log::Level::Warn, peer.ip(), line);
+        logging::limited(log::Level::Warn, "too many connections", Some(peer.ip()), line);
         return;
     };
     let (server, stop) = (Arc::clone(server), stop.clone());

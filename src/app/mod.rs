@@ -29,6 +29,7 @@ use crate::audit::{Audit, AuditError, Scribe};
 use crate::config::Compiled;
 use crate::drivers::{self, ConnectionPlan};
 use crate::history::Fault;
+use crate::logging;
 use crate::model::{self, Plant, ServerPlan};
 use crate::pki::{self, Keeper, OwnCertificate, OwnRequest, Pki, PkiError};
 use crate::stack::channel::{Pace, ServerSettings};
@@ -39,7 +40,6 @@ use crate::tags::TagStore;
 use crate::ua::facts::{self, Facts};
 use crate::ua::items;
 use crate::ua::limits::Limits;
-use crate::ua::seldom::Seldom;
 use crate::ua::server::{Application, Parts, Server};
 use crate::ua::space::compose;
 use crate::ua::subscription;
@@ -312,12 +312,10 @@ fn policy(policy: model::Policy) -> Policy {
 
 fn pinned_names(pki: &Arc<Pki>) -> crate::ua::users::PinnedNames {
     let pki = Arc::clone(pki);
-    let seldom = Seldom::default();
-    let anybody = std::net::Ipv4Addr::UNSPECIFIED.into();
     Box::new(move |der| match pki.check_user(der) {
         Ok((_, names)) => names,
         Err(refusal) => {
-            seldom.tell(log::Level::Warn, anybody, format_args!("{}", refusal.rule));
+            logging::limited(log::Level::Warn, "user certificate refused", None, format_args!("{}", refusal.rule));
             Vec::new()
         }
     })
@@ -360,6 +358,7 @@ impl Running {
             history.stop().await;
         }
         audit::stopped(&self.server, self.scribe, reason).await;
+        logging::flush(true);
         drop(self.server);
         log::info!("stopped after {} ms", began.elapsed().as_millis());
         drop(self.threads);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::logging;
 use crate::model::{Origin, Plant, TagId};
 use crate::stack::codec::{Reader, Writer};
 use crate::state::{Retained, State, StateError};
@@ -55,13 +56,15 @@ impl Retention {
         match state.save_retained(&self.values) {
             Ok(()) => {
                 if self.has_failed {
-                    log::info!("memory tags are saved again");
+                    let line = format_args!("memory tags are saved again");
+                    logging::limited(log::Level::Info, "memory tags saved", None, line);
                 }
                 self.has_failed = false;
             }
             Err(error) => {
                 if !self.has_failed {
-                    log::error!("memory tags cannot be saved: {error}");
+                    let line = format_args!("memory tags cannot be saved: {error}");
+                    logging::limited(log::Level::Error, "memory tags not saved", None, line);
                 }
                 self.has_failed = true;
             }

@@ -8,6 +8,8 @@ use std::io::{self, IsTerminal};
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::logging;
+
 /// Signals that end the server. SIGPWR means that the power fails.
 const ENDS: [(&str, Number); 4] =
     [("SIGTERM", Number::TERM), ("SIGINT", Number::INT), ("SIGQUIT", Number::QUIT), ("SIGPWR", Number::POWER)];
@@ -52,7 +54,7 @@ impl Signals {
                     }
                     log::warn!("SIGHUP: reload is not in this version; restart the server to read its files again");
                 }
-                name = first(&mut self.others) => log::warn!("{name} has no meaning here and is ignored"),
+                name = first(&mut self.others) => logging::limited(log::Level::Warn, "signal ignored", None, format_args!("{name} has no meaning here and is ignored")),
             }
         }
     }

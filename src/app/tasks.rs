@@ -9,6 +9,8 @@ use std::sync::Arc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
+use crate::logging;
+
 /// All tasks of a running server; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
@@ -26,7 +28,8 @@ impl Tasks {
         let told = name.clone();
         let guarded = async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-                log::error!("the task `{told}` panicked and has ended; all others go on");
+                let line = format_args!("the task `{told}` panicked and has ended; all others go on");
+                logging::limited(log::Level::Error, "task panicked", None, line);
             }
         };
         let mut inner = self.inner.lock();

@@ -9,6 +9,7 @@ use super::head::Class;
 use super::queue::Queue;
 use super::trail::Trail;
 use super::writer::BATCH;
+use crate::logging;
 use crate::value::UaTime;
 
 const BATCH_BYTES: usize = 4 << 20;
@@ -67,7 +68,8 @@ impl Track {
         if (is_due || rotated) && done.is_ok() {
             self.retained = Some(now);
             if let Err(error) = self.trail.retain(UaTime::now()) {
-                log::warn!("audit: old files are not removed: {error}");
+                let line = format_args!("audit: old files are not removed: {error}");
+                logging::limited(log::Level::Warn, "audit files not removed", None, line);
             }
         }
         match done {
@@ -80,7 +82,8 @@ impl Track {
         self.retry_at = None;
         if self.trouble.take().is_some() {
             self.reminded = None;
-            log::info!("audit: the files of {} are written again", self.class().name());
+            let line = format_args!("audit: the files of {} are written again", self.class().name());
+            logging::limited(log::Level::Info, "audit files written", None, line);
         }
     }
 
@@ -90,10 +93,11 @@ impl Track {
         if self.reminded.is_none_or(|at| now.saturating_duration_since(at) >= REMIND) {
             self.reminded = Some(now);
             let waiting = self.held.size().records;
-            log::error!(
+            let line = format_args!(
                 "audit: nothing is written to its files of {}: {what}; {waiting} records wait in memory, make room on the disk",
                 self.class().name()
             );
+            logging::limited(log::Level::Error, "audit files not written", None, line);
         }
     }
 }

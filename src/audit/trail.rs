@@ -16,6 +16,7 @@ use super::head::{Gap, Head, Places, Start, sync_folder};
 use super::line::{Fields, Hash, Line, MOST, push_chained, time_of};
 use super::queue::Item;
 use super::record::{Kind, Record, Who};
+use crate::logging;
 use crate::stack::crypto::MacKey;
 use crate::value::UaTime;
 
@@ -102,7 +103,8 @@ impl Trail {
         let expected = self.head.number;
         self.rotate()?;
         self.head.add_gap(Gap { start: self.head.current, expected });
-        log::error!("audit: the evidence was touched: {what}; a new file begins; see: opcell audit verify");
+        let line = format_args!("audit: the evidence was touched: {what}; a new file begins; see: opcell audit verify");
+        logging::limited(log::Level::Error, "audit file touched", None, line);
         self.told = Some(Record::new(Kind::AuditGap, StatusCode::BadDataLost, Who::default()).with(what));
         Ok(())
     }
@@ -180,9 +182,10 @@ impl Trail {
             }
             let Some(next) = old.next else {
                 let name = self.places.file_name(old.number);
-                log::warn!(
+                let line = format_args!(
                     "audit: {name} is damaged, so it and all newer files stay; when you have looked, move it away"
                 );
+                logging::limited(log::Level::Warn, "audit file damaged", None, line);
                 break;
             };
             total -= old.bytes;
@@ -199,7 +202,8 @@ impl Trail {
         let gone: Vec<u32> = files.into_iter().filter(|number| *number < oldest).collect();
         for number in &gone {
             fs::remove_file(self.places.file(*number))?;
-            log::info!("audit: {} was the oldest and is gone", self.places.file_name(*number));
+            let line = format_args!("audit: {} was the oldest and is removed", self.places.file_name(*number));
+            logging::limited(log::Level::Info, "audit file removed", None, line);
         }
         if gone.is_empty() { Ok(()) } else { sync_folder(&self.places.file(0)) }
     }

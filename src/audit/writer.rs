@@ -9,6 +9,7 @@ use super::record::Record;
 use super::track::Track;
 use super::trail::Trail;
 use super::{Shared, lost};
+use crate::logging;
 use crate::model::AuditLog;
 
 /// Records come in groups; one sync is for all that come in this time.
@@ -119,15 +120,18 @@ impl Writer {
         }
         if self.unlogged > 0 && !is_behind {
             let count = std::mem::take(&mut self.unlogged);
-            log::warn!(target: "audit", "{count} lines of writes were left out of the log: they came too fast");
+            let line = format_args!("{count} lines of writes were left out of the log: they came too fast");
+            logging::limited(log::Level::Warn, "audit lines left out", None, line);
         }
         let is_json = self.shared.log == AuditLog::Json;
         item.each(&mut |fields: &dyn Fields| {
             // JSON is for programs, which want all of it.
             let level = if is_json { log::Level::Info } else { fields.kind().log_level() };
-            if log::log_enabled!(target: "audit", level) {
-                let line = if is_json { json(fields) } else { text(fields) };
-                log::log!(target: "audit", level, "{line}");
+            if !log::log_enabled!(target: "audit", level) {
+            } else if is_json {
+                log::log!(target: "audit", level, "{}", json(fields));
+            } else {
+                logging::limited_audit(level, fields.kind().name(), format_args!("{}", text(fields)));
             }
         });
     }
@@ -153,7 +157,11 @@ impl Writer {
         }
         if all != Lost::default() {
             self.lost_told = Some(now);
-            log::error!("audit: {} writes and {} other records were lost: there was no room", all.writes, all.others);
+            let line = format_args!(
+                "audit: {} writes and {} other records were lost: there was no room",
+                all.writes, all.others
+            );
+            logging::limited(log::Level::Error, "audit records lost", None, line);
             let item = Item::Record(Box::new(lost(all)));
             self.log(&item, false);
             self.hold_loss(item, all);

@@ -14,6 +14,8 @@ use tokio::time::timeout;
 
 use super::{DEADLINE, MOST_ASKED, MOST_ASKERS, Request, Response, socket_of};
 
+use crate::logging;
+
 /// What answers a request.
 pub type Answer = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
@@ -48,7 +50,8 @@ impl Listener {
             let stream = match self.socket.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    log::warn!("{}: {error}", self.path.display());
+                    let path = self.path.display();
+                    logging::limited(log::Level::Warn, "control socket", None, format_args!("{path}: {error}"));
                     // As when no file descriptor is left: not at once again.
                     tokio::time::sleep(DEADLINE).await;
                     continue;

@@ -8,6 +8,7 @@ use super::Pki;
 use super::certificate::{Certificate, printable, when};
 use super::path::{Demand, Finding, Step, validate};
 use super::rejected::{self, Rejection};
+use crate::logging;
 use crate::stack::channel::{Caller, CertificateCheck, Refusal, Seen};
 use crate::value::UaTime;
 
@@ -69,7 +70,12 @@ impl Pki {
             }
             if told.insert((leaf.thumbprint, finding.step)) {
                 let (short, name) = (leaf.short(), printable(leaf.name()));
-                log::warn!("certificate {short} `{name}` is let in although {} ({})", finding.rule, finding.code());
+                let line = format_args!(
+                    "certificate {short} `{name}` is let in although {} ({})",
+                    finding.rule,
+                    finding.code()
+                );
+                logging::limited(log::Level::Warn, "certificate let in", None, line);
             }
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 use super::Pki;
 use super::folders::{DECISIVE, fingerprint};
 use super::rejected::{Rejected, Rejection, Waiting};
+use crate::logging;
 use crate::value::UaTime;
 
 /// NFS and bind mounts tell nothing.
@@ -62,7 +63,8 @@ impl Pki {
         rejected.note_lost(self.lost_rejections.swap(0, Ordering::Relaxed));
         let noted = tokio::task::spawn_blocking(move || {
             if let Err(error) = rejected.note(&folder, &rejection, UaTime::now().unix_seconds()) {
-                log::warn!("{}: a refused certificate is not written down: {error}", folder.display());
+                let line = format_args!("{}: a refused certificate is not written down: {error}", folder.display());
+                logging::limited(log::Level::Warn, "refused certificate not written", None, line);
             }
             rejected
         });

@@ -9,6 +9,7 @@ use super::certificate::{Certificate, printable};
 use super::path::{Demand, Finding, Step, validate};
 use super::rejected::{self, stem};
 use super::{Pki, PkiError};
+use crate::logging;
 use crate::model::Network;
 use crate::stack::channel::Caller;
 
@@ -77,7 +78,7 @@ impl Pki {
             return false;
         }
         if let Err(error) = pin(&self.dir, leaf) {
-            log::error!("{error}");
+            logging::limited(log::Level::Error, "certificate not written", None, format_args!("{error}"));
             return false;
         }
         self.store.store(Arc::new(store));

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use self::core::Core;
 pub use self::seat::Seat;
 use self::under_way::Line;
+use crate::logging;
 use crate::stack::channel::{Caller, Event, ServerChannel};
 use crate::stack::transport::{Fatal, Input, RefusedCertificate};
 use crate::ua::audit::Ending;
@@ -178,14 +179,18 @@ impl Connection {
             let identity = session.lock().identity.clone();
             let Identity::Certificate { name, der } = identity else { continue };
             if server.users.user_of_certificate(&der).as_deref() != Ok(&name) {
-                log::warn!("session {} of `{name}` ends: the certificate of this user is no longer good", session.id);
+                let line = format_args!(
+                    "session {} of `{name}` ends: the certificate of this user is no longer good",
+                    session.id
+                );
+                logging::limited(log::Level::Warn, "trust lost", Some(session.peer), line);
                 server.end_session(session, true, &Ending::TrustLost);
             }
         }
         let security = self.channel.security()?;
         let caller = Caller { address: Some(self.core.peer), policy: security.policy };
         let refusal = self.core.server.channels.check.check_client(&security.peer.as_ref()?.chain, &caller).err()?;
-        log::warn!("{}", refusal.rule);
+        logging::limited(log::Level::Warn, "trust lost", Some(self.core.peer.ip()), format_args!("{}", refusal.rule));
         let refused = RefusedCertificate { code: refusal.code, chain: security.peer.as_ref()?.chain.clone() };
         self.core.line().refused_certificate(&self.core.server, &refused, &refusal.rule, None);
         for session in self.core.bound.drain(..) {
@@ -268,7 +273,10 @@ impl Connection {
     /// One line for a client that is cut; a refusal is a warning with its remedy.
     fn tell_fatal(&self, fatal: &Fatal) {
         let peer = self.core.peer;
-        let tell = |level, line| self.core.server.seldom.tell(level, peer.ip(), line);
+        let tell = |level, line| {
+            let kind = if level == log::Level::Info { "client cut" } else { "client refused" };
+            logging::limited(level, kind, Some(peer.ip()), line);
+        };
         match &fatal.detail {
             // Names the client, its certificate and the command already.
             Some(detail) if fatal.refused.is_some() => tell(log::Level::Warn, format_args!("{detail}")),
@@ -286,7 +294,7 @@ impl Connection {
             None | Some(End::Closed | End::Stopped) => log::debug!("{peer} left"),
             Some(End::Stalled) => {
                 let line = format_args!("{peer} does not read what it asked for and is cut; its session waits");
-                self.core.server.seldom.tell(log::Level::Warn, peer.ip(), line);
+                logging::limited(log::Level::Warn, "client stalled", Some(peer.ip()), line);
             }
             Some(End::Lost(error)) => log::debug!("{peer} is lost: {error}"),
             Some(End::Fatal(fatal)) => self.tell_fatal(fatal),

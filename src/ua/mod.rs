@@ -9,7 +9,6 @@ pub mod items;
 pub mod limits;
 mod outbox;
 mod role_set;
-pub mod seldom;
 pub mod server;
 pub mod services;
 pub mod session;

@@ -21,7 +21,6 @@ use crate::ua::diagnostics::Totals;
 use crate::ua::events::Event;
 use crate::ua::items::{Ended, Listener};
 use crate::ua::limits::Limits;
-use crate::ua::seldom::Seldom;
 use crate::ua::services::history::Pool;
 use crate::ua::services::history::configuration::Starts;
 use crate::ua::services::rights;
@@ -93,8 +92,6 @@ pub struct Server {
     /// Where archives start.
     pub starts: Starts,
     pub totals: Totals,
-    /// What is told of peers.
-    pub seldom: Seldom,
     pub monitored_items: AtomicU32,
     pub diagnostics_enabled: std::sync::atomic::AtomicBool,
     next_session: AtomicU32,
@@ -178,7 +175,6 @@ impl Server {
             timer: Timer::default(),
             starts: Starts::default(),
             totals: Totals::default(),
-            seldom: Seldom::default(),
             monitored_items: AtomicU32::new(0),
             diagnostics_enabled: true.into(),
             next_session: AtomicU32::new(1),

@@ -11,7 +11,7 @@ use crate::model::Period;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct Audit {
     /// Lines in the log, target `audit`: text, json or off (default text). In text, routine and refusals that have a
-    /// warning of their own are at level debug; in json every record is at info.
+    /// warning of their own are at level debug, and each kind has 30 lines a minute; in json every record is at info.
     pub log: Option<AuditFormat>,
     /// Hash-chained files in the folder `audit` of state_dir; `opcell audit verify` checks them (default true).
     pub file: Option<bool>,

@@ -17,6 +17,7 @@ use super::settings::{BLOCK, Partition};
 use super::shared::Shared;
 use super::trouble::{fault, tells_of_damage};
 use crate::history::{ArchiveId, Fault, Span};
+use crate::logging;
 use crate::value::UaTime;
 
 /// How long a flush waits for an edit to end.
@@ -72,7 +73,8 @@ fn flush_head(shared: &Shared) -> Result<(), Fault> {
     for (key, archives) in parcels(shared, &head) {
         match write(shared, &head, key, &archives) {
             Err(fault) if tells_of_damage(&fault) => {
-                log::error!("{fault}; it is set aside, and its partition goes on in a new file");
+                let line = format_args!("{fault}; it is set aside, and its partition goes on in a new file");
+                logging::limited(log::Level::Error, "history file set aside", None, line);
                 shared.set_aside(key)?;
                 write(shared, &head, key, &archives)?;
             }

@@ -12,6 +12,7 @@ use super::shared::Shared;
 use super::shelf::Volume;
 use super::trouble::{io_fault, sql_fault};
 use crate::history::Fault;
+use crate::logging;
 use crate::value::UaTime;
 
 /// A partition is rewritten so long after its time is over: late samples find it as it was.
@@ -40,7 +41,7 @@ pub fn keep(shared: &Shared, now: UaTime, effort: Effort) -> Result<(), Fault> {
         match tend(shared, &volume, Task { horizon, is_thorough: false, now, is_steady }, effort) {
             Ok(()) => {}
             Err(Fault::Closed) => return Err(Fault::Closed),
-            Err(fault) => log::error!("{fault}"),
+            Err(fault) => logging::limited(log::Level::Error, "history not kept", None, format_args!("{fault}")),
         }
     }
     super::retention::retire(shared, now, is_steady)
@@ -106,7 +107,8 @@ pub fn renew_suspects(shared: &Shared) -> Result<(), Fault> {
         let path = shared.shelf.path(name);
         match shared.shelf.volumes().into_iter().find(|volume| volume.name == name) {
             Some(volume) if path.exists() => {
-                log::warn!("{}: a change to it has failed; it is written anew", path.display());
+                let line = format_args!("{}: a change to it has failed; it is written again", path.display());
+                logging::limited(log::Level::Warn, "history file written again", None, line);
                 replace(shared, &volume, Book::open(path)?)?;
             }
             // The change that was to make it has failed: nobody counts on anything in it.

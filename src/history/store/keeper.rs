@@ -9,6 +9,7 @@ use super::house::{Effort, keep};
 use super::retention::by_size;
 use super::shared::Shared;
 use crate::history::Fault;
+use crate::logging;
 use crate::value::UaTime;
 
 /// How often the keeper looks around.
@@ -76,7 +77,7 @@ pub fn run(shared: &Shared) {
             weighed = Instant::now();
             let _house = shared.house.lock();
             if let Err(fault) = by_size(shared) {
-                log::error!("{fault}");
+                logging::limited(log::Level::Error, "history not kept", None, format_args!("{fault}"));
             }
         }
         if Instant::now() >= tidy_at {
@@ -84,7 +85,7 @@ pub fn run(shared: &Shared) {
             let _house = shared.house.lock();
             match keep(shared, UaTime::now(), Effort::Usual) {
                 Ok(()) | Err(Fault::Closed) => {}
-                Err(fault) => log::error!("{fault}"),
+                Err(fault) => logging::limited(log::Level::Error, "history not kept", None, format_args!("{fault}")),
             }
         }
     }

@@ -15,6 +15,7 @@ use super::shared::Shared;
 use super::shelf::Volume;
 use super::trouble::sql_fault;
 use crate::history::{ArchiveId, Fault};
+use crate::logging;
 use crate::value::UaTime;
 
 /// For so long the clock must have run as a stopwatch does.
@@ -68,7 +69,8 @@ fn by_age(shared: &Shared, now: UaTime) -> Result<(), Fault> {
     let floor = now.0.saturating_sub(longest);
     for volume in shared.shelf.volumes() {
         if volume.key().end() < floor {
-            log::info!("{}: older than anything is kept", volume.path.display());
+            let line = format_args!("{}: older than anything is kept", volume.path.display());
+            logging::limited(log::Level::Info, "history removed", None, line);
             let_go(shared, &volume)?;
         }
     }
@@ -142,7 +144,9 @@ fn by_class(shared: &Shared) -> Result<(), Fault> {
                 break;
             }
             if here > 0 {
-                log::info!("{}: class `{name}` takes more than it may and gives this up", volume.path.display());
+                let path = volume.path.display();
+                let line = format_args!("{path}: class `{name}` takes more than it may and gives this up");
+                logging::limited(log::Level::Info, "history removed", None, line);
                 thin(shared, volume, &members.iter().copied().collect::<Vec<_>>())?;
                 total -= here;
             }
@@ -187,7 +191,8 @@ pub fn by_size(shared: &Shared) -> Result<(), Fault> {
         if bytes <= shared.settings.max_size {
             break;
         }
-        log::info!("{}: let go because the history takes more than it may", volume.path.display());
+        let line = format_args!("{}: let go because the history takes more than it may", volume.path.display());
+        logging::limited(log::Level::Info, "history removed", None, line);
         bytes -= size(&volume.path);
         let_go(shared, &volume)?;
     }

@@ -22,6 +22,7 @@ use super::settings::{LANE, Partition, Settings};
 use super::shelf::Shelf;
 use super::trouble::{fault, sql_fault, tells_of_damage};
 use crate::history::{ArchiveId, ArchiveSpec, Cursor, Fault, Row, Span, Stats};
+use crate::logging;
 use crate::value::UaTime;
 
 /// What is kept longer than 90 days, in ticks, goes by months.
@@ -330,9 +331,13 @@ impl Shared {
         let mut known = self.flush_fault.lock();
         match (&*known, &fault) {
             (before, Some(fault)) if before.as_ref() != Some(fault) => {
-                log::error!("{fault}; its samples stay in the journal");
+                let line = format_args!("{fault}; its samples stay in the journal");
+                logging::limited(log::Level::Error, "history not flushed", None, line);
             }
-            (Some(_), None) => log::info!("history is written into blocks again"),
+            (Some(_), None) => {
+                let line = format_args!("history is written into blocks again");
+                logging::limited(log::Level::Info, "history flushed", None, line);
+            }
             (Some(_) | None, _) => {}
         }
         *known = fault;
@@ -437,8 +442,14 @@ impl Shared {
     pub fn stop(&self, reason: Option<String>) {
         let mut stopped = self.stopped.lock();
         match (&*stopped, &reason) {
-            (None, Some(reason)) => log::error!("history is not recorded: {reason}"),
-            (Some(_), None) => log::info!("history is recorded again"),
+            (None, Some(reason)) => {
+                let line = format_args!("history is not recorded: {reason}");
+                logging::limited(log::Level::Error, "history stopped", None, line);
+            }
+            (Some(_), None) => {
+                let line = format_args!("history is recorded again");
+                logging::limited(log::Level::Info, "history recorded", None, line);
+            }
             (Some(_), Some(_)) | (None, None) => {}
         }
         *stopped = reason;

@@ -13,6 +13,8 @@ use tokio::sync::oneshot;
 
 use super::fair::{Fair, Lane, Pushed};
 
+use crate::logging;
+
 /// Told whether it may run; if not, its place was given to somebody else.
 type Job = Box<dyn FnOnce(bool) + Send>;
 
@@ -130,7 +132,8 @@ fn work(shared: &Shared) {
         drop(state);
         shared.begun[lane as usize].fetch_add(1, Ordering::Relaxed);
         if catch_unwind(AssertUnwindSafe(move || job(true))).is_err() {
-            log::error!("a cryptographic job panicked; its connection is closed");
+            let line = format_args!("a cryptographic job panicked; its connection is closed");
+            logging::limited(log::Level::Error, "cryptographic job panicked", None, line);
         }
         state = shared.state.lock();
         state.queue.done(lane);

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::rights::{self, User};
 use super::{Context, RequestHeader, Service, discovery, write_header};
+use crate::logging;
 use crate::stack::channel::{Security, neighbourhood};
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
 use crate::stack::crypto::{self, Lane, MessageSecurityMode, Policy};
@@ -98,7 +99,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
     if security.mode == MessageSecurityMode::None && !server.plan.security.allow_unsecured {
         return Err(StatusCode::BadSecurityModeInsufficient);
     }
-    check_client(server, caller, &mut client, client_nonce, certificate)?;
+    check_client(caller, &mut client, client_nonce, certificate)?;
     let server_nonce = Hidden(crypto::random::<NONCE>().to_vec());
     let signature = security.peer.as_ref().map(|peer| (security.policy, [peer.leaf(), client_nonce].concat()));
     let id = server.next_session_id();
@@ -124,7 +125,6 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
 
 /// On a secured channel: a fresh nonce, the channel's own certificate, and the ApplicationUri that stands in it.
 fn check_client(
-    server: &Server,
     caller: &Caller,
     client: &mut ClientDescription,
     nonce: &[u8],
@@ -146,7 +146,7 @@ fn check_client(
             client.application_uri,
             named.unwrap_or("no ApplicationUri"),
         );
-        server.seldom.tell(log::Level::Warn, caller.peer.ip(), line);
+        logging::limited(log::Level::Warn, "client refused", Some(caller.peer.ip()), line);
         return Err(StatusCode::BadCertificateUriInvalid);
     }
     client.thumbprint = Some(peer.thumbprint);
@@ -215,7 +215,7 @@ pub async fn activate(
         Ok(proof) => proof,
         Err(refused) => {
             server.totals.security_rejected_sessions.fetch_add(1, Ordering::Relaxed);
-            tell_refused(server, caller, session, &refused);
+            tell_refused(caller, session, &refused);
             return Err(refused);
         }
     };
@@ -281,12 +281,12 @@ impl Drop for UnderWay<'_> {
 }
 
 /// The client learns the status alone; the log, why.
-fn tell_refused(server: &Server, caller: &Caller, session: &Session, refused: &Refused) {
+fn tell_refused(caller: &Caller, session: &Session, refused: &Refused) {
     let (id, peer, status) = (session.id, caller.peer, refused.status);
     let name = if refused.name.is_empty() { String::new() } else { format!(" of `{}`", refused.name) };
     let why = refused.why.map_or_else(String::new, |why| format!(": {why}"));
     let line = format_args!("session {id} from {peer}: login{name} refused with {status}{why}");
-    server.seldom.tell(log::Level::Warn, peer.ip(), line);
+    logging::limited(log::Level::Warn, "login refused", Some(peer.ip()), line);
 }
 
 fn standing(caller: &Caller, session: &Session) -> Standing {

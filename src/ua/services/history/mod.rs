@@ -27,6 +27,7 @@ use opcua::StatusCode;
 
 use self::point::{Subject, Target};
 use crate::history::Fault;
+use crate::logging;
 use crate::stack::codec::NodeIdRef;
 use crate::ua::server::Server;
 use crate::ua::space::{Part, Source, Space, Viewer};
@@ -34,7 +35,7 @@ use crate::ua::space::{Part, Source, Space, Viewer};
 /// What a client is told of trouble; the operator reads the rest in the log.
 fn refused(fault: &Fault) -> StatusCode {
     if let Fault::Store { .. } = fault {
-        log::warn!("{fault}");
+        logging::limited(log::Level::Warn, "history request failed", None, format_args!("{fault}"));
     }
     fault.status()
 }

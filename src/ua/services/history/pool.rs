@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use opcua::StatusCode;
 use tokio::sync::Semaphore;
 
+use crate::logging;
+
 /// Requests at work at once.
 const AT_WORK: usize = 4;
 
@@ -96,7 +98,8 @@ impl Pool {
                 result
             });
             run.await.map_err(|error| {
-                log::error!("a request for history was not finished: {error}");
+                let line = format_args!("a request for history was not finished: {error}");
+                logging::limited(log::Level::Error, "history request not finished", None, line);
                 StatusCode::BadInternalError
             })
         })
