@@ -527,6 +527,42 @@ fn a_flood_of_refused_connections_is_counted_to_the_last_with_events_and_hides_n
 }
 
 #[test]
+fn a_lockout_has_a_record_and_an_event_when_it_begins_and_when_it_ends() {
+    let mut watch = Watch::start();
+    let client = std::sync::Arc::clone(&watch.field.client);
+    let peer = watch.field.peer();
+    let attempt = |password: &[u8]| {
+        let mut session = Login { client: &client, mode: SignAndEncrypt, user: None }.connect(&watch.field);
+        session.create(&client.uri, client.identity.leaf()).good();
+        let nonce = session.server_nonce.clone();
+        let signature = client.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
+        let secret = encrypt_secret(&peer.key, POLICY, password, &nonce).expect("it encrypts");
+        let answer = session.activate(Some((POLICY.signature_uri().expect("it signs"), &signature)), |w| {
+            w.extension_object(324, |w| {
+                w.text("username");
+                w.text("otto");
+                w.bytes(Some(&secret));
+                w.string(POLICY.encryption_uri());
+            });
+        });
+        session.client.close().expect("closed");
+        !answer.result.is_bad()
+    };
+    (0..6).for_each(|_| assert!(!attempt(b"not this one")));
+    let began = Instant::now();
+    while !attempt(PASSWORD.as_bytes()) {
+        assert!(began.elapsed() < ua::TIMEOUT, "the wait is over after 2 s");
+    }
+    for wanted in ["too many wrong passwords for this name", "the right password came after 5 wrong ones"] {
+        let told = watch.event(2058, |told| message(told).contains(wanted));
+        assert_eq!(text(&told, "ClientUserId"), "otto");
+    }
+    let state = watch.field.server().dir().join("state");
+    let count = |kind: &str| String::from_utf8(files(&state)).expect("text").matches(kind).count();
+    until("both are written", || count("\"login.blocked\"") == 1 && count("\"login.unblocked\"") == 1);
+}
+
+#[test]
 fn routine_that_is_left_out_has_an_event() {
     let mut watch = Watch::start();
     for _ in 0..30 {

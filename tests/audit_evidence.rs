@@ -208,6 +208,7 @@ fn acts_of_the_server_and_of_users_are_never_limited() {
     for (kind, who) in [
         (Kind::AuditLimited, Who { peer: Some(address(1)), ..Who::default() }),
         (Kind::AuditLost, Who::default()),
+        (Kind::LoginBlocked, known.clone()),
         (Kind::UsersChanged, Who::default()),
         (Kind::TrustChanged, Who::default()),
         (Kind::SessionActivated, known.clone()),

@@ -40,6 +40,10 @@ pub enum Kind {
     HistoryUpdate,
     TrustChanged,
     UsersChanged,
+    /// Wrong passwords for a name from one origin: further attempts wait.
+    LoginBlocked,
+    /// The right password came after them.
+    LoginUnblocked,
     /// Routine of strangers that was counted instead of written, so that nobody fills the disk.
     AuditLimited,
     /// Records that could not be kept.
@@ -51,7 +55,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 28] = [
+    pub const ALL: [Kind; 30] = [
         Kind::ServerStarted,
         Kind::ServerStopped,
         Kind::ChannelOpened,
@@ -76,6 +80,8 @@ impl Kind {
         Kind::HistoryUpdate,
         Kind::TrustChanged,
         Kind::UsersChanged,
+        Kind::LoginBlocked,
+        Kind::LoginUnblocked,
         Kind::AuditLimited,
         Kind::AuditLost,
         Kind::AuditGap,
@@ -108,6 +114,8 @@ impl Kind {
             Kind::HistoryUpdate => "history.update",
             Kind::TrustChanged => "trust.changed",
             Kind::UsersChanged => "users.changed",
+            Kind::LoginBlocked => "login.blocked",
+            Kind::LoginUnblocked => "login.unblocked",
             Kind::AuditLimited => "audit.limited",
             Kind::AuditLost => "audit.lost",
             Kind::AuditGap => "audit.gap",

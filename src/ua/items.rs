@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::server::{Server, WatchedKind};
 use super::session::Session;
 use super::subscription::{Item, Subscription, Watched};
+use crate::logging;
 use crate::tags::{Member, Watcher};
 
 /// Items that are taken away without a pause: well below a millisecond.
@@ -125,10 +126,9 @@ impl Server {
             Some((since, subscription, owner))
         });
         let Some((_, subscription, owner)) = alone.min_by_key(|(since, ..)| *since) else { return false };
-        log::warn!(
-            "subscription {} ends: memory or places are short, and its client has no connection",
-            subscription.id
-        );
+        let id = subscription.id;
+        let line = format_args!("subscription {id} ends: memory or places are short, and its client has no connection");
+        logging::limited(log::Level::Warn, "subscription ended", None, line);
         if let Some(session) = owner {
             session.lock().subscriptions.retain(|other| other.id != subscription.id);
         }

@@ -10,7 +10,7 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub use lockout::{Origin, Wait};
+pub use lockout::{Origin, Turn, Wait};
 
 use crate::model::Accounts;
 use lockout::Lockout;
@@ -44,6 +44,13 @@ pub enum NoLogin {
     Anonymous,
 }
 
+/// A password that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    pub outcome: Result<(), NoLogin>,
+    pub turn: Option<Turn>,
+}
+
 impl Users {
     pub fn new(accounts: Accounts, pinned_names: PinnedNames) -> Users {
         let decoy = hash_password(b"nobody has this password").unwrap_or_default();
@@ -68,9 +75,11 @@ impl Users {
     }
 
     /// `password` is `None` where it could not be decrypted. Takes tens of milliseconds on purpose, and the same time
-    /// for all that may be wrong: call it in the crypto pool.
-    pub fn check_password(&self, name: &str, password: Option<&[u8]>, origin: Origin) -> Result<(), NoLogin> {
-        self.lockout.lock().check(name, origin, Instant::now()).map_err(NoLogin::Wait)?;
+    /// for all that may be wrong: call it in the crypto pool. Says as well whether a lockout begins or ends with it.
+    pub fn check_password(&self, name: &str, password: Option<&[u8]>, origin: Origin) -> Checked {
+        if let Err(wait) = self.lockout.lock().check(name, origin, Instant::now()) {
+            return Checked { outcome: Err(NoLogin::Wait(wait)), turn: None };
+        }
         let accounts = self.accounts();
         let known = accounts.users.get(name).and_then(|user| user.password_hash.as_ref());
         let is_right = verify(password.unwrap_or_default(), known.map_or(&self.decoy, |hash| &hash.0));
@@ -81,11 +90,11 @@ impl Users {
             _ => Ok(()),
         };
         let mut lockout = self.lockout.lock();
-        match outcome {
+        let turn = match outcome {
             Ok(()) => lockout.right(name, origin, Instant::now()),
             Err(_) => lockout.wrong(name, origin, Instant::now()),
-        }
-        outcome
+        };
+        Checked { outcome, turn }
     }
 
     /// The user whose certificate this is (DER).

@@ -12,6 +12,7 @@ use crate::stack::transport::RefusedCertificate;
 use crate::ua::server::Server;
 use crate::ua::services::session::{Caller, Refused};
 use crate::ua::session::Session;
+use crate::ua::users::Turn;
 use crate::value::Value;
 
 /// Characters that are kept of the name of a user that nobody knows.
@@ -142,6 +143,23 @@ impl Server {
                 ..Told::default()
             })
         });
+    }
+
+    /// A lockout is written each time, whatever the origin has caused before.
+    pub(in crate::ua) fn audit_lockout(&self, caller: &Caller, name: &str, turn: Turn) {
+        let (kind, status, message) = match turn {
+            Turn::Begins => {
+                let message =
+                    "too many wrong passwords for this name from there: further attempts have to wait".to_owned();
+                (Kind::LoginBlocked, StatusCode::BadUserAccessDenied, message)
+            }
+            Turn::Ends { wrong } => {
+                let message = format!("the right password came after {wrong} wrong ones");
+                (Kind::LoginUnblocked, StatusCode::Good, message)
+            }
+        };
+        let who = Who { user: name.chars().take(LONGEST_NAME).collect(), ..caller.who() };
+        self.audit_by_kind(Record::new(kind, status, who).with(message));
     }
 
     pub(in crate::ua) fn audit_ended(&self, session: &Session, why: &Ending) {

@@ -47,6 +47,16 @@ pub struct Wait {
     pub is_origin: bool,
 }
 
+/// A name that is locked out from one origin from now on, or no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Begins,
+    /// The right password came after these wrong ones.
+    Ends {
+        wrong: u32,
+    },
+}
+
 /// Names as a keyed hash: what people type as their name may be a password, and is not kept.
 type Name = u64;
 
@@ -112,7 +122,8 @@ impl Lockout {
         }
     }
 
-    pub fn wrong(&mut self, name: &str, origin: Origin, now: Instant) {
+    /// Counts a wrong password; gives the turn when further attempts have to wait from here on.
+    pub fn wrong(&mut self, name: &str, origin: Origin, now: Instant) -> Option<Turn> {
         let key = (self.name(name), origin);
         make_room(&mut self.names, &key, |tally| (tally.is_known, tally.last));
         let tally = self.names.entry(key).or_insert(Tally { wrong: 0, last: now, is_known: false });
@@ -120,10 +131,12 @@ impl Lockout {
             tally.wrong = 0;
         }
         (tally.wrong, tally.last) = (tally.wrong.saturating_add(1), now);
+        let wrong = tally.wrong;
         make_room(&mut self.origins, &origin, |bucket| (false, bucket.since));
         let bucket = self.origins.entry(origin).or_insert(Bucket { wrong: 0, since: now });
         bucket.settle(now);
         bucket.wrong = bucket.wrong.saturating_add(1).min(ORIGIN_ROOM);
+        (wrong == FREE).then_some(Turn::Begins)
     }
 
     /// A name that got a new password starts anew, wherever it comes from.
@@ -132,10 +145,13 @@ impl Lockout {
         self.names.retain(|(of, _), _| *of != name);
     }
 
-    pub fn right(&mut self, name: &str, origin: Origin, now: Instant) {
+    /// Notes a right password; gives the turn when attempts had to wait until now.
+    pub fn right(&mut self, name: &str, origin: Origin, now: Instant) -> Option<Turn> {
         let key = (self.name(name), origin);
         make_room(&mut self.names, &key, |tally| (tally.is_known, tally.last));
-        self.names.insert(key, Tally { wrong: 0, last: now, is_known: true });
+        let before = self.names.insert(key, Tally { wrong: 0, last: now, is_known: true })?;
+        let is_recent = now.saturating_duration_since(before.last) <= MEMORY;
+        (before.wrong >= FREE && is_recent).then_some(Turn::Ends { wrong: before.wrong })
     }
 }
 
@@ -196,6 +212,17 @@ mod tests {
         let mut lockout = Lockout::default();
         let made = guesses(&mut lockout, |n| format!("user {n}"), origin(1), Instant::now(), Duration::from_mins(10));
         assert!((320..=340).contains(&made), "{made}");
+    }
+
+    #[test]
+    fn each_lockout_begins_once_and_ends_with_the_right_password() {
+        let mut lockout = Lockout::default();
+        let start = Instant::now();
+        let turns: Vec<_> = (0..9).map(|_| lockout.wrong("opal", origin(1), start)).collect();
+        assert_eq!((turns[4], turns.iter().flatten().count()), (Some(Turn::Begins), 1));
+        assert_eq!(lockout.right("eva", origin(1), start), None);
+        assert_eq!(lockout.right("opal", origin(1), start), Some(Turn::Ends { wrong: 9 }));
+        assert_eq!(lockout.right("opal", origin(1), start), None);
     }
 
     #[test]

@@ -171,7 +171,10 @@ impl Check {
             None => Origin::address(self.caller.peer.ip()),
         };
         let checked = self.server.users.check_password(name, password.as_deref(), origin);
-        checked.map_err(|why| Refused::login(name, why))
+        if let Some(turn) = checked.turn {
+            self.server.audit_lockout(&self.caller, name, turn);
+        }
+        checked.outcome.map_err(|why| Refused::login(name, why))
     }
 
     fn certificate(&self, der: Vec<u8>, nonce: &[u8], signature: &[u8]) -> Result<Identity, Refused> {
