@@ -98,7 +98,14 @@ fn it_is_renewed_under_a_live_subscription_and_nobody_notices() {
     // The clock is told: 20 days before the end of the certificate.
     let plan = &field.server().server.plan;
     let identities = Arc::clone(&field.server().server.channels.identities);
-    let mut keeper = Keeper::new(pki_dir(&field), own_request(plan), identities);
+    // In a folder of its own: the server's own keeper has the clock of today, and would take this one's work back.
+    let ahead = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(ahead.path().join("own")).expect("made");
+    for name in ["certificate.der", "key.pem"] {
+        let (from, to) = (pki_dir(&field).join("own").join(name), ahead.path().join("own").join(name));
+        std::fs::copy(from, to).expect("copied");
+    }
+    let mut keeper = Keeper::new(ahead.path().to_owned(), own_request(plan), identities);
     keeper.look(UaTime::now().unix_seconds() + 380 * DAY);
     let new = told(&field);
     assert_ne!(new.thumbprint, old.thumbprint, "it is renewed");
