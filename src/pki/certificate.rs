@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use aws_lc_rs::signature as aws;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 use x509_parser::x509::{AlgorithmIdentifier, X509Name};
 
 use crate::stack::crypto::{PublicKey, thumbprint};
@@ -35,6 +35,8 @@ pub struct Certificate {
     pub(super) most_issuers_below: Option<u32>,
     /// OID of a critical extension that nothing here looks at.
     pub(super) not_understood: Option<String>,
+    /// Distribution points at which its issuer says whether it is revoked (RFC 5280 §4.2.1.13).
+    pub(super) list_points: Vec<String>,
     /// OID of the algorithm that it is signed with.
     pub(super) signed_with: String,
     /// Bits of the RSA key; `None`: of another kind.
@@ -117,6 +119,7 @@ impl Certificate {
             signs_lists: usage.as_ref().is_none_or(|usage| usage.value.crl_sign()),
             most_issuers_below: x509.basic_constraints().ok()?.and_then(|at| at.value.path_len_constraint),
             not_understood: not_understood(&x509),
+            list_points: list_points(&x509),
             signed_with: x509.signature_algorithm.algorithm.to_id_string(),
             rsa_bits: rsa_bits(&x509),
             may_be_client: extended.as_ref().is_none_or(|usage| usage.value.any || usage.value.client_auth),
@@ -223,6 +226,15 @@ const UNDERSTOOD: [&str; 8] =
 fn not_understood(x509: &X509Certificate<'_>) -> Option<String> {
     let critical = x509.extensions().iter().filter(|extension| extension.critical);
     critical.map(|extension| extension.oid.to_id_string()).find(|oid| !UNDERSTOOD.contains(&oid.as_str()))
+}
+
+fn list_points(x509: &X509Certificate<'_>) -> Vec<String> {
+    let found = x509.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::CRLDistributionPoints(points) => Some(points),
+        _ => None,
+    });
+    let points = found.into_iter().flat_map(|points| points.iter());
+    points.filter_map(|point| point.distribution_point.as_ref()).flat_map(super::crl::names).collect()
 }
 
 fn rsa_bits(x509: &X509Certificate<'_>) -> Option<usize> {

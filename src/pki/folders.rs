@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use x509_parser::pem::Pem;
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::PkiError;
-use super::certificate::{Certificate, Signature};
+use super::certificate::{Certificate, printable};
+use super::crl::Crl;
 
 /// A file that is larger is no certificate and no CRL that we would hold in memory.
 const MAX_FILE: u64 = 4 << 20;
@@ -22,31 +22,6 @@ const MAX_FILES: usize = 2_000;
 pub(super) const FOLDERS: [&str; 6] = ["own", "trusted", "issuers", "rejected", "revoked", "users"];
 /// Folders that say who may come in.
 pub(super) const DECISIVE: [&str; 4] = ["trusted", "issuers", "revoked", "users"];
-
-/// A list of revoked certificates.
-#[derive(Debug, Clone)]
-pub(super) struct Crl {
-    pub issuer_raw: Vec<u8>,
-    /// Seconds since 1970-01-01; `None`: never ends.
-    pub next_update: Option<i64>,
-    pub serials: Vec<Vec<u8>>,
-    pub signature: Signature,
-}
-
-impl Crl {
-    pub fn parse(der: &[u8]) -> Option<Crl> {
-        let (rest, crl) = CertificateRevocationList::from_der(der).ok()?;
-        if !rest.is_empty() {
-            return None;
-        }
-        Some(Crl {
-            issuer_raw: crl.issuer().as_raw().to_vec(),
-            next_update: crl.next_update().map(|time| time.timestamp()),
-            serials: crl.iter_revoked_certificates().map(|revoked| revoked.raw_serial().to_vec()).collect(),
-            signature: Signature::new(&crl.signature_algorithm, crl.tbs_cert_list.as_ref(), &crl.signature_value.data),
-        })
-    }
-}
 
 /// Certificates of one file; its CRLs are in the store.
 #[derive(Debug, Clone)]
@@ -98,7 +73,7 @@ impl Store {
     /// One file that counts as trusted.
     pub fn from_file(bytes: &[u8]) -> Store {
         let mut store = Store::default();
-        for certificate in store.take(bytes) {
+        for certificate in store.take(bytes, Path::new("trusted/file")) {
             store.trusted.insert(certificate.thumbprint, certificate);
         }
         store
@@ -108,17 +83,35 @@ impl Store {
     fn entries(&mut self, folder: &Path) -> Result<Vec<Entry>, PkiError> {
         let mut entries = Vec::new();
         for (path, bytes) in files(folder)? {
-            let certificates = self.take(&bytes);
+            let certificates = self.take(&bytes, &path);
             entries.extend(certificates.into_iter().map(|certificate| Entry { path: path.clone(), certificate }));
         }
         Ok(entries)
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Vec<Arc<Certificate>> {
+    /// Revocation lists that came since `before` and count for no certificate, a line each.
+    pub fn warn_of_lists(&self, before: &Store) {
+        for list in &self.crls {
+            let known = before.crls.iter().any(|other| other.file == list.file && other.fault() == list.fault());
+            if let Some(fault) = list.fault().filter(|_| !known) {
+                log::warn!("the revocation list {} doesn't count by itself: it {fault}", list.file);
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8], path: &Path) -> Vec<Arc<Certificate>> {
         let ders = ders(bytes);
-        self.crls.extend(ders.iter().filter_map(|der| Crl::parse(der)));
+        let file = shown(path);
+        self.crls.extend(ders.iter().filter_map(|der| Crl::parse(der, &file)));
         ders.iter().filter_map(|der| Certificate::parse(der)).map(Arc::new).collect()
     }
+}
+
+/// A file as the log names it: with its folder, `issuers/plant.crl` or `issuers/crl/plant.crl`.
+fn shown(path: &Path) -> String {
+    let names: Vec<String> = path.iter().map(|name| printable(&name.to_string_lossy())).collect();
+    let is_nested = names.iter().rev().nth(1).is_some_and(|folder| folder == "certs" || folder == "crl");
+    names[names.len().saturating_sub(if is_nested { 3 } else { 2 })..].join("/")
 }
 
 /// The certificates of a folder, in the order of their file names.

@@ -12,6 +12,7 @@
 
 mod certificate;
 mod check;
+mod crl;
 mod folders;
 mod own;
 mod path;
@@ -92,6 +93,7 @@ impl Pki {
         folders::create(dir)?;
         let (rejections, waiting) = rejected::queue();
         let store = Store::read(dir)?;
+        store.warn_of_lists(&Store::default());
         Ok(Arc::new(Pki {
             dir: dir.to_owned(),
             store: ArcSwap::from_pointee(store),
@@ -117,6 +119,7 @@ impl Pki {
     /// Reads the folders again.
     pub fn reload(&self) -> Result<(), PkiError> {
         let store = Store::read(&self.dir)?;
+        store.warn_of_lists(&self.store.load());
         self.store.store(Arc::new(store));
         self.changes.send_modify(|count| *count += 1);
         Ok(())

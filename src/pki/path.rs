@@ -18,6 +18,9 @@ const MAX_ISSUERS: usize = 6;
 /// Signatures that are verified for one client, so that many issuers of one name cost nothing.
 const MAX_SIGNATURES: usize = 48;
 
+/// Revocation lists that a refusal names with the reason why they don't count.
+const MAX_OBJECTIONS: usize = 3;
+
 /// The steps in the order in which they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
@@ -313,23 +316,28 @@ impl Search<'_> {
 
     fn check_revocation(&self, issued: &Certificate, issuer: &Certificate, depth: usize) -> Result<(), Finding> {
         let name = printable(issuer.name());
-        let is_of = |crl: &&super::folders::Crl| {
-            crl.issuer_raw == issuer.subject_raw && issuer.signs_lists && crl.signature.is_by(&issuer.spki)
-        };
-        let lists: Vec<_> = self.store.crls.iter().filter(is_of).collect();
-        if lists.iter().any(|list| list.serials.contains(&issued.serial)) {
+        let lists: Vec<_> = self.store.crls.iter().filter(|list| list.is_by(issuer)).collect();
+        if lists.iter().any(|list| list.revokes(issued)) {
             let rule = format!("`{name}` has revoked `{}`", printable(issued.name()));
             return Err(Finding::new(Step::Revocation, depth, rule));
         }
-        if lists.is_empty() {
-            let rule = format!("there is no revocation list of `{name}`; put its CRL into issuers/");
-            return Err(Finding::new(Step::FindList, depth, rule));
+        let mut objections = Vec::new();
+        for list in lists {
+            match list.objection(issued, self.demand.now) {
+                None => return Ok(()),
+                Some(objection) => objections.push(format!("{} {objection}", list.file)),
+            }
         }
-        let is_current = lists.iter().any(|list| list.next_update.is_none_or(|next| self.demand.now <= next));
-        if is_current {
-            return Ok(());
-        }
-        let rule = format!("the revocation list of `{name}` is outdated; put a newer CRL into issuers/");
+        objections.sort();
+        objections.dedup();
+        let rule = match objections.len() {
+            0 => format!("there is no revocation list of `{name}`; put its CRL into issuers/"),
+            count => {
+                let more = if count > MAX_OBJECTIONS { ", and more" } else { "" };
+                let told = objections[..count.min(MAX_OBJECTIONS)].join(", ");
+                format!("no revocation list of `{name}` counts for it ({told}{more}); put a current CRL into issuers/")
+            }
+        };
         Err(Finding::new(Step::FindList, depth, rule))
     }
 }

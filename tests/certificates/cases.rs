@@ -53,16 +53,18 @@ fn pinned(name: &'static str, tried: Tried, der: &[u8], refused: Option<(StatusC
     case(name, tried, &[("trusted", der)], der, refused)
 }
 
-fn open(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
+pub fn open(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
     Some((code, code))
 }
 
-fn hidden(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
+pub fn hidden(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
     Some((code, HIDDEN))
 }
 
 pub fn all(dir: &Path) -> Vec<Case> {
-    [alone(), weak(dir), broken(), times(), uris(dir), usages(), chains(), trust(), lists(), issuers(dir)]
+    let restricted = super::restricted::lists().into_iter().map(|(case, _)| case);
+    let restricted = restricted.collect();
+    [alone(), weak(dir), broken(), times(), uris(dir), usages(), chains(), trust(), lists(), issuers(dir), restricted]
         .into_iter()
         .flatten()
         .collect()

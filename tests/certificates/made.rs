@@ -177,3 +177,63 @@ pub fn issued_by_openssl(dir: &Path, name: &str, ca: &Ca, arguments: &[&str]) ->
     assert!(made.expect("openssl runs").status.success());
     by_openssl(dir, name, &[&["-CA", &pem.to_string_lossy(), "-CAkey", &ca_key.to_string_lossy()], arguments].concat())
 }
+
+/// One element of DER.
+pub fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    let length = match body.len() {
+        short @ 0..128 => vec![u8::try_from(short).expect("short")],
+        long => [&[0x82], &u16::try_from(long).expect("not that long").to_be_bytes()[..]].concat(),
+    };
+    [&[tag][..], &length, &body].concat()
+}
+
+/// An extension of X.509.
+pub fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
+    let critical = if critical { der(1, &[&[0xff]]) } else { Vec::new() };
+    der(0x30, &[&der(6, &[oid]), &critical, &der(4, &[value])])
+}
+
+/// A revocation list that rcgen doesn't make.
+#[derive(Default)]
+pub struct SpecialList<'a> {
+    pub revoked: &'a [&'a CertificateParams],
+    pub extensions: Vec<Vec<u8>>,
+    pub entry_extensions: Vec<Vec<u8>>,
+    /// From now.
+    pub begins_in_days: i64,
+}
+
+impl Ca {
+    pub fn special_list(&self, list: &SpecialList<'_>) -> Vec<u8> {
+        const RSA_SHA256: [u8; 15] = [0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 0x0b, 5, 0];
+        let time = |days: i64| {
+            let at = at(now() + days * DAY);
+            let (year, month) = (at.year() % 100, u8::from(at.month()));
+            let text =
+                format!("{year:02}{month:02}{:02}{:02}{:02}{:02}Z", at.day(), at.hour(), at.minute(), at.second());
+            der(0x17, &[text.as_bytes()])
+        };
+        let entry_extensions = der(0x30, &[&list.entry_extensions.concat()]);
+        let entry = |params: &&CertificateParams| {
+            let serial = params.serial_number.as_ref().expect("a serial number").to_bytes();
+            let first = serial.iter().position(|byte| *byte != 0).unwrap_or(0);
+            let sign: &[u8] = if serial[first] >= 0x80 { &[0] } else { &[] };
+            let more = if list.entry_extensions.is_empty() { &[] } else { &entry_extensions[..] };
+            der(0x30, &[&der(2, &[sign, &serial[first..]]), &time(-5), more])
+        };
+        let entries: Vec<u8> = list.revoked.iter().flat_map(entry).collect();
+        let entries = if entries.is_empty() { entries } else { der(0x30, &[&entries]) };
+        let extensions = match list.extensions.is_empty() {
+            true => Vec::new(),
+            false => der(0xa0, &[&der(0x30, &[&list.extensions.concat()])]),
+        };
+        let issuer = x509_parser::parse_x509_certificate(&self.der).expect("a certificate").1;
+        let begin = if list.begins_in_days > 0 { list.begins_in_days } else { -50 };
+        let parts: [&[u8]; 7] =
+            [&der(2, &[&[1]]), &RSA_SHA256, issuer.subject().as_raw(), &time(begin), &time(10), &entries, &extensions];
+        let signed = der(0x30, &parts);
+        let signature = rcgen::SigningKey::sign(&KEYS[self.key], &signed).expect("it is signed");
+        der(0x30, &[&signed, &RSA_SHA256, &der(3, &[&[0], &signature])])
+    }
+}
