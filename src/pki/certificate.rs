@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 use x509_parser::x509::{AlgorithmIdentifier, X509Name};
 
+use super::constraints::{self, Constraints, Name};
 use crate::stack::crypto::{PublicKey, thumbprint};
 
 #[derive(Debug, Clone)]
@@ -35,6 +36,10 @@ pub struct Certificate {
     pub(super) most_issuers_below: Option<u32>,
     /// OID of a critical extension that nothing here looks at.
     pub(super) not_understood: Option<String>,
+    /// Names that certificates below it may have.
+    pub(super) constraints: Option<Constraints>,
+    /// Every name that it states, for the constraints of issuers above it.
+    pub(super) names: Vec<Name>,
     /// Distribution points at which its issuer says whether it is revoked (RFC 5280 §4.2.1.13).
     pub(super) list_points: Vec<String>,
     /// OID of the algorithm that it is signed with.
@@ -100,6 +105,8 @@ impl Certificate {
         }
         let usage = x509.key_usage().ok()?;
         let extended = x509.extended_key_usage().ok()?;
+        let constraints = Constraints::of(&x509);
+        let is_unreadable = matches!(constraints, Some(None));
         let mut certificate = Certificate {
             thumbprint: thumbprint(der),
             subject: x509.subject().to_string(),
@@ -118,7 +125,9 @@ impl Certificate {
                 .is_none_or(|usage| usage.value.key_encipherment() || usage.value.data_encipherment()),
             signs_lists: usage.as_ref().is_none_or(|usage| usage.value.crl_sign()),
             most_issuers_below: x509.basic_constraints().ok()?.and_then(|at| at.value.path_len_constraint),
-            not_understood: not_understood(&x509),
+            not_understood: not_understood(&x509).or_else(|| is_unreadable.then(|| constraints::OID.to_owned())),
+            constraints: constraints.flatten(),
+            names: Name::all(&x509),
             list_points: list_points(&x509),
             signed_with: x509.signature_algorithm.algorithm.to_id_string(),
             rsa_bits: rsa_bits(&x509),
@@ -220,8 +229,17 @@ const BROKEN: [(&str, &str); 5] = [
 const LEAST_RSA_BITS: usize = 2048;
 
 /// Extensions that the checks look at, or that restrict nothing here (RFC 5280 §4.2).
-const UNDERSTOOD: [&str; 8] =
-    ["2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.18", "2.5.29.19", "2.5.29.31", "2.5.29.35", "2.5.29.37"];
+const UNDERSTOOD: [&str; 9] = [
+    "2.5.29.14",
+    "2.5.29.15",
+    "2.5.29.17",
+    "2.5.29.18",
+    "2.5.29.19",
+    constraints::OID,
+    "2.5.29.31",
+    "2.5.29.35",
+    "2.5.29.37",
+];
 
 fn not_understood(x509: &X509Certificate<'_>) -> Option<String> {
     let critical = x509.extensions().iter().filter(|extension| extension.critical);
@@ -248,7 +266,7 @@ fn common_name(name: &X509Name<'_>) -> String {
     name.iter_common_name().next().and_then(|part| part.as_str().ok()).unwrap_or_default().to_owned()
 }
 
-fn address(bytes: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }

@@ -12,6 +12,7 @@
 
 mod certificate;
 mod check;
+mod constraints;
 mod crl;
 mod folders;
 mod own;

@@ -285,6 +285,7 @@ impl Search<'_> {
         if !path.iter().any(is_trusted) {
             return Err(Finding::new(Step::Trust, 0, "it is not trusted, and neither is an issuer of it"));
         }
+        check_names(path)?;
         let mut let_through = Vec::new();
         let mut weigh = |checked: Result<(), Finding>| match checked {
             Err(finding) if self.demand.suppressed.covers(&finding) => {
@@ -353,6 +354,23 @@ fn check_time(certificate: &Certificate, depth: usize, now: i64) -> Result<(), F
     let (from, to) = (when(certificate.not_before), when(certificate.not_after));
     let rule = format!("{} is valid from {from} to {to}", subject(certificate, depth));
     Err(Finding::new(Step::Validity, depth, rule))
+}
+
+/// RFC 5280 §6.1.3: every certificate has names that each issuer above it permits; one that an issuer has made for itself, as
+/// in a change of keys, is exempt.
+fn check_names(path: &[Arc<Certificate>]) -> Result<(), Finding> {
+    for (above, issuer) in path.iter().enumerate().skip(1) {
+        let Some(constraints) = &issuer.constraints else { continue };
+        for (depth, certificate) in path[..above].iter().enumerate() {
+            let is_own = depth > 0 && certificate.subject_raw == certificate.issuer_raw;
+            if let Some(name) = constraints.refused(&certificate.names).filter(|_| !is_own) {
+                let (below, issuer) = (subject(certificate, depth), printable(issuer.name()));
+                let rule = format!("the name constraints of `{issuer}` don't allow {below} to have the name `{name}`");
+                return Err(Finding::new(Step::Structure, depth, rule));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_leaf_usage(leaf: &Certificate) -> Result<(), Finding> {

@@ -63,7 +63,7 @@ pub fn hidden(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
 
 pub fn all(dir: &Path) -> Vec<Case> {
     let restricted = super::restricted::lists().into_iter().map(|(case, _)| case);
-    let restricted = restricted.collect();
+    let restricted = restricted.chain(super::restricted::constraints()).collect();
     [alone(), weak(dir), broken(), times(), uris(dir), usages(), chains(), trust(), lists(), issuers(dir), restricted]
         .into_iter()
         .flatten()

@@ -1,16 +1,17 @@
-//! Lists and issuers that say what they don't cover: parts of a revocation list.
+//! Lists and issuers that say what they don't cover: parts of a revocation list, and name constraints.
 
 use opcua::StatusCode;
-use rcgen::{CertificateParams, CustomExtension};
+use rcgen::{CertificateParams, CustomExtension, DnType, SanType};
 
 use super::cases::{Case, Tried, hidden, open};
-use super::made::{Ca, SpecialList, client, der, extension, root};
+use super::made::{Ca, SpecialList, ca_params, client, der, extension, root, root_with, uri, with};
 
 const NUMBER: &[u8] = &[0x55, 0x1d, 20];
 const REASON: &[u8] = &[0x55, 0x1d, 21];
 const DELTA: &[u8] = &[0x55, 0x1d, 27];
 const SCOPE: &[u8] = &[0x55, 0x1d, 28];
 const OF_ANOTHER: &[u8] = &[0x55, 0x1d, 29];
+const CONSTRAINTS: &[u64] = &[2, 5, 29, 30];
 const POINTS: &[u64] = &[2, 5, 29, 31];
 const UNKNOWN: &[u8] = &[0x2b, 6, 1, 4, 1, 0x86, 0x8d, 0x1f, 9];
 const POINT: &str = "http://plant.example/one.crl";
@@ -173,5 +174,109 @@ fn of_the_middle() -> Vec<(Case, &'static str)> {
         ];
         cases.push((Case { name, tried: Tried::FindList, files, sent, refused }, why));
     }
+    cases
+}
+
+fn subtrees(tag: u8, bases: &[Vec<u8>]) -> Vec<u8> {
+    let trees: Vec<u8> = bases.iter().flat_map(|base| der(0x30, &[base])).collect();
+    if trees.is_empty() { trees } else { der(tag, &[&trees]) }
+}
+
+fn dns(host: &str) -> Vec<u8> {
+    der(0x82, &[host.as_bytes()])
+}
+
+/// A directory name of one common name, in this kind of text.
+fn directory(kind: u8, name: &str) -> Vec<u8> {
+    let part = der(0x30, &[&der(6, &[&[0x55, 4, 3]]), &der(kind, &[name.as_bytes()])]);
+    der(0xa4, &[&der(0x30, &[&der(0x31, &[&part])])])
+}
+
+/// Issuers with name constraints, critical and not.
+pub fn constraints() -> Vec<Case> {
+    let invalid = hidden(StatusCode::BadCertificateInvalid);
+    let authority = |name: &str, critical: bool, value: Vec<u8>| {
+        let mut params = ca_params(&format!("{name} root"));
+        let mut extension = CustomExtension::from_oid_content(CONSTRAINTS, value);
+        extension.set_criticality(critical);
+        params.custom_extensions.push(extension);
+        root_with(params, 1)
+    };
+    let host = |name: &str| SanType::DnsName(name.try_into().expect("ascii"));
+    let mail = || SanType::Rfc822Name("a@plant.example".try_into().expect("ascii"));
+    let network = |bytes: [u8; 8]| der(0x87, &[&bytes]);
+    type Row = (&'static str, bool, Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<SanType>, bool);
+    let rows: Vec<Row> = vec![
+        ("host name excluded", false, vec![], vec![dns("bad.example")], vec![host("a.bad.example")], false),
+        ("host name excluded, critical", true, vec![], vec![dns("bad.example")], vec![host("a.bad.example")], false),
+        ("host name permitted", true, vec![dns("plant.example")], vec![], vec![host("a.plant.example")], true),
+        ("host name not permitted", false, vec![dns("plant.example")], vec![], vec![host("plant.example.org")], false),
+        ("host names constrained, none stated", true, vec![dns("plant.example")], vec![], vec![], true),
+        ("URI without a host, URIs constrained", false, vec![der(0x86, &[b".plant.example"])], vec![], vec![], false),
+        (
+            "address permitted",
+            false,
+            vec![network([10, 0, 0, 0, 255, 0, 0, 0])],
+            vec![],
+            vec![SanType::IpAddress([10, 1, 2, 3].into())],
+            true,
+        ),
+        (
+            "address excluded",
+            false,
+            vec![],
+            vec![network([10, 0, 0, 0, 255, 0, 0, 0])],
+            vec![SanType::IpAddress([10, 1, 2, 3].into())],
+            false,
+        ),
+        (
+            "subject excluded in another kind of text",
+            false,
+            vec![],
+            vec![directory(0x13, "SUBJECT  excluded in another kind of text leaf")],
+            vec![],
+            false,
+        ),
+        ("subject permitted", true, vec![directory(0x0c, "subject permitted leaf")], vec![], vec![], true),
+        ("subject not permitted", false, vec![directory(0x0c, "somewhere else")], vec![], vec![], false),
+        ("e-mail constrained and stated", false, vec![der(0x81, &[b"plant.example"])], vec![], vec![mail()], false),
+        ("e-mail constrained, none stated", true, vec![der(0x81, &[b"plant.example"])], vec![], vec![], true),
+    ];
+    let mut cases: Vec<Case> = rows
+        .into_iter()
+        .map(|(name, critical, permitted, excluded, names, is_allowed)| {
+            let value = der(0x30, &[&subtrees(0xa0, &permitted), &subtrees(0xa1, &excluded)]);
+            let top = authority(name, critical, value);
+            let sent = top.issue(&with(&format!("{name} leaf"), |params| params.subject_alt_names.extend(names)));
+            let files = vec![("trusted", top.der.clone()), ("trusted", top.list(&[]))];
+            Case { name, tried: Tried::Structure, files, sent, refused: invalid.filter(|_| !is_allowed) }
+        })
+        .collect();
+
+    let name = "URI with a permitted host";
+    let top = authority(name, true, der(0x30, &[&subtrees(0xa0, &[der(0x86, &[b".plant.example"])])]));
+    let sent =
+        top.issue(&with(name, |params| params.subject_alt_names = vec![uri("opc.tcp://a.plant.example/client")]));
+    let files = vec![("trusted", top.der.clone()), ("trusted", top.list(&[]))];
+    cases.push(Case { name, tried: Tried::Structure, files, sent, refused: None });
+
+    let name = "host name excluded by the root";
+    let top = authority(name, false, der(0x30, &[&subtrees(0xa1, &[dns("bad.example")])]));
+    let middle = top.sub(&format!("{name} middle"), 2);
+    let sent =
+        middle.issue(&with(&format!("{name} leaf"), |params| params.subject_alt_names.push(host("bad.example"))));
+    let files = vec![
+        ("trusted", top.der.clone()),
+        ("issuers", middle.der.clone()),
+        ("issuers", top.list(&[])),
+        ("issuers", middle.list(&[])),
+    ];
+    cases.push(Case { name, tried: Tried::Structure, files, sent, refused: invalid });
+
+    let name = "name constraints that can't be read";
+    let top = authority(name, false, vec![5, 0]);
+    let sent = top.issue(&with(name, |params| params.distinguished_name.push(DnType::CommonName, name)));
+    let files = vec![("trusted", top.der.clone()), ("trusted", top.list(&[]))];
+    cases.push(Case { name, tried: Tried::Structure, files, sent, refused: invalid });
     cases
 }
