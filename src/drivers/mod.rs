@@ -30,6 +30,17 @@ pub enum Settings {
     ModbusRtu(modbus::RtuSettings),
 }
 
+impl Settings {
+    /// Names the device's place by this text in logs and for clients.
+    pub fn show_as(&mut self, text: String) {
+        match self {
+            Settings::Simulator(_) => {}
+            Settings::ModbusTcp(settings) => settings.shown = Some(text),
+            Settings::ModbusRtu(settings) => settings.shown = Some(text),
+        }
+    }
+}
+
 /// A driver as `driver:` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

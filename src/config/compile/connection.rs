@@ -81,7 +81,10 @@ impl Compiler<'_> {
             None => &["TcpSettings", "RtuSettings", "Settings"],
         };
         let (common, is_whole) = decode_entry::<spec::Connection>(&mut self.source, value, owners, self.findings);
-        let settings = meant.and_then(|meant| driver::settings(meant.kind, &self.source, value, self.findings));
+        let mut settings = meant.and_then(|meant| driver::settings(meant.kind, &self.source, value, self.findings));
+        if let (Some(settings), Some(text)) = (&mut settings, self.shown_place(value)) {
+            settings.show_as(text);
+        }
         if let (Some(Settings::ModbusTcp(tcp)), Some(host)) = (&settings, self.source.get(value, "host"))
             && tcp.host.is_empty()
             && self.source.is_scalar(host)
@@ -120,6 +123,15 @@ impl Compiler<'_> {
         self.real_settings.push(settings);
         self.plant.connections.push(connection);
         Some(Link { key: value, node: value, ix: Some(ix), kind, allow_write })
+    }
+
+    /// The place of a device as it is written in the file, where a part of it came from outside of the file.
+    fn shown_place(&self, connection: Ix) -> Option<String> {
+        let parts = ["host", "port", "serial"].map(|key| self.source.get(connection, key));
+        let parts: Vec<Ix> = parts.into_iter().flatten().collect();
+        let shown = |at: &Ix| self.source.shown(*at).trim_matches(['"', '\'']);
+        let is_hidden = parts.iter().any(|at| self.source.is_secret(*at));
+        is_hidden.then(|| parts.iter().map(shown).collect::<Vec<_>>().join(":"))
     }
 
     /// Each connection gets signals of its own.

@@ -59,7 +59,7 @@ pub fn target(settings: &Settings) -> Option<(Target, Framing)> {
                 TcpFraming::Rtu => Framing::Rtu,
                 TcpFraming::Ascii => Framing::Ascii,
             };
-            Some((Target::Tcp { host: tcp.host.clone(), port: tcp.port }, framing))
+            Some((Target::Tcp { host: tcp.host.clone(), port: tcp.port, shown: tcp.shown.clone() }, framing))
         }
         Settings::ModbusRtu(line) => {
             let (framing, bits) = match line.framing {
@@ -68,6 +68,7 @@ pub fn target(settings: &Settings) -> Option<(Target, Framing)> {
             };
             let target = Target::Serial {
                 path: line.serial.clone(),
+                shown: line.shown.clone(),
                 baud: line.baud,
                 data_bits: line.data_bits.unwrap_or(bits),
                 parity: line.parity,

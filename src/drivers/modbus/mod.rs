@@ -128,7 +128,7 @@ pub fn fuzz_reply(bytes: &[u8]) {
 pub(super) fn link_of(settings: &super::Settings) -> Option<(String, Framing)> {
     let (target, framing) = master::target(settings)?;
     Some(match target {
-        Target::Tcp { host, port } => (format!("{}:{port}", plain_host(&host)), framing),
+        Target::Tcp { host, port, .. } => (format!("{}:{port}", plain_host(&host)), framing),
         // One port has one speed and one framing; the first connection says which.
         Target::Serial { path, .. } => (path, Framing::Rtu),
     })
@@ -139,7 +139,9 @@ pub(super) fn link_of(settings: &super::Settings) -> Option<(String, Framing)> {
 pub fn two_spellings<'a>(one: &'a super::Settings, other: &'a super::Settings) -> Option<(&'a str, &'a str)> {
     let (super::Settings::ModbusTcp(first), super::Settings::ModbusTcp(second)) = (one, other) else { return None };
     let is_same = link_of(one)?.0 == link_of(other)?.0 && first.unit_id == second.unit_id;
-    (is_same && first.host != second.host).then_some((&first.host, &second.host))
+    // A host that must not be shown would be read off the other.
+    let is_open = first.shown.is_none() && second.shown.is_none();
+    (is_same && is_open && first.host != second.host).then_some((&first.host, &second.host))
 }
 
 /// Names that mean one host are one: case says nothing, and this host has three names.

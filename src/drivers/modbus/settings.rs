@@ -12,11 +12,15 @@ use crate::model::Period;
 pub struct TcpSettings {
     /// Host name or IP address.
     #[serde(deserialize_with = "super::host::read")]
-    #[schemars(extend("x-also" = ["ip", "address", "hostname", "server"]))]
+    #[schemars(extend("x-also" = ["ip", "address", "hostname", "server"], "x-secret" = true))]
     pub host: String,
+    /// How logs and clients name the device's place where a part of it must not be shown.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub shown: Option<String>,
     /// TCP port.
     #[serde(default = "default_port")]
-    #[schemars(range(min = 1, max = 65535), extend("x-unit" = "TCP port"))]
+    #[schemars(range(min = 1, max = 65535), extend("x-unit" = "TCP port", "x-secret" = true))]
     pub port: u16,
     /// Frames on the connection: rtu and ascii for serial servers.
     #[serde(default)]
@@ -24,7 +28,7 @@ pub struct TcpSettings {
     pub framing: TcpFraming,
     /// Unit id of the device.
     #[serde(default = "default_unit")]
-    #[schemars(range(min = 0, max = 255), extend("x-also" = ["slave", "slave_id", "unit", "device_id", "station"]))]
+    #[schemars(range(min = 0, max = 255), extend("x-also" = ["slave", "slave_id", "unit", "device_id", "station"], "x-secret" = true))]
     pub unit_id: u8,
     /// Order of 16-bit words in 32- and 64-bit values.
     #[serde(default)]
@@ -70,8 +74,12 @@ pub struct TcpSettings {
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct RtuSettings {
     /// Serial device, as /dev/ttyUSB0.
-    #[schemars(extend("x-also" = ["port", "device", "tty"]))]
+    #[schemars(extend("x-also" = ["port", "device", "tty"], "x-secret" = true))]
     pub serial: String,
+    /// How logs and clients name the device's place where a part of it must not be shown.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub shown: Option<String>,
     /// Bits per second.
     #[serde(default = "default_baud")]
     #[schemars(range(min = 300, max = 921600), extend("x-unit" = "bit/s", "x-also" = ["baudrate", "baud_rate", "speed"]))]
@@ -93,7 +101,7 @@ pub struct RtuSettings {
     pub framing: SerialFraming,
     /// Unit id of the device.
     #[serde(default = "default_unit")]
-    #[schemars(range(min = 1, max = 247), extend("x-also" = ["slave", "slave_id", "unit", "device_id", "station"]))]
+    #[schemars(range(min = 1, max = 247), extend("x-also" = ["slave", "slave_id", "unit", "device_id", "station"], "x-secret" = true))]
     pub unit_id: u8,
     /// Order of 16-bit words in 32- and 64-bit values.
     #[serde(default)]

@@ -3,6 +3,7 @@
 //! `belief` decides what a reply may be believed for; here its rules are kept: the line is drained before each
 //! request, an echo is cut off, and a serial line must be quiet after a time-out for as long as a reply may take.
 
+use std::fmt;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -19,8 +20,19 @@ use crate::drivers::LinkError;
 /// Where the frames go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
-    Tcp { host: String, port: u16 },
-    Serial { path: String, baud: u32, data_bits: u8, parity: Parity, stop_bits: u8 },
+    Tcp { host: String, port: u16, shown: Option<String> },
+    Serial { path: String, shown: Option<String>, baud: u32, data_bits: u8, parity: Parity, stop_bits: u8 },
+}
+
+/// As logs and clients may read it.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Tcp { shown: Some(shown), .. } | Target::Serial { shown: Some(shown), .. } => f.write_str(shown),
+            Target::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            Target::Serial { path, .. } => f.write_str(path),
+        }
+    }
 }
 
 /// Bytes that may come without having been asked for, before the link is given up.
@@ -464,15 +476,14 @@ fn is_closed(error: &std::io::Error) -> bool {
 }
 
 async fn open(target: &Target) -> Result<Box<dyn Stream>, LinkError> {
+    let lost = |error: std::io::Error| LinkError::Lost(format!("{target}: {error}"));
     match target {
-        Target::Tcp { host, port } => {
-            let stream = tokio::net::TcpStream::connect((host.as_str(), *port))
-                .await
-                .map_err(|error| LinkError::Lost(format!("{host}:{port}: {error}")))?;
-            stream.set_nodelay(true).map_err(|error| LinkError::Lost(format!("{host}:{port}: {error}")))?;
+        Target::Tcp { host, port, .. } => {
+            let stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await.map_err(lost)?;
+            stream.set_nodelay(true).map_err(lost)?;
             Ok(Box::new(stream))
         }
-        Target::Serial { path, baud, data_bits, parity, stop_bits } => {
+        Target::Serial { path, baud, data_bits, parity, stop_bits, .. } => {
             let port = tokio_serial::new(path, *baud)
                 .data_bits(if *data_bits == 7 { tokio_serial::DataBits::Seven } else { tokio_serial::DataBits::Eight })
                 .stop_bits(if *stop_bits == 2 { tokio_serial::StopBits::Two } else { tokio_serial::StopBits::One })
@@ -482,7 +493,7 @@ async fn open(target: &Target) -> Result<Box<dyn Stream>, LinkError> {
                     Parity::Odd => tokio_serial::Parity::Odd,
                 })
                 .open_native_async()
-                .map_err(|error| LinkError::Lost(format!("{path}: {error}; {}", known_ports())))?;
+                .map_err(|error| LinkError::Lost(format!("{target}: {error}; {}", known_ports())))?;
             Ok(Box::new(port))
         }
     }
