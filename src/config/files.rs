@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::compile::Options;
+use super::outside;
+use super::reach::{Purpose, Reach, normal};
 use super::report::Findings;
 use super::source::{Ix, Kind, Source};
 use super::syntax;
@@ -15,6 +18,10 @@ use super::syntax;
 pub trait Files {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     fn is_dir(&self, path: &Path) -> bool;
+    /// Whether it is a file, and no device or pipe.
+    fn is_file(&self, path: &Path) -> bool;
+    /// Where a path leads, all links followed; an error where nothing is.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
     /// Files that match, sorted by name.
     fn glob(&self, pattern: &Path) -> Vec<PathBuf>;
     fn variable(&self, name: &str) -> Option<String>;
@@ -37,6 +44,14 @@ impl Files for Disk {
 
     fn is_dir(&self, path: &Path) -> bool {
         path.is_dir()
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        path.is_file()
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::canonicalize(if path.as_os_str().is_empty() { Path::new(".") } else { path })
     }
 
     fn glob(&self, pattern: &Path) -> Vec<PathBuf> {
@@ -68,6 +83,16 @@ impl Files for Memory {
         self.files.keys().any(|file| file != path && file.starts_with(path))
     }
 
+    fn is_file(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        let path = normal(path);
+        let is_there = self.is_file(&path) || path.as_os_str().is_empty() || self.is_dir(&path);
+        is_there.then_some(path).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
+    }
+
     fn glob(&self, pattern: &Path) -> Vec<PathBuf> {
         let Ok(pattern) = glob::Pattern::new(&pattern.to_string_lossy()) else { return Vec::new() };
         self.files.keys().filter(|path| pattern.matches_path(path)).cloned().collect()
@@ -80,6 +105,7 @@ impl Files for Memory {
 
 const MOST_BYTES: u64 = 64 << 20;
 const MOST_FILES: usize = 1_000;
+pub(super) const RELATIVE: &str = "paths are relative to the file that names them";
 const SMALLEST: &str =
     "the smallest cell is:\n  schema: 1\n  cell: press\n  nodes:\n    Speed: { type: Float, value: 0 }";
 
@@ -106,11 +132,14 @@ struct Loader<'a> {
     files: &'a dyn Files,
     loaded: Loaded,
     findings: &'a mut Findings,
+    reach: Reach,
 }
 
 /// Reads what stands at `path`: a folder, a server file or a cell file.
-pub fn load(files: &dyn Files, path: &Path, findings: &mut Findings) -> Loaded {
-    let mut loader = Loader { files, loaded: Loaded::default(), findings };
+pub fn load(files: &dyn Files, path: &Path, options: &Options, findings: &mut Findings) -> Loaded {
+    let mut reach = Reach::default();
+    options.state_dir.iter().chain(&options.pki_dir).for_each(|folder| reach.close(folder));
+    let mut loader = Loader { files, loaded: Loaded::default(), findings, reach };
     if files.is_dir(path) {
         loader.folder(path)
     } else {
@@ -128,6 +157,12 @@ impl Loader<'_> {
         let mut paths = self.files.glob(&folder.join("*.yaml"));
         paths.extend(self.files.glob(&folder.join("*.yml")));
         for path in paths {
+            self.reach.cell(folder);
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if let Err((message, help)) = self.reach.check(self.files, &path, &name, Purpose::Yaml) {
+                self.findings.error_without_place(message).help(help);
+                continue;
+            }
             if let Some(root) = self.parse(&path, None)
                 && self.loaded.source.get(root, "cell").is_some()
             {
@@ -141,6 +176,11 @@ impl Loader<'_> {
     }
 
     fn any_file(&mut self, path: &Path) {
+        if let Err((message, help)) = Reach::check_first(self.files, path) {
+            self.findings.error_without_place(message).help(help);
+            return;
+        }
+        self.reach.cell(folder_of(path));
         let Some(root) = self.parse(path, None) else { return };
         let source = &self.loaded.source;
         if source.get(root, "cells").is_some() {
@@ -156,6 +196,7 @@ impl Loader<'_> {
 
     fn cells_of_server(&mut self, server: &Path, root: Ix) {
         for (at, path) in self.named_files(server, root, "cells") {
+            self.reach.operator(folder_of(server));
             if self.loaded.cells.iter().any(|cell| cell.path == path) {
                 let message = format!("{} is named twice", path.display());
                 self.findings.error(&self.loaded.source, at, message).help("delete one of the two");
@@ -173,6 +214,10 @@ impl Loader<'_> {
         for at in source.children(list).filter(|at| source.kind(list) == Kind::Sequence && source.is_scalar(*at)) {
             let text = source.text(at);
             let path = beside(from, text);
+            if let Err((message, help)) = self.reach.check_text(&path, text, Purpose::Yaml) {
+                self.findings.error(source, at, message).help(help);
+                continue;
+            }
             if text.contains(['*', '?', '[']) {
                 let matches = self.files.glob(&path);
                 if matches.is_empty() {
@@ -217,7 +262,10 @@ impl Loader<'_> {
 
     /// A file's root node, with everything read that it names; `named_by` is where a finding about it points.
     fn parse(&mut self, path: &Path, named_by: Option<Ix>) -> Option<Ix> {
-        let file = self.read(path, named_by)?;
+        let file = self.read(path, named_by.map(|at| (at, Purpose::Yaml)))?;
+        if self.reach.is_operator() {
+            self.reach.cell(folder_of(path));
+        }
         let mark = self.findings.len();
         if self.findings.has_errors_in_file(file) {
             return None;
@@ -236,32 +284,47 @@ impl Loader<'_> {
             finding.help(SMALLEST);
             return None;
         }
-        self.follow(path, file, first);
+        let is_server = named_by.is_none() && self.loaded.source.get(root, "cells").is_some();
+        if is_server {
+            self.reach.server(path, &self.loaded.source, root);
+        }
+        self.follow(path, file, first, is_server);
         Some(root)
     }
 
-    fn read(&mut self, path: &Path, named_by: Option<Ix>) -> Option<u16> {
-        let complain = |findings: &mut Findings, source: &Source, message: String| {
-            if let Some(at) = named_by {
-                findings.error(source, at, message).help("paths are relative to the file that names them");
+    fn read(&mut self, path: &Path, named_by: Option<(Ix, Purpose)>) -> Option<u16> {
+        let complain = |findings: &mut Findings, source: &Source, message: String, help: &str| {
+            if let Some((at, _)) = named_by {
+                findings.error(source, at, message).help(help);
             } else {
                 findings.error_without_place(message);
             }
         };
-        let bytes = match self.files.read(path) {
+        let real = match named_by {
+            None => Ok(path.to_owned()),
+            Some((at, purpose)) => self.reach.check(self.files, path, self.loaded.source.text(at), purpose),
+        };
+        let real = match real {
+            Ok(real) => real,
+            Err((message, help)) => {
+                complain(self.findings, &self.loaded.source, message, help);
+                return None;
+            }
+        };
+        let bytes = match self.files.read(&real) {
             Ok(bytes) if bytes.len() as u64 <= MOST_BYTES => bytes,
             Ok(_) => {
-                complain(self.findings, &self.loaded.source, format!("{} is larger than 64 MiB", path.display()));
+                complain(self.findings, &self.loaded.source, format!("{} is larger than 64 MiB", path.display()), "");
                 return None;
             }
             Err(error) => {
                 let message = format!("cannot read {}: {error}", path.display());
-                complain(self.findings, &self.loaded.source, message);
+                complain(self.findings, &self.loaded.source, message, RELATIVE);
                 return None;
             }
         };
         if self.loaded.source.files.len() >= MOST_FILES {
-            complain(self.findings, &self.loaded.source, format!("more than {MOST_FILES} files"));
+            complain(self.findings, &self.loaded.source, format!("more than {MOST_FILES} files"), "");
             return None;
         }
         self.loaded.read.push(path.to_owned());
@@ -272,7 +335,7 @@ impl Loader<'_> {
     }
 
     /// Replaces `${…}` and reads CSV files for the nodes from `first` on.
-    fn follow(&mut self, path: &Path, file: u16, first: usize) {
+    fn follow(&mut self, path: &Path, file: u16, first: usize, is_server: bool) {
         let text = &self.loaded.source.files[usize::from(file)].text;
         let (has_texts, has_rows) = (text.contains("${"), text.contains("rows"));
         if !has_texts && !has_rows {
@@ -281,7 +344,7 @@ impl Loader<'_> {
         for at in self.loaded.source.values_from(first) {
             let source = &self.loaded.source;
             if has_texts && source.is_scalar(at) && source.text(at).contains("${") {
-                self.substitute(path, at);
+                self.substitute(path, at, is_server);
             }
             let source = &self.loaded.source;
             if has_rows && source.is_scalar(at) && source.key_of(at).is_some_and(|key| source.text(key) == "rows") {
@@ -295,56 +358,38 @@ impl Loader<'_> {
         if self.loaded.csv.contains_key(&csv) {
             return;
         }
-        if let Some(file) = self.read(&csv, Some(at)) {
+        if let Some(file) = self.read(&csv, Some((at, Purpose::Rows))) {
             self.loaded.csv.insert(csv, file);
         }
     }
 
-    fn substitute(&mut self, path: &Path, at: Ix) {
-        let text = self.loaded.source.text(at).to_owned();
-        let mut out = String::new();
-        let mut rest = text.as_str();
-        while let Some(start) = rest.find("${") {
-            out.push_str(&rest[..start]);
-            let Some(end) = rest[start..].find('}') else {
-                self.refuse(at, "`${` without `}`", "write ${env:NAME}, ${env:NAME|fallback} or ${file:PATH}");
-                return;
-            };
-            match self.look_up(path, &rest[start + 2..start + end]) {
-                Ok(found) => out.push_str(&found),
-                Err((message, help)) => {
-                    self.refuse(at, &message, help);
-                    return;
-                }
+    fn substitute(&mut self, path: &Path, at: Ix, is_server: bool) {
+        let source = &self.loaded.source;
+        let found = outside::word(source, at, is_server).and_then(|word| self.look_up(path, word));
+        match found {
+            Ok(text) => self.loaded.source.set_secret(at, &text),
+            Err((message, help)) => {
+                self.findings.error(&self.loaded.source, at, message).help(help);
+                self.loaded.source.set_bad(at);
             }
-            rest = &rest[start + end + 1..];
         }
-        out.push_str(rest);
-        self.loaded.source.set_secret(at, &out);
     }
 
-    fn refuse(&mut self, at: Ix, message: &str, help: &str) {
-        self.findings.error(&self.loaded.source, at, message).help(help);
-        self.loaded.source.set_bad(at);
-    }
-
-    fn look_up(&self, path: &Path, word: &str) -> Result<String, (String, &'static str)> {
-        if let Some(name) = word.strip_prefix("env:") {
-            let (name, fallback) = name.split_once('|').map_or((name, None), |(name, text)| (name, Some(text)));
-            let found = self.files.variable(name).or_else(|| fallback.map(str::to_owned));
-            return found.ok_or_else(|| {
-                (format!("the environment has no variable `{name}`"), "set it, or write ${env:NAME|fallback}")
-            });
-        }
-        let Some(name) = word.strip_prefix("file:") else {
-            return Err((
-                format!("`${{{word}}}` is not known"),
-                "write ${env:NAME}, ${env:NAME|fallback} or ${file:PATH}",
-            ));
+    fn look_up(&self, path: &Path, word: outside::Word<'_>) -> Result<String, (String, String)> {
+        let name = match word {
+            outside::Word::Variable { name, fallback } => {
+                let found = self.files.variable(name).or_else(|| fallback.map(str::to_owned));
+                return found.ok_or_else(|| {
+                    let help = "set it, or write ${env:NAME|fallback}".to_owned();
+                    (format!("the environment has no variable `{name}`"), help)
+                });
+            }
+            outside::Word::File(name) => name,
         };
-        let bytes =
-            self.files.read(&beside(path, name)).map_err(|error| (format!("cannot read {name}: {error}"), ""))?;
-        let text = String::from_utf8(bytes).map_err(|_| (format!("{name} is not UTF-8 text"), ""))?;
+        let real = self.reach.check(self.files, &beside(path, name), name, Purpose::Secret);
+        let real = real.map_err(|(message, help)| (message, help.to_owned()))?;
+        let bytes = self.files.read(&real).map_err(|error| (format!("cannot read {name}: {error}"), String::new()))?;
+        let text = String::from_utf8(bytes).map_err(|_| (format!("{name} is not UTF-8 text"), String::new()))?;
         Ok(text.trim_end().to_owned())
     }
 }
@@ -356,5 +401,9 @@ fn looks_like_cell(source: &Source, root: Ix) -> bool {
 
 /// `name`, relative to the folder of `file`.
 pub fn beside(file: &Path, name: &str) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).join(name)
+    folder_of(file).join(name)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }

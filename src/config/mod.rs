@@ -12,8 +12,10 @@ mod docs;
 mod driver;
 mod files;
 mod flow;
+mod outside;
 mod parse;
 mod places;
+mod reach;
 mod reference;
 mod report;
 mod schema;
@@ -42,7 +44,7 @@ pub fn load(path: &Path, options: &Options) -> (Option<Compiled>, Report) {
 /// The same from any place that holds files.
 pub fn load_from(files: &dyn Files, path: &Path, options: &Options) -> (Option<Compiled>, Report) {
     let mut findings = report::Findings::default();
-    let loaded = files::load(files, path, &mut findings);
+    let loaded = files::load(files, path, options, &mut findings);
     let (compiled, source) = compile::compile(loaded, options, &mut findings);
     (compiled, findings.into_report(source))
 }

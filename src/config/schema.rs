@@ -1,6 +1,6 @@
 //! The JSON Schemas for editors, made of those of the spec structs.
 //!
-//! The structs say what is read; an editor also wants to know what else may stand there (`{…}` and `${…}` for any value,
+//! The structs say what is read; an editor also wants to know what else may stand there (`{…}` for any value, `${…}` for marked ones,
 //! a number where text is wanted), which words there are (types, drivers, roles), and that no other key is known.
 
 use schemars::generate::SchemaSettings;
@@ -39,9 +39,10 @@ pub fn schema(which: Which) -> Value {
     }
     words(&mut schema);
     finish(&mut schema);
-    let text = json!({ "type": "string", "pattern": "\\{[^{}]+\\}" });
     let mut definitions = schema["$defs"].as_object().cloned().unwrap_or_default();
-    definitions.insert("template".into(), text);
+    let pattern = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    definitions.insert("template".into(), pattern("(^|[^$])\\{[^{}]+\\}"));
+    definitions.insert("outside".into(), pattern("^\\$\\{(env|file):[^}]+\\}$"));
     schema["$defs"] = Value::Object(definitions);
     schema
 }
@@ -225,7 +226,8 @@ fn finish(schema: &mut Value) {
     }
 }
 
-/// The schema of a value: a scalar that is no plain text may also come from `{…}` or `${…}`, and plain text may look like
+/// The schema of a value: a scalar that is no plain text may also come from `{…}`, or from `${…}` where it is marked so; plain
+/// text may look like
 /// a number.
 fn value(schema: &mut Value) {
     finish(schema);
@@ -246,7 +248,9 @@ fn value(schema: &mut Value) {
     if is_list || is_open {
         return;
     }
-    let template = json!({ "$ref": "#/$defs/template" });
+    let is_secret = map.get("x-secret").is_some_and(|mark| mark == true);
+    let name = if is_secret { "outside" } else { "template" };
+    let template = json!({ "$ref": format!("#/$defs/{name}") });
     match map.get_mut("anyOf") {
         Some(Value::Array(choices)) => choices.push(template),
         _ => {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::compile;
+use super::super::{compile, outside};
 use crate::drivers::simulator::SIGNALS;
 use crate::drivers::{DRIVERS, modbus};
 use crate::health::State;
@@ -10,7 +10,7 @@ use crate::model::ROLES;
 
 pub fn all() -> String {
     let mut out = String::new();
-    out.push_str(VALUES);
+    out.push_str(&VALUES.replace("{marked}", &outside::marked_keys()));
     let types: Vec<String> = compile::type_names().map(|name| format!("`{name}`")).collect();
     let roles: Vec<String> = ROLES.iter().map(|name| format!("`{name}`")).collect();
     let lists = format!(
@@ -43,10 +43,13 @@ const VALUES: &str = "\
 | text | as it is | in quotes where it begins with one of ``% @ ` { [ * & !`` or holds `: ` or ` #` |
 | text for people | `Pump`, or `{ en: Pump, de: Pumpe }` | a session gets the language that it asks for |
 
-`${env:NAME}` in a text or value is replaced by a variable of the environment, `${env:NAME|fallback}` gives a value for a
+`${env:NAME}` as a whole value is replaced by a variable of the environment, `${env:NAME|fallback}` gives a value for a
 variable that is not set, and `${file:PATH}` is replaced by the content of a file, without its last line end; a path is
-relative to the file that names it. They work in values and not in keys, and the text that replaces them is never shown in a
-finding. In CSV files they are not read.
+relative to the file that names it. They are read in {marked} alone, because no client, finding or log
+shows the text of these values.
+
+A cell file names only files below its own folder, without links that lead elsewhere: YAML files (`.yaml`, `.yml`) by `include`,
+CSV files (`.csv`) by `rows`, any text by `${file:}`. Certificates, keys, state and history are never read.
 
 `{name}` in a text inside `types.objects` or below `repeat` is replaced by a parameter or the variable of the `repeat`;
 `{base+1}` and `{(i-1)*16}` calculate with whole numbers and `+ - * ( )`. In YAML such a text needs quotes:

@@ -152,7 +152,7 @@ pub struct User {
     #[schemars(extend("x-also" = ["role", "groups"]))]
     pub roles: Vec<At<String>>,
     /// Argon2id hash from `opcell user add`; never the password itself.
-    #[schemars(extend("x-also" = ["password", "hash"]))]
+    #[schemars(extend("x-also" = ["password", "hash"], "x-secret" = true))]
     pub password_hash: Option<At<String>>,
     /// Certificate file of the user, from pki_dir/users.
     pub certificate: Option<String>,

@@ -1,0 +1,101 @@
+//! `${env:}` and `${file:}`: which keys take a text from outside of the file, and what such a text says.
+//!
+//! Only keys that the schema marks `x-secret` take one. No client, finding or log shows what such a key holds, so that a
+//! cell file from a stranger can't publish the server's keys or its environment.
+
+use super::docs::{DOCS, Key};
+use super::source::{Ix, Source};
+
+/// What is to be put in place of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word<'a> {
+    Variable { name: &'a str, fallback: Option<&'a str> },
+    File(&'a str),
+}
+
+/// Structs whose keys may be marked, and where their mappings are: below `users` or `connections`.
+const USER: &[&str] = &["User"];
+const CONNECTION: &[&str] = &["Connection", "TcpSettings", "RtuSettings", "Settings"];
+
+const SPELLINGS: &str = "write ${env:NAME}, ${env:NAME|fallback} or ${file:PATH}";
+
+/// The word that is the whole text of a value; or why it can't be replaced, and what to write.
+pub(super) fn word(source: &Source, at: Ix, is_server: bool) -> Result<Word<'_>, (String, String)> {
+    let key = source.key_of(at).map(|key| source.text(key));
+    if !is_marked(source, at, is_server) {
+        let what = key.map_or_else(|| "a list".to_owned(), |key| format!("`{key}`"));
+        return Err((format!("`${{…}}` is not read in {what}"), format!("it is read in {} alone", marked_keys())));
+    }
+    let text = source.text(at);
+    let refused = |message: String| (message, SPELLINGS.to_owned());
+    let start = text.find("${").unwrap_or(0);
+    let Some(end) = text[start..].find('}').map(|end| start + end) else {
+        return Err(refused("`${` without `}`".to_owned()));
+    };
+    let inner = &text[start + 2..end];
+    let word = if let Some(name) = inner.strip_prefix("env:") {
+        let (name, fallback) = name.split_once('|').map_or((name, None), |(name, text)| (name, Some(text)));
+        Word::Variable { name, fallback }
+    } else if let Some(name) = inner.strip_prefix("file:") {
+        Word::File(name)
+    } else {
+        return Err(refused(format!("`${{{inner}}}` is not known")));
+    };
+    if start > 0 || end + 1 < text.len() {
+        // A secret as a part of a host name would be sent to whom the rest of the name belongs to.
+        let help = "let the variable or the file hold the whole value".to_owned();
+        return Err(("text next to `${…}`".to_owned(), help));
+    }
+    Ok(word)
+}
+
+/// Whether the schema marks the key of this value: of a user in the server file, of a connection in any other.
+fn is_marked(source: &Source, at: Ix, is_server: bool) -> bool {
+    let section = if is_server { "users" } else { "connections" };
+    let owners = if is_server { USER } else { CONNECTION };
+    let Some(key) = source.key_of(at).map(|key| source.text(key)) else { return false };
+    let is_in_section = || {
+        let entry = source.parent(at)?;
+        let whole = source.parent(entry)?;
+        let is_top = source.parent(source.parent(whole)?).is_none();
+        (is_top && source.text(source.key_of(whole)?) == section).then_some(())
+    };
+    is_in_section().is_some() && owners.iter().any(|owner| DOCS.key(owner, key).is_some_and(is_secret))
+}
+
+fn is_secret(key: &Key) -> bool {
+    key.schema.get("x-secret").is_some_and(|mark| mark == true)
+}
+
+/// The keys that take a text from outside, in words.
+pub(super) fn marked_keys() -> String {
+    let names = |owners: &[&str]| {
+        let mut names: Vec<String> = Vec::new();
+        for key in owners.iter().flat_map(|owner| DOCS.keys(owner)).filter(|key| is_secret(key)) {
+            let name = format!("`{}`", key.name);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.join(", ")
+    };
+    format!("{} of a connection and {} of a user", names(CONNECTION), names(USER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mark_of_the_schema_is_where_it_is_looked_for() {
+        let mut count = 0;
+        for (name, _) in &DOCS.order {
+            for key in DOCS.keys(name).iter().filter(|key| is_secret(key)) {
+                let is_known = USER.contains(&name.as_str()) || CONNECTION.contains(&name.as_str());
+                assert!(is_known, "{name}.{} is marked, and `{name}` is not looked at", key.name);
+                count += 1;
+            }
+        }
+        assert!(count >= 6, "{count} marks");
+    }
+}
