@@ -9,6 +9,8 @@ mod program;
 mod relay;
 #[path = "support/server.rs"]
 mod server;
+#[path = "support/steps.rs"]
+mod steps;
 #[path = "support/ua.rs"]
 mod ua;
 
@@ -25,6 +27,7 @@ use opcua::StatusCode;
 
 use interop::Holder;
 use program::{Serving, folder, opcell, until};
+use steps::{HIERARCHICAL, Id, browse_whole};
 use ua::{Session, secured};
 
 const POLICY: Policy = Policy::Basic256Sha256;
@@ -178,4 +181,86 @@ fn no_secret_is_ever_told() {
     plant.look("the log", &log);
     plant.look_below(&folder.path().join("state"), &["audit.key"]);
     plant.look_below(&folder.path().join("pki"), &["key.pem"]);
+}
+
+/// Everything below Objects that a client can read: names, texts, values.
+fn all_that_a_client_reads(session: &mut Session) -> String {
+    let mut waiting = vec![Id::Number(0, 85)];
+    let mut seen = std::collections::HashSet::new();
+    let mut said = String::new();
+    while let Some(node) = waiting.pop() {
+        if !seen.insert(node.clone()) {
+            continue;
+        }
+        let attributes: Vec<_> = (1..=27).map(|attribute| (node.borrowed(), attribute)).collect();
+        writeln!(said, "{node:?} {:?}", session.read(&attributes)).expect("text takes every write");
+        waiting.extend(browse_whole(session, &node, HIERARCHICAL, 0).into_iter().map(|reference| reference.to));
+    }
+    said
+}
+
+#[test]
+fn what_comes_from_the_environment_or_a_file_is_seen_by_nobody() {
+    const HOST: &str = "planted-host.invalid";
+    const TTY: &str = "/dev/planted-tty";
+    let hash = hash_password(PASSWORD.as_bytes()).expect("a hash");
+    let cell = "schema: 1\ncell: press\nconnections:\n  \
+                plc: { driver: modbus-tcp, host: \"${file:host.txt}\", port: 4711, timeout: 300ms }\n  \
+                line: { driver: modbus-rtu, serial: \"${env:TTY|/dev/none}\" }\nnodes:\n  \
+                Speed: { type: UInt16, poll: 100ms, source: { address: holding/1, connection: plc } }\n  \
+                Level: { type: UInt16, poll: 100ms, source: { address: holding/1, connection: line } }\n";
+    let server = "schema: 1\ncells: [cell.yaml]\nanonymous: [Observer]\nsecurity: { allow_unsecured: true }\n\
+                  users: { anna: { roles: [Operator], password_hash: \"${file:hash.txt}\" } }\n";
+    // A cell of a stranger that wants the server's key, as was seen: `check` said \"2 nodes\".
+    let hostile = "schema: 1\ncell: hostile\ninclude: [pki/own/key.pem]\nnodes:\n  \
+                   A: { type: String, value: \"${file:pki/own/key.pem}\", description: \"${file:pki/own/key.pem}\" }\n  \
+                   B: { rows: pki/own/key.pem }\n";
+    let folder = folder(&[
+        ("cell.yaml", cell),
+        ("server.yaml", server),
+        ("hostile.yaml", hostile),
+        ("host.txt", HOST),
+        ("hash.txt", &hash),
+    ]);
+    let mut plant = Plant { secrets: Vec::new() };
+    plant.text("the host of a file", "planted-host");
+    plant.text("the serial line of the environment", "planted-tty");
+    plant.text("the hash of a file", hash.rsplit('$').next().expect("a hash"));
+    let serving = Serving::with_variable(folder.path(), "trace", ("TTY", TTY));
+    let key = std::fs::read_to_string(folder.path().join("pki/own/key.pem")).expect("the key");
+    for line in key.lines().filter(|line| !line.starts_with("-----")) {
+        plant.text("the private key", line);
+    }
+
+    let mut session = Session::open(serving.address);
+    for (connection, place) in [("plc", "${file:host.txt}:4711"), ("line", "${env:TTY|/dev/none}")] {
+        let node = format!("@connections.{connection}.LastError");
+        until("the connection fails", || match session.read_value(NodeIdRef::string(2, &node)).value {
+            Some(text) if format!("{text:?}").contains(place) => Some(()),
+            _ => None,
+        });
+    }
+    let read = all_that_a_client_reads(&mut session);
+    assert!(read.contains("Speed") && read.contains("${file:host.txt}:4711"), "the walk comes past everything");
+    plant.look("what a client reads", &read);
+    for verb in [
+        &["status", "server.yaml"][..],
+        &["status", "--json", "server.yaml"],
+        &["check", "--all", "server.yaml"],
+        &["check", "--json", "server.yaml"],
+        &["tree", "server.yaml"],
+        &["user", "list", "server.yaml"],
+        &["probe", "plc", "holding/1", "server.yaml"],
+        &["check", "--all", "hostile.yaml"],
+        &["check", "--json", "hostile.yaml"],
+        &["tree", "hostile.yaml"],
+    ] {
+        let said = opcell(folder.path(), verb, "");
+        assert!(!verb.contains(&"hostile.yaml") || said.code == 2, "{said:?}");
+        plant.look(&verb.join(" "), &format!("{}{}", said.out, said.err));
+    }
+    let log = serving.end();
+    assert!(log.contains("${env:TTY|/dev/none}: "), "the log names the place as the file writes it: {log}");
+    plant.look("the log", &log);
+    plant.look_below(&folder.path().join("state"), &[]);
 }

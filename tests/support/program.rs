@@ -62,6 +62,13 @@ impl Serving {
         Serving::of(Command::new(env!("CARGO_BIN_EXE_opcell")), folder, level)
     }
 
+    /// A server with this variable in its environment.
+    pub fn with_variable(folder: &Path, level: &str, (name, value): (&str, &str)) -> Serving {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_opcell"));
+        program.env(name, value);
+        Serving::of(program, folder, level)
+    }
+
     /// A server that sees a file that may not grow (RLIMIT_FSIZE) as a full disk, instead of a signal that ends it.
     pub fn on_a_small_disk(folder: &Path, level: &str) -> Serving {
         let mut shell = Command::new("sh");
