@@ -116,13 +116,17 @@ impl Name {
         }
     }
 
+    /// In words, as the log says it.
     fn shown(&self) -> String {
         match self {
-            Name::Uri(text) | Name::Host(text) => printable(text),
-            Name::Address(bytes) => super::certificate::address(bytes).map_or_else(|| hex(bytes), |at| at.to_string()),
-            Name::Directory(_) => "its subject or directory name".to_owned(),
-            Name::Email => "its e-mail address".to_owned(),
-            Name::Other(_) => "a name of a kind that can't be compared".to_owned(),
+            Name::Uri(text) | Name::Host(text) => format!("the name `{}`", printable(text)),
+            Name::Address(bytes) => {
+                let text = super::certificate::address(bytes).map_or_else(|| hex(bytes), |at| at.to_string());
+                format!("the address {text}")
+            }
+            Name::Directory(_) => "a subject or directory name".to_owned(),
+            Name::Email => "an e-mail address".to_owned(),
+            Name::Other(_) => "a name of a kind that is not compared".to_owned(),
         }
     }
 }

@@ -365,7 +365,7 @@ fn check_names(path: &[Arc<Certificate>]) -> Result<(), Finding> {
             let is_own = depth > 0 && certificate.subject_raw == certificate.issuer_raw;
             if let Some(name) = constraints.refused(&certificate.names).filter(|_| !is_own) {
                 let (below, issuer) = (subject(certificate, depth), printable(issuer.name()));
-                let rule = format!("the name constraints of `{issuer}` don't allow {below} to have the name `{name}`");
+                let rule = format!("{below} has {name}, which the name constraints of `{issuer}` forbid");
                 return Err(Finding::new(Step::Structure, depth, rule));
             }
         }

@@ -35,7 +35,7 @@ fn point(url: &str) -> Vec<u8> {
     der(0xa0, &[&der(0xa0, &[&der(0x86, &[url.as_bytes()])])])
 }
 
-/// One authority and a client of it; the lists that lie beside them, and what the refusal says of them.
+/// One authority and a client of it; the lists that are there, and what the refusal says of them.
 fn listed(
     name: &'static str,
     refused: Option<(StatusCode, StatusCode)>,
