@@ -4,6 +4,8 @@
 
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/steps.rs"]
+mod steps;
 #[path = "support/ua.rs"]
 mod ua;
 
@@ -18,7 +20,7 @@ use ua::Session;
 const BOUND_KIB: u64 = 32 * 1024;
 /// Allocations are larger than what is asked for, and leave pieces between them.
 const SLACK_KIB: u64 = BOUND_KIB / 2 + 12 * 1024;
-const SESSIONS: usize = 40;
+const SESSIONS: usize = 100;
 
 fn cell() -> String {
     let mut text =
@@ -37,15 +39,68 @@ fn resident(server: &Serving) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse().expect("a number")
 }
 
-/// Takes what the server gives: items on moving tags with long queues that nobody reads.
+/// Takes what the server gives: items on moving tags with long queues that nobody reads, triggering links, items on
+/// events, and continuation points.
 fn take(session: &mut Session) -> Vec<StatusCode> {
     let mut statuses = Vec::new();
     let subscription = session.subscribe(3_600_000.0, 1000, 10);
+    take_links(session);
+    let filter = |w: &mut opcell::stack::codec::Writer| steps::event_filter(w, &["Message", "SourceName"], None);
+    let events: Vec<_> = (0..200).map(|handle| (steps::Id::Number(0, 2253), handle)).collect();
+    let made = steps::monitor_with(session, subscription, &events, (0.0, 1_000), (12, filter));
+    statuses.extend(made.into_iter().map(|made| made.status));
+    for _ in 0..20 {
+        steps::browse(session, &[steps::Id::Number(0, 2253)], 33, 1);
+    }
     for name in ["T0", "T1", "T2", "T3", "T4", "Text"] {
         let items: Vec<_> = (0..1_000).map(|handle| (NodeIdRef::string(2, name), handle)).collect();
         statuses.extend(session.monitor(subscription, &items, 0.0, 1_000).into_iter().map(|made| made.0));
     }
     statuses
+}
+
+/// Links between items on a constant, as many as are taken.
+fn take_links(session: &mut Session) {
+    let subscription = session.subscribe(3_600_000.0, 1000, 10);
+    let items: Vec<_> = (0..1_000).map(|handle| (NodeIdRef::string(2, "T0"), handle)).collect();
+    let made: Vec<u32> = session.monitor(subscription, &items, 0.0, 1).into_iter().map(|made| made.1).collect();
+    for trigger in made.iter().filter(|id| **id != 0).take(20) {
+        session.call(775, |w| {
+            w.u32(subscription);
+            w.u32(*trigger);
+            w.count(made.len());
+            made.iter().for_each(|id| w.u32(*id));
+            w.null_array();
+        });
+    }
+    session.call(847, |w| {
+        w.count(1);
+        w.u32(subscription);
+    });
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "figures of a measurement")]
+fn an_item_takes_less_than_a_kilobyte() {
+    let server = "schema: 1\ncells: [cell.yaml]\nanonymous: [Observer]\nsecurity: { allow_unsecured: true }\n\
+                  limits: { session_memory: 4GiB }\n";
+    let mut cell = "schema: 1\ncell: press\nnodes:\n".to_owned();
+    (0..100).for_each(|n| cell += &format!("  T{n}: {{ type: UInt32, value: {n} }}\n"));
+    let dir = folder(&[("cell.yaml", &cell), ("server.yaml", server)]);
+    let serving = Serving::logging(dir.path(), "error");
+    let mut session = Session::open(serving.address);
+    let subscription = session.subscribe(3_600_000.0, 1000, 10);
+    let before = resident(&serving);
+    let mut made = 0;
+    for n in 0..100 {
+        let name = format!("T{n}");
+        let items: Vec<_> = (0..1_000).map(|handle| (NodeIdRef::string(2, &name), handle)).collect();
+        made += session.monitor(subscription, &items, 0.0, 1).iter().filter(|made| made.0.is_good()).count() as u64;
+    }
+    assert_eq!(made, 100_000);
+    let bytes = (resident(&serving) - before) * 1024 / made;
+    println!("{bytes} bytes an item, its value and the lists that it is in included");
+    assert!(bytes < 1_024, "{bytes} bytes an item");
 }
 
 #[test]
