@@ -163,11 +163,14 @@ impl Line {
         let what = if does { state.dice.u32(0..8) } else { 99 };
         if what == 0 {
             let late = self.timeout + self.timeout * state.dice.u32(10..80) / 100;
+            // A reply before this one comes no second time after it.
+            state.last.clone_from(&reply);
             state.held.push_back((now + late, reply));
             return None;
         }
         if what == 1 && self.resets {
             let later = self.timeout * state.dice.u32(0..60) / 100;
+            state.last.clone_from(&reply);
             state.held.push_back((now + later, reply));
             return Some(End::Reset);
         }
