@@ -14,7 +14,7 @@ use opcell::drivers::modbus::{Charset, Framing, MaskWrite, RawType, TcpFraming, 
 use opcell::value::{BuiltIn, Value};
 use opcua::StatusCode;
 use plant::{Bench, Line, Point, point, tcp};
-use slave::{Faults, Slave};
+use slave::{Does, Faults, Slave};
 
 async fn started(slave: &Arc<Slave>, settings: TcpSettings, points: Vec<Point>) -> (Bench, slave::Listening) {
     let framing = if settings.framing == TcpFraming::Rtu { Framing::Rtu } else { Framing::Tcp };
@@ -253,5 +253,115 @@ async fn a_value_with_write_every_is_written_again_while_it_is_good() {
         stays |= get(&slave, 1) == [60];
     }
     assert!(stays);
+    bench.stop().await;
+}
+
+fn list(words: &[&str], kind: BuiltIn) -> Point {
+    let mut point = point(words[0], kind);
+    point.words = words.iter().map(|word| (*word).to_owned()).collect();
+    point
+}
+
+/// A counter in the registers 0 and 1000, changed before 0 is read.
+fn count_up(pdu: &[u8], words: &mut [u16]) -> u16 {
+    let start = u16::from_be_bytes([pdu[1], pdu[2]]);
+    if pdu[0] == 3 && start == 0 {
+        words[0] = words[0].wrapping_add(1);
+        words[1000] = words[0];
+    }
+    start
+}
+
+/// Looks at the tag until it showed `count` different good values; gives each of them once.
+async fn good_values(bench: &Bench, tag: u32, count: usize) -> Vec<Value> {
+    let mut seen: Vec<Value> = Vec::new();
+    let look = async {
+        while seen.len() < count {
+            let sample = bench.sample(tag);
+            if sample.status == StatusCode::Good && seen.last() != Some(&sample.value) {
+                seen.push(sample.value);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let is_done = tokio::time::timeout(Duration::from_secs(20), look).await.is_ok();
+    assert!(is_done, "{count} values: {seen:?}");
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_in_parts_is_of_one_scan_also_when_replies_are_lost_and_neighbours_are_written() {
+    let silence: fn(u16) -> Does = |_| Does::Nothing;
+    let failure: fn(u16) -> Does = |_| Does::Exception(4);
+    for (retries, trouble) in [(0, silence), (2, silence), (0, failure)] {
+        let slave = Slave::new();
+        set(&slave, 0, &[0]);
+        let points =
+            vec![list(&["holding/0", "holding/1000"], BuiltIn::UInt32), point("holding/1001", BuiltIn::UInt16)];
+        let mut asked = 0;
+        *slave.script.lock().expect("lock") = Some(Box::new(move |pdu, words| {
+            let start = count_up(pdu, words);
+            asked += usize::from(pdu[0] == 3);
+            if pdu[0] == 3 && asked % 7 == 0 { trouble(start) } else { Does::Answer }
+        }));
+        let listening = slave.listen(Framing::Tcp, Faults::none()).await;
+        let settings = Settings::ModbusTcp(tcp(listening.port));
+        let bench =
+            Bench::start(vec![Line { timeout: Duration::from_millis(60), retries, ..Line::new(settings, points) }]);
+        bench.until_status(0, StatusCode::Good).await;
+        let writes = async {
+            for round in 0..15 {
+                bench.write(1, &Value::UInt16(round)).await;
+                tokio::time::sleep(Duration::from_millis(7)).await;
+            }
+        };
+        let (seen, ()) = tokio::join!(good_values(&bench, 0, 20), writes);
+        for value in seen {
+            let Value::UInt32(number) = value else { panic!("{value:?}") };
+            assert_eq!(number >> 16, number & 0xffff, "both parts of one scan, {retries} retries");
+        }
+        bench.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_that_fails_costs_a_value_in_parts_of_another_class_nothing() {
+    let slave = Slave::new();
+    set(&slave, 0, &[0]);
+    let mut value = list(&["holding/0", "holding/1000"], BuiltIn::UInt32);
+    value.poll = Some(Duration::from_millis(100));
+    let mut failing = point("holding/2000", BuiltIn::UInt16);
+    failing.poll = Some(Duration::from_millis(5));
+    *slave.script.lock().expect("lock") = Some(Box::new(|pdu, words| {
+        std::thread::sleep(Duration::from_millis(6));
+        if count_up(pdu, words) == 2000 { Does::Exception(4) } else { Does::Answer }
+    }));
+    let (bench, _listening) = started(&slave, tcp(0), vec![value, failing]).await;
+    good_values(&bench, 0, 5).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_a_value_in_parts_shows_at_once_and_is_never_mixed_with_the_old_one() {
+    let slave = Slave::new();
+    let mut split = point("holding/10", BuiltIn::UInt32);
+    split.register.split = Some(true);
+    let points = vec![
+        list(&["holding/0", "holding/1000"], BuiltIn::UInt32),
+        list(&["holding/1001", "holding/1"], BuiltIn::UInt32),
+        split,
+    ];
+    set(&slave, 0, &[0, 0]);
+    set(&slave, 1000, &[0, 0]);
+    let listening = slave.listen(Framing::Tcp, Faults::none()).await;
+    let settings = Settings::ModbusTcp(TcpSettings { max_registers: 1, max_gap: 0, ..tcp(listening.port) });
+    let minute = Duration::from_secs(60);
+    let bench = Bench::start(vec![Line { poll: minute, stale_after: minute * 3, ..Line::new(settings, points) }]);
+    for tag in 0..3 {
+        bench.until_status(tag, StatusCode::Good).await;
+        let value = Value::UInt32(0x0001_0002 + tag);
+        assert_eq!(bench.write(tag, &value).await, StatusCode::Good);
+        bench.until(tag, "written", |sample| sample.value == value).await;
+    }
     bench.stop().await;
 }

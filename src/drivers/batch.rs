@@ -20,6 +20,15 @@ impl Span {
     }
 }
 
+/// The reading of a class of points to which a request belongs: values of different rounds never meet in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Round {
+    /// Each round has its own.
+    pub number: u64,
+    /// Reads out of turn, as after a write; scans go on next to them.
+    pub is_extra: bool,
+}
+
 /// One request: everything from `start` on, and what of it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -27,6 +36,8 @@ pub struct Block {
     pub start: u32,
     pub count: u32,
     pub spans: Vec<Span>,
+    /// Set by the schedule when the block is due.
+    pub round: Round,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +59,10 @@ pub fn plan(mut spans: Vec<Span>, limits: impl Fn(u32) -> Limits) -> Vec<Block> 
                 block.count = block.count.max(span.end() - block.start);
                 block.spans.push(span);
             }
-            _ => blocks.push(Block { space: span.space, start: span.start, count: span.count, spans: vec![span] }),
+            _ => {
+                let (space, start, count) = (span.space, span.start, span.count);
+                blocks.push(Block { space, start, count, spans: vec![span], round: Round::default() });
+            }
         }
     }
     blocks
@@ -75,7 +89,8 @@ pub fn halves(block: &Block) -> Option<(Block, Block)> {
 fn tight(spans: &[Span]) -> Option<Block> {
     let first = spans.first()?;
     let end = spans.iter().map(Span::end).max()?;
-    Some(Block { space: first.space, start: first.start, count: end - first.start, spans: spans.to_vec() })
+    let (space, start, round) = (first.space, first.start, Round::default());
+    Some(Block { space, start, count: end - first.start, spans: spans.to_vec(), round })
 }
 
 #[cfg(test)]

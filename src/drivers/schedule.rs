@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::batch::{self, Block};
+use super::batch::{self, Block, Round};
 use crate::model::TagId;
 
 /// Polls without an answer before a device is demoted.
@@ -47,6 +47,8 @@ struct Class {
     due: Instant,
     /// Began, when a scan is under way.
     began: Option<Instant>,
+    /// The round of the present or last scan.
+    round: u64,
     next: usize,
     items: Vec<Item>,
     sweep: Instant,
@@ -55,13 +57,16 @@ struct Class {
 }
 
 /// An item whose tags are to be looked after.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Aged<'a> {
     pub item: &'a Item,
     /// Its device gave no answer to the last request.
     pub is_silent: bool,
     /// The item itself gave none for a period.
     pub is_old: bool,
+    pub period: Duration,
+    /// Tags that need other items too: an answer alone brings them no sample.
+    pub parts: Vec<TagId>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -111,21 +116,26 @@ pub struct Schedule {
     again: usize,
     /// The last step read one of them.
     was_again: bool,
-    /// The item that reads a tag, by its key.
-    keys: HashMap<TagId, u32>,
+    /// The round of the items that are read again.
+    extra: u64,
+    /// Rounds so far.
+    rounds: u64,
+    /// The items that read a tag or a part of it, by their keys.
+    keys: HashMap<TagId, Vec<u32>>,
     next_key: u32,
 }
 
 impl Schedule {
     pub fn new(devices: usize) -> Schedule {
         let devices = vec![Device::default(); devices];
-        Schedule { classes: Vec::new(), devices, again: 0, was_again: false, keys: HashMap::new(), next_key: 0 }
+        let (classes, keys) = (Vec::new(), HashMap::new());
+        Schedule { classes, devices, again: 0, was_again: false, extra: 0, rounds: 0, keys, next_key: 0 }
     }
 
     /// Adds a scan class, due at once; `stale_after` is the shortest of its tags.
     pub fn add(&mut self, period: Duration, stale_after: Duration, mut items: Vec<Item>, now: Instant) {
         items.iter_mut().for_each(|item| self.name(item));
-        let mut class = Class { period, due: now, began: None, next: 0, items, sweep: now, stale_after };
+        let mut class = Class { period, due: now, began: None, round: 0, next: 0, items, sweep: now, stale_after };
         class.sweep = now + class.sweep_period();
         self.classes.push(class);
     }
@@ -154,16 +164,37 @@ impl Schedule {
     fn name(&mut self, item: &mut Item) {
         item.key = self.next_key;
         self.next_key += 1;
-        self.keys.extend(item.tags.iter().map(|tag| (*tag, item.key)));
+        for tag in &item.tags {
+            let keys = self.keys.entry(*tag).or_default();
+            if keys.last() != Some(&item.key) {
+                keys.push(item.key);
+            }
+        }
     }
 
-    /// The blocks of these tags are read next, one request each.
+    /// The item is no more.
+    fn unname(&mut self, item: &Item) {
+        for tag in &item.tags {
+            self.keys.entry(*tag).or_default().retain(|key| *key != item.key);
+        }
+    }
+
+    /// All blocks of these tags are read next, one request each: a value that comes in parts needs each of them.
     pub fn read_again(&mut self, tags: &HashSet<TagId>) {
-        let keys: HashSet<u32> = tags.iter().filter_map(|tag| self.keys.get(tag).copied()).collect();
+        let keys: HashSet<u32> = tags.iter().filter_map(|tag| self.keys.get(tag)).flatten().copied().collect();
+        self.begin_extra();
         let items = self.classes.iter_mut().flat_map(|class| &mut class.items);
         for item in items.filter(|item| !item.again && keys.contains(&item.key)) {
             item.again = true;
             self.again += 1;
+        }
+    }
+
+    /// What is read again from now on is a round of its own, unless one is under way.
+    fn begin_extra(&mut self) {
+        if self.again == 0 {
+            self.rounds += 1;
+            self.extra = self.rounds;
         }
     }
 
@@ -211,10 +242,15 @@ impl Schedule {
             };
             let devices = &self.devices;
             let class = &mut self.classes[ix];
+            if class.began.is_none() {
+                self.rounds += 1;
+                class.round = self.rounds;
+            }
             let scan = (ix, *class.began.get_or_insert(now));
             while let Some(item) = class.items.get_mut(class.next) {
                 if !devices[item.device].rests(scan, now) && item.not_before.is_none_or(|at| at <= now) {
                     item.asked = true;
+                    item.block.round = Round { number: class.round, is_extra: false };
                     return Step::Read(At { class: ix, item: class.next, again: false });
                 }
                 class.next += 1;
@@ -235,6 +271,7 @@ impl Schedule {
                 let rests = self.devices[item.device].demoted.is_some_and(|(until, _)| now < until);
                 if !rests && item.not_before.is_none_or(|at| at <= now) {
                     item.asked = true;
+                    item.block.round = Round { number: self.extra, is_extra: true };
                     return Some(At { class: ix, item: at, again: true });
                 }
             }
@@ -259,6 +296,7 @@ impl Schedule {
     }
 
     fn revive(&mut self, device: usize) {
+        self.begin_extra();
         let items = self.classes.iter_mut().flat_map(|class| &mut class.items);
         for item in items.filter(|item| item.device == device && item.lapsed) {
             item.lapsed = false;
@@ -317,6 +355,7 @@ impl Schedule {
         class.next += usize::from(class.next > at.item);
         let old = items.remove(at.item);
         self.again -= usize::from(old.again);
+        self.unname(&old);
         let (low_tags, high_tags) = old.tags.split_at(low.spans.len());
         let part = |block, tags: &[TagId]| Item {
             answered: old.answered,
@@ -351,7 +390,10 @@ impl Schedule {
                 let age = item.answered.map(|at| now.saturating_duration_since(at));
                 let is_silent = !is_connected || self.devices[item.device].misses > 0;
                 item.lapsed |= is_silent && age.is_some_and(|age| age >= class.stale_after);
-                look(Aged { item, is_silent, is_old: age.is_none_or(|age| age > class.period) });
+                let in_parts = |tag: &&TagId| self.keys.get(tag).is_some_and(|keys| keys.len() > 1);
+                let parts = item.tags.iter().filter(in_parts).copied().collect();
+                let is_old = age.is_none_or(|age| age > class.period);
+                look(Aged { item, period: class.period, is_silent, is_old, parts });
             }
         }
     }

@@ -243,6 +243,18 @@ impl TagStore {
         }
     }
 
+    /// Tags of which the device answers a part: those without a whole sample for longer than `stale_after` and `period`.
+    pub fn expire_parts(&self, tags: &[TagId], period: Duration, why: Miss, stamp: Stamp) {
+        for id in tags {
+            let stale_after = self.plant.tag(*id).stale_after;
+            let mut slot = self.slot(*id).lock();
+            // A refusal of the device, also of one part, says more.
+            if !slot.sample.status.is_bad() && !slot.is_answered(stale_after.max(period * 2), stamp) {
+                slot.miss(why, stale_after, stamp);
+            }
+        }
+    }
+
     /// What was written to a device whose tag is not read: shown as the last value, Uncertain.
     pub fn show_written(&self, tag: TagId, value: &Value, stamp: Stamp) {
         let mut slot = self.slot(tag).lock();

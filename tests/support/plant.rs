@@ -34,6 +34,8 @@ pub struct Point {
     pub on_stop: Option<Value>,
     pub range: Option<(f64, f64)>,
     pub write_every: Option<Duration>,
+    /// In place of that of the connection.
+    pub poll: Option<Duration>,
 }
 
 pub fn point(address: &str, kind: BuiltIn) -> Point {
@@ -41,6 +43,7 @@ pub fn point(address: &str, kind: BuiltIn) -> Point {
         address: address.to_owned(),
         words: Vec::new(),
         write_every: None,
+        poll: None,
         kind,
         register: RegisterPoint::default(),
         elements: None,
@@ -273,7 +276,7 @@ fn tag_of(point: &Point, line: &Line, connection: ConnectionIx, node: NodeIx) ->
         scale: point.scale,
         wraps: false,
         deadband: 0.0,
-        poll: line.poll,
+        poll: point.poll.unwrap_or(line.poll),
         stale_after: line.stale_after,
         enabled: true,
         access: AccessIx(0),
@@ -292,7 +295,7 @@ fn plan_of(point: &Point, line: &Line, tag: TagId) -> PointPlan {
         elements: point.elements.unwrap_or(1) as usize,
         is_array: point.elements.is_some(),
         length: point.length,
-        poll: line.poll,
+        poll: point.poll.unwrap_or(line.poll),
         read: point.read,
         write: is_writable(point),
         write_every: point.write_every,

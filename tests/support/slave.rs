@@ -34,6 +34,17 @@ pub struct Slave {
     pub asked: Mutex<Vec<(u8, u8)>>,
     pub requests: AtomicU64,
     pub mute: AtomicBool,
+    /// Sees each request before it is answered, may change the registers, and says what becomes of it.
+    pub script: Mutex<Option<Script>>,
+}
+
+pub type Script = Box<dyn FnMut(&[u8], &mut Vec<u16>) -> Does + Send>;
+
+/// What becomes of a request.
+pub enum Does {
+    Answer,
+    Nothing,
+    Exception(u8),
 }
 
 /// The register's own address and a sum over it.
@@ -62,6 +73,7 @@ impl Slave {
             asked: Mutex::default(),
             requests: AtomicU64::new(0),
             mute: AtomicBool::new(false),
+            script: Mutex::default(),
         })
     }
 
@@ -69,6 +81,13 @@ impl Slave {
         self.requests.fetch_add(1, Ordering::Relaxed);
         if self.mute.load(Ordering::Relaxed) || self.silent_units.lock().expect("lock").contains(&unit) {
             return None;
+        }
+        if let Some(script) = &mut *self.script.lock().expect("lock") {
+            match script(pdu, &mut self.words.lock().expect("lock")) {
+                Does::Answer => {}
+                Does::Nothing => return None,
+                Does::Exception(code) => return Some(vec![pdu[0] | 0x80, code]),
+            }
         }
         if let Ok(mut asked) = self.asked.lock()
             && asked.len() < 10_000

@@ -1,6 +1,6 @@
 //! Values whose parts come in several requests of one scan: words that lie apart, and `split` values, each with the
-//! `exponent` that it may have. A value is shown only when all of its parts came in the same scan; it is never torn between
-//! two.
+//! `exponent` that it may have. A value is shown only when all of its parts came in the same round, a scan or the reads after
+//! a write, and nothing was written to them between; it is never torn between two.
 
 use opcua::StatusCode;
 
@@ -8,13 +8,21 @@ use super::address::Address;
 use super::exponent::EXPONENTS;
 use super::master::Master;
 use super::point::Register;
+use super::raw::Change;
 use crate::drivers::Samples;
-use crate::drivers::batch::{Block, Span};
+use crate::drivers::batch::{Block, Round, Span};
 use crate::tags::RawSample;
 
-/// The parts of one value as they come.
+/// The parts of one value as they come, those of scans and those of reads out of turn apart.
 #[derive(Debug)]
 pub struct Gathered {
+    sets: [Set; 2],
+}
+
+/// The parts that came in one round.
+#[derive(Debug, Clone)]
+struct Set {
+    round: u64,
     /// Registers or bits of the value, in its order.
     units: Vec<Option<u16>>,
     /// The exponent, if the value has one.
@@ -49,8 +57,11 @@ impl Register {
     /// `None` for a value that comes whole.
     pub fn gathered(&self) -> Option<Gathered> {
         let is_whole = self.words.is_empty() && !self.split;
-        (!is_whole)
-            .then(|| Gathered { units: vec![None; usize::from(self.count())], exponent: self.exponent.map(|_| None) })
+        (!is_whole).then(|| {
+            let units = vec![None; usize::from(self.count())];
+            let set = Set { round: 0, units, exponent: self.exponent.map(|_| None) };
+            Gathered { sets: [set.clone(), set] }
+        })
     }
 
     /// Places of a span's units in the value.
@@ -83,51 +94,60 @@ impl Master {
         for span in &block.spans {
             let point = &mut self.points[(span.id >> 1) as usize];
             if let (Some(register), Some(gathered)) = (&point.register, &mut point.gathered) {
-                let whole = gathered.take(register, span, &self.wire.reply, block.start);
+                let whole = gathered.take(register, span, block.round, &self.wire.reply, block.start);
                 out.extend(whole.map(|sample| (point.tag, sample)));
             }
         }
     }
 
-    /// Parts of an earlier scan must not meet those of this one.
-    pub(super) fn expect_parts(&mut self, block: &Block) {
-        for span in &block.spans {
-            let point = &mut self.points[(span.id >> 1) as usize];
-            if let (Some(register), Some(gathered)) = (&point.register, &mut point.gathered) {
-                gathered.expect(register, span);
-            }
-        }
+    /// Parts that came before the link was opened count no longer.
+    pub(super) fn forget_parts(&mut self) {
+        self.points.iter_mut().filter_map(|point| point.gathered.as_mut()).for_each(Gathered::clear);
     }
 
-    /// A request of this scan brought nothing, and what follows may be left out.
-    pub(super) fn forget_parts(&mut self, device: usize) {
-        let of_device = self.points.iter_mut().filter(|point| usize::from(point.device) == device);
-        of_device.filter_map(|point| point.gathered.as_mut()).for_each(Gathered::clear);
+    /// Parts that came before these registers of a device are written must not meet those that come after.
+    pub(super) fn forget_written(&mut self, device: usize, changes: &[Change]) {
+        for point in self.points.iter_mut().filter(|point| usize::from(point.device) == device) {
+            let (Some(register), Some(gathered)) = (&point.register, &mut point.gathered) else { continue };
+            let is_touched = |part: &Part| changes.iter().any(|change| change.touches(part.address, part.count));
+            if register.parts().iter().any(is_touched) {
+                gathered.clear();
+            }
+        }
     }
 }
 
 impl Gathered {
     pub fn clear(&mut self) {
+        self.sets.iter_mut().for_each(Set::clear);
+    }
+
+    /// Takes the span's part of a reply whose first register or bit is `base`; gives the value when all parts of the
+    /// same round are there.
+    pub fn take(
+        &mut self,
+        register: &Register,
+        span: &Span,
+        round: Round,
+        reply: &[u8],
+        base: u32,
+    ) -> Option<RawSample> {
+        let set = &mut self.sets[usize::from(round.is_extra)];
+        if set.round != round.number {
+            set.clear();
+            set.round = round.number;
+        }
+        set.take(register, span, reply, base)
+    }
+}
+
+impl Set {
+    fn clear(&mut self) {
         self.units.fill(None);
         self.exponent = self.exponent.map(|_| None);
     }
 
-    /// The span's part is about to be read. When it came already, this is a new scan and nothing of the old one counts.
-    pub fn expect(&mut self, register: &Register, span: &Span) {
-        let came = match span.id & 1 {
-            1 => self.exponent.flatten().is_some(),
-            _ => {
-                let units = register.units_of(span, area_of(span));
-                units.iter().any(|(unit, _)| self.units.get(*unit).is_some_and(Option::is_some))
-            }
-        };
-        if came {
-            self.clear();
-        }
-    }
-
-    /// Takes the span's part of a reply whose first register or bit is `base`; gives the value when it is whole.
-    pub fn take(&mut self, register: &Register, span: &Span, reply: &[u8], base: u32) -> Option<RawSample> {
+    fn take(&mut self, register: &Register, span: &Span, reply: &[u8], base: u32) -> Option<RawSample> {
         let is_bits = register.address.area.is_bits() && span.id & 1 == 0;
         let unit = |at: u32| {
             let at = (at - base) as usize;
@@ -233,21 +253,32 @@ mod tests {
             let spans = spans(&register);
             assert_eq!(spans.len(), 2, "{words:?}");
             let mut gathered = register.gathered().expect("in parts");
-            let mut read = |at: usize, word: u16| {
-                gathered.expect(&register, &spans[at]);
-                gathered.take(&register, &spans[at], &word.to_be_bytes(), spans[at].start)
+            let mut read = |at: usize, number: u64, is_extra: bool, word: u16| {
+                let round = Round { number, is_extra };
+                let sample = gathered.take(&register, &spans[at], round, &word.to_be_bytes(), spans[at].start);
+                sample.map(|sample| sample.value.expect("a number"))
             };
-            assert_eq!(read(0, 1), None);
-            assert_eq!(read(1, 2).expect("whole").value, Ok(Value::UInt32(wanted)));
-            // The second part is missing in the next scan, and the first one in the scan after that.
-            assert_eq!(read(0, 3), None);
-            assert_eq!(read(0, 5), None, "the part of the scan before is forgotten");
-            assert_eq!(read(1, 6).expect("whole").value, Ok(Value::UInt32(0x0005_0006)));
-            // A request that failed: the master clears what came.
-            assert_eq!(read(0, 7), None);
+            let whole = |high: u32, low: u32| Some(Value::UInt32(high << 16 | low));
+            assert_eq!((read(0, 1, false, 1), read(1, 1, false, 2)), (None, Some(Value::UInt32(wanted))));
+            // The second part is missing in a scan, and the first one in the next.
+            assert_eq!(read(0, 2, false, 3), None);
+            assert_eq!(read(1, 3, false, 4), None, "torn between scans");
+            assert_eq!((read(0, 4, false, 5), read(1, 4, false, 6)), (None, whole(5, 6)));
+            // A part that is read out of turn, alone, neither makes a value nor costs one.
+            assert_eq!(read(1, 5, true, 7), None);
+            assert_eq!(read(0, 6, false, 8), None);
+            assert_eq!(read(1, 7, true, 9), None);
+            assert_eq!(read(1, 6, false, 9), whole(8, 9));
+            // All parts are read out of turn in the middle of a scan.
+            assert_eq!((read(0, 8, false, 1), read(0, 9, true, 2)), (None, None));
+            assert_eq!((read(1, 9, true, 3), read(1, 8, false, 4)), (whole(2, 3), whole(1, 4)));
+            // A late part, and one after which the master forgot the others.
+            assert_eq!((read(1, 10, false, 5), read(1, 11, false, 6)), (None, None));
+            assert_eq!((read(0, 12, false, 7), read(0, 13, true, 7)), (None, None));
             gathered.clear();
-            gathered.expect(&register, &spans[1]);
-            assert_eq!(gathered.take(&register, &spans[1], &[0, 8], spans[1].start), None, "torn between scans");
+            let left = [12, 13].map(|number| Round { number, is_extra: number == 13 });
+            let left = left.map(|round| gathered.take(&register, &spans[1], round, &[0, 8], spans[1].start));
+            assert_eq!(left, [None, None]);
         }
     }
 
@@ -257,12 +288,11 @@ mod tests {
         let spans = spans(&register);
         let mut gathered = register.gathered().expect("in parts");
         let mut scan = |value: u16, exponent: i16| {
+            let round = Round { number: value.into(), is_extra: false };
             for (span, word) in spans.iter().zip([0, value]) {
-                gathered.expect(&register, span);
-                assert_eq!(gathered.take(&register, span, &word.to_be_bytes(), span.start), None);
+                assert_eq!(gathered.take(&register, span, round, &word.to_be_bytes(), span.start), None);
             }
-            gathered.expect(&register, &spans[2]);
-            gathered.take(&register, &spans[2], &exponent.to_be_bytes(), 500).expect("whole")
+            gathered.take(&register, &spans[2], round, &exponent.to_be_bytes(), 500).expect("whole")
         };
         for (value, exponent) in [(7, -2), (8, 3)] {
             let sample = scan(value, exponent);

@@ -269,18 +269,13 @@ impl Protocol for Master {
     }
 
     async fn connect(&mut self) -> Result<(), LinkError> {
-        (0..self.devices.len()).for_each(|device| self.forget_parts(device));
+        self.forget_parts();
         self.wire.connect().await
     }
 
     async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
         self.wrote = false;
-        self.expect_parts(block);
-        let answer = self.read_block(block, out).await;
-        if !matches!(answer, Ok(Answer::Samples)) {
-            self.forget_parts(self.device(block));
-        }
-        answer
+        self.read_block(block, out).await
     }
 
     async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError> {
@@ -293,6 +288,7 @@ impl Protocol for Master {
             Ok(changes) => changes,
             Err(code) => return Ok(code),
         };
+        self.forget_written(device, &changes);
         for change in &changes {
             let status = self.change(device, &register, change).await?;
             if !status.is_good() {

@@ -2,7 +2,7 @@
 
 use opcua::StatusCode;
 
-use super::address::{Address, Bits};
+use super::address::{Address, Area, Bits};
 use super::point::Register;
 use super::settings::RawType;
 use crate::value::{Elements, Value};
@@ -24,6 +24,20 @@ pub enum Change {
         and: u16,
         or: u16,
     },
+}
+
+impl Change {
+    /// It writes one of these registers or bits.
+    pub fn touches(&self, place: Address, count: u16) -> bool {
+        let (start, length) = match self {
+            Change::Bits { start, bits } => (*start, bits.len()),
+            Change::Words { start, words } => (*start, words.len()),
+            Change::Mask { at, .. } => (*at, 1),
+        };
+        let area = if matches!(self, Change::Bits { .. }) { Area::Coil } else { Area::Holding };
+        let (mine, its) = (usize::from(start), usize::from(place.start));
+        area as u8 == place.area as u8 && mine < its + usize::from(count) && its < mine + length
+    }
 }
 
 impl Register {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use opcua::StatusCode;
 use tokio::time::Instant;
 
-use super::batch::{Block, Span};
+use super::batch::{Block, Round, Span};
 use super::{Answer, ConnectionPlan, LinkError, PointError, PointPlan, PollPlan, Protocol, Reading, Samples};
 use crate::tags::RawSample;
 use crate::value::{BuiltIn, Elements, Value};
@@ -235,7 +235,7 @@ impl Protocol for Simulator {
         let span = |point: &u32| Span { space: 0, start: *point, count: 1, id: point * 2 };
         let spans: Vec<Span> = points.iter().map(span).collect();
         let Some(last) = points.iter().max() else { return Vec::new() };
-        vec![Block { space: 0, start: 0, count: last + 1, spans }]
+        vec![Block { space: 0, start: 0, count: last + 1, spans, round: Round::default() }]
     }
 
     fn device(&self, _: &Block) -> usize {

@@ -103,7 +103,9 @@ impl Beat {
             item if aged.is_silent && aged.is_old => tags.miss(&item.tags, why, stamp),
             // A slow class is not asked yet, but its device is known to be silent.
             item if aged.is_silent => tags.expire(&item.tags, why, stamp),
-            item if !aged.is_old || item.is_unasked() => {}
+            item if item.is_unasked() => {}
+            // Its parts did not come together.
+            _ if !aged.is_old => tags.expire_parts(&aged.parts, aged.period, why, stamp),
             item if item.is_garbled() => tags.expire(&item.tags, Miss::Garbage, stamp),
             item => tags.expire(&item.tags, why, stamp),
         });

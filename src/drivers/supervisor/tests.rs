@@ -5,7 +5,7 @@ mod quiet;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::drivers::batch::{Block, Span};
+use crate::drivers::batch::{Block, Round, Span};
 use crate::drivers::{Answer, PointSettings, Refusal};
 use crate::model::{AccessIx, Cell, Connection, DataType, NodeIx, Origin, Plant, Shape, Tag, TagId};
 use crate::tags::RawSample;
@@ -78,7 +78,7 @@ impl Protocol for Scripted {
     fn plan(&self, points: &[u32]) -> Vec<Block> {
         let block = |point: &u32| {
             let span = Span { space: 0, start: *point * 10, count: 1, id: *point * 2 };
-            Block { space: 0, start: span.start, count: 1, spans: vec![span] }
+            Block { space: 0, start: span.start, count: 1, spans: vec![span], round: Round::default() }
         };
         points.iter().map(block).collect()
     }
