@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use opcell::drivers::Settings;
 use opcell::drivers::modbus::{Charset, Framing, MaskWrite, RawType, TcpFraming, TcpSettings, WriteFunction};
+use opcell::model::Scale;
 use opcell::value::{BuiltIn, Value};
 use opcua::StatusCode;
-use plant::{Bench, Line, Point, point, tcp};
+use plant::{Bench, Line, Point, point, tcp, tcp_unit};
 use slave::{Does, Faults, Slave};
 
 async fn started(slave: &Arc<Slave>, settings: TcpSettings, points: Vec<Point>) -> (Bench, slave::Listening) {
@@ -362,6 +363,122 @@ async fn a_write_of_a_value_in_parts_shows_at_once_and_is_never_mixed_with_the_o
         let value = Value::UInt32(0x0001_0002 + tag);
         assert_eq!(bench.write(tag, &value).await, StatusCode::Good);
         bench.until(tag, "written", |sample| sample.value == value).await;
+    }
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn write_every_gives_back_the_registers_as_they_are_and_not_what_the_tag_shows() {
+    let factor = |factor| Scale::Factor { factor, offset: 0.0 };
+    let mut points = vec![
+        point("holding/0", BuiltIn::String).length(8),
+        point("holding/10", BuiltIn::Float).raw(RawType::Int32).scale(factor(0.001)),
+        point("holding/20", BuiltIn::Float).raw(RawType::Int16).scale(factor(1.0)),
+        point("holding/30.4..7", BuiltIn::UInt16),
+        point("coil/3", BuiltIn::Boolean),
+        list(&["holding/41", "holding/40"], BuiltIn::UInt32),
+        point("holding/50", BuiltIn::Float).raw(RawType::Int16).scale(Scale::Range {
+            raw: (0.0, 1_000.0),
+            eu: (0.0, 100.0),
+            clamp: true,
+        }),
+    ];
+    points[2].deadband = 5.0;
+    points.iter_mut().for_each(|point| point.write_every = Some(Duration::from_millis(60)));
+    let slave = Slave::new();
+    let padded = [0x5055, 0x4d50, 0x2020, 0x2020];
+    set(&slave, 0, &padded);
+    set(&slave, 10, &[0x4996, 0x02d2]);
+    for (at, words) in [(20, &[50][..]), (30, &[0xabcd]), (40, &[2, 1]), (50, &[1_500])] {
+        set(&slave, at, words);
+    }
+    slave.bits.lock().expect("lock")[3] = true;
+    let (bench, _listening) = started(&slave, tcp(0), points).await;
+    for tag in 0..7 {
+        bench.until_status(tag, StatusCode::Good).await;
+    }
+    assert_eq!(bench.write(2, &Value::Float(53.0)).await, StatusCode::Good);
+    asked(&slave);
+    let count = |function: u8| slave.asked.lock().expect("lock").iter().filter(|(_, of)| *of == function).count();
+    let wait = async {
+        while [5, 6, 16, 22].iter().any(|function| count(*function) < 6) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("all are written again");
+    assert_eq!(get(&slave, 0), padded);
+    assert_eq!(get(&slave, 10), [0x4996, 0x02d2], "a Float has fewer digits");
+    assert_eq!(get(&slave, 20), [53], "the deadband hides it, and yet it is there");
+    assert_eq!((get(&slave, 30), get(&slave, 40), get(&slave, 50)), ([0xabcd], [2, 1], [1_500]));
+    assert!(slave.bits.lock().expect("lock")[3]);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_again_to_a_silent_device_do_not_starve_its_neighbour() {
+    for read in [false, true] {
+        let slave = Slave::new();
+        let listening = slave.listen(Framing::Tcp, Faults::none()).await;
+        let again = |at: u16| {
+            let mut point = point(&format!("holding/{at}"), BuiltIn::UInt16);
+            (point.read, point.write_every) = (read, Some(Duration::from_millis(50)));
+            point
+        };
+        let line = |unit, points| Line {
+            timeout: Duration::from_millis(200),
+            ..Line::new(tcp_unit(listening.port, unit, TcpFraming::Tcp), points)
+        };
+        let neighbour = line(2, vec![point("holding/100", BuiltIn::UInt16)]);
+        let bench = Bench::start(vec![line(1, (0..5).map(again).collect()), neighbour]);
+        bench.until_status(5, StatusCode::Good).await;
+        for tag in 0..5 {
+            assert_eq!(bench.write(tag, &Value::UInt16(7)).await, StatusCode::Good);
+        }
+        slave.silent_units.lock().expect("lock").insert(1);
+        asked(&slave);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let reads = asked(&slave).len();
+        assert!(reads >= 20, "{reads} reads of the neighbour in 3 s");
+        slave.silent_units.lock().expect("lock").clear();
+        set(&slave, 0, &[0; 5]);
+        if !read {
+            let wait = async {
+                while get(&slave, 0) != [7; 5] {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the device is back");
+        }
+        bench.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_uses_the_exponent_that_the_device_has_at_that_moment() {
+    let slave = Slave::new();
+    let points = vec![
+        point("holding/10", BuiltIn::Double).raw(RawType::Int16).exponent("holding/11"),
+        point("holding/20", BuiltIn::Double).raw(RawType::Int16).exponent("holding/3000"),
+    ];
+    set(&slave, 10, &[7, 0]);
+    set(&slave, 20, &[7]);
+    set(&slave, 3000, &[0]);
+    let listening = slave.listen(Framing::Tcp, Faults::none()).await;
+    let minute = Duration::from_secs(60);
+    let settings = Settings::ModbusTcp(tcp(listening.port));
+    let bench = Bench::start(vec![Line { poll: minute, stale_after: minute * 3, ..Line::new(settings, points) }]);
+    for (tag, at, exponent) in [(0, 10, 11), (1, 20, 3000)] {
+        bench.until_status(tag, StatusCode::Good).await;
+        set(&slave, exponent, &[1]);
+        assert_eq!(bench.write(tag, &Value::Double(50.0)).await, StatusCode::Good);
+        assert_eq!(get(&slave, at), [5]);
+        bench.until(tag, "written", |sample| sample.value == Value::Double(50.0)).await;
+        // No power of ten of any device: only zero is the same with each.
+        set(&slave, exponent, &[0x8000]);
+        assert!(bench.write(tag, &Value::Double(50.0)).await.is_bad());
+        assert_eq!(get(&slave, at), [5]);
+        assert_eq!(bench.write(tag, &Value::Double(0.0)).await, StatusCode::Good);
+        assert_eq!(get(&slave, at), [0]);
     }
     bench.stop().await;
 }

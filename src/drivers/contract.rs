@@ -34,6 +34,17 @@ pub trait Protocol: Send {
     /// driver may try another function of the protocol while it doesn't know which one the device has.
     async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError>;
 
+    /// Writes again exactly what was last read from a point with `write_every` or written to it, in the device's own form;
+    /// GoodNoData when nothing is known that may be written.
+    async fn rewrite(&mut self, _point: u32) -> Result<StatusCode, LinkError> {
+        Ok(StatusCode::GoodNoData)
+    }
+
+    /// The power of ten by which the device scales the point at this moment; asked right before a write.
+    async fn exponent(&mut self, _point: u32) -> Result<Result<i8, StatusCode>, LinkError> {
+        Ok(Err(StatusCode::BadConfigurationError))
+    }
+
     /// Closes the link; the caller bounds it.
     async fn disconnect(&mut self);
 

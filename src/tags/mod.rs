@@ -195,7 +195,6 @@ impl TagStore {
             if slot.is_out_of_service() {
                 continue;
             }
-            slot.exponent = raw.exponent;
             slot.answered = Some(stamp.now);
             match value {
                 Ok(value) => {
@@ -349,12 +348,8 @@ impl TagStore {
         receiver
     }
 
-    /// The value as the device wants it: scale undone, whole numbers where there is no scale.
-    pub fn to_raw(&self, tag: TagId, value: &Value, has_exponent: bool) -> Result<Value, StatusCode> {
-        let exponent = self.slot(tag).lock().exponent;
-        if has_exponent && exponent.is_none() {
-            return Err(StatusCode::BadWaitingForInitialData);
-        }
+    /// The value as the device wants it: scale and exponent undone, whole numbers where there is neither.
+    pub fn to_raw(&self, tag: TagId, value: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
         convert::to_raw(self.plant.tag(tag), value, exponent)
     }
 

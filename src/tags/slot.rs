@@ -18,7 +18,6 @@ pub(super) struct Slot {
     last_good: Option<Instant>,
     /// The device's last word on the tag, also a Bad one.
     pub answered: Option<Instant>,
-    pub exponent: Option<i8>,
     /// Waits in the list of changed memory tags.
     pub dirty: bool,
     /// A value that the type or the enumeration lacks was logged.
@@ -30,16 +29,7 @@ impl Slot {
     pub fn new(value: Value, status: StatusCode, stamp: Stamp) -> Slot {
         let good = value.clone();
         let sample = Sample { value, status, source_time: stamp.source, server_time: stamp.server };
-        Slot {
-            sample,
-            good,
-            last_good: None,
-            answered: None,
-            exponent: None,
-            dirty: false,
-            warned: false,
-            watches: Roster::default(),
-        }
+        Slot { sample, good, last_good: None, answered: None, dirty: false, warned: false, watches: Roster::default() }
     }
 
     pub fn is_out_of_service(&self) -> bool {

@@ -210,7 +210,7 @@ fn raw_values_become_the_tags_own_or_are_no_values_of_it() {
         });
         assert_eq!(read, wanted, "{name}");
         if let (Ok(value), true) = (wanted, raw.as_f64() != Some(0.0)) {
-            let back = store.to_raw(TagId(0), &value, exponent.is_some()).expect(&name);
+            let back = store.to_raw(TagId(0), &value, exponent).expect(&name);
             let (back, raw) = (back.as_f64().expect("a number"), raw.as_f64().expect("a number"));
             assert!((back - raw).abs() < 1e-6 * raw.abs(), "{name}: back to {back}");
         }

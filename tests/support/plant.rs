@@ -36,6 +36,7 @@ pub struct Point {
     pub write_every: Option<Duration>,
     /// In place of that of the connection.
     pub poll: Option<Duration>,
+    pub deadband: f64,
 }
 
 pub fn point(address: &str, kind: BuiltIn) -> Point {
@@ -44,6 +45,7 @@ pub fn point(address: &str, kind: BuiltIn) -> Point {
         words: Vec::new(),
         write_every: None,
         poll: None,
+        deadband: 0.0,
         kind,
         register: RegisterPoint::default(),
         elements: None,
@@ -275,7 +277,7 @@ fn tag_of(point: &Point, line: &Line, connection: ConnectionIx, node: NodeIx) ->
         },
         scale: point.scale,
         wraps: false,
-        deadband: 0.0,
+        deadband: point.deadband,
         poll: point.poll.unwrap_or(line.poll),
         stale_after: line.stale_after,
         enabled: true,

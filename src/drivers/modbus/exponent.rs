@@ -125,7 +125,7 @@ impl Master {
     }
 
     /// One request for each different place.
-    async fn read_exponents(&mut self, device: usize, points: &[u32]) -> Result<(), LinkError> {
+    pub(super) async fn read_exponents(&mut self, device: usize, points: &[u32]) -> Result<(), LinkError> {
         let mut read: Vec<(Address, Result<i8, StatusCode>)> = Vec::new();
         for point in points {
             let place = self.points[*point as usize].register.as_ref().and_then(|register| register.exponent);

@@ -23,6 +23,8 @@ pub struct Gathered {
 #[derive(Debug, Clone)]
 struct Set {
     round: u64,
+    /// The last whole value, as a reply has it.
+    raw: Vec<u8>,
     /// Registers or bits of the value, in its order.
     units: Vec<Option<u16>>,
     /// The exponent, if the value has one.
@@ -59,7 +61,7 @@ impl Register {
         let is_whole = self.words.is_empty() && !self.split;
         (!is_whole).then(|| {
             let units = vec![None; usize::from(self.count())];
-            let set = Set { round: 0, units, exponent: self.exponent.map(|_| None) };
+            let set = Set { round: 0, raw: Vec::new(), units, exponent: self.exponent.map(|_| None) };
             Gathered { sets: [set.clone(), set] }
         })
     }
@@ -95,7 +97,10 @@ impl Master {
             let point = &mut self.points[(span.id >> 1) as usize];
             if let (Some(register), Some(gathered)) = (&point.register, &mut point.gathered) {
                 let whole = gathered.take(register, span, block.round, &self.wire.reply, block.start);
-                out.extend(whole.map(|sample| (point.tag, sample)));
+                let Some(sample) = whole else { continue };
+                let (raw, start) = (gathered.raw(block.round).to_vec(), register.address.start);
+                point.hold(&sample.value, &raw, start);
+                out.push((point.tag, sample));
             }
         }
     }
@@ -120,6 +125,11 @@ impl Master {
 impl Gathered {
     pub fn clear(&mut self) {
         self.sets.iter_mut().for_each(Set::clear);
+    }
+
+    /// The last whole value of this kind of round.
+    fn raw(&self, round: Round) -> &[u8] {
+        &self.sets[usize::from(round.is_extra)].raw
     }
 
     /// Takes the span's part of a reply whose first register or bit is `base`; gives the value when all parts of the
@@ -175,10 +185,11 @@ impl Set {
         let units: Vec<u16> = self.units.iter().flatten().copied().collect();
         let exponent = self.exponent.flatten().map(u16::cast_signed);
         self.clear();
+        self.raw = bytes(&units, register.address.area.is_bits());
         let power = exponent.filter(|power| EXPONENTS.contains(power)).and_then(|power| i8::try_from(power).ok());
         let value = match exponent.is_some() && power.is_none() {
             true => Err(StatusCode::BadSensorFailure),
-            false => register.decode(&bytes(&units, register.address.area.is_bits()), register.address.start),
+            false => register.decode(&self.raw, register.address.start),
         };
         Some(RawSample { value, exponent: power })
     }

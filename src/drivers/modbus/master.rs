@@ -13,6 +13,7 @@ use super::frame::Framing;
 use super::gather::Gathered;
 use super::pdu::{Request, exception_text};
 use super::point::{MAX_READ_BITS, Register};
+use super::raw::Change;
 use super::settings::{Defaults, EchoSetting, SerialFraming, TcpFraming};
 use super::wire::{Manner, Outcome, Target, Wire};
 use crate::drivers::batch::{self, Block, Limits};
@@ -48,6 +49,19 @@ pub(super) struct Point {
     pub(super) exponent: Result<i8, StatusCode>,
     /// The parts of a value that comes in several requests; its exponent is one of them.
     pub(super) gathered: Option<Gathered>,
+    /// What is to be written again, as it was last read or written; `None` without `write_every` or a usable value.
+    held: Option<Vec<Change>>,
+    has_write_every: bool,
+}
+
+impl Point {
+    /// Keeps the registers of a value that was read, if it is one.
+    pub(super) fn hold(&mut self, value: &Result<Value, StatusCode>, data: &[u8], base: u16) {
+        if self.has_write_every {
+            let register = self.register.as_ref().filter(|_| value.is_ok());
+            self.held = register.and_then(|register| register.unchanged(data, base));
+        }
+    }
 }
 
 /// Where and how a connection's frames go; `None` for other drivers.
@@ -125,7 +139,15 @@ impl Master {
                 });
                 let register = register.ok();
                 let gathered = register.as_ref().and_then(Register::gathered);
-                master.points.push(Point { tag: plan.tag, device, register, exponent: UNREAD, gathered });
+                master.points.push(Point {
+                    tag: plan.tag,
+                    device,
+                    register,
+                    exponent: UNREAD,
+                    gathered,
+                    held: None,
+                    has_write_every: plan.write_every.is_some(),
+                });
             }
             let manner = Manner {
                 unit: defaults.unit_id,
@@ -147,15 +169,16 @@ impl Master {
     }
 
     /// The values of a reply, as the exponents say that were read last.
-    pub(super) fn take_values(&self, block: &Block, out: &mut Samples) {
+    pub(super) fn take_values(&mut self, block: &Block, out: &mut Samples) {
         let base = low(block.start);
         for span in block.spans.iter().filter(|span| span.id & 1 == 0) {
-            let point = &self.points[(span.id >> 1) as usize];
+            let point = &mut self.points[(span.id >> 1) as usize];
             let Some(register) = point.register.as_ref().filter(|_| point.gathered.is_none()) else { continue };
             let value = match (register.exponent, point.exponent) {
                 (Some(_), Err(code)) => Err(code),
                 _ => register.decode(&self.wire.reply, base),
             };
+            point.hold(&value, &self.wire.reply, base);
             out.push((point.tag, RawSample { value, exponent: point.exponent.ok() }));
         }
     }
@@ -280,7 +303,8 @@ impl Protocol for Master {
 
     async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError> {
         self.wrote = false;
-        let point = &self.points[point as usize];
+        let at = point as usize;
+        let point = &self.points[at];
         let (device, Some(register)) = (usize::from(point.device), point.register.clone()) else {
             return Ok(StatusCode::BadConfigurationError);
         };
@@ -295,7 +319,31 @@ impl Protocol for Master {
                 return Ok(status);
             }
         }
+        let point = &mut self.points[at];
+        // The rest of an array comes with the read after the write.
+        point.held = (point.has_write_every && register.is_whole(value)).then_some(changes);
         Ok(StatusCode::Good)
+    }
+
+    async fn rewrite(&mut self, point: u32) -> Result<StatusCode, LinkError> {
+        self.wrote = false;
+        let point = &self.points[point as usize];
+        let (device, register, held) = (usize::from(point.device), point.register.clone(), point.held.clone());
+        let (Some(register), Some(changes)) = (register, held) else { return Ok(StatusCode::GoodNoData) };
+        for change in &changes {
+            let status = self.change(device, &register, change).await?;
+            if !status.is_good() {
+                return Ok(status);
+            }
+        }
+        Ok(StatusCode::Good)
+    }
+
+    async fn exponent(&mut self, point: u32) -> Result<Result<i8, StatusCode>, LinkError> {
+        self.wrote = false;
+        let device = usize::from(self.points[point as usize].device);
+        self.read_exponents(device, &[point]).await?;
+        Ok(self.points[point as usize].exponent)
     }
 
     async fn disconnect(&mut self) {

@@ -158,6 +158,44 @@ impl Register {
         }
     }
 
+    /// The value is not a part of an array.
+    pub fn is_whole(&self, value: &Value) -> bool {
+        match value {
+            Value::Array(array) => array.elements.len() == self.elements,
+            _ => !self.is_array,
+        }
+    }
+
+    /// The changes that leave the point as it is in the reply's data, whose first register or bit has the address `base`.
+    pub fn unchanged(&self, data: &[u8], base: u16) -> Option<Vec<Change>> {
+        let (start, first) = (self.address.start, usize::from(self.address.start - base));
+        let units = first..first + usize::from(self.count());
+        if self.address.area.is_bits() {
+            let bits: Option<Vec<bool>> = units.map(|at| Some(data.get(at / 8)? >> (at % 8) & 1 == 1)).collect();
+            return Some(vec![Change::Bits { start, bits: bits? }]);
+        }
+        let words = data.get(units.start * 2..units.end * 2)?.chunks_exact(2);
+        let words: Vec<u16> = words.map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+        if let Some(bits) = self.address.bits {
+            let (at, mask) = self.word_of(bits);
+            let word = words.get(usize::from(at - start))?;
+            return Some(vec![Change::Mask { at, and: !mask, or: word & mask }]);
+        }
+        if self.raw.bits() == 8 {
+            let mask = self.swapped(0xff);
+            let byte = |(at, word): (u16, &u16)| Change::Mask { at, and: !mask, or: word & mask };
+            return Some((start..).zip(&words).map(byte).collect());
+        }
+        Some(if self.words.is_empty() { vec![Change::Words { start, words }] } else { runs(&self.words, &words) })
+    }
+
+    /// Where the bits lie, and which bits of that register they are.
+    fn word_of(&self, bits: Bits) -> (u16, u16) {
+        let word = u16::from(bits.first / 16);
+        let at = self.address.start + if self.low_word_first { word } else { self.width - 1 - word };
+        (at, self.swapped(low_word(bits.mask() >> (16 * word))))
+    }
+
     fn put_words(&self, element: &Value, words: &mut Vec<u16>) -> Result<(), StatusCode> {
         let bytes: &[u8] = match element {
             Value::String(text) => {
@@ -191,11 +229,9 @@ impl Register {
         let number = whole(value)?;
         let most = bits.mask() >> bits.first;
         let number = u64::try_from(number).ok().filter(|number| *number <= most).ok_or(OUT)?;
-        let word = u16::from(bits.first / 16);
-        let at = self.address.start + if self.low_word_first { word } else { self.width - 1 - word };
-        let in_word = |raw: u64| self.swapped(low_word(raw >> (16 * word)));
-        let mask = in_word(bits.mask());
-        Ok(Change::Mask { at, and: !mask, or: in_word(number << bits.first) })
+        let (at, mask) = self.word_of(bits);
+        let raw = (number << bits.first) >> (16 * u16::from(bits.first / 16));
+        Ok(Change::Mask { at, and: !mask, or: self.swapped(low_word(raw)) })
     }
 
     fn byte_change(&self, at: u16, value: &Value) -> Result<Change, StatusCode> {

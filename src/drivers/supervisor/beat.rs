@@ -300,6 +300,12 @@ impl Beat {
         self.tags.plant().connections.get(ix).map_or(String::new(), |connection| connection.name.clone())
     }
 
+    /// What is written depends on the exponent that the device has: nothing else than zero is the same with each.
+    pub fn needs_exponent(&self, point: u32, write: &Write) -> bool {
+        let raw = |power| self.tags.to_raw(write.tag, &write.value, Some(power));
+        self.points[point as usize].exponent.is_some() && raw(0) != raw(1)
+    }
+
     /// The place on the link of the tag's connection.
     pub fn device_of(&self, tag: TagId) -> usize {
         let connection = self.tags.plant().tag(tag).connection();

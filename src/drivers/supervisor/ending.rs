@@ -76,8 +76,14 @@ impl Link {
         let Some(point) = self.beat.places.get(&write.tag).copied() else {
             return Ok(StatusCode::BadConfigurationError);
         };
-        let has_exponent = self.beat.points[point as usize].exponent.is_some();
-        match self.beat.tags.to_raw(write.tag, &write.value, has_exponent) {
+        let exponent = match self.beat.needs_exponent(point, write) {
+            true => match self.protocol.exponent(point).await? {
+                Ok(exponent) => Some(exponent),
+                Err(code) => return Ok(code),
+            },
+            false => None,
+        };
+        match self.beat.tags.to_raw(write.tag, &write.value, exponent) {
             Ok(raw) => self.protocol.write(point, &raw, write.first.unwrap_or(0)).await,
             Err(code) => Ok(code),
         }

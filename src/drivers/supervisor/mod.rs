@@ -14,6 +14,7 @@
 
 mod beat;
 mod ending;
+mod exchange;
 mod load;
 mod notes;
 mod refresh;
@@ -33,10 +34,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::schedule::{At, Item, Schedule, Step};
 use super::{ConnectionPlan, LinkError, PointPlan, Protocol, Samples, Settings, modbus, simulator};
 use crate::health;
-use crate::model::{ConnectionIx, TagId};
+use crate::model::ConnectionIx;
 use crate::tags::{Miss, Stamp, TagStore, Write, WriteRequest};
 use beat::Beat;
 pub use ending::{Output, STOP_WITHIN};
+use exchange::{Ask, Told};
 use load::Load;
 use notes::Notes;
 
@@ -314,7 +316,7 @@ impl Link {
                     }
                 }
                 Step::Wait(until) => {
-                    if let Some(error) = self.refresh(&[]).await? {
+                    if let Some(error) = self.refresh().await? {
                         return Ok(error);
                     }
                     let until = self.next_refresh().map_or(until, |due| until.min(due));
@@ -355,11 +357,8 @@ impl Link {
                 Ok(answer) => {
                     self.beat.load.answered(began.elapsed());
                     self.beat.answer(at, answer, &self.samples);
-                    let read: Vec<TagId> = match self.refreshes.is_empty() {
-                        true => return Ok(None),
-                        false => self.samples.iter().map(|(tag, _)| *tag).collect(),
-                    };
-                    return self.refresh(&read).await;
+                    refresh::note(&mut self.refreshes, &self.samples, Instant::now());
+                    return self.refresh().await;
                 }
                 Err(error) => error,
             };
@@ -417,46 +416,19 @@ impl Link {
         let Some(point) = self.beat.places.get(&write.tag).copied() else {
             return Ok((StatusCode::BadConfigurationError, None));
         };
-        let plan = &self.beat.points[point as usize];
-        let raw = match self.beat.tags.to_raw(write.tag, &write.value, plan.exponent.is_some()) {
+        let raw = match self.raw_of(point, write).await? {
             Ok(raw) => raw,
-            Err(code) => return Ok((code, None)),
+            Err(failed) => return Ok(failed),
         };
-        let (tag, shown) = (plan.tag, !plan.read);
-        let device = self.beat.device_of(tag);
-        // Its close may be on the way, and whether a write was sent in vain can't be known.
-        if self.beat.hangs_up
-            && self.beat.asked > 0
-            && let Err(error) = self.reopen().await?
-        {
-            self.beat.count(device, &error);
-            return Ok((StatusCode::BadNoCommunication, Some(error)));
+        let status = match self.exchange(point, Ask::Value(&raw, write.first.unwrap_or(0))).await? {
+            Ok(Told::Status(status) | Told::Exponent(Err(status))) => status,
+            Ok(Told::Exponent(Ok(_))) => StatusCode::BadInternalError,
+            Err(failed) => return Ok(failed),
+        };
+        if status.is_good() && !self.beat.points[point as usize].read && write.first.is_none() {
+            self.beat.tags.show_written(write.tag, &write.value, Stamp::now());
         }
-        let mut may_reopen = true;
-        loop {
-            self.beat.ask(device);
-            let sent = self.protocol.write(point, &raw, write.first.unwrap_or(0));
-            let sent = self.beat.alongside(sent).await?;
-            self.beat.remark(self.protocol.remark());
-            let mut error = match sent {
-                Ok(status) => {
-                    if status.is_good() && shown && write.first.is_none() {
-                        self.beat.tags.show_written(tag, &write.value, Stamp::now());
-                    }
-                    return Ok((status, None));
-                }
-                Err(error) => error,
-            };
-            // Nothing of it was sent.
-            if matches!(error, LinkError::Closed { sent: false }) && std::mem::take(&mut may_reopen) {
-                match self.reopen().await? {
-                    Ok(()) => continue,
-                    Err(failed) => error = failed,
-                }
-            }
-            self.beat.count(device, &error);
-            return Ok((miss_of(&error).code(), (!error.is_usable()).then_some(error)));
-        }
+        Ok((status, None))
     }
 
     /// After a panic: the points say so until the next attempt ends, and the protocol is made again.
