@@ -27,11 +27,11 @@ pub fn to_tag(tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, Sta
 
 /// The raw value of a tag's value. A scaled one is an integer where that is exact, else a Double that the driver
 /// rounds.
-pub fn to_raw(tag: &Tag, value: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
-    if tag.scale.is_none() && exponent.is_none() {
+pub fn to_raw(scale: Option<Scale>, value: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
+    if scale.is_none() && exponent.is_none() {
         return Ok(value.clone());
     }
-    let one = |value: &Value| unscaled(tag.scale, value, exponent).ok_or(StatusCode::BadOutOfRange);
+    let one = |value: &Value| unscaled(scale, value, exponent).ok_or(StatusCode::BadOutOfRange);
     let Value::Array(array) = value else {
         return one(value);
     };
@@ -55,13 +55,17 @@ fn together(values: &[Value]) -> Option<Elements> {
     Elements::collect(kind, each.collect::<Vec<_>>().into_iter())
 }
 
-/// Without a scale nothing is rounded: what the type can't hold in its integer part is no value of it.
+/// Without a scale no integer is rounded: what the type can't hold in its integer part is no value of it.
 fn plain(raw: &Value, kind: BuiltIn) -> Option<Value> {
     match raw.as_integer() {
         Some(number) => Value::from_integer(kind, number).filter(|_| holds(kind, number)),
         None => {
             let number = raw.as_f64()?;
             let value = Value::from_f64(kind, number)?;
+            if kind == BuiltIn::Float {
+                // A Float of a longer float is a choice to round.
+                return Some(value).filter(|value| !number.is_finite() || value.as_f64().is_some_and(f64::is_finite));
+            }
             let same = value.as_f64().is_some_and(|value| !number.is_finite() || value.trunc() == number.trunc());
             let whole = !kind.is_integer() || number.fract() == 0.0;
             (same && whole).then_some(value)
@@ -84,7 +88,9 @@ fn scaled(scale: Option<Scale>, raw: &Value, exponent: Option<i8>, kind: BuiltIn
     if let Some(whole) = Whole::of(scale, exponent)
         && let Some(number) = integer.and_then(|raw| whole.forth(raw, kind.is_integer()))
     {
-        return Value::from_integer(kind, number);
+        // An integer that nothing but whole numbers changed is shown to the last digit, or not at all.
+        let is_lost = whole.power == 0 && !kind.is_integer() && !holds(kind, number);
+        return Value::from_integer(kind, number).filter(|_| !is_lost);
     }
     let raw = raw.as_f64()?;
     let number = to_eu(scale, raw, exponent);
@@ -103,6 +109,13 @@ fn unscaled(scale: Option<Scale>, value: &Value, exponent: Option<i8>) -> Option
     }
     let is_integer = value.as_integer().is_some();
     let value = value.as_f64()?;
+    if let Some(Scale::Range { eu, clamp: true, .. }) = scale {
+        // A Float's end of the range lies a rounding beside it.
+        let slack = (eu.1 - eu.0).abs() * 1e-6;
+        if value < eu.0.min(eu.1) - slack || value > eu.0.max(eu.1) + slack {
+            return None;
+        }
+    }
     let raw = from_eu(scale, value, exponent);
     // An integer that a Double can't carry would arrive as another one.
     if is_integer && (value.abs() > EXACT || raw.abs() > EXACT) {

@@ -8,7 +8,7 @@ mod roster;
 mod slot;
 mod write;
 
-pub use convert::leaves_deadband;
+pub use convert::{leaves_deadband, to_raw};
 pub use roster::{Member, Roster};
 pub use write::check_recorded;
 
@@ -350,7 +350,7 @@ impl TagStore {
 
     /// The value as the device wants it: scale and exponent undone, whole numbers where there is neither.
     pub fn to_raw(&self, tag: TagId, value: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
-        convert::to_raw(self.plant.tag(tag), value, exponent)
+        convert::to_raw(self.plant.tag(tag).scale, value, exponent)
     }
 
     /// Memory tags that were written since the last call, each once, with what they hold now.

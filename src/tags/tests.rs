@@ -186,6 +186,11 @@ fn raw_values_become_the_tags_own_or_are_no_values_of_it() {
         (BuiltIn::Float, None, None, Value::UInt32(16_777_216), Ok(Value::Float(16_777_216.0))),
         (BuiltIn::Float, None, None, Value::Double(1e300), out.clone()),
         (BuiltIn::Float, None, None, Value::Double(0.1), Ok(Value::Float(0.1))),
+        (BuiltIn::Float, None, None, Value::Double(16_777_217.0), Ok(Value::Float(16_777_216.0))),
+        (BuiltIn::Float, whole(1.0, 0.0), None, Value::UInt32(16_777_217), out.clone()),
+        (BuiltIn::Float, whole(1.0, 1.0), None, Value::UInt32(16_777_217), Ok(Value::Float(16_777_218.0))),
+        (BuiltIn::Float, factor, None, Value::UInt32(16_777_217), Ok(Value::Float(1_677_721.7))),
+        (BuiltIn::Double, whole(1.0, 0.0), None, Value::UInt64(unsigned), out.clone()),
         (BuiltIn::Double, whole(1e308, 0.0), None, Value::Int16(10), out.clone()),
         (BuiltIn::Int16, None, None, Value::UInt16(40_000), out.clone()),
         (BuiltIn::Int16, None, None, Value::UInt16(7), Ok(Value::Int16(7))),
@@ -256,19 +261,22 @@ fn a_write_keeps_all_digits_of_64_bits_through_a_whole_scale() {
     for (scale, exponent, value, raw) in cases {
         let mut tag = number(BuiltIn::UInt64);
         tag.scale = scale;
-        assert_eq!(convert::to_raw(&tag, &value, exponent), Ok(raw.clone()), "{value:?} {scale:?}");
+        assert_eq!(convert::to_raw(tag.scale, &value, exponent), Ok(raw.clone()), "{value:?} {scale:?}");
         tag.shape.dimensions = vec![2];
         let Value::UInt64(number) = value else { unreachable!() };
         let both = Value::array(Elements::UInt64(vec![number, number]));
-        let Ok(Value::Array(array)) = convert::to_raw(&tag, &both, exponent) else { panic!("{value:?}") };
+        let Ok(Value::Array(array)) = convert::to_raw(tag.scale, &both, exponent) else { panic!("{value:?}") };
         assert_eq!(array.elements.get(1), Some(raw), "{value:?} {scale:?}");
     }
     let mut tag = number(BuiltIn::UInt64);
     tag.scale = scale(0.1, 0.0);
     let out = Err(StatusCode::BadOutOfRange);
-    assert_eq!(convert::to_raw(&tag, &Value::UInt64(wide), None), out, "a fraction goes through a Double");
-    assert_eq!(convert::to_raw(&tag, &Value::UInt64(1 << 51), None), out, "and so does the raw value");
-    assert_eq!(convert::to_raw(&tag, &Value::UInt64(1 << 40), None), Ok(Value::Double(10.0 * (1_u64 << 40) as f64)));
+    assert_eq!(convert::to_raw(tag.scale, &Value::UInt64(wide), None), out, "a fraction goes through a Double");
+    assert_eq!(convert::to_raw(tag.scale, &Value::UInt64(1 << 51), None), out, "and so does the raw value");
+    assert_eq!(
+        convert::to_raw(tag.scale, &Value::UInt64(1 << 40), None),
+        Ok(Value::Double(10.0 * (1_u64 << 40) as f64))
+    );
 }
 
 #[test]
@@ -324,4 +332,14 @@ fn writes_of_a_wrong_type_or_outside_the_limits_are_refused() {
     assert_eq!(store.restore(TagId(0), &Value::Int32(4), UaTime(3)), Ok(()));
     assert_eq!(store.with(TagId(0), |sample| (sample.value.clone(), sample.source_time)), (Value::Int32(4), UaTime(3)));
     assert_eq!(store.restore(TagId(0), &Value::text("4"), UaTime(3)), Err(mismatch));
+}
+
+#[test]
+fn a_write_outside_a_scale_that_clamps_is_refused() {
+    let range = |clamp| Some(Scale::Range { raw: (4_000.0, 20_000.0), eu: (100.0, 0.0), clamp });
+    for (value, inside) in [(-0.1, false), (0.0, true), (50.0, true), (100.0, true), (150.0, false)] {
+        let written = |clamp| convert::to_raw(range(clamp), &Value::Double(value), None);
+        assert!(written(false).is_ok(), "{value}");
+        assert_eq!(written(true).err(), (!inside).then_some(StatusCode::BadOutOfRange), "{value}");
+    }
 }

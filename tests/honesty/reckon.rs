@@ -133,7 +133,7 @@ fn unscaled(tag: &Tag, number: Number) -> Option<Want> {
         }
         ("Float", Number::Real(number)) => {
             let float = f64::from(number as f32);
-            let kept = float.trunc() == number.trunc() || !number.is_finite();
+            let kept = float.is_finite() || !number.is_finite();
             kept.then_some(Want::Real(float, 0.0))
         }
         ("Double", Number::Real(number)) => Some(Want::Real(number, 0.0)),
@@ -154,6 +154,15 @@ fn scaled(tag: &Tag, scale: Scaling, power: i32, number: Number) -> Option<Want>
         shifted + scale.offset as f64
     };
     let Some((low, high)) = range(tag.kind) else {
+        if let (Number::Whole(raw), 1, 0) = (number, below, power)
+            && let Some(exact) = raw.checked_mul(above).and_then(|product| product.checked_add(scale.offset.into()))
+        {
+            let is_held =
+                if tag.kind == "Float" { exact as f32 as i128 == exact } else { exact as f64 as i128 == exact };
+            if !is_held {
+                return None;
+            }
+        }
         let real = match number {
             Number::Whole(raw) => near(raw as f64),
             Number::Real(raw) => near(raw),
@@ -245,6 +254,9 @@ fn text(tag: &Tag, words: &[u16]) -> Result<String, StatusCode> {
                 bytes.pop();
             }
         }
+        if bytes.len() == tag.length && tag.charset != Charset::Latin1 {
+            leave_out_half(&mut bytes, tag.charset == Charset::Guess);
+        }
         let latin: String = bytes.iter().map(|byte| char::from(*byte)).collect();
         match (tag.charset, String::from_utf8(bytes)) {
             (Charset::Latin1, _) | (Charset::Guess, Err(_)) => latin,
@@ -253,6 +265,19 @@ fn text(tag: &Tag, words: &[u16]) -> Result<String, StatusCode> {
         }
     };
     Ok(text.trim_end_matches(' ').to_owned())
+}
+
+/// A letter of two to four bytes of which the end is missing.
+fn leave_out_half(bytes: &mut Vec<u8>, is_guess: bool) {
+    for length in 1..=3.min(bytes.len()) {
+        let (before, tail) = bytes.split_at(bytes.len() - length);
+        let is_cut =
+            std::str::from_utf8(tail).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none());
+        if is_cut && std::str::from_utf8(before).is_ok() && !(is_guess && length == 1 && before.is_ascii()) {
+            bytes.truncate(bytes.len() - length);
+            return;
+        }
+    }
 }
 
 /// Every other byte is NUL where two letters a register are expected.
@@ -346,6 +371,11 @@ fn one(tag: &Tag, value: &Value, image: &[u16]) -> Effect {
         let real = raw_of(tag, value, image);
         let largest = if tag.raw == Raw::F32 { f64::from(f32::MAX) } else { f64::MAX };
         let is_number = value.as_f64().is_some_and(f64::is_finite);
+        let whole = if tag.raw == Raw::F32 { 1.6e7 } else { 9e15 };
+        let is_rounded = value.as_integer().is_some() && real.abs() > whole && real.abs() <= largest * 1.1;
+        if is_rounded || is_near_invalid(tag, real) {
+            return Effect::Either;
+        }
         return match is_number {
             true if (real.abs() / largest - 1.0).abs() < 1e-6 => Effect::Either,
             true => holds(real.abs() <= largest),
@@ -356,13 +386,28 @@ fn one(tag: &Tag, value: &Value, image: &[u16]) -> Effect {
     if !real.is_finite() {
         return Effect::Refused;
     }
+    let may_be_invalid = tag.bits.is_none() && is_near_invalid(tag, real);
     if let (None, Some(number)) = (tag.scale, value.as_integer()) {
-        return holds((least..=most).contains(&number));
+        return holds((least..=most).contains(&number) && !may_be_invalid);
+    }
+    if may_be_invalid {
+        return Effect::Either;
     }
     let (least, most) = (least as f64 - 0.5, most as f64 + 0.5);
     let slack = 1e-9 * real.abs().max(1.0);
     let is_edge = (real - least).abs() <= slack || (real - most).abs() <= slack;
     if is_edge { Effect::Either } else { holds(least < real && real < most) }
+}
+
+/// The raw number may be rounded to one that means "no value".
+fn is_near_invalid(tag: &Tag, real: f64) -> bool {
+    tag.invalid.iter().any(|bits| match number(tag.raw, *bits) {
+        Ok(Number::Whole(number)) if tag.scale.is_none() => number as f64 == real,
+        Ok(Number::Whole(number)) => (number as f64 - real).abs() <= 0.5 + 1e-9 * real.abs(),
+        Ok(Number::Real(number)) if real.is_finite() => (number - real).abs() <= 1e-6 * real.abs(),
+        Ok(Number::Real(number)) => !number.is_finite(),
+        Err(_) => false,
+    })
 }
 
 fn raw_range(tag: &Tag) -> Option<(i128, i128)> {
@@ -446,6 +491,9 @@ fn holds_number(tag: &Tag, value: &Value, old: &[u16], new: &[u16], image: &[u16
         None => (1 << tag.raw.bits()) - 1,
     };
     if (was ^ is) & !mask != 0 {
+        return false;
+    }
+    if tag.bits.is_none() && tag.invalid.contains(&(is & mask)) {
         return false;
     }
     let stored = match tag.bits {

@@ -27,6 +27,8 @@ pub struct Register {
     pub swap_bytes: bool,
     pub elements: usize,
     pub is_array: bool,
+    /// The tag is of whole numbers, whatever the registers hold.
+    pub is_integer: bool,
     /// Registers or bits of one element.
     pub width: u16,
     /// Longest text in bytes.
@@ -62,6 +64,7 @@ impl Register {
             swap_bytes: settings.swap_bytes.unwrap_or(defaults.swap_bytes),
             elements: point.elements,
             is_array: point.is_array,
+            is_integer: point.kind.is_integer(),
             width: 0,
             length: point.length.unwrap_or(0) as usize,
             lettering: lettering(settings, point, raw)?,

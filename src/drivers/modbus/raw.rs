@@ -240,21 +240,33 @@ impl Register {
     }
 
     /// The number as the raw type has it, in the low bits.
-    #[expect(clippy::cast_possible_truncation, reason = "a float32 register holds the nearest float")]
     fn raw_bits(&self, value: &Value) -> Result<u64, StatusCode> {
+        // It would be read back as no value.
+        self.any_bits(value).and_then(|bits| if self.invalid.has(self.raw, bits) { Err(OUT) } else { Ok(bits) })
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a float32 register holds the nearest float")]
+    fn any_bits(&self, value: &Value) -> Result<u64, StatusCode> {
         let is_float = matches!(self.raw, RawType::Float32 | RawType::Float64);
         if !is_float {
             return integer_bits(self.raw, whole(value)?).ok_or(OUT);
         }
         let number = value.as_f64().filter(|number| self.nan || number.is_finite()).ok_or(OUT)?;
+        // An integer that a float lacks would be read back as another one.
+        if value.as_integer().is_some_and(|integer| number as i128 != integer) {
+            return Err(OUT);
+        }
         if self.raw == RawType::Float64 {
             return Ok(number.to_bits());
         }
         let short = number as f32;
-        if short.is_finite() == number.is_finite() { Ok(u64::from(short.to_bits())) } else { Err(OUT) }
+        let is_lost = self.is_integer && number.abs() > WHOLE_FLOAT32 && f64::from(short) != number;
+        if short.is_finite() == number.is_finite() && !is_lost { Ok(u64::from(short.to_bits())) } else { Err(OUT) }
     }
 }
 
+/// Up to here a float32 has all whole numbers.
+const WHOLE_FLOAT32: f64 = 16_777_216.0;
 const OUT: StatusCode = StatusCode::BadOutOfRange;
 
 /// The nearest whole number, half away from zero.
@@ -351,6 +363,7 @@ mod tests {
             swap_bytes,
             elements: 1,
             is_array: false,
+            is_integer: false,
             words: Vec::new(),
             width: if width == 0 { 3 } else { width },
             length: 5,
@@ -449,5 +462,28 @@ mod tests {
         assert_eq!(split.encode(&Value::Int32(-40_000), 0), Ok(both));
         split.words = vec![at("holding/8"), at("holding/7")];
         assert_eq!(split.encode(&Value::Int32(-40_000), 0), Ok(vec![change(7, &[0x63c0, 0xffff])]));
+    }
+
+    #[test]
+    fn an_integer_that_a_float_register_lacks_and_a_sentinel_are_not_written() {
+        let mut float = register("holding/0", RawType::Float32, false, false);
+        for (value, is_integer, fits) in [
+            (Value::Int64(16_777_216), true, true),
+            (Value::Int64(16_777_217), true, false),
+            (Value::Double(16_777_217.5), true, false),
+            (Value::Double(0.7), true, true),
+            (Value::Double(16_777_217.0), false, true),
+        ] {
+            float.is_integer = is_integer;
+            assert_eq!(float.encode(&value, 0).is_ok(), fits, "{value:?}");
+        }
+        let double = register("holding/0", RawType::Float64, false, false);
+        for (value, fits) in [(1_i64 << 53, true), ((1 << 53) + 1, false)] {
+            assert_eq!(double.encode(&Value::Int64(value), 0).is_ok(), fits, "{value}");
+        }
+        let sentinel = register("holding/0", RawType::Int16, false, false);
+        for (value, fits) in [(-32_768.0, false), (-32_767.6, false), (-32_767.0, true)] {
+            assert_eq!(sentinel.encode(&Value::Double(value), 0).is_ok(), fits, "{value}");
+        }
     }
 }

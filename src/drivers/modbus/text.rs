@@ -32,7 +32,10 @@ impl Lettering {
         let text = match self.charset {
             Some(Charset::Utf16) => utf16(words)?,
             charset => {
-                let bytes = if self.one_each { low_bytes(words)? } else { self.bytes(words, length)? };
+                let mut bytes = if self.one_each { low_bytes(words)? } else { self.bytes(words, length)? };
+                if bytes.len() == length && charset != Some(Charset::Latin1) {
+                    leave_out_cut_letter(&mut bytes, charset.is_some());
+                }
                 decode(charset, bytes)?
             }
         };
@@ -94,6 +97,17 @@ fn utf16(words: &[u16]) -> Result<String, StatusCode> {
     let end = words.iter().position(|word| *word == 0).unwrap_or(words.len());
     let filling = words[..end].iter().rev().take_while(|word| **word == 0xffff).count();
     String::from_utf16(&words[..end - filling]).map_err(|_| NO_TEXT)
+}
+
+/// Leaves out the letter in whose middle a UTF-8 text ends at its `length`. One byte after nothing but ASCII may as well
+/// be a letter of Latin-1, and stays unless the text is said to be UTF-8.
+fn leave_out_cut_letter(bytes: &mut Vec<u8>, is_said: bool) {
+    let Err(error) = std::str::from_utf8(bytes) else { return };
+    let whole = error.valid_up_to();
+    let is_latin = bytes.len() - whole == 1 && bytes[..whole].is_ascii() && !is_said;
+    if error.error_len().is_none() && !is_latin {
+        bytes.truncate(whole);
+    }
 }
 
 fn decode(charset: Option<Charset>, bytes: Vec<u8>) -> Result<String, StatusCode> {
@@ -169,6 +183,18 @@ mod tests {
             assert_eq!(lettering.read(words, 6), wanted, "{lettering:?} {words:x?}");
         }
         assert_eq!(DEFAULT.read(&[0x4142, 0x43ff, 0xffff], 3), text("ABC"));
+        // "éé", "A€" and "AÖ" cut by the length; "AÉ" and "Aâ" of Latin-1.
+        for (lettering, words, length, wanted) in [
+            (DEFAULT, [0xc3a9, 0xc3a9, 0], 3, "é"),
+            (UTF8, [0xc3a9, 0xc3a9, 0], 3, "é"),
+            (DEFAULT, [0x41e2, 0x82ac, 0], 3, "A"),
+            (UTF8, [0x41c3, 0x9600, 0], 2, "A"),
+            (DEFAULT, [0x41c9, 0, 0], 2, "AÉ"),
+            (DEFAULT, [0x41e2, 0, 0], 3, "Aâ"),
+            (LATIN, [0xc3a9, 0xc3a9, 0], 3, "Ã©Ã"),
+        ] {
+            assert_eq!(lettering.read(&words, length), text(wanted), "{lettering:?} {words:x?}");
+        }
     }
 
     #[test]
