@@ -18,8 +18,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::model::{ConnectionIx, TagId};
-use crate::value::BuiltIn;
+use crate::model::{ConnectionIx, Scale, TagId};
+use crate::tags;
+use crate::value::{BuiltIn, Value};
 
 /// What a connection needs beside the keys that all drivers share.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
@@ -195,6 +196,21 @@ pub fn check_point(settings: &Settings, point: &PointPlan) -> Result<Reading, Po
         Settings::Simulator(settings) => simulator::check_point(settings, point),
         Settings::ModbusTcp(settings) => modbus::check_point(&settings.defaults(), point),
         Settings::ModbusRtu(settings) => modbus::check_point(&settings.defaults(), point),
+    }
+}
+
+/// Whether a device could hold this value of a point, whatever it is doing; the text says why not. The exponent of a device
+/// is not known here, so a value that depends on it passes. No I/O.
+pub fn check_output(settings: &Settings, point: &PointPlan, scale: Option<Scale>, value: &Value) -> Result<(), String> {
+    let raw = |power| tags::to_raw(scale, value, power);
+    if point.exponent.is_some() && raw(Some(0)) != raw(Some(1)) {
+        return Ok(());
+    }
+    let raw = raw(None).map_err(|_| "it lies outside the scale".to_owned())?;
+    match settings {
+        Settings::Simulator(_) => Ok(()),
+        Settings::ModbusTcp(settings) => modbus::check_output(&settings.defaults(), point, &raw),
+        Settings::ModbusRtu(settings) => modbus::check_output(&settings.defaults(), point, &raw),
     }
 }
 

@@ -49,8 +49,8 @@ impl Compiler<'_> {
         let write = common.and_then(|common| common.write.as_ref()).is_some_and(|write| write.value);
         let read = common.and_then(|common| common.read.as_ref()).is_none_or(|read| read.value);
         self.check_gates(&wanted, link, inherited, scope);
-        let on_stop = common.and_then(|common| common.on_stop);
-        let on_stop = match on_stop {
+        let output = common.and_then(|common| common.on_stop);
+        let on_stop = match output {
             Some(_) if !write && !wanted.is_whole => None,
             Some(raw) if !write => {
                 let finding = self.findings.error(&self.source, raw.0, "`on_stop` needs `write: true`");
@@ -96,6 +96,14 @@ impl Compiler<'_> {
                 self.check_digits(&reading, wanted.address.ix, spec, shape);
             }
             self.registers.entry(link.node).or_default().add(&reading, wanted.address.ix);
+        }
+        if let (Some(raw), Some(value), false) = (output, &on_stop, place.has_wrong_scale)
+            && let Err(why) = drivers::check_output(&real, &point, place.scale, value)
+        {
+            let shown = self.source.shown(raw.0).to_owned();
+            let finding =
+                self.findings.error(&self.source, raw.0, format!("`on_stop: {shown}` can never be written: {why}"));
+            finding.help("write a value that the raw type, the bits, the length and the scale of this tag can carry");
         }
         let connection = found?.ix?;
         if let Some(initial) = self.still_value(shape, spec) {

@@ -52,6 +52,7 @@ pub(super) struct Place {
     pub node: NodeIx,
     /// Its `scale` was refused, so nothing more is said of it.
     pub has_wrong_scale: bool,
+    pub scale: Option<Scale>,
 }
 
 /// DataTypes that a tag may have.
@@ -94,7 +95,8 @@ impl Compiler<'_> {
         let deadband = self.deadband(entry, range);
         let id = TagId(u32::try_from(self.plant.tags.len()).ok()?);
         let has_wrong_scale = spec.scale.is_some() && scale.is_none();
-        let origin = self.origin(entry, Place { tag: id, node, has_wrong_scale }, shape.as_ref(), inherited, scope);
+        let origin =
+            self.origin(entry, Place { tag: id, node, has_wrong_scale, scale }, shape.as_ref(), inherited, scope);
         let (shape, (origin, poll)) = (shape?, origin?);
         let scale = scale.filter(|_| !self.is_unscaled(spec, &origin));
         let stale_after = self.stale_after(&origin, poll, inherited);

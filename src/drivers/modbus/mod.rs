@@ -36,6 +36,7 @@ pub use wire::{Stream, Target};
 use std::time::Duration;
 
 use super::{ConnectionPlan, PointError, PointPlan, PollPlan, Reading};
+use crate::value::Value;
 
 pub(super) fn check_point(defaults: &Defaults, point: &PointPlan) -> Result<Reading, PointError> {
     let register = point::Register::new(defaults, point)?;
@@ -48,6 +49,24 @@ pub(super) fn check_point(defaults: &Defaults, point: &PointPlan) -> Result<Read
         claims: register.claims(),
         invalid: (0..).zip(&defaults.invalid).filter(|(_, number)| fits(number)).map(|(at, _)| at).collect(),
         integer_bits: register.integer_bits(),
+    })
+}
+
+pub(super) fn check_output(defaults: &Defaults, point: &PointPlan, raw: &Value) -> Result<(), String> {
+    // A point that is refused has findings of its own.
+    let Ok(mut register) = point::Register::new(defaults, point) else { return Ok(()) };
+    if register.encode(raw, 0).is_ok() {
+        return Ok(());
+    }
+    register.invalid = invalid::Invalid::default();
+    if register.encode(raw, 0).is_ok() {
+        return Err("it means no value there, by `invalid`".to_owned());
+    }
+    let name = register.raw.name();
+    Err(match register.address.bits {
+        Some(bits) if bits.is_number() => format!("bits {} to {} cannot hold it", bits.first, bits.last),
+        Some(bits) => format!("bit {} cannot hold it", bits.first),
+        None => format!("raw_type {name} cannot hold it"),
     })
 }
 
