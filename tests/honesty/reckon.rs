@@ -155,7 +155,7 @@ fn scaled(tag: &Tag, scale: Scaling, power: i32, number: Number) -> Option<Want>
     };
     let Some((low, high)) = range(tag.kind) else {
         if let (Number::Whole(raw), 1, 0) = (number, below, power)
-            && let Some(exact) = raw.checked_mul(above).and_then(|product| product.checked_add(scale.offset.into()))
+            && let Some(exact) = raw.checked_mul(above).and_then(|product| product.checked_add(scale.offset))
         {
             let is_held =
                 if tag.kind == "Float" { exact as f32 as i128 == exact } else { exact as f64 as i128 == exact };
