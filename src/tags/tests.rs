@@ -343,3 +343,20 @@ fn a_write_outside_a_scale_that_clamps_is_refused() {
         assert_eq!(written(true).err(), (!inside).then_some(StatusCode::BadOutOfRange), "{value}");
     }
 }
+
+#[test]
+fn a_value_whose_parts_do_not_come_together_grows_old_and_a_refusal_of_one_stays() {
+    let (start, second) = (Instant::now(), Duration::from_secs(1));
+    let store = store(vec![number(BuiltIn::UInt32)]);
+    let stale = u64::try_from(STALE.as_millis()).expect("short");
+    let later = |millis| {
+        store.expire_parts(&[TagId(0)], second, Miss::Silent, at(start, millis));
+        store.with(TagId(0), |sample| sample.status)
+    };
+    store.commit(&good(Value::UInt32(1)), at(start, 0));
+    assert_eq!(later(stale.max(2_000) - 1), StatusCode::Good, "two periods are not over");
+    assert_eq!(later(stale.max(2_000)), StatusCode::BadTimeout);
+    let refused = RawSample::from(Err(StatusCode::BadConfigurationError));
+    store.commit(&[(TagId(0), refused)], at(start, 0));
+    assert_eq!(later(stale.max(2_000)), StatusCode::BadConfigurationError);
+}

@@ -129,8 +129,8 @@ pub struct SourceSpec {
     /// The tag may be written to the device (default false).
     #[schemars(extend("x-also" = ["writable", "writeable", "allow_write"]))]
     pub write: Option<At<bool>>,
-    /// The present value is written again this often while it is Good, for devices with a watchdog; 1s..1h, only with
-    /// `write: true` (default: never).
+    /// The registers are written again this often, as they were last read or written, while the tag is Good, for devices
+    /// with a watchdog; 1s..1h, only with `write: true` (default: never).
     #[schemars(extend("x-also" = ["refresh", "watchdog", "rewrite"]))]
     pub write_every: Option<At<Period>>,
     /// Output written in every orderly end of the server: SIGTERM, Ctrl-C, SIGQUIT, SIGPWR, a closed terminal (default: left
