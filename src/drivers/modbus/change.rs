@@ -3,6 +3,8 @@
 //! FC 5 and 6, or FC 15 and 16; FC 22, or a read and a write of the register. Between that read and that write another
 //! master may change the register; this one may not, since it owns the link.
 
+use std::slice;
+
 use opcua::StatusCode;
 
 use super::address::Area;
@@ -101,16 +103,12 @@ impl Master {
         if bits.len() > 1 && function != WriteFunction::Single {
             return self.ask(device, several).await;
         }
-        let mut last = Outcome::Written;
-        for (at, on) in (start..).zip(bits) {
-            let one = Request::WriteCoil { at, on: *on };
-            let several = Request::WriteCoils { start: at, bits: &[*on] };
-            last = self.write_one(device, function, Either { one, several, is_coil: true }).await?;
-            if !is_taken(&Ok(last)) {
-                break;
-            }
-        }
-        Ok(last)
+        let each = (start..).zip(bits).map(|(at, on)| Either {
+            one: Request::WriteCoil { at, on: *on },
+            several: Request::WriteCoils { start: at, bits: slice::from_ref(on) },
+            is_coil: true,
+        });
+        self.write_each(device, function, each).await
     }
 
     async fn write_words(
@@ -124,11 +122,24 @@ impl Master {
         if words.len() > 1 && function != WriteFunction::Single {
             return self.ask(device, several).await;
         }
+        let each = (start..).zip(words).map(|(at, word)| Either {
+            one: Request::WriteRegister { at, word: *word },
+            several: Request::WriteRegisters { start: at, words: slice::from_ref(word) },
+            is_coil: false,
+        });
+        self.write_each(device, function, each).await
+    }
+
+    /// One after the other, up to the first that the device does not take.
+    async fn write_each<'a>(
+        &mut self,
+        device: usize,
+        function: WriteFunction,
+        writes: impl Iterator<Item = Either<'a>>,
+    ) -> Result<Outcome, LinkError> {
         let mut last = Outcome::Written;
-        for (at, word) in (start..).zip(words) {
-            let one = Request::WriteRegister { at, word: *word };
-            let several = Request::WriteRegisters { start: at, words: &[*word] };
-            last = self.write_one(device, function, Either { one, several, is_coil: false }).await?;
+        for write in writes {
+            last = self.write_one(device, function, write).await?;
             if !is_taken(&Ok(last)) {
                 break;
             }
