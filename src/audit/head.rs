@@ -52,7 +52,7 @@ pub struct Head {
     pub current: Start,
     pub oldest: Start,
     pub gaps: Vec<Gap>,
-    /// What retention removed up to now.
+    /// Records and files that retention has removed so far.
     #[serde(default, skip_serializing_if = "Dropped::is_nothing")]
     pub dropped: Dropped,
     /// There is a chain of writes next to this one of security: without it, taking its files and its head away would

@@ -1,5 +1,6 @@
-//! What becomes of records that strangers cause: refusals are evidence and are folded, the coming and going of sessions
-//! without login is routine and is limited. Neither takes room from the other.
+//! Limits for audit records that a client without a login can cause. A refusal is evidence: the first one is written
+//! whole, the next ones are counted. Sessions without a login that begin and end are routine: only so many are written.
+//! Evidence and routine have separate room.
 //!
 //! ```text
 //! refusal  ──► Evidence: first of its key whole ──► the channel's records before it, from `Context`

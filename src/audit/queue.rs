@@ -35,7 +35,7 @@ pub struct Lost {
 }
 
 impl Item {
-    /// What clients change, which they can do at any rate.
+    /// It records values or history that a client changed. A client can cause any number of these records.
     pub fn is_writes(&self) -> bool {
         match self {
             Item::Writes(_) => true,

@@ -132,27 +132,35 @@ impl Kind {
             Kind::ChannelOpened
             | Kind::ChannelRenewed
             | Kind::ChannelClosed
-            | Kind::ChannelRefused
-            | Kind::CertificateDataMismatch
-            | Kind::CertificateExpired
-            | Kind::CertificateInvalid
-            | Kind::CertificateUntrusted
-            | Kind::CertificateRevoked
-            | Kind::CertificateMismatch
             | Kind::SessionCreated
             | Kind::SessionActivationRefused
             | Kind::SessionClosed => log::Level::Debug,
+            _ if self.refuses_channel() => log::Level::Debug,
             _ => log::Level::Info,
         }
     }
+
+    /// A secure channel was refused, with or without a reason of its certificate.
+    fn refuses_channel(self) -> bool {
+        matches!(
+            self,
+            Kind::ChannelRefused
+                | Kind::CertificateDataMismatch
+                | Kind::CertificateExpired
+                | Kind::CertificateInvalid
+                | Kind::CertificateUntrusted
+                | Kind::CertificateRevoked
+                | Kind::CertificateMismatch
+        )
+    }
 }
 
-/// What a record is worth when strangers cause more of them than are written.
+/// Decides which records are limited when there are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
-    /// Of the server itself, or of somebody with a login or a certificate: always written.
+    /// Caused by the server, or by a client with a login or a trusted certificate. It is always written.
     Own,
-    /// A refusal: written or folded with others, and counted in any case.
+    /// A refusal. It is written alone, or counted together with others.
     Evidence,
     /// A client without login that comes or goes.
     Routine,
@@ -207,15 +215,8 @@ impl Record {
     pub fn weight(&self) -> Weight {
         match self.kind {
             Kind::Write | Kind::HistoryUpdate => Weight::Own,
-            Kind::ChannelRefused
-            | Kind::CertificateDataMismatch
-            | Kind::CertificateExpired
-            | Kind::CertificateInvalid
-            | Kind::CertificateUntrusted
-            | Kind::CertificateRevoked
-            | Kind::CertificateMismatch
-            | Kind::SessionRefused
-            | Kind::SessionActivationRefused => Weight::Evidence,
+            Kind::SessionRefused | Kind::SessionActivationRefused => Weight::Evidence,
+            kind if kind.refuses_channel() => Weight::Evidence,
             Kind::ChannelOpened
             | Kind::ChannelRenewed
             | Kind::ChannelClosed

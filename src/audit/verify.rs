@@ -35,7 +35,7 @@ pub struct Verdict {
     pub records: u64,
     /// Good records that the head does not confirm yet: a server writes, or ended without a stop.
     pub unconfirmed: u64,
-    /// What is kept of each class of records; none of a class that has no good head.
+    /// How far back each class of records goes. A class without a good head is left out.
     pub kept: Vec<Kept>,
 }
 
@@ -247,7 +247,8 @@ impl Walk<'_> {
         Ok(part.last.number.saturating_sub(confirmed))
     }
 
-    /// What is wrong before a gap: the gap itself, when nothing else is. Nothing, when what was missing is there again.
+    /// The fault in the files before a gap: an earlier finding, a cut file or a replaced head. `None` if the missing
+    /// records are there again.
     fn before_gap(&self, gap: &Gap, part: Part) -> Option<Finding> {
         let file = gap.start.file - 1;
         if part.finding.is_some() {

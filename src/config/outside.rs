@@ -6,7 +6,7 @@
 use super::docs::{DOCS, Key};
 use super::source::{Ix, Source};
 
-/// What is to be put in place of a text.
+/// Where the text of a value comes from when it stands outside of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word<'a> {
     Variable { name: &'a str, fallback: Option<&'a str> },
