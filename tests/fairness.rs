@@ -201,13 +201,7 @@ fn many_items(session: &mut Session, names: &[String], hold: &mut dyn FnMut(&'st
     }
     hold("SetMonitoringMode");
     for trigger in &made[..50] {
-        session.call(775, |w| {
-            w.u32(subscription);
-            w.u32(*trigger);
-            w.count(made.len());
-            made.iter().for_each(|id| w.u32(*id));
-            w.null_array();
-        });
+        steps::set_triggering(session, subscription, *trigger, &made);
     }
     hold("SetTriggering");
     session.call(781, |w| ids_body(w, subscription, &made));

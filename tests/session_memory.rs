@@ -65,13 +65,7 @@ fn take_links(session: &mut Session) {
     let items: Vec<_> = (0..1_000).map(|handle| (NodeIdRef::string(2, "T0"), handle)).collect();
     let made: Vec<u32> = session.monitor(subscription, &items, 0.0, 1).into_iter().map(|made| made.1).collect();
     for trigger in made.iter().filter(|id| **id != 0).take(20) {
-        session.call(775, |w| {
-            w.u32(subscription);
-            w.u32(*trigger);
-            w.count(made.len());
-            made.iter().for_each(|id| w.u32(*id));
-            w.null_array();
-        });
+        steps::set_triggering(session, subscription, *trigger, &made);
     }
     session.call(847, |w| {
         w.count(1);

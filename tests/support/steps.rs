@@ -286,3 +286,14 @@ pub fn texts(value: &Option<Value>) -> Vec<String> {
         other => panic!("not an array: {other:?}"),
     }
 }
+
+/// Links every item of `linked` to the triggering item `trigger`; whether each is taken is not looked at.
+pub fn set_triggering(session: &mut Session, subscription: u32, trigger: u32, linked: &[u32]) {
+    session.call(775, |w| {
+        w.u32(subscription);
+        w.u32(trigger);
+        w.count(linked.len());
+        linked.iter().for_each(|id| w.u32(*id));
+        w.null_array();
+    });
+}
