@@ -3,13 +3,6 @@
 //!
 //! `OPCELL_ATTACK_SECONDS=60 cargo test --test attack -- --nocapture` attacks longer and tells the figures.
 
-#[path = "support/peers.rs"]
-mod peers;
-#[path = "support/target.rs"]
-mod target;
-#[path = "support/ua.rs"]
-mod ua;
-
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -23,8 +16,9 @@ use opcell::stack::codec::{NodeIdRef, Writer};
 use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy};
 use socket2::{Domain, Socket, Type};
 
-use target::Target;
-use ua::{Session, secured, unsecured};
+use testkit::target::Target;
+use testkit::ua;
+use testkit::ua::{Session, secured, unsecured};
 
 /// What may stay of an attack: pieces between others that are in use.
 const LEFT_KIB: u64 = 12 * 1024;

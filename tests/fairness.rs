@@ -3,13 +3,6 @@
 //!
 //! `OPCELL_FAIR_MS=100 cargo test --release --test fairness -- --nocapture` holds it to another bound.
 
-#[path = "support/server.rs"]
-mod server;
-#[path = "support/steps.rs"]
-mod steps;
-#[path = "support/ua.rs"]
-mod ua;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,8 +11,9 @@ use std::time::{Duration, Instant};
 use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
 use opcell::value::Value;
 
-use server::TestServer;
-use ua::Session;
+use testkit::server::TestServer;
+use testkit::steps;
+use testkit::ua::Session;
 
 /// Most operations of a request, and tags of the cell.
 const MOST: usize = 10_000;

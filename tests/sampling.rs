@@ -1,11 +1,6 @@
 //! A device that counts its polls, seen through sockets: no count is missing without an overflow bit, whatever the
 //! sampling interval, and what the server says of its sampling is true.
 
-#[path = "support/server.rs"]
-mod server;
-#[path = "support/ua.rs"]
-mod ua;
-
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,8 +10,8 @@ use opcell::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::StatusCode;
 
-use server::TestServer;
-use ua::Session;
+use testkit::server::TestServer;
+use testkit::ua::Session;
 
 const OVERFLOW: u32 = 0x480;
 /// Poll periods of the tags `Count0`, `Count1` …, in milliseconds; each lies far from the others.

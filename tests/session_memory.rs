@@ -2,20 +2,14 @@
 //!
 //! `OPCELL_MEMORY_SECONDS=600 cargo test --test session_memory -- --nocapture` watches longer and tells the figures.
 
-#[path = "support/program.rs"]
-mod program;
-#[path = "support/steps.rs"]
-mod steps;
-#[path = "support/ua.rs"]
-mod ua;
-
 use std::time::{Duration, Instant};
 
 use opcell::stack::codec::NodeIdRef;
 use opcua::StatusCode;
 
-use program::{Serving, folder, until};
-use ua::Session;
+use testkit::program::{Serving, folder, until};
+use testkit::steps;
+use testkit::ua::Session;
 
 const BOUND_KIB: u64 = 32 * 1024;
 /// Allocations are larger than what is asked for, and leave pieces between them.

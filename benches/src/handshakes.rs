@@ -16,7 +16,7 @@ use opcell::stack::transport::Input;
 use crate::process::ServerProcess;
 use crate::rows::{Table, client_identity, new_identity, secure_settings, server};
 use crate::sessions::{Dialler, End};
-use crate::ua::Session;
+use testkit::ua::Session;
 
 const CELL: &str = "schema: 1\ncell: storm\nnamespace: urn:bench:storm\nconnections:\n  sim: { driver: simulator }\nnodes:\n  \
                     Count: { type: UInt32, source: \"counter(start=0, step=1, every=20ms)\", poll: 20ms }\n";

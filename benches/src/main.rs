@@ -15,8 +15,6 @@ mod process;
 mod rows;
 mod sessions;
 mod timing;
-#[path = "../../tests/support/ua.rs"]
-mod ua;
 mod wire;
 
 use std::process::ExitCode;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::cell;
 use crate::process::ServerProcess;
-use crate::ua::{self, Session};
+use testkit::ua::{self, Session};
 
 const IN_FLIGHT: usize = 8;
 const TAGS: usize = 10_000;

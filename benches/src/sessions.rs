@@ -14,7 +14,7 @@ use opcell::stack::crypto::Identity;
 use crate::cell;
 use crate::process::{ServerProcess, own_cpu};
 use crate::rows::{POLICY, Table, activate, client_identity, secure_settings, server};
-use crate::ua::{self, Session};
+use testkit::ua::{self, Session};
 
 /// Sessions that are measured, and that go before.
 const UNSECURED: usize = 2_000;

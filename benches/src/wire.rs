@@ -11,7 +11,7 @@ use opcua::StatusCode;
 
 use crate::process::ServerProcess;
 use crate::rows::{Table, pipelined};
-use crate::ua::Session;
+use testkit::ua::Session;
 
 const SECOND: i64 = 10_000_000;
 const HOUR: i64 = 3_600 * SECOND;

@@ -1,0 +1,13 @@
+//! The program as its users run it: its verbs, its log, its start and its end.
+
+mod check;
+mod connections;
+mod full_disk;
+mod history;
+mod log_noise;
+mod newcomer;
+mod outputs;
+mod secrets;
+mod shutdown;
+mod simulate;
+mod verbs;

@@ -1,0 +1,4 @@
+//! The drivers against devices: our own slave with faults, and other people's.
+
+mod honesty;
+mod modbus;

@@ -1,0 +1,4 @@
+//! Rules of this repository: the layers of the source, and a README whose commands work.
+
+mod architecture;
+mod readme;

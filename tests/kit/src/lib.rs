@@ -1,0 +1,18 @@
+//! What tests, benchmarks and fuzz targets share: servers on free ports, a raw client, devices with faults, and other
+//! people's software.
+
+pub mod bad_line;
+pub mod device;
+pub mod historian;
+pub mod history;
+pub mod interop;
+pub mod login;
+pub mod peers;
+pub mod plant;
+pub mod program;
+pub mod relay;
+pub mod server;
+pub mod slave;
+pub mod steps;
+pub mod target;
+pub mod ua;

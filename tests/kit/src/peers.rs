@@ -1,0 +1,133 @@
+//! Other people's software that the tests talk to: pymodbus, libmodbus, socat, node-opcua, the YAML language server.
+//!
+//! A missing peer is told and skipped; with `PEERS=required` it is a failure.
+
+#![allow(clippy::print_stderr, reason = "a missing peer must be told")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// A process that ends with the test.
+pub struct Peer(pub Child);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Peer {
+    /// Sends a signal to this very process.
+    pub fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        let status = Command::new("kill").args([name, &id]).status().expect("kill runs");
+        assert!(status.success(), "kill {name} {id}");
+    }
+
+    /// Waits for a line of the peer's output that begins like this and gives its rest.
+    pub fn wait_for(&mut self, word: &str) -> String {
+        let output = self.0.stdout.take().expect("its output is piped");
+        let mut lines = BufReader::new(output).lines();
+        let found = lines.find_map(|line| line.ok()?.strip_prefix(word).map(|rest| rest.trim().to_owned()));
+        found.unwrap_or_else(|| panic!("the peer never said `{word}`"))
+    }
+}
+
+fn without(peer: &str, remedy: &str) {
+    assert!(std::env::var("PEERS").as_deref() != Ok("required"), "{peer} is missing; {remedy}");
+    eprintln!("skipped: {peer} is missing; {remedy}");
+}
+
+/// `OPCELL_PEERS`, or `.peers` of the repository.
+fn folder() -> PathBuf {
+    let root = Path::new(ROOT);
+    std::env::var_os("OPCELL_PEERS").map_or_else(|| root.join(".peers"), PathBuf::from)
+}
+
+/// A script of `tests/peers` that python will run, if this package is there.
+pub fn python(package: &str, script: &str) -> Option<Command> {
+    let python = folder().join("venv/bin/python");
+    let has_package = std::fs::read_dir(folder().join("venv/lib")).is_ok_and(|versions| {
+        versions.flatten().any(|version| version.path().join("site-packages").join(package).exists())
+    });
+    if !has_package {
+        without(package, "tests/run installs it into .peers/venv");
+        return None;
+    }
+    let mut command = Command::new(python);
+    command.arg(Path::new(ROOT).join("tests/peers").join(script));
+    Some(command)
+}
+
+/// A script of `tests/peers` that node will run with node-opcua.
+pub fn node(script: &str) -> Option<Command> {
+    node_with("node-opcua", script)
+}
+
+/// A script of `tests/peers` that node will run, if this package is there.
+pub fn node_with(package: &str, script: &str) -> Option<Command> {
+    let modules = folder().join("node/node_modules");
+    if !modules.join(package).exists() {
+        without(package, "tests/run installs it into .peers/node");
+        return None;
+    }
+    let mut command = Command::new("node");
+    command.arg(Path::new(ROOT).join("tests/peers").join(script)).env("NODE_PATH", modules);
+    Some(command)
+}
+
+/// A python with pymodbus: `OPCELL_PEERS` or `.peers` of the repository hold `venv`.
+pub fn pymodbus(arguments: &[&str]) -> Option<Peer> {
+    let root = Path::new(ROOT);
+    let python = folder().join("venv/bin/python");
+    if !python.exists() {
+        without("pymodbus", "tests/run installs it into .peers/venv");
+        return None;
+    }
+    let script = root.join("tests/peers/pymodbus_server.py");
+    let child = Command::new(python).arg(script).args(arguments).stdout(Stdio::piped()).spawn();
+    Some(Peer(child.expect("python starts")))
+}
+
+/// Two serial devices `a` and `b` in the folder, joined by a cable.
+pub fn serial_pair(folder: &Path) -> Option<Peer> {
+    let end = |name: &str| format!("pty,raw,echo=0,link={}", folder.join(name).display());
+    let child = Command::new("socat").args([end("a"), end("b")]).stderr(Stdio::null()).spawn();
+    let Ok(child) = child else {
+        without("socat", "apt-get install socat");
+        return None;
+    };
+    let peer = Peer(child);
+    let began = Instant::now();
+    while !(folder.join("a").exists() && folder.join("b").exists()) {
+        assert!(began.elapsed() < Duration::from_secs(5), "socat makes no terminals");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Some(peer)
+}
+
+/// The little server on libmodbus, compiled on the spot.
+pub fn libmodbus(folder: &Path, arguments: &[&str]) -> Option<Peer> {
+    let source = Path::new(ROOT).join("tests/peers/libmodbus_server.c");
+    let program = folder.join("libmodbus_server");
+    let built = Command::new("gcc").arg("-o").arg(&program).arg(&source).arg("-lmodbus").stderr(Stdio::null()).status();
+    if !built.is_ok_and(|status| status.success()) {
+        without("libmodbus", "apt-get install gcc libmodbus-dev");
+        return None;
+    }
+    let child = Command::new(program).args(arguments).stdout(Stdio::piped()).spawn();
+    Some(Peer(child.expect("the server starts")))
+}
+
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

@@ -1,0 +1,309 @@
+//! A small plant for driver tests: connections with points, their tags, and the tasks of their links.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcell::drivers::modbus::{RawType, RegisterPoint, RtuSettings, TcpFraming, TcpSettings, WordOrder};
+use opcell::drivers::{self, ConnectionPlan, PointPlan, PointSettings, Settings};
+use opcell::health;
+use opcell::model::{
+    AccessIx, Cell, Connection, ConnectionIx, DataType, Node, NodeIx, NodeKind, NodeName, Origin, Plant, Scale, Shape,
+    Tag, TagId,
+};
+use opcell::tags::{TagStore, Written};
+use opcell::value::{BuiltIn, Sample, UaTime, Value};
+use opcua::StatusCode;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// What a test says of a tag.
+#[derive(Clone)]
+pub struct Point {
+    pub address: String,
+    /// The words of one value, most significant first.
+    pub words: Vec<String>,
+    pub kind: BuiltIn,
+    pub register: RegisterPoint,
+    pub elements: Option<u32>,
+    pub length: Option<u32>,
+    pub scale: Option<Scale>,
+    pub exponent: Option<String>,
+    pub read: bool,
+    pub on_stop: Option<Value>,
+    pub range: Option<(f64, f64)>,
+    pub write_every: Option<Duration>,
+    /// In place of that of the connection.
+    pub poll: Option<Duration>,
+    pub deadband: f64,
+}
+
+pub fn point(address: &str, kind: BuiltIn) -> Point {
+    Point {
+        address: address.to_owned(),
+        words: Vec::new(),
+        write_every: None,
+        poll: None,
+        deadband: 0.0,
+        kind,
+        register: RegisterPoint::default(),
+        elements: None,
+        length: None,
+        scale: None,
+        exponent: None,
+        read: true,
+        on_stop: None,
+        range: None,
+    }
+}
+
+impl Point {
+    pub fn raw(mut self, raw: RawType) -> Point {
+        self.register.raw_type = Some(raw);
+        self
+    }
+
+    pub fn order(mut self, order: WordOrder, swap: bool) -> Point {
+        (self.register.word_order, self.register.swap_bytes) = (Some(order), Some(swap));
+        self
+    }
+
+    pub fn array(mut self, elements: u32) -> Point {
+        self.elements = Some(elements);
+        self
+    }
+
+    pub fn length(mut self, length: u32) -> Point {
+        self.length = Some(length);
+        self
+    }
+
+    pub fn scale(mut self, scale: Scale) -> Point {
+        self.scale = Some(scale);
+        self
+    }
+
+    pub fn exponent(mut self, address: &str) -> Point {
+        self.exponent = Some(address.to_owned());
+        self
+    }
+}
+
+/// One connection of a test.
+pub struct Line {
+    pub settings: Settings,
+    pub points: Vec<Point>,
+    pub timeout: Duration,
+    pub retries: u32,
+    pub poll: Duration,
+    pub stale_after: Duration,
+    pub reconnect_max: Duration,
+}
+
+impl Line {
+    pub fn new(settings: Settings, points: Vec<Point>) -> Line {
+        Line {
+            settings,
+            points,
+            timeout: Duration::from_millis(300),
+            retries: 0,
+            poll: Duration::from_millis(50),
+            stale_after: Duration::from_millis(300),
+            reconnect_max: Duration::from_millis(100),
+        }
+    }
+}
+
+pub fn tcp(port: u16) -> TcpSettings {
+    let text = format!(r#"{{"host": "127.0.0.1", "port": {port}}}"#);
+    serde_json::from_str(&text).expect("settings")
+}
+
+pub fn tcp_unit(port: u16, unit_id: u8, framing: TcpFraming) -> Settings {
+    Settings::ModbusTcp(TcpSettings { unit_id, framing, ..tcp(port) })
+}
+
+pub fn serial(path: &str, more: &str) -> RtuSettings {
+    let text = format!(r#"{{"serial": "{path}", "parity": "none", "baud": 115200{more}}}"#);
+    serde_json::from_str(&text).expect("settings")
+}
+
+/// Running links over a tag store.
+pub struct Bench {
+    pub tags: Arc<TagStore>,
+    pub links: Vec<Arc<health::Link>>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    outputs: mpsc::UnboundedReceiver<drivers::Output>,
+}
+
+impl Bench {
+    pub fn start(lines: Vec<Line>) -> Bench {
+        let (plant, plans) = assemble(lines);
+        let tags = Arc::new(TagStore::new(&Arc::new(plant)));
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Vec::new();
+        let mut spawn = |_: String, task: futures_util::future::BoxFuture<'static, ()>| tasks.push(tokio::spawn(task));
+        let (report, outputs) = mpsc::unbounded_channel();
+        let links = drivers::start(plans, &tags, &mut spawn, &stopped, &report);
+        Bench { tags, links, stop, tasks, outputs }
+    }
+
+    pub fn sample(&self, tag: u32) -> Sample {
+        self.tags.with(TagId(tag), Clone::clone)
+    }
+
+    /// Waits until the claim holds; says what was there when it does not within ten seconds.
+    pub async fn until(&self, tag: u32, what: &str, claim: impl Fn(&Sample) -> bool) -> Sample {
+        let wait = async {
+            loop {
+                let sample = self.sample(tag);
+                if claim(&sample) {
+                    return sample;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(10), wait).await;
+        found.unwrap_or_else(|_| {
+            panic!("tag {tag} never was {what}: {:?}, {:?}", self.sample(tag), self.links[0].snapshot())
+        })
+    }
+
+    pub async fn until_status(&self, tag: u32, status: StatusCode) -> Sample {
+        self.until(tag, &status.to_string(), |sample| sample.status == status).await
+    }
+
+    /// A client's write with the device's answer.
+    pub async fn write(&self, tag: u32, value: &Value) -> StatusCode {
+        match self.tags.write_now(TagId(tag), value, None, UaTime::now()) {
+            Written::Done(status) => status,
+            Written::Device { connection, write } => {
+                match self.tags.enqueue(connection, vec![write], Duration::from_secs(2)) {
+                    Ok(answer) => answer.await.expect("an answer")[0],
+                    Err(status) => status,
+                }
+            }
+        }
+    }
+
+    /// What became of each value of `on_stop`.
+    pub async fn stop(mut self) -> Vec<drivers::Output> {
+        self.stop.send(true).expect("links listen");
+        for task in self.tasks {
+            tokio::time::timeout(Duration::from_secs(5), task).await.expect("a link stops").expect("no panic");
+        }
+        std::iter::from_fn(|| self.outputs.try_recv().ok()).collect()
+    }
+}
+
+/// The compiled plant and what the drivers get of it; tags count through all lines.
+pub fn assemble(lines: Vec<Line>) -> (Plant, Vec<ConnectionPlan>) {
+    let mut plant = Plant::default();
+    let mut cell = Cell {
+        name: "bench".into(),
+        namespace: "urn:bench".into(),
+        nodes: vec![],
+        enums: vec![],
+        object_types: vec![],
+    };
+    cell.nodes.push(node("bench", None, NodeKind::Folder));
+    let mut plans = Vec::new();
+    for (ix, line) in (0..).zip(lines) {
+        let ix = ConnectionIx(ix);
+        let mut points = Vec::new();
+        for point in &line.points {
+            let tag = TagId(u32::try_from(plant.tags.len()).expect("few tags"));
+            let node_ix = NodeIx(u32::try_from(cell.nodes.len()).expect("few tags"));
+            cell.nodes.push(node(&point.address, Some(NodeIx(0)), NodeKind::Variable(tag)));
+            plant.tags.push(tag_of(point, &line, ix, node_ix));
+            points.push(plan_of(point, &line, tag));
+        }
+        plant.connections.push(Connection {
+            cell: 0,
+            name: format!("line{}", ix.0),
+            description: String::new(),
+            driver: "modbus-tcp",
+            enabled: true,
+            allow_write: true,
+            timeout: line.timeout,
+            retries: line.retries,
+            reconnect_max: line.reconnect_max,
+        });
+        plans.push(ConnectionPlan {
+            ix,
+            name: format!("line{}", ix.0),
+            settings: line.settings,
+            timeout: line.timeout,
+            retries: line.retries,
+            reconnect_max: line.reconnect_max,
+            enabled: true,
+            points,
+        });
+    }
+    plant.cells.push(cell);
+    (plant, plans)
+}
+
+fn node(name: &str, parent: Option<NodeIx>, kind: NodeKind) -> Node {
+    Node {
+        name: name.into(),
+        id: NodeName::Path,
+        parent,
+        kind,
+        display_name: None,
+        description: None,
+        access: AccessIx(0),
+    }
+}
+
+fn tag_of(point: &Point, line: &Line, connection: ConnectionIx, node: NodeIx) -> Tag {
+    Tag {
+        cell: 0,
+        node,
+        shape: Shape {
+            data_type: DataType::BuiltIn(point.kind),
+            dimensions: point.elements.into_iter().collect(),
+            length: point.length,
+            unit: None,
+            range: point.range,
+        },
+        origin: Origin::Device {
+            connection,
+            read: point.read,
+            write: is_writable(point),
+            on_stop: point.on_stop.clone(),
+        },
+        scale: point.scale,
+        wraps: false,
+        deadband: point.deadband,
+        poll: point.poll.unwrap_or(line.poll),
+        stale_after: line.stale_after,
+        enabled: true,
+        access: AccessIx(0),
+        history: None,
+    }
+}
+
+fn plan_of(point: &Point, line: &Line, tag: TagId) -> PointPlan {
+    PointPlan {
+        tag,
+        address: point.address.clone(),
+        words: point.words.clone(),
+        exponent: point.exponent.clone(),
+        settings: PointSettings::Modbus(point.register.clone()),
+        kind: point.kind,
+        elements: point.elements.unwrap_or(1) as usize,
+        is_array: point.elements.is_some(),
+        length: point.length,
+        poll: point.poll.unwrap_or(line.poll),
+        read: point.read,
+        write: is_writable(point),
+        write_every: point.write_every,
+        enumeration: None,
+        has_scale: point.scale.is_some() || point.exponent.is_some(),
+    }
+}
+
+fn is_writable(point: &Point) -> bool {
+    point.address.starts_with("holding") || point.address.starts_with("coil") || point.address.starts_with('4')
+}

@@ -1,0 +1,56 @@
+//! asyncua, the python client, against the secured server.
+
+use testkit::interop::{Field, matrix};
+use testkit::{interop, peers};
+
+const URI: &str = "urn:test:asyncua";
+
+fn run(part: &str, expected: &[String]) {
+    let Some(mut command) = peers::python("asyncua", "asyncua_client.py") else { return };
+    command.arg(part);
+    Field::open(URI).run(command, expected);
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn asyncua_connects_with_every_policy_mode_and_token_it_knows() {
+    let policies = ["None", "Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"];
+    let mut expected = matrix(&policies, &["anonymous", "username", "certificate"]);
+    expected.extend(names(&["wrong password", "unknown user", "unpinned certificate"]));
+    run("connect", &expected);
+}
+
+#[test]
+fn asyncua_browses_everything_and_reads_every_attribute() {
+    let mut expected = names(&["browse", "data types", "permissions"]);
+    let classes = interop::classes();
+    let of_classes = classes.as_array().expect("a list").iter().map(|class| class["name"].as_str().expect("a name"));
+    expected.extend(of_classes.map(|class| format!("attributes of {class}")));
+    run("browse", &expected);
+}
+
+#[test]
+fn asyncua_writes_and_hears_of_it() {
+    let expected =
+        ["write", "write of a wrong type", "write to a read-only tag", "write without the role", "subscribe"];
+    run("write", &names(&expected));
+}
+
+#[test]
+fn asyncua_renews_its_channel_ten_times_without_a_gap() {
+    run("renew", &names(&["nothing lost"]));
+}
+
+#[test]
+fn asyncua_survives_a_restart_of_the_server() {
+    run("restart", &names(&["heard before", "heard after", "same namespace", "same certificate", "same value"]));
+}
+
+#[test]
+fn asyncua_gets_its_subscription_back_after_a_cut() {
+    let expected = ["lost", "transferred", "republished", "heard after", "same subscription", "came back by itself"];
+    run("cut", &names(&expected));
+}

@@ -1,0 +1,57 @@
+//! node-opcua, the JavaScript client, against the secured server.
+
+use testkit::interop::{Field, matrix};
+use testkit::{interop, peers};
+
+const URI: &str = "urn:test:node-opcua";
+
+fn run(part: &str, expected: &[String]) {
+    let Some(mut command) = peers::node("node_opcua_client.js") else { return };
+    command.arg(part);
+    Field::open(URI).run(command, expected);
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn node_opcua_connects_with_every_policy_mode_and_token_it_knows() {
+    let policies = ["None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"];
+    let mut expected = matrix(&policies, &["anonymous", "username", "certificate"]);
+    expected.extend(names(&["wrong password", "unknown user", "unpinned certificate"]));
+    run("connect", &expected);
+}
+
+#[test]
+fn node_opcua_browses_everything_and_reads_every_attribute() {
+    let mut expected = names(&["browse", "data types", "permissions"]);
+    let classes = interop::classes();
+    let of_classes = classes.as_array().expect("a list").iter().map(|class| class["name"].as_str().expect("a name"));
+    expected.extend(of_classes.map(|class| format!("attributes of {class}")));
+    run("browse", &expected);
+}
+
+#[test]
+fn node_opcua_writes_and_hears_of_it() {
+    let expected =
+        ["write", "write of a wrong type", "write to a read-only tag", "write without the role", "subscribe"];
+    run("write", &names(&expected));
+}
+
+#[test]
+fn node_opcua_renews_its_channel_ten_times_without_a_gap() {
+    run("renew", &names(&["renewed", "nothing lost"]));
+}
+
+#[test]
+fn node_opcua_survives_a_restart_of_the_server() {
+    run("restart", &names(&["heard before", "heard after", "same namespace", "same certificate", "same value"]));
+}
+
+#[test]
+fn node_opcua_gets_its_subscription_back_after_a_cut() {
+    let by_itself = ["republished by itself", "came back by itself", "nothing lost", "same subscription"];
+    let by_transfer = ["transferred", "republished", "heard of the transfer"];
+    run("cut", &names(&[&by_itself[..], &by_transfer].concat()));
+}

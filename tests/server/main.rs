@@ -1,0 +1,14 @@
+//! The server as its clients meet it: a module for each service set or subject.
+
+mod attribute;
+mod audit;
+mod history;
+mod hostile;
+mod interop;
+mod monitored_item;
+mod permissions;
+mod security;
+mod session;
+mod subscription;
+mod transport;
+mod view;

@@ -1,0 +1,4 @@
+//! The MonitoredItem service set: values, limits and filters.
+
+mod aggregate;
+mod defects;

@@ -1,0 +1,364 @@
+//! Every operation on a node, tried over the wire, with its outcome as a word; and what the server tells of it.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use opcell::stack::codec::{DataValue, IdRef, NodeIdRef, QualifiedNameRef, Reader, Writer};
+use opcell::value::{UaTime, Value};
+use opcua::StatusCode;
+
+use testkit::history;
+use testkit::ua::{Response, Session, TIMEOUT};
+
+/// What is tried, in this order.
+pub const OPERATIONS: [&str; 14] = [
+    "child",
+    "browse",
+    "read",
+    "roles",
+    "mine",
+    "restrictions",
+    "write",
+    "monitor",
+    "events",
+    "history",
+    "insert",
+    "delete",
+    "translate",
+    "register",
+];
+
+/// A node, where it hangs, and under which name.
+pub struct Place {
+    pub id: &'static str,
+    pub parent: &'static str,
+    pub name: (u16, &'static str),
+}
+
+const fn place(id: &'static str, parent: &'static str, name: (u16, &'static str)) -> Place {
+    Place { id, parent, name }
+}
+
+pub const PLACES: [Place; 37] = [
+    place("2;Level", "2;@cell", (2, "Level")),
+    place("2;Fixed", "2;@cell", (2, "Fixed")),
+    place("2;Own", "2;@cell", (2, "Own")),
+    place("2;Own.EURange", "2;Own", (0, "EURange")),
+    place("2;Setpoint", "2;@cell", (2, "Setpoint")),
+    place("2;Line", "2;@cell", (2, "Line")),
+    place("2;Line.Station.Leaf", "2;Line.Station", (2, "Leaf")),
+    place("2;Safe", "2;@cell", (2, "Safe")),
+    place("2;Safe.EURange", "2;Safe", (0, "EURange")),
+    place("2;Safe.HA Configuration.Stepped", "2;Safe.HA Configuration", (0, "Stepped")),
+    place("2;Vault", "2;@cell", (2, "Vault")),
+    place("2;Vault.Seen", "2;Vault", (2, "Seen")),
+    place("2;Kept", "2;@cell", (2, "Kept")),
+    place("2;Kept.Annotations", "2;Kept", (0, "Annotations")),
+    place("2;Pump1", "2;@cell", (2, "Pump1")),
+    place("2;Pump1.Speed", "2;Pump1", (2, "Speed")),
+    place("2;Thumb", "2;@cell", (2, "Thumb")),
+    place("2;Subject", "2;@cell", (2, "Subject")),
+    place("2;Application", "2;@cell", (2, "Application")),
+    place("2;Door", "2;@cell", (2, "Door")),
+    place("2;Badge", "2;@cell", (2, "Badge")),
+    place("2;@connections.sim", "2;@connections", (2, "sim")),
+    place("2;@connections.sim.State", "2;@connections.sim", (2, "State")),
+    place("2;@type.Pump", "58", (2, "Pump")),
+    place("2;@type.Pump.Speed", "2;@type.Pump", (2, "Speed")),
+    place("2253", "85", (0, "Server")),
+    place("2256", "2253", (0, "ServerStatus")),
+    place("2294", "2274", (0, "EnabledFlag")),
+    place("3708", "3706", (0, "SessionSecurityDiagnosticsArray")),
+    place("2041", "58", (0, "BaseEventType")),
+    place("2052", "2041", (0, "AuditEventType")),
+    place("15606", "2268", (0, "RoleSet")),
+    place("15680", "15606", (0, "Operator")),
+    place("16225", "15680", (0, "Identities")),
+    place("1;@role.Keeper", "15606", (1, "Keeper")),
+    place("1;@role.Keeper.Identities", "1;@role.Keeper", (0, "Identities")),
+    place(
+        "1;@namespace.urn:test:plant.DefaultRolePermissions",
+        "1;@namespace.urn:test:plant",
+        (0, "DefaultRolePermissions"),
+    ),
+];
+
+/// A node that is not there, with an id as long.
+pub fn nobody(id: &str) -> String {
+    match id.split_once(';') {
+        Some((namespace, text)) => format!("{namespace};{}", "x".repeat(text.len())),
+        None => "29999".to_owned(),
+    }
+}
+
+pub fn id(text: &str) -> NodeIdRef<'_> {
+    match text.split_once(';') {
+        Some((namespace, text)) => NodeIdRef::string(namespace.parse().expect("a namespace"), text),
+        None => NodeIdRef::numeric(0, text.parse().expect("a number")),
+    }
+}
+
+/// What the server tells of a node that is seen.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Role and permissions, as the session has them.
+    pub mine: Vec<(String, u32)>,
+    /// The same of all roles, where that may be read.
+    pub all: Option<Vec<(String, u32)>>,
+    pub restrictions: u16,
+    pub level: u8,
+    pub user_level: u8,
+}
+
+pub fn word(status: StatusCode) -> String {
+    match status {
+        status if !status.is_bad() => "ok".to_owned(),
+        StatusCode::BadNodeIdUnknown | StatusCode::BadNoMatch => "unknown".to_owned(),
+        StatusCode::BadUserAccessDenied => "denied".to_owned(),
+        StatusCode::BadSecurityModeInsufficient => "weak".to_owned(),
+        StatusCode::BadNotWritable => "fixed".to_owned(),
+        StatusCode::BadNotReadable => "unreadable".to_owned(),
+        StatusCode::BadAttributeIdInvalid => "absent".to_owned(),
+        StatusCode::BadHistoryOperationUnsupported => "unkept".to_owned(),
+        StatusCode::BadNotSupported => "silent".to_owned(),
+        other => panic!("no word for {other}"),
+    }
+}
+
+/// When history is edited: a minute ago, the same for all.
+static PAST: LazyLock<UaTime> = LazyLock::new(|| UaTime(UaTime::now().0 - 600_000_000));
+
+/// The requests of each operation that names one node.
+pub fn request(operation: &str, node: NodeIdRef<'_>, subscription: u32, w: &mut Writer) -> u32 {
+    let attribute = |w: &mut Writer, number: u32| {
+        w.f64(0.0);
+        w.i32(3); // no times, so that answers can be compared
+        w.count(1);
+        w.node_id(node);
+        w.u32(number);
+        w.string(None);
+        w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
+        631
+    };
+    let at = PAST.0;
+    let is_note = matches!(node.id, IdRef::String(text) if text.ends_with("Annotations"));
+    let note = history::sample(UaTime(at), history::annotation("seen", "", at));
+    let number = history::sample(UaTime(at), Value::Double(2.0));
+    match operation {
+        "browse" => {
+            browse_body(node, w);
+            527
+        }
+        "read" => attribute(w, 13),
+        "roles" => attribute(w, 24),
+        "mine" => attribute(w, 25),
+        "restrictions" => attribute(w, 26),
+        "write" => {
+            w.count(1);
+            w.node_id(node);
+            w.u32(13);
+            w.string(None);
+            let is_flag = matches!(node.id, IdRef::Numeric(2294));
+            let value = if is_flag { Value::Boolean(true) } else { Value::Double(1.0) };
+            w.data_value(&value, StatusCode::Good, None, None);
+            673
+        }
+        "monitor" | "events" => {
+            w.u32(subscription);
+            w.i32(3);
+            w.count(1);
+            w.node_id(node);
+            w.u32(if operation == "events" { 12 } else { 13 });
+            w.string(None);
+            w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
+            w.i32(2);
+            w.u32(7);
+            w.f64(0.0);
+            if operation == "events" {
+                event_filter(w)
+            } else {
+                w.null_extension_object()
+            }
+            w.u32(5);
+            w.bool(true);
+            751
+        }
+        "history" => {
+            history::history_request(w, &history::raw(at, at + 1, 0, false), 2, false, &[history::Asked::of(node)]);
+            664
+        }
+        "insert" | "delete" => {
+            w.count(1);
+            match (operation, is_note) {
+                ("insert", true) => history::update_details(w, 11_300, node, 3, &[note]),
+                ("insert", false) => history::update_details(w, 682, node, 3, &[number]),
+                (_, true) => history::update_details(w, 11_300, node, 4, &[note]),
+                (_, false) => history::delete_span(w, node, false, 1, at + 600_000_000),
+            }
+            700
+        }
+        "register" => {
+            w.count(1);
+            w.node_id(node);
+            560
+        }
+        other => panic!("{other} names no node"),
+    }
+}
+
+fn browse_body(node: NodeIdRef<'_>, w: &mut Writer) {
+    w.node_id(NodeIdRef::NULL);
+    w.time(UaTime::NULL);
+    w.u32(0);
+    w.u32(0);
+    w.count(1);
+    w.node_id(node);
+    w.i32(0);
+    w.node_id(NodeIdRef::NULL);
+    w.bool(true);
+    w.u32(0);
+    w.u32(63);
+}
+
+fn event_filter(w: &mut Writer) {
+    w.extension_object(727, |w| {
+        w.count(1);
+        w.node_id(NodeIdRef::numeric(0, 2041));
+        w.count(1);
+        w.qualified_name(QualifiedNameRef { namespace: 0, name: Some("SourceName") });
+        w.u32(13);
+        w.string(None);
+        w.null_array();
+    });
+}
+
+/// The answer to one operation on one node, as it came.
+pub fn answer(session: &mut Session, operation: &str, node: NodeIdRef<'_>, subscription: u32) -> Response {
+    let mut w = Writer::new();
+    let service = request(operation, node, subscription, &mut w);
+    session.call(service, |out| out.raw(&w.buf))
+}
+
+/// The status of an operation.
+pub fn outcome(session: &mut Session, operation: &str, place: &Place, subscription: u32) -> StatusCode {
+    match operation {
+        "child" => {
+            let response = answer(session, "browse", id(place.parent), subscription);
+            return if names(&response).contains(&(place.name.0, place.name.1.to_owned())) {
+                StatusCode::Good
+            } else {
+                StatusCode::BadNodeIdUnknown
+            };
+        }
+        "translate" => return translate(session, place),
+        "register" => {
+            let response = answer(session, operation, id(place.id), subscription);
+            let mut reader = response.good();
+            assert_eq!(reader.count(2), Ok(1));
+            assert_eq!(reader.node_id(), Ok(id(place.id)), "registered ids are the same, known or not");
+            return StatusCode::Good;
+        }
+        _ => {}
+    }
+    let response = answer(session, operation, id(place.id), subscription);
+    let mut reader = response.good();
+    assert_eq!(reader.count(1), Ok(1));
+    match operation {
+        "read" | "roles" | "mine" | "restrictions" => reader.data_value().expect("a value").status.unwrap_or_default(),
+        "monitor" => first_status(session, subscription, &mut reader),
+        "insert" | "delete" => {
+            let (status, entries) = history::update_results(&response).remove(0);
+            entries.into_iter().find(|entry| entry.is_bad()).unwrap_or(status)
+        }
+        _ => reader.status().expect("a status"),
+    }
+}
+
+/// What an item that could be made brings first.
+fn first_status(session: &mut Session, subscription: u32, reader: &mut Reader<'_>) -> StatusCode {
+    let status = reader.status().expect("a status");
+    if status.is_bad() {
+        return status;
+    }
+    let item = reader.u32().expect("an id");
+    let began = Instant::now();
+    let first = loop {
+        assert!(began.elapsed() < TIMEOUT, "the item says nothing");
+        let publication = session.publish(&[]).expect("a message");
+        if let Some((_, value)) = publication.data.first() {
+            break value.status.unwrap_or_default();
+        }
+    };
+    let deleted = session.call(781, |w| {
+        w.u32(subscription);
+        w.count(1);
+        w.u32(item);
+    });
+    deleted.good();
+    first
+}
+
+fn names(response: &Response) -> Vec<(u16, String)> {
+    let mut reader = response.good();
+    assert_eq!(reader.count(1), Ok(1));
+    reader.status().expect("a status");
+    reader.bytes().expect("a point");
+    let count = reader.count(1).expect("references");
+    let names = (0..count).map(|_| {
+        reader.node_id().expect("a type");
+        reader.bool().expect("a direction");
+        reader.node_id().expect("a node");
+        let name = reader.qualified_name().expect("a name");
+        let name = (name.namespace, name.name.unwrap_or_default().to_owned());
+        reader.localized_text().expect("a label");
+        reader.u32().expect("a class");
+        reader.node_id().expect("a type definition");
+        name
+    });
+    names.collect()
+}
+
+fn translate(session: &mut Session, place: &Place) -> StatusCode {
+    let response = session.call(554, |w| {
+        w.count(1);
+        w.node_id(id(place.parent));
+        w.count(1);
+        w.node_id(NodeIdRef::NULL);
+        w.bool(false);
+        w.bool(true);
+        w.qualified_name(QualifiedNameRef { namespace: place.name.0, name: Some(place.name.1) });
+    });
+    let mut reader = response.good();
+    assert_eq!(reader.count(1), Ok(1));
+    reader.status().expect("a status")
+}
+
+pub fn told(session: &mut Session, node: NodeIdRef<'_>) -> Told {
+    let mut read = session.read(&[(node, 25), (node, 24), (node, 26), (node, 17), (node, 18)]);
+    let byte = |value: DataValue| match value.value {
+        Some(Value::Byte(level)) => level,
+        _ => 0,
+    };
+    let (user_level, level) = (byte(read.remove(4)), byte(read.remove(3)));
+    let Some(Value::UInt16(restrictions)) = read.remove(2).value else { panic!("no restrictions") };
+    let all = read.remove(1).value.map(|value| permissions(&value));
+    let mine = permissions(&read.remove(0).value.expect("the own permissions"));
+    Told { mine, all, restrictions, level, user_level }
+}
+
+/// RolePermissionType, by the id of the role.
+pub fn permissions(value: &Value) -> Vec<(String, u32)> {
+    let mut w = Writer::new();
+    w.variant(value);
+    let mut reader = Reader::new(&w.buf);
+    assert_eq!(reader.u8(), Ok(22 | 0x80), "an array of ExtensionObjects");
+    let count = reader.count(1).expect("roles");
+    let roles = (0..count).map(|_| {
+        let object = reader.extension_object().expect("a role");
+        assert_eq!(object.type_id.standard(), Some(128));
+        let mut body = Reader::new(object.body.expect("a body"));
+        let role = body.node_id().expect("a role's id").to_owned().to_string();
+        (role, body.u32().expect("permissions"))
+    });
+    roles.collect()
+}

@@ -1,0 +1,118 @@
+//! Logging in: what is told to whom when it fails, how guessing is slowed down, and how a certificate's end is felt.
+
+use std::time::{Duration, Instant};
+
+use opcell::pki;
+use opcell::stack::crypto::MessageSecurityMode::{None as Unsecured, SignAndEncrypt};
+use opcell::stack::crypto::{Policy, encrypt_secret};
+use opcua::StatusCode;
+
+use testkit::interop::{Field, Holder, PASSWORD};
+use testkit::login::Login;
+use testkit::ua;
+use testkit::ua::Session;
+
+const POLICY: Policy = Policy::Basic256Sha256;
+const REJECTED: StatusCode = StatusCode::BadIdentityTokenRejected;
+
+/// A created session on a channel without security.
+fn knock(field: &Field) -> Session {
+    let mut session = Session::connect(field.server().address, ua::unsecured()).expect("a channel");
+    session.create("urn:test:raw", &[]).good();
+    session
+}
+
+/// Sends a user name and these encrypted bytes.
+fn send(session: &mut Session, user: &str, secret: &[u8]) -> StatusCode {
+    let answer = session.activate(None, |w| {
+        w.extension_object(324, |w| {
+            w.text("username");
+            w.text(user);
+            w.bytes(Some(secret));
+            w.string(POLICY.encryption_uri());
+        });
+    });
+    answer.result
+}
+
+fn try_password(session: &mut Session, field: &Field, user: &str, password: &str) -> StatusCode {
+    let nonce = session.server_nonce.clone();
+    let secret = encrypt_secret(&field.peer().key, POLICY, password.as_bytes(), &nonce).expect("it encrypts");
+    send(session, user, &secret)
+}
+
+#[test]
+fn whatever_is_wrong_with_a_login_is_one_answer() {
+    let field = Field::open("urn:test:raw");
+    let key = &field.peer().key;
+    let encrypt = |bytes: &[u8]| key.encrypt(POLICY, bytes).expect("it encrypts");
+    for (case, user) in [("a wrong password", "opal"), ("an unknown user", "nobody"), ("no password user", "erika")] {
+        assert_eq!(try_password(&mut knock(&field), &field, user, "wrong"), REJECTED, "{case}");
+    }
+    for (case, secret) in [
+        ("another nonce", encrypt_secret(key, POLICY, PASSWORD.as_bytes(), &[9; 32]).expect("it encrypts")),
+        ("another padding", vec![7; key.size()]),
+        ("a length beyond the end", encrypt(&[0xff; 40])),
+        ("no length", encrypt(&[1])),
+        ("half a block", vec![7; key.size() / 2]),
+        ("nothing", Vec::new()),
+    ] {
+        // Of a name each: this is not about guessing.
+        assert_eq!(send(&mut knock(&field), case, &secret), REJECTED, "{case}");
+    }
+}
+
+#[test]
+fn who_guesses_waits_and_nobody_else_does() {
+    let field = Field::open("urn:test:raw");
+    let mut guesser = knock(&field);
+    for n in 0..5 {
+        assert_eq!(try_password(&mut guesser, &field, "opal", &format!("guess {n}")), REJECTED);
+    }
+    assert_eq!(try_password(&mut guesser, &field, "opal", PASSWORD), REJECTED, "the right one comes too early");
+    assert_eq!(try_password(&mut knock(&field), &field, "opal", PASSWORD), REJECTED, "another session is no way out");
+    assert_eq!(try_password(&mut guesser, &field, "otto", PASSWORD), StatusCode::Good, "another user from there");
+    let trusted = Login { client: &field.client, mode: SignAndEncrypt, user: Some("opal") };
+    trusted.open(&field);
+    let began = Instant::now();
+    while try_password(&mut guesser, &field, "opal", PASSWORD) != StatusCode::Good {
+        assert!(began.elapsed() < Duration::from_secs(10), "a wait of 1 s never ends");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn the_session_of_a_user_whose_certificate_is_taken_away_ends_and_no_other() {
+    let field = Field::open("urn:test:raw");
+    let mut erika = knock(&field);
+    let nonce = erika.server_nonce.clone();
+    let peer = field.peer();
+    let signature = field.erika.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
+    let log_in = |session: &mut Session, signature: &[u8]| {
+        session.activate_signed(None, Some((POLICY.signature_uri().expect("it signs"), signature)), |w| {
+            w.extension_object(327, |w| {
+                w.text("certificate");
+                w.bytes(Some(field.erika.identity.leaf()));
+            });
+        })
+    };
+    log_in(&mut erika, &signature).good();
+    let mut opal = Login { client: &field.client, mode: Unsecured, user: Some("opal") }.open(&field);
+    let clock = [(opcell::stack::codec::NodeIdRef::numeric(0, 2258), 13)];
+    let reads = |session: &mut Session| {
+        session.try_call(631, |w| ua::read_body(w, &clock)).is_ok_and(|answer| answer.result.is_good())
+    };
+    assert!(reads(&mut erika) && reads(&mut opal));
+    let dir = field.server().dir().join("pki");
+    pki::revoke(&dir, &dir.join("users/erika.der").display().to_string()).expect("revoked");
+    let began = Instant::now();
+    while reads(&mut erika) {
+        assert!(began.elapsed() < Duration::from_secs(10), "a revoked user still reads");
+    }
+    assert!(reads(&mut opal), "the other user was disturbed");
+    let mut again = knock(&field);
+    let nonce = again.server_nonce.clone();
+    let signature = field.erika.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
+    assert_eq!(log_in(&mut again, &signature).result, REJECTED);
+    assert!(Holder::of("urn:test:erika").certificate().exists());
+}

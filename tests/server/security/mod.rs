@@ -1,0 +1,8 @@
+//! Certificates, trust, handshakes and logins.
+
+pub mod certificates;
+mod handshakes;
+mod logins;
+mod own_certificate;
+mod proof;
+mod trust;

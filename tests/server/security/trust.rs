@@ -1,0 +1,102 @@
+//! How a client gets trusted: refused first, filed under `rejected`, let in once its file is in `trusted`.
+
+use std::time::Instant;
+
+use opcell::control::{self, Request, Response};
+use opcell::pki;
+use opcell::stack::client::ClientError;
+use opcell::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy};
+use opcua::StatusCode;
+
+use testkit::interop::{Field, Holder};
+use testkit::login::Login;
+use testkit::ua;
+use testkit::ua::{Session, secured};
+
+fn knock(field: &Field, stranger: &Holder) -> Result<Session, ClientError> {
+    let settings = secured(Policy::Basic256Sha256, SignAndEncrypt, &stranger.identity, &field.peer());
+    Session::connect(field.server().address, settings)
+}
+
+/// A refusal is written down a moment after it was told; fails after 10 s.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < ua::TIMEOUT, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_stranger_is_refused_until_the_operator_trusts_it_and_no_restart_is_needed() {
+    let field = Field::open("urn:test:raw");
+    let stranger = Holder::of("urn:test:stranger");
+    let dir = field.server().dir().join("pki");
+    let Err(ClientError::Channel(refused)) = knock(&field, &stranger) else { panic!("a stranger is let in") };
+    assert_eq!(refused.status, StatusCode::BadSecurityChecksFailed, "no more is told to a stranger");
+    until("the refusal is listed", || pki::list(&dir).expect("a list").contains("urn:test:stranger"));
+    pki::trust(&dir, "urn:test:stranger").expect("trusted");
+    let began = Instant::now();
+    while knock(&field, &stranger).is_err() {
+        assert!(began.elapsed() < ua::TIMEOUT, "the trusted folder is not watched");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let mut session = Login { client: &stranger, mode: SignAndEncrypt, user: Some("opal") }.open(&field);
+    assert_eq!(session.read(&[(opcell::stack::codec::NodeIdRef::numeric(0, 2259), 13)]).len(), 1);
+    // And out again: the open channel is cut, and others don't notice.
+    let other = Holder::of("urn:test:other");
+    pki::trust(&dir, "urn:test:other").expect_err("it never knocked");
+    let Err(ClientError::Channel(_)) = knock(&field, &other) else { panic!("a stranger is let in") };
+    until("the other one can be trusted", || pki::trust(&dir, "urn:test:other").is_ok());
+    let began = Instant::now();
+    while knock(&field, &other).is_err() {
+        assert!(began.elapsed() < ua::TIMEOUT, "the trusted folder is not watched");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let mut stays = Login { client: &other, mode: SignAndEncrypt, user: Some("opal") }.open(&field);
+    pki::revoke(&dir, "urn:test:stranger").expect("revoked");
+    let began = Instant::now();
+    let read = |session: &mut Session| {
+        session.try_call(631, |w| ua::read_body(w, &[(opcell::stack::codec::NodeIdRef::numeric(0, 2259), 13)]))
+    };
+    while read(&mut session).is_ok() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "a revoked client still reads");
+    }
+    assert!(read(&mut stays).is_ok(), "the other one was disturbed");
+    let began = Instant::now();
+    while knock(&field, &stranger).is_ok() {
+        assert!(began.elapsed() < ua::TIMEOUT, "the trusted folder is not watched");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_window_trusts_on_first_use_until_it_closes_and_never_whom_the_operator_revoked() {
+    let field = Field::open("urn:test:raw");
+    let dir = field.server().dir().join("pki");
+    let window = |seconds: u64, from: Option<&str>| {
+        let request = Request::PkiWindow { seconds, from: from.map(str::to_owned) };
+        control::ask(&field.server().dir().join("state"), &request)
+    };
+    let [first, second, third] = ["first", "second", "third"].map(|name| Holder::of(&format!("urn:test:{name}")));
+    assert!(knock(&field, &first).is_err());
+    assert!(matches!(window(60, Some("10.0.0.0/8")), Ok(Response::Done(_))));
+    assert!(knock(&field, &first).is_err(), "another network");
+    assert!(matches!(window(60, Some("127.0.0.0/8")), Ok(Response::Done(_))));
+    assert!(knock(&field, &first).is_ok(), "let in and pinned");
+    assert!(matches!(window(0, None), Ok(Response::Done(text)) if text == "the window is closed"));
+    assert!(knock(&field, &first).is_ok(), "it stays trusted");
+    assert!(knock(&field, &second).is_err(), "the window is closed");
+    let list = pki::list(&dir).expect("a list");
+    assert!(list.lines().any(|line| line.starts_with("trusted") && line.contains("urn:test:first")), "{list}");
+    until("who is refused, and why", || {
+        pki::list(&dir).expect("a list").contains("it is not trusted, and neither is an issuer of it")
+    });
+
+    assert!(knock(&field, &third).is_err(), "a stranger");
+    until("the third can be revoked", || pki::revoke(&dir, "urn:test:third").is_ok());
+    assert!(matches!(window(60, None), Ok(Response::Done(_))));
+    let Err(ClientError::Channel(refused)) = knock(&field, &third) else { panic!("a revoked client is let in") };
+    assert_eq!(refused.status, StatusCode::BadSecurityChecksFailed);
+    assert!(matches!(window(60, Some("nowhere")), Err(control::AskError::Refused(text)) if text.contains("nowhere")));
+}

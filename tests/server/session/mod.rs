@@ -1,0 +1,4 @@
+//! The Session service set.
+
+mod defects;
+mod places;

@@ -1,0 +1,4 @@
+//! The Subscription service set.
+
+mod model;
+mod transfer;
