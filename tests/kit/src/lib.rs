@@ -2,6 +2,7 @@
 //! people's software.
 
 pub mod bad_line;
+pub mod by_hand;
 pub mod device;
 pub mod historian;
 pub mod history;
@@ -11,8 +12,12 @@ pub mod peers;
 pub mod plant;
 pub mod program;
 pub mod relay;
+pub mod request;
 pub mod server;
 pub mod slave;
 pub mod steps;
 pub mod target;
 pub mod ua;
+pub mod until;
+
+pub use until::until;
