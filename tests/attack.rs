@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use opcell::pki::{OwnCertificate, OwnRequest};
 use opcell::stack::channel::Peer;
 use opcell::stack::client::ClientError;
-use opcell::stack::codec::{NodeIdRef, Writer};
+use opcell::stack::codec::Writer;
 use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy};
+use opcua::{BrowseDescription, BrowseDirection, BrowseRequest, BrowseResultMask, ObjectId, ObjectTypeId};
 use socket2::{Domain, Socket, Type};
 
+use testkit::request::{activate_session, anonymous, browse_of, create_session};
 use testkit::target::Target;
-use testkit::ua;
 use testkit::ua::{Session, secured, unsecured};
 
 /// What may stay of an attack: pieces between others that are in use.
@@ -44,20 +45,16 @@ fn connect(address: SocketAddr, random: &mut fastrand::Rng) -> std::io::Result<T
     Ok(socket.into())
 }
 
-/// A Browse of a hundred times the same long list.
-fn browse_much(w: &mut Writer) {
-    w.node_id(NodeIdRef::NULL);
-    w.raw(&[0; 12]);
-    w.u32(0);
-    w.count(100);
-    for _ in 0..100 {
-        w.node_id(NodeIdRef::numeric(0, 58));
-        w.i32(2);
-        w.node_id(NodeIdRef::NULL);
-        w.bool(true);
-        w.u32(0);
-        w.u32(63);
-    }
+/// A Browse of a hundred times the node of all types.
+fn browse_much() -> BrowseRequest {
+    let all = BrowseDescription {
+        node_id: ObjectTypeId::BaseObjectType.into(),
+        browse_direction: BrowseDirection::Both,
+        include_subtypes: true,
+        result_mask: BrowseResultMask::All as u32,
+        ..BrowseDescription::default()
+    };
+    browse_of(vec![all; 100], 0)
 }
 
 fn hello() -> Vec<u8> {
@@ -107,14 +104,14 @@ const ATTACKS: [(&str, Attack); 9] = [
     ("sessions that are never activated", |known, random, _| {
         let mut session = Session::over(connect(known.address, random)?, unsecured())?;
         for _ in 0..30 {
-            session.try_call(461, |w| ua::create_body(w, "urn:test:attacker", b"", URL, (3_600_000.0, 0)))?;
+            session.try_call(create_session("urn:test:attacker", b"", URL, 3_600_000.0))?;
         }
         Ok(())
     }),
     ("64 KB nests", |known, random, _| {
         let mut session = Session::over(connect(known.address, random)?, unsecured())?;
         let nest = [&[25][..], &[0x40; 60_000]].concat();
-        session.try_call(461, |w| w.raw(&nest))?;
+        session.try_call_raw(ObjectId::CreateSessionRequest_Encoding_DefaultBinary, |w| w.raw(&nest))?;
         Ok(())
     }),
     ("secured channels of a stranger", |known, random, _| {
@@ -126,19 +123,15 @@ const ATTACKS: [(&str, Attack); 9] = [
         let stream = connect(known.address, random)?;
         held.push(stream.try_clone()?);
         let mut session = Session::over(stream, unsecured())?;
-        let created = session.try_call(461, |w| ua::create_body(w, "urn:test:slow", b"", URL, (60_000.0, 0)))?;
+        let created = session.try_call(create_session("urn:test:slow", b"", URL, 60_000.0))?;
         if created.result.is_bad() {
             return Ok(());
         }
         session.keep_token(&created);
-        session.try_call(467, |w| {
-            w.raw(&[0xff; 16]);
-            w.extension_object(321, |w| w.text("anonymous"));
-            w.raw(&[0xff; 8]);
-        })?;
+        session.try_call(activate_session(None, anonymous()))?;
         for _ in 0..500 {
             // The node of all types, and not one answer is read.
-            session.send(527, browse_much)?;
+            session.send(browse_much())?;
         }
         session.client.flush()
     }),
@@ -165,7 +158,7 @@ fn come_in(address: SocketAddr, since: Instant, is_over: &AtomicBool) -> (usize,
     while !is_over.load(Ordering::Relaxed) {
         let read = || -> Result<(), ClientError> {
             let mut session = Session::connect(address, unsecured())?;
-            session.try_call(461, |w| ua::create_body(w, "urn:test:newcomer", b"", URL, (60_000.0, 0))).map(drop)
+            session.try_call(create_session("urn:test:newcomer", b"", URL, 60_000.0)).map(drop)
         };
         let is_early = Instant::now() < since;
         match read() {

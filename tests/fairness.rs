@@ -8,12 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
+use opcell::stack::codec::NodeIdRef;
 use opcell::value::Value;
 
+use opcua::{
+    BrowsePath, ExtensionObject, ModifySubscriptionRequest, MonitoringMode, NodeId, ObjectId, QualifiedName,
+    RegisterNodesRequest, RelativePath, RelativePathElement, UnregisterNodesRequest,
+};
+use testkit::request::{
+    browse, delete_items, delete_subscriptions, modify_items, parameters, set_mode, text_id, translate, write,
+};
 use testkit::server::TestServer;
-use testkit::steps;
 use testkit::ua::Session;
+use testkit::{steps, until};
 
 /// Most operations of a request, and tags of the cell.
 const MOST: usize = 10_000;
@@ -107,12 +114,6 @@ fn items(session: &mut Session, subscription: u32, count: usize, names: &[String
     ids
 }
 
-fn ids_body(w: &mut Writer, subscription: u32, ids: &[u32]) {
-    w.u32(subscription);
-    w.count(ids.len());
-    ids.iter().for_each(|id| w.u32(*id));
-}
-
 fn views(session: &mut Session, names: &[String], hold: &mut dyn FnMut(&'static str)) {
     let nodes: Vec<_> = names.iter().map(|name| (NodeIdRef::string(2, name), 13)).collect();
     session.read(&nodes);
@@ -120,92 +121,47 @@ fn views(session: &mut Session, names: &[String], hold: &mut dyn FnMut(&'static 
     let arrays: Vec<_> = (0..MOST).map(|n| (NodeIdRef::numeric(0, [3707, 2290][n % 2]), 13)).collect();
     session.read(&arrays);
     hold("Read of diagnostics");
-    session.call(673, |w| {
-        w.count(MOST);
-        for name in names {
-            w.node_id(NodeIdRef::string(2, name));
-            w.u32(13);
-            w.string(None);
-            w.data_value(&Value::Int32(7), opcua::StatusCode::Good, None, None);
-        }
-    });
+    let value = Value::Int32(7);
+    session.call(write(&names.iter().map(|name| (NodeIdRef::string(2, name), None, &value)).collect::<Vec<_>>()));
     hold("Write");
-    session.call(527, |w| {
-        w.node_id(NodeIdRef::NULL);
-        w.raw(&[0; 12]);
-        w.u32(0);
-        w.count(MOST);
-        for _ in 0..MOST {
-            w.node_id(NodeIdRef::numeric(0, 2253));
-            w.i32(0);
-            w.node_id(NodeIdRef::NULL);
-            w.bool(true);
-            w.u32(0);
-            w.u32(63);
-        }
-    });
+    session.call(browse(&[ObjectId::Server; MOST], NodeId::null(), 0));
     hold("Browse");
-    session.call(554, |w| {
-        w.count(MOST);
-        let last = format!("T{}", TAGS - 1);
-        for _ in 0..MOST {
-            w.node_id(NodeIdRef::string(2, "All"));
-            w.count(1);
-            w.node_id(NodeIdRef::NULL);
-            w.bool(false);
-            w.bool(true);
-            w.qualified_name(QualifiedNameRef { namespace: 2, name: Some(&last) });
-        }
-    });
+    let last = format!("T{}", TAGS - 1);
+    let step = RelativePathElement {
+        include_subtypes: true,
+        target_name: QualifiedName::new(2, last),
+        ..RelativePathElement::default()
+    };
+    let path = BrowsePath { starting_node: text_id("All"), relative_path: RelativePath { elements: Some(vec![step]) } };
+    session.call(translate(vec![path; MOST]));
     hold("TranslateBrowsePathsToNodeIds");
-    for (name, service) in [("RegisterNodes", 560), ("UnregisterNodes", 566)] {
-        session.call(service, |w| {
-            w.count(MOST);
-            names.iter().for_each(|name| w.node_id(NodeIdRef::string(2, name)));
-        });
-        hold(name);
-    }
+    let nodes: Vec<NodeId> = names.iter().map(|name| text_id(name)).collect();
+    session.call(RegisterNodesRequest { nodes_to_register: Some(nodes.clone()), ..Default::default() });
+    hold("RegisterNodes");
+    session.call(UnregisterNodesRequest { nodes_to_unregister: Some(nodes), ..Default::default() });
+    hold("UnregisterNodes");
 }
 
 fn many_items(session: &mut Session, names: &[String], hold: &mut dyn FnMut(&'static str)) {
     let subscription = session.subscribe(1000.0, 1000, 10);
     let made = items(session, subscription, MOST, names);
     hold("CreateMonitoredItems");
-    session.call(763, |w| {
-        w.u32(subscription);
-        w.i32(2);
-        w.count(made.len());
-        for id in &made {
-            w.u32(*id);
-            w.u32(*id);
-            w.f64(5000.0);
-            w.null_extension_object();
-            w.u32(10);
-            w.bool(true);
-        }
-    });
+    let changed = made.iter().map(|id| (*id, parameters(*id, 5_000.0, 10, ExtensionObject::null()))).collect();
+    session.call(modify_items(subscription, changed));
     hold("ModifyMonitoredItems");
-    for mode in [0, 1, 2] {
-        session.call(769, |w| {
-            w.u32(subscription);
-            w.i32(mode);
-            w.count(made.len());
-            made.iter().for_each(|id| w.u32(*id));
-        });
+    for mode in [MonitoringMode::Disabled, MonitoringMode::Sampling, MonitoringMode::Reporting] {
+        session.call(set_mode(subscription, mode, &made));
     }
     hold("SetMonitoringMode");
     for trigger in &made[..50] {
         steps::set_triggering(session, subscription, *trigger, &made);
     }
     hold("SetTriggering");
-    session.call(781, |w| ids_body(w, subscription, &made));
+    session.call(delete_items(subscription, &made));
     hold("DeleteMonitoredItems");
     items(session, subscription, MANY, names);
     hold("CreateMonitoredItems, many");
-    session.call(847, |w| {
-        w.count(1);
-        w.u32(subscription);
-    });
+    session.ask(delete_subscriptions(&[subscription]));
     hold("DeleteSubscriptions with many items");
 }
 
@@ -215,14 +171,11 @@ fn hot_items(session: &mut Session, hold: &mut dyn FnMut(&'static str)) {
     let subscription = session.subscribe(50.0, 1000, 10);
     items(session, subscription, MOST, &hot);
     hold("items on one tag");
-    session.call(847, |w| {
-        w.count(1);
-        w.u32(subscription);
-    });
+    session.ask(delete_subscriptions(&[subscription]));
     hold("DeleteSubscriptions with items on one tag");
     let events = session.subscribe(1000.0, 1000, 10);
     for _ in 0..3 {
-        let filter = |w: &mut Writer| steps::event_filter(w, &["Message"], None);
+        let filter = steps::event_filter(&["Message"], None);
         let nodes: Vec<_> = (0..1_000).map(|handle| (steps::Id::Number(0, 2253), handle)).collect();
         steps::monitor_with(session, events, &nodes, (0.0, 10), (12, filter));
     }
@@ -252,17 +205,20 @@ fn the_largest_request_of_each_service_stops_nobody() {
     hold("CloseSession");
     // A session that is cut, with many items: its lifetime ends.
     let mut cut = Session::open(server.address);
-    let subscription = cut.subscribe(50.0, 6, 2);
+    let subscription = cut.subscribe(50.0, 1000, 10);
     items(&mut cut, subscription, MANY, &names);
+    // Only now: making the items takes longer than this lifetime on a busy machine.
+    cut.ask(ModifySubscriptionRequest {
+        subscription_id: subscription,
+        requested_publishing_interval: 50.0,
+        requested_lifetime_count: 6,
+        requested_max_keep_alive_count: 2,
+        ..ModifySubscriptionRequest::default()
+    });
     drop(cut);
-    std::thread::sleep(Duration::from_millis(500));
-    hold("a lifetime that ends");
     // The memory of what has ended is given back.
-    let began = Instant::now();
-    while server.server.monitored_items.load(Ordering::Relaxed) > 10 {
-        assert!(began.elapsed() < Duration::from_secs(10), "items stay");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("items go", || server.server.monitored_items.load(Ordering::Relaxed) <= 10);
+    hold("a lifetime that ends");
     healthy.end();
     for (name, gap) in &told {
         println!("{name:<45} {:>6.1} ms", gap.as_secs_f64() * 1000.0);

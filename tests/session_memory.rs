@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use opcell::stack::codec::NodeIdRef;
 use opcua::StatusCode;
 
-use testkit::program::{Serving, folder, until};
+use testkit::program::{Serving, folder};
+use testkit::request::delete_subscriptions;
 use testkit::steps;
 use testkit::ua::Session;
+use testkit::until;
 
 const BOUND_KIB: u64 = 32 * 1024;
 /// Allocations are larger than what is asked for, and leave pieces between them.
@@ -39,12 +41,12 @@ fn take(session: &mut Session) -> Vec<StatusCode> {
     let mut statuses = Vec::new();
     let subscription = session.subscribe(3_600_000.0, 1000, 10);
     take_links(session);
-    let filter = |w: &mut opcell::stack::codec::Writer| steps::event_filter(w, &["Message", "SourceName"], None);
+    let filter = steps::event_filter(&["Message", "SourceName"], None);
     let events: Vec<_> = (0..200).map(|handle| (steps::Id::Number(0, 2253), handle)).collect();
     let made = steps::monitor_with(session, subscription, &events, (0.0, 1_000), (12, filter));
     statuses.extend(made.into_iter().map(|made| made.status));
     for _ in 0..20 {
-        steps::browse(session, &[steps::Id::Number(0, 2253)], 33, 1);
+        steps::browse(session, &[steps::Id::Number(0, 2253)], steps::HIERARCHICAL, 1);
     }
     for name in ["T0", "T1", "T2", "T3", "T4", "Text"] {
         let items: Vec<_> = (0..1_000).map(|handle| (NodeIdRef::string(2, name), handle)).collect();
@@ -61,10 +63,7 @@ fn take_links(session: &mut Session) {
     for trigger in made.iter().filter(|id| **id != 0).take(20) {
         steps::set_triggering(session, subscription, *trigger, &made);
     }
-    session.call(847, |w| {
-        w.count(1);
-        w.u32(subscription);
-    });
+    session.ask(delete_subscriptions(&[subscription]));
 }
 
 #[test]

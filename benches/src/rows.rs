@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use opcell::pki::{OwnCertificate, OwnRequest};
 use opcell::stack::channel::{ClientSettings, Peer};
-use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
+use opcell::stack::codec::NodeIdRef;
 use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy};
 use opcell::value::Value;
-use opcua::StatusCode;
+use opcua::AttributeId;
 use tempfile::TempDir;
 
 use crate::cell;
 use crate::process::ServerProcess;
+use testkit::request::{self, text_id};
+use testkit::steps::HIERARCHICAL;
 use testkit::ua::{self, Session};
 
 const IN_FLIGHT: usize = 8;
@@ -106,19 +108,8 @@ pub fn pipelined(
 }
 
 fn send_read(session: &mut Session, ids: &[String]) {
-    session
-        .send(631, |w| {
-            w.f64(0.0);
-            w.i32(2);
-            w.count(ids.len());
-            for id in ids {
-                w.node_id(NodeIdRef::string(2, id));
-                w.u32(13);
-                w.string(None);
-                w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
-            }
-        })
-        .expect("sent");
+    let nodes: Vec<_> = ids.iter().map(|id| (text_id(id), AttributeId::Value as u32)).collect();
+    session.send(request::read(&nodes)).expect("sent");
 }
 
 fn ids(count: usize) -> Vec<String> {
@@ -148,16 +139,9 @@ fn write(table: &mut Table) {
     let mut session = Session::open(ours.address);
     let (ids, requests) = (ids(100), 10_000);
     let cpu = pipelined(&ours, &mut session, requests, |session| {
+        let value = Value::Double(2.0);
         session
-            .send(673, |w| {
-                w.count(ids.len());
-                for id in &ids {
-                    w.node_id(NodeIdRef::string(2, id));
-                    w.u32(13);
-                    w.string(None);
-                    w.data_value(&Value::Double(2.0), StatusCode::Good, None, None);
-                }
-            })
+            .send(request::write(&ids.iter().map(|id| (text_id(id), None, &value)).collect::<Vec<_>>()))
             .expect("sent");
     });
     table.per("Write 100 a request, 8 in flight", cpu, requests * ids.len(), "value");
@@ -168,23 +152,9 @@ fn browse(table: &mut Table) {
     let mut session = Session::open(ours.address);
     let requests = 1_000;
     let cpu = pipelined(&ours, &mut session, requests, |session| {
-        session.send(527, |w| browse_body(w, NodeIdRef::string(2, "Folder3"))).expect("sent");
+        session.send(request::browse(&[text_id("Folder3")], HIERARCHICAL, 0)).expect("sent");
     });
     table.per("Browse 1,000 children", cpu, requests * cell::FOLDER, "reference");
-}
-
-fn browse_body(w: &mut Writer, node: NodeIdRef<'_>) {
-    w.node_id(NodeIdRef::NULL);
-    w.i64(0);
-    w.u32(0);
-    w.u32(0);
-    w.count(1);
-    w.node_id(node);
-    w.i32(0);
-    w.node_id(NodeIdRef::numeric(0, 33));
-    w.bool(true);
-    w.u32(0);
-    w.u32(63);
 }
 
 /// A client's own certificate, trusted by the server of that folder.
@@ -234,11 +204,7 @@ pub fn activate(session: &mut Session, dir: &Path, identity: &Arc<Identity>) {
     let nonce = session.server_nonce.clone();
     let signature = identity.key().sign(POLICY, &[&der, &nonce]);
     let algorithm = POLICY.signature_uri().expect("a policy that signs");
-    session
-        .activate(Some((algorithm, &signature)), |w| {
-            w.extension_object(321, |w| w.text("anonymous"));
-        })
-        .good();
+    session.activate(Some((algorithm, &signature)), request::anonymous()).good();
 }
 
 fn secure(table: &mut Table) {
@@ -394,15 +360,9 @@ fn write_counters(address: std::net::SocketAddr, count: usize, until: Instant) -
     while next < until {
         number += 1;
         for part in names.chunks(1000) {
-            let response = session.call(673, |w| {
-                w.count(part.len());
-                for name in part {
-                    w.node_id(NodeIdRef::string(2, name));
-                    w.u32(13);
-                    w.string(None);
-                    w.data_value(&Value::UInt32(number), StatusCode::Good, None, None);
-                }
-            });
+            let value = Value::UInt32(number);
+            let values: Vec<_> = part.iter().map(|name| (text_id(name), None, &value)).collect();
+            let response = session.call(request::write(&values));
             assert!(response.result.is_good(), "{:?}", response.result);
         }
         next += Duration::from_millis(100);

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use opcell::history::store::{Settings, Store};
 use opcell::history::{ArchiveId, ArchiveSpec, Historian, Row};
-use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
+use opcell::stack::codec::NodeIdRef;
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
-use opcua::StatusCode;
+use opcua::{ExtensionObject, HistoryReadRequest, StatusCode};
 
 use crate::process::ServerProcess;
 use crate::rows::{Table, pipelined};
+use testkit::history::{Asked, Processed, history_read, processed, raw};
 use testkit::ua::Session;
 
 const SECOND: i64 = 10_000_000;
@@ -58,15 +59,8 @@ fn fill(folder: &Path, count: usize) -> i64 {
     start
 }
 
-fn request(w: &mut Writer, details: u32, body: impl FnOnce(&mut Writer)) {
-    w.extension_object(details, body);
-    w.i32(2);
-    w.bool(false);
-    w.count(1);
-    w.node_id(NodeIdRef::string(2, "A"));
-    w.string(None);
-    w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
-    w.bytes(None);
+fn request(details: &ExtensionObject) -> HistoryReadRequest {
+    history_read(details, &[Asked::of(NodeIdRef::string(2, "A"))])
 }
 
 fn server(folder: &Path) -> ServerProcess {
@@ -89,32 +83,13 @@ pub fn read(table: &mut Table) {
         let window = i64::try_from(next.get() % windows).expect("few");
         next.set(next.get() + 1);
         let from = start + window * 10_000 * SECOND;
-        session
-            .send(664, |w| {
-                request(w, 649, |w| {
-                    w.bool(false);
-                    w.time(UaTime(from));
-                    w.time(UaTime(from + 10_000 * SECOND));
-                    w.u32(0);
-                    w.bool(false);
-                });
-            })
-            .expect("sent");
+        let details = raw(from, from + 10_000 * SECOND, 0, false);
+        session.send(request(&details)).expect("sent");
     });
     table.per("HistoryRead raw, 10,000 values a request, from disk", cpu, 400 * 10_000, "value");
     let mut tail = || {
         let end = start + i64::try_from(count).expect("few") * SECOND;
-        session
-            .call(664, |w| {
-                request(w, 649, |w| {
-                    w.bool(false);
-                    w.time(UaTime(end - 300 * SECOND));
-                    w.time(UaTime(end));
-                    w.u32(0);
-                    w.bool(true);
-                });
-            })
-            .good();
+        session.call(request(&raw(end - 300 * SECOND, end, 0, true))).good();
     };
     tail();
     let before = ours.cpu();
@@ -150,20 +125,15 @@ pub fn year(table: &mut Table) {
     let mut session = Session::open(ours.address);
     let mut ask = |aggregate: u32| {
         let before = ours.cpu();
-        let response = session.call(664, |w| {
-            request(w, 652, |w| {
-                w.time(UaTime(start));
-                w.time(UaTime(start + i64::try_from(hours).expect("few") * HOUR));
-                w.f64(3_600_000.0);
-                w.count(1);
-                w.node_id(NodeIdRef::numeric(0, aggregate));
-                w.bool(true);
-                w.bool(false);
-                w.u8(100);
-                w.u8(100);
-                w.bool(false);
-            });
+        let details = processed(Processed {
+            start,
+            end: start + i64::try_from(hours).expect("few") * HOUR,
+            interval: 3_600_000.0,
+            aggregates: &[aggregate],
+            defaults: true,
+            percent: (100, 100),
         });
+        let response = session.call(request(&details));
         assert!(response.good().remaining() > hours * 8, "a value an hour");
         (ours.cpu() - before).as_secs_f64() * 1e3
     };

@@ -7,10 +7,11 @@ use opcell::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::StatusCode;
 use testkit::device::{CLOSE, Device, Heard, Says, device, now};
-use testkit::program::{Serving, folder, opcell, until};
+use testkit::program::{Serving, folder, opcell};
 use testkit::slave;
 use testkit::slave::Slave;
 use testkit::ua::Session;
+use testkit::until;
 
 const SERVER: &str =
     "schema: 1\ncells: [cell.yaml]\nanonymous: [Observer, Operator]\nsecurity: { allow_unsecured: true }\n";

@@ -9,8 +9,9 @@ use opcell::value::Value;
 use opcua::StatusCode;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use testkit::program::{Serving, folder, until};
+use testkit::program::{Serving, folder};
 use testkit::ua::Session;
+use testkit::until;
 
 const CELL: &str = "schema: 1\ncell: press\nnodes:\n  Speed: { type: Double, value: 0, write: true }\n";
 const SERVER: &str =

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use testkit::server::TestServer;
+use testkit::until;
 
 const CELL: &str = r#"
 schema: 1
@@ -40,16 +40,9 @@ fn opcell(folder: &Path, arguments: &[&str]) -> Said {
     Said { out: text(output.stdout), err: text(output.stderr), code: output.status.code().expect("a code") }
 }
 
-/// Runs it until it says what is wanted; fails after 20 s.
-fn until(folder: &Path, arguments: &[&str], wanted: impl Fn(&Said) -> bool) -> Said {
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
-        let said = opcell(folder, arguments);
-        if wanted(&said) {
-            return said;
-        }
-        assert!(Instant::now() < end, "{said:?}");
-    }
+/// Runs it until it prints what is wanted.
+fn until_said(folder: &Path, arguments: &[&str], wanted: impl Fn(&Said) -> bool) -> Said {
+    until(&arguments.join(" "), || Some(opcell(folder, arguments)).filter(&wanted))
 }
 
 fn rows(csv: &str) -> Vec<&str> {
@@ -62,13 +55,13 @@ fn what_was_recorded_is_told_checked_exported_and_imported_beside_the_server_and
     let dir = server.dir().to_owned();
     let here = |arguments: &[&str]| opcell(&dir, &[&["history"], arguments, &["cell.yaml"]].concat());
 
-    let said = until(&dir, &["history", "stats", "cell.yaml"], |said| {
+    let said = until_said(&dir, &["history", "stats", "cell.yaml"], |said| {
         said.out.contains("s=Pump.Speed  Double      press/fast keeps 90d  2")
     });
     assert_eq!((said.code, said.err.as_str()), (0, ""));
     assert!(said.out.contains("5 tags"), "{}", said.out);
     let live =
-        until(&dir, &["history", "export", "--tag", "Pump.Speed", "cell.yaml"], |said| rows(&said.out).len() > 20);
+        until_said(&dir, &["history", "export", "--tag", "Pump.Speed", "cell.yaml"], |said| rows(&said.out).len() > 20);
     assert!(live.out.starts_with("namespace,identifier,type,source_time,server_time,status,value\n"));
     assert_eq!(here(&["verify"]).code, 0);
     assert!(here(&["compact"]).out.contains("bytes before"), "the running server does it");
@@ -90,7 +83,7 @@ fn what_was_recorded_is_told_checked_exported_and_imported_beside_the_server_and
     std::fs::remove_dir_all(dir.join("state/history")).expect("removed");
     let fresh = server.restart();
     let dir = fresh.dir().to_owned();
-    until(&dir, &["history", "stats", "cell.yaml"], |said| said.out.contains("s=Pump.Speed"));
+    until_said(&dir, &["history", "stats", "cell.yaml"], |said| said.out.contains("s=Pump.Speed"));
     let again = opcell(&dir, &["history", "import", "all.csv", "cell.yaml"]);
     let count = rows(&all.out).len();
     assert!(again.out.starts_with(&format!("{count} samples inserted, 0 were there already")), "{again:?}");
@@ -108,7 +101,7 @@ fn parquet_holds_the_same_samples_as_csv() {
     use parquet::record::RowAccessor;
     let mut server = TestServer::start(CELL);
     let dir = server.dir().to_owned();
-    until(&dir, &["history", "export", "--tag", "Pump.Count", "cell.yaml"], |said| rows(&said.out).len() > 20);
+    until_said(&dir, &["history", "export", "--tag", "Pump.Count", "cell.yaml"], |said| rows(&said.out).len() > 20);
     server.finish();
     let csv = opcell(&dir, &["history", "export", "cell.yaml"]);
     let written = opcell(&dir, &["history", "export", "--out", "all.parquet", "cell.yaml"]);
@@ -151,7 +144,7 @@ fn mistakes_are_named_with_what_to_do() {
 
     let mut server = TestServer::start_with(dir);
     let dir = server.dir().to_owned();
-    until(&dir, &["history", "stats", "cell.yaml"], |said| said.out.contains("5 tags"));
+    until_said(&dir, &["history", "stats", "cell.yaml"], |said| said.out.contains("5 tags"));
     server.finish();
     for (csv, wanted) in [
         ("a,b\n1,2\n", "line 1: the columns are not those of a history export"),
@@ -192,7 +185,7 @@ fn a_folder_without_a_history_stays_as_it_is() {
 fn an_import_leaves_no_trace_of_an_edit_and_refuses_what_no_file_takes() {
     let mut server = TestServer::start(CELL);
     let dir = server.dir().to_owned();
-    until(&dir, &["history", "stats", "cell.yaml"], |said| said.out.contains("s=Pump.Speed"));
+    until_said(&dir, &["history", "stats", "cell.yaml"], |said| said.out.contains("s=Pump.Speed"));
     server.finish();
     let head = "namespace,identifier,type,source_time,server_time,status,value\n";
     let now = opcell::history::export::time_to_text(opcell::value::UaTime::now());

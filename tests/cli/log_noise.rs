@@ -2,15 +2,15 @@
 
 use opcell::stack::codec::NodeIdRef;
 use opcell::value::{Sample, UaTime, Value};
-use opcua::StatusCode;
+use opcua::{PerformUpdateType, StatusCode};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use testkit::history::update_details;
+use testkit::history::{history_update, update_data};
 use testkit::program::{Serving, folder};
+use testkit::request::user_name;
 use testkit::ua::Session;
 use testkit::{history, ua};
 
-const UPDATE_DATA: u32 = 682;
 const REPEATS: usize = 300;
 /// Lines of a kind in a minute, of which one address has a part; the test may see the end of one minute.
 const MOST: usize = 2 * 30 + 2;
@@ -35,10 +35,8 @@ fn insert_on_a_full_disk(serving: &Serving) {
         let time = UaTime(134_117_424_000_000_000 + second * 10_000_000);
         let sample =
             Sample { value: Value::Double(1.0), status: StatusCode::Good, source_time: time, server_time: time };
-        session.call(700, |w| {
-            w.count(1);
-            update_details(w, UPDATE_DATA, NodeIdRef::string(2, "Level"), 1, &[sample]);
-        })
+        let level = NodeIdRef::string(2, "Level");
+        session.call(history_update(vec![update_data(level, PerformUpdateType::Insert, &[sample])]))
     };
     insert(&mut session, 0).good();
     prlimit(Some(process), Resource::Fsize, Rlimit { current: Some(1), maximum: None }).expect("it is ours");
@@ -55,14 +53,7 @@ fn guess(serving: &Serving) {
     for n in 0..REPEATS {
         let mut session = Session::connect(serving.address, ua::unsecured()).expect("a channel");
         session.create("urn:test:guest", &[]).good();
-        let refused = session.activate(None, |w| {
-            w.extension_object(324, |w| {
-                w.text("username");
-                w.text(&format!("user{n}"));
-                w.bytes(Some(b"guess"));
-                w.string(None);
-            });
-        });
+        let refused = session.activate(None, user_name(&format!("user{n}"), b"guess", None));
         assert!(refused.result.is_bad());
     }
 }

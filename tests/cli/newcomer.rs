@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use opcell::stack::channel::Peer;
 use opcell::stack::client::ClientError;
 use opcell::stack::codec::NodeIdRef;
 use opcell::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy};
 use opcell::value::Value;
-use opcua::StatusCode;
+use opcua::{StatusCode, VariableId};
 
 use testkit::interop::Holder;
-use testkit::program::{Serving, until};
+use testkit::program::Serving;
+use testkit::request::{anonymous, read};
 use testkit::ua::{Session, secured};
-use testkit::{interop, peers, ua};
+use testkit::{interop, peers, until};
 
 const CELL: &str = "schema: 1\ncell: press\nnodes:\n  Speed: { type: Double, value: 12.5 }\n";
 const SERVER: &str = "schema: 1\ncells: [cell.yaml]\nanonymous: [Observer]\n";
@@ -65,7 +65,7 @@ impl Site {
         let nonce = session.server_nonce.clone();
         let signature = client.identity.key().sign(POLICY, &[&der, &nonce]);
         let signature = (POLICY.signature_uri().expect("it signs"), &signature[..]);
-        session.activate(Some(signature), |w| w.extension_object(321, |w| w.text("anonymous"))).good();
+        session.activate(Some(signature), anonymous()).good();
         assert_eq!(session.read_value(NodeIdRef::string(2, "Speed")).value, Some(Value::Double(12.5)));
         session
     }
@@ -110,11 +110,8 @@ fn the_command_in_the_log_lets_the_refused_client_in() {
 
     let digits = command.split(' ').nth(3).expect("a thumbprint");
     assert!(shell(&format!("opcell pki revoke {digits} --pki-dir {pki}")).contains("is now revoked"));
-    let began = Instant::now();
-    let read = |w: &mut _| ua::read_body(w, &[(NodeIdRef::numeric(0, 2259), 13)]);
-    while session.try_call(631, read).is_ok() {
-        assert!(began.elapsed() < Duration::from_secs(10), "a revoked client still reads");
-    }
+    let read = read(&[(VariableId::Server_ServerStatus_State, 13)]);
+    until("a revoked client reads no more", || session.try_call(read.clone()).is_err());
     assert!(site.knock(&client).is_err(), "and is not let in again");
 }
 
@@ -170,8 +167,8 @@ fn a_window_lets_newcomers_in_and_tells_how_to_take_it_back() {
     site.works(&within);
     let back = site.told(&within, "to take it back: ");
     assert!(shell(&back).contains("is now revoked"));
-    let read = |w: &mut _| ua::read_body(w, &[(NodeIdRef::numeric(0, 2259), 13)]);
-    until("its channel is cut", || session.try_call(631, read).is_err().then_some(()));
+    let read = read(&[(VariableId::Server_ServerStatus_State, 13)]);
+    until("its channel is cut", || session.try_call(read.clone()).is_err());
     shell(&format!("opcell pki window 10min --state-dir {state}"));
     assert!(site.knock(&within).is_err(), "no window lets in who was revoked");
 }

@@ -13,8 +13,9 @@ use opcell::value::Value;
 use opcua::StatusCode;
 use tempfile::TempDir;
 
-use testkit::program::{Serving, folder, opcell, until};
+use testkit::program::{Serving, folder, opcell};
 use testkit::ua::Session;
+use testkit::until;
 
 /// A Modbus TCP device with 16 coils.
 struct Device {

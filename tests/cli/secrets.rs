@@ -10,12 +10,14 @@ use opcell::stack::codec::NodeIdRef;
 use opcell::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy, encrypt_secret};
 use opcell::ua::users::hash_password;
 use opcell::value::Value;
-use opcua::StatusCode;
+use opcua::{ObjectId, StatusCode};
 
 use testkit::interop::Holder;
-use testkit::program::{Serving, folder, opcell, until};
+use testkit::program::{Serving, folder, opcell};
+use testkit::request::{raw_structure, user_name};
 use testkit::steps::{HIERARCHICAL, Id, browse_whole};
 use testkit::ua::{Session, secured};
+use testkit::until;
 
 const POLICY: Policy = Policy::Basic256Sha256;
 const PASSWORD: &str = "planted-Passw0rd";
@@ -80,14 +82,7 @@ fn log_in(session: &mut Session, client: &Holder, server: &Peer, password: &str,
     let signature = client.identity.key().sign(POLICY, &[server.leaf(), &nonce]);
     let secret = encrypt_secret(&server.key, POLICY, password.as_bytes(), &nonce).expect("it encrypts");
     let signature = (POLICY.signature_uri().expect("it signs"), &signature[..]);
-    let answer = session.activate(Some(signature), |w| {
-        w.extension_object(324, |w| {
-            w.text("username");
-            w.text("anna");
-            w.bytes(Some(&secret));
-            w.string(POLICY.encryption_uri());
-        });
-    });
+    let answer = session.activate(Some(signature), user_name("anna", &secret, POLICY.encryption_uri()));
     plant.bytes("a server nonce", &session.server_nonce);
     answer.result
 }
@@ -131,17 +126,16 @@ fn no_secret_is_ever_told() {
     clear.create(&client.uri, client.identity.leaf()).good();
     let nonce = clear.server_nonce.clone();
     let signature = client.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
-    let refused = clear.activate(Some((POLICY.signature_uri().expect("it signs"), &signature[..])), |w| {
-        w.extension_object(324, |w| {
-            w.text("username");
-            w.text("anna");
-            w.bytes(Some(PASSWORD.as_bytes()));
-            w.string(None);
-        });
-    });
+    let refused = clear.activate(
+        Some((POLICY.signature_uri().expect("it signs"), &signature[..])),
+        user_name("anna", PASSWORD.as_bytes(), None),
+    );
     assert!(refused.result.is_bad());
     // Garbage in place of a token.
-    clear.activate(None, |w| w.extension_object(324, |w| w.raw(PASSWORD.as_bytes())));
+    clear.activate(
+        None,
+        raw_structure(ObjectId::UserNameIdentityToken_Encoding_DefaultBinary, |w| w.raw(PASSWORD.as_bytes())),
+    );
     let passwd = ["user", "passwd", "anna", "server.yaml", "--password-stdin"];
     for (verb, input) in [
         (&["status", "server.yaml"][..], ""),

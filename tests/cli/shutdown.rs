@@ -13,6 +13,7 @@ use testkit::peers::Peer;
 use testkit::steps;
 use testkit::steps::Id;
 use testkit::ua::Session;
+use testkit::until;
 
 const CELL: &str = "
 schema: 1
@@ -61,14 +62,8 @@ fn start_in(dir: TempDir) -> Program {
 
 /// Waits for the end; tells how the program ended and how long that took.
 fn wait(program: &mut Program, began: Instant) -> (ExitStatus, Duration) {
-    let limit = Duration::from_secs(10);
-    loop {
-        if let Some(status) = program.peer.0.try_wait().expect("it is our child") {
-            return (status, began.elapsed());
-        }
-        assert!(began.elapsed() < limit, "it does not stop");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let status = until("the program ends", || program.peer.0.try_wait().expect("it is our child"));
+    (status, began.elapsed())
 }
 
 #[test]
@@ -105,7 +100,7 @@ fn a_subscribed_client_hears_of_the_end_before_it_comes() {
         let items = [(ua_id(2259), 1), (ua_id(2992), 2)];
         let made = steps::monitor(&mut session, subscription, &items, 0.0, 10);
         assert!(made.iter().all(|made| made.status == StatusCode::Good), "{made:?}");
-        let filter = |w: &mut opcell::stack::codec::Writer| steps::event_filter(w, &["Message"], Some(11_446));
+        let filter = steps::event_filter(&["Message"], Some(11_446));
         let made = steps::monitor_with(&mut session, subscription, &[(ua_id(2253), 3)], (0.0, 10), (12, filter));
         assert_eq!(made[0].status, StatusCode::Good);
         assert_eq!(session.next_data().data.len(), 2);

@@ -13,8 +13,9 @@ use opcell::value::Value;
 use opcua::StatusCode;
 use tempfile::TempDir;
 
-use testkit::program::{folder, opcell, until};
+use testkit::program::{folder, opcell};
 use testkit::ua::Session;
+use testkit::until;
 
 const CELL: &str = "
 schema: 1

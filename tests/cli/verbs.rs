@@ -12,9 +12,10 @@ use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy, encrypt_secre
 use opcell::value::Value;
 use opcua::StatusCode;
 
-use testkit::program::{Said, Serving, folder, opcell, until};
+use testkit::program::{Said, Serving, folder, opcell};
+use testkit::request::{anonymous, read, user_name};
 use testkit::ua::{Response, Session, secured};
-use testkit::{peers, ua};
+use testkit::{peers, until};
 
 const CELL: &str = "schema: 1\ncell: press\nconnections:\n  plc1: { driver: modbus-tcp, host: 127.0.0.1, port: 1 }\n\
                     nodes:\n  Speed: { type: Double, value: 12.5 }\n  Raw: { type: UInt16, source: holding/70 }\n";
@@ -55,17 +56,10 @@ fn log_in(session: &mut Session, identity: &Identity, server: &Peer, user: Optio
     let signature = identity.key().sign(POLICY, &[server.leaf(), &nonce]);
     let signature = Some((POLICY.signature_uri().expect("it signs"), &signature[..]));
     let Some((name, password)) = user else {
-        return session.activate(signature, |w| w.extension_object(321, |w| w.text("anonymous")));
+        return session.activate(signature, anonymous());
     };
     let secret = encrypt_secret(&server.key, POLICY, password.as_bytes(), &nonce).expect("it encrypts");
-    session.activate(signature, |w| {
-        w.extension_object(324, |w| {
-            w.text("username");
-            w.text(name);
-            w.bytes(Some(&secret));
-            w.string(POLICY.encryption_uri());
-        });
-    })
+    session.activate(signature, user_name(name, &secret, POLICY.encryption_uri()))
 }
 
 #[test]
@@ -117,7 +111,7 @@ fn a_client_that_was_refused_is_listed_trusted_and_let_in_without_a_restart() {
 
 /// Whether the session is gone, not its channel.
 fn is_over(session: &mut Session) -> bool {
-    let read = session.try_call(631, |w| ua::read_body(w, &[(NodeIdRef::string(2, "Speed"), 13)]));
+    let read = session.try_call(read(&[(NodeIdRef::string(2, "Speed"), 13)]));
     read.expect("an answer").result == StatusCode::BadSessionClosed
 }
 

@@ -73,6 +73,8 @@ const OWNED: &[(&str, &[&str])] = &[
     ("crc32fast", &["history/store"]),
 ];
 
+/// Lines of a file below `tests`.
+const LONGEST_TEST: usize = 500;
 const LONGEST_FILE: usize = 600;
 
 struct Source {
@@ -83,12 +85,17 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    below("src")
+}
+
+/// The Rust files below a folder of the repository.
+fn below(folder: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files = Vec::new();
     collect(&root, &mut files);
     files.sort();
     let read = |path: PathBuf| {
-        let below = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+        let below = path.strip_prefix(&root).expect("below it").to_string_lossy().into_owned();
         let room = below.split('/').next().expect("a first part").trim_end_matches(".rs").to_owned();
         Source { room, path: below, text: fs::read_to_string(&path).expect("a readable file") }
     };
@@ -243,6 +250,21 @@ fn files_stay_short_and_say_what_they_are_for() {
         }
         if !source.text.starts_with("//! ") {
             wrong.push(format!("{} does not begin with //!", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_of_tests_stay_short_and_share_code_through_the_kit() {
+    let mut wrong = Vec::new();
+    for source in below("tests") {
+        let lines = source.text.lines().count();
+        if lines > LONGEST_TEST {
+            wrong.push(format!("{} has {lines} lines, more than {LONGEST_TEST}", source.path));
+        }
+        if code(&source.text).any(|line| line.starts_with("#[path")) {
+            wrong.push(format!("{} includes a file by its path; move it to tests/kit", source.path));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

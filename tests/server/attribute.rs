@@ -1,9 +1,8 @@
-//! The server as a plain client sees it, over a real socket.
+//! The Attribute service set: Read and Write.
 
-use opcell::stack::codec::NodeIdRef;
+use opcell::stack::codec::{NodeIdRef, QualifiedNameRef};
 use opcell::value::{Elements, Value};
-use opcua::StatusCode;
-
+use opcua::{ObjectId, StatusCode};
 use testkit::server::{CELL, TestServer};
 use testkit::ua::Session;
 
@@ -12,7 +11,7 @@ fn tag(path: &str) -> NodeIdRef<'_> {
 }
 
 #[test]
-fn a_value_is_read_written_and_heard_of() {
+fn a_value_is_read_written_and_reported() {
     let server = TestServer::start(CELL);
     let mut client = Session::open(server.address);
     assert_eq!(client.read_value(tag("Pump.Setpoint")).value, Some(Value::Double(100.0)));
@@ -75,4 +74,40 @@ fn ids_and_memory_tags_are_the_same_after_a_restart() {
     let after = client.read_value(tag("Pump.Setpoint"));
     assert_eq!((after.value, after.source_time), (Some(Value::Double(321.0)), before.source_time));
     assert_eq!(std::fs::read(server.dir().join("pki/own/certificate.der")).expect("a certificate"), certificate);
+}
+
+/// A range that is no range, an attribute that does not exist and an unknown node fail their own operation alone.
+/// `abc` is no NumericRange, so the request is written by hand.
+#[test]
+fn one_bad_operation_does_not_fault_the_request() {
+    let server = TestServer::start(CELL);
+    let mut client = Session::open(server.address);
+    let cases: [(&str, u32, Option<&str>, &str, StatusCode); 9] = [
+        ("Pump.Curve", 13, None, "", StatusCode::Good),
+        ("Pump.Curve", 13, Some("abc"), "", StatusCode::BadIndexRangeInvalid),
+        ("Pump.Curve", 13, Some("4:2"), "", StatusCode::BadIndexRangeInvalid),
+        ("Pump.Curve", 13, Some("7:9"), "", StatusCode::BadIndexRangeNoData),
+        ("Pump.Curve", 13, Some("1:2"), "", StatusCode::Good),
+        ("Pump.Curve", 99, None, "", StatusCode::BadAttributeIdInvalid),
+        ("Pump.Curve", 13, None, "Default XML", StatusCode::BadDataEncodingUnsupported),
+        ("Pump.Curve", 4, None, "Default Binary", StatusCode::BadDataEncodingInvalid),
+        ("Nobody", 13, None, "", StatusCode::BadNodeIdUnknown),
+    ];
+    let response = client.call_raw(ObjectId::ReadRequest_Encoding_DefaultBinary, |w| {
+        w.f64(0.0);
+        w.i32(2);
+        w.count(cases.len());
+        for (node, attribute, range, encoding, _) in cases {
+            w.node_id(tag(node));
+            w.u32(attribute);
+            w.string(range);
+            w.qualified_name(QualifiedNameRef { namespace: 0, name: Some(encoding).filter(|name| !name.is_empty()) });
+        }
+    });
+    let mut reader = response.good();
+    assert_eq!(reader.count(1).expect("results"), cases.len());
+    for (node, attribute, range, encoding, expected) in cases {
+        let status = reader.data_value().expect("a DataValue").status.unwrap_or(StatusCode::Good);
+        assert_eq!(status, expected, "{node} {attribute} {range:?} {encoding}");
+    }
 }

@@ -6,12 +6,51 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
-use opcua::StatusCode;
+use opcua::{ObjectId, StatusCode};
 
 use testkit::target::Target;
 use testkit::ua;
 use testkit::ua::{Session, unsecured};
+use testkit::until;
 
+/// Requests that may come before a session.
+const OPEN: [ObjectId; 9] = [
+    ObjectId::GetEndpointsRequest_Encoding_DefaultBinary,
+    ObjectId::FindServersRequest_Encoding_DefaultBinary,
+    ObjectId::CreateSessionRequest_Encoding_DefaultBinary,
+    ObjectId::ActivateSessionRequest_Encoding_DefaultBinary,
+    ObjectId::ReadRequest_Encoding_DefaultBinary,
+    ObjectId::WriteRequest_Encoding_DefaultBinary,
+    ObjectId::BrowseRequest_Encoding_DefaultBinary,
+    ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary,
+    ObjectId::CallRequest_Encoding_DefaultBinary,
+];
+/// Requests of a session.
+const SERVICES: [ObjectId; 22] = [
+    ObjectId::GetEndpointsRequest_Encoding_DefaultBinary,
+    ObjectId::FindServersRequest_Encoding_DefaultBinary,
+    ObjectId::CancelRequest_Encoding_DefaultBinary,
+    ObjectId::BrowseRequest_Encoding_DefaultBinary,
+    ObjectId::BrowseNextRequest_Encoding_DefaultBinary,
+    ObjectId::TranslateBrowsePathsToNodeIdsRequest_Encoding_DefaultBinary,
+    ObjectId::RegisterNodesRequest_Encoding_DefaultBinary,
+    ObjectId::UnregisterNodesRequest_Encoding_DefaultBinary,
+    ObjectId::ReadRequest_Encoding_DefaultBinary,
+    ObjectId::WriteRequest_Encoding_DefaultBinary,
+    ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary,
+    ObjectId::ModifyMonitoredItemsRequest_Encoding_DefaultBinary,
+    ObjectId::SetMonitoringModeRequest_Encoding_DefaultBinary,
+    ObjectId::SetTriggeringRequest_Encoding_DefaultBinary,
+    ObjectId::DeleteMonitoredItemsRequest_Encoding_DefaultBinary,
+    ObjectId::CreateSubscriptionRequest_Encoding_DefaultBinary,
+    ObjectId::ModifySubscriptionRequest_Encoding_DefaultBinary,
+    ObjectId::SetPublishingModeRequest_Encoding_DefaultBinary,
+    ObjectId::RepublishRequest_Encoding_DefaultBinary,
+    ObjectId::TransferSubscriptionsRequest_Encoding_DefaultBinary,
+    ObjectId::DeleteSubscriptionsRequest_Encoding_DefaultBinary,
+    ObjectId::PublishRequest_Encoding_DefaultBinary,
+];
+const CREATE_ITEMS: ObjectId = ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary;
 /// A refusal takes no longer, on a machine that is busy with other tests.
 const REFUSAL: Duration = Duration::from_secs(3);
 
@@ -64,10 +103,10 @@ fn variants() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// The RequestHeader with a body of our own in its additionalHeader.
-fn header_with(w: &mut Writer, type_id: u32, token: &[u8], nest: &[u8]) {
-    ua::header(w, type_id, token, 1, 0);
+fn header_with(w: &mut Writer, request: ObjectId, token: &[u8], nest: &[u8]) {
+    ua::raw_header(w, request, token, 1);
     w.rewind(w.mark() - 3);
-    w.node_id(NodeIdRef::numeric(0, 297));
+    w.node_id(NodeIdRef::numeric(0, ObjectId::Argument_Encoding_DefaultBinary as u32));
     w.u8(1);
     w.bytes(Some(nest));
 }
@@ -84,14 +123,14 @@ fn timed<T>(name: &str, work: impl FnOnce() -> T) -> T {
 fn before_a_session_nothing_deep_or_large_is_decoded() {
     let target = Target::start();
     for (name, variant) in variants() {
-        for service in [428, 422, 461, 467, 631, 673, 527, 751, 712] {
+        for service in OPEN {
             let mut client = Session::connect(target.address, unsecured()).expect("a channel");
             timed(name, || {
                 let in_header = client.client.call(|w| {
                     header_with(w, service, b"", &variant);
                     w.raw(&variant[..variant.len().min(2_000)]);
                 });
-                let in_body = client.try_call(service, |w| w.raw(&variant));
+                let in_body = client.try_call_raw(service, |w| w.raw(&variant));
                 drop((in_header, in_body));
             });
         }
@@ -116,7 +155,12 @@ fn open_with(address: SocketAddr, nest: &[u8]) {
     out.bytes(None);
     out.u32(1);
     out.u32(1);
-    header_with(&mut out, 446, b"", &nest[..nest.len().min(58_000)]);
+    header_with(
+        &mut out,
+        ObjectId::OpenSecureChannelRequest_Encoding_DefaultBinary,
+        b"",
+        &nest[..nest.len().min(58_000)],
+    );
     out.u32(0);
     out.i32(0);
     out.i32(1);
@@ -160,7 +204,7 @@ fn in_a_session_a_hostile_value_costs_its_own_request() {
     let subscription = client.subscribe(f64::NAN, u32::MAX, u32::MAX);
     for (name, variant) in variants() {
         let written = timed(name, || {
-            client.call(673, |w| {
+            client.call_raw(ObjectId::WriteRequest_Encoding_DefaultBinary, |w| {
                 w.count(1);
                 w.node_id(NodeIdRef::string(2, "Number"));
                 w.u32(13);
@@ -178,16 +222,21 @@ fn in_a_session_a_hostile_value_costs_its_own_request() {
             fault => fault,
         };
         assert!(status.is_bad(), "{name} was written: {status}");
-        for filter in [724, 727, 730, 297] {
+        for filter in [
+            ObjectId::DataChangeFilter_Encoding_DefaultBinary,
+            ObjectId::EventFilter_Encoding_DefaultBinary,
+            ObjectId::AggregateFilter_Encoding_DefaultBinary,
+            ObjectId::Argument_Encoding_DefaultBinary,
+        ] {
             timed(name, || {
-                client.call(751, |w| {
-                    item_with(w, subscription, 13, |w| w.extension_object(filter, |w| w.raw(&variant)));
+                client.call_raw(CREATE_ITEMS, |w| {
+                    item_with(w, subscription, 13, |w| w.extension_object(filter as u32, |w| w.raw(&variant)));
                 })
             });
         }
         // A where clause with that literal.
         let answer = timed(name, || {
-            client.call(751, |w| {
+            client.call_raw(CREATE_ITEMS, |w| {
                 w.u32(subscription);
                 w.i32(2);
                 w.count(1);
@@ -198,7 +247,7 @@ fn in_a_session_a_hostile_value_costs_its_own_request() {
                 w.i32(2);
                 w.u32(1);
                 w.f64(0.0);
-                w.extension_object(727, |w| {
+                w.extension_object(ObjectId::EventFilter_Encoding_DefaultBinary as u32, |w| {
                     w.count(1);
                     w.node_id(NodeIdRef::numeric(0, 2041));
                     w.count(1);
@@ -208,14 +257,14 @@ fn in_a_session_a_hostile_value_costs_its_own_request() {
                     w.count(1);
                     w.i32(14);
                     w.count(1);
-                    w.extension_object(597, |w| w.raw(&variant));
+                    w.extension_object(ObjectId::LiteralOperand_Encoding_DefaultBinary as u32, |w| w.raw(&variant));
                 });
                 w.u32(1);
                 w.bool(true);
             })
         });
         assert!(answer.result.is_good() || answer.result.is_bad());
-        timed(name, || client.call(712, |w| w.raw(&variant)));
+        timed(name, || client.call_raw(ObjectId::CallRequest_Encoding_DefaultBinary, |w| w.raw(&variant)));
     }
     target.judge();
 }
@@ -226,14 +275,12 @@ fn counts_that_no_message_can_hold_are_refused_by_every_service() {
     let target = Target::start();
     let mut client = Session::open(target.address);
     let subscription = client.subscribe(1e300, 0, 0);
-    let services =
-        [428, 422, 479, 527, 533, 554, 560, 566, 631, 673, 751, 763, 769, 775, 781, 787, 793, 799, 832, 841, 847, 826];
-    for service in services {
+    for service in SERVICES {
         for word in [0u32, 1, 0x7f, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x7ff0_0000, 0x7fef_ffff] {
             for start in [None, Some(subscription)] {
-                timed(&format!("service {service}, {word:#x}"), || {
+                timed(&format!("service {service:?}, {word:#x}"), || {
                     // A Publish that is taken is answered later.
-                    client.send(service, |w| {
+                    client.send_raw(service, |w| {
                         start.into_iter().for_each(|id| w.u32(id));
                         (0..40).for_each(|_| w.u32(word));
                     })
@@ -249,13 +296,7 @@ fn counts_that_no_message_can_hold_are_refused_by_every_service() {
 
 /// A channel as soon as the flood's connections are gone: one address has a bounded number of them.
 fn connect_when_free(address: std::net::SocketAddr) -> Session {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        match Session::connect(address, unsecured()) {
-            Ok(session) => return session,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-    }
+    until("the connections of the flood are gone", || Session::connect(address, unsecured()).ok())
 }
 
 #[test]

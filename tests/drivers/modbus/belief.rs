@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use testkit::device::{device, now};
 use testkit::plant::{Bench, Line, Point, point, tcp};
 use testkit::slave::{Slave, mark, wrap};
+use testkit::until::until_async;
 use testkit::{device, slave};
 
 const FRAMINGS: [(TcpFraming, Framing); 2] = [(TcpFraming::Rtu, Framing::Rtu), (TcpFraming::Ascii, Framing::Ascii)];
@@ -42,14 +43,6 @@ fn diary(bench: &Bench, tag: u32) -> Arc<Diary> {
     diary
 }
 
-async fn until(what: &str, claim: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !claim() {
-        assert!(began.elapsed() < Duration::from_secs(20), "{what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
 /// The device refuses writes or never sees them, and the line echoes: nothing of that may look like a reply.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_line_that_echoes_no_write_is_good_that_the_device_did_not_do() {
@@ -74,7 +67,7 @@ async fn on_a_line_that_echoes_no_write_is_good_that_the_device_did_not_do() {
             let bench = Bench::start(vec![link(device.port, framing, points)]);
             let name = format!("{over:?}, reads {has_read}");
             // The device does what it is told: the line is learned by then.
-            until(&name, || bench.links[0].snapshot().state == opcell::health::State::Connected).await;
+            until_async(&name, || bench.links[0].snapshot().state == opcell::health::State::Connected).await;
             for (tag, value) in [(0, Value::Boolean(true)), (1, Value::UInt16(7))] {
                 assert_eq!(bench.write(tag, &value).await, StatusCode::Good, "{name}");
             }
@@ -102,7 +95,7 @@ async fn an_echo_is_never_read_as_coils() {
         .await;
         let bench = Bench::start(vec![link(device.port, framing, vec![point("coil/768", BuiltIn::Boolean).array(17)])]);
         let diary = diary(&bench, 0);
-        until("20 reads", || diary.0.lock().len() >= 20).await;
+        until_async("20 reads", || diary.0.lock().len() >= 20).await;
         let off = Value::array(Elements::Boolean(vec![false; 17]));
         assert!(diary.0.lock().iter().all(|value| *value == off), "{over:?}");
         bench.stop().await;
@@ -133,7 +126,7 @@ async fn a_reply_that_comes_twice_shifts_no_value() {
             }
             let bench = Bench::start(vec![line]);
             let diaries = [0, 1, 2].map(|tag| diary(&bench, tag));
-            until("30 reads of each", || diaries.iter().all(|diary| diary.0.lock().len() >= 30)).await;
+            until_async("30 reads of each", || diaries.iter().all(|diary| diary.0.lock().len() >= 30)).await;
             for (diary, at) in diaries.iter().zip([0u16, 100, 200]) {
                 let right = Value::UInt16(mark(at));
                 let seen = diary.0.lock();
@@ -168,12 +161,11 @@ async fn one_bad_reply_is_repeated_on_the_same_connection() {
         };
         let bench = Bench::start(vec![line]);
         bench.until_status(0, StatusCode::Good).await;
-        let began = Instant::now();
-        while bench.links[0].snapshot().errors < 4 {
+        until_async("4 bad replies", || {
             assert_eq!(bench.sample(0).status, StatusCode::Good, "{over:?}");
-            assert!(began.elapsed() < Duration::from_secs(20), "{over:?}");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+            bench.links[0].snapshot().errors >= 4
+        })
+        .await;
         assert_eq!(device.opened.load(Ordering::Relaxed), 1, "{over:?}");
         bench.stop().await;
     }
@@ -204,7 +196,7 @@ async fn a_reply_with_id_0_is_taken_where_one_request_can_be_meant() {
         let bench = Bench::start(vec![link(device.port, TcpFraming::Tcp, points)]);
         let diaries = [0, 1, 2].map(|tag| diary(&bench, tag));
         for round in 1..4 {
-            until("10 reads more", || diaries.iter().all(|diary| diary.0.lock().len() >= 10 * round)).await;
+            until_async("10 reads more", || diaries.iter().all(|diary| diary.0.lock().len() >= 10 * round)).await;
             lost.store(1, Ordering::Relaxed);
         }
         for (diary, at) in diaries.iter().zip([0u16, 100, 200]) {
@@ -253,7 +245,7 @@ async fn a_reply_inside_a_reply_is_not_believed() {
     let points = [0u16, 100, 200].map(|at| point(&format!("holding/{at}"), BuiltIn::UInt64)).to_vec();
     let bench = Bench::start(vec![link(device.port, TcpFraming::Tcp, points)]);
     let diaries = [0, 1, 2].map(|tag| diary(&bench, tag));
-    until("20 reads of each", || diaries.iter().all(|diary| diary.0.lock().len() >= 20)).await;
+    until_async("20 reads of each", || diaries.iter().all(|diary| diary.0.lock().len() >= 20)).await;
     for (diary, at) in diaries.iter().zip([0u16, 100, 200]) {
         let number = (0..4).fold(0_u64, |number, word| number << 16 | u64::from(mark(at + word)));
         assert!(diary.0.lock().iter().all(|value| *value == Value::UInt64(number)), "{at}");
@@ -320,7 +312,7 @@ async fn a_device_that_answers_no_read_can_be_written() {
     let mut points = vec![point("coil/1", BuiltIn::Boolean), point("holding/1", BuiltIn::UInt16)];
     points.iter_mut().for_each(|point| point.read = false);
     let bench = Bench::start(vec![link(device.port, TcpFraming::Tcp, points)]);
-    until("a link", || bench.links[0].snapshot().state == opcell::health::State::Connected).await;
+    until_async("a link", || bench.links[0].snapshot().state == opcell::health::State::Connected).await;
     for (tag, value) in [(0, Value::Boolean(true)), (1, Value::UInt16(7))] {
         assert_eq!(bench.write(tag, &value).await, StatusCode::Good);
     }
@@ -338,7 +330,7 @@ async fn a_device_that_closes_after_each_reply_is_read_and_written() {
         let bench = Bench::start(vec![link(device.port, framing, points)]);
         bench.until_status(0, StatusCode::Good).await;
         bench.until_status(1, StatusCode::Good).await;
-        until("both scans twice", || bench.links[0].snapshot().requests > 8).await;
+        until_async("both scans twice", || bench.links[0].snapshot().requests > 8).await;
         for round in 1..10 {
             for (tag, value) in [(0, Value::Boolean(round % 2 == 1)), (1, Value::UInt16(round))] {
                 assert_eq!(bench.write(tag, &value).await, StatusCode::Good, "{over:?}, round {round}");

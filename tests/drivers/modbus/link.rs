@@ -13,6 +13,7 @@ use opcua::StatusCode;
 use testkit::plant::{Bench, Line, Point, point, tcp, tcp_unit};
 use testkit::slave;
 use testkit::slave::{Faults, Slave, marked};
+use testkit::until::until_async;
 
 async fn started(slave: &Arc<Slave>, points: Vec<Point>) -> (Bench, slave::Listening) {
     let listening = slave.listen(Framing::Tcp, Faults::none()).await;
@@ -207,12 +208,7 @@ async fn a_dead_unit_behind_a_gateway_does_not_slow_the_others() {
             for tag in [3, 8] {
                 bench.until_status(tag, StatusCode::BadTimeout).await;
             }
-            let demoted = async {
-                while bench.links[0].snapshot().demoted < 2 {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            };
-            tokio::time::timeout(Duration::from_secs(10), demoted).await.expect("the dead units are demoted");
+            until_async("the dead units are demoted", || bench.links[0].snapshot().demoted >= 2).await;
             let diary: Arc<Diary> = Arc::default();
             let watcher: Arc<dyn Watcher> = diary.clone();
             bench.until_status(0, StatusCode::Good).await;

@@ -11,8 +11,10 @@ use opcua::StatusCode;
 
 use testkit::peers;
 use testkit::peers::Peer;
+use testkit::request::delete_subscriptions;
 use testkit::server::TestServer;
 use testkit::ua::Session;
+use testkit::until;
 
 const POLL_MS: i64 = 200;
 const STALE_MS: i64 = 1_000;
@@ -100,21 +102,14 @@ fn status(value: &DataValue) -> StatusCode {
     value.status.unwrap_or(StatusCode::Good)
 }
 
-/// Reads until the claim holds, at most for ten seconds.
-fn until(client: &mut Session, path: &str, what: &str, claim: impl Fn(&DataValue) -> bool) -> DataValue {
-    let began = Instant::now();
-    loop {
-        let value = client.read_value(tag(path));
-        if claim(&value) {
-            return value;
-        }
-        assert!(began.elapsed() < Duration::from_secs(10), "{path} never was {what}: {value:?}");
-    }
+/// Reads until the claim holds.
+fn until_read(client: &mut Session, path: &str, what: &str, claim: impl Fn(&DataValue) -> bool) -> DataValue {
+    until(&format!("{path} is {what}"), || Some(client.read_value(tag(path))).filter(&claim))
 }
 
 fn reads_everything(client: &mut Session) {
     for (path, value) in wanted() {
-        let read = until(client, path, "Good", |read| status(read).is_good());
+        let read = until_read(client, path, "Good", |read| status(read).is_good());
         assert_eq!(read.value, Some(value), "{path}");
         assert!(read.source_time.is_some(), "{path}");
     }
@@ -128,11 +123,11 @@ fn writes(client: &mut Session) {
         ("Bits.Flag", Value::Boolean(true), "Device.Flags", 8),
     ] {
         assert_eq!(client.write(tag(path), &value), StatusCode::Good, "{path}");
-        until(client, place, "what was written", |read| read.value == Some(Value::UInt16(word)));
-        until(client, path, "what was written", |read| read.value == Some(value.clone()));
+        until_read(client, place, "what was written", |read| read.value == Some(Value::UInt16(word)));
+        until_read(client, path, "what was written", |read| read.value == Some(value.clone()));
     }
     assert_eq!(client.write(tag("Bits.Coil"), &Value::Boolean(false)), StatusCode::Good);
-    until(client, "Bits.Coil", "off", |read| read.value == Some(Value::Boolean(false)));
+    until_read(client, "Bits.Coil", "off", |read| read.value == Some(Value::Boolean(false)));
     for (path, value, code) in [
         ("Device.Beyond", Value::UInt16(1), StatusCode::BadConfigurationError),
         ("Analog.Setpoint", Value::Float(120.5), StatusCode::BadOutOfRange),
@@ -146,7 +141,7 @@ fn writes(client: &mut Session) {
     assert_eq!(client.write(tag("Bits.Coil"), &Value::Boolean(true)), StatusCode::Good);
     assert_eq!(client.write(tag("Integers.Mode"), &Value::Int32(2)), StatusCode::Good);
     assert_eq!(client.write(tag("Analog.Setpoint"), &Value::Float(23.5)), StatusCode::Good);
-    until(client, "Analog.Setpoint", "what was written", |read| read.value == Some(Value::Float(23.5)));
+    until_read(client, "Analog.Setpoint", "what was written", |read| read.value == Some(Value::Float(23.5)));
 }
 
 /// What a subscriber hears of each tag while the slave is stopped: all Bad with the table's code, without a value, at
@@ -193,11 +188,7 @@ fn falls(client: &mut Session, stop: impl FnOnce(), code: StatusCode) {
         // The poll before the stop may be one later than the one that was read here.
         assert!(took <= STALE_MS + 2 * POLL_MS + SLACK_MS, "{path}: Bad after {took} ms");
     }
-    let gone = client.call(847, |w| {
-        w.count(1);
-        w.u32(subscription);
-    });
-    gone.good();
+    client.ask(delete_subscriptions(&[subscription]));
 }
 
 /// One holding register, by a second master.
@@ -227,7 +218,7 @@ fn the_example_serves_pymodbus_over_tcp_through_loss_and_return() {
     writes(&mut client);
     assert_eq!(client.write(tag("Analog.Setpoint"), &Value::Float(77.7)), StatusCode::Good);
     assert_eq!(register(port, 80), 777, "as another master sees it");
-    until(&mut client, "Analog.Setpoint", "what was written", |read| read.value == Some(Value::Float(77.7)));
+    until_read(&mut client, "Analog.Setpoint", "what was written", |read| read.value == Some(Value::Float(77.7)));
     falls(&mut client, || drop(peer), StatusCode::BadNoCommunication);
     assert_eq!(client.write(tag("Bits.Coil"), &Value::Boolean(true)), StatusCode::BadNoCommunication);
     let Some(mut peer) = peers::pymodbus(&arguments) else { return };
@@ -292,7 +283,7 @@ fn a_dead_unit_behind_a_gateway_does_not_slow_the_others() {
     let server = TestServer::start(&text);
     let mut client = Session::open(server.address);
     reads_everything(&mut client);
-    until(&mut client, "Dead", "Bad", |read| status(read) == StatusCode::BadTimeout);
+    until_read(&mut client, "Dead", "Bad", |read| status(read) == StatusCode::BadTimeout);
     let (began, mut oldest) = (Instant::now(), 0);
     while began.elapsed() < Duration::from_secs(3) {
         let read = client.read_value(tag("Integers.Int16"));

@@ -12,6 +12,7 @@ use opcua::StatusCode;
 use testkit::plant::{Bench, Line, Point, point, tcp, tcp_unit};
 use testkit::slave;
 use testkit::slave::{Does, Faults, Slave};
+use testkit::until::until_async;
 
 async fn started(slave: &Arc<Slave>, settings: TcpSettings, points: Vec<Point>) -> (Bench, slave::Listening) {
     let framing = if settings.framing == TcpFraming::Rtu { Framing::Rtu } else { Framing::Tcp };
@@ -221,35 +222,26 @@ async fn a_value_with_write_every_is_written_again_while_it_is_good() {
     bench.until_status(2, StatusCode::BadSensorFailure).await;
     let writes =
         |slave: &Slave| slave.asked.lock().expect("lock").iter().filter(|(_, function)| *function == 6).count();
-    let wait = async {
-        while writes(&slave) < 4 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("it is written again");
+    until_async("it is written again", || writes(&slave) >= 4).await;
     assert_eq!(get(&slave, 1), [50, 0, 0x7fc0], "a command that nobody gave is not written, nor is a Bad value");
     assert_eq!(bench.write(1, &Value::UInt16(9)).await, StatusCode::Good);
     set(&slave, 2, &[0]);
-    let wait = async {
-        while get(&slave, 2) != [9] {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+    until_async("the command is given again", || get(&slave, 2) == [9]).await;
+    // A value that is set at the device itself stays. It is set just before the register is read: between the read and
+    // the write it would be overwritten, once.
+    let mut is_set = false;
+    *slave.script.lock().expect("lock") = Some(Box::new(move |pdu, words| {
+        let (first, count) = (u16::from_be_bytes([pdu[1], pdu[2]]), u16::from_be_bytes([pdu[3], pdu[4]]));
+        if pdu[0] == 3 && first <= 1 && first + count > 1 && !is_set {
+            words[1] = 60;
+            is_set = true;
         }
-    };
-    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("the command is given again");
-    // What somebody sets at the device itself stays, unless it comes in the moment between the read and the write.
-    let mut stays = false;
-    for _ in 0..3 {
-        set(&slave, 1, &[60]);
-        let before = writes(&slave);
-        let wait = async {
-            while writes(&slave) < before + 6 {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("it goes on");
-        stays |= get(&slave, 1) == [60];
-    }
-    assert!(stays);
+        Does::Answer
+    }));
+    until_async("it is read", || bench.sample(0).value == Value::UInt16(60)).await;
+    let before = writes(&slave);
+    until_async("it is written again", || writes(&slave) >= before + 6).await;
+    assert_eq!(get(&slave, 1), [60]);
     bench.stop().await;
 }
 
@@ -396,12 +388,7 @@ async fn write_every_gives_back_the_registers_as_they_are_and_not_what_the_tag_s
     assert_eq!(bench.write(2, &Value::Float(53.0)).await, StatusCode::Good);
     asked(&slave);
     let count = |function: u8| slave.asked.lock().expect("lock").iter().filter(|(_, of)| *of == function).count();
-    let wait = async {
-        while [5, 6, 16, 22].iter().any(|function| count(*function) < 6) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("all are written again");
+    until_async("all are written again", || [5, 6, 16, 22].iter().all(|function| count(*function) >= 6)).await;
     assert_eq!(get(&slave, 0), padded);
     assert_eq!(get(&slave, 10), [0x4996, 0x02d2], "a Float has fewer digits");
     assert_eq!(get(&slave, 20), [53], "the deadband hides it, and yet it is there");
@@ -438,12 +425,7 @@ async fn writes_again_to_a_silent_device_do_not_starve_its_neighbour() {
         slave.silent_units.lock().expect("lock").clear();
         set(&slave, 0, &[0; 5]);
         if !read {
-            let wait = async {
-                while get(&slave, 0) != [7; 5] {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            };
-            tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the device is back");
+            until_async("the device is back", || get(&slave, 0) == [7; 5]).await;
         }
         bench.stop().await;
     }

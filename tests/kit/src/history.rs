@@ -9,19 +9,28 @@ use opcell::audit::{Audit, Scribe};
 use opcell::config::{self, Options, Shown};
 use opcell::history::{ArchiveId, Historian};
 use opcell::model::AuditPlan;
-use opcell::stack::codec::{DataValue, NodeIdRef, QualifiedNameRef, Reader, Writer};
+use opcell::stack::codec::{DataValue, NodeIdRef, Reader};
 use opcell::ua::connection;
 use opcell::ua::limits::Limits;
 use opcell::ua::server::Server;
 use opcell::ua::subscription;
 use opcell::value::{Sample, UaTime, Value};
-use opcua::StatusCode;
+use opcua::{
+    AggregateConfiguration, ByteString, DeleteAtTimeDetails, DeleteRawModifiedDetails, ExtensionObject,
+    HistoryReadRequest, HistoryReadValueId, HistoryUpdateRequest, HistoryUpdateResponse, NodeId, ObjectId,
+    PerformUpdateType, QualifiedName, ReadAtTimeDetails, ReadProcessedDetails, ReadRawModifiedDetails, StatusCode,
+    TimestampsToReturn, UpdateDataDetails, UpdateStructureDataDetails, Variant,
+};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::historian::InMemory;
+use crate::request::{ToNodeId, data_value, encode, range, time};
 use crate::ua::{Response, Session};
+
+const DATA: u32 = ObjectId::HistoryData_Encoding_DefaultBinary as u32;
+const MODIFIED_DATA: u32 = ObjectId::HistoryModifiedData_Encoding_DefaultBinary as u32;
 
 /// Tags with and without history.
 pub const CELL: &str = "
@@ -144,42 +153,27 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Details as ExtensionObjects, by the number of their encoding.
-pub fn raw(start: i64, end: i64, count: u32, bounds: bool) -> impl Fn(&mut Writer) + Clone {
+pub fn raw(start: i64, end: i64, count: u32, bounds: bool) -> ExtensionObject {
     raw_or_modified(false, start, end, count, bounds)
 }
 
-pub fn modified(start: i64, end: i64, count: u32) -> impl Fn(&mut Writer) + Clone {
+pub fn modified(start: i64, end: i64, count: u32) -> ExtensionObject {
     raw_or_modified(true, start, end, count, false)
 }
 
-pub fn raw_or_modified(
-    is_modified: bool,
-    start: i64,
-    end: i64,
-    count: u32,
-    bounds: bool,
-) -> impl Fn(&mut Writer) + Clone {
-    move |w| {
-        w.extension_object(649, |w| {
-            w.bool(is_modified);
-            w.i64(start);
-            w.i64(end);
-            w.u32(count);
-            w.bool(bounds);
-        });
-    }
+pub fn raw_or_modified(is_modified: bool, start: i64, end: i64, count: u32, bounds: bool) -> ExtensionObject {
+    ExtensionObject::from_message(ReadRawModifiedDetails {
+        is_read_modified: is_modified,
+        start_time: time(start),
+        end_time: time(end),
+        num_values_per_node: count,
+        return_bounds: bounds,
+    })
 }
 
-pub fn at_time(times: &[i64], simple_bounds: bool) -> impl Fn(&mut Writer) + Clone {
-    let times = times.to_vec();
-    move |w| {
-        w.extension_object(655, |w| {
-            w.count(times.len());
-            times.iter().for_each(|time| w.i64(*time));
-            w.bool(simple_bounds);
-        });
-    }
+pub fn at_time(times: &[i64], simple_bounds: bool) -> ExtensionObject {
+    let times = times.iter().map(|at| time(*at)).collect();
+    ExtensionObject::from_message(ReadAtTimeDetails { req_times: Some(times), use_simple_bounds: simple_bounds })
 }
 
 /// ReadProcessedDetails.
@@ -195,96 +189,91 @@ pub struct Processed<'a> {
     pub percent: (u8, u8),
 }
 
-pub fn processed(asked: Processed<'_>) -> impl Fn(&mut Writer) + Clone {
-    move |w| {
-        w.extension_object(652, |w| {
-            w.i64(asked.start);
-            w.i64(asked.end);
-            w.f64(asked.interval);
-            w.count(asked.aggregates.len());
-            asked.aggregates.iter().for_each(|number| w.node_id(NodeIdRef::numeric(0, *number)));
-            w.bool(asked.defaults);
-            w.bool(false);
-            w.u8(asked.percent.0);
-            w.u8(asked.percent.1);
-            w.bool(false);
-        });
+pub fn processed(asked: Processed<'_>) -> ExtensionObject {
+    ExtensionObject::from_message(ReadProcessedDetails {
+        start_time: time(asked.start),
+        end_time: time(asked.end),
+        processing_interval: asked.interval,
+        aggregate_type: Some(asked.aggregates.iter().map(|number| NodeId::new(0, *number)).collect()),
+        aggregate_configuration: AggregateConfiguration {
+            use_server_capabilities_defaults: asked.defaults,
+            treat_uncertain_as_bad: false,
+            percent_data_bad: asked.percent.0,
+            percent_data_good: asked.percent.1,
+            use_sloped_extrapolation: false,
+        },
+    })
+}
+
+/// HistoryRead with both timestamps.
+pub fn history_read(details: &ExtensionObject, nodes: &[Asked<'_>]) -> HistoryReadRequest {
+    let node = |asked: &Asked<'_>| HistoryReadValueId {
+        node_id: asked.id.map_or_else(NodeId::null, |id| id.to_node_id()),
+        index_range: range(asked.range),
+        data_encoding: asked.encoding.map_or_else(QualifiedName::null, |(space, name)| QualifiedName::new(space, name)),
+        continuation_point: asked.continuation.clone().map_or_else(ByteString::null, ByteString::from),
+    };
+    HistoryReadRequest {
+        history_read_details: details.clone(),
+        timestamps_to_return: TimestampsToReturn::Both,
+        nodes_to_read: Some(nodes.iter().map(node).collect()),
+        ..HistoryReadRequest::default()
     }
 }
 
-pub fn history_request(
-    w: &mut Writer,
-    details: &impl Fn(&mut Writer),
-    timestamps: i32,
-    release: bool,
-    nodes: &[Asked<'_>],
-) {
-    details(w);
-    w.i32(timestamps);
-    w.bool(release);
-    w.count(nodes.len());
-    for asked in nodes {
-        w.node_id(asked.id.unwrap_or(NodeIdRef::NULL));
-        w.string(asked.range);
-        let (namespace, name) = asked.encoding.map_or((0, None), |(namespace, name)| (namespace, Some(name)));
-        w.qualified_name(QualifiedNameRef { namespace, name });
-        w.bytes(asked.continuation.as_deref());
-    }
+/// HistoryUpdate with these details.
+pub fn history_update(details: Vec<ExtensionObject>) -> HistoryUpdateRequest {
+    HistoryUpdateRequest { history_update_details: Some(details), ..HistoryUpdateRequest::default() }
 }
 
-/// UpdateDataDetails (682) or UpdateStructureDataDetails (11300) of samples as DataValues.
-pub fn update_details(w: &mut Writer, encoding: u32, id: NodeIdRef<'_>, perform: i32, samples: &[Sample]) {
-    w.extension_object(encoding, |w| {
-        w.node_id(id);
-        w.i32(perform);
-        w.count(samples.len());
-        for sample in samples {
-            w.data_value(&sample.value, sample.status, Some(sample.source_time), Some(sample.server_time));
-        }
-    });
+/// UpdateDataDetails.
+pub fn update_data(id: NodeIdRef<'_>, perform: PerformUpdateType, samples: &[Sample]) -> ExtensionObject {
+    ExtensionObject::from_message(UpdateDataDetails {
+        node_id: id.to_node_id(),
+        perform_insert_replace: perform,
+        update_values: Some(samples.iter().map(value_of).collect()),
+    })
 }
 
-pub fn delete_span(w: &mut Writer, id: NodeIdRef<'_>, is_modified: bool, start: i64, end: i64) {
-    w.extension_object(688, |w| {
-        w.node_id(id);
-        w.bool(is_modified);
-        w.i64(start);
-        w.i64(end);
-    });
+/// UpdateStructureDataDetails.
+pub fn update_structure(id: NodeIdRef<'_>, perform: PerformUpdateType, samples: &[Sample]) -> ExtensionObject {
+    ExtensionObject::from_message(UpdateStructureDataDetails {
+        node_id: id.to_node_id(),
+        perform_insert_replace: perform,
+        update_values: Some(samples.iter().map(value_of).collect()),
+    })
 }
 
-pub fn delete_at(w: &mut Writer, id: NodeIdRef<'_>, times: &[i64]) {
-    w.extension_object(691, |w| {
-        w.node_id(id);
-        w.count(times.len());
-        times.iter().for_each(|time| w.i64(*time));
-    });
+fn value_of(sample: &Sample) -> opcua::DataValue {
+    data_value(&sample.value, sample.status, Some((sample.source_time, sample.server_time)))
+}
+
+pub fn delete_span(id: NodeIdRef<'_>, is_modified: bool, start: i64, end: i64) -> ExtensionObject {
+    ExtensionObject::from_message(DeleteRawModifiedDetails {
+        node_id: id.to_node_id(),
+        is_delete_modified: is_modified,
+        start_time: time(start),
+        end_time: time(end),
+    })
+}
+
+pub fn delete_at(id: NodeIdRef<'_>, times: &[i64]) -> ExtensionObject {
+    let times = times.iter().map(|at| time(*at)).collect();
+    ExtensionObject::from_message(DeleteAtTimeDetails { node_id: id.to_node_id(), req_times: Some(times) })
 }
 
 /// An Annotation as a value.
-pub fn annotation(message: &str, user: &str, time: i64) -> Value {
-    let mut w = Writer::new();
-    w.u8(22);
-    w.extension_object(893, |w| {
-        w.text(message);
-        w.text(user);
-        w.i64(time);
-    });
-    Value::Wire(w.buf.into())
+pub fn annotation(message: &str, user: &str, at: i64) -> Value {
+    let annotation = opcua::Annotation { message: message.into(), user_name: user.into(), annotation_time: time(at) };
+    let mut bytes = Vec::new();
+    encode(&Variant::from(ExtensionObject::from_message(annotation)), &mut bytes);
+    Value::Wire(bytes.into())
 }
 
 /// The status of each HistoryUpdateResult, and of its entries.
 pub fn update_results(response: &Response) -> Vec<(StatusCode, Vec<StatusCode>)> {
-    let mut reader = response.good();
-    let count = reader.count(12).expect("results");
-    let results = (0..count).map(|_| {
-        let status = reader.status().expect("a status");
-        let entries = reader.count(4).expect("entries");
-        let entries = (0..entries).map(|_| reader.status().expect("a status")).collect();
-        reader.count(1).expect("diagnostics");
-        (status, entries)
-    });
-    results.collect()
+    let results = response.decode::<HistoryUpdateResponse>().results.unwrap_or_default();
+    results.into_iter().map(|result| (result.status_code, result.operation_results.unwrap_or_default())).collect()
 }
 
 /// What a HistoryReadResponse brought.
@@ -309,8 +298,8 @@ fn result(reader: &mut Reader<'_>) -> Read {
     let count = body.count(1).expect("values");
     read.values = (0..count).map(|_| body.data_value().expect("a value")).collect();
     match data.type_id.standard() {
-        Some(658) => {}
-        Some(11_227) => {
+        Some(DATA) => {}
+        Some(MODIFIED_DATA) => {
             for _ in 0..body.count(16).expect("modifications") {
                 let (time, kind) = (body.time().expect("a time"), body.i32().expect("a kind"));
                 read.modifications.push((time, kind, body.text().expect("a user").to_owned()));
@@ -329,36 +318,28 @@ impl Read {
 }
 
 impl Session {
-    pub fn try_history_read(&mut self, details: &impl Fn(&mut Writer), nodes: &[Asked<'_>]) -> Response {
-        self.call(664, |w| history_request(w, details, 2, false, nodes))
-    }
-
-    pub fn history_read(&mut self, details: &impl Fn(&mut Writer), nodes: &[Asked<'_>]) -> Vec<Read> {
-        results(&self.try_history_read(details, nodes))
+    pub fn history_read(&mut self, details: &ExtensionObject, nodes: &[Asked<'_>]) -> Vec<Read> {
+        results(&self.call(history_read(details, nodes)))
     }
 
     /// One node, both times.
-    pub fn history(&mut self, name: &str, details: &impl Fn(&mut Writer)) -> Read {
+    pub fn history(&mut self, name: &str, details: &ExtensionObject) -> Read {
         self.history_read(details, &[Asked::of(node(name))]).remove(0)
     }
 
     /// HistoryUpdate with one details.
-    pub fn history_update(&mut self, details: impl FnOnce(&mut Writer)) -> (StatusCode, Vec<StatusCode>) {
-        let response = self.call(700, |w| {
-            w.count(1);
-            details(w);
-        });
-        update_results(&response).remove(0)
+    pub fn history_update(&mut self, details: ExtensionObject) -> (StatusCode, Vec<StatusCode>) {
+        update_results(&self.call(history_update(vec![details]))).remove(0)
     }
 
     /// The next page of a node.
-    pub fn continue_history(&mut self, name: &str, details: &impl Fn(&mut Writer), point: &[u8]) -> Read {
+    pub fn continue_history(&mut self, name: &str, details: &ExtensionObject, point: &[u8]) -> Read {
         let asked = Asked { continuation: Some(point.to_vec()), ..Asked::of(node(name)) };
         self.history_read(details, &[asked]).remove(0)
     }
 
     /// All pages of a node, put together.
-    pub fn whole_history(&mut self, name: &str, details: &impl Fn(&mut Writer)) -> Read {
+    pub fn whole_history(&mut self, name: &str, details: &ExtensionObject) -> Read {
         let mut whole = self.history(name, details);
         while let Some(point) = whole.continuation.take() {
             let page = self.continue_history(name, details, &point);
@@ -370,9 +351,10 @@ impl Session {
         whole
     }
 
-    pub fn release_history(&mut self, name: &str, details: &impl Fn(&mut Writer), point: &[u8]) -> StatusCode {
+    pub fn release_history(&mut self, name: &str, details: &ExtensionObject, point: &[u8]) -> StatusCode {
         let asked = Asked { continuation: Some(point.to_vec()), ..Asked::of(node(name)) };
-        let response = self.call(664, |w| history_request(w, details, 2, true, std::slice::from_ref(&asked)));
-        results(&response).remove(0).status
+        let mut request = history_read(details, &[asked]);
+        request.release_continuation_points = true;
+        results(&self.call(request)).remove(0).status
     }
 }

@@ -11,6 +11,7 @@ pub mod login;
 pub mod peers;
 pub mod plant;
 pub mod program;
+pub mod publication;
 pub mod relay;
 pub mod request;
 pub mod server;

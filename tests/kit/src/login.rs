@@ -3,6 +3,7 @@
 use opcell::stack::crypto::{MessageSecurityMode, Policy, encrypt_secret};
 
 use crate::interop::{Field, Holder, PASSWORD};
+use crate::request::{anonymous, user_name};
 use crate::ua::{Response, Session, secured, unsecured};
 
 /// Who connects, and how.
@@ -50,16 +51,9 @@ impl Login<'_> {
         };
         let signature = signature.as_deref().map(|bytes| (POLICY.signature_uri().expect("it signs"), bytes));
         let Some(user) = self.user else {
-            return session.activate(signature, |w| w.extension_object(321, |w| w.text("anonymous")));
+            return session.activate(signature, anonymous());
         };
         let secret = encrypt_secret(&server.key, POLICY, PASSWORD.as_bytes(), &nonce).expect("it encrypts");
-        session.activate(signature, |w| {
-            w.extension_object(324, |w| {
-                w.text("username");
-                w.text(user);
-                w.bytes(Some(&secret));
-                w.string(POLICY.encryption_uri());
-            });
-        })
+        session.activate(signature, user_name(user, &secret, POLICY.encryption_uri()))
     }
 }

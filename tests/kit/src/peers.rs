@@ -7,7 +7,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+
+use crate::until;
 
 /// The repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -105,11 +106,7 @@ pub fn serial_pair(folder: &Path) -> Option<Peer> {
         return None;
     };
     let peer = Peer(child);
-    let began = Instant::now();
-    while !(folder.join("a").exists() && folder.join("b").exists()) {
-        assert!(began.elapsed() < Duration::from_secs(5), "socat makes no terminals");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("socat makes both terminals", || folder.join("a").exists() && folder.join("b").exists());
     Some(peer)
 }
 

@@ -16,6 +16,8 @@ use opcua::StatusCode;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::until::until_async;
+
 /// What a test says of a tag.
 #[derive(Clone)]
 pub struct Point {
@@ -152,21 +154,9 @@ impl Bench {
         self.tags.with(TagId(tag), Clone::clone)
     }
 
-    /// Waits until the claim holds; says what was there when it does not within ten seconds.
+    /// Waits until the claim holds.
     pub async fn until(&self, tag: u32, what: &str, claim: impl Fn(&Sample) -> bool) -> Sample {
-        let wait = async {
-            loop {
-                let sample = self.sample(tag);
-                if claim(&sample) {
-                    return sample;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let found = tokio::time::timeout(Duration::from_secs(10), wait).await;
-        found.unwrap_or_else(|_| {
-            panic!("tag {tag} never was {what}: {:?}, {:?}", self.sample(tag), self.links[0].snapshot())
-        })
+        until_async(&format!("tag {tag} is {what}"), || Some(self.sample(tag)).filter(&claim)).await
     }
 
     pub async fn until_status(&self, tag: u32, status: StatusCode) -> Sample {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 /// The program, which cargo builds next to the folder of the test binaries.
 pub fn path() -> PathBuf {
@@ -142,17 +141,5 @@ impl Drop for Serving {
         // It may have ended by itself.
         drop(self.child.kill());
         drop(self.child.wait());
-    }
-}
-
-/// Tries until something comes of it, for ten seconds at most.
-pub fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = attempt() {
-            return found;
-        }
-        assert!(began.elapsed() < Duration::from_secs(10), "never: {what}");
-        std::thread::yield_now();
     }
 }

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+
+use crate::until;
 
 /// Forwards every connection to one address until it is cut; new ones are taken at once.
 pub struct Relay {
@@ -51,11 +52,7 @@ impl Relay {
 
     /// Waits until the server has said something that nobody heard.
     pub fn wait_for_loss(&self) {
-        let began = Instant::now();
-        while self.muted.bytes.load(Ordering::SeqCst) == 0 {
-            assert!(began.elapsed() < Duration::from_secs(10), "the server said nothing that could get lost");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        until("the server says something that is lost", || self.muted.bytes.load(Ordering::SeqCst) > 0);
     }
 
     /// Cuts every connection; tells how many there were. New ones are heard again.

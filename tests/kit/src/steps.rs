@@ -1,10 +1,14 @@
 //! Steps that clients take when they connect, for the raw client: discovery, browsing, items with what was revised.
 
-use opcell::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef, Reader, Writer};
+use opcell::stack::codec::{IdRef, NodeIdRef};
 use opcell::value::{Elements, Value};
-use opcua::StatusCode;
+use opcua::{
+    AttributeId, BrowseNextResponse, ExpandedNodeId, ExtensionObject, Identifier, NodeId, ReferenceDescription,
+    ReferenceTypeId, SetTriggeringRequest, StatusCode,
+};
 
-use crate::ua::{Session, create_body};
+use crate::request::{self, ToNodeId};
+use crate::ua::Session;
 
 /// A NodeId that owns its text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,10 +18,10 @@ pub enum Id {
 }
 
 impl Id {
-    pub fn of(id: NodeIdRef<'_>) -> Id {
-        match id.id {
-            IdRef::Numeric(number) => Id::Number(id.namespace, number),
-            IdRef::String(text) => Id::Text(id.namespace, text.to_owned()),
+    pub fn of(id: &NodeId) -> Id {
+        match &id.identifier {
+            Identifier::Numeric(number) => Id::Number(id.namespace, *number),
+            Identifier::String(text) => Id::Text(id.namespace, text.to_string()),
             other => panic!("an id of a kind that this server does not give: {other:?}"),
         }
     }
@@ -27,6 +31,22 @@ impl Id {
             Id::Number(namespace, number) => NodeIdRef::numeric(*namespace, *number),
             Id::Text(namespace, text) => NodeIdRef::string(*namespace, text),
         }
+    }
+}
+
+impl From<NodeIdRef<'_>> for Id {
+    fn from(id: NodeIdRef<'_>) -> Id {
+        match id.id {
+            IdRef::Numeric(number) => Id::Number(id.namespace, number),
+            IdRef::String(text) => Id::Text(id.namespace, text.to_owned()),
+            other => panic!("an id of a kind that this server does not give: {other:?}"),
+        }
+    }
+}
+
+impl ToNodeId for Id {
+    fn to_node_id(&self) -> NodeId {
+        self.borrowed().to_node_id()
     }
 }
 
@@ -47,42 +67,23 @@ pub struct Browsed {
     pub references: Vec<Reference>,
 }
 
-const FORWARD: i32 = 0;
-pub const HIERARCHICAL: u32 = 33;
-pub const HAS_ENCODING: u32 = 38;
-pub const HAS_SUBTYPE: u32 = 45;
+pub const HIERARCHICAL: ReferenceTypeId = ReferenceTypeId::HierarchicalReferences;
+pub const HAS_ENCODING: ReferenceTypeId = ReferenceTypeId::HasEncoding;
+pub const HAS_SUBTYPE: ReferenceTypeId = ReferenceTypeId::HasSubtype;
 
 /// Browse forward along references of a kind and its subtypes; all fields, all classes.
-pub fn browse(session: &mut Session, nodes: &[Id], kind: u32, most: u32) -> Vec<Browsed> {
-    let response = session.call(527, |w| {
-        w.node_id(NodeIdRef::NULL);
-        w.i64(0);
-        w.u32(0);
-        w.u32(most);
-        w.count(nodes.len());
-        for node in nodes {
-            w.node_id(node.borrowed());
-            w.i32(FORWARD);
-            w.node_id(NodeIdRef::numeric(0, kind));
-            w.bool(true);
-            w.u32(0);
-            w.u32(63);
-        }
-    });
-    read_browsed(&mut response.good())
+pub fn browse(session: &mut Session, nodes: &[Id], kind: ReferenceTypeId, most: u32) -> Vec<Browsed> {
+    let results = session.ask(request::browse(nodes, kind, most)).results.unwrap_or_default();
+    results.into_iter().map(browsed).collect()
 }
 
 pub fn browse_next(session: &mut Session, point: &[u8]) -> Browsed {
-    let response = session.call(533, |w| {
-        w.bool(false);
-        w.count(1);
-        w.bytes(Some(point));
-    });
-    read_browsed(&mut response.good()).remove(0)
+    let answer: BrowseNextResponse = session.ask(request::browse_next(false, &[point]));
+    browsed(answer.results.unwrap_or_default().remove(0))
 }
 
 /// Browse of one node with all that BrowseNext brings, `most` at a time.
-pub fn browse_whole(session: &mut Session, node: &Id, kind: u32, most: u32) -> Vec<Reference> {
+pub fn browse_whole(session: &mut Session, node: &Id, kind: ReferenceTypeId, most: u32) -> Vec<Reference> {
     let mut page = browse(session, std::slice::from_ref(node), kind, most).remove(0);
     let mut references = Vec::new();
     loop {
@@ -96,39 +97,33 @@ pub fn browse_whole(session: &mut Session, node: &Id, kind: u32, most: u32) -> V
     }
 }
 
-fn read_browsed(reader: &mut Reader<'_>) -> Vec<Browsed> {
-    let count = reader.count(12).expect("results");
-    (0..count).map(|_| read_result(reader)).collect()
+fn browsed(result: opcua::BrowseResult) -> Browsed {
+    Browsed {
+        status: result.status_code,
+        point: result.continuation_point.value.unwrap_or_default(),
+        references: result.references.unwrap_or_default().into_iter().map(reference).collect(),
+    }
 }
 
-fn read_result(reader: &mut Reader<'_>) -> Browsed {
-    let status = reader.status().expect("a status");
-    let point = reader.bytes().expect("a continuation point").unwrap_or_default().to_vec();
-    let count = reader.count(1).expect("references");
-    let references = (0..count).map(|_| read_reference(reader)).collect();
-    Browsed { status, point, references }
-}
-
-fn read_reference(reader: &mut Reader<'_>) -> Reference {
-    let kind = Id::of(reader.node_id().expect("a type"));
-    assert!(reader.bool().expect("a direction"), "forward was asked for");
-    let to = local(reader);
-    let name = reader.qualified_name().expect("a name").name.unwrap_or_default().to_owned();
-    reader.localized_text().expect("a display name");
-    let class = reader.i32().expect("a class");
-    let type_definition = local(reader);
-    Reference { kind, to, name, class, type_definition }
+fn reference(found: ReferenceDescription) -> Reference {
+    assert!(found.is_forward, "forward was asked for");
+    Reference {
+        kind: Id::of(&found.reference_type_id),
+        to: local(&found.node_id),
+        name: found.browse_name.name.to_string(),
+        class: found.node_class as i32,
+        type_definition: local(&found.type_definition),
+    }
 }
 
 /// An ExpandedNodeId of this server: it carries the namespace's index, never its URI (clients take 0 for a URI).
-fn local(reader: &mut Reader<'_>) -> Id {
-    let id = reader.expanded_node_id().expect("an id");
-    assert_eq!((id.namespace_uri, id.server_index), (None, 0), "{:?}", id.node_id);
-    Id::of(id.node_id)
+fn local(id: &ExpandedNodeId) -> Id {
+    assert!(id.namespace_uri.is_null() && id.server_index == 0, "{id}");
+    Id::of(&id.node_id)
 }
 
 /// All nodes that are reached from one.
-pub fn tree(session: &mut Session, root: Id, kind: u32) -> Vec<Reference> {
+pub fn tree(session: &mut Session, root: Id, kind: ReferenceTypeId) -> Vec<Reference> {
     let (mut found, mut todo) = (Vec::new(), vec![root]);
     let mut seen: std::collections::HashSet<Id> = todo.iter().cloned().collect();
     while !todo.is_empty() {
@@ -148,28 +143,19 @@ pub fn tree(session: &mut Session, root: Id, kind: u32) -> Vec<Reference> {
 
 /// The endpoints that GetEndpoints tells for a URL, as bytes.
 pub fn endpoints(session: &mut Session, url: &str) -> Vec<u8> {
-    let response = session.call(428, |w| {
-        w.text(url);
-        w.null_array();
-        w.null_array();
-    });
+    let response = session.call(request::get_endpoints(url));
     response.good();
     response.body
 }
 
 /// How many servers FindServers tells for a URL.
 pub fn find_servers(session: &mut Session, url: &str) -> usize {
-    let response = session.call(422, |w| {
-        w.text(url);
-        w.null_array();
-        w.null_array();
-    });
-    response.good().count(20).expect("servers")
+    session.ask(request::find_servers(url)).servers.unwrap_or_default().len()
 }
 
 /// CreateSession with the URL that was dialled: the revised timeout, and the rest of the response from the endpoints on.
 pub fn create_session(session: &mut Session, url: &str, timeout: f64) -> (f64, Vec<u8>) {
-    let response = session.call(461, |w| create_body(w, "urn:test:client", b"", url, (timeout, 0)));
+    let response = session.call(request::create_session("urn:test:client", b"", url, timeout));
     session.keep_token(&response);
     let mut reader = response.good();
     reader.node_id().expect("a session id");
@@ -182,19 +168,9 @@ pub fn create_session(session: &mut Session, url: &str, timeout: f64) -> (f64, V
 
 /// CreateSubscription; its id, and interval and counts as revised.
 pub fn subscribe(session: &mut Session, interval: f64, lifetime: u32, keep_alive: u32) -> (u32, (f64, u32, u32)) {
-    let response = session.call(787, |w| {
-        w.f64(interval);
-        w.u32(lifetime);
-        w.u32(keep_alive);
-        w.u32(0);
-        w.bool(true);
-        w.u8(0);
-    });
-    let mut reader = response.good();
-    let id = reader.u32().expect("an id");
-    let revised =
-        (reader.f64().expect("an interval"), reader.u32().expect("a lifetime"), reader.u32().expect("a keep-alive"));
-    (id, revised)
+    let made = session.ask(request::create_subscription(interval, lifetime, keep_alive));
+    let counts = (made.revised_lifetime_count, made.revised_max_keep_alive_count);
+    (made.subscription_id, (made.revised_publishing_interval, counts.0, counts.1))
 }
 
 /// What CreateMonitoredItems said of one item.
@@ -207,7 +183,8 @@ pub struct Made {
 
 /// CreateMonitoredItems with one call for all of them.
 pub fn monitor(session: &mut Session, subscription: u32, items: &[(Id, u32)], sampling: f64, queue: u32) -> Vec<Made> {
-    monitor_with(session, subscription, items, (sampling, queue), (13, Writer::null_extension_object))
+    let attribute = AttributeId::Value as u32;
+    monitor_with(session, subscription, items, (sampling, queue), (attribute, ExtensionObject::null()))
 }
 
 /// As `monitor`, of an attribute and with a filter.
@@ -216,63 +193,25 @@ pub fn monitor_with(
     subscription: u32,
     items: &[(Id, u32)],
     (sampling, queue): (f64, u32),
-    (attribute, filter): (u32, impl Fn(&mut Writer)),
+    (attribute, filter): (u32, ExtensionObject),
 ) -> Vec<Made> {
-    let response = session.call(751, |w| {
-        w.u32(subscription);
-        w.i32(2);
-        w.count(items.len());
-        for (id, handle) in items {
-            w.node_id(id.borrowed());
-            w.u32(attribute);
-            w.string(None);
-            w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
-            w.i32(2);
-            w.u32(*handle);
-            w.f64(sampling);
-            filter(w);
-            w.u32(queue);
-            w.bool(true);
-        }
-    });
-    let mut reader = response.good();
-    let count = reader.count(4).expect("results");
-    (0..count)
-        .map(|_| {
-            let status = reader.status().expect("a status");
-            reader.u32().expect("an id");
-            let made = Made {
-                status,
-                sampling: reader.f64().expect("an interval"),
-                queue: reader.u32().expect("a queue size"),
-            };
-            reader.extension_object().expect("a filter result");
-            made
-        })
-        .collect()
+    let item =
+        |(id, handle): &(Id, u32)| request::filtered_item(id, attribute, *handle, (sampling, queue), filter.clone());
+    let made = session.ask(request::create_items(subscription, items.iter().map(item).collect()));
+    let made = made.results.unwrap_or_default().into_iter();
+    made.map(|made| Made {
+        status: made.status_code,
+        sampling: made.revised_sampling_interval,
+        queue: made.revised_queue_size,
+    })
+    .collect()
 }
 
 /// An EventFilter that selects fields of BaseEventType, where the event is of a type.
-pub fn event_filter(w: &mut Writer, fields: &[&str], of_type: Option<u32>) {
-    w.extension_object(727, |w| {
-        w.count(fields.len());
-        for field in fields {
-            w.node_id(NodeIdRef::numeric(0, 2041));
-            w.count(1);
-            w.qualified_name(QualifiedNameRef { namespace: 0, name: Some(field) });
-            w.u32(13);
-            w.string(None);
-        }
-        w.count(usize::from(of_type.is_some()));
-        if let Some(kind) = of_type {
-            w.i32(14);
-            w.count(1);
-            w.extension_object(597, |w| {
-                w.u8(17);
-                w.node_id(NodeIdRef::numeric(0, kind));
-            });
-        }
-    });
+pub fn event_filter(fields: &[&str], of_type: Option<u32>) -> ExtensionObject {
+    let base = opcua::ObjectTypeId::BaseEventType as u32;
+    let fields = fields.iter().map(|field| request::event_field(base, field)).collect();
+    request::event_filter(fields, of_type.map(request::of_type))
 }
 
 pub fn texts(value: &Option<Value>) -> Vec<String> {
@@ -287,11 +226,10 @@ pub fn texts(value: &Option<Value>) -> Vec<String> {
 
 /// Links every item of `linked` to the triggering item `trigger`; whether each is taken is not looked at.
 pub fn set_triggering(session: &mut Session, subscription: u32, trigger: u32, linked: &[u32]) {
-    session.call(775, |w| {
-        w.u32(subscription);
-        w.u32(trigger);
-        w.count(linked.len());
-        linked.iter().for_each(|id| w.u32(*id));
-        w.null_array();
+    session.call(SetTriggeringRequest {
+        subscription_id: subscription,
+        triggering_item_id: trigger,
+        links_to_add: Some(linked.to_vec()),
+        ..SetTriggeringRequest::default()
     });
 }

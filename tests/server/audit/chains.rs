@@ -16,7 +16,10 @@ use opcell::ua::users::hash_password;
 use opcell::value::{UaTime, Value};
 use opcua::StatusCode;
 
-use testkit::program::{Serving, folder, opcell, until};
+use testkit::program::{Serving, folder, opcell};
+use testkit::request::user_name;
+use testkit::request::write;
+use testkit::until;
 use testkit::{interop, ua};
 
 const MAX_FILE: u64 = 20_000;
@@ -211,19 +214,11 @@ fn flood_time() -> Duration {
 /// Writes as fast as the server answers; gives the number of values.
 fn flood(address: std::net::SocketAddr, stop: &AtomicBool) -> u64 {
     let mut session = ua::Session::open(address);
+    let values: Vec<Value> = (0..PER_REQUEST).map(|n| Value::Double(n as f64)).collect();
+    let parts: Vec<_> = values.iter().map(|value| (NodeIdRef::string(2, "Speed"), None, value)).collect();
     let mut written = 0;
     while !stop.load(Ordering::Relaxed) {
-        let response = session.call(673, |w| {
-            w.count(PER_REQUEST);
-            for n in 0..PER_REQUEST {
-                w.node_id(NodeIdRef::string(2, "Speed"));
-                w.u32(13);
-                w.string(None);
-                let value = Value::Double(f64::from(u32::try_from(n).expect("small")));
-                w.data_value(&value, StatusCode::Good, None, None);
-            }
-        });
-        response.good();
+        session.ask(write(&parts));
         written += PER_REQUEST as u64;
     }
     session.close();
@@ -245,14 +240,7 @@ fn a_failed_login_a_refused_certificate_and_a_change_of_users_outlast_writing_at
         });
         let mut guest = ua::Session::connect(serving.address, ua::unsecured()).expect("a channel");
         guest.create("urn:test:guest", &[]).good();
-        let refused = guest.activate(None, |w| {
-            w.extension_object(324, |w| {
-                w.text("username");
-                w.text("mallory");
-                w.bytes(Some(b"guess"));
-                w.string(None);
-            });
-        });
+        let refused = guest.activate(None, user_name("mallory", b"guess", None));
         assert!(refused.result.is_bad());
         let der = fs::read(folder.path().join("pki/own/certificate.der")).expect("a certificate");
         let peer = Arc::new(Peer::from_chain(Policy::Basic256Sha256, &der).expect("a certificate"));

@@ -4,16 +4,16 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Instant;
 
 use opcell::audit::{Filter, show};
 use opcell::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::StatusCode;
 
+use testkit::request::write;
 use testkit::server::TestServer;
-use testkit::ua;
 use testkit::ua::Session;
+use testkit::until;
 
 const OBEYS: u8 = 0;
 const REFUSES: u8 = 1;
@@ -62,14 +62,6 @@ fn serve(mut socket: TcpStream, mood: &AtomicU8) {
     }
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < ua::TIMEOUT, "{what}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn a_write_is_told_as_its_device_answered_it() {
     let (port, mood) = slave();
@@ -108,15 +100,7 @@ fn a_write_is_told_as_its_device_answered_it() {
     written(Some(done));
 
     mood.store(SILENT, Ordering::Relaxed);
-    client
-        .send(673, |w| {
-            w.count(1);
-            w.node_id(speed);
-            w.u32(13);
-            w.string(None);
-            w.data_value(&Value::UInt16(9), StatusCode::Good, None, None);
-        })
-        .expect("sent");
+    client.send(write(&[(speed, None, &Value::UInt16(9))])).expect("sent");
     client.client.flush().expect("sent");
     drop(client);
     let text = written(None);

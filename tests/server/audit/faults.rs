@@ -3,12 +3,12 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use opcell::audit::{Audit, Fault, Filter, Kind, Record, Scribe, Verdict, Who, show, verify};
 use opcell::model::{AuditLog, AuditPlan};
 use opcell::stack::crypto::MacKey;
 use opcua::StatusCode;
+use testkit::until;
 
 const MAX_FILE: u64 = 2_000;
 
@@ -52,14 +52,6 @@ fn kinds(dir: &Path) -> Vec<String> {
     show(dir, &Filter::default(), &mut |record, _| kinds.extend(record.field("kind").map(str::to_owned)))
         .expect("it can be read");
     kinds
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(10), "never: {what}");
-        std::thread::yield_now();
-    }
 }
 
 /// The record is in its file and the head knows it.

@@ -2,15 +2,17 @@
 
 use opcell::stack::codec::Reader;
 use opcell::value::{Sample, UaTime, Value};
-use opcua::StatusCode;
+use opcua::{ExtensionObject, PerformUpdateType, ReadAnnotationDataDetails, StatusCode};
 use testkit::history;
-use testkit::history::{Asked, CELL, HistoryServer, annotation, delete_at, node, raw, sample, update_details};
+use testkit::history::{
+    Asked, CELL, HistoryServer, annotation, delete_at, node, raw, sample, update_data, update_structure,
+};
+use testkit::request::time;
 use testkit::ua::Session;
 
 const SECOND: i64 = 10_000_000;
-const UPDATE_DATA: u32 = 682;
-const UPDATE_STRUCTURE: u32 = 11_300;
 const NOTES: &str = "Tank.Level.Annotations";
+const INSERT: PerformUpdateType = PerformUpdateType::Insert;
 const EXTRA_DATA: u32 = 0x408;
 
 /// Seconds of today.
@@ -38,21 +40,15 @@ fn seen(values: &[opcell::stack::codec::DataValue]) -> Vec<(i64, String, String)
     values.iter().map(read).collect()
 }
 
-fn annotate(session: &mut Session, perform: i32, notes: &[Sample]) -> Vec<StatusCode> {
-    let (status, entries) =
-        session.history_update(|w| update_details(w, UPDATE_STRUCTURE, node(NOTES), perform, notes));
+fn annotate(session: &mut Session, perform: PerformUpdateType, notes: &[Sample]) -> Vec<StatusCode> {
+    let (status, entries) = session.history_update(update_structure(node(NOTES), perform, notes));
     assert_eq!(status, StatusCode::Good);
     entries
 }
 
-fn at(times: &[i64]) -> impl Fn(&mut opcell::stack::codec::Writer) {
-    let times = times.to_vec();
-    move |w| {
-        w.extension_object(23_500, |w| {
-            w.count(times.len());
-            times.iter().for_each(|time| w.i64(*time));
-        });
-    }
+fn at(times: &[i64]) -> ExtensionObject {
+    let times = times.iter().map(|at| time(*at)).collect();
+    ExtensionObject::from_message(ReadAnnotationDataDetails { req_times: Some(times) })
 }
 
 fn filled() -> (HistoryServer, Session) {
@@ -60,7 +56,7 @@ fn filled() -> (HistoryServer, Session) {
     server.put("Tank.Level", (0..5).map(|n| sample(UaTime(t(n)), Value::Double(f64::from(n as i32)))));
     let mut session = Session::open(server.address);
     let notes = [note(1, "odd", "erika", 9), note(1, "mended", "opal", 10), note(3, "odd again", "erika", 11)];
-    assert_eq!(annotate(&mut session, 1, &notes), vec![StatusCode::GoodEntryInserted; 3]);
+    assert_eq!(annotate(&mut session, INSERT, &notes), vec![StatusCode::GoodEntryInserted; 3]);
     (server, session)
 }
 
@@ -106,15 +102,22 @@ fn annotations_are_read_by_the_times_of_their_values() {
 fn annotations_are_replaced_and_removed_by_time_and_user() {
     let (_server, mut session) = filled();
     let (missing, exists) = (StatusCode::BadNoEntryExists, StatusCode::BadEntryExists);
-    assert_eq!(annotate(&mut session, 1, &[note(1, "twice", "erika", 9)]), [exists]);
+    assert_eq!(annotate(&mut session, INSERT, &[note(1, "twice", "erika", 9)]), [exists]);
     assert_eq!(
-        annotate(&mut session, 2, &[note(1, "strange", "erika", 9), note(1, "strange", "nobody", 9)]),
+        annotate(
+            &mut session,
+            PerformUpdateType::Replace,
+            &[note(1, "strange", "erika", 9), note(1, "strange", "nobody", 9)]
+        ),
         [StatusCode::GoodEntryReplaced, missing]
     );
     let update = [note(1, "mended at last", "opal", 10), note(2, "new", "opal", 12)];
-    assert_eq!(annotate(&mut session, 3, &update), [StatusCode::GoodEntryReplaced, StatusCode::GoodEntryInserted]);
     assert_eq!(
-        annotate(&mut session, 4, &[note(3, "", "erika", 11), note(3, "", "erika", 12)]),
+        annotate(&mut session, PerformUpdateType::Update, &update),
+        [StatusCode::GoodEntryReplaced, StatusCode::GoodEntryInserted]
+    );
+    assert_eq!(
+        annotate(&mut session, PerformUpdateType::Remove, &[note(3, "", "erika", 11), note(3, "", "erika", 12)]),
         [StatusCode::Good, missing]
     );
     let messages: Vec<String> =
@@ -127,7 +130,7 @@ fn what_is_no_annotation_is_refused() {
     let (_server, mut session) = filled();
     let entries = annotate(
         &mut session,
-        1,
+        INSERT,
         &[
             sample(UaTime(t(1)), Value::text("a text")),
             sample(UaTime(t(1)), Value::Null),
@@ -138,13 +141,12 @@ fn what_is_no_annotation_is_refused() {
     let mismatch = StatusCode::BadTypeMismatch;
     assert_eq!(entries[..3], [mismatch, mismatch, StatusCode::BadInvalidTimestamp]);
     assert_eq!(entries[3], StatusCode::GoodEntryInserted);
-    for (encoding, name) in [(UPDATE_DATA, NOTES), (UPDATE_STRUCTURE, "Tank.Level")] {
-        let done = session.history_update(|w| update_details(w, encoding, node(name), 1, &[note(1, "x", "y", 1)]));
-        assert_eq!(done.0, StatusCode::BadHistoryOperationUnsupported, "{name}");
+    let one = [note(1, "x", "y", 1)];
+    for details in [update_data(node(NOTES), INSERT, &one), update_structure(node("Tank.Level"), INSERT, &one)] {
+        let done = session.history_update(details.clone());
+        assert_eq!(done.0, StatusCode::BadHistoryOperationUnsupported, "{details:?}");
     }
-    let locked = session.history_update(|w| {
-        update_details(w, UPDATE_STRUCTURE, node("Tank.Locked.Annotations"), 1, &[note(1, "x", "y", 1)]);
-    });
+    let locked = session.history_update(update_structure(node("Tank.Locked.Annotations"), INSERT, &one));
     assert_eq!(locked.0, StatusCode::BadUserAccessDenied);
 }
 
@@ -163,8 +165,8 @@ fn values_with_more_to_know_are_marked() {
     let (_server, mut session) = filled();
     assert_eq!(marks(&mut session, t(0), t(9)), [(0, false), (1, true), (2, false), (3, true), (4, false)]);
     let edit = [sample(UaTime(t(4)), Value::Double(44.0)), sample(UaTime(t(5)), Value::Double(5.0))];
-    session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), 3, &edit));
-    session.history_update(|w| delete_at(w, node("Tank.Level"), &[t(2)]));
+    session.history_update(update_data(node("Tank.Level"), PerformUpdateType::Update, &edit));
+    session.history_update(delete_at(node("Tank.Level"), &[t(2)]));
     assert_eq!(marks(&mut session, t(9), t(-1)), [(5, true), (4, true), (3, true), (1, true), (0, false)]);
     assert_eq!(marks(&mut session, t(0), t(1)), [(0, false)]);
 }

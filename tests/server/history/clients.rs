@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use opcell::history::{Archives, Row};
 use opcell::stack::codec::NodeIdRef;
 use opcell::value::{UaTime, Value};
-use opcua::StatusCode;
+use opcua::{PerformUpdateType, StatusCode};
 use testkit::history;
 use testkit::history::{Asked, Processed, Read, node, processed, raw, results, sample};
 use testkit::server::TestServer;
@@ -145,7 +145,7 @@ fn aveva_and_ignition_read_blocks_of_nodes_while_the_state_is_probed() {
     let nodes: Vec<Asked<'_>> = names.iter().map(|name| Asked::of(node(name))).collect();
     let details = raw(begin, begin + HOUR, 0, false);
     for _ in 0..3 {
-        reader.send(664, |w| history::history_request(w, &details, 2, false, &nodes)).expect("sent");
+        reader.send(history::history_read(&details, &nodes)).expect("sent");
     }
     reader.client.flush().expect("sent");
     let began = Instant::now();
@@ -166,10 +166,10 @@ fn values_with_more_to_know_are_marked_in_the_store_too() {
     let mut session = Session::open(server.address);
     let at = |n: i64| UaTime(begin + n * SECOND);
     let edit = [sample(at(2), Value::Double(22.0)), sample(at(20), Value::Double(20.0))];
-    session.history_update(|w| history::update_details(w, 682, node("Tag0"), 3, &edit));
+    session.history_update(history::update_data(node("Tag0"), PerformUpdateType::Update, &edit));
     let note = [sample(at(5), history::annotation("odd", "erika", begin))];
-    session.history_update(|w| history::update_details(w, 11_300, node("Tag0.Annotations"), 1, &note));
-    session.history_update(|w| history::delete_at(w, node("Tag0"), &[at(7).0]));
+    session.history_update(history::update_structure(node("Tag0.Annotations"), PerformUpdateType::Insert, &note));
+    session.history_update(history::delete_at(node("Tag0"), &[at(7).0]));
     for (start, end) in [(at(0), at(30)), (at(30), at(-1))] {
         let read = session.history("Tag0", &raw(start.0, end.0, 0, false));
         let is_marked = |value: &&opcell::stack::codec::DataValue| value.status.unwrap_or_default().bits() == 0x408;

@@ -1,13 +1,14 @@
 //! Requests for history that nobody sends in good faith: times at the ends of the calendar, counts that lie, bodies cut
-//! short. The server answers each with a status, and goes on.
+//! short. The server answers each with a status, and remains available.
 
 use opcell::stack::codec::{NodeIdRef, Writer};
 use opcell::value::{UaTime, Value};
-use opcua::StatusCode;
-use testkit::history::{
-    Asked, Processed, annotation, at_time, delete_at, delete_span, history_request, node, processed, raw_or_modified,
-    sample, update_details,
+use opcua::{ObjectId, StatusCode};
+use testkit::by_hand::{
+    annotation, at_time, delete_at, delete_span, processed, raw_or_modified, update_data, update_structure,
 };
+use testkit::history::{Asked, Processed, history_read, node, sample};
+use testkit::request::{close_session, encode, raw_structure};
 use testkit::server::TestServer;
 use testkit::ua::Session;
 
@@ -22,6 +23,7 @@ nodes:
       Level:  { type: Double, value: 1.0, write: true, history: process }
       Recipe: { type: String, value: none, write: true, history: process }
 ";
+const UPDATE: ObjectId = ObjectId::HistoryUpdateRequest_Encoding_DefaultBinary;
 /// Where arithmetic breaks.
 const TIMES: [i64; 10] = [
     i64::MIN,
@@ -46,10 +48,8 @@ fn times_at_the_ends_of_the_calendar_are_only_times() {
     let server = TestServer::start(CELL);
     let mut session = Session::open(server.address);
     let now = UaTime::now().0;
-    session.history_update(|w| {
-        let values: Vec<_> = (0..20).map(|n| sample(UaTime(now - n * 10_000_000), Value::Double(n as f64))).collect();
-        update_details(w, 682, node("Tank.Level"), 1, &values);
-    });
+    let values: Vec<_> = (0..20).map(|n| sample(UaTime(now - n * 10_000_000), Value::Double(n as f64))).collect();
+    session.history_update(update_data(node("Tank.Level"), 1, &values));
     let refused = StatusCode::BadInternalError;
     for start in TIMES {
         for end in TIMES {
@@ -73,7 +73,7 @@ fn times_at_the_ends_of_the_calendar_are_only_times() {
                 });
                 // A page of a billion intervals is as long as any other.
                 let nodes = vec![Asked::of(node("Tank.Level")); aggregates.len()];
-                let response = session.call(664, |w| history_request(w, &details, 2, false, &nodes));
+                let response = session.call(history_read(&details, &nodes));
                 assert_ne!(response.result, refused, "{start} {end} {interval}");
             }
         }
@@ -90,18 +90,15 @@ fn edits_at_the_ends_of_the_calendar_do_no_harm() {
     let mut session = Session::open(server.address);
     for start in TIMES {
         for perform in [1, 2, 3] {
-            session.history_update(|w| {
-                update_details(w, 682, node("Tank.Level"), perform, &[sample(UaTime(start), Value::Double(1.0))]);
-            });
-            session.history_update(|w| {
-                let note = sample(UaTime(start), annotation("odd", "erika", start));
-                update_details(w, 11_300, node("Tank.Level.Annotations"), perform, &[note]);
-            });
+            let value = sample(UaTime(start), Value::Double(1.0));
+            session.history_update(update_data(node("Tank.Level"), perform, &[value]));
+            let note = sample(UaTime(start), annotation("odd", "erika", start));
+            session.history_update(update_structure(node("Tank.Level.Annotations"), perform, &[note]));
         }
-        session.history_update(|w| delete_at(w, node("Tank.Level"), &[start]));
+        session.history_update(delete_at(node("Tank.Level"), &[start]));
         for end in TIMES {
             for is_modified in [false, true] {
-                session.history_update(|w| delete_span(w, node("Tank.Level"), is_modified, start, end));
+                session.history_update(delete_span(node("Tank.Level"), is_modified, start, end));
             }
         }
     }
@@ -112,16 +109,16 @@ fn edits_at_the_ends_of_the_calendar_do_no_harm() {
 }
 
 /// A body of each kind of details, as long as it should be.
-fn bodies() -> Vec<(u32, Vec<u8>)> {
+fn bodies() -> Vec<(ObjectId, Vec<u8>)> {
     let body = |write: &dyn Fn(&mut Writer)| {
         let mut w = Writer::new();
         write(&mut w);
         w.buf
     };
     vec![
-        (649, body(&|w| w.raw(&[1; 22]))),
+        (ObjectId::ReadRawModifiedDetails_Encoding_DefaultBinary, body(&|w| w.raw(&[1; 22]))),
         (
-            652,
+            ObjectId::ReadProcessedDetails_Encoding_DefaultBinary,
             body(&|w| {
                 w.raw(&[1; 24]);
                 w.count(1);
@@ -130,14 +127,14 @@ fn bodies() -> Vec<(u32, Vec<u8>)> {
             }),
         ),
         (
-            655,
+            ObjectId::ReadAtTimeDetails_Encoding_DefaultBinary,
             body(&|w| {
                 w.count(2);
                 w.raw(&[1; 17]);
             }),
         ),
         (
-            23_500,
+            ObjectId::ReadAnnotationDataDetails_Encoding_DefaultBinary,
             body(&|w| {
                 w.count(2);
                 w.raw(&[1; 16]);
@@ -150,21 +147,20 @@ fn bodies() -> Vec<(u32, Vec<u8>)> {
 fn bodies_that_end_too_soon_or_lie_about_their_length_are_refused() {
     let server = TestServer::start(CELL);
     let mut session = Session::open(server.address);
-    let mut ask = |number: u32, body: &[u8]| {
-        let details = |w: &mut Writer| w.extension_object(number, |w| w.raw(body));
-        let nodes = [Asked::of(node("Tank.Level"))];
-        session.call(664, |w| history_request(w, &details, 2, false, &nodes)).result
+    let mut ask = |encoding: ObjectId, body: &[u8]| {
+        let details = raw_structure(encoding, |w| w.raw(body));
+        session.call(history_read(&details, &[Asked::of(node("Tank.Level"))])).result
     };
-    for (number, body) in bodies() {
-        assert!(ask(number, &body).is_good(), "{number}");
+    for (kind, body) in bodies() {
+        assert!(ask(kind, &body).is_good(), "{kind:?}");
         for length in 0..body.len() {
-            assert_eq!(ask(number, &body[..length]), StatusCode::BadDecodingError, "{number} cut to {length}");
+            assert_eq!(ask(kind, &body[..length]), StatusCode::BadDecodingError, "{kind:?} cut to {length}");
         }
         for at in 0..body.len().saturating_sub(3) {
             for lie in [u32::MAX - 1, i32::MAX.unsigned_abs(), 0x00ff_ffff, 10_001] {
                 let mut body = body.clone();
                 body[at..at + 4].copy_from_slice(&lie.to_le_bytes());
-                ask(number, &body);
+                ask(kind, &body);
             }
         }
     }
@@ -176,12 +172,11 @@ fn updates_that_lie_or_are_cut_short_change_nothing() {
     let server = TestServer::start(CELL);
     let mut session = Session::open(server.address);
     let now = UaTime::now().0 - 36_000_000_000;
-    let mut w = Writer::new();
     let values: Vec<_> = (0..3).map(|n| sample(UaTime(now + n), Value::text("cheese"))).collect();
-    update_details(&mut w, 682, node("Tank.Recipe"), 1, &values);
-    let whole = w.buf;
+    let mut whole = Vec::new();
+    encode(&update_data(node("Tank.Recipe"), 1, &values), &mut whole);
     for length in 0..whole.len() {
-        let response = session.call(700, |w| {
+        let response = session.call_raw(UPDATE, |w| {
             w.count(1);
             w.raw(&whole[..length]);
         });
@@ -190,7 +185,7 @@ fn updates_that_lie_or_are_cut_short_change_nothing() {
     for at in 0..whole.len() - 4 {
         let mut lying = whole.clone();
         lying[at..at + 4].copy_from_slice(&0x7fff_ffff_u32.to_le_bytes());
-        session.call(700, |w| {
+        session.call_raw(UPDATE, |w| {
             w.count(1);
             w.raw(&lying);
         });
@@ -208,9 +203,9 @@ fn a_session_that_closes_amid_its_reads_takes_them_along() {
         let details = raw_or_modified(false, 1, i64::MAX, 0, true);
         let nodes = vec![Asked::of(node("Tank.Level")); 100];
         for _ in 0..5 {
-            session.send(664, |w| history_request(w, &details, 2, false, &nodes)).expect("sent");
+            session.send(history_read(&details, &nodes)).expect("sent");
         }
-        session.send(473, |w| w.bool(true)).expect("sent");
+        session.send(close_session(true)).expect("sent");
         session.client.flush().expect("sent");
         // Each request has an answer: its history, or that the session is closed.
         for _ in 0..6 {

@@ -1,9 +1,13 @@
 //! What clients look for beside a tag with history: HA Configuration, Annotations, capabilities, aggregates.
 
-use opcell::stack::codec::{IdRef, NodeIdRef};
+use opcell::stack::codec::NodeIdRef;
 use opcell::value::{UaTime, Value};
-use opcua::StatusCode;
+use opcua::{
+    BrowseDescription, BrowseDirection, BrowsePath, BrowseResultMask, Identifier, QualifiedName, RelativePath,
+    RelativePathElement, StatusCode,
+};
 use testkit::history::{HistoryServer, sample};
+use testkit::request::{ToNodeId, browse_of, read, translate};
 use testkit::ua::Session;
 
 const CELL: &str = "
@@ -35,36 +39,23 @@ struct Found {
 }
 
 fn browse(session: &mut Session, id: NodeIdRef<'_>) -> Result<Vec<Found>, StatusCode> {
-    let response = session.call(527, |w| {
-        w.node_id(NodeIdRef::NULL);
-        w.i64(0);
-        w.u32(0);
-        w.u32(0);
-        w.count(1);
-        w.node_id(id);
-        w.i32(2);
-        w.node_id(NodeIdRef::NULL);
-        w.bool(true);
-        w.u32(0);
-        w.u32(63);
+    let both = BrowseDescription {
+        node_id: id.to_node_id(),
+        browse_direction: BrowseDirection::Both,
+        include_subtypes: true,
+        result_mask: BrowseResultMask::All as u32,
+        ..BrowseDescription::default()
+    };
+    let result = session.ask(browse_of(vec![both], 0)).results.expect("results").remove(0);
+    let found = result.references.unwrap_or_default().into_iter().map(|reference| Found {
+        kind: reference.reference_type_id.as_u32().expect("a standard type"),
+        forward: reference.is_forward,
+        target: reference.node_id.node_id.to_string(),
+        name: reference.browse_name.name.to_string(),
+        class: reference.node_class as i32,
+        type_definition: reference.type_definition.node_id.as_u32().unwrap_or_default(),
     });
-    let mut reader = response.good();
-    reader.count(1).expect("results");
-    let status = reader.status().expect("a status");
-    reader.bytes().expect("a point");
-    let count = reader.count(10).expect("references");
-    let mut found = Vec::new();
-    for _ in 0..count {
-        let kind = reader.node_id().expect("a type").standard().expect("a standard type");
-        let forward = reader.bool().expect("a direction");
-        let target = reader.expanded_node_id().expect("a target").node_id.to_owned().to_string();
-        let name = reader.qualified_name().expect("a name").name.unwrap_or_default().to_owned();
-        reader.localized_text().expect("a display name");
-        let class = reader.i32().expect("a class");
-        let type_definition = reader.expanded_node_id().expect("a type").node_id.standard().unwrap_or_default();
-        found.push(Found { kind, forward, target, name, class, type_definition });
-    }
-    if status.is_good() { Ok(found) } else { Err(status) }
+    if result.status_code.is_good() { Ok(found.collect()) } else { Err(result.status_code) }
 }
 
 fn text(id: &str) -> NodeIdRef<'_> {
@@ -183,18 +174,7 @@ fn a_slow_disk_delays_the_start_of_an_archive_and_nothing_else() {
     let (mut session, mut other) = (Session::open(server.address), Session::open(server.address));
     server.historian.hesitate();
     let start = text("Tank.Level.HA Configuration.StartOfArchive");
-    session
-        .send(631, |w| {
-            w.f64(0.0);
-            w.i32(2);
-            w.count(1);
-            w.node_id(start);
-            w.u32(13);
-            w.string(None);
-            w.u16(0);
-            w.string(None);
-        })
-        .expect("sent");
+    session.send(read(&[(start, 13)])).expect("sent");
     session.client.flush().expect("sent");
     assert_eq!(other.read_value(NodeIdRef::numeric(0, 2259)).value, Some(Value::Int32(0)));
     server.historian.go_on();
@@ -264,27 +244,22 @@ fn browse_paths_lead_to_made_nodes() {
         ),
         (text("Tank.Forgotten"), &["HA Configuration"], None),
     ] {
-        let response = session.call(554, |w| {
-            w.count(1);
-            w.node_id(start);
-            w.count(path.len());
-            for name in path {
-                w.node_id(NodeIdRef::NULL);
-                w.bool(false);
-                w.bool(true);
-                w.u16(0);
-                w.text(name);
-            }
-        });
-        let mut reader = response.good();
-        reader.count(1).expect("results");
-        let status = reader.status().expect("a status");
+        let step = |name: &&str| RelativePathElement {
+            include_subtypes: true,
+            target_name: QualifiedName::new(0, *name),
+            ..RelativePathElement::default()
+        };
+        let path_of = BrowsePath {
+            starting_node: start.to_node_id(),
+            relative_path: RelativePath { elements: Some(path.iter().map(step).collect()) },
+        };
+        let result = session.ask(translate(vec![path_of])).results.expect("results").remove(0);
+        let status = result.status_code;
         let found =
-            (reader.count(2).expect("targets") > 0).then(|| reader.expanded_node_id().expect("a target").node_id);
-        let found = found.map(|id| match id.id {
-            IdRef::String(text) => text.to_owned(),
-            other => panic!("{other:?}"),
-        });
+            result.targets.unwrap_or_default().first().map(|target| match &target.target_id.node_id.identifier {
+                Identifier::String(text) => text.to_string(),
+                other => panic!("{other:?}"),
+            });
         // HasHistoricalConfiguration is an aggregation, so a path without a type follows it.
         assert_eq!(found.as_deref(), target, "{path:?}: {status}");
     }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use opcell::stack::codec::NodeIdRef;
 use opcell::value::{UaTime, Value};
-use opcua::StatusCode;
-use testkit::history::{Asked, CELL, HistoryServer, modified, node, raw, results, sample};
+use opcua::{ExtensionObject, StatusCode};
+use testkit::history::{Asked, CELL, HistoryServer, history_read, modified, node, raw, results, sample};
+use testkit::request::{cancel, read};
 use testkit::ua::{Session, unsecured};
-use testkit::{history, ua};
 
 const SECOND: i64 = 10_000_000;
 const INVALID: StatusCode = StatusCode::BadContinuationPointInvalid;
@@ -44,10 +44,7 @@ fn a_point_is_good_once_for_its_node_its_details_and_its_session() {
     assert_eq!(session.release_history("Tank.Count", &details, &[]), INVALID, "nothing to release");
 }
 
-fn session_point(
-    address: std::net::SocketAddr,
-    details: &impl Fn(&mut opcell::stack::codec::Writer),
-) -> (Session, Vec<u8>) {
+fn session_point(address: std::net::SocketAddr, details: &ExtensionObject) -> (Session, Vec<u8>) {
     let mut session = Session::open(address);
     let page = session.history("Tank.Count", details);
     (session, page.continuation.expect("a point"))
@@ -84,7 +81,7 @@ fn a_response_stays_as_small_as_the_client_asks() {
             let mut values = 0;
             let mut asked = vec![Asked::of(node(name)); 4];
             while !asked.is_empty() {
-                let response = session.try_history_read(&details, &asked);
+                let response = session.call(history_read(&details, &asked));
                 assert!(response.body.len() <= most as usize, "{} bytes for {most}", response.body.len());
                 let read = results(&response);
                 assert!(read.iter().any(|read| !read.values.is_empty()), "it goes on");
@@ -127,12 +124,11 @@ fn a_slow_archive_delays_nobody_who_does_not_read_it() {
     let (mut reader, mut other) = (Session::open(server.address), Session::open(server.address));
     server.historian.hesitate();
     let details = raw(1, 100 * SECOND, 0, false);
-    let waiting =
-        reader.send(664, |w| history::history_request(w, &details, 2, false, &[Asked::of(node("Tank.Count"))]));
+    let waiting = reader.send(history_read(&details, &[Asked::of(node("Tank.Count"))]));
     reader.client.flush().expect("sent");
     let state = NodeIdRef::numeric(0, 2259);
     assert_eq!(other.read_value(state).value, Some(Value::Int32(0)), "another client");
-    let handle = reader.send(631, |w| ua_read(w, state)).expect("sent");
+    let handle = reader.send(read(&[(state, 13)])).expect("sent");
     reader.client.flush().expect("sent");
     assert_eq!(reader.receive().expect("an answer").handle, handle, "the same client's other requests");
     server.historian.go_on();
@@ -141,25 +137,13 @@ fn a_slow_archive_delays_nobody_who_does_not_read_it() {
     assert_eq!(results(&response)[0].values.len(), 10);
 }
 
-fn ua_read(w: &mut opcell::stack::codec::Writer, id: NodeIdRef<'_>) {
-    w.f64(0.0);
-    w.i32(2);
-    w.count(1);
-    w.node_id(id);
-    w.u32(13);
-    w.string(None);
-    w.qualified_name(opcell::stack::codec::QualifiedNameRef { namespace: 0, name: None });
-}
-
 #[test]
 fn who_asks_for_too_much_at_once_is_told_and_loses_nothing() {
     let server = filled(10, |limits| limits.history_requests = (3, 4));
     server.historian.hesitate();
     let details = raw(1, 100 * SECOND, 0, false);
     let ask = |session: &mut Session| {
-        session
-            .send(664, |w| history::history_request(w, &details, 2, false, &[Asked::of(node("Tank.Count"))]))
-            .expect("sent");
+        session.send(history_read(&details, &[Asked::of(node("Tank.Count"))])).expect("sent");
         session.client.flush().expect("sent");
     };
     let (mut one, mut two) = (Session::open(server.address), Session::open(server.address));
@@ -181,16 +165,15 @@ fn a_read_that_waits_can_be_cancelled() {
     server.historian.hesitate();
     let details = raw(1, 100 * SECOND, 0, false);
     let mut session = Session::open(server.address);
-    let mut ask =
-        || session.send(664, |w| history::history_request(w, &details, 2, false, &[Asked::of(node("Tank.Count"))]));
+    let mut ask = || session.send(history_read(&details, &[Asked::of(node("Tank.Count"))]));
     let (first, second) = (ask().expect("sent"), ask().expect("sent"));
-    let cancel = session.send(479, |w| w.u32(second)).expect("sent");
+    let cancelling = session.send(cancel(second)).expect("sent");
     session.client.flush().expect("sent");
     let mut answers: Vec<_> = (0..2).map(|_| session.receive().expect("an answer")).collect();
     answers.sort_by_key(|answer| answer.handle);
     let cancelled = StatusCode::BadRequestCancelledByClient;
     assert_eq!((answers[0].handle, answers[0].result), (second, cancelled));
-    assert_eq!((answers[1].handle, answers[1].good().u32()), (cancel, Ok(1)));
+    assert_eq!((answers[1].handle, answers[1].good().u32()), (cancelling, Ok(1)));
     server.historian.go_on();
     let answer = session.receive().expect("an answer");
     assert_eq!((answer.handle, results(&answer)[0].values.len()), (first, 10), "the other one is answered");
@@ -203,7 +186,7 @@ fn work_of_a_session_that_is_gone_is_dropped() {
     let details = raw(1, 100 * SECOND, 0, false);
     let mut session = Session::open(server.address);
     let nodes = vec![Asked::of(node("Tank.Count")); 500];
-    session.send(664, |w| history::history_request(w, &details, 2, false, &nodes)).expect("sent");
+    session.send(history_read(&details, &nodes)).expect("sent");
     session.client.flush().expect("sent");
     drop(session);
     let mut other = Session::open(server.address);
@@ -217,15 +200,9 @@ fn when_time_runs_out_the_rest_comes_with_continuation_points() {
     let mut session = Session::open(server.address);
     let details = raw(1, 100 * SECOND, 0, false);
     server.historian.hesitate();
-    let token = session.token.clone();
-    let nodes = vec![Asked::of(node("Tank.Count")); 3];
-    session
-        .client
-        .send(|w| {
-            ua::header(w, 664, &token, 77, 5);
-            history::history_request(w, &details, 2, false, &nodes);
-        })
-        .expect("sent");
+    let mut request = history_read(&details, &vec![Asked::of(node("Tank.Count")); 3]);
+    request.request_header.timeout_hint = 5;
+    session.send(request).expect("sent");
     session.client.flush().expect("sent");
     // The hint is over before the first node is read.
     let mut other = Session::open(server.address);

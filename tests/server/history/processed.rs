@@ -2,8 +2,8 @@
 
 use opcell::stack::codec::DataValue;
 use opcell::value::{UaTime, Value};
-use opcua::StatusCode;
-use testkit::history::{Asked, CELL, HistoryServer, Processed, at_time, node, processed, sample};
+use opcua::{ExtensionObject, ReadEventDetails, StatusCode, TimestampsToReturn};
+use testkit::history::{Asked, CELL, HistoryServer, Processed, at_time, history_read, node, processed, sample};
 use testkit::ua::Session;
 use testkit::{history, ua};
 
@@ -106,7 +106,7 @@ fn what_cannot_be_calculated_is_refused_where_it_belongs() {
             (StatusCode::Good, StatusCode::BadAggregateListMismatch),
         ),
     ] {
-        let response = session.try_history_read(&processed(asked), &[Asked::of(node(name))]);
+        let response = session.call(history_read(&processed(asked), &[Asked::of(node(name))]));
         assert_eq!(response.result, service, "{case}");
         if service.is_good() {
             assert_eq!(history::results(&response)[0].status, result, "{case}");
@@ -164,7 +164,7 @@ fn many_times_come_in_pages() {
         assert_eq!(read.times(), times);
     }
     let too_many: Vec<i64> = (0..51).map(t).collect();
-    let response = session.try_history_read(&at_time(&too_many, true), &[Asked::of(node("Tank.Level"))]);
+    let response = session.call(history_read(&at_time(&too_many, true), &[Asked::of(node("Tank.Level"))]));
     assert_eq!(response.result, StatusCode::BadTooManyOperations);
 }
 
@@ -172,9 +172,9 @@ fn many_times_come_in_pages() {
 fn there_is_no_history_of_events() {
     let server = filled();
     let mut session = Session::open(server.address);
-    let events = |w: &mut opcell::stack::codec::Writer| w.extension_object(646, |w| w.raw(&[0; 28]));
-    let response = session.call(664, |w| {
-        history::history_request(w, &events, 3, false, &[Asked::of(node("Tank.Level"))]);
-    });
+    let events = ExtensionObject::from_message(ReadEventDetails::default());
+    let mut request = history_read(&events, &[Asked::of(node("Tank.Level"))]);
+    request.timestamps_to_return = TimestampsToReturn::Neither;
+    let response = session.call(request);
     assert_eq!(history::results(&response)[0].status, StatusCode::BadHistoryOperationUnsupported);
 }

@@ -1,9 +1,11 @@
 //! Raw history over the wire: the time domain and its bounds, pages, parts of values, and what is refused.
 
-use opcell::stack::codec::{NodeIdRef, Writer};
+use opcell::stack::codec::NodeIdRef;
 use opcell::value::{Elements, Sample, UaTime, Value};
-use opcua::StatusCode;
-use testkit::history::{Asked, CELL, HistoryServer, Read, history_request, node, raw, results, sample};
+use opcua::{AnonymousIdentityToken, ExtensionObject, ObjectId, StatusCode, TimestampsToReturn};
+use testkit::by_hand;
+use testkit::history::{Asked, CELL, HistoryServer, Read, history_read, node, raw, results, sample};
+use testkit::request::{encode, raw_structure};
 use testkit::ua::Session;
 
 const SECOND: i64 = 10_000_000;
@@ -170,22 +172,30 @@ fn the_server_pages_at_its_own_limit_whatever_is_asked() {
 fn both_times_go_out_as_they_are_asked_for() {
     let server = example();
     let mut session = Session::open(server.address);
-    for (timestamps, source, srv) in [(0, true, false), (1, false, true), (2, true, true)] {
-        let details = raw(m(5, 2), m(5, 3), 0, false);
-        let response = session.call(664, |w| {
-            history_request(w, &details, timestamps, false, &[Asked::of(node("Tank.Level"))]);
-        });
+    let mut asked = history_read(&raw(m(5, 2), m(5, 3), 0, false), &[Asked::of(node("Tank.Level"))]);
+    for (timestamps, source, srv) in [
+        (TimestampsToReturn::Source, true, false),
+        (TimestampsToReturn::Server, false, true),
+        (TimestampsToReturn::Both, true, true),
+    ] {
+        asked.timestamps_to_return = timestamps;
+        let response = session.call(asked.clone());
         let value = &results(&response)[0].values[0];
         assert_eq!(value.source_time, source.then_some(UaTime(m(5, 2))));
         assert_eq!(value.server_time, srv.then_some(UaTime(m(5, 2) + 1)));
     }
-    for timestamps in [3, 4, -1] {
-        let details = raw(m(5, 2), m(5, 3), 0, false);
-        let response = session.call(664, |w| {
-            history_request(w, &details, timestamps, false, &[Asked::of(node("Tank.Level"))]);
-        });
-        assert_eq!(response.result, StatusCode::BadTimestampsToReturnInvalid, "{timestamps}");
+    for timestamps in [TimestampsToReturn::Neither, TimestampsToReturn::Invalid] {
+        asked.timestamps_to_return = timestamps;
+        assert_eq!(session.call(asked.clone()).result, StatusCode::BadTimestampsToReturnInvalid, "{timestamps:?}");
     }
+    // -1 is in no enumeration.
+    let response = session.call_raw(ObjectId::HistoryReadRequest_Encoding_DefaultBinary, |w| {
+        encode(&asked.history_read_details, &mut w.buf);
+        w.i32(-1);
+        w.bool(false);
+        encode(&asked.nodes_to_read, &mut w.buf);
+    });
+    assert_eq!(response.result, StatusCode::BadTimestampsToReturnInvalid);
 }
 
 #[test]
@@ -229,12 +239,25 @@ fn an_index_range_takes_its_part_of_each_value() {
         ("Tank.Curve", "1:2", StatusCode::Good, vec![Some(floats(&[2.0, 3.0])), None]),
         ("Tank.Recipe", "0:3", StatusCode::Good, vec![Some(Value::text("chee"))]),
         ("Tank.Level", "0", StatusCode::BadIndexRangeNoData, vec![]),
-        ("Tank.Curve", "abc", StatusCode::BadIndexRangeInvalid, vec![]),
+        ("Tank.Curve", "4:2", StatusCode::BadIndexRangeInvalid, vec![]),
     ] {
         let read = session.history_read(&details, &[Asked { range: Some(range), ..Asked::of(node(name)) }]).remove(0);
         let seen: Vec<_> = read.values.iter().map(|value| value.value.clone()).collect();
         assert_eq!((read.status, seen), (status, values), "{name} {range}");
     }
+    // `abc` is no NumericRange.
+    let response = session.call_raw(ObjectId::HistoryReadRequest_Encoding_DefaultBinary, |w| {
+        encode(&details, &mut w.buf);
+        w.i32(TimestampsToReturn::Both as i32);
+        w.bool(false);
+        w.count(1);
+        w.node_id(node("Tank.Curve"));
+        w.text("abc");
+        w.u16(0);
+        w.string(None);
+        w.bytes(None);
+    });
+    assert_eq!(results(&response)[0].status, StatusCode::BadIndexRangeInvalid);
     let short = session.history_read(&details, &[Asked { range: Some("1:2"), ..Asked::of(node("Tank.Curve")) }]);
     assert_eq!(short[0].values[1].status, Some(StatusCode::BadIndexRangeNoData), "the short array has no such part");
 }
@@ -281,7 +304,7 @@ fn a_domain_needs_two_of_its_three_parts() {
         (1, 1, 0, StatusCode::GoodNoData),
     ] {
         for bounds in [false, true] {
-            let read = session.history("Tank.Level", &raw(start, end, count, bounds));
+            let read = session.history("Tank.Level", &by_hand::raw_or_modified(false, start, end, count, bounds));
             let status = if bounds && status == StatusCode::GoodNoData { StatusCode::Good } else { status };
             assert_eq!(read.status, status, "{start} {end} {count} {bounds}");
         }
@@ -297,15 +320,17 @@ fn requests_that_make_no_sense_are_refused_as_a_whole() {
     for (count, status) in
         [(0, StatusCode::BadNothingToDo), (3, StatusCode::Good), (4, StatusCode::BadTooManyOperations)]
     {
-        assert_eq!(session.try_history_read(&details, &nodes(count)).result, status, "{count} nodes");
+        assert_eq!(session.call(history_read(&details, &nodes(count))).result, status, "{count} nodes");
     }
     let invalid = StatusCode::BadHistoryOperationInvalid;
+    let another = ExtensionObject::from_message(AnonymousIdentityToken::default());
+    let short = raw_structure(ObjectId::ReadRawModifiedDetails_Encoding_DefaultBinary, |w| w.bool(false));
     for (name, details, status) in [
-        ("none", &(|w: &mut Writer| w.null_extension_object()) as &dyn Fn(&mut Writer), invalid),
-        ("another type", &|w: &mut Writer| w.extension_object(321, |w| w.text("anonymous")), invalid),
-        ("a short body", &|w: &mut Writer| w.extension_object(649, |w| w.bool(false)), StatusCode::BadDecodingError),
+        ("none", ExtensionObject::null(), invalid),
+        ("another type", another, invalid),
+        ("a short body", short, StatusCode::BadDecodingError),
     ] {
-        let response = session.try_history_read(&|w: &mut Writer| details(w), &nodes(1));
+        let response = session.call(history_read(&details, &nodes(1)));
         assert_eq!(response.result, status, "{name}");
     }
 }

@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use opcell::history::store::Store;
 use opcell::history::{ArchiveId, Direction, Historian, Span, export};
 use opcell::value::{Sample, UaTime};
 use opcua::StatusCode;
 use testkit::server::TestServer;
+use testkit::until;
 
 const CELL: &str = r#"
 schema: 1
@@ -39,19 +39,15 @@ fn read(dir: &Path) -> Arc<Store> {
     Store::open_to_read(&dir.join("state/history")).expect("the store")
 }
 
-/// Waits until the count has so many samples on disk.
-fn until(dir: &Path, count: usize) {
-    let end = Instant::now() + Duration::from_secs(20);
+/// Waits until the count has that number of samples on disk.
+fn until_recorded(dir: &Path, count: usize) {
     let recorded = || {
         let store = Store::open_to_read(&dir.join("state/history")).ok()?;
         let (id, _) = store.archives().into_iter().find(|(_, spec)| spec.identifier == "s=Count")?;
         Some(store.page(id, Span::ALL, Direction::Forward, 0, None).ok()?.samples.len())
     };
     // A store that is just being made cannot be read yet.
-    while recorded().is_none_or(|found| found < count) {
-        assert!(Instant::now() < end, "nothing is recorded");
-        std::thread::yield_now();
-    }
+    until("it is recorded", || recorded().is_some_and(|found| found >= count));
 }
 
 fn statuses(samples: &[Sample]) -> Vec<StatusCode> {
@@ -64,7 +60,7 @@ fn statuses(samples: &[Sample]) -> Vec<StatusCode> {
 fn a_tag_with_a_class_is_recorded_over_a_restart_and_the_time_between_is_marked() {
     let mut server = TestServer::start(CELL);
     let dir = server.dir().to_owned();
-    until(&dir, 10);
+    until_recorded(&dir, 10);
     server.finish();
     let first = all(&read(&dir), "s=Count");
     let good: Vec<f64> = first.iter().filter_map(|sample| sample.value.as_f64()).collect();
@@ -76,7 +72,7 @@ fn a_tag_with_a_class_is_recorded_over_a_restart_and_the_time_between_is_marked(
 
     let mut server = server.restart();
     let dir = server.dir().to_owned();
-    until(&dir, first.len() + 10);
+    until_recorded(&dir, first.len() + 10);
     server.finish();
     let both = all(&read(&dir), "s=Count");
     assert_eq!(both[..first.len()], first[..], "what was there is there");
@@ -89,7 +85,7 @@ fn a_stop_that_finds_no_room_on_the_disk_is_not_taken_for_one_in_order() {
     let lone = "schema: 1\ncells: [cell.yaml]\nanonymous: [Observer]\n";
     let server = TestServer::with(CELL, Some(lone), |_, _| {});
     let dir = server.dir().to_owned();
-    until(&dir, 10);
+    until_recorded(&dir, 10);
     std::fs::write(dir.join("server.yaml"), format!("{lone}history: {{ min_free: 1000TiB }}\n")).expect("written");
     let mut server = server.restart();
     let dir = server.dir().to_owned();
@@ -125,13 +121,13 @@ fn after_a_crash_the_time_without_the_server_is_marked_behind_the_last_commit() 
         Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("opcell starts"))
     };
     let running = start();
-    until(dir.path(), 30);
+    until_recorded(dir.path(), 30);
     drop(running);
     let before = all(&read(dir.path()), "s=Count");
     assert_eq!(statuses(&before), [StatusCode::BadWaitingForInitialData, StatusCode::Good]);
 
     let running = start();
-    until(dir.path(), before.len() + 30);
+    until_recorded(dir.path(), before.len() + 30);
     drop(running);
     let after = all(&read(dir.path()), "s=Count");
     assert_eq!(after[..before.len()], before[..], "no durable sample is lost or altered");
@@ -152,7 +148,7 @@ fn an_import_after_a_crash_does_not_hide_where_the_server_ended() {
     };
     let running = opcell(&["run", "cell.yaml", "--listen", "127.0.0.1:0"]).stderr(Stdio::null()).spawn();
     let running = Killed(running.expect("opcell starts"));
-    until(dir.path(), 30);
+    until_recorded(dir.path(), 30);
     drop(running);
     let store = read(dir.path());
     let (before, crashed) = (all(&store, "s=Count"), store.last_commit());
@@ -211,7 +207,7 @@ fn a_removed_tag_finds_its_archive_again_and_another_type_begins_a_new_one() {
         std::fs::write(path, text.replace(from, to)).expect("written");
     };
     let mut server = TestServer::start(CELL);
-    until(server.dir(), 1);
+    until_recorded(server.dir(), 1);
     server.finish();
     let dir = server.dir().to_owned();
     let (id, first) = count(&dir, "Int32").expect("an archive");

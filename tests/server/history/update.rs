@@ -2,20 +2,20 @@
 
 use opcell::model::{Accounts, Role};
 use opcell::value::{Elements, Sample, UaTime, Value};
-use opcua::StatusCode;
-use testkit::history;
+use opcua::{EventFilter, ExtensionObject, PerformUpdateType, StatusCode, UpdateEventDetails};
+use testkit::by_hand;
 use testkit::history::{
-    CELL, HistoryServer, delete_at, delete_span, modified, node, raw, sample, update_details, update_results,
+    self, CELL, HistoryServer, delete_at, delete_span, history_update, modified, node, raw, sample, update_data,
+    update_results, update_structure,
 };
+use testkit::request::ToNodeId;
 use testkit::ua::Session;
 
 const SECOND: i64 = 10_000_000;
-const UPDATE_DATA: u32 = 682;
-const UPDATE_STRUCTURE: u32 = 11_300;
-const INSERT: i32 = 1;
-const REPLACE: i32 = 2;
-const UPDATE: i32 = 3;
-const REMOVE: i32 = 4;
+const INSERT: PerformUpdateType = PerformUpdateType::Insert;
+const REPLACE: PerformUpdateType = PerformUpdateType::Replace;
+const UPDATE: PerformUpdateType = PerformUpdateType::Update;
+const REMOVE: PerformUpdateType = PerformUpdateType::Remove;
 
 /// Seconds of today: what is older than its class keeps may not be inserted.
 fn t(second: i64) -> i64 {
@@ -51,11 +51,11 @@ fn each_way_of_updating_does_what_it_says_and_nothing_else() {
             vec![(1, 1.0), (2, 7.0), (3, 8.0), (4, 4.0)],
         ),
     ] {
-        let done = session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), perform, &samples));
-        assert_eq!(done, (StatusCode::Good, statuses), "{perform}");
-        assert_eq!(seen(&mut session), left, "after {perform}");
+        let done = session.history_update(update_data(node("Tank.Level"), perform, &samples));
+        assert_eq!(done, (StatusCode::Good, statuses), "{perform:?}");
+        assert_eq!(seen(&mut session), left, "after {perform:?}");
     }
-    let done = session.history_update(|w| delete_at(w, node("Tank.Level"), &[t(4), t(5), 0]));
+    let done = session.history_update(delete_at(node("Tank.Level"), &[t(4), t(5), 0]));
     assert_eq!(done.1, [StatusCode::Good, missing, StatusCode::BadInvalidTimestamp]);
     assert_eq!(seen(&mut session), [(1, 1.0), (2, 7.0), (3, 8.0)]);
     for (start, end, status, left) in [
@@ -65,7 +65,7 @@ fn each_way_of_updating_does_what_it_says_and_nothing_else() {
         (0, t(9), StatusCode::BadInvalidTimestampArgument, vec![(3, 8.0)]),
         (t(3), t(3), StatusCode::Good, vec![]),
     ] {
-        let done = session.history_update(|w| delete_span(w, node("Tank.Level"), false, start, end));
+        let done = session.history_update(delete_span(node("Tank.Level"), false, start, end));
         assert_eq!(done, (status, vec![]), "{start} to {end}");
         assert_eq!(seen(&mut session), left, "{start} to {end}");
     }
@@ -78,16 +78,19 @@ fn edits_leave_behind_what_they_changed() {
     server.put("Tank.Level", [level(1, 1.0), level(2, 2.0), level(3, 3.0)]);
     let replace = [level(2, 22.0)];
     let before = UaTime::now();
-    session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), INSERT, &[level(4, 4.0)]));
-    session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), REPLACE, &replace));
-    session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), UPDATE, &[level(2, 222.0)]));
-    session.history_update(|w| delete_span(w, node("Tank.Level"), false, t(3), t(3)));
+    session.history_update(update_data(node("Tank.Level"), INSERT, &[level(4, 4.0)]));
+    session.history_update(update_data(node("Tank.Level"), REPLACE, &replace));
+    session.history_update(update_data(node("Tank.Level"), UPDATE, &[level(2, 222.0)]));
+    session.history_update(delete_span(node("Tank.Level"), false, t(3), t(3)));
     let whole = session.history("Tank.Level", &modified(t(0), t(9), 0));
     let number = |value: &Option<Value>| value.as_ref().and_then(Value::as_f64).expect("a number");
     let numbers: Vec<f64> = whole.values.iter().map(|value| number(&value.value)).collect();
     let kinds: Vec<i32> = whole.modifications.iter().map(|(_, kind, _)| *kind).collect();
     // The old value, but of an insert the new one.
-    assert_eq!((numbers, kinds), (vec![2.0, 22.0, 3.0, 4.0], vec![REPLACE, UPDATE, REMOVE, INSERT]));
+    assert_eq!(
+        (numbers, kinds),
+        (vec![2.0, 22.0, 3.0, 4.0], [REPLACE, UPDATE, REMOVE, INSERT].map(|kind| kind as i32).to_vec())
+    );
     assert!(whole.modifications.iter().all(|(time, ..)| *time >= before && *time <= UaTime::now()));
     for count in 1..5 {
         let pages = session.whole_history("Tank.Level", &modified(t(0), t(9), count));
@@ -97,7 +100,7 @@ fn edits_leave_behind_what_they_changed() {
     assert_eq!(backward.times().first(), Some(&t(4)));
     let bounds = session.history("Tank.Level", &history::raw_or_modified(true, t(0), t(9), 0, true));
     assert_eq!(bounds.status, StatusCode::BadInvalidArgument, "modified values have no bounds");
-    let done = session.history_update(|w| delete_span(w, node("Tank.Level"), true, t(0), t(9)));
+    let done = session.history_update(delete_span(node("Tank.Level"), true, t(0), t(9)));
     assert_eq!(done.0, StatusCode::Good);
     assert_eq!(session.history("Tank.Level", &modified(t(0), t(9), 0)).status, StatusCode::GoodNoData);
 }
@@ -109,11 +112,11 @@ fn values_deleted_at_their_times_leave_nothing_behind() {
     let mut session = Session::open(server.address);
     server.put("Tank.Level", (0..9).map(|n| level(n, 1.0)));
     let replaced: Vec<Sample> = (0..9).map(|n| level(n, 2.0)).collect();
-    session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), REPLACE, &replaced));
+    session.history_update(update_data(node("Tank.Level"), REPLACE, &replaced));
     let notes: Vec<Sample> = (0..9).map(|n| sample(UaTime(t(n)), history::annotation("odd", "erika", t(n)))).collect();
     let annotations = node("Tank.Level.Annotations");
-    session.history_update(|w| update_details(w, UPDATE_STRUCTURE, annotations, INSERT, &notes));
-    let done = session.history_update(|w| delete_at(w, node("Tank.Level"), &[t(7), t(2), t(3), t(20)]));
+    session.history_update(update_structure(annotations, INSERT, &notes));
+    let done = session.history_update(delete_at(node("Tank.Level"), &[t(7), t(2), t(3), t(20)]));
     assert_eq!(done.1[3], StatusCode::BadNoEntryExists);
     let left: Vec<i64> = [0, 1, 4, 5, 6, 8].map(t).to_vec();
     for (name, details) in [
@@ -148,15 +151,16 @@ fn every_entry_is_checked_on_its_own() {
         ("Tank.Level", Value::Double(1.0), t(-100 * 365 * day), out),
         ("Tank.Level", Value::Double(1.0), i64::MAX, out),
         ("Tank.Level", Value::Double(1.0), 0, StatusCode::BadInvalidTimestamp),
-        ("Tank.Level", Value::Double(1.0), -5, StatusCode::BadInvalidTimestamp),
     ] {
         let sample = sample(UaTime(at), value);
-        let done = session
-            .history_update(|w| update_details(w, UPDATE_DATA, node(name), INSERT, std::slice::from_ref(&sample)));
+        let done = session.history_update(update_data(node(name), INSERT, std::slice::from_ref(&sample)));
         assert_eq!(done, (StatusCode::Good, vec![status]), "{name} {sample:?}");
     }
+    let before_1601 =
+        by_hand::update_data(node("Tank.Level"), INSERT as i32, &[sample(UaTime(-5), Value::Double(1.0))]);
+    assert_eq!(session.history_update(before_1601), (StatusCode::Good, vec![StatusCode::BadInvalidTimestamp]));
     let bad = Sample { status: StatusCode::BadSensorFailure, ..level(50, 3.0) };
-    let done = session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), INSERT, &[bad]));
+    let done = session.history_update(update_data(node("Tank.Level"), INSERT, &[bad]));
     assert_eq!(done.1, [good]);
     let read = session.history("Tank.Level", &raw(t(50), t(51), 0, false));
     // Marked as inserted, with the ExtraData bit.
@@ -170,20 +174,25 @@ fn details_that_make_no_sense_are_refused_each_for_itself() {
     let mut session = Session::open(server.address);
     let (invalid, unsupported) = (StatusCode::BadInvalidArgument, StatusCode::BadHistoryOperationUnsupported);
     let one = [level(1, 1.0)];
-    let response = session.call(700, |w| {
-        w.count(11);
-        for perform in [0, REMOVE, 5] {
-            update_details(w, UPDATE_DATA, node("Tank.Level"), perform, &one);
-        }
-        update_details(w, UPDATE_DATA, node("Tank.Level"), INSERT, &[]);
-        update_details(w, UPDATE_STRUCTURE, node("Tank.Level"), INSERT, &one);
-        update_details(w, UPDATE_DATA, node("Tank.Locked"), INSERT, &one);
-        update_details(w, UPDATE_DATA, node("Tank.Forgotten"), INSERT, &one);
-        update_details(w, UPDATE_DATA, node("Tank.Nothing"), INSERT, &one);
-        delete_span(w, node("Tank.Locked"), false, t(0), t(1));
-        w.extension_object(685, |w| w.node_id(node("Tank.Level")));
-        w.null_extension_object();
-    });
+    let level = node("Tank.Level");
+    let response = session.call(history_update(vec![
+        by_hand::update_data(level, 0, &one),
+        update_data(level, REMOVE, &one),
+        by_hand::update_data(level, 5, &one),
+        update_data(level, INSERT, &[]),
+        update_structure(level, INSERT, &one),
+        update_data(node("Tank.Locked"), INSERT, &one),
+        update_data(node("Tank.Forgotten"), INSERT, &one),
+        update_data(node("Tank.Nothing"), INSERT, &one),
+        delete_span(node("Tank.Locked"), false, t(0), t(1)),
+        ExtensionObject::from_message(UpdateEventDetails {
+            node_id: level.to_node_id(),
+            perform_insert_replace: INSERT,
+            filter: EventFilter::default(),
+            event_data: None,
+        }),
+        ExtensionObject::null(),
+    ]));
     let statuses: Vec<StatusCode> = update_results(&response).into_iter().map(|(status, _)| status).collect();
     assert_eq!(
         statuses,
@@ -201,11 +210,8 @@ fn details_that_make_no_sense_are_refused_each_for_itself() {
             StatusCode::BadHistoryOperationInvalid,
         ]
     );
-    assert_eq!(session.call(700, |w| w.count(0)).result, StatusCode::BadNothingToDo);
-    let many = session.call(700, |w| {
-        w.count(13);
-        (0..13).for_each(|_| delete_at(w, node("Tank.Level"), &[t(0)]));
-    });
+    assert_eq!(session.call(history_update(vec![])).result, StatusCode::BadNothingToDo);
+    let many = session.call(history_update(vec![delete_at(level, &[t(0)]); 13]));
     assert_eq!(many.result, StatusCode::BadTooManyOperations);
 }
 
@@ -261,10 +267,10 @@ fn each_edit_is_told_as_an_audit_event() {
             "3006/OldValues",
         ],
     );
-    session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), REPLACE, &[level(2, 5.0)]));
-    session.history_update(|w| update_details(w, UPDATE_DATA, node("Tank.Level"), REPLACE, &[level(3, 5.0)]));
-    session.history_update(|w| delete_at(w, node("Tank.Level"), &[t(1)]));
-    session.history_update(|w| delete_span(w, node("Tank.Level"), false, t(0), t(9)));
+    session.history_update(update_data(node("Tank.Level"), REPLACE, &[level(2, 5.0)]));
+    session.history_update(update_data(node("Tank.Level"), REPLACE, &[level(3, 5.0)]));
+    session.history_update(delete_at(node("Tank.Level"), &[t(1)]));
+    session.history_update(delete_span(node("Tank.Level"), false, t(0), t(9)));
     let mut events = Vec::new();
     while events.len() < 4 {
         events.extend(session.publish(&[]).expect("a message").events);
@@ -272,8 +278,8 @@ fn each_edit_is_told_as_an_audit_event() {
     let told: Vec<Vec<Value>> = events.into_iter().map(|(_, fields)| fields).collect();
     let source = Value::text("Attribute/HistoryUpdate");
     for (n, (status, perform, is_modified, times, has_new, old)) in [
-        (true, Value::Int32(REPLACE), Value::Null, Value::Null, true, 1),
-        (false, Value::Int32(REPLACE), Value::Null, Value::Null, true, 0),
+        (true, Value::Int32(REPLACE as i32), Value::Null, Value::Null, true, 1),
+        (false, Value::Int32(REPLACE as i32), Value::Null, Value::Null, true, 0),
         (true, Value::Null, Value::Null, Value::array(Elements::DateTime(vec![UaTime(t(1))])), false, 1),
         (true, Value::Null, Value::Boolean(false), Value::Null, false, 1),
     ]

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use opcell::stack::codec::{DataValue, NodeIdRef, Writer};
-use opcell::value::{Elements, Value};
-use opcua::StatusCode;
-
+use opcell::stack::codec::DataValue;
 use opcell::stack::crypto::{MessageSecurityMode, Policy};
+use opcell::value::{Elements, Value};
+use opcua::{ObjectId, StatusCode, VariableId};
+use testkit::request::{self, find_servers};
 use testkit::server::{CELL, TestServer};
 use testkit::steps::{HAS_ENCODING, HAS_SUBTYPE, HIERARCHICAL, Id, Made, Reference, tree};
 use testkit::ua::{Session, settings};
@@ -15,7 +15,8 @@ use testkit::{server, steps, ua};
 
 const INVALID: StatusCode = StatusCode::BadAttributeIdInvalid;
 
-fn ns0(number: u32) -> Id {
+/// A node of the standard, by its number as those clients have it in their code.
+fn standard(number: u32) -> Id {
     Id::Number(0, number)
 }
 
@@ -57,11 +58,6 @@ fn connect(server: &TestServer, how: &Connect) -> (Session, u32) {
     (session, id)
 }
 
-fn read(session: &mut Session, nodes: &[(Id, u32)]) -> Vec<DataValue> {
-    let nodes: Vec<_> = nodes.iter().map(|(id, attribute)| (id.borrowed(), *attribute)).collect();
-    session.read(&nodes)
-}
-
 fn status(value: &DataValue) -> StatusCode {
     value.status.unwrap_or(StatusCode::Good)
 }
@@ -80,12 +76,12 @@ fn uaexpert_finds_what_it_looks_for_when_it_connects() {
     drop(connect(&server, &Connect { channel: Duration::from_secs(600), ..UAEXPERT }));
     let (mut session, subscription) = connect(&server, &UAEXPERT);
     // The OPC Binary type system must be there, or "Browsing binary DataTypeSystem failed".
-    let systems = steps::browse_whole(&mut session, &ns0(93), HIERARCHICAL, 0);
+    let systems = steps::browse_whole(&mut session, &standard(93), HIERARCHICAL, 0);
     assert!(systems.iter().any(|reference| reference.name == "Opc.Ua"), "{systems:?}");
     // Model changes, though no event view is open; and events of all kinds for the event view.
     let made = |session: &mut Session, handle: u32, of_type: Option<u32>| {
-        let filter = |w: &mut Writer| steps::event_filter(w, &["EventType", "SourceName", "Message"], of_type);
-        steps::monitor_with(session, subscription, &[(ns0(2253), handle)], (0.0, 1000), (12, filter))[0].status
+        let filter = steps::event_filter(&["EventType", "SourceName", "Message"], of_type);
+        steps::monitor_with(session, subscription, &[(standard(2253), handle)], (0.0, 1000), (12, filter))[0].status
     };
     assert_eq!(made(&mut session, 1, Some(2132)), StatusCode::Good);
     assert_eq!(made(&mut session, 2, None), StatusCode::Good);
@@ -107,16 +103,16 @@ fn uaexpert_reads_all_attributes_of_what_is_clicked() {
     const BASE: [u32; 6] = [1, 2, 3, 4, 25, 26];
     const VARIABLE: [u32; 6] = [13, 14, 15, 17, 18, 20];
     for (node, must, may) in [
-        (ns0(84), &[12][..], &[][..]),
-        (ns0(61), &[8], &[]),
-        (ns0(93), &[12], &[]),
-        (ns0(2256), &VARIABLE, &[16, 19, 27]),
+        (standard(84), &[12][..], &[][..]),
+        (standard(61), &[8], &[]),
+        (standard(93), &[12], &[]),
+        (standard(2256), &VARIABLE, &[16, 19, 27]),
         (tag("Pump"), &[12], &[]),
         (tag("Pump.Setpoint"), &VARIABLE, &[16, 19, 27]),
         (tag("Pump.Curve"), &VARIABLE, &[16, 19, 27]),
     ] {
         let all: Vec<(Id, u32)> = (1..=27).map(|attribute| (node.clone(), attribute)).collect();
-        for ((_, attribute), value) in all.iter().zip(read(&mut session, &all)) {
+        for ((_, attribute), value) in all.iter().zip(session.read(&all)) {
             let status = status(&value);
             let is_optional = may.contains(attribute) || [5, 6, 7].contains(attribute);
             let is_right = match status {
@@ -129,7 +125,7 @@ fn uaexpert_reads_all_attributes_of_what_is_clicked() {
             assert!(is_right, "{node:?} attribute {attribute}: {status}");
         }
     }
-    let kinds = read(&mut session, &[(tag("Pump.Curve"), 27), (tag("Pump.Curve"), 16), (ns0(2256), 13)]);
+    let kinds = session.read(&[(tag("Pump.Curve"), 27), (tag("Pump.Curve"), 16), (standard(2256), 13)]);
     assert!(matches!(kinds[0].value, Some(Value::UInt32(_))), "AccessLevelEx: {:?}", kinds[0]);
     assert_eq!(kinds[1].value, Some(Value::array(Elements::UInt32(vec![5]))), "ArrayDimensions");
     // ServerStatus: an ExtensionObject with the id of its encoding (864), not of its type (862).
@@ -153,30 +149,30 @@ fn many_tags() -> String {
 fn milo_and_ignition_learn_namespaces_limits_and_types() {
     let server = TestServer::start(&many_tags());
     let (mut session, subscription) = connect(&server, &MILO);
-    let arrays = read(&mut session, &[(ns0(2255), 13), (ns0(2254), 13)]);
+    let arrays = session.read(&[(standard(2255), 13), (standard(2254), 13)]);
     let namespaces = steps::texts(&arrays[0].value);
     assert_eq!((namespaces[0].as_str(), namespaces[2].as_str()), ("http://opcfoundation.org/UA/", "urn:test:press"));
     assert_eq!(steps::texts(&arrays[1].value), [namespaces[1].as_str()], "ServerArray[0] is namespace 1");
     // All twelve in one Read; a missing one, or 0, would stand for "as many as you like".
     let limits = [11705, 12165, 11707, 12167, 11709, 12166, 12168, 11710, 11711, 11712, 11713, 11714];
-    for (number, value) in limits.iter().zip(read(&mut session, &limits.map(|number| (ns0(number), 13)))) {
+    for (number, value) in limits.iter().zip(session.read(&limits.map(|number| (standard(number), 13)))) {
         assert!(matches!(value.value, Some(Value::UInt32(limit)) if limit > 0), "i={number}: {value:?}");
     }
     // The tree of data types, with encodings and definitions.
-    let types = tree(&mut session, ns0(24), HAS_SUBTYPE);
+    let types = tree(&mut session, standard(24), HAS_SUBTYPE);
     let ids: Vec<Id> = types.iter().map(|reference| reference.to.clone()).collect();
     assert!(ids.len() > 200, "{} data types", ids.len());
     for page in steps::browse(&mut session, &ids, HAS_ENCODING, 0) {
         assert_eq!(page.status, StatusCode::Good);
     }
     let asked: Vec<(Id, u32)> = ids.iter().flat_map(|id| [(id.clone(), 8), (id.clone(), 23)]).collect();
-    for ((id, attribute), value) in asked.iter().zip(read(&mut session, &asked)) {
+    for ((id, attribute), value) in asked.iter().zip(session.read(&asked)) {
         let right = status(&value) == StatusCode::Good || (*attribute == 23 && status(&value) == INVALID);
         assert!(right, "{id:?} attribute {attribute}: {value:?}");
     }
     let own = find(&types, "State");
     assert!(matches!(own.to, Id::Text(2, _) | Id::Number(2, _)), "{own:?}");
-    let definition = read(&mut session, &[(own.to.clone(), 23)]).remove(0);
+    let definition = session.read(&[(own.to.clone(), 23)]).remove(0);
     assert!(matches!(definition.value, Some(Value::Wire(_))), "{definition:?}");
     // The most items of one call, as many on one tag as a session may have, each with a queue of one.
     let items: Vec<(Id, u32)> = (0..10_000).map(|handle| (tag(&format!("Tag{}", handle / 1_000)), handle)).collect();
@@ -189,7 +185,7 @@ fn milo_and_ignition_learn_namespaces_limits_and_types() {
     assert_eq!(heard, items.len());
     // Its keep-alive must be answered in five seconds, whatever else goes on.
     let began = Instant::now();
-    assert_eq!(read(&mut session, &[(ns0(2259), 13)])[0].value, Some(Value::Int32(0)));
+    assert_eq!(session.read(&[(standard(2259), 13)])[0].value, Some(Value::Int32(0)));
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
@@ -200,11 +196,11 @@ const KEPWARE: Connect =
 fn kepware_imports_tags_and_keeps_a_queue_of_one() {
     let server = TestServer::start(CELL);
     let (mut session, subscription) = connect(&server, &KEPWARE);
-    let nodes = tree(&mut session, ns0(85), HIERARCHICAL);
+    let nodes = tree(&mut session, standard(85), HIERARCHICAL);
     let attributes = [2, 3, 4, 5, 14, 15, 16, 17, 18];
     let asked: Vec<(Id, u32)> =
         nodes.iter().flat_map(|node| attributes.map(|attribute| (node.to.clone(), attribute))).collect();
-    let values: Vec<DataValue> = asked.chunks(9_000).flat_map(|chunk| read(&mut session, chunk)).collect();
+    let values: Vec<DataValue> = asked.chunks(9_000).flat_map(|chunk| session.read(chunk)).collect();
     for (node, values) in nodes.iter().zip(values.chunks(attributes.len())) {
         let codes: Vec<StatusCode> = values.iter().map(status).collect();
         assert_eq!(codes[..3], [StatusCode::Good; 3], "{node:?}");
@@ -213,7 +209,7 @@ fn kepware_imports_tags_and_keeps_a_queue_of_one() {
             assert_eq!(codes[4..], [INVALID; 5], "{node:?}: attributes of Variables on another class");
             continue;
         }
-        assert_ne!(node.type_definition, ns0(0), "{node:?} has no type");
+        assert_ne!(node.type_definition, standard(0), "{node:?} has no type");
         let (rank, dimensions) = (&values[5].value, &values[6].value);
         match (rank, dimensions) {
             (Some(Value::Int32(1)), None | Some(Value::Null)) => {}
@@ -243,14 +239,14 @@ fn fuxa_browses_by_clicks_and_monitors_tag_by_tag() {
     let server = TestServer::start(CELL);
     let (mut session, subscription) = connect(&server, &FUXA);
     // Root, Objects, the cell's folder, the pump: each click one Browse and what BrowseNext brings.
-    let mut at = ns0(84);
+    let mut at = standard(84);
     for name in ["Objects", "press", "Pump"] {
         at = find(&steps::browse_whole(&mut session, &at, HIERARCHICAL, 2), name).to.clone();
     }
     let tags = steps::browse_whole(&mut session, &at, HIERARCHICAL, 3);
     assert_eq!(tags.iter().filter(|reference| reference.class == 2).count(), 8);
     for reference in &tags {
-        let read = read(&mut session, &[14, 17, 18].map(|attribute| (reference.to.clone(), attribute)));
+        let read = session.read(&[14, 17, 18].map(|attribute| (reference.to.clone(), attribute)));
         assert!(read.iter().all(|value| status(value) == StatusCode::Good), "{reference:?}: {read:?}");
     }
     // A thousand calls with an item each.
@@ -288,25 +284,21 @@ fn limits_count_what_clients_count_and_a_missing_service_is_a_fault() {
     let mut session = Session::open(server.address);
     let most = 10_000;
     for (count, expected) in [(most, StatusCode::Good), (most + 1, StatusCode::BadTooManyOperations)] {
-        let response = session.call(631, |w| {
-            w.f64(0.0);
-            w.i32(2);
-            w.count(count);
-            for at in 0..count {
-                // Three attributes of a node are three operations.
-                w.node_id(NodeIdRef::numeric(0, 2256));
-                w.u32([1, 2, 3][at % 3]);
-                w.string(None);
-                w.u16(0);
-                w.string(None);
-            }
-        });
+        // Three attributes of a node are three operations.
+        let status = VariableId::Server_ServerStatus;
+        let asked: Vec<_> = (0..count).map(|at| (status, [1, 2, 3][at % 3])).collect();
+        let response = session.call(request::read(&asked));
         assert_eq!(response.result, expected, "{count} operations");
     }
     // AddNodes, Call, QueryFirst: the service as a whole is refused, so that no client waits for results.
-    for (service, name) in [(488, "AddNodes"), (712, "Call"), (615, "QueryFirst")] {
-        let response = session.call(service, |w| w.null_array());
-        assert_eq!((response.type_id, response.result), (397, StatusCode::BadServiceUnsupported), "{name}");
+    for (name, service) in [
+        ("AddNodes", ObjectId::AddNodesRequest_Encoding_DefaultBinary),
+        ("Call", ObjectId::CallRequest_Encoding_DefaultBinary),
+        ("QueryFirst", ObjectId::QueryFirstRequest_Encoding_DefaultBinary),
+    ] {
+        let response = session.call_raw(service, |w| w.null_array());
+        assert_eq!(response.type_id, ObjectId::ServiceFault_Encoding_DefaultBinary as u32, "{name}");
+        assert_eq!(response.result, StatusCode::BadServiceUnsupported, "{name}");
     }
 }
 
@@ -328,11 +320,7 @@ fn the_url_that_was_dialled_is_repeated_to_the_letter() {
         for host in ["127.0.0.1", "localhost", "LocalHost", "plc.example.com"] {
             for url in [format!("opc.tcp://{host}:{port}{path}"), format!("opc.tcp://{host}{path}")] {
                 let mut session = Session::connect(server.address, ua::unsecured()).expect("a channel");
-                let servers = session.call(422, |w| {
-                    w.text(&url);
-                    w.null_array();
-                    w.null_array();
-                });
+                let servers = session.call(find_servers(&url));
                 let endpoints = steps::endpoints(&mut session, &url);
                 let (_, created) = steps::create_session(&mut session, &url, 60_000.0);
                 for (service, bytes) in

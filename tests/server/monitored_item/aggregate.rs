@@ -1,10 +1,12 @@
 //! Aggregates as live values: AggregateFilter on monitored items (Part 4 §7.22.4, 1.05), through the server.
 
 use opcell::history::aggregate::Aggregate;
-use opcell::stack::codec::{DataValue, NodeIdRef, QualifiedNameRef, Reader, Writer};
+use opcell::stack::codec::{DataValue, NodeIdRef};
 use opcell::value::{UaTime, Value};
-use opcua::StatusCode;
-
+use opcua::{
+    AggregateConfiguration, AggregateFilter, AggregateFilterResult, ExtensionObject, MonitoringMode, NodeId, StatusCode,
+};
+use testkit::request::{create_items, filtered_item, modify_items, parameters, set_mode, time};
 use testkit::server::{CELL, TestServer};
 use testkit::ua::Session;
 
@@ -12,10 +14,6 @@ const TICKS_A_MS: i64 = 10_000;
 
 fn tag(path: &str) -> NodeIdRef<'_> {
     NodeIdRef::string(2, path)
-}
-
-fn ns0(number: u32) -> NodeIdRef<'static> {
-    NodeIdRef::numeric(0, number)
 }
 
 /// An AggregateFilter; `None` is no filter at all.
@@ -32,19 +30,21 @@ fn every(interval: f64, aggregate: Aggregate) -> Option<Filter> {
     Some(Filter { function: aggregate.object() as u32, start: UaTime::NULL, interval, percentages: None })
 }
 
-fn write_filter(w: &mut Writer, filter: Option<Filter>) {
-    let Some(filter) = filter else { return w.null_extension_object() };
-    w.extension_object(730, |w| {
-        w.time(filter.start);
-        w.node_id(ns0(filter.function));
-        w.f64(filter.interval);
-        w.bool(filter.percentages.is_none());
-        w.bool(true);
-        let (bad, good) = filter.percentages.unwrap_or((100, 100));
-        w.u8(bad);
-        w.u8(good);
-        w.bool(false);
-    });
+fn structure(filter: Option<Filter>) -> ExtensionObject {
+    let Some(filter) = filter else { return ExtensionObject::null() };
+    let (percent_data_bad, percent_data_good) = filter.percentages.unwrap_or((100, 100));
+    ExtensionObject::from_message(AggregateFilter {
+        start_time: time(filter.start.0),
+        aggregate_type: NodeId::new(0, filter.function),
+        processing_interval: filter.interval,
+        aggregate_configuration: AggregateConfiguration {
+            use_server_capabilities_defaults: filter.percentages.is_none(),
+            treat_uncertain_as_bad: true,
+            percent_data_bad,
+            percent_data_good,
+            use_sloped_extrapolation: false,
+        },
+    })
 }
 
 /// AggregateFilterResult.
@@ -55,16 +55,18 @@ struct Revised {
     percentages: (u8, u8),
 }
 
-fn read_revised(reader: &mut Reader<'_>) -> Option<Revised> {
-    reader.f64().expect("a sampling interval");
-    reader.u32().expect("a queue size");
-    let result = reader.extension_object().expect("a filter result");
-    let mut body = Reader::new(result.body?);
-    assert_eq!(result.type_id.standard(), Some(739), "an AggregateFilterResult");
-    let (start, interval) = (body.time().expect("a start"), body.f64().expect("an interval"));
-    assert!(!body.bool().expect("a flag"), "the values stand for themselves");
-    body.bool().expect("a flag");
-    Some(Revised { start, interval, percentages: (body.u8().expect("percent"), body.u8().expect("percent")) })
+fn revised(result: &ExtensionObject) -> Option<Revised> {
+    if result.is_null() {
+        return None;
+    }
+    let result = result.inner_as::<AggregateFilterResult>().expect("an AggregateFilterResult");
+    let configuration = &result.revised_aggregate_configuration;
+    assert!(!configuration.use_server_capabilities_defaults, "the values themselves are given");
+    Some(Revised {
+        start: UaTime(result.revised_start_time.ticks()),
+        interval: result.revised_processing_interval,
+        percentages: (configuration.percent_data_bad, configuration.percent_data_good),
+    })
 }
 
 /// CreateMonitoredItems with one item of a queue of 100: its status, id and what was revised.
@@ -74,42 +76,15 @@ fn monitor(
     (node, attribute): (NodeIdRef<'_>, u32),
     filter: Option<Filter>,
 ) -> (StatusCode, u32, Option<Revised>) {
-    let response = client.call(751, |w| {
-        w.u32(subscription);
-        w.i32(2);
-        w.count(1);
-        w.node_id(node);
-        w.u32(attribute);
-        w.string(None);
-        w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
-        w.i32(2);
-        w.u32(1);
-        w.f64(0.0);
-        write_filter(w, filter);
-        w.u32(100);
-        w.bool(true);
-    });
-    let mut reader = response.good();
-    assert_eq!(reader.count(1).expect("results"), 1);
-    let (status, id) = (reader.status().expect("a status"), reader.u32().expect("an id"));
-    (status, id, read_revised(&mut reader))
+    let item = filtered_item(node, attribute, 1, (0.0, 100), structure(filter));
+    let made = client.ask(create_items(subscription, vec![item])).results.expect("results").remove(0);
+    (made.status_code, made.monitored_item_id, revised(&made.filter_result))
 }
 
 fn modify(client: &mut Session, subscription: u32, id: u32, filter: Option<Filter>) -> (StatusCode, Option<Revised>) {
-    let response = client.call(763, |w| {
-        w.u32(subscription);
-        w.i32(2);
-        w.count(1);
-        w.u32(id);
-        w.u32(1);
-        w.f64(0.0);
-        write_filter(w, filter);
-        w.u32(100);
-        w.bool(true);
-    });
-    let mut reader = response.good();
-    assert_eq!(reader.count(1).expect("results"), 1);
-    (reader.status().expect("a status"), read_revised(&mut reader))
+    let changed = vec![(id, parameters(1, 0.0, 100, structure(filter)))];
+    let result = client.ask(modify_items(subscription, changed)).results.expect("results").remove(0);
+    (result.status_code, revised(&result.filter_result))
 }
 
 /// Values of the one item, until there are so many.
@@ -188,7 +163,7 @@ fn a_filter_that_cannot_be_is_refused_with_its_reason() {
         (tag("Pump.Name"), 13, average, StatusCode::BadAggregateInvalidInputs),
         (tag("Pump.Curve"), 13, average, StatusCode::BadAggregateInvalidInputs),
         // CurrentTime, a variable of the server itself; then an attribute that isn't the value.
-        (ns0(2258), 13, average, StatusCode::BadMonitoredItemFilterUnsupported),
+        (NodeIdRef::numeric(0, 2258), 13, average, StatusCode::BadMonitoredItemFilterUnsupported),
         (tag("Pump.Speed"), 4, average, StatusCode::BadFilterNotAllowed),
     ] {
         let (found, id, revised) = monitor(&mut client, subscription, (node, attribute), filter);
@@ -245,26 +220,17 @@ fn an_item_changes_from_values_to_an_aggregate_and_back() {
 }
 
 #[test]
-fn a_disabled_item_begins_anew_when_it_wakes() {
+fn a_disabled_item_starts_again_when_it_is_enabled() {
     let server = TestServer::start(CELL);
     let mut client = Session::open(server.address);
     let subscription = client.subscribe(100.0, 1000, 10);
     let (_, id, _) = monitor(&mut client, subscription, (tag("Pump.Setpoint"), 13), every(100.0, Aggregate::EndBound));
-    let set_mode = |client: &mut Session, mode: i32| {
-        let response = client.call(769, |w| {
-            w.u32(subscription);
-            w.i32(mode);
-            w.count(1);
-            w.u32(id);
-        });
-        response.good();
-    };
     values(&mut client, 2);
-    set_mode(&mut client, 0);
+    client.ask(set_mode(subscription, MonitoringMode::Disabled, &[id]));
     // Keep-alives alone for a second.
     assert!((0..2).all(|_| client.publish(&[]).expect("a message").data.is_empty()));
     let woken = UaTime::now();
-    set_mode(&mut client, 2);
+    client.ask(set_mode(subscription, MonitoringMode::Reporting, &[id]));
     let first = &values(&mut client, 1)[0];
     assert!(first.source_time.expect("a time").0 > woken.0 - 100 * TICKS_A_MS, "no result of the time asleep");
 }

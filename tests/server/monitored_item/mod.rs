@@ -1,4 +1,4 @@
-//! The MonitoredItem service set: values, limits and filters.
+//! The MonitoredItem service set: values, queues and filters.
 
 mod aggregate;
-mod defects;
+mod values;

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use opcell::stack::codec::{DataValue, NodeIdRef, Reader, Writer};
+use opcell::stack::codec::{DataValue, Reader, Writer};
 use opcell::ua::events::Event;
 use opcell::ua::services::{Context, RequestHeader, monitored_item};
 use opcell::value::{UaTime, Value};
-use opcua::StatusCode;
+use opcua::{BrowseDescription, BrowseDirection, BrowseResultMask, CreateMonitoredItemsRequest, StatusCode};
 use testkit::interop;
+use testkit::request::{self, ToNodeId, create_items, encode, item};
 use testkit::server::TestServer;
 use testkit::ua::{Session, TIMEOUT};
 
@@ -19,33 +20,16 @@ use super::probe::{answer, id, permissions};
 
 const RECEIVE_EVENTS: u32 = 1 << 11;
 
-/// The body of a CreateMonitoredItems.
-fn write_items(w: &mut Writer, subscription: u32, items: &[(&str, u32)]) {
-    w.u32(subscription);
-    w.i32(2);
-    w.count(items.len());
-    for (handle, (node, attribute)) in (0..).zip(items) {
-        w.node_id(id(node));
-        w.u32(*attribute);
-        w.string(None);
-        w.u16(0);
-        w.string(None);
-        w.i32(2);
-        w.u32(handle);
-        w.f64(0.0);
-        w.null_extension_object();
-        w.u32(5);
-        w.bool(true);
-    }
+/// CreateMonitoredItems on values and attributes; handles count from 0.
+fn items(subscription: u32, items: &[(&str, u32)]) -> CreateMonitoredItemsRequest {
+    let items = (0..).zip(items).map(|(handle, (node, attribute))| item(id(node), *attribute, handle, 0.0, 5));
+    create_items(subscription, items.collect())
 }
 
-/// CreateMonitoredItems on values and attributes; handles count from 0.
-fn listen(session: &mut Session, items: &[(&str, u32)]) -> u32 {
+fn listen(session: &mut Session, wanted: &[(&str, u32)]) -> u32 {
     let subscription = session.subscribe(20.0, 1000, 1000);
-    let made = session.call(751, |w| write_items(w, subscription, items));
-    let mut reader = made.good();
-    assert_eq!(reader.count(1), Ok(items.len()));
-    assert_eq!(reader.status(), Ok(StatusCode::Good));
+    let made = session.ask(items(subscription, wanted)).results.expect("results");
+    assert_eq!((made.len(), made[0].status_code), (wanted.len(), StatusCode::Good));
     subscription
 }
 
@@ -64,42 +48,25 @@ fn status(value: &DataValue) -> StatusCode {
 }
 
 fn republish(session: &mut Session, subscription: u32, sequence: u32) -> StatusCode {
-    let response = session.call(832, |w| {
-        w.u32(subscription);
-        w.u32(sequence);
-    });
-    response.result
+    session.call(request::republish(subscription, sequence)).result
 }
 
-/// The first page of what lies below a node: status of the operation and the continuation point.
+/// The first page of what lies below a node: its continuation point.
 fn begin_browse(session: &mut Session, node: &str) -> Vec<u8> {
-    let response = session.call(527, |w| {
-        w.node_id(NodeIdRef::NULL);
-        w.time(UaTime::NULL);
-        w.u32(0);
-        w.u32(1);
-        w.count(1);
-        w.node_id(id(node));
-        w.i32(2);
-        w.node_id(NodeIdRef::NULL);
-        w.bool(true);
-        w.u32(0);
-        w.u32(63);
-    });
-    let mut reader = response.good();
-    assert_eq!((reader.count(1), reader.status()), (Ok(1), Ok(StatusCode::Good)));
-    reader.bytes().expect("a point").expect("a point").to_vec()
+    let both = BrowseDescription {
+        node_id: id(node).to_node_id(),
+        browse_direction: BrowseDirection::Both,
+        include_subtypes: true,
+        result_mask: BrowseResultMask::All as u32,
+        ..BrowseDescription::default()
+    };
+    let result = session.ask(request::browse_of(vec![both], 1)).results.expect("results").remove(0);
+    assert_eq!(result.status_code, StatusCode::Good);
+    result.continuation_point.value.expect("a point")
 }
 
 fn go_on(session: &mut Session, point: &[u8]) -> StatusCode {
-    let response = session.call(533, |w| {
-        w.bool(false);
-        w.count(1);
-        w.bytes(Some(point));
-    });
-    let mut reader = response.good();
-    assert_eq!(reader.count(1), Ok(1));
-    reader.status().expect("a status")
+    session.ask(request::browse_next(false, &[point])).results.expect("results")[0].status_code
 }
 
 /// Part 4 §5.13.2.1 (1.05): rights that are taken away silence an item, rights that come back let it speak.
@@ -157,13 +124,7 @@ fn what_needs_encryption_stays_behind_when_a_session_moves() {
 
     // The same user takes the subscription over on a weaker channel.
     let mut heir = weak.come(&field);
-    let response = heir.call(841, |w| {
-        w.count(1);
-        w.u32(subscription);
-        w.bool(true);
-    });
-    let mut reader = response.good();
-    assert_eq!((reader.count(1), reader.status()), (Ok(1), Ok(StatusCode::Good)));
+    assert_eq!(heir.transfer(subscription, true).0, StatusCode::Good);
     let now = heard(&mut heir, &[0, 1]);
     assert_eq!(status(&now[&0]), StatusCode::BadSecurityModeInsufficient);
     assert_eq!(now[&1].value, Some(Value::Double(1.0)));
@@ -214,10 +175,13 @@ fn an_item_that_is_made_while_its_role_goes_is_silent_too() {
         looked_at: RefCell::default(),
         most_bytes: 1 << 20,
     };
-    let mut request = Writer::new();
-    write_items(&mut request, subscription, &[("2;Own", 13)]);
+    let asked = items(subscription, &[("2;Own", 13)]);
+    let mut body = Vec::new();
+    encode(&asked.subscription_id, &mut body);
+    encode(&asked.timestamps_to_return, &mut body);
+    encode(&asked.items_to_create, &mut body);
     let mut answer = Writer::new();
-    monitored_item::create(&context, &mut Reader::new(&request.buf), &mut answer).expect("it was allowed");
+    monitored_item::create(&context, &mut Reader::new(&body), &mut answer).expect("it was allowed");
     assert_eq!(status(&heard(&mut keeper, &[0])[&0]), StatusCode::BadNodeIdUnknown);
 }
 

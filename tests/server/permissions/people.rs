@@ -1,17 +1,16 @@
 //! The plant of the matrix, and who comes to it: each as a row of `PEOPLE`.
 
-#![allow(dead_code, reason = "each test file takes what it needs")]
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use opcell::stack::crypto::MessageSecurityMode::{self, None as Open, Sign, SignAndEncrypt};
 use opcell::stack::crypto::{Policy, thumbprint};
 use opcell::ua::users::hash_password;
-
+use opcua::{ActivateSessionRequest, ExtensionObject, X509IdentityToken};
 use testkit::interop::{Field, Holder, PASSWORD};
 use testkit::login::Login;
 use testkit::relay::Relay;
+use testkit::request::{activate_session, signature};
 use testkit::server::TestServer;
 use testkit::ua::{Response, Session, unsecured};
 
@@ -214,21 +213,15 @@ impl Person {
         let signed = [field.peer().leaf(), &session.server_nonce].concat();
         let badge = field.erika.identity.key().sign(policy, &[&signed]);
         let channel = (self.mode != Open).then(|| client.identity.key().sign(policy, &[&signed]));
-        let response = session.call(467, |w| {
-            w.string(algorithm.filter(|_| channel.is_some()));
-            w.bytes(channel.as_deref());
-            w.null_array();
-            w.count(0);
-            w.extension_object(327, |w| {
-                w.text("certificate");
-                w.bytes(Some(field.erika.identity.leaf()));
-            });
-            w.string(algorithm);
-            w.bytes(Some(&badge));
+        let channel = channel.as_deref().zip(algorithm).map(|(bytes, algorithm)| (algorithm, bytes));
+        let token = ExtensionObject::from_message(X509IdentityToken {
+            policy_id: "certificate".into(),
+            certificate_data: field.erika.identity.leaf().to_vec().into(),
         });
-        if response.result.is_good() {
-            session.server_nonce = response.good().bytes().expect("a nonce").unwrap_or_default().to_vec();
-        }
-        response
+        session.activate_by(ActivateSessionRequest {
+            locale_ids: None,
+            user_token_signature: signature(algorithm.map(|algorithm| (algorithm, &badge[..]))),
+            ..activate_session(channel, token)
+        })
     }
 }

@@ -3,11 +3,16 @@
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use opcell::stack::codec::{DataValue, IdRef, NodeIdRef, QualifiedNameRef, Reader, Writer};
+use opcell::stack::codec::{DataValue, IdRef, NodeIdRef, Reader, Writer};
 use opcell::value::{UaTime, Value};
-use opcua::StatusCode;
+use opcua::{
+    AttributeId, BrowsePath, BrowseResponse, CreateMonitoredItemsRequest, ExtensionObject, NodeId, ObjectTypeId,
+    PerformUpdateType, QualifiedName, ReadRequest, RegisterNodesRequest, RelativePath, RelativePathElement, StatusCode,
+    TimestampsToReturn, VariableId,
+};
 
 use testkit::history;
+use testkit::request::{self, ToNodeId};
 use testkit::ua::{Response, Session, TIMEOUT};
 
 /// What is tried, in this order.
@@ -128,115 +133,67 @@ pub fn word(status: StatusCode) -> String {
 /// When history is edited: a minute ago, the same for all.
 static PAST: LazyLock<UaTime> = LazyLock::new(|| UaTime(UaTime::now().0 - 600_000_000));
 
-/// The requests of each operation that names one node.
-pub fn request(operation: &str, node: NodeIdRef<'_>, subscription: u32, w: &mut Writer) -> u32 {
-    let attribute = |w: &mut Writer, number: u32| {
-        w.f64(0.0);
-        w.i32(3); // no times, so that answers can be compared
-        w.count(1);
-        w.node_id(node);
-        w.u32(number);
-        w.string(None);
-        w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
-        631
+/// The answer to one operation on one node, as it came.
+pub fn answer(session: &mut Session, operation: &str, node: NodeIdRef<'_>, subscription: u32) -> Response {
+    let mut attribute = |number: AttributeId| {
+        // No times, so that answers can be compared.
+        let timestamps_to_return = TimestampsToReturn::Neither;
+        session.call(ReadRequest { timestamps_to_return, ..request::read(&[(node, number as u32)]) })
     };
-    let at = PAST.0;
-    let is_note = matches!(node.id, IdRef::String(text) if text.ends_with("Annotations"));
-    let note = history::sample(UaTime(at), history::annotation("seen", "", at));
-    let number = history::sample(UaTime(at), Value::Double(2.0));
     match operation {
-        "browse" => {
-            browse_body(node, w);
-            527
-        }
-        "read" => attribute(w, 13),
-        "roles" => attribute(w, 24),
-        "mine" => attribute(w, 25),
-        "restrictions" => attribute(w, 26),
+        "read" => return attribute(AttributeId::Value),
+        "roles" => return attribute(AttributeId::RolePermissions),
+        "mine" => return attribute(AttributeId::UserRolePermissions),
+        "restrictions" => return attribute(AttributeId::AccessRestrictions),
+        _ => {}
+    }
+    let at = PAST.0;
+    match operation {
+        "browse" => session.call(request::browse(&[node], NodeId::null(), 0)),
         "write" => {
-            w.count(1);
-            w.node_id(node);
-            w.u32(13);
-            w.string(None);
-            let is_flag = matches!(node.id, IdRef::Numeric(2294));
+            let is_flag = node.to_node_id() == VariableId::Server_ServerDiagnostics_EnabledFlag;
             let value = if is_flag { Value::Boolean(true) } else { Value::Double(1.0) };
-            w.data_value(&value, StatusCode::Good, None, None);
-            673
+            session.call(request::write(&[(node, None, &value)]))
         }
         "monitor" | "events" => {
-            w.u32(subscription);
-            w.i32(3);
-            w.count(1);
-            w.node_id(node);
-            w.u32(if operation == "events" { 12 } else { 13 });
-            w.string(None);
-            w.qualified_name(QualifiedNameRef { namespace: 0, name: None });
-            w.i32(2);
-            w.u32(7);
-            w.f64(0.0);
-            if operation == "events" {
-                event_filter(w)
-            } else {
-                w.null_extension_object()
-            }
-            w.u32(5);
-            w.bool(true);
-            751
+            let base = ObjectTypeId::BaseEventType as u32;
+            let (attribute, filter) = match operation {
+                "events" => {
+                    let fields = vec![request::event_field(base, "SourceName")];
+                    (AttributeId::EventNotifier, request::event_filter(fields, None))
+                }
+                _ => (AttributeId::Value, ExtensionObject::null()),
+            };
+            let item = request::filtered_item(node, attribute as u32, 7, (0.0, 5), filter);
+            let timestamps_to_return = TimestampsToReturn::Neither;
+            let items = request::create_items(subscription, vec![item]);
+            session.call(CreateMonitoredItemsRequest { timestamps_to_return, ..items })
         }
         "history" => {
-            history::history_request(w, &history::raw(at, at + 1, 0, false), 2, false, &[history::Asked::of(node)]);
-            664
+            let details = history::raw(at, at + 1, 0, false);
+            session.call(history::history_read(&details, &[history::Asked::of(node)]))
         }
-        "insert" | "delete" => {
-            w.count(1);
-            match (operation, is_note) {
-                ("insert", true) => history::update_details(w, 11_300, node, 3, &[note]),
-                ("insert", false) => history::update_details(w, 682, node, 3, &[number]),
-                (_, true) => history::update_details(w, 11_300, node, 4, &[note]),
-                (_, false) => history::delete_span(w, node, false, 1, at + 600_000_000),
-            }
-            700
-        }
-        "register" => {
-            w.count(1);
-            w.node_id(node);
-            560
-        }
+        "insert" | "delete" => session.call(history::history_update(vec![edit(operation, node)])),
+        "register" => session.call(RegisterNodesRequest {
+            nodes_to_register: Some(vec![node.to_node_id()]),
+            ..RegisterNodesRequest::default()
+        }),
         other => panic!("{other} names no node"),
     }
 }
 
-fn browse_body(node: NodeIdRef<'_>, w: &mut Writer) {
-    w.node_id(NodeIdRef::NULL);
-    w.time(UaTime::NULL);
-    w.u32(0);
-    w.u32(0);
-    w.count(1);
-    w.node_id(node);
-    w.i32(0);
-    w.node_id(NodeIdRef::NULL);
-    w.bool(true);
-    w.u32(0);
-    w.u32(63);
-}
-
-fn event_filter(w: &mut Writer) {
-    w.extension_object(727, |w| {
-        w.count(1);
-        w.node_id(NodeIdRef::numeric(0, 2041));
-        w.count(1);
-        w.qualified_name(QualifiedNameRef { namespace: 0, name: Some("SourceName") });
-        w.u32(13);
-        w.string(None);
-        w.null_array();
-    });
-}
-
-/// The answer to one operation on one node, as it came.
-pub fn answer(session: &mut Session, operation: &str, node: NodeIdRef<'_>, subscription: u32) -> Response {
-    let mut w = Writer::new();
-    let service = request(operation, node, subscription, &mut w);
-    session.call(service, |out| out.raw(&w.buf))
+/// Inserts or deletes a value or an annotation.
+fn edit(operation: &str, node: NodeIdRef<'_>) -> ExtensionObject {
+    let at = PAST.0;
+    let note = history::sample(UaTime(at), history::annotation("seen", "", at));
+    let number = history::sample(UaTime(at), Value::Double(2.0));
+    let is_note = matches!(node.id, IdRef::String(text) if text.ends_with("Annotations"));
+    match (operation, is_note) {
+        ("insert", true) => history::update_structure(node, PerformUpdateType::Update, &[note]),
+        ("insert", false) => history::update_data(node, PerformUpdateType::Update, &[number]),
+        (_, true) => history::update_structure(node, PerformUpdateType::Remove, &[note]),
+        (_, false) => history::delete_span(node, false, 1, at + 600_000_000),
+    }
 }
 
 /// The status of an operation.
@@ -289,48 +246,30 @@ fn first_status(session: &mut Session, subscription: u32, reader: &mut Reader<'_
             break value.status.unwrap_or_default();
         }
     };
-    let deleted = session.call(781, |w| {
-        w.u32(subscription);
-        w.count(1);
-        w.u32(item);
-    });
-    deleted.good();
+    session.ask(request::delete_items(subscription, &[item]));
     first
 }
 
 fn names(response: &Response) -> Vec<(u16, String)> {
-    let mut reader = response.good();
-    assert_eq!(reader.count(1), Ok(1));
-    reader.status().expect("a status");
-    reader.bytes().expect("a point");
-    let count = reader.count(1).expect("references");
-    let names = (0..count).map(|_| {
-        reader.node_id().expect("a type");
-        reader.bool().expect("a direction");
-        reader.node_id().expect("a node");
-        let name = reader.qualified_name().expect("a name");
-        let name = (name.namespace, name.name.unwrap_or_default().to_owned());
-        reader.localized_text().expect("a label");
-        reader.u32().expect("a class");
-        reader.node_id().expect("a type definition");
-        name
-    });
-    names.collect()
+    let mut results = response.decode::<BrowseResponse>().results.expect("results");
+    assert_eq!(results.len(), 1);
+    let references = results.remove(0).references.unwrap_or_default().into_iter();
+    references.map(|found| (found.browse_name.namespace_index, found.browse_name.name.to_string())).collect()
 }
 
 fn translate(session: &mut Session, place: &Place) -> StatusCode {
-    let response = session.call(554, |w| {
-        w.count(1);
-        w.node_id(id(place.parent));
-        w.count(1);
-        w.node_id(NodeIdRef::NULL);
-        w.bool(false);
-        w.bool(true);
-        w.qualified_name(QualifiedNameRef { namespace: place.name.0, name: Some(place.name.1) });
-    });
-    let mut reader = response.good();
-    assert_eq!(reader.count(1), Ok(1));
-    reader.status().expect("a status")
+    let step = RelativePathElement {
+        include_subtypes: true,
+        target_name: QualifiedName::new(place.name.0, place.name.1),
+        ..RelativePathElement::default()
+    };
+    let path = BrowsePath {
+        starting_node: id(place.parent).to_node_id(),
+        relative_path: RelativePath { elements: Some(vec![step]) },
+    };
+    let results = session.ask(request::translate(vec![path])).results.expect("results");
+    assert_eq!(results.len(), 1);
+    results[0].status_code
 }
 
 pub fn told(session: &mut Session, node: NodeIdRef<'_>) -> Told {

@@ -11,12 +11,14 @@ use opcell::stack::channel::{ClientChannel, ClientEvent, ClientSettings};
 use opcell::stack::codec::{NodeIdRef, Writer};
 use opcell::stack::crypto::{Lane, MessageSecurityMode::SignAndEncrypt, Policy, encrypt_secret};
 use opcell::stack::transport::{Fatal, Input, Rate};
-use opcua::StatusCode;
+use opcua::{ObjectId, StatusCode};
 
 use testkit::interop::{Field, Holder, PASSWORD};
 use testkit::login::Login;
+use testkit::request::{activate_session, close_session, create_session, user_name};
 use testkit::ua;
 use testkit::ua::{Session, secured};
+use testkit::until::until_within;
 
 const POLICY: Policy = Policy::Basic256Sha256;
 
@@ -122,11 +124,7 @@ fn a_flood_of_handshakes_delays_another_address_by_a_job_or_two() {
             });
         }
         let served = || server.crypto.begun(Lane::Handshake);
-        let began = Instant::now();
-        while served() < 100 {
-            assert!(began.elapsed() < Duration::from_secs(30), "no flood");
-            std::thread::yield_now();
-        }
+        until_within(Duration::from_secs(30), "the flood", || served() >= 100);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let mut waits: Vec<u64> = (0..51)
             .map(|_| {
@@ -153,9 +151,11 @@ fn a_flood_of_handshakes_delays_another_address_by_a_job_or_two() {
 fn a_channel_whose_session_has_ended_is_a_stranger_s_again() {
     let field = Field::open("urn:test:raw");
     let mut session = Login { client: &field.client, mode: SignAndEncrypt, user: None }.open(&field);
-    let large = |session: &mut Session| session.try_call(631, |w| w.raw(&[0; 100_000]));
+    let large = |session: &mut Session| {
+        session.try_call_raw(ObjectId::ReadRequest_Encoding_DefaultBinary, |w| w.raw(&[0; 100_000]))
+    };
     assert!(large(&mut session).is_ok_and(|answer| answer.result.is_bad()), "it is read, and makes no sense");
-    session.call(473, |w| w.bool(true)).good();
+    session.ask(close_session(true));
     large(&mut session).expect_err("more than 64 KiB without a session");
 }
 
@@ -164,28 +164,16 @@ fn come_in(field: &Field) -> Option<Session> {
     let (client, peer) = (&field.client, field.peer());
     let settings = secured(POLICY, SignAndEncrypt, &client.identity, &peer);
     let mut session = Session::connect(field.server().address, settings).ok()?;
-    let created = session.try_call(461, |w| {
-        ua::create_body(w, &client.uri, client.identity.leaf(), "opc.tcp://127.0.0.1", (60_000.0, 0))
-    });
+    let request = create_session(&client.uri, client.identity.leaf(), "opc.tcp://127.0.0.1", 60_000.0);
+    let created = session.try_call(request);
     let created = created.ok().filter(|created| created.result.is_good())?;
     session.keep_token(&created);
     let nonce = session.server_nonce.clone();
     let signature = client.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
     let secret = encrypt_secret(&peer.key, POLICY, PASSWORD.as_bytes(), &nonce).expect("it encrypts");
-    let activated = session.try_call(467, |w| {
-        w.string(POLICY.signature_uri());
-        w.bytes(Some(&signature));
-        w.null_array();
-        w.null_array();
-        w.extension_object(324, |w| {
-            w.text("username");
-            w.text("opal");
-            w.bytes(Some(&secret));
-            w.string(POLICY.encryption_uri());
-        });
-        w.string(None);
-        w.bytes(None);
-    });
+    let token = user_name("opal", &secret, POLICY.encryption_uri());
+    let signature = (POLICY.signature_uri().expect("it signs"), &signature[..]);
+    let activated = session.try_call(activate_session(Some(signature), token));
     activated.ok().filter(|activated| activated.result.is_good()).map(|_| session)
 }
 

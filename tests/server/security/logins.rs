@@ -1,16 +1,14 @@
 //! Logging in: what is told to whom when it fails, how guessing is slowed down, and how a certificate's end is felt.
 
-use std::time::{Duration, Instant};
-
 use opcell::pki;
 use opcell::stack::crypto::MessageSecurityMode::{None as Unsecured, SignAndEncrypt};
 use opcell::stack::crypto::{Policy, encrypt_secret};
-use opcua::StatusCode;
-
+use opcua::{ActivateSessionRequest, ExtensionObject, StatusCode, VariableId, X509IdentityToken};
 use testkit::interop::{Field, Holder, PASSWORD};
 use testkit::login::Login;
-use testkit::ua;
+use testkit::request::{activate_session, read, signature, user_name};
 use testkit::ua::Session;
+use testkit::{ua, until};
 
 const POLICY: Policy = Policy::Basic256Sha256;
 const REJECTED: StatusCode = StatusCode::BadIdentityTokenRejected;
@@ -24,14 +22,7 @@ fn knock(field: &Field) -> Session {
 
 /// Sends a user name and these encrypted bytes.
 fn send(session: &mut Session, user: &str, secret: &[u8]) -> StatusCode {
-    let answer = session.activate(None, |w| {
-        w.extension_object(324, |w| {
-            w.text("username");
-            w.text(user);
-            w.bytes(Some(secret));
-            w.string(POLICY.encryption_uri());
-        });
-    });
+    let answer = session.activate(None, user_name(user, secret, POLICY.encryption_uri()));
     answer.result
 }
 
@@ -74,11 +65,7 @@ fn who_guesses_waits_and_nobody_else_does() {
     assert_eq!(try_password(&mut guesser, &field, "otto", PASSWORD), StatusCode::Good, "another user from there");
     let trusted = Login { client: &field.client, mode: SignAndEncrypt, user: Some("opal") };
     trusted.open(&field);
-    let began = Instant::now();
-    while try_password(&mut guesser, &field, "opal", PASSWORD) != StatusCode::Good {
-        assert!(began.elapsed() < Duration::from_secs(10), "a wait of 1 s never ends");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until("the wait of 1 s ends", || try_password(&mut guesser, &field, "opal", PASSWORD).is_good());
 }
 
 #[test]
@@ -87,32 +74,30 @@ fn the_session_of_a_user_whose_certificate_is_taken_away_ends_and_no_other() {
     let mut erika = knock(&field);
     let nonce = erika.server_nonce.clone();
     let peer = field.peer();
-    let signature = field.erika.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
-    let log_in = |session: &mut Session, signature: &[u8]| {
-        session.activate_signed(None, Some((POLICY.signature_uri().expect("it signs"), signature)), |w| {
-            w.extension_object(327, |w| {
-                w.text("certificate");
-                w.bytes(Some(field.erika.identity.leaf()));
-            });
-        })
+    let signed = field.erika.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
+    let log_in = |session: &mut Session, of_user: &[u8]| {
+        let token = ExtensionObject::from_message(X509IdentityToken {
+            policy_id: "certificate".into(),
+            certificate_data: field.erika.identity.leaf().to_vec().into(),
+        });
+        let user_token_signature = signature(Some((POLICY.signature_uri().expect("it signs"), of_user)));
+        session.activate_by(ActivateSessionRequest { user_token_signature, ..activate_session(None, token) })
     };
-    log_in(&mut erika, &signature).good();
+    log_in(&mut erika, &signed).good();
     let mut opal = Login { client: &field.client, mode: Unsecured, user: Some("opal") }.open(&field);
-    let clock = [(opcell::stack::codec::NodeIdRef::numeric(0, 2258), 13)];
     let reads = |session: &mut Session| {
-        session.try_call(631, |w| ua::read_body(w, &clock)).is_ok_and(|answer| answer.result.is_good())
+        session
+            .try_call(read(&[(VariableId::Server_ServerStatus_CurrentTime, 13)]))
+            .is_ok_and(|answer| answer.result.is_good())
     };
     assert!(reads(&mut erika) && reads(&mut opal));
     let dir = field.server().dir().join("pki");
     pki::revoke(&dir, &dir.join("users/erika.der").display().to_string()).expect("revoked");
-    let began = Instant::now();
-    while reads(&mut erika) {
-        assert!(began.elapsed() < Duration::from_secs(10), "a revoked user still reads");
-    }
+    until("a revoked user reads no more", || !reads(&mut erika));
     assert!(reads(&mut opal), "the other user was disturbed");
     let mut again = knock(&field);
     let nonce = again.server_nonce.clone();
-    let signature = field.erika.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
-    assert_eq!(log_in(&mut again, &signature).result, REJECTED);
+    let signed = field.erika.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
+    assert_eq!(log_in(&mut again, &signed).result, REJECTED);
     assert!(Holder::of("urn:test:erika").certificate().exists());
 }

@@ -3,6 +3,7 @@
 pub mod certificates;
 mod handshakes;
 mod logins;
+mod offered;
 mod own_certificate;
 mod proof;
 mod trust;

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use opcell::app::own_request;
 use opcell::control::{self, Request, Response};
@@ -15,8 +14,9 @@ use opcua::StatusCode;
 
 use testkit::interop::Field;
 use testkit::login::Login;
+use testkit::request::anonymous;
 use testkit::ua::{Session, secured};
-use testkit::{interop, server, ua};
+use testkit::{interop, server, until};
 
 const POLICY: Policy = Policy::Basic256Sha256;
 const DAY: i64 = 86_400;
@@ -48,14 +48,6 @@ fn works(field: &Field, known: &Arc<Peer>) -> Session {
     login.activate_signing(&mut session, field, known.leaf()).good();
     assert!(session.read_value(SETPOINT).value.is_some());
     session
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < ua::TIMEOUT, "{what}");
-        std::thread::yield_now();
-    }
 }
 
 /// Publishes until every value that was written has come, in its order.
@@ -192,7 +184,7 @@ fn keys_of_all_three_lengths_serve_clients_of_every_policy() {
             let nonce = session.server_nonce.clone();
             let signature = field.client.identity.key().sign(policy, &[told(&field).leaf(), &nonce]);
             let signature = (policy.signature_uri().expect("it signs"), &signature[..]);
-            session.activate(Some(signature), |w| w.extension_object(321, |w| w.text("anonymous"))).good();
+            session.activate(Some(signature), anonymous()).good();
             assert!(session.read_value(SETPOINT).value.is_some());
         }
     }

@@ -1,30 +1,19 @@
 //! How a client gets trusted: refused first, filed under `rejected`, let in once its file is in `trusted`.
 
-use std::time::Instant;
-
 use opcell::control::{self, Request, Response};
 use opcell::pki;
 use opcell::stack::client::ClientError;
 use opcell::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy};
-use opcua::StatusCode;
+use opcua::{StatusCode, VariableId};
 
 use testkit::interop::{Field, Holder};
 use testkit::login::Login;
-use testkit::ua;
 use testkit::ua::{Session, secured};
+use testkit::{request, until};
 
 fn knock(field: &Field, stranger: &Holder) -> Result<Session, ClientError> {
     let settings = secured(Policy::Basic256Sha256, SignAndEncrypt, &stranger.identity, &field.peer());
     Session::connect(field.server().address, settings)
-}
-
-/// A refusal is written down a moment after it was told; fails after 10 s.
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < ua::TIMEOUT, "{what}");
-        std::thread::yield_now();
-    }
 }
 
 #[test]
@@ -36,38 +25,21 @@ fn a_stranger_is_refused_until_the_operator_trusts_it_and_no_restart_is_needed()
     assert_eq!(refused.status, StatusCode::BadSecurityChecksFailed, "no more is told to a stranger");
     until("the refusal is listed", || pki::list(&dir).expect("a list").contains("urn:test:stranger"));
     pki::trust(&dir, "urn:test:stranger").expect("trusted");
-    let began = Instant::now();
-    while knock(&field, &stranger).is_err() {
-        assert!(began.elapsed() < ua::TIMEOUT, "the trusted folder is not watched");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    until("the trusted folder is read", || knock(&field, &stranger).is_ok());
     let mut session = Login { client: &stranger, mode: SignAndEncrypt, user: Some("opal") }.open(&field);
-    assert_eq!(session.read(&[(opcell::stack::codec::NodeIdRef::numeric(0, 2259), 13)]).len(), 1);
+    assert_eq!(session.read(&[(VariableId::Server_ServerStatus_State, 13)]).len(), 1);
     // And out again: the open channel is cut, and others don't notice.
     let other = Holder::of("urn:test:other");
     pki::trust(&dir, "urn:test:other").expect_err("it never knocked");
     let Err(ClientError::Channel(_)) = knock(&field, &other) else { panic!("a stranger is let in") };
     until("the other one can be trusted", || pki::trust(&dir, "urn:test:other").is_ok());
-    let began = Instant::now();
-    while knock(&field, &other).is_err() {
-        assert!(began.elapsed() < ua::TIMEOUT, "the trusted folder is not watched");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    until("the trusted folder is read", || knock(&field, &other).is_ok());
     let mut stays = Login { client: &other, mode: SignAndEncrypt, user: Some("opal") }.open(&field);
     pki::revoke(&dir, "urn:test:stranger").expect("revoked");
-    let began = Instant::now();
-    let read = |session: &mut Session| {
-        session.try_call(631, |w| ua::read_body(w, &[(opcell::stack::codec::NodeIdRef::numeric(0, 2259), 13)]))
-    };
-    while read(&mut session).is_ok() {
-        assert!(began.elapsed() < std::time::Duration::from_secs(10), "a revoked client still reads");
-    }
+    let read = |session: &mut Session| session.try_call(request::read(&[(VariableId::Server_ServerStatus_State, 13)]));
+    until("a revoked client reads no more", || read(&mut session).is_err());
     assert!(read(&mut stays).is_ok(), "the other one was disturbed");
-    let began = Instant::now();
-    while knock(&field, &stranger).is_ok() {
-        assert!(began.elapsed() < ua::TIMEOUT, "the trusted folder is not watched");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    until("the trusted folder is read", || knock(&field, &stranger).is_err());
 }
 
 #[test]

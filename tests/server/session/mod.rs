@@ -1,4 +1,5 @@
 //! The Session service set.
 
-mod defects;
+mod cancel;
+mod identity;
 mod places;

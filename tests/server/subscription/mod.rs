@@ -1,4 +1,5 @@
 //! The Subscription service set.
 
+mod lifetime;
 mod model;
 mod transfer;

@@ -1,38 +1,23 @@
 //! Subscriptions that outlive a connection: TransferSubscriptions and Republish as a client uses them after a cut.
 
+use std::time::{Duration, Instant};
+
 use opcell::stack::codec::{NodeIdRef, Reader};
 use opcell::stack::crypto::MessageSecurityMode::{self, None as Open, Sign, SignAndEncrypt};
 use opcell::value::Value;
-use opcua::StatusCode;
-
+use opcua::{AttributeId, StatusCode, VariableId};
 use testkit::interop::{Field, Holder};
 use testkit::login::Login;
-use testkit::ua;
+use testkit::request;
 use testkit::ua::{Publication, Session};
+use testkit::until;
 
 fn setpoint() -> NodeIdRef<'static> {
     NodeIdRef::string(2, "Pump.Setpoint")
 }
 
-/// TransferSubscriptions of one: its status and the numbers that can be had again.
-fn transfer(session: &mut Session, subscription: u32, send_initial: bool) -> (StatusCode, Vec<u32>) {
-    let response = session.call(841, |w| {
-        w.count(1);
-        w.u32(subscription);
-        w.bool(send_initial);
-    });
-    let mut reader = response.good();
-    assert_eq!(reader.count(8).expect("results"), 1);
-    let status = reader.status().expect("a status");
-    let count = reader.count(4).expect("numbers");
-    (status, (0..count).map(|_| reader.u32().expect("a number")).collect())
-}
-
 fn republish(session: &mut Session, subscription: u32, sequence: u32) -> Result<Publication, StatusCode> {
-    let response = session.call(832, |w| {
-        w.u32(subscription);
-        w.u32(sequence);
-    });
+    let response = session.call(request::republish(subscription, sequence));
     if response.result.is_bad() {
         return Err(response.result);
     }
@@ -85,7 +70,7 @@ fn nothing_is_lost_when_a_new_session_takes_over_after_a_cut() {
             set(&mut writer, value);
         }
         let mut next = login.open(&field);
-        let (status, available) = transfer(&mut next, subscription, false);
+        let (status, available) = next.transfer(subscription, false);
         assert_eq!((status, &available[..]), (StatusCode::Good, &[1, 2][..]), "{who}");
         let again = republish(&mut next, subscription, 2).expect("it is kept");
         assert_eq!((again.sequence, numbers(&again)), (2, vec![value - 2.0]), "{who}");
@@ -114,7 +99,7 @@ fn the_old_session_is_told_when_its_subscription_goes() {
     let subscription = listen(&mut old);
     old.ask_publish(&[]);
     let mut new = opal.open(&field);
-    let (status, available) = transfer(&mut new, subscription, true);
+    let (status, available) = new.transfer(subscription, true);
     assert_eq!((status, &available[..]), (StatusCode::Good, &[1][..]));
     let farewell = old.published().expect("a message");
     assert_eq!((farewell.subscription, farewell.sequence), (subscription, 2), "the number that was to come next");
@@ -124,8 +109,8 @@ fn the_old_session_is_told_when_its_subscription_goes() {
     // The new one asked for present values, though none changed.
     let first = new.next_data();
     assert_eq!((first.sequence, numbers(&first)), (2, vec![100.0]));
-    assert_eq!(transfer(&mut new, subscription, false).0, StatusCode::BadNothingToDo);
-    assert_eq!(transfer(&mut new, subscription ^ 1, false).0, StatusCode::BadSubscriptionIdInvalid);
+    assert_eq!(new.transfer(subscription, false).0, StatusCode::BadNothingToDo);
+    assert_eq!(new.transfer(subscription ^ 1, false).0, StatusCode::BadSubscriptionIdInvalid);
 }
 
 #[test]
@@ -148,7 +133,7 @@ fn a_subscription_goes_to_nobody_else() {
         let login = |(client, mode, user): Who<'_>| Login { client, mode, user }.open(&field);
         let (mut owner, mut taker) = (login(owner), login(taker));
         let subscription = listen(&mut owner);
-        assert_eq!(transfer(&mut taker, subscription, false).0, expected, "row {row}");
+        assert_eq!(taker.transfer(subscription, false).0, expected, "row {row}");
         if expected.is_bad() {
             // It is still the owner's.
             assert!(republish(&mut owner, subscription, 1).is_ok(), "row {row}");
@@ -187,9 +172,9 @@ fn a_closed_session_may_leave_its_subscription_to_the_next() {
     for (delete, expected) in [(false, StatusCode::Good), (true, StatusCode::BadSubscriptionIdInvalid)] {
         let mut first = opal.open(&field);
         let subscription = listen(&mut first);
-        first.call(473, |w| w.bool(delete)).good();
+        first.ask(request::close_session(delete));
         let mut second = opal.open(&field);
-        assert_eq!(transfer(&mut second, subscription, false).0, expected, "deleted: {delete}");
+        assert_eq!(second.transfer(subscription, false).0, expected, "deleted: {delete}");
     }
 }
 
@@ -198,13 +183,77 @@ fn a_subscription_that_nobody_asks_ends_and_says_so_later() {
     let field = Field::open("urn:test:raw");
     let mut session = Login { client: &field.client, mode: SignAndEncrypt, user: Some("opal") }.open(&field);
     let subscription = session.subscribe(10.0, 6, 2);
-    let began = std::time::Instant::now();
-    while field.server().server.subscription_count() > 0 {
-        assert!(began.elapsed() < ua::TIMEOUT, "it never ends");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
+    until("it ends", || field.server().server.subscription_count() == 0);
     let farewell = session.publish(&[]).expect("a message");
     assert_eq!((farewell.subscription, farewell.sequence), (subscription, 1));
     assert_eq!(farewell.status_change, Some(StatusCode::BadTimeout));
-    assert_eq!(transfer(&mut session, subscription, false).0, StatusCode::BadSubscriptionIdInvalid);
+    assert_eq!(session.transfer(subscription, false).0, StatusCode::BadSubscriptionIdInvalid);
+}
+
+/// The session that loses a subscription gets a StatusChangeNotification (Part 4 §5.14.7); its own requests continue.
+#[test]
+fn a_transfer_is_reported_to_the_old_session() {
+    let field = Field::open("urn:test:raw");
+    let opal = Login { client: &field.client, mode: Open, user: Some("opal") };
+    let (mut old, mut new) = (opal.open(&field), opal.open(&field));
+    let subscription = old.subscribe(100.0, 1_000, 100);
+    old.publish(&[]).expect("the first keep-alive");
+    old.ask_publish(&[]);
+    assert_eq!(new.transfer(subscription, false).0, StatusCode::Good);
+    let told = old.published().expect("a message");
+    assert_eq!((told.subscription, told.status_change), (subscription, Some(StatusCode::GoodSubscriptionTransferred)));
+    assert_eq!(old.publish(&[]).err(), Some(StatusCode::BadNoSubscription));
+    assert_eq!(new.publish(&[]).expect("a message").subscription, subscription);
+    // In both directions, without a Publish between: the number of kept status changes is bounded.
+    for _ in 0..300 {
+        assert_eq!(old.transfer(subscription, false).0, StatusCode::Good);
+        assert_eq!(new.transfer(subscription, false).0, StatusCode::Good);
+    }
+    let kept = field.server().server.sessions.all().iter().map(|session| session.lock().farewells.len()).max();
+    assert!(kept <= Some(100), "{kept:?}");
+    let mut stranger = Session::open(field.server().address);
+    assert_eq!(stranger.transfer(subscription, false).0, StatusCode::BadUserAccessDenied);
+}
+
+/// Transfers in both directions, messages and reads of the diagnostics at the same time: no request waits for ever.
+#[test]
+fn transfers_in_both_directions_do_not_deadlock() {
+    let field = Field::open("urn:test:raw");
+    let opal = Login { client: &field.client, mode: Open, user: Some("opal") };
+    let mut sessions = [opal.open(&field), opal.open(&field), opal.open(&field)];
+    let subscriptions: Vec<u32> = (0..3).map(|_| sessions[0].subscribe(10.0, 1_000, 1)).collect();
+    let diagnostics = [
+        VariableId::Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionDiagnosticsArray,
+        VariableId::Server_ServerDiagnostics_SubscriptionDiagnosticsArray,
+        VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary,
+    ];
+    let end = Instant::now() + Duration::from_millis(1_500);
+    std::thread::scope(|scope| {
+        for session in &mut sessions {
+            let subscriptions = &subscriptions;
+            scope.spawn(move || {
+                while Instant::now() < end {
+                    for subscription in subscriptions {
+                        session.ask(request::transfer(&[*subscription], true));
+                        session.send(request::publish(&[])).expect("sent");
+                    }
+                    let read = session.read(&diagnostics.map(|id| (id, AttributeId::Value as u32)));
+                    assert!(read.iter().all(|read| read.value.is_some()));
+                }
+            });
+        }
+    });
+    // Each subscription has one owner, and is in that session alone.
+    let server = &field.server().server;
+    let mut owned: Vec<u32> = server
+        .sessions
+        .all()
+        .iter()
+        .flat_map(|session| {
+            let state = session.lock();
+            state.subscriptions.iter().map(|subscription| subscription.id).collect::<Vec<_>>()
+        })
+        .collect();
+    owned.sort_unstable();
+    assert_eq!(owned, subscriptions);
 }

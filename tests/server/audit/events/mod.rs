@@ -1,9 +1,9 @@
 //! Audit events over the wire: who looks after security hears of every act, nobody else of any; and what a client says of
 //! itself forges no line.
 
+mod refusals;
+
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Instant;
 
 use opcell::audit::{Filter, show, verify};
@@ -11,14 +11,13 @@ use opcell::model::{Accounts, Role};
 use opcell::stack::codec::{IdRef, NodeIdRef, Reader};
 use opcell::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy, encrypt_secret};
 use opcell::value::Value;
-use opcua::StatusCode;
+use opcua::{ExtensionObject, StatusCode, X509IdentityToken};
 
 use testkit::interop::{Field, Holder, PASSWORD};
 use testkit::login::Login;
-use testkit::ua;
+use testkit::request::{Request, activate_session, cancel, close_session, signature, user_name, write};
 use testkit::ua::{Response, Session, secured};
-
-use crate::security::certificates::made;
+use testkit::{ua, until};
 
 const POLICY: Policy = Policy::Basic256Sha256;
 
@@ -114,29 +113,9 @@ fn good(told: &Told) -> bool {
     told["Status"] == Value::Boolean(true)
 }
 
-fn call_with_entry(
-    session: &mut Session,
-    type_id: u32,
-    entry: &str,
-    body: impl FnOnce(&mut opcell::stack::codec::Writer),
-) -> Response {
-    let token = session.token.clone();
-    session
-        .client
-        .send(|w| {
-            w.node_id(NodeIdRef::numeric(0, type_id));
-            w.node_id(NodeIdRef { namespace: 0, id: IdRef::Opaque(&token) });
-            w.time(opcell::value::UaTime::now());
-            w.u32(7_777);
-            w.u32(0);
-            w.text(entry);
-            w.u32(0);
-            w.null_extension_object();
-            body(w);
-        })
-        .expect("sent");
-    session.client.flush().expect("sent");
-    session.receive().expect("an answer")
+fn call_with_entry<R: Request>(session: &mut Session, entry: &str, mut request: R) -> Response {
+    request.header().audit_entry_id = entry.into();
+    session.call(request)
 }
 
 fn node(name: &str) -> NodeIdRef<'_> {
@@ -185,7 +164,7 @@ fn channels_sessions_and_cancels_are_told_with_what_the_specification_wants() {
 
     // A renewal that went well has no event.
     otto.client.renew().expect("a new token");
-    call_with_entry(&mut otto, 479, "stop it", |w| w.u32(99)).good();
+    call_with_entry(&mut otto, "stop it", cancel(99)).good();
     let cancelled = watch.event(2078, good);
     assert_eq!(
         (text(&cancelled, "SourceName"), &cancelled["RequestHandle"]),
@@ -199,7 +178,7 @@ fn channels_sessions_and_cancels_are_told_with_what_the_specification_wants() {
     assert!(!watch.told.iter().any(|told| number(&told["EventType"]) == 2060), "{:?}", watch.told);
 
     let id = otto.id;
-    call_with_entry(&mut otto, 473, "enough", |w| w.bool(true)).good();
+    call_with_entry(&mut otto, "enough", close_session(true)).good();
     let closed = watch.event(2069, good);
     assert_eq!((text(&closed, "SourceName"), number(&closed["SessionId"])), ("Session/CloseSession".to_owned(), id));
     assert_eq!(text(&closed, "ClientAuditEntryId"), "enough");
@@ -222,31 +201,21 @@ fn a_user_with_a_certificate_is_told_by_its_subject_and_a_transfer_by_its_sessio
     let (of_client, of_erika) =
         (client.identity.key().sign(POLICY, &[&signed]), erika.identity.key().sign(POLICY, &[&signed]));
     let algorithm = POLICY.signature_uri();
-    session
-        .call(467, |w| {
-            w.string(algorithm);
-            w.bytes(Some(&of_client));
-            w.null_array();
-            w.null_array();
-            w.extension_object(327, |w| {
-                w.text("certificate");
-                w.bytes(Some(erika.identity.leaf()));
-            });
-            w.string(algorithm);
-            w.bytes(Some(&of_erika));
-        })
-        .good();
+    let token = ExtensionObject::from_message(X509IdentityToken {
+        policy_id: "certificate".into(),
+        certificate_data: erika.identity.leaf().to_vec().into(),
+    });
+    let algorithm = algorithm.expect("it signs");
+    let mut request = activate_session(Some((algorithm, &of_client)), token);
+    request.user_token_signature = signature(Some((algorithm, &of_erika)));
+    session.activate_by(request).good();
     let id = session.id;
     let told = watch.event(2075, |told| good(told) && number(&told["SessionId"]) == id);
     assert!(text(&told, "ClientUserId").contains("CN=urn:test:erika"), "{}", text(&told, "ClientUserId"));
     let Value::Wire(token) = &told["UserIdentityToken"] else { panic!("a token") };
     assert_eq!(Reader::new(&token[1..]).extension_object().expect("a token").type_id.standard(), Some(327));
 
-    session.call(841, |w| {
-        w.count(1);
-        w.u32(77);
-        w.bool(false);
-    });
+    session.transfer(77, false);
     let told = watch.event(2069, |told| text(told, "SourceName") == "Session/TransferSubscriptions");
     assert_eq!((good(&told), number(&told["SessionId"])), (true, id));
 }
@@ -260,14 +229,10 @@ fn a_refused_login_is_told_with_its_name_and_reason_and_a_wrong_password_stands_
     let peer = watch.field.peer();
     let signature = watch.field.client.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
     let secret = encrypt_secret(&peer.key, POLICY, b"trombone-tide-9", &nonce).expect("it encrypts");
-    let refused = session.activate(Some((POLICY.signature_uri().expect("it signs"), &signature)), |w| {
-        w.extension_object(324, |w| {
-            w.text("username");
-            w.text("otto\r\n\u{1b}[2Jaudit.gap");
-            w.bytes(Some(&secret));
-            w.string(POLICY.encryption_uri());
-        });
-    });
+    let refused = session.activate(
+        Some((POLICY.signature_uri().expect("it signs"), &signature)),
+        user_name("otto\r\n\u{1b}[2Jaudit.gap", &secret, POLICY.encryption_uri()),
+    );
     assert!(refused.result.is_bad());
     let told = watch.event(2075, |told| !good(told));
     assert_eq!(text(&told, "ClientUserId"), "otto\r\n\u{1b}[2Jaudit.gap");
@@ -300,33 +265,18 @@ fn files(state: &std::path::Path) -> Vec<u8> {
     all
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < ua::TIMEOUT, "{what}");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn writes_are_told_with_old_and_new_value_also_those_that_were_refused() {
     let mut watch = Watch::start();
     let mut otto = watch.otto();
-    let response = call_with_entry(&mut otto, 673, "recipe 7", |w| {
-        w.count(4);
-        let parts: [(&str, u32, Option<&str>, Value); 4] = [
-            ("Pump.Number", 13, None, Value::Int32(7)),
-            ("Pump.Curve", 13, Some("1:2"), Value::array(opcell::value::Elements::Float(vec![8.0, 9.0]))),
-            ("Pump.Setpoint", 13, None, Value::Double(1e9)),
-            ("Pump.Nothing", 13, None, Value::Int32(1)),
-        ];
-        for (name, attribute, range, value) in parts {
-            w.node_id(node(name));
-            w.u32(attribute);
-            w.string(range);
-            w.data_value(&value, StatusCode::Good, None, None);
-        }
-    });
+    let parts = [
+        ("Pump.Number", None, Value::Int32(7)),
+        ("Pump.Curve", Some("1:2"), Value::array(opcell::value::Elements::Float(vec![8.0, 9.0]))),
+        ("Pump.Setpoint", None, Value::Double(1e9)),
+        ("Pump.Nothing", None, Value::Int32(1)),
+    ];
+    let parts: Vec<_> = parts.iter().map(|(name, range, value)| (node(name), *range, value)).collect();
+    let response = call_with_entry(&mut otto, "recipe 7", write(&parts));
     assert_eq!(response.good().count(4), Ok(4));
     let floats = |values: &[f32]| Value::array(opcell::value::Elements::Float(values.to_vec()));
     for (status, range, old, new) in [
@@ -393,162 +343,6 @@ fn whoever_does_not_look_after_security_hears_of_nothing() {
         }
     }
     assert_eq!(names, [Value::text("the last")]);
-}
-
-/// Hello and an OpenSecureChannel with this certificate, as somebody without its key.
-fn knock(field: &Field, certificate: &[u8]) {
-    let mut stream = TcpStream::connect(field.server().address).expect("connected");
-    stream.set_read_timeout(Some(ua::TIMEOUT)).expect("set");
-    let text = |out: &mut Vec<u8>, bytes: &[u8]| {
-        out.extend(u32::try_from(bytes.len()).expect("short").to_le_bytes());
-        out.extend_from_slice(bytes);
-    };
-    let mut hello = Vec::new();
-    [0u32, 65_536, 65_536, 0, 0].iter().for_each(|number| hello.extend(number.to_le_bytes()));
-    text(&mut hello, b"opc.tcp://127.0.0.1");
-    let mut open = 0u32.to_le_bytes().to_vec();
-    text(&mut open, POLICY.uri().as_bytes());
-    text(&mut open, certificate);
-    text(&mut open, &opcell::stack::crypto::thumbprint(field.peer().leaf()));
-    open.extend([7; 256]);
-    for (kind, body) in [(b"HELF", &hello), (b"OPNF", &open)] {
-        let mut message = kind.to_vec();
-        message.extend(u32::try_from(body.len() + 8).expect("short").to_le_bytes());
-        message.extend_from_slice(body);
-        stream.write_all(&message).expect("sent");
-    }
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("an answer and the end");
-}
-
-#[test]
-fn each_kind_of_bad_certificate_has_its_event_and_its_record() {
-    let mut watch = Watch::start();
-    let pki = watch.field.server().dir().join("pki");
-    let put = |folder: &str, name: &str, der: &[u8]| std::fs::write(pki.join(folder).join(name), der).expect("written");
-    let made =
-        |name: &str, change: &dyn Fn(&mut rcgen::CertificateParams)| made::self_signed(&made::with(name, change));
-    let expired = made("expired", &|params| made::days(params, -20, -10));
-    let for_servers =
-        made("for servers", &|params| params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth]);
-    let nameless = made("nameless", &|params| params.subject_alt_names.clear());
-    let stranger = made("stranger", &|_| {});
-    let shut_out = made("shut out", &|_| {});
-    let mut forged = made("forged", &|_| {});
-    *forged.last_mut().expect("a byte") ^= 1;
-    let changes = watch.field.server().server.trust.clone();
-    for (name, der) in [("expired.der", &expired), ("usage.der", &for_servers), ("nameless.der", &nameless)] {
-        put("trusted", name, der);
-    }
-    put("revoked", "shut.der", &shut_out);
-    until("the folders are read", || changes.has_changed().expect("it runs"));
-    let state = watch.field.server().dir().join("state");
-    until("all of them are read", || {
-        let text = String::from_utf8(files(&state)).expect("text");
-        text.matches("\"trust.changed\"").count() >= 4
-    });
-    for (event, kind, code, der) in [
-        (2082, "certificate.data-mismatch", "BadCertificateUriInvalid", &nameless),
-        (2085, "certificate.expired", "BadCertificateTimeInvalid", &expired),
-        (2086, "certificate.invalid", "BadCertificateInvalid", &forged),
-        (2087, "certificate.untrusted", "BadCertificateUntrusted", &stranger),
-        (2088, "certificate.revoked", "BadCertificateRevoked", &shut_out),
-        (2089, "certificate.mismatch", "BadCertificateUseNotAllowed", &for_servers),
-    ] {
-        knock(&watch.field, der);
-        let told = watch.event(event, |_| true);
-        assert_eq!(text(&told, "SourceName"), "Security/Certificate");
-        assert_eq!((good(&told), &told["Certificate"]), (false, &Value::ByteString(der.as_slice().into())), "{kind}");
-        let refused = watch.event(2060, |told| !good(told));
-        assert_eq!(
-            refused["StatusCodeId"], told["StatusCodeId"],
-            "{kind}: the exact code, not what the client is told"
-        );
-        let wanted = format!("\"kind\":\"{kind}\",\"status\":\"{code}\"");
-        until(kind, || String::from_utf8(files(&state)).expect("text").contains(&wanted));
-    }
-}
-
-#[test]
-fn a_client_that_is_not_what_its_certificate_says_is_told_with_both_names() {
-    let mut watch = Watch::start();
-    let mut session = Login { client: &watch.field.client, mode: SignAndEncrypt, user: None }.connect(&watch.field);
-    let refused = session.create("urn:somebody:else", watch.field.client.identity.leaf());
-    assert_eq!(refused.result, StatusCode::BadCertificateUriInvalid);
-    let told = watch.event(2082, |_| true);
-    assert_eq!(text(&told, "InvalidUri"), "urn:somebody:else");
-    let told = watch.event(2071, |told| !good(told));
-    assert_eq!(number(&told["SessionId"]), 0);
-}
-
-#[test]
-fn a_flood_of_refused_connections_is_counted_to_the_last_with_events_and_hides_no_login() {
-    let mut watch = Watch::start();
-    let stranger = Holder::of("urn:test:flood");
-    for _ in 0..60 {
-        let settings = secured(POLICY, SignAndEncrypt, &stranger.identity, &watch.field.peer());
-        assert!(Session::connect(watch.field.server().address, settings).is_err());
-    }
-    watch.otto().close();
-    let state = watch.field.server().dir().join("state");
-    let all = || String::from_utf8(files(&state)).expect("text");
-    until("the login is recorded", || all().contains("\"session.closed\""));
-    // What the end of the minute does.
-    watch.field.server().server.audit_folded(true);
-    for (event, kind) in [(2060, "channel.refused"), (2087, "certificate.untrusted")] {
-        let counted = || {
-            let all = all();
-            let of_kind = all.lines().filter(|line| line.contains(&format!("\"kind\":\"{kind}\"")));
-            let records: Vec<serde_json::Value> =
-                of_kind.map(|line| serde_json::from_str(line).expect("JSON")).collect();
-            let count: u64 = records.iter().map(|record| record["more"].as_u64().unwrap_or(1)).sum();
-            (count, records.len())
-        };
-        until("all are counted", || counted().0 == 60);
-        // The minute may have ended once meanwhile.
-        assert!(counted().1 <= 4, "{kind}: {:?}", counted());
-        let told = watch.event(event, |told| !good(told) && message(told).contains(" more like this within a minute"));
-        assert!(!text(&told, "ClientUserId").contains("otto"), "{told:?}");
-    }
-    let all = all();
-    assert!(all.contains("\"session.activated\"") && all.contains("\"user\":\"otto\""));
-    assert_eq!(verify(&state).expect("it can be read").findings, vec![]);
-}
-
-#[test]
-fn a_lockout_has_a_record_and_an_event_when_it_begins_and_when_it_ends() {
-    let mut watch = Watch::start();
-    let client = std::sync::Arc::clone(&watch.field.client);
-    let peer = watch.field.peer();
-    let attempt = |password: &[u8]| {
-        let mut session = Login { client: &client, mode: SignAndEncrypt, user: None }.connect(&watch.field);
-        session.create(&client.uri, client.identity.leaf()).good();
-        let nonce = session.server_nonce.clone();
-        let signature = client.identity.key().sign(POLICY, &[peer.leaf(), &nonce]);
-        let secret = encrypt_secret(&peer.key, POLICY, password, &nonce).expect("it encrypts");
-        let answer = session.activate(Some((POLICY.signature_uri().expect("it signs"), &signature)), |w| {
-            w.extension_object(324, |w| {
-                w.text("username");
-                w.text("otto");
-                w.bytes(Some(&secret));
-                w.string(POLICY.encryption_uri());
-            });
-        });
-        session.client.close().expect("closed");
-        !answer.result.is_bad()
-    };
-    (0..6).for_each(|_| assert!(!attempt(b"not this one")));
-    let began = Instant::now();
-    while !attempt(PASSWORD.as_bytes()) {
-        assert!(began.elapsed() < ua::TIMEOUT, "the wait is over after 2 s");
-    }
-    for wanted in ["too many wrong passwords for this name", "the right password came after 5 wrong ones"] {
-        let told = watch.event(2058, |told| message(told).contains(wanted));
-        assert_eq!(text(&told, "ClientUserId"), "otto");
-    }
-    let state = watch.field.server().dir().join("state");
-    let count = |kind: &str| String::from_utf8(files(&state)).expect("text").matches(kind).count();
-    until("both are written", || count("\"login.blocked\"") == 1 && count("\"login.unblocked\"") == 1);
 }
 
 #[test]
