@@ -18,7 +18,7 @@ const TAGS: usize = 1_000;
 /// Allocations that a request of a thousand operations may make beyond those of one with a single operation.
 const HANDFUL: u64 = 8;
 
-/// With an audit that records every write, in memory: its thread tells nobody.
+/// With an audit that records every write, in memory: its thread writes no file.
 fn server() -> (Arc<Server>, PoolThreads, Option<Scribe>) {
     let dir = tempfile::tempdir().expect("a folder");
     let mut cell = "schema: 1\ncell: many\nnamespace: urn:test:many\nnodes:\n  All:\n    children:\n".to_owned();

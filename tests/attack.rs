@@ -1,7 +1,7 @@
 //! A stateful attack: many addresses flood the program with all that costs a server something, for a while, and at the
 //! same time. A healthy client keeps its subscription, newcomers still get in, and the memory comes back.
 //!
-//! `OPCELL_ATTACK_SECONDS=60 cargo test --test attack -- --nocapture` attacks longer and tells the figures.
+//! `OPCELL_ATTACK_SECONDS=60 cargo test --test attack -- --nocapture` attacks longer and prints the figures.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -141,7 +141,7 @@ fn attack(known: &Known, act: Attack, is_over: &AtomicBool, seed: u64) -> usize 
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut held, mut acts) = (Vec::new(), 0);
     while !is_over.load(Ordering::Relaxed) {
-        // Refused, cut, ignored: an attacker goes on.
+        // Refused, cut, ignored: an attacker continues.
         drop(act(known, &mut random, &mut held));
         acts += 1;
         if held.len() > 40 {
@@ -185,7 +185,7 @@ fn stranger() -> Arc<Identity> {
 }
 
 #[test]
-fn whatever_many_addresses_do_at_once_a_healthy_client_does_not_notice() {
+fn an_attack_from_many_addresses_does_not_disturb_a_healthy_client() {
     let seconds = std::env::var("OPCELL_ATTACK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     let identity = stranger();
     let mut target = Target::start();
@@ -239,7 +239,7 @@ fn whatever_many_addresses_do_at_once_a_healthy_client_does_not_notice() {
         at(990),
         at(1_000)
     );
-    std::io::stderr().write_all(figures.as_bytes()).expect("told");
+    std::io::stderr().write_all(figures.as_bytes()).expect("printed");
     assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) > 0), "an attack did not happen");
     // How many depends on how fast the attackers are here; that idle ones give way is held by a test of the listener.
     assert!(came_in * 20 > refused, "of others {came_in} came in and {refused} did not");

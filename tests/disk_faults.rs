@@ -154,7 +154,7 @@ fn run(seed: u64) {
         }
     }
     clear();
-    // The disk works again: what still waits can be made durable now, or is told as lost.
+    // The disk works again: what still waits can be made durable now, or is reported as lost.
     if store.commit().is_ok() {
         told.confirm();
     }
@@ -193,7 +193,7 @@ fn edit(store: &Store, ids: &[ArchiveId], told: &mut Told, rng: &mut Rng, now: i
 }
 
 #[test]
-fn what_was_confirmed_survives_every_fault_of_the_disk() {
+fn confirmed_samples_survive_every_fault_of_the_disk() {
     install();
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("OPCELL_FAULTS_FROM").unwrap_or(0);
@@ -203,7 +203,7 @@ fn what_was_confirmed_survives_every_fault_of_the_disk() {
     full_disk_stops_and_goes_on();
 }
 
-/// A disk that is full for a while: recording stops with a reason, and goes on without a restart.
+/// A disk that is full for a while: recording stops with a reason, and resumes without a restart.
 fn full_disk_stops_and_goes_on() {
     let dir = tempfile::tempdir().expect("a folder");
     let (store, ids) = open(dir.path());

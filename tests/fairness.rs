@@ -1,5 +1,5 @@
 //! Fairness: one client calls each service with its most operations, and ends sessions, subscriptions and items at their
-//! limits, while another one publishes each 50 ms, reads and connects. The longest gap of the other is told a service.
+//! limits, while another one publishes each 50 ms, reads and connects. The longest gap of the other is printed for each service.
 //!
 //! `OPCELL_FAIR_MS=100 cargo test --release --test fairness -- --nocapture` holds it to another bound.
 
@@ -189,7 +189,7 @@ fn hot_items(session: &mut Session, hold: &mut dyn FnMut(&'static str)) {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "figures of a measurement")]
-fn the_largest_request_of_each_service_stops_nobody() {
+fn the_largest_request_of_each_service_delays_no_other_client() {
     let bound = std::env::var("OPCELL_FAIR_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(250);
     let server = TestServer::start(&cell());
     let names = tag_names();

@@ -67,7 +67,7 @@ struct Item {
 }
 
 impl Item {
-    /// Polls that one notification may stand for, when the queue did not overflow.
+    /// Polls that one notification may represent, when the queue did not overflow.
     fn polls_a_notification(&self) -> u64 {
         let newest_only = if self.queue == 1 { self.publishing } else { 0 };
         let sampling = if self.sampling < 0.0 { self.publishing } else { self.sampling as u64 };

@@ -1,6 +1,6 @@
 //! What all sessions together make the server hold is bounded by one key, whether their clients are there or not.
 //!
-//! `OPCELL_MEMORY_SECONDS=600 cargo test --test session_memory -- --nocapture` watches longer and tells the figures.
+//! `OPCELL_MEMORY_SECONDS=600 cargo test --test session_memory -- --nocapture` watches longer and prints the figures.
 
 use std::time::{Duration, Instant};
 
@@ -127,7 +127,7 @@ fn sessions_hold_no_more_than_the_key_says() {
     println!("{before} KiB before, {peak} KiB at most with {made} items; {refused} were refused");
     assert!(refused > 0, "the bound was never reached");
     assert!(peak - before < BOUND_KIB + SLACK_KIB, "{before} KiB before, {peak} KiB at most");
-    // Others are served: a newcomer has an item, for which a client that is gone gives way. Those that are there may
+    // Others are served: a newcomer has an item, for which a session without a connection ends. Those that are there may
     // have used up everything, so they go.
     drop(alive);
     let mut newcomer = Session::open(serving.address);

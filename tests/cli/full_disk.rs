@@ -30,7 +30,7 @@ fn write(session: &mut Session, values: std::ops::Range<u32>) {
 }
 
 #[test]
-fn a_full_disk_stops_no_service_is_told_once_and_costs_no_record() {
+fn a_full_disk_stops_no_service_is_logged_once_and_loses_no_record() {
     const TOLD: &str = "audit: nothing is written to its files of writes";
     let folder = folder(&[("cell.yaml", CELL), ("server.yaml", SERVER)]);
     let serving = Serving::on_a_small_disk(folder.path(), "info");
@@ -44,11 +44,11 @@ fn a_full_disk_stops_no_service_is_told_once_and_costs_no_record() {
     // Room for three more records, and a part of one.
     largest_file(&serving, Some(fs::metadata(&file).expect("a file").len() + 1_000));
     write(&mut session, 20..220);
-    until("it is told", || serving.log().contains(TOLD).then_some(()));
+    until("it is logged", || serving.log().contains(TOLD).then_some(()));
     write(&mut session, 220..300);
     assert_eq!(verify(&state).expect("it can be read").findings, vec![], "while it is full");
     largest_file(&serving, None);
-    until("it goes on", || serving.log().contains("the files of writes are written again").then_some(()));
+    until("it resumes", || serving.log().contains("the files of writes are written again").then_some(()));
     session.close();
     let log = serving.end();
     assert_eq!(log.matches(TOLD).count(), 1, "{log}");

@@ -1,4 +1,4 @@
-//! `opcell history` beside a running server and alone: the real program, on the folders of a real server.
+//! `opcell history` next to a running server and alone: the real program, on the folders of a real server.
 
 use std::path::Path;
 use std::process::Command;
@@ -50,7 +50,7 @@ fn rows(csv: &str) -> Vec<&str> {
 }
 
 #[test]
-fn what_was_recorded_is_told_checked_exported_and_imported_beside_the_server_and_alone() {
+fn history_is_listed_checked_exported_and_imported_with_and_without_a_server() {
     let mut server = TestServer::start(CELL);
     let dir = server.dir().to_owned();
     let here = |arguments: &[&str]| opcell(&dir, &[&["history"], arguments, &["cell.yaml"]].concat());
@@ -182,7 +182,7 @@ fn a_folder_without_a_history_stays_as_it_is() {
 }
 
 #[test]
-fn an_import_leaves_no_trace_of_an_edit_and_refuses_what_no_file_takes() {
+fn an_import_leaves_no_trace_of_an_edit_and_refuses_values_that_no_file_holds() {
     let mut server = TestServer::start(CELL);
     let dir = server.dir().to_owned();
     until_said(&dir, &["history", "stats", "cell.yaml"], |said| said.out.contains("s=Pump.Speed"));

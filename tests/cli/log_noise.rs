@@ -92,7 +92,7 @@ fn more(line: &str) -> usize {
 }
 
 #[test]
-fn acts_that_a_client_repeats_leave_bounded_lines_and_their_count() {
+fn repeated_acts_of_a_client_leave_a_bounded_number_of_log_lines_and_their_count() {
     for (name, act, part, kind, most) in ACTS {
         let folder = folder(&[("cell.yaml", CELL), ("server.yaml", SERVER)]);
         let serving = Serving::on_a_small_disk(folder.path(), "info");

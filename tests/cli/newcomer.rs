@@ -1,4 +1,4 @@
-//! A newcomer's way in: refused, then the command out of the log as it stands there, then connected; and out again.
+//! The first connection of a new client: refused, trusted by the command in the log, connected, and revoked again.
 
 use std::path::Path;
 use std::process::Command;
@@ -99,7 +99,7 @@ fn the_command_in_the_log_lets_the_refused_client_in() {
     let site = Site::start();
     let client = Holder::of("urn:test:newcomer");
     let Err(ClientError::Channel(refused)) = site.knock(&client) else { panic!("a stranger is let in") };
-    assert_eq!(refused.status, StatusCode::BadSecurityChecksFailed, "no more is told to a stranger");
+    assert_eq!(refused.status, StatusCode::BadSecurityChecksFailed, "an unknown client learns no more");
     let command = site.told(&client, "to trust it: ");
     assert!(command.starts_with("opcell pki trust "), "{command}");
     // The list is written a moment after the line.
@@ -116,7 +116,7 @@ fn the_command_in_the_log_lets_the_refused_client_in() {
 }
 
 #[test]
-fn a_refusal_is_one_warning_with_its_command() {
+fn a_refusal_is_one_warning_with_the_command_to_trust() {
     for level in ["warn", "info"] {
         let client = Holder::of("urn:test:refused");
         let trusted = Holder::of("urn:test:trusted");
@@ -154,7 +154,7 @@ fn a_client_outside_the_networks_is_a_warning() {
 }
 
 #[test]
-fn a_window_lets_newcomers_in_and_tells_how_to_take_it_back() {
+fn a_trust_window_lets_new_clients_in_and_logs_how_to_revoke_them() {
     let site = Site::start();
     let [before, within, after] = ["before", "within", "after"].map(|name| Holder::of(&format!("urn:test:{name}")));
     assert!(site.knock(&before).is_err());
@@ -174,7 +174,7 @@ fn a_window_lets_newcomers_in_and_tells_how_to_take_it_back() {
 }
 
 #[test]
-fn asyncua_goes_the_same_way() {
+fn asyncua_is_trusted_in_the_same_way() {
     let Some(mut command) = peers::python("asyncua", "asyncua_client.py") else { return };
     let site = Site::start();
     let client = Holder::of("urn:test:asyncua-newcomer");

@@ -164,7 +164,7 @@ fn every_orderly_end_leaves_outputs_as_on_stop_says() {
 }
 
 #[test]
-fn clients_see_what_the_devices_are_left_with() {
+fn clients_see_the_values_that_the_devices_are_left_with() {
     let device = Device::start();
     // The next poll is far away.
     let dir = plant(&[&device], "1h");
@@ -186,7 +186,7 @@ fn clients_see_what_the_devices_are_left_with() {
 }
 
 #[test]
-fn a_signal_without_meaning_ends_nothing() {
+fn other_signals_end_nothing() {
     let device = Device::start();
     let dir = plant(&[&device], "100ms");
     let server = Serving::logging(dir.path(), "info");

@@ -1,5 +1,5 @@
 //! Secrets are planted wherever some exist, and then looked for in everything that is said: the log at its chattiest,
-//! findings, JSON, what verbs print, and the files beside.
+//! findings, JSON, what verbs print, and the files next to it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -55,7 +55,7 @@ impl Plant {
 
     fn look(&self, place: &str, said: &str) {
         for (name, secret) in &self.secrets {
-            assert!(!said.contains(secret), "{name} (`{secret}`) stands in {place}");
+            assert!(!said.contains(secret), "{name} (`{secret}`) is in {place}");
         }
     }
 
@@ -88,7 +88,7 @@ fn log_in(session: &mut Session, client: &Holder, server: &Peer, password: &str,
 }
 
 #[test]
-fn no_secret_is_ever_told() {
+fn no_secret_is_ever_printed() {
     let hash = hash_password(PASSWORD.as_bytes()).expect("a hash");
     let server = format!(
         "schema: 1\ncells: [cell.yaml]\nusers: {{ anna: {{ roles: [Operator, SecurityAdmin], password_hash: \"{hash}\" }} }}\n"
@@ -181,7 +181,7 @@ fn all_that_a_client_reads(session: &mut Session) -> String {
 }
 
 #[test]
-fn what_comes_from_the_environment_or_a_file_is_seen_by_nobody() {
+fn a_text_from_the_environment_or_a_file_is_shown_nowhere() {
     const HOST: &str = "planted-host.invalid";
     const TTY: &str = "/dev/planted-tty";
     let hash = hash_password(PASSWORD.as_bytes()).expect("a hash");

@@ -60,7 +60,7 @@ fn start_in(dir: TempDir) -> Program {
     Program { peer, output, address, printed, dir }
 }
 
-/// Waits for the end; tells how the program ended and how long that took.
+/// Waits for the end; returns how the program ended and how long that took.
 fn wait(program: &mut Program, began: Instant) -> (ExitStatus, Duration) {
     let status = until("the program ends", || program.peer.0.try_wait().expect("it is our child"));
     (status, began.elapsed())
@@ -108,7 +108,7 @@ fn a_subscribed_client_hears_of_the_end_before_it_comes() {
         let began = Instant::now();
         let (mut state, mut seconds, mut events) = (None, None, 0);
         while state.is_none() || seconds.is_none() || events == 0 {
-            let publication = session.publish(&[]).expect("told before the connection goes");
+            let publication = session.publish(&[]).expect("a message before the connection closes");
             for (handle, value) in publication.data {
                 match handle {
                     1 => state = value.value,
@@ -138,7 +138,7 @@ fn without_clients_the_end_comes_at_once() {
 }
 
 #[test]
-fn what_was_written_is_there_after_the_stop() {
+fn a_written_value_is_there_after_the_stop() {
     let mut program = start();
     let setpoint = Id::Text(2, "Setpoint".to_owned());
     let mut session = Session::open(program.address);

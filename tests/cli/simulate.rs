@@ -100,7 +100,7 @@ fn files(below: &Path) -> HashSet<PathBuf> {
 }
 
 #[test]
-fn a_simulation_says_so_everywhere() {
+fn a_simulation_is_announced_everywhere() {
     let dir = folder(&[("cell.yaml", CELL), ("server.yaml", SERVER)]);
     let serving = Serving::start(dir, &["--simulate"]);
     assert!(serving.banner.contains("SIMULATED") && serving.banner.contains("made up"), "{}", serving.banner);

@@ -186,7 +186,7 @@ fn a_user_that_was_added_logs_in_with_the_password_and_no_other() {
 }
 
 #[test]
-fn verbs_say_what_is_wrong_and_what_mends_it() {
+fn verbs_say_what_is_wrong_and_how_to_correct_it() {
     let server = "schema: 1\ncells: [cell.yaml]\nroles: { Shift: { users: [max] } }\n\
          users: { max: { roles: [], certificate: m.der }, bob: { roles: [], certificate: b.der } }\n";
     let folder = folder(&[("cell.yaml", CELL), ("server.yaml", server), ("bad.yaml", "schema: 1\ncell: [\n")]);
@@ -302,7 +302,7 @@ fn a_namespace_that_is_the_application_s_is_refused() {
 }
 
 #[test]
-fn a_retained_value_that_is_garbled_is_told() {
+fn a_garbled_retained_value_is_logged() {
     let cell = "schema: 1\ncell: press\nnodes:\n  Count: { type: Byte, value: 1, write: true }\n";
     let folder = folder(&[("cell.yaml", cell), ("server.yaml", SERVER)]);
     std::fs::create_dir(folder.path().join("state")).expect("made");
@@ -313,7 +313,7 @@ fn a_retained_value_that_is_garbled_is_told() {
 }
 
 #[test]
-fn a_lone_cell_gets_a_server_file_beside_it() {
+fn a_lone_cell_gets_a_server_file_next_to_it() {
     let folder = folder(&[("press.yaml", CELL)]);
     let add = ["user", "add", "anna", "press.yaml", "--role", "Operator", "--password-stdin"];
     let said = opcell(folder.path(), &add, PASSWORD);

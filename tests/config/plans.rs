@@ -1,4 +1,4 @@
-//! What a good file becomes: who gets in by default, what is inherited, how nodes are called, what drivers are told.
+//! The plan that a good file becomes: default access, inheritance, names of nodes, settings for drivers.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

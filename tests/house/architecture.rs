@@ -218,7 +218,7 @@ const PRINTS_SECRETS: [&str; 2] = [
 ];
 
 #[test]
-fn what_holds_a_secret_does_not_print_it() {
+fn types_with_a_secret_do_not_print_it() {
     let mut wrong = Vec::new();
     for source in sources() {
         let mut is_shown = false;
@@ -241,7 +241,7 @@ fn what_holds_a_secret_does_not_print_it() {
 }
 
 #[test]
-fn files_stay_short_and_say_what_they_are_for() {
+fn files_are_short_and_begin_with_their_purpose() {
     let mut wrong = Vec::new();
     for source in sources() {
         let lines = source.text.lines().count();
@@ -271,8 +271,8 @@ fn files_of_tests_stay_short_and_share_code_through_the_kit() {
 }
 
 #[test]
-fn what_computes_reads_no_clock_and_does_no_io() {
-    // Part of the path, and what may not stand there.
+fn modules_that_compute_read_no_clock_and_do_no_io() {
+    // Part of the path, and what may not be used there.
     let pure = ["config/", "model/", "drivers/batch", "drivers/modbus/raw", "drivers/modbus/pdu", "ua/space/"];
     let files_read_here = ["config/files.rs"];
     let banned = ["std::fs", "std::net::Tcp", "SystemTime", "Instant::now", "UaTime::now", "tokio::"];

@@ -1,8 +1,8 @@
-//! What the README tells a newcomer, done word for word: its commands are taken out of the file and run.
+//! The README, followed word for word: its commands are taken out of the file and run.
 //!
 //! Building the release takes minutes, so plain `cargo test` checks the words alone; `tests/run` runs them.
 
-#![expect(clippy::print_stderr, reason = "what is skipped and how long the start took must be told")]
+#![expect(clippy::print_stderr, reason = "what is skipped and how long the start took must be printed")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -38,7 +38,7 @@ fn runs_commands() -> bool {
     runs
 }
 
-/// A program that is told to end, by its process id, when the test does.
+/// A program that a signal to its process id ends with the test.
 struct Started(Child);
 
 impl Drop for Started {
@@ -135,7 +135,7 @@ fn the_cells_in_the_pages_are_good() {
     }
 }
 
-/// The unit in the page on security has the exposure that the page says, where systemd can tell.
+/// The unit in the page on security has the exposure that the page says, where systemd is installed.
 #[test]
 fn the_unit_of_systemd_is_as_little_exposed_as_the_page_says() {
     let text = std::fs::read_to_string(root().join("docs/security.md")).expect("docs/security.md");

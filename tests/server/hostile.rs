@@ -198,7 +198,7 @@ fn item_with(w: &mut Writer, subscription: u32, attribute: u32, filter: impl FnO
 }
 
 #[test]
-fn in_a_session_a_hostile_value_costs_its_own_request() {
+fn in_a_session_a_hostile_value_fails_its_own_request_only() {
     let target = Target::start();
     let mut client = Session::open(target.address);
     let subscription = client.subscribe(f64::NAN, u32::MAX, u32::MAX);
@@ -300,7 +300,7 @@ fn connect_when_free(address: std::net::SocketAddr) -> Session {
 }
 
 #[test]
-fn floods_of_half_and_wrong_messages_cost_nothing() {
+fn floods_of_incomplete_and_wrong_messages_cost_nothing() {
     let target = Target::start();
     let connect = || {
         let stream = TcpStream::connect(target.address).expect("connected");

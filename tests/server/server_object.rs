@@ -181,7 +181,7 @@ fn the_shutdown_is_announced() {
             assert!(matches!(read[1].value, Some(Value::UInt32(1..=5))), "{:?}", read[1].value);
             break;
         }
-        assert!(Instant::now() < deadline, "nothing was told");
+        assert!(Instant::now() < deadline, "the shutdown was not announced");
     }
     server.finish();
 }

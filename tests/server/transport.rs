@@ -49,7 +49,7 @@ fn refusal(result: Result<impl Sized, ClientError>) -> Option<StatusCode> {
 /// Nested structures in the header that every message carries are skipped, not decoded, with and without a session:
 /// the depth of a decoder's recursion would be the client's choice.
 #[test]
-fn a_nest_in_the_additional_header_is_never_decoded() {
+fn nested_structures_in_the_additional_header_are_never_decoded() {
     let server = TestServer::start(CELL);
     let nest = |w: &mut Writer| {
         w.node_id(NodeIdRef::numeric(0, 297));
@@ -83,7 +83,7 @@ fn a_nest_in_the_additional_header_is_never_decoded() {
 
 /// Without an activated session a message has at most 64 KiB; the server waits a limited time for the rest of a message.
 #[test]
-fn a_large_or_half_sent_message_costs_its_sender_the_connection() {
+fn a_large_or_incomplete_message_closes_its_connection() {
     let server = TestServer::with(CELL, None, |_, wire| wire.message_timeout = Duration::from_millis(300));
     let mut client = Session::connect(server.address, unsecured()).expect("a channel");
     let large = client.try_call_raw(ObjectId::CreateSessionRequest_Encoding_DefaultBinary, |w| w.raw(&[0; 70_000]));
@@ -104,7 +104,7 @@ fn a_large_or_half_sent_message_costs_its_sender_the_connection() {
 /// A client that sends requests and reads no responses is disconnected; its session waits, and another channel may
 /// continue it.
 #[test]
-fn a_client_that_does_not_read_is_cut_and_its_session_waits() {
+fn a_client_that_does_not_read_is_disconnected_and_its_session_waits() {
     let server = TestServer::with(LONG, None, |limits, _| limits.send_stall = Duration::from_millis(500));
     let mut client = open_long(&server);
     let subscription = client.subscribe(100.0, 1_000, 100);
@@ -229,7 +229,7 @@ fn mode_sign_needs_a_policy_and_none_needs_no_nonce() {
 
 /// A response that grows larger than what may be sent ends there, before it takes memory.
 #[test]
-fn a_response_that_nobody_would_take_is_a_fault() {
+fn a_response_larger_than_the_client_accepts_is_a_fault() {
     let server = TestServer::with(LONG, None, |_, wire| wire.max_message = 4 << 20);
     let mut client = open_long(&server);
     let response = client.call(read_long(10_000));
@@ -244,7 +244,7 @@ fn a_response_that_nobody_would_take_is_a_fault() {
 
 /// Places are for clients with a session: a channel alone is cut, one with a session stays.
 #[test]
-fn a_channel_without_a_session_gives_its_place_back() {
+fn a_channel_without_a_session_is_closed() {
     let server = TestServer::with(CELL, None, |limits, _| limits.without_session = Duration::from_millis(300));
     let mut lone = Session::connect(server.address, unsecured()).expect("a channel");
     let mut client = Session::open(server.address);
@@ -254,7 +254,7 @@ fn a_channel_without_a_session_gives_its_place_back() {
 
 /// Event filters are kept as long as their items, so they draw on the same budget, and give back what they took.
 #[test]
-fn event_filters_draw_on_the_budget_of_their_session() {
+fn event_filters_count_towards_the_memory_of_their_session() {
     let server = TestServer::with(CELL, None, |limits, _| limits.queue_bytes = 40_000);
     let mut client = Session::open(server.address);
     let subscription = client.subscribe(1_000.0, 1_000, 10);

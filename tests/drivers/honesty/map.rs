@@ -145,7 +145,7 @@ impl Tag {
     }
 }
 
-/// Makes tags until there are so many; register 0 stays free for the test's own marker.
+/// Makes the given number of tags; register 0 stays free for the test's own marker.
 pub fn random(dice: &mut Rng, count: usize, port: u16) -> Map {
     let (low_first, swap) = (dice.bool(), dice.u8(0..4) == 0);
     let mut map = Map { tags: Vec::new(), registers: 1, yaml: String::new() };

@@ -66,7 +66,7 @@ async fn on_a_line_that_echoes_no_write_is_good_that_the_device_did_not_do() {
             points.iter_mut().for_each(|point| point.read = has_read);
             let bench = Bench::start(vec![link(device.port, framing, points)]);
             let name = format!("{over:?}, reads {has_read}");
-            // The device does what it is told: the line is learned by then.
+            // The device obeys: the echo of the line is learned by then.
             until_async(&name, || bench.links[0].snapshot().state == opcell::health::State::Connected).await;
             for (tag, value) in [(0, Value::Boolean(true)), (1, Value::UInt16(7))] {
                 assert_eq!(bench.write(tag, &value).await, StatusCode::Good, "{name}");

@@ -2,7 +2,7 @@
 //!
 //! `OPCELL_EXCHANGES` says how many exchanges each framing gets; a few hundred are the default.
 
-#![expect(clippy::print_stderr, reason = "the counts are the result, and a missing peer must be told")]
+#![expect(clippy::print_stderr, reason = "the counts are the result, and a missing peer must be printed")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -224,7 +224,10 @@ async fn endure(settings: Settings, slave: &Arc<Slave>, requests: &AtomicU64, na
         }
         let status = bench.write(first_written + u32::try_from(at).expect("small"), &value).await;
         counts[usize::from(!status.is_good())] += 1;
-        assert!(!status.is_good() || holds(slave, at, &value), "{name}: {value:?} of {at} is told Good, not held");
+        assert!(
+            !status.is_good() || holds(slave, at, &value),
+            "{name}: {value:?} of {at} is answered Good and not held"
+        );
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
     let health = bench.links[0].snapshot();

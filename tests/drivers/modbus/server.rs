@@ -160,7 +160,7 @@ fn falls(client: &mut Session, stop: impl FnOnce(), code: StatusCode) {
     let is_bad = |heard: &BTreeMap<u32, Vec<DataValue>>, handle: u32| {
         heard[&handle].last().is_some_and(|value| status(value) == code)
     };
-    // The last good poll of each tag, as near as a client can tell.
+    // The last good poll of each tag, as near as a client can know.
     let good: Vec<i64> = tags.iter().map(|path| client.read_value(tag(path)).source_time.expect("a time").0).collect();
     stop();
     let began = Instant::now();

@@ -356,7 +356,7 @@ async fn a_write_of_a_value_in_parts_shows_at_once_and_is_never_mixed_with_the_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn write_every_gives_back_the_registers_as_they_are_and_not_what_the_tag_shows() {
+async fn write_every_repeats_the_registers_and_not_the_value_of_the_tag() {
     let factor = |factor| Scale::Factor { factor, offset: 0.0 };
     let mut points = vec![
         point("holding/0", BuiltIn::String).length(8),

@@ -51,7 +51,7 @@ fn source(stepped: bool) -> Source {
     Source { archive: ArchiveId(1), kind: BuiltIn::Double, is_array: false, stepped }
 }
 
-/// Intervals of an odd length from an odd tick on: no sample stands on an edge.
+/// Intervals of an odd length from an odd tick on: no sample is on an edge.
 fn request(aggregate: Aggregate, stepped: bool, configuration: Configuration, interval: i64, count: i64) -> Request {
     let start = UaTime(START - 7_770_003);
     let end = UaTime(start.0 + interval * TICKS_A_MS * count - TICKS_A_MS / 3);
@@ -222,7 +222,7 @@ fn integers_beyond_the_reach_of_a_double_stay_exact() {
         for (aggregate, value) in [
             (Aggregate::Start, base + 2),
             (Aggregate::End, base + 3),
-            // Doubles can't tell these neighbours apart: the first of what looks alike is taken.
+            // Doubles can't distinguish these neighbours: the first of what looks alike is taken.
             (Aggregate::Minimum, base + 2),
             (Aggregate::Delta, 1),
             (Aggregate::StartBound, base + 2),

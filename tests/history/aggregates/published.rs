@@ -2,7 +2,7 @@
 //! properties that hold over any data.
 //!
 //! `tests/cases/aggregates/*.table` hold facts and figures of the examples in a format of our own: seconds after 12:00:00,
-//! value, status and info bits (c calculated, i interpolated, p partial, m multiple values). Behind a "!" stands what
+//! value, status and info bits (c calculated, i interpolated, p partial, m multiple values). After a "!" comes what
 //! was printed where we hold it wrong, and why.
 
 use std::fs;
@@ -84,7 +84,7 @@ fn the_published_examples_are_met_with_and_without_summaries_and_in_pages() {
     assert!(wrong.is_empty(), "{} rows differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// The tables again, backwards: half a second off, so that no sample stands on an edge, the intervals of both
+/// The tables again, backwards: half a second off, so that no sample is on an edge, the intervals of both
 /// directions hold the same samples, and only what looks at an interval's own start or end may differ.
 #[test]
 fn intervals_backwards_hold_what_they_hold_forwards() {
@@ -115,9 +115,9 @@ fn check_pair(aggregate: Aggregate, interval: f64, there: &Sample, back: &Sample
     let differ = Err(format!("{there:?}\n      {back:?}"));
     let milliseconds = (back.source_time.0 - there.source_time.0) as f64 / 1e4;
     match aggregate {
-        // These stand at the start of an interval, or compare it with the end.
+        // These have the time of the start of an interval, or compare it with the end.
         Aggregate::Interpolative | Aggregate::StartBound | Aggregate::EndBound => Ok(()),
-        // The value of an edge stands just before an end, and at a start.
+        // The value of an edge comes just before an end, and at a start.
         Aggregate::MinimumActualTime
         | Aggregate::MaximumActualTime
         | Aggregate::MinimumActualTime2

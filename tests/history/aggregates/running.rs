@@ -38,7 +38,7 @@ fn told(samples: &[Sample]) -> Vec<(f64, Option<f64>, u32)> {
 
 proptest! {
     #[test]
-    fn what_is_told_live_is_what_the_history_tells(
+    fn live_aggregates_equal_those_of_the_history(
         steps in prop::collection::vec((1..30_000i64, -3..6i32, 0..10u8), 1..60),
         stepped: bool,
         treat_uncertain_as_bad: bool,
@@ -59,7 +59,7 @@ proptest! {
             let mut running = Running::new(live);
             let mut results = Vec::new();
             samples.iter().for_each(|sample| running.take(sample, sample.source_time, &mut results));
-            // Intervals before the first sample are told without data in both.
+            // Intervals before the first sample have no data in both.
             let end = at(7001 * (results.len() as i64 + 1));
             let RunningRequest { source, aggregate, configuration, start, interval } = live;
             let read = Request { source, aggregate, configuration, start, end, interval };

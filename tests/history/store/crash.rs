@@ -1,5 +1,5 @@
 //! The embedded store when the process is killed, files are cut and bits rot: what `commit` confirmed is there, once
-//! and unaltered; what a disk lost is told of.
+//! and unaltered; what a disk lost is reported.
 //!
 //! `OPCELL_KILLS=200 cargo test --release --test history store::crash` is the long run, `OPCELL_SEED` another one. The
 //! process that is killed is this test's own program, started again with `OPCELL_CRASH_CHILD`.
@@ -48,7 +48,7 @@ fn spec(at: usize) -> ArchiveSpec {
     }
 }
 
-/// The `n`th sample of an archive; whoever knows `start` knows them all.
+/// The `n`th sample of an archive; all of them follow from `start`.
 fn sample(archive: usize, n: i64, start: i64) -> Sample {
     let value = match archive % 4 {
         0 => Value::Double(n as f64 / 10.0),
@@ -92,7 +92,7 @@ fn child() {
     }
 }
 
-/// A child that runs for a while and is killed; tells up to where it said to be durable.
+/// A child that runs for a while and is killed; returns up to where it reported samples as durable.
 fn run_and_kill(dir: &Path, start: i64, from: i64, random: &mut Rng) -> i64 {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
         .args(["store::crash::child", "--exact", "--nocapture"])
@@ -123,9 +123,9 @@ fn run_and_kill(dir: &Path, start: i64, from: i64, random: &mut Rng) -> i64 {
     durable
 }
 
-/// What a store has: how many of the first samples of each archive, and whether everything is told apart.
+/// What a store has: how many of the first samples of each archive, and whether every archive has its own.
 struct Held {
-    /// Samples of each archive, without those that stand for a loss.
+    /// Samples of each archive, without those that mark a loss.
     counts: Vec<i64>,
     /// Samples that should be there by what came after them.
     missing: i64,
@@ -155,7 +155,7 @@ fn held(store: &Store, ids: &[ArchiveId], start: i64) -> Held {
 }
 
 #[test]
-fn what_was_durable_outlives_every_kill() {
+fn durable_samples_survive_every_kill() {
     let mut random = Rng::with_seed(number("OPCELL_SEED", 1));
     let dir = tempfile::tempdir().expect("a folder");
     let start = UaTime::now().0 - 300 * 86_400 * SECOND;
@@ -190,12 +190,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Opens what is left, reads it, and records on; tells what was lost, and whether anybody said so.
+/// Opens what is left, reads it, and records more; returns what was lost, and whether the store reported it.
 fn judge(dir: &Path, start: i64, whole: &[i64], what: &str) {
     let store = match Store::open(settings(dir)) {
         Ok(store) => store,
         Err(fault) => {
-            // A catalogue that cannot be read is told of in words.
+            // A catalogue that cannot be read is reported as an error.
             assert!(what.contains("meta.db"), "{what}: {fault}");
             return;
         }
@@ -205,8 +205,8 @@ fn judge(dir: &Path, start: i64, whole: &[i64], what: &str) {
     let is_less = held.counts.iter().zip(whole).any(|(count, whole)| count < whole);
     let is_log = what.contains("-wal");
     let told = held.losses > 0 || store.stats().damaged_blocks > 0 || !store.verify().is_empty();
-    // The end of a log that is cut off is as if it had never been written; nothing can tell.
-    assert!(!is_less || told || is_log, "{what}: {:?} of {whole:?} and nothing is told", held.counts);
+    // The end of a log that is cut off is as if it had never been written; the store cannot know.
+    assert!(!is_less || told || is_log, "{what}: {:?} of {whole:?} and nothing is reported", held.counts);
     let last = Sample { source_time: UaTime(start - STEP), ..sample(0, 0, start) };
     store.append(&mut vec![Row { archive: ids[0], sample: last.clone() }]);
     store.commit().unwrap_or_else(|fault| panic!("{what}: {fault}"));
@@ -214,7 +214,7 @@ fn judge(dir: &Path, start: i64, whole: &[i64], what: &str) {
 }
 
 #[test]
-fn files_that_are_cut_lose_what_was_cut_and_alter_nothing() {
+fn files_that_are_cut_lose_the_part_that_was_cut_and_alter_nothing() {
     let mut random = Rng::with_seed(number("OPCELL_SEED", 1));
     let start = UaTime::now().0 - 300 * 86_400 * SECOND;
     let dir = tempfile::tempdir().expect("a folder");
@@ -240,7 +240,7 @@ fn files_that_are_cut_lose_what_was_cut_and_alter_nothing() {
 }
 
 #[test]
-fn rot_is_told_of_and_alters_nothing() {
+fn damaged_bytes_are_reported_and_alter_nothing() {
     let mut random = Rng::with_seed(number("OPCELL_SEED", 1));
     let start = UaTime::now().0 - 300 * 86_400 * SECOND;
     let dir = tempfile::tempdir().expect("a folder");

@@ -255,7 +255,7 @@ fn a_full_queue_drops_the_oldest_and_marks_what_follows() {
 }
 
 #[test]
-fn what_is_older_than_its_class_keeps_is_refused_and_counted() {
+fn a_sample_older_than_its_class_keeps_is_refused_and_counted() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = open(dir.path());
     let id = archive(&store, "a", BuiltIn::Int32);

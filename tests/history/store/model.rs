@@ -1,5 +1,5 @@
 //! The embedded store against a plain map: whatever is appended, late or twice, edited, flushed, merged, let go or
-//! started anew, both must tell the same.
+//! restarted, both must return the same.
 //!
 //! `OPCELL_STEPS=100000 cargo test --release --test history_store_model` is the long run, `OPCELL_SEED` another one.
 
@@ -23,7 +23,7 @@ const KEEP: i64 = 30 * DAY;
 
 type Map = BTreeMap<i64, Sample>;
 
-/// A read that goes on while the archive changes.
+/// A read that continues while the archive changes.
 struct Reading {
     archive: usize,
     direction: Direction,
@@ -367,7 +367,7 @@ fn same(found: &[Sample], expected: &[Sample]) {
 }
 
 #[test]
-fn the_store_tells_what_a_plain_map_tells() {
+fn the_store_returns_the_same_as_a_plain_map() {
     let steps = number("OPCELL_STEPS", 1000);
     let seed = number("OPCELL_SEED", 1);
     let dir = tempfile::tempdir().expect("a folder");

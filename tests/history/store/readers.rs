@@ -1,4 +1,4 @@
-//! Readers of a store beside the server that writes, flushes and merges it.
+//! Readers of a store next to the server that writes, flushes and merges it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ fn put(store: &Store, archive: ArchiveId, start: i64, numbers: std::ops::Range<i
 }
 
 #[test]
-fn who_reads_beside_a_server_that_merges_misses_nothing() {
+fn a_reader_next_to_a_merging_server_misses_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let (store, start) = (open(dir.path()), base());
     let archive = archive(&store, "A");
@@ -136,7 +136,7 @@ fn nothing_is_damaged_only_because_the_server_works() {
 }
 
 #[test]
-fn what_no_partition_takes_is_refused() {
+fn a_sample_that_no_partition_takes_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = open(dir.path());
     let archive = archive(&store, "A");
@@ -192,7 +192,7 @@ fn a_store_that_closes_does_not_wait_until_everything_is_merged() {
             store.flush().expect("flushed");
         }
     }
-    // Closed as soon as the first file is written anew.
+    // Closed as soon as the first file is rewritten.
     let anew = || std::fs::read_dir(dir.path()).expect("a folder").flatten().filter(is_anew).count();
     let compacting = {
         let store = Arc::clone(&store);

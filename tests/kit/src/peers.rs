@@ -1,8 +1,8 @@
 //! Other people's software that the tests talk to: pymodbus, libmodbus, socat, node-opcua, the YAML language server.
 //!
-//! A missing peer is told and skipped; with `PEERS=required` it is a failure.
+//! A missing peer is printed and skipped; with `PEERS=required` it is a failure.
 
-#![allow(clippy::print_stderr, reason = "a missing peer must be told")]
+#![allow(clippy::print_stderr, reason = "a missing peer must be printed")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,9 @@ use std::process::{Child, Command, Stdio};
 use crate::until;
 
 /// The repository.
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the kit is two folders below the repository")
+}
 
 /// A process that ends with the test.
 pub struct Peer(pub Child);
@@ -48,8 +50,7 @@ fn without(peer: &str, remedy: &str) {
 
 /// `OPCELL_PEERS`, or `.peers` of the repository.
 fn folder() -> PathBuf {
-    let root = Path::new(ROOT);
-    std::env::var_os("OPCELL_PEERS").map_or_else(|| root.join(".peers"), PathBuf::from)
+    std::env::var_os("OPCELL_PEERS").map_or_else(|| root().join(".peers"), PathBuf::from)
 }
 
 /// A script of `tests/peers` that python will run, if this package is there.
@@ -63,7 +64,7 @@ pub fn python(package: &str, script: &str) -> Option<Command> {
         return None;
     }
     let mut command = Command::new(python);
-    command.arg(Path::new(ROOT).join("tests/peers").join(script));
+    command.arg(root().join("tests/peers").join(script));
     Some(command)
 }
 
@@ -80,19 +81,18 @@ pub fn node_with(package: &str, script: &str) -> Option<Command> {
         return None;
     }
     let mut command = Command::new("node");
-    command.arg(Path::new(ROOT).join("tests/peers").join(script)).env("NODE_PATH", modules);
+    command.arg(root().join("tests/peers").join(script)).env("NODE_PATH", modules);
     Some(command)
 }
 
 /// A python with pymodbus: `OPCELL_PEERS` or `.peers` of the repository hold `venv`.
 pub fn pymodbus(arguments: &[&str]) -> Option<Peer> {
-    let root = Path::new(ROOT);
     let python = folder().join("venv/bin/python");
     if !python.exists() {
         without("pymodbus", "tests/run installs it into .peers/venv");
         return None;
     }
-    let script = root.join("tests/peers/pymodbus_server.py");
+    let script = root().join("tests/peers/pymodbus_server.py");
     let child = Command::new(python).arg(script).args(arguments).stdout(Stdio::piped()).spawn();
     Some(Peer(child.expect("python starts")))
 }
@@ -112,7 +112,7 @@ pub fn serial_pair(folder: &Path) -> Option<Peer> {
 
 /// The little server on libmodbus, compiled on the spot.
 pub fn libmodbus(folder: &Path, arguments: &[&str]) -> Option<Peer> {
-    let source = Path::new(ROOT).join("tests/peers/libmodbus_server.c");
+    let source = root().join("tests/peers/libmodbus_server.c");
     let program = folder.join("libmodbus_server");
     let built = Command::new("gcc").arg("-o").arg(&program).arg(&source).arg("-lmodbus").stderr(Stdio::null()).status();
     if !built.is_ok_and(|status| status.success()) {

@@ -1,4 +1,4 @@
-//! The program as a child process: a verb that ends, and a server that runs until it is told.
+//! The program as a child process: a verb that ends, and a server that runs until a signal ends it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -47,7 +47,7 @@ pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
-/// A server as a process, told to end with the test.
+/// A server as a process, ended with the test.
 pub struct Serving {
     child: Child,
     pub address: SocketAddr,
@@ -130,7 +130,7 @@ impl Serving {
         self.log()
     }
 
-    /// What it has told so far.
+    /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("no panic").clone()
     }

@@ -55,7 +55,7 @@ impl Relay {
         until("the server says something that is lost", || self.muted.bytes.load(Ordering::SeqCst) > 0);
     }
 
-    /// Cuts every connection; tells how many there were. New ones are heard again.
+    /// Cuts every connection; returns their number. New ones are forwarded again.
     pub fn cut(&self) -> usize {
         let mut open = self.open.lock().expect("no panic");
         let count = open.len() / 2;

@@ -114,7 +114,7 @@ impl TestServer {
         self.dir.path()
     }
 
-    /// Tells the server to stop, and goes on.
+    /// Asks the server to stop, and does not wait.
     pub fn begin_stop(&mut self) {
         drop(self.end.take());
     }

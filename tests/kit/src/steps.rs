@@ -141,14 +141,14 @@ pub fn tree(session: &mut Session, root: Id, kind: ReferenceTypeId) -> Vec<Refer
     found
 }
 
-/// The endpoints that GetEndpoints tells for a URL, as bytes.
+/// The endpoints that GetEndpoints returns for a URL, as bytes.
 pub fn endpoints(session: &mut Session, url: &str) -> Vec<u8> {
     let response = session.call(request::get_endpoints(url));
     response.good();
     response.body
 }
 
-/// How many servers FindServers tells for a URL.
+/// The number of servers that FindServers returns for a URL.
 pub fn find_servers(session: &mut Session, url: &str) -> usize {
     session.ask(request::find_servers(url)).servers.unwrap_or_default().len()
 }

@@ -50,7 +50,7 @@ impl Target {
         let mut program = Peer(command.spawn().expect("the program starts"));
         let mut lines = BufReader::new(program.0.stdout.take().expect("piped")).lines();
         let url = lines.find_map(|line| line.expect("UTF-8").strip_prefix("endpoint").map(|url| url.trim().to_owned()));
-        let url = url.expect("it tells its endpoint");
+        let url = url.expect("it prints its endpoint");
         let address = url.strip_prefix("opc.tcp://").expect("a URL").parse().expect("an address");
         std::thread::spawn(move || lines.for_each(drop));
         let is_over = Arc::new(AtomicBool::new(false));
@@ -107,7 +107,7 @@ fn listen(address: SocketAddr, is_over: &AtomicBool, ready: &std::sync::mpsc::Se
         pauses.push(last.elapsed());
         last = Instant::now();
         if pauses.len() == 1 {
-            ready.send(()).expect("somebody waits for the first message");
+            ready.send(()).expect("the test waits for the first message");
         }
     }
     pauses
@@ -115,6 +115,6 @@ fn listen(address: SocketAddr, is_over: &AtomicBool, ready: &std::sync::mpsc::Se
 
 fn memory_kib(program: &Peer, key: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.0.id())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("Linux tells");
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("Linux has this line");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

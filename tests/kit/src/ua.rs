@@ -18,7 +18,7 @@ use opcua::{
 pub use crate::publication::Publication;
 use crate::request::*;
 
-pub const TIMEOUT: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An answered request: the service's own result, and its body behind the ResponseHeader.
 #[derive(Debug)]

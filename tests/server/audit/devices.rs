@@ -19,7 +19,7 @@ const OBEYS: u8 = 0;
 const REFUSES: u8 = 1;
 const SILENT: u8 = 2;
 
-/// A Modbus slave whose registers are all 3; what it does with writes is told from outside.
+/// A Modbus slave whose registers are all 3; the test chooses what it does with writes.
 fn slave() -> (u16, Arc<AtomicU8>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
@@ -63,7 +63,7 @@ fn serve(mut socket: TcpStream, mood: &AtomicU8) {
 }
 
 #[test]
-fn a_write_is_told_as_its_device_answered_it() {
+fn a_write_is_audited_with_the_answer_of_its_device() {
     let (port, mood) = slave();
     let cell = format!(
         "schema: 1\ncell: press\nconnections:\n  plc: {{ driver: modbus-tcp, host: 127.0.0.1, port: {port}, \

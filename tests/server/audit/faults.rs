@@ -112,7 +112,7 @@ fn a_crash_at_any_moment_of_the_first_start_leaves_nothing_to_be_found() {
         }),
         ("a key and a head", |dir| fs::remove_file(file(dir, 1)).expect("removed")),
         ("an empty file", |_| {}),
-        ("half a head beside", |dir| fs::write(dir.join("audit.head.new"), b"{\"head\":").expect("written")),
+        ("half a head next to it", |dir| fs::write(dir.join("audit.head.new"), b"{\"head\":").expect("written")),
     ];
     for (name, undo) in moments {
         let dir = tempfile::tempdir().expect("a folder");
@@ -124,7 +124,7 @@ fn a_crash_at_any_moment_of_the_first_start_leaves_nothing_to_be_found() {
 }
 
 #[test]
-fn who_takes_files_and_head_away_but_not_the_key_is_found() {
+fn removed_files_and_head_are_found_by_the_key() {
     let dir = tempfile::tempdir().expect("a folder");
     run(dir.path(), 3);
     fs::remove_file(file(dir.path(), 1)).expect("removed");
@@ -145,7 +145,7 @@ fn a_crash_between_a_new_file_and_its_head_leaves_nothing_to_be_found() {
 }
 
 #[test]
-fn a_file_that_is_touched_while_it_is_written_is_left_alone_and_told_at_once() {
+fn a_file_modified_while_it_is_written_is_kept_and_reported_at_once() {
     type Attack = fn(&Path);
     let attacks: [(&str, Attack, &[Fault]); 6] = [
         ("removed", |dir| fs::remove_file(file(dir, 1)).expect("removed"), &[Fault::MissingFile]),
@@ -213,7 +213,7 @@ fn a_file_that_the_disk_does_not_give_is_found_and_keeps_no_server_from_starting
 }
 
 #[test]
-fn what_retention_left_goes_the_next_time_and_damage_behind_a_gap_holds_up_nothing() {
+fn files_that_retention_left_are_removed_later_and_damage_after_a_gap_delays_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     run(dir.path(), 3);
     let first = fs::read(file(dir.path(), 1)).expect("a file");

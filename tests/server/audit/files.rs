@@ -33,7 +33,7 @@ fn record(n: u64) -> Record {
     Record::new(Kind::SessionActivated, StatusCode::Good, who()).with(format!("number {n}"))
 }
 
-/// A run of the server with so many records, a batch each so that files are changed between them.
+/// A run of the server with `count` records, a batch each so that files are changed between them.
 fn run(dir: &Path, count: u64) {
     for n in 0..count {
         let (audit, scribe) = open(dir);
@@ -75,7 +75,7 @@ fn change(dir: &Path, number: u32, change: impl FnOnce(&mut Vec<String>)) {
     put(dir, number, &all);
 }
 
-/// A chain of its own over the bodies of these lines, as somebody without the key would make it.
+/// A chain of its own over the bodies of these lines, as a person without the key would make it.
 fn rechained(lines: &[String], mut before: [u8; 32]) -> Vec<String> {
     let mut made = Vec::new();
     for line in lines {
@@ -133,7 +133,7 @@ const ATTACKS: [(&str, Attack, &str); 16] = [
         "audit-000003.jsonl: missing file",
     ),
     (
-        "a whole chain made anew",
+        "a whole chain made again",
         |dir| {
             let all: Vec<String> = (1..=3).flat_map(|number| lines(dir, number)).collect();
             let forged: Vec<String> = all.iter().map(|line| line.replace("opal", "eva")).collect();
@@ -159,7 +159,7 @@ const ATTACKS: [(&str, Attack, &str); 16] = [
 ];
 
 #[test]
-fn whatever_is_done_to_the_files_is_found_and_named() {
+fn every_modification_of_the_files_is_found_and_named() {
     let whole = tempfile::tempdir().expect("a folder");
     run(whole.path(), 20);
     assert!((1..=3).all(|number| lines(whole.path(), number).len() >= 3) && !file(whole.path(), 4).exists());
@@ -185,7 +185,7 @@ fn whatever_is_done_to_the_files_is_found_and_named() {
         let json = opcell(&["audit", "verify", "--json", "--state-dir", dir.path().to_str().expect("text")]);
         let json: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
         assert_eq!(json["ok"], found.is_empty(), "{name}");
-        // The next start leaves the evidence alone, and goes on behind a gap where the end is not what it was.
+        // The next start leaves the evidence alone, and continues after a gap where the end has changed.
         let before: Vec<Vec<u8>> =
             (1..=3).map(|number| fs::read(file(dir.path(), number)).unwrap_or_default()).collect();
         run(dir.path(), 1);
@@ -198,7 +198,7 @@ fn whatever_is_done_to_the_files_is_found_and_named() {
 }
 
 #[test]
-fn a_torn_line_is_cut_off_and_what_a_crash_left_behind_the_head_is_taken_over() {
+fn a_torn_line_is_cut_off_and_records_after_the_head_are_taken_over() {
     let dir = tempfile::tempdir().expect("a folder");
     run(dir.path(), 2);
     let head = fs::read(dir.path().join("audit.head")).expect("a head");
@@ -216,12 +216,12 @@ fn a_torn_line_is_cut_off_and_what_a_crash_left_behind_the_head_is_taken_over() 
     let out = answer.out.split(" since ").next().expect("a text");
     assert_eq!((answer.code, out), (0, "whole: 6 records in 1 file\nsecurity: 6 records"), "{}", answer.err);
     let told = shown(dir.path());
-    let recovered = told.lines().find(|line| line.contains("audit.recovered")).expect("it is told");
+    let recovered = told.lines().find(|line| line.contains("audit.recovered")).expect("it is logged");
     assert!(recovered.contains("2 records behind the head were taken over; the last 50 bytes"), "{recovered}");
 }
 
 #[test]
-fn evidence_that_is_broken_is_left_alone_and_a_new_file_begins() {
+fn broken_evidence_is_kept_and_a_new_file_begins() {
     let dir = tempfile::tempdir().expect("a folder");
     run(dir.path(), 3);
     change(dir.path(), 1, |all| drop(all.pop()));
@@ -243,7 +243,7 @@ fn evidence_that_is_broken_is_left_alone_and_a_new_file_begins() {
 }
 
 #[test]
-fn the_oldest_files_go_and_what_stays_is_still_proved() {
+fn the_oldest_files_are_removed_and_the_rest_is_still_proved() {
     let dir = tempfile::tempdir().expect("a folder");
     let plan = AuditPlan { max_size: 3 * MAX_FILE, ..plan() };
     let run = |count: u64| {
@@ -268,7 +268,7 @@ fn the_oldest_files_go_and_what_stays_is_still_proved() {
 }
 
 #[test]
-fn files_that_are_too_old_go() {
+fn files_that_are_too_old_are_removed() {
     let dir = tempfile::tempdir().expect("a folder");
     run(dir.path(), 20);
     let plan = AuditPlan { keep: Duration::ZERO, ..plan() };
@@ -292,7 +292,7 @@ fn files_and_key_are_for_the_service_alone_and_an_open_key_starts_nothing() {
 }
 
 #[test]
-fn a_disk_that_refuses_stops_nobody_and_is_told_when_it_takes_again() {
+fn a_disk_that_refuses_writes_stops_no_service_and_its_end_is_logged() {
     let dir = tempfile::tempdir().expect("a folder");
     run(dir.path(), 1);
     let (audit, scribe) = open(dir.path());
@@ -302,7 +302,7 @@ fn a_disk_that_refuses_stops_nobody_and_is_told_when_it_takes_again() {
     audit.tell(record(1));
     let began = Instant::now();
     while audit.trouble().is_none() {
-        assert!(began.elapsed() < Duration::from_secs(10), "the trouble is told");
+        assert!(began.elapsed() < Duration::from_secs(10), "the trouble is logged");
         std::thread::yield_now();
     }
     for n in 0..2_000 {
@@ -311,7 +311,7 @@ fn a_disk_that_refuses_stops_nobody_and_is_told_when_it_takes_again() {
     assert!(began.elapsed() < Duration::from_secs(10), "nobody waits");
     fs::rename(&folder, &away).expect("out of the way");
     while audit.trouble().is_some() {
-        assert!(began.elapsed() < Duration::from_secs(20), "it goes on");
+        assert!(began.elapsed() < Duration::from_secs(20), "it resumes");
         std::thread::yield_now();
     }
     drop(scribe);
@@ -330,7 +330,7 @@ fn records_that_a_disk_refused_are_written_later_in_their_order() {
     for n in 0..100 {
         audit.tell(record(n));
         while n == 20 && audit.trouble().is_none() {
-            assert!(began.elapsed() < Duration::from_secs(10), "the trouble is told");
+            assert!(began.elapsed() < Duration::from_secs(10), "the trouble is logged");
             std::thread::yield_now();
         }
         std::thread::sleep(Duration::from_millis(if n < 20 { 60 } else { 0 }));
@@ -424,7 +424,7 @@ fn a_flood_of_connections_fills_no_disk() {
 }
 
 #[test]
-fn verify_reads_beside_a_server_that_writes_and_lets_files_go() {
+fn verify_reads_while_a_server_writes_and_removes_files() {
     let dir = tempfile::tempdir().expect("a folder");
     let plan = AuditPlan { max_size: 4 * MAX_FILE, ..plan() };
     let (audit, scribe) = Audit::start(&plan, dir.path()).expect("it starts");

@@ -1,4 +1,4 @@
-//! Annotations over the wire, and the ExtraData bit that tells of them and of edits.
+//! Annotations over the wire, and the ExtraData bit that marks values with annotations or edits.
 
 use opcell::stack::codec::Reader;
 use opcell::value::{Sample, UaTime, Value};
@@ -126,7 +126,7 @@ fn annotations_are_replaced_and_removed_by_time_and_user() {
 }
 
 #[test]
-fn what_is_no_annotation_is_refused() {
+fn a_value_that_is_no_annotation_is_refused() {
     let (_server, mut session) = filled();
     let entries = annotate(
         &mut session,

@@ -42,7 +42,7 @@ fn good(read: &[Read]) -> bool {
     read.iter().all(|read| read.status.is_good())
 }
 
-/// "History Trend", cyclic: the last five minutes, each second; first the nodes that tell how to draw the line.
+/// "History Trend", cyclic: the last five minutes, each second; first the nodes that say how to draw the line.
 #[test]
 fn uaexpert_draws_a_cyclic_trend() {
     let server = TestServer::start(&cell(0));
@@ -56,7 +56,7 @@ fn uaexpert_draws_a_cyclic_trend() {
     let (mut newest, mut cycles) = (0.0, 0);
     let deadline = Instant::now() + Duration::from_secs(20);
     while cycles < 5 {
-        assert!(Instant::now() < deadline, "the trend stands still");
+        assert!(Instant::now() < deadline, "the trend does not advance");
         let now = UaTime::now().0;
         let trend = session.history("Live", &raw(now - 300 * SECOND, now, 0, true));
         assert!(trend.status.is_good() && trend.continuation.is_none(), "{}", trend.status);
@@ -93,7 +93,7 @@ fn cognite_extracts_everything_in_chunks() {
             let mut next = Vec::new();
             for ((n, _), read) in open.iter().zip(read) {
                 assert!(read.values.len() <= 1_000, "no more than the chunk");
-                // What the server recorded itself, at its start, stands behind what was put there.
+                // What the server recorded itself, at its start, comes after the samples of the test.
                 counts[*n] += read.times().iter().filter(|time| **time < begin + 2_500 * SECOND).count();
                 next.extend(read.continuation.map(|point| (*n, Some(point))));
             }
@@ -113,7 +113,7 @@ fn node_red_asks_for_the_last_hour_and_its_aggregates() {
     fill(&server, "Tag0", end - HOUR, 3_600);
     let mut session = Session::open(server.address);
     let read = session.history("Tag0", &raw(end - HOUR, end, 0, true));
-    assert_eq!(read.values.len(), 3_601, "an hour, and the bound behind it");
+    assert_eq!(read.values.len(), 3_601, "an hour, and the bound after it");
     for (aggregate, value) in [([2346], 0.0), ([2347], 3_599.0), ([2342], 1_799.5), ([2341], 0.0)] {
         // Its library sends a configuration of zeros (node-opcua#1098).
         let details = processed(Processed {

@@ -1,4 +1,4 @@
-//! What clients look for beside a tag with history: HA Configuration, Annotations, capabilities, aggregates.
+//! Nodes that clients look for next to a tag with history: HA Configuration, Annotations, capabilities, aggregates.
 
 use opcell::stack::codec::NodeIdRef;
 use opcell::value::{UaTime, Value};
@@ -220,7 +220,7 @@ fn every_attribute_of_a_made_node_has_an_answer() {
 }
 
 #[test]
-fn who_may_not_see_a_tag_does_not_see_what_belongs_to_it() {
+fn a_tag_that_may_not_be_seen_hides_the_nodes_that_belong_to_it() {
     let server = HistoryServer::start(CELL);
     let mut session = Session::open(server.address);
     for id in ["Tank.Secret", "Tank.Secret.Annotations", "Tank.Secret.HA Configuration.Stepped"] {

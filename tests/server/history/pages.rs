@@ -51,7 +51,7 @@ fn session_point(address: std::net::SocketAddr, details: &ExtensionObject) -> (S
 }
 
 #[test]
-fn points_of_earlier_requests_give_way_but_not_those_of_the_same_request() {
+fn points_of_earlier_requests_are_freed_but_not_those_of_the_same_request() {
     let server = filled(10, |limits| limits.history_continuation_points = 2);
     let mut session = Session::open(server.address);
     let details = raw(1, 100 * SECOND, 3, false);
@@ -84,7 +84,7 @@ fn a_response_stays_as_small_as_the_client_asks() {
                 let response = session.call(history_read(&details, &asked));
                 assert!(response.body.len() <= most as usize, "{} bytes for {most}", response.body.len());
                 let read = results(&response);
-                assert!(read.iter().any(|read| !read.values.is_empty()), "it goes on");
+                assert!(read.iter().any(|read| !read.values.is_empty()), "each response has values");
                 values += read.iter().map(|read| read.values.len()).sum::<usize>();
                 assert!(read.iter().all(|read| read.status == StatusCode::Good), "{:?}", read[0].status);
                 let points = read.into_iter().filter_map(|read| read.continuation);
@@ -96,7 +96,7 @@ fn a_response_stays_as_small_as_the_client_asks() {
 }
 
 #[test]
-fn a_value_that_no_response_can_hold_is_said_to_be_too_large() {
+fn a_value_that_no_response_can_hold_is_too_large() {
     let server = HistoryServer::start(CELL);
     server.put("Tank.Recipe", [sample(UaTime(SECOND), Value::text(&"x".repeat(20_000)))]);
     let mut session = Session::connect(server.address, unsecured()).expect("a channel");
@@ -119,7 +119,7 @@ fn a_thousand_long_reads_share_one_response() {
 }
 
 #[test]
-fn a_slow_archive_delays_nobody_who_does_not_read_it() {
+fn a_slow_archive_delays_only_requests_that_read_it() {
     let server = filled(10, |_| {});
     let (mut reader, mut other) = (Session::open(server.address), Session::open(server.address));
     server.historian.hesitate();
@@ -138,7 +138,7 @@ fn a_slow_archive_delays_nobody_who_does_not_read_it() {
 }
 
 #[test]
-fn who_asks_for_too_much_at_once_is_told_and_loses_nothing() {
+fn too_many_reads_at_once_are_refused_and_lose_nothing() {
     let server = filled(10, |limits| limits.history_requests = (3, 4));
     server.historian.hesitate();
     let details = raw(1, 100 * SECOND, 0, false);
@@ -180,7 +180,7 @@ fn a_read_that_waits_can_be_cancelled() {
 }
 
 #[test]
-fn work_of_a_session_that_is_gone_is_dropped() {
+fn requests_of_a_session_that_is_gone_are_dropped() {
     let server = filled(10, |_| {});
     server.historian.hesitate();
     let details = raw(1, 100 * SECOND, 0, false);
@@ -195,7 +195,7 @@ fn work_of_a_session_that_is_gone_is_dropped() {
 }
 
 #[test]
-fn when_time_runs_out_the_rest_comes_with_continuation_points() {
+fn a_read_out_of_time_returns_continuation_points_for_the_rest() {
     let server = filled(10, |_| {});
     let mut session = Session::open(server.address);
     let details = raw(1, 100 * SECOND, 0, false);
@@ -221,7 +221,7 @@ fn when_time_runs_out_the_rest_comes_with_continuation_points() {
 }
 
 #[test]
-fn a_broken_disk_is_said_of_each_node_and_the_server_goes_on() {
+fn a_broken_disk_is_reported_for_each_node_and_the_server_keeps_running() {
     let server = filled(10, |_| {});
     let mut session = Session::open(server.address);
     let details = raw(1, 100 * SECOND, 0, false);

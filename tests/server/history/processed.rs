@@ -55,7 +55,7 @@ fn each_node_gets_its_own_aggregate() {
 }
 
 #[test]
-fn what_cannot_be_calculated_is_refused_where_it_belongs() {
+fn an_aggregate_that_cannot_be_calculated_is_refused_in_its_own_result() {
     let server = filled();
     let mut session = Session::open(server.address);
     let one = [AVERAGE];

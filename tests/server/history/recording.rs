@@ -168,7 +168,7 @@ fn an_import_after_a_crash_does_not_hide_where_the_server_ended() {
 }
 
 #[test]
-fn a_second_server_at_one_folder_is_refused_and_told_who_has_it() {
+fn a_second_server_on_one_folder_is_refused_with_the_process_id_of_the_first() {
     let server = TestServer::start(CELL);
     let other = tempfile::tempdir().expect("a folder");
     std::fs::write(other.path().join("cell.yaml"), CELL).expect("written");

@@ -72,7 +72,7 @@ fn each_way_of_updating_does_what_it_says_and_nothing_else() {
 }
 
 #[test]
-fn edits_leave_behind_what_they_changed() {
+fn edits_keep_the_values_that_they_changed() {
     let server = HistoryServer::start(CELL);
     let mut session = Session::open(server.address);
     server.put("Tank.Level", [level(1, 1.0), level(2, 2.0), level(3, 3.0)]);
@@ -217,7 +217,7 @@ fn details_that_make_no_sense_are_refused_each_for_itself() {
 
 /// AccessLevel, UserAccessLevel and Historizing of each tag.
 #[test]
-fn who_may_edit_sees_it_in_the_access_level() {
+fn the_right_to_edit_history_is_in_the_access_level() {
     let server = HistoryServer::start(CELL);
     let mut session = Session::open(server.address);
     for (name, access, user, historizing) in
@@ -248,7 +248,7 @@ fn listen(session: &mut Session, fields: &[&'static str]) -> u32 {
 }
 
 #[test]
-fn each_edit_is_told_as_an_audit_event() {
+fn each_edit_raises_an_audit_event() {
     let server = HistoryServer::start(CELL);
     let roles = [Role::OBSERVER, Role::OPERATOR, Role::SECURITY_ADMIN];
     server.server.take_accounts(Accounts { anonymous: roles.into_iter().collect(), ..Accounts::default() });

@@ -33,7 +33,7 @@ fn asyncua_browses_everything_and_reads_every_attribute() {
 }
 
 #[test]
-fn asyncua_writes_and_hears_of_it() {
+fn asyncua_writes_and_is_notified() {
     let expected =
         ["write", "write of a wrong type", "write to a read-only tag", "write without the role", "subscribe"];
     run("write", &names(&expected));

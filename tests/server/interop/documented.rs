@@ -50,7 +50,7 @@ fn connect(server: &TestServer, how: &Connect) -> (Session, u32) {
     let endpoints = steps::endpoints(&mut session, &url);
     let (revised, rest) = steps::create_session(&mut session, &url, how.session_ms);
     assert_eq!(revised, how.session_ms);
-    assert!(rest.starts_with(&endpoints), "CreateSession tells other endpoints than GetEndpoints");
+    assert!(rest.starts_with(&endpoints), "CreateSession returns other endpoints than GetEndpoints");
     session.activate_anonymous().good();
     let (interval, lifetime, keep_alive) = how.subscription;
     let (id, revised) = steps::subscribe(&mut session, interval, lifetime, keep_alive);
@@ -153,7 +153,7 @@ fn milo_and_ignition_learn_namespaces_limits_and_types() {
     let namespaces = steps::texts(&arrays[0].value);
     assert_eq!((namespaces[0].as_str(), namespaces[2].as_str()), ("http://opcfoundation.org/UA/", "urn:test:press"));
     assert_eq!(steps::texts(&arrays[1].value), [namespaces[1].as_str()], "ServerArray[0] is namespace 1");
-    // All twelve in one Read; a missing one, or 0, would stand for "as many as you like".
+    // All twelve in one Read; a missing one, or 0, would mean "no limit".
     let limits = [11705, 12165, 11707, 12167, 11709, 12166, 12168, 11710, 11711, 11712, 11713, 11714];
     for (number, value) in limits.iter().zip(session.read(&limits.map(|number| (standard(number), 13)))) {
         assert!(matches!(value.value, Some(Value::UInt32(limit)) if limit > 0), "i={number}: {value:?}");
@@ -183,7 +183,7 @@ fn milo_and_ignition_learn_namespaces_limits_and_types() {
         heard += session.publish(&[]).expect("a message").data.len();
     }
     assert_eq!(heard, items.len());
-    // Its keep-alive must be answered in five seconds, whatever else goes on.
+    // Its keep-alive must be answered in five seconds, whatever else is being served.
     let began = Instant::now();
     assert_eq!(session.read(&[(standard(2259), 13)])[0].value, Some(Value::Int32(0)));
     assert!(began.elapsed() < Duration::from_secs(1));
@@ -279,7 +279,7 @@ fn aveva_connects_with_and_without_a_path_in_the_url() {
 }
 
 #[test]
-fn limits_count_what_clients_count_and_a_missing_service_is_a_fault() {
+fn limits_count_operations_and_a_missing_service_is_a_fault() {
     let server = TestServer::start(CELL);
     let mut session = Session::open(server.address);
     let most = 10_000;

@@ -33,7 +33,7 @@ fn node_opcua_browses_everything_and_reads_every_attribute() {
 }
 
 #[test]
-fn node_opcua_writes_and_hears_of_it() {
+fn node_opcua_writes_and_is_notified() {
     let expected =
         ["write", "write of a wrong type", "write to a read-only tag", "write without the role", "subscribe"];
     run("write", &names(&expected));

@@ -36,7 +36,7 @@ fn o6_browses_everything_and_reads_every_attribute() {
 }
 
 #[test]
-fn o6_writes_and_hears_of_it() {
+fn o6_writes_and_is_notified() {
     let expected =
         ["write", "write of a wrong type", "write to a read-only tag", "write without the role", "subscribe"];
     run("write", &names(&expected));

@@ -87,7 +87,7 @@ fn modify(client: &mut Session, subscription: u32, id: u32, filter: Option<Filte
     (result.status_code, revised(&result.filter_result))
 }
 
-/// Values of the one item, until there are so many.
+/// At least `count` values of the one item.
 fn values(client: &mut Session, count: usize) -> Vec<DataValue> {
     let mut values = Vec::new();
     while values.len() < count {
@@ -172,7 +172,7 @@ fn a_filter_that_cannot_be_is_refused_with_its_reason() {
 }
 
 #[test]
-fn start_and_interval_are_revised_and_told() {
+fn start_and_interval_are_revised_and_returned() {
     let server = TestServer::start(CELL);
     let mut client = Session::open(server.address);
     let subscription = client.subscribe(500.0, 1000, 10);
@@ -209,7 +209,7 @@ fn an_item_changes_from_values_to_an_aggregate_and_back() {
     assert_eq!((status, revised.map(|revised| revised.interval)), (StatusCode::Good, Some(200.0)));
     let calculated = values(&mut client, 3);
     assert!(calculated[1..].iter().all(|value| number(value) == Some(200.0)), "{calculated:?}");
-    // The same again goes on where it is.
+    // The same filter again continues where it is.
     let (status, _) = modify(&mut client, subscription, id, every(200.0, Aggregate::DurationGood));
     assert_eq!(status, StatusCode::Good);
     assert!(values(&mut client, 2).iter().all(|value| number(value) == Some(200.0)));

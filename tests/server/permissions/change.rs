@@ -1,4 +1,4 @@
-//! Rights that change under an open session, and what is told of roles and namespaces.
+//! Rights that change under an open session, and what roles and namespaces show.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ fn go_on(session: &mut Session, point: &[u8]) -> StatusCode {
 
 /// Part 4 §5.13.2.1 (1.05): rights that are taken away silence an item, rights that come back let it speak.
 #[test]
-fn a_session_with_another_user_keeps_nothing_of_the_one_before() {
+fn a_session_with_another_user_keeps_nothing_of_the_first_user() {
     let field = people::open();
     let (engineer, operator) = (find("engineer"), find("operator"));
     let mut writer = engineer.come(&field);
@@ -101,7 +101,7 @@ fn a_session_with_another_user_keeps_nothing_of_the_one_before() {
 
 /// A session that moves to a channel that only signs loses what needs encryption, also in items that it made before.
 #[test]
-fn what_needs_encryption_stays_behind_when_a_session_moves() {
+fn a_session_that_moves_to_a_weaker_channel_loses_nodes_that_need_encryption() {
     let field = people::open();
     let (strong, weak) = (find("operator-encrypt"), find("operator-sign"));
     let mut session = strong.come(&field);
@@ -132,7 +132,7 @@ fn what_needs_encryption_stays_behind_when_a_session_moves() {
 
 /// Accounts that change while the server runs reach items that are there.
 #[test]
-fn a_role_that_is_taken_away_silences_items_at_once() {
+fn a_role_that_is_removed_stops_its_items_at_once() {
     let field = people::open();
     let mut keeper = find("keeper").come(&field);
     listen(&mut keeper, &[("2;Own", 13)]);
@@ -150,7 +150,7 @@ fn a_role_that_is_taken_away_silences_items_at_once() {
 
 /// The role goes while a request is served that makes an item: the request still has the rights of before.
 #[test]
-fn an_item_that_is_made_while_its_role_goes_is_silent_too() {
+fn an_item_created_while_its_role_is_removed_is_stopped_too() {
     let field = people::open();
     let mut keeper = find("keeper").come(&field);
     let subscription = keeper.subscribe(20.0, 1000, 1000);
@@ -187,7 +187,7 @@ fn an_item_that_is_made_while_its_role_goes_is_silent_too() {
 
 /// An event is for who has ReceiveEvents both at its source and at its type (Part 3 §8.55, 1.05).
 #[test]
-fn nobody_hears_of_a_node_that_may_not_be_seen_or_of_audits_without_the_role() {
+fn events_of_hidden_nodes_and_audits_reach_only_sessions_with_the_rights() {
     let field = people::open();
     let mut people: Vec<_> = ["plain", "security"].map(|name| (name, find(name).come(&field))).into();
     for (_, session) in &mut people {

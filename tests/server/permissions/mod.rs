@@ -1,6 +1,6 @@
 //! Who may do what: people × nodes × operations, every cell tried by a client and held against
-//! `permissions/matrix.table`, and against what the server itself tells of permissions. `UPDATE=1` writes the table
-//! anew; read the diff.
+//! `matrix.table`, and against the permissions that the server itself shows. `UPDATE=1` writes the table
+//! again; read the diff.
 
 mod change;
 mod people;
@@ -49,7 +49,7 @@ fn row(session: &mut Session, subscription: u32, place: &Place, who: &str, is_en
     words.into_iter().map(|(_, word)| word).collect::<Vec<_>>().join(" ")
 }
 
-/// Every bit that is told is what the services do.
+/// Every permission bit that the server shows agrees with what its services allow.
 fn hold_against(words: &[(&str, String)], told: &Told, is_encrypted: bool, context: &str) {
     let mask = told.mine.iter().fold(0, |all, (_, bits)| all | bits);
     let is_weak = told.restrictions & ENCRYPTION_REQUIRED != 0 && !is_encrypted;
@@ -58,10 +58,10 @@ fn hold_against(words: &[(&str, String)], told: &Told, is_encrypted: bool, conte
     for (operation, bit, level) in BITS {
         let may = mask & bit != 0;
         if told.level & level == 0 {
-            assert!(!may, "{context}: {operation} is told, and nobody can");
+            assert!(!may, "{context}: {operation} is shown as permitted, and the AccessLevel denies it to all");
         }
-        assert_eq!(outcome(operation) == "ok", may && !is_weak, "{context}: {operation}, told {told:?}");
-        assert_eq!(told.user_level & level != 0, may, "{context}: UserAccessLevel of {operation}, told {told:?}");
+        assert_eq!(outcome(operation) == "ok", may && !is_weak, "{context}: {operation}, shown {told:?}");
+        assert_eq!(told.user_level & level != 0, may, "{context}: UserAccessLevel of {operation}, shown {told:?}");
     }
     assert_eq!(outcome("roles") == "ok", mask & READ_ROLE_PERMISSIONS != 0 && !is_weak, "{context}: roles");
     if let Some(all) = &told.all {
@@ -95,7 +95,7 @@ fn render(rows: &BTreeMap<(usize, String), Vec<&str>>) -> String {
 }
 
 #[test]
-fn everybody_may_do_what_the_table_says_and_the_server_tells() {
+fn the_rights_of_every_person_are_those_of_the_table_and_of_the_server_s_attributes() {
     let field = people::open();
     let mut rows: BTreeMap<(usize, String), Vec<&str>> = BTreeMap::new();
     for person in &PEOPLE {

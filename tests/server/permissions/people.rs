@@ -49,7 +49,7 @@ nodes:
 /// Another address of this host than the one that everybody else comes to.
 const SIDE_DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// How somebody proves who it is.
+/// How a person proves their identity.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     Anonymous,

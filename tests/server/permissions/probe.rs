@@ -1,4 +1,4 @@
-//! Every operation on a node, tried over the wire, with its outcome as a word; and what the server tells of it.
+//! Every operation on a node, tried over the wire, with its outcome as a word; and the permissions that the server shows.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -103,7 +103,7 @@ pub fn id(text: &str) -> NodeIdRef<'_> {
     }
 }
 
-/// What the server tells of a node that is seen.
+/// The permissions that the server shows of a visible node.
 #[derive(Debug, Default)]
 pub struct Told {
     /// Role and permissions, as the session has them.

@@ -65,7 +65,7 @@ fn open(stream: &mut TcpStream, settings: ClientSettings) -> Result<(), Fatal> {
 }
 
 #[test]
-fn who_floods_meets_the_pace_before_any_key_is_touched_and_others_do_not() {
+fn a_flood_is_limited_before_any_key_is_used_and_others_are_not() {
     let field = Field::shrunk("urn:test:raw", |_, wire| wire.handshakes = Rate { per_second: 1, at_once: 5 });
     let (server, flooder) = (&field.server().server, Ipv4Addr::new(127, 0, 0, 2));
     let stranger = Holder::of("urn:test:stranger");
@@ -143,12 +143,12 @@ fn a_flood_of_handshakes_delays_another_address_by_a_job_or_two() {
         // processor, so it is the middle that counts.
         waits.sort_unstable();
         assert!(waits[25] <= 3, "jobs that ran before its own: {waits:?}");
-        assert!(waits[50] <= 100, "somebody was not served while the flood lasted: {waits:?}");
+        assert!(waits[50] <= 100, "a client was not served while the flood lasted: {waits:?}");
     });
 }
 
 #[test]
-fn a_channel_whose_session_has_ended_is_a_stranger_s_again() {
+fn a_channel_whose_session_has_ended_has_unauthenticated_limits_again() {
     let field = Field::open("urn:test:raw");
     let mut session = Login { client: &field.client, mode: SignAndEncrypt, user: None }.open(&field);
     let large = |session: &mut Session| {
@@ -178,7 +178,7 @@ fn come_in(field: &Field) -> Option<Session> {
 }
 
 #[test]
-fn a_site_behind_one_address_that_comes_back_all_at_once_gets_in() {
+fn a_site_with_one_address_that_reconnects_all_at_once_gets_in() {
     const CLIENTS: usize = 60;
     // Fewer sessions may wait than come, as a large site is more than 20 clients.
     let field = Field::shrunk("urn:test:raw", |limits, _| limits.pending_sessions = 4);

@@ -1,4 +1,4 @@
-//! Logging in: what is told to whom when it fails, how guessing is slowed down, and how a certificate's end is felt.
+//! Logging in: the answer to a refused login, how guessing is slowed down, and what a revoked certificate ends.
 
 use opcell::pki;
 use opcell::stack::crypto::MessageSecurityMode::{None as Unsecured, SignAndEncrypt};
@@ -33,7 +33,7 @@ fn try_password(session: &mut Session, field: &Field, user: &str, password: &str
 }
 
 #[test]
-fn whatever_is_wrong_with_a_login_is_one_answer() {
+fn every_refused_login_gets_the_same_answer() {
     let field = Field::open("urn:test:raw");
     let key = &field.peer().key;
     let encrypt = |bytes: &[u8]| key.encrypt(POLICY, bytes).expect("it encrypts");
@@ -54,7 +54,7 @@ fn whatever_is_wrong_with_a_login_is_one_answer() {
 }
 
 #[test]
-fn who_guesses_waits_and_nobody_else_does() {
+fn an_address_that_guesses_passwords_waits_and_no_other_does() {
     let field = Field::open("urn:test:raw");
     let mut guesser = knock(&field);
     for n in 0..5 {
@@ -69,7 +69,7 @@ fn who_guesses_waits_and_nobody_else_does() {
 }
 
 #[test]
-fn the_session_of_a_user_whose_certificate_is_taken_away_ends_and_no_other() {
+fn revoking_the_certificate_of_a_user_ends_its_session_and_no_other() {
     let field = Field::open("urn:test:raw");
     let mut erika = knock(&field);
     let nonce = erika.server_nonce.clone();

@@ -26,7 +26,7 @@ fn pki_dir(field: &Field) -> PathBuf {
     field.server().dir().join("pki")
 }
 
-/// The certificate that the server tells of itself now.
+/// The certificate that the server presents now.
 fn told(field: &Field) -> Arc<Peer> {
     let newest = field.server().server.channels.identities.newest().expect("it has one");
     Arc::new(Peer::from_chain(POLICY, newest.chain()).expect("a certificate"))
@@ -65,7 +65,7 @@ fn heard(session: &mut Session, expected: &[f64]) {
 }
 
 #[test]
-fn it_is_renewed_under_a_live_subscription_and_nobody_notices() {
+fn renewal_does_not_disturb_a_live_subscription() {
     let field = Field::open("urn:test:raw");
     let old = told(&field);
     let mut watcher = works(&field, &old);
@@ -77,7 +77,7 @@ fn it_is_renewed_under_a_live_subscription_and_nobody_notices() {
         assert!(writer.write(SETPOINT, &Value::Double(f64::from(number))).is_good());
     }
 
-    // The clock is told: 20 days before the end of the certificate.
+    // The clock is the test's: 20 days before the end of the certificate.
     let plan = &field.server().server.plan;
     let identities = Arc::clone(&field.server().server.channels.identities);
     // In a folder of its own: the server's own keeper has the clock of today, and would take this one's work back.

@@ -17,12 +17,12 @@ fn knock(field: &Field, stranger: &Holder) -> Result<Session, ClientError> {
 }
 
 #[test]
-fn a_stranger_is_refused_until_the_operator_trusts_it_and_no_restart_is_needed() {
+fn an_unknown_client_is_refused_until_it_is_trusted_without_a_restart() {
     let field = Field::open("urn:test:raw");
     let stranger = Holder::of("urn:test:stranger");
     let dir = field.server().dir().join("pki");
     let Err(ClientError::Channel(refused)) = knock(&field, &stranger) else { panic!("a stranger is let in") };
-    assert_eq!(refused.status, StatusCode::BadSecurityChecksFailed, "no more is told to a stranger");
+    assert_eq!(refused.status, StatusCode::BadSecurityChecksFailed, "an unknown client learns no more");
     until("the refusal is listed", || pki::list(&dir).expect("a list").contains("urn:test:stranger"));
     pki::trust(&dir, "urn:test:stranger").expect("trusted");
     until("the trusted folder is read", || knock(&field, &stranger).is_ok());
@@ -43,7 +43,7 @@ fn a_stranger_is_refused_until_the_operator_trusts_it_and_no_restart_is_needed()
 }
 
 #[test]
-fn a_window_trusts_on_first_use_until_it_closes_and_never_whom_the_operator_revoked() {
+fn a_trust_window_trusts_on_first_use_but_never_a_revoked_client() {
     let field = Field::open("urn:test:raw");
     let dir = field.server().dir().join("pki");
     let window = |seconds: u64, from: Option<&str>| {

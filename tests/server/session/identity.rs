@@ -10,7 +10,7 @@ const CLIENT: &str = "urn:test:identity";
 /// The ApplicationUri of CreateSession is the one of the client's certificate, and the certificate is the channel's
 /// (Part 4 §5.7.2). Chains and revocation lists are in `security/certificates`.
 #[test]
-fn a_client_is_who_its_certificate_says() {
+fn the_application_uri_is_the_one_in_the_certificate() {
     let field = Field::open(CLIENT);
     let (policy, mode) = (Policy::Basic256Sha256, MessageSecurityMode::SignAndEncrypt);
     for (uri, certificate, status) in [

@@ -62,7 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A value and its status, overflow bits apart.
 type Seen = (Option<i32>, u32);
-/// Client handle, what is seen, and whether an overflow is told.
+/// Client handle, value, and whether it is marked with an overflow.
 type Told = (u32, Seen, bool);
 
 #[derive(Debug)]

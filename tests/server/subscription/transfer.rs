@@ -92,7 +92,7 @@ fn nothing_is_lost_when_a_new_session_takes_over_after_a_cut() {
 }
 
 #[test]
-fn the_old_session_is_told_when_its_subscription_goes() {
+fn the_old_session_is_notified_when_its_subscription_is_transferred() {
     let field = Field::open("urn:test:raw");
     let opal = Login { client: &field.client, mode: SignAndEncrypt, user: Some("opal") };
     let mut old = opal.open(&field);
@@ -114,7 +114,7 @@ fn the_old_session_is_told_when_its_subscription_goes() {
 }
 
 #[test]
-fn a_subscription_goes_to_nobody_else() {
+fn a_subscription_is_transferred_to_no_other_user_or_application() {
     let other = Holder::of("urn:test:other");
     let field = Field::with("urn:test:raw", &[&other]);
     let own = &*field.client;
@@ -146,7 +146,7 @@ fn a_subscription_goes_to_nobody_else() {
 }
 
 #[test]
-fn a_session_goes_on_over_a_new_channel_with_its_subscription() {
+fn a_session_continues_on_a_new_channel_with_its_subscription() {
     let field = Field::open("urn:test:raw");
     let opal = Login { client: &field.client, mode: SignAndEncrypt, user: Some("opal") };
     let otto = Login { user: Some("otto"), ..opal };
@@ -179,7 +179,7 @@ fn a_closed_session_may_leave_its_subscription_to_the_next() {
 }
 
 #[test]
-fn a_subscription_that_nobody_asks_ends_and_says_so_later() {
+fn a_subscription_without_publish_requests_ends_and_reports_it_later() {
     let field = Field::open("urn:test:raw");
     let mut session = Login { client: &field.client, mode: SignAndEncrypt, user: Some("opal") }.open(&field);
     let subscription = session.subscribe(10.0, 6, 2);

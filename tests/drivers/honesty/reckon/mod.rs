@@ -82,7 +82,7 @@ fn element(tag: &Tag, words: &[u16], power: i32) -> Result<Want, StatusCode> {
     want.ok_or(CODING)
 }
 
-/// The bits of the raw number, without what lies beside them in the register.
+/// The bits of the raw number, without the other bits of the register.
 fn pattern(tag: &Tag, words: &[u16]) -> u64 {
     let mut words = words.to_vec();
     if tag.low_first {
@@ -201,7 +201,7 @@ fn ambiguous(real: f64, share: f64) -> (i128, i128) {
     ((real - slack).round() as i128, (real + slack).round() as i128)
 }
 
-/// Exactly, in fractions. `None`: out of every range, or out of what a Double can tell where the factor is a fraction.
+/// Exactly, in fractions. `None`: out of every range, or beyond the precision of a Double where the factor is a fraction.
 fn whole(raw: i128, scale: Scaling, power: i32) -> Option<(i128, i128)> {
     let (_, mut above, mut below) = scale.factor;
     let is_fraction = below != 1;

@@ -15,7 +15,7 @@ pub enum Effect {
 
 /// Whether the write must be refused, by what the tag and its registers can hold.
 pub fn write(tag: &Tag, values: &[Value], image: &[u16]) -> Effect {
-    // An array goes to the driver as numbers of one type: where a fraction stands next to a number that only an
+    // An array goes to the driver as numbers of one type: where a fraction comes next to a number that only an
     // integer holds, it may be refused.
     let is_long = |value: &Value| value.as_integer().is_some_and(|number| number.abs() > EXACT / 1_000_000);
     let is_mixed = tag.scale.is_some() && values.len() > 1 && values.iter().any(is_long);
@@ -148,7 +148,7 @@ fn encoded(tag: &Tag, text: &str) -> Option<Vec<u16>> {
     Some(words)
 }
 
-/// Whether the registers hold what was written, and the bits beside it are as before.
+/// Whether the registers hold what was written, and the bits next to it are as before.
 pub fn holds(tag: &Tag, values: &[Value], before: &[u16], after: &[u16]) -> bool {
     let places: Vec<&[u16]> = tag.places.chunks(tag.width()).collect();
     places.iter().zip(values).all(|(places, value)| {

@@ -123,7 +123,7 @@ fn node(name: &str) -> NodeIdRef<'_> {
 }
 
 #[test]
-fn channels_sessions_and_cancels_are_told_with_what_the_specification_wants() {
+fn channels_sessions_and_cancels_are_audited_with_the_fields_of_the_specification() {
     let mut watch = Watch::start();
     let mut otto = watch.otto();
     let thumbprint: String = opcell::stack::crypto::thumbprint(watch.field.client.identity.leaf())
@@ -192,7 +192,7 @@ fn channels_sessions_and_cancels_are_told_with_what_the_specification_wants() {
 }
 
 #[test]
-fn a_user_with_a_certificate_is_told_by_its_subject_and_a_transfer_by_its_session() {
+fn a_user_with_a_certificate_is_audited_by_its_subject_and_a_transfer_by_its_session() {
     let mut watch = Watch::start();
     let (client, erika, peer) = (&watch.field.client, &watch.field.erika, watch.field.peer());
     let mut session = Login { client, mode: SignAndEncrypt, user: None }.connect(&watch.field);
@@ -221,7 +221,7 @@ fn a_user_with_a_certificate_is_told_by_its_subject_and_a_transfer_by_its_sessio
 }
 
 #[test]
-fn a_refused_login_is_told_with_its_name_and_reason_and_a_wrong_password_stands_nowhere() {
+fn a_refused_login_is_audited_with_name_and_reason_and_without_the_password() {
     let mut watch = Watch::start();
     let mut session = Login { client: &watch.field.client, mode: SignAndEncrypt, user: None }.connect(&watch.field);
     session.create(&watch.field.client.uri, watch.field.client.identity.leaf()).good();
@@ -266,7 +266,7 @@ fn files(state: &std::path::Path) -> Vec<u8> {
 }
 
 #[test]
-fn writes_are_told_with_old_and_new_value_also_those_that_were_refused() {
+fn writes_are_audited_with_old_and_new_value_also_refused_ones() {
     let mut watch = Watch::start();
     let mut otto = watch.otto();
     let parts = [
@@ -316,7 +316,7 @@ fn writes_are_told_with_old_and_new_value_also_those_that_were_refused() {
 }
 
 #[test]
-fn whoever_does_not_look_after_security_hears_of_nothing() {
+fn audit_events_reach_security_administrators_only() {
     let watch = Watch::start();
     let mut otto = watch.otto();
     otto.hear_events(&FIELDS);
@@ -346,7 +346,7 @@ fn whoever_does_not_look_after_security_hears_of_nothing() {
 }
 
 #[test]
-fn routine_that_is_left_out_has_an_event() {
+fn routine_records_that_are_left_out_have_an_event() {
     let mut watch = Watch::start();
     for _ in 0..30 {
         Session::open(watch.field.server().address).close();
@@ -363,14 +363,14 @@ fn message(told: &Told) -> String {
 }
 
 #[test]
-fn clients_hear_when_the_audit_cannot_be_written_and_when_it_can_again() {
+fn clients_are_notified_when_the_audit_cannot_be_written_and_when_it_can_again() {
     let mut watch = Watch::start();
     let in_the_way = watch.field.server().dir().join("state/audit.head.new");
     until("the head is free", || std::fs::create_dir(&in_the_way).is_ok());
     watch.otto().close();
     let told = watch.event(2131, |_| true);
     assert!(message(&told).contains("the audit is not written to its files"), "{}", message(&told));
-    assert_eq!(watch.otto().write(node("Pump.Number"), &Value::Int32(6)), StatusCode::Good, "the server goes on");
+    assert_eq!(watch.otto().write(node("Pump.Number"), &Value::Int32(6)), StatusCode::Good, "the server still serves");
     std::fs::remove_dir(&in_the_way).expect("out of the way");
     let told = watch.event(2131, |_| true);
     assert!(message(&told).contains("again"), "{}", message(&told));
@@ -380,7 +380,7 @@ fn clients_hear_when_the_audit_cannot_be_written_and_when_it_can_again() {
 }
 
 #[test]
-fn a_run_is_told_from_its_start_to_its_end() {
+fn start_and_stop_of_the_server_are_audited() {
     let mut watch = Watch::start();
     let dir = watch.field.server().dir().join("state");
     let mut otto = watch.otto();

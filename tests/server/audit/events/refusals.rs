@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use super::*;
 use crate::security::certificates::made;
 
-/// Hello and an OpenSecureChannel with this certificate, as somebody without its key.
+/// Hello and an OpenSecureChannel with this certificate, as a client without its key.
 fn knock(field: &Field, certificate: &[u8]) {
     let mut stream = TcpStream::connect(field.server().address).expect("connected");
     stream.set_read_timeout(Some(ua::TIMEOUT)).expect("set");
@@ -73,7 +73,7 @@ fn each_kind_of_bad_certificate_has_its_event_and_its_record() {
         let refused = watch.event(2060, |told| !good(told));
         assert_eq!(
             refused["StatusCodeId"], told["StatusCodeId"],
-            "{kind}: the exact code, not what the client is told"
+            "{kind}: the exact code, not the one that the client gets"
         );
         let wanted = format!("\"kind\":\"{kind}\",\"status\":\"{code}\"");
         until(kind, || String::from_utf8(files(&state)).expect("text").contains(&wanted));
@@ -81,7 +81,7 @@ fn each_kind_of_bad_certificate_has_its_event_and_its_record() {
 }
 
 #[test]
-fn a_client_that_is_not_what_its_certificate_says_is_told_with_both_names() {
+fn a_client_with_another_uri_than_its_certificate_is_audited_with_both() {
     let mut watch = Watch::start();
     let mut session = Login { client: &watch.field.client, mode: SignAndEncrypt, user: None }.connect(&watch.field);
     let refused = session.create("urn:somebody:else", watch.field.client.identity.leaf());
@@ -127,7 +127,7 @@ fn a_flood_of_refused_connections_is_counted_to_the_last_with_events_and_hides_n
 }
 
 #[test]
-fn a_lockout_has_a_record_and_an_event_when_it_begins_and_when_it_ends() {
+fn a_lockout_has_a_record_and_an_event_when_it_begins_and_ends() {
     let mut watch = Watch::start();
     let client = std::sync::Arc::clone(&watch.field.client);
     let peer = watch.field.peer();

@@ -47,7 +47,7 @@ pub fn uri(text: &str) -> SanType {
     SanType::URI(text.try_into().expect("ascii"))
 }
 
-/// Valid from so many days to so many days from now.
+/// Valid between two numbers of days from now.
 pub fn days(params: &mut CertificateParams, from: i64, to: i64) {
     params.not_before = at(now() + from * DAY);
     params.not_after = at(now() + to * DAY);
@@ -147,7 +147,7 @@ impl Ca {
     }
 }
 
-/// What `openssl req -x509` makes with these arguments, beside a URI and a year's validity.
+/// What `openssl req -x509` makes with these arguments, in addition to a URI and a year's validity.
 pub fn by_openssl(dir: &Path, name: &str, arguments: &[&str]) -> Vec<u8> {
     let (certificate, key) = (dir.join(format!("{name}.der")), dir.join(format!("{name}.key")));
     let subject = format!("/CN={name}");

@@ -47,7 +47,7 @@ fn clause(tried: Tried) -> &'static str {
 }
 
 #[test]
-fn every_wrong_certificate_has_its_code_in_the_log_and_what_a_client_may_know_of_it() {
+fn every_wrong_certificate_has_its_code_in_the_log_and_the_one_shown_to_the_client() {
     let dir = tempfile::tempdir().expect("a folder");
     let cases = cases::all(dir.path());
     assert!(cases.len() >= 80, "only {}", cases.len());
@@ -83,7 +83,7 @@ fn a_list_that_does_not_count_is_named_with_its_file_and_the_reason() {
     }
 }
 
-/// The table in docs/security.md; `UPDATE=1 cargo test` writes it anew.
+/// The table in docs/security.md; `UPDATE=1 cargo test` writes it again.
 fn check_page(cases: &[Case]) {
     const BEGIN: &str = "<!-- certificates: begin -->\n";
     const END: &str = "<!-- certificates: end -->";
@@ -162,12 +162,12 @@ fn patiently(attempt: impl Fn() -> StatusCode) -> StatusCode {
 }
 
 #[test]
-fn the_wire_says_to_each_what_it_may_know() {
+fn each_client_learns_only_what_it_may_know() {
     let dir = tempfile::tempdir().expect("a folder");
     let made = tempfile::tempdir().expect("a folder");
     let cases = cases::all(made.path());
     write(&dir.path().join("pki"), &cases);
-    // A file of 10 MB beside the others is skipped.
+    // A file of 10 MB next to the others is skipped.
     fs::write(dir.path().join("pki/trusted/large.der"), vec![0x30; 10 << 20]).expect("written");
     fs::write(dir.path().join("cell.yaml"), server::CELL).expect("written");
     let server = TestServer::start_with(dir);
