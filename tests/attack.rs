@@ -21,13 +21,13 @@ use testkit::request::{activate_session, anonymous, browse_of, create_session};
 use testkit::target::Target;
 use testkit::ua::{Session, secured, unsecured};
 
-/// What may stay of an attack: pieces between others that are in use.
+/// Memory that may remain of an attack: pieces between others that are in use.
 const LEFT_KIB: u64 = 12 * 1024;
 /// Threads of each kind of attack.
 const EACH: usize = 3;
 const URL: &str = "opc.tcp://127.0.0.1:4840";
 
-/// What an attacker knows of the server, and has of its own.
+/// An attacker's knowledge of the server, and its own identity.
 struct Known {
     address: SocketAddr,
     server: Arc<Peer>,

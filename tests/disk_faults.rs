@@ -55,7 +55,7 @@ fn sample(archive: u32, time: i64) -> Sample {
 
 #[derive(Default)]
 struct Told {
-    /// What `commit` or an edit confirmed; false: a deletion was tried that may or may not hold.
+    /// Samples that `commit` or an edit confirmed; false: a deletion was tried that may or may not hold.
     durable: BTreeMap<(u32, i64), bool>,
     /// Appended, not yet confirmed.
     waiting: Vec<(u32, i64)>,

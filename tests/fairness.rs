@@ -1,5 +1,6 @@
-//! Fairness: one client calls each service with its most operations, and ends sessions, subscriptions and items at their
-//! limits, while another one publishes each 50 ms, reads and connects. The longest gap of the other is printed for each service.
+//! Fairness: one client calls each service with its most operations, and ends sessions, subscriptions and items at
+//! their limits, while another one publishes each 50 ms, reads and connects. The longest gap of the other is printed
+//! for each service.
 //!
 //! `OPCELL_FAIR_MS=100 cargo test --release --test fairness -- --nocapture` holds it to another bound.
 
@@ -86,7 +87,7 @@ impl Healthy {
         Healthy { worst, stop, threads: vec![publishing, reading] }
     }
 
-    /// What it waited since the last call.
+    /// The longest gap since the last call.
     fn worst(&self) -> Duration {
         // A gap that has begun ends with the next message.
         std::thread::sleep(Duration::from_millis(2 * PERIOD_MS));

@@ -1,4 +1,5 @@
-//! What all sessions together make the server hold is bounded by one key, whether their clients are there or not.
+//! The memory that all sessions together make the server hold is bounded by one key, whether their clients are there or
+//! not.
 //!
 //! `OPCELL_MEMORY_SECONDS=600 cargo test --test session_memory -- --nocapture` watches longer and prints the figures.
 
@@ -127,8 +128,8 @@ fn sessions_hold_no_more_than_the_key_says() {
     println!("{before} KiB before, {peak} KiB at most with {made} items; {refused} were refused");
     assert!(refused > 0, "the bound was never reached");
     assert!(peak - before < BOUND_KIB + SLACK_KIB, "{before} KiB before, {peak} KiB at most");
-    // Others are served: a newcomer has an item, for which a session without a connection ends. Those that are there may
-    // have used up everything, so they go.
+    // Others are served: a newcomer has an item, for which a session without a connection ends. Those that are there
+    // may have used up everything, so they go.
     drop(alive);
     let mut newcomer = Session::open(serving.address);
     let subscription = newcomer.subscribe(50.0, 1000, 10);

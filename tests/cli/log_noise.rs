@@ -1,4 +1,5 @@
-//! Lines of the log that a client or a full disk can cause are bounded, each kind by itself, and the others are counted.
+//! Lines of the log that a client or a full disk can cause are bounded, each kind by itself, and the others are
+//! counted.
 
 use opcell::stack::codec::NodeIdRef;
 use opcell::value::{Sample, UaTime, Value};

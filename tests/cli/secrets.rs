@@ -26,7 +26,7 @@ const FILED: &str = "planted-in-a-file";
 const CELL: &str = "schema: 1\ncell: press\nconnections:\n  plc: { driver: modbus-tcp, host: 127.0.0.1, port: 1 }\n\
                     nodes:\n  Speed: { type: Double, value: 12.5, write: true }\n  Raw: { type: UInt16, source: holding/70 }\n";
 
-/// What a secret may look like in a text.
+/// The forms that a secret may take in a text.
 fn faces(bytes: &[u8]) -> Vec<String> {
     let hex = bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("text takes every write");
@@ -38,7 +38,7 @@ fn faces(bytes: &[u8]) -> Vec<String> {
 }
 
 struct Plant {
-    /// What must never be seen, with its name.
+    /// The secrets, with their names.
     secrets: Vec<(String, String)>,
 }
 

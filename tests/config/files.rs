@@ -1,4 +1,4 @@
-//! What holds for every shipped file and for any bytes at all: typos are found at their place, another YAML reader
+//! Properties of every shipped file and of any bytes at all: typos are found at their place, another YAML reader
 //! sees the same, nothing panics, and the generated documents are current.
 
 use std::fs;

@@ -1,4 +1,5 @@
-//! What a cell file from a stranger can read: files below its own folder, and no keys, state, links or environment.
+//! The reach of a cell file from an unknown author: files below its own folder, and no keys, state, links or
+//! environment.
 
 use std::fs;
 use std::path::{Path, PathBuf};

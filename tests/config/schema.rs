@@ -1,5 +1,5 @@
-//! The JSON Schemas, tried by other people's software: a validator over every shipped file and every case, and the language
-//! server that editors use.
+//! The JSON Schemas, tried by other people's software: a validator over every shipped file and every case, and the
+//! language server that editors use.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,8 +19,8 @@ const SHIPPED: [&str; 5] = [
     "fuzz/service.yaml",
 ];
 
-/// Faulty cases with `+` where the schema finds something and `-` where it can't: the mistake lies in a text, in another
-/// place of the file, or in the YAML itself.
+/// Faulty cases with `+` where the schema finds something and `-` where it can't: the mistake lies in a text, in
+/// another place of the file, or in the YAML itself.
 const NAME_OF_SEEN: &str = "tests/cases/config/schema.seen";
 
 /// A file as JSON has it, whose keys are texts; `None` where it is no YAML that another reader takes.

@@ -1,4 +1,4 @@
-//! What a history class records, from the tag store on.
+//! The samples that a history class records, from the tag store on.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -20,7 +20,7 @@ fn opal(field: &Field) -> Login<'_> {
     Login { client: &field.client, mode: MessageSecurityMode::None, user: Some("opal") }
 }
 
-/// What the Server object says is there, has its type, and is true (Part 5 §6.3.1).
+/// The variables of the Server object are there, have their types, and are true (Part 5 §6.3.1).
 #[test]
 fn the_server_describes_itself() {
     let server = TestServer::start(CELL);

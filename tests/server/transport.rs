@@ -81,7 +81,8 @@ fn nested_structures_in_the_additional_header_are_never_decoded() {
     assert_eq!(ua::parse(&answer.expect("an answer")).result, StatusCode::BadNothingToDo);
 }
 
-/// Without an activated session a message has at most 64 KiB; the server waits a limited time for the rest of a message.
+/// Without an activated session a message has at most 64 KiB; the server waits a limited time for the rest of a
+/// message.
 #[test]
 fn a_large_or_incomplete_message_closes_its_connection() {
     let server = TestServer::with(CELL, None, |_, wire| wire.message_timeout = Duration::from_millis(300));

@@ -38,7 +38,7 @@ fn browse(client: &mut Session, asked: BrowseDescription) -> (StatusCode, Vec<St
     (result.status_code, names.collect())
 }
 
-/// What cannot be browsed says why, and a null View with a timestamp is no View at all (Part 4 §5.9.2).
+/// A Browse that cannot be done returns the reason, and a null View with a timestamp is no View at all (Part 4 §5.9.2).
 #[test]
 fn a_browse_that_makes_no_sense_says_so() {
     let server = TestServer::start(CELL);

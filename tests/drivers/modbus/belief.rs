@@ -1,4 +1,4 @@
-//! What a reply is believed for: lines that echo or repeat, ids that are nothing, replies in a reply, torn exponents.
+//! Which replies are believed: lines that echo or repeat, ids that are nothing, replies in a reply, torn exponents.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

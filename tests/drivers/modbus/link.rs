@@ -120,7 +120,7 @@ async fn a_missing_register_costs_its_neighbours_nothing() {
     bench.stop().await;
 }
 
-/// What a tag went through.
+/// The samples of a tag, with their times.
 #[derive(Default)]
 struct Diary(parking_lot::Mutex<Vec<(Instant, Sample)>>);
 

@@ -92,7 +92,7 @@ async fn every_type_and_order(settings: Settings) {
     bench.stop().await;
 }
 
-/// What the peers hold at start: each register its own address.
+/// The registers of the peers at start: each register its own address.
 /// Beyond its map libmodbus answers exception 2, pymodbus with fewer registers than asked.
 async fn every_table(settings: Settings, bits: bool, beyond: StatusCode) {
     let mut points = vec![

@@ -21,7 +21,7 @@ const STALE_MS: i64 = 1_000;
 /// How late a busy machine may be.
 const SLACK_MS: i64 = 400;
 
-/// What the slave holds.
+/// The registers of the slave.
 const IMAGE: &[&str] = &[
     "c0=1", "d0=1", "d8=1", "d9=0", "d10=1", "d11=1", "d12=0", "d13=0", "d14=1", "d15=0", // bits
     "h0=8", "h108=8", "h109=0", "h1=80fe", "h2=8001", "h3=abcd", // short numbers
@@ -34,7 +34,7 @@ const IMAGE: &[&str] = &[
     "h70=0102", "h71=03ff", "h72=0", "h73=8000", "i20=3600", "h80=00eb", "h82=0929", "h83=fffe", // bytes, analog
 ];
 
-/// What a client reads of it.
+/// The values that a client reads of it.
 fn wanted() -> Vec<(&'static str, Value)> {
     let inputs = vec![true, false, true, true, false, false, true, false];
     let bytes: std::sync::Arc<[u8]> = [1, 2, 3, 0xff, 0, 0, 0x80, 0][..].into();
@@ -144,7 +144,7 @@ fn writes(client: &mut Session) {
     until_read(client, "Analog.Setpoint", "what was written", |read| read.value == Some(Value::Float(23.5)));
 }
 
-/// What a subscriber hears of each tag while the slave is stopped: all Bad with the table's code, without a value, at
+/// The notifications of each tag while the slave is stopped: all Bad with the table's code, without a value, at
 /// most one poll after `stale_after`; nothing Good after the first that is not.
 fn falls(client: &mut Session, stop: impl FnOnce(), code: StatusCode) {
     let tags: Vec<&str> = wanted().into_iter().map(|(path, _)| path).collect();

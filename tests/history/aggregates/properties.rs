@@ -1,4 +1,4 @@
-//! What must hold of aggregates over any data: summaries change nothing, pages and directions join, sums add up.
+//! Properties of aggregates over any data: summaries change nothing, pages and directions join, sums add up.
 
 use opcell::history::ArchiveId;
 use opcell::history::aggregate::{Aggregate, Bounding, Configuration, Request, Source, at_time, process};

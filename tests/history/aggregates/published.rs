@@ -1,9 +1,9 @@
 //! The published examples of Part 13, every table of them, with and without summaries, in pages and backwards; then
 //! properties that hold over any data.
 //!
-//! `tests/cases/aggregates/*.table` hold facts and figures of the examples in a format of our own: seconds after 12:00:00,
-//! value, status and info bits (c calculated, i interpolated, p partial, m multiple values). After a "!" comes what
-//! was printed where we hold it wrong, and why.
+//! `tests/cases/aggregates/*.table` hold facts and figures of the examples in a format of our own: seconds after
+//! 12:00:00, value, status and info bits (c calculated, i interpolated, p partial, m multiple values). After a "!"
+//! comes what was printed where we hold it wrong, and why.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ fn read(historian: &memory::Memory, request: &Request, page: usize) -> Vec<Sampl
     samples
 }
 
-/// What differs from a row, or nothing.
+/// The difference from a row of the table, or `None`.
 fn difference(row: &Row, found: &Sample) -> Option<String> {
     let same = moment(row.seconds) == found.source_time
         && row.status == found.status

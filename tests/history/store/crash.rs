@@ -123,7 +123,7 @@ fn run_and_kill(dir: &Path, start: i64, from: i64, random: &mut Rng) -> i64 {
     durable
 }
 
-/// What a store has: how many of the first samples of each archive, and whether every archive has its own.
+/// The content of a store: how many of the first samples of each archive, and whether every archive has its own.
 struct Held {
     /// Samples of each archive, without those that mark a loss.
     counts: Vec<i64>,

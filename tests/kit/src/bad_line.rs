@@ -1,7 +1,7 @@
 //! A line between master and slave that does to replies what bad lines do: it echoes, repeats, delays past a time-out
 //! or a new connection, merges, damages and loses.
 //!
-//! What is delayed keeps its order: a second copy or a late reply comes no later than with the reply after it.
+//! Delayed replies keep their order: a second copy or a late reply comes no later than with the reply after it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,10 +28,10 @@ pub struct Line {
     pub requests: Arc<AtomicU64>,
 }
 
-/// What outlives a connection.
+/// State that outlives a connection.
 struct State {
     slave: DuplexStream,
-    /// What came of the master and is no whole request yet.
+    /// Bytes of the master that are no whole request yet.
     asked: Vec<u8>,
     held: VecDeque<(Instant, Vec<u8>)>,
     /// Requests that the slave has not answered yet; a refusal waits for them, since a device keeps the order.

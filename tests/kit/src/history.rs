@@ -276,7 +276,7 @@ pub fn update_results(response: &Response) -> Vec<(StatusCode, Vec<StatusCode>)>
     results.into_iter().map(|result| (result.status_code, result.operation_results.unwrap_or_default())).collect()
 }
 
-/// What a HistoryReadResponse brought.
+/// The results of a HistoryReadResponse.
 pub fn results(response: &Response) -> Vec<Read> {
     let mut reader = response.good();
     let count = reader.count(6).expect("results");

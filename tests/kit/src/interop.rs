@@ -1,4 +1,5 @@
-//! What a foreign client meets: a server with people, certificates and a relay in front, and the talk with its script.
+//! The secured server for foreign clients: people, certificates and a relay in front, and the dialogue with their
+//! scripts.
 //!
 //! A script prints one JSON line a check, `{"check": …, "ok": …, "detail": …}`. With `{"ask": …}` it has something
 //! done to it, and waits for a line that says so: `cut` the connection, `restart` the server, `mute` the server's

@@ -1,4 +1,4 @@
-//! What tests, benchmarks and fuzz targets share: servers on free ports, a raw client, devices with faults, and other
+//! Code that tests and benchmarks share: servers on free ports, a raw client, devices with faults, and other
 //! people's software.
 
 pub mod bad_line;

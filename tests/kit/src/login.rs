@@ -6,7 +6,7 @@ use crate::interop::{Field, Holder, PASSWORD};
 use crate::request::{anonymous, user_name};
 use crate::ua::{Response, Session, secured, unsecured};
 
-/// Who connects, and how.
+/// A client with its user and the mode of its channel.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
     /// Its ApplicationUri, and its certificate where the channel is secured.

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::until::until_async;
 
-/// What a test says of a tag.
+/// A tag as a test describes it.
 #[derive(Clone)]
 pub struct Point {
     pub address: String,
@@ -176,7 +176,7 @@ impl Bench {
         }
     }
 
-    /// What became of each value of `on_stop`.
+    /// Stops the links; returns the outcome of each value of `on_stop`.
     pub async fn stop(mut self) -> Vec<drivers::Output> {
         self.stop.send(true).expect("links listen");
         for task in self.tasks {

@@ -13,7 +13,7 @@ pub fn path() -> PathBuf {
     test.ancestors().nth(2).expect("the folder of the profile").join("opcell")
 }
 
-/// What a verb said, and how it ended.
+/// The output of a verb, and its exit code.
 #[derive(Debug)]
 pub struct Said {
     pub out: String,
@@ -130,7 +130,7 @@ impl Serving {
         self.log()
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("no panic").clone()
     }

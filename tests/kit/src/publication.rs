@@ -1,4 +1,4 @@
-//! What a Publish brings.
+//! A PublishResponse, taken apart.
 
 use opcell::stack::codec::{DataValue, ExtensionRef, Reader};
 use opcell::value::Value;

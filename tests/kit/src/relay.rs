@@ -14,7 +14,7 @@ pub struct Relay {
     muted: Arc<Muted>,
 }
 
-/// What the server says is swallowed while `is_on`.
+/// Bytes of the server are swallowed while `is_on`.
 #[derive(Default)]
 struct Muted {
     is_on: AtomicBool,

@@ -11,7 +11,7 @@ use opcell::drivers::modbus::{Framing, crc, lrc};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
 
-/// What a slave is and what it was asked.
+/// A slave: its registers, its faults, and the requests that it got.
 pub struct Slave {
     pub words: Mutex<Vec<u16>>,
     pub bits: Mutex<Vec<bool>>,
@@ -38,7 +38,7 @@ pub struct Slave {
 
 pub type Script = Box<dyn FnMut(&[u8], &mut Vec<u16>) -> Does + Send>;
 
-/// What becomes of a request.
+/// The fate of a request.
 pub enum Does {
     Answer,
     Nothing,
@@ -51,7 +51,7 @@ pub fn mark(address: u16) -> u16 {
     if address.is_multiple_of(2) { address / 2 } else { crc }
 }
 
-/// What two registers from an even address on make.
+/// The value of two registers from an even address on.
 pub fn marked(address: u16) -> u32 {
     u32::from(mark(address)) << 16 | u32::from(mark(address + 1))
 }
@@ -230,7 +230,7 @@ where
     tokio::join!(slave.serve(inner, framing), proxy(stream, outer, framing, faults));
 }
 
-/// What the proxy may do to a reply, and how often (in a thousand).
+/// The faults that the proxy adds to replies, and how often (in a thousand).
 #[derive(Clone)]
 pub struct Faults {
     pub seed: Arc<AtomicU64>,
@@ -281,7 +281,8 @@ where
     }
 }
 
-/// One of delay, split, drop, reset, garbage, flipped bit, late reply, wrong unit, wrong length, cut off, doubled header.
+/// One of delay, split, drop, reset, garbage, flipped bit, late reply, wrong unit, wrong length, cut off, doubled
+/// header.
 async fn fault<S>(
     client: &mut S,
     mut reply: Vec<u8>,

@@ -153,7 +153,8 @@ pub fn find_servers(session: &mut Session, url: &str) -> usize {
     session.ask(request::find_servers(url)).servers.unwrap_or_default().len()
 }
 
-/// CreateSession with the URL that was dialled: the revised timeout, and the rest of the response from the endpoints on.
+/// CreateSession with the URL that was dialled: the revised timeout, and the rest of the response from the endpoints
+/// on.
 pub fn create_session(session: &mut Session, url: &str, timeout: f64) -> (f64, Vec<u8>) {
     let response = session.call(request::create_session("urn:test:client", b"", url, timeout));
     session.keep_token(&response);
@@ -173,7 +174,7 @@ pub fn subscribe(session: &mut Session, interval: f64, lifetime: u32, keep_alive
     (made.subscription_id, (made.revised_publishing_interval, counts.0, counts.1))
 }
 
-/// What CreateMonitoredItems said of one item.
+/// The result of CreateMonitoredItems for one item.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Made {
     pub status: StatusCode,

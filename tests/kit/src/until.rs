@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// How long a test waits for what comes at once on an idle machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What an attempt found: nothing yet, or a value.
+/// The result of an attempt: nothing yet, or a value.
 pub trait Outcome {
     type Value;
     fn found(self) -> Option<Self::Value>;

@@ -89,7 +89,7 @@ fn rechained(lines: &[String], mut before: [u8; 32]) -> Vec<String> {
 
 type Attack = fn(&Path);
 
-/// What is done to a folder of three files, and what is said of it.
+/// A modification of a folder of three files, and the finding that it must give.
 const ATTACKS: [(&str, Attack, &str); 16] = [
     ("nothing", |_| {}, ""),
     ("a removed line", |dir| change(dir, 1, |all| drop(all.remove(2))), "audit-000001.jsonl, line 3: removed line"),

@@ -1,5 +1,5 @@
-//! How real clients use history (clients.md's sources: vendors' documents, source code, issue threads), replayed against
-//! the whole server with its store.
+//! How real clients use history (clients.md's sources: vendors' documents, source code, issue threads), replayed
+//! against the whole server with its store.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -130,7 +130,8 @@ fn node_red_asks_for_the_last_hour_and_its_aggregates() {
     }
 }
 
-/// The AVEVA adapter reads history ten nodes a call; Milo reads the limits first and keeps its sessions alive meanwhile.
+/// The AVEVA adapter reads history ten nodes a call; Milo reads the limits first and keeps its sessions alive
+/// meanwhile.
 #[test]
 fn aveva_and_ignition_read_blocks_of_nodes_while_the_state_is_probed() {
     let server = TestServer::start(&cell(10));

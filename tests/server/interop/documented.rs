@@ -1,4 +1,4 @@
-//! What commercial clients do when they connect, step by step, with their numbers. None of them could be run here:
+//! Commercial clients when they connect, step by step, with their numbers. None of them could be run here:
 //! the sequences are from their documents, their source and the bug threads of servers that they met.
 
 use std::time::{Duration, Instant};

@@ -23,7 +23,7 @@ fn tag(path: &str) -> NodeIdRef<'_> {
     NodeIdRef::string(2, path)
 }
 
-/// What a monitored item asks for in addition to its node.
+/// The settings of a monitored item.
 struct Asked<'a> {
     range: Option<&'a str>,
     sampling: f64,

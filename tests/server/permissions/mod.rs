@@ -1,4 +1,4 @@
-//! Who may do what: people × nodes × operations, every cell tried by a client and held against
+//! Rights: people × nodes × operations, every cell tried by a client and held against
 //! `matrix.table`, and against the permissions that the server itself shows. `UPDATE=1` writes the table
 //! again; read the diff.
 
@@ -29,7 +29,7 @@ const BROWSE: u32 = 1;
 const READ_ROLE_PERMISSIONS: u32 = 1 << 1;
 const ENCRYPTION_REQUIRED: u16 = 2;
 
-/// What one person may do to one node, as words in the order of `OPERATIONS`.
+/// The outcome of each operation of one person on one node, as words in the order of `OPERATIONS`.
 fn row(session: &mut Session, subscription: u32, place: &Place, who: &str, is_encrypted: bool) -> String {
     let mut words = Vec::new();
     for operation in OPERATIONS {
@@ -69,7 +69,7 @@ fn hold_against(words: &[(&str, String)], told: &Told, is_encrypted: bool, conte
     }
 }
 
-/// Who may not see a node gets, byte for byte, what one gets who asks for a node that is not there.
+/// The answer for a node that a session may not see is, byte for byte, the one for a node that does not exist.
 fn same_as_unknown(session: &mut Session, subscription: u32, place: &Place, context: &str) {
     let unknown = nobody(place.id);
     for operation in OPERATIONS.into_iter().filter(|name| !matches!(*name, "child" | "translate" | "register")) {

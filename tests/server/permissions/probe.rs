@@ -1,4 +1,5 @@
-//! Every operation on a node, tried over the wire, with its outcome as a word; and the permissions that the server shows.
+//! Every operation on a node, tried over the wire, with its outcome as a word; and the permissions that the server
+//! shows.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use testkit::history;
 use testkit::request::{self, ToNodeId};
 use testkit::ua::{Response, Session, TIMEOUT};
 
-/// What is tried, in this order.
+/// The operations, in the order of the table.
 pub const OPERATIONS: [&str; 14] = [
     "child",
     "browse",
@@ -231,7 +232,7 @@ pub fn outcome(session: &mut Session, operation: &str, place: &Place, subscripti
     }
 }
 
-/// What an item that could be made brings first.
+/// The status of the first value of an item, or of its creation.
 fn first_status(session: &mut Session, subscription: u32, reader: &mut Reader<'_>) -> StatusCode {
     let status = reader.status().expect("a status");
     if status.is_bad() {

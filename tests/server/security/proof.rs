@@ -1,4 +1,4 @@
-//! What a client signs to prove that it talks to this very server.
+//! The signature by which a client proves that it talks to this very server.
 
 use opcell::stack::crypto::MessageSecurityMode::SignAndEncrypt;
 use opcua::StatusCode;

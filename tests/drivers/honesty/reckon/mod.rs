@@ -1,4 +1,4 @@
-//! What a tag must show of given registers, and what a write must leave in them: reckoned in fractions of whole
+//! The value that a tag must show of given registers, and the registers after a write: computed in fractions of whole
 //! numbers, without a line of the product.
 
 mod write;
@@ -201,7 +201,8 @@ fn ambiguous(real: f64, share: f64) -> (i128, i128) {
     ((real - slack).round() as i128, (real + slack).round() as i128)
 }
 
-/// Exactly, in fractions. `None`: out of every range, or beyond the precision of a Double where the factor is a fraction.
+/// Exactly, in fractions. `None`: out of every range, or beyond the precision of a Double where the factor is a
+/// fraction.
 fn whole(raw: i128, scale: Scaling, power: i32) -> Option<(i128, i128)> {
     let (_, mut above, mut below) = scale.factor;
     let is_fraction = below != 1;
@@ -294,7 +295,7 @@ fn is_wide(bytes: &[u8]) -> bool {
     }
 }
 
-/// What the tag shows is what was reckoned.
+/// Whether the tag shows the value that was computed.
 pub fn agrees(tag: &Tag, want: &[Want], value: &Value) -> bool {
     match (value, tag.elements) {
         (Value::Array(array), Some(count)) => {

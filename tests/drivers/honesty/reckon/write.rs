@@ -1,9 +1,9 @@
-//! What a write must leave in the registers.
+//! The registers that a write must leave.
 
 use super::super::map::{Charset, Raw, Scaling, Tag};
 use super::*;
 
-/// What a write of these elements must do to the registers.
+/// The required effect of a write on the registers.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
     Refused,

@@ -88,7 +88,7 @@ requests! {
     WriteRequest -> WriteResponse,
 }
 
-/// What names a node, as a NodeId.
+/// A name of a node that becomes a NodeId.
 pub trait ToNodeId {
     fn to_node_id(&self) -> NodeId;
 }

@@ -1,5 +1,5 @@
-//! Audit events over the wire: who looks after security hears of every act, nobody else of any; and what a client says of
-//! itself forges no line.
+//! Audit events over the wire: who looks after security hears of every act, nobody else of any; and what a client says
+//! of itself forges no line.
 
 mod refusals;
 

@@ -147,7 +147,7 @@ impl Ca {
     }
 }
 
-/// What `openssl req -x509` makes with these arguments, in addition to a URI and a year's validity.
+/// A certificate that `openssl req -x509` makes with these arguments, in addition to a URI and a year's validity.
 pub fn by_openssl(dir: &Path, name: &str, arguments: &[&str]) -> Vec<u8> {
     let (certificate, key) = (dir.join(format!("{name}.der")), dir.join(format!("{name}.key")));
     let subject = format!("/CN={name}");

@@ -1,4 +1,5 @@
-//! Every way in which a certificate can be wrong, on the wire and in the log; and the table of them in docs/security.md.
+//! Every way in which a certificate can be wrong, on the wire and in the log; and the table of them in
+//! docs/security.md.
 
 mod cases;
 pub mod made;

@@ -138,10 +138,10 @@ fn crossed() -> Vec<Case> {
     vec![one_root, revoked, expired]
 }
 
-/// What of a root, an issuer below it and a leaf lies where.
+/// The folders of a root, an issuer below it and a leaf.
 type Place = fn(&Ca, &Ca, &[u8]) -> Vec<(&'static str, Vec<u8>)>;
 
-/// Who is trusted in a chain.
+/// Trust in each member of a chain.
 pub fn trust() -> Vec<Case> {
     use Tried::Trust;
     let untrusted = hidden(StatusCode::BadCertificateUntrusted);

@@ -139,7 +139,7 @@ fn weak(dir: &Path) -> Vec<Case> {
     ]
 }
 
-/// What is no certificate, or no longer one.
+/// Bytes that are no certificate, or no longer one.
 fn broken() -> Vec<Case> {
     use Tried::{Signature, Structure};
     let bad = hidden(StatusCode::BadCertificateInvalid);
