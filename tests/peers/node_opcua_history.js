@@ -14,6 +14,8 @@ const facts = JSON.parse(process.argv[2]);
 const LEVEL = "ns=2;s=Tank.Level";
 const NOW = Math.floor(Date.now() / 1000) * 1000 - 2 * 3600 * 1000;
 const [INSERT, REPLACE] = [1, 2];
+// Without a hint it gives up after 15 s, which 5,000 edits may take on a machine that is busy with other tests.
+const PATIENT = { timeoutHint: 60_000 };
 // It asks for bounds when nothing is said.
 const INSIDE = { returnBounds: false };
 
@@ -50,7 +52,7 @@ async function withSession(act) {
 }
 
 async function update(session, details) {
-    const request = new opcua.HistoryUpdateRequest({ historyUpdateDetails: [details] });
+    const request = new opcua.HistoryUpdateRequest({ requestHeader: PATIENT, historyUpdateDetails: [details] });
     const response = await session.performMessageTransaction(request);
     const [result] = response.results;
     return [result.statusCode, ...(result.operationResults ?? [])].map((code) => code.name);
@@ -58,6 +60,7 @@ async function update(session, details) {
 
 function read(session, nodeId, historyReadDetails, continuationPoint) {
     const request = new opcua.HistoryReadRequest({
+        requestHeader: PATIENT,
         historyReadDetails,
         timestampsToReturn: TimestampsToReturn.Both,
         releaseContinuationPoints: false,

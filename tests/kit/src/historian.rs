@@ -130,12 +130,20 @@ impl Historian for InMemory {
         }
         let as_of = resume.map_or(held.changes, |cursor| cursor.as_of);
         let inside = held.archives[archive.0 as usize].samples.range(span.first..=span.last);
-        let samples: Vec<&Sample> = inside.filter_map(|(_, versions)| at(versions, as_of)).collect();
-        let mut samples: Vec<&Sample> = ordered(samples, direction);
-        samples.retain(|sample| resume.is_none_or(|cursor| is_ahead(sample.source_time, direction, cursor.time)));
-        let most = if limit == 0 { samples.len() } else { limit };
+        let inside: Box<dyn Iterator<Item = (&UaTime, &Versions)>> = match direction {
+            Direction::Forward => Box::new(inside),
+            Direction::Backward => Box::new(inside.rev()),
+        };
+        let most = if limit == 0 { usize::MAX } else { limit };
+        // A page costs its own length, not the archive's: a thousand of them share one request.
+        let mut samples: Vec<&Sample> = inside
+            .filter_map(|(_, versions)| at(versions, as_of))
+            .filter(|sample| resume.is_none_or(|cursor| is_ahead(sample.source_time, direction, cursor.time)))
+            .take(most.saturating_add(1))
+            .collect();
         let resume = (samples.len() > most).then(|| Cursor { time: samples[most - 1].source_time, as_of, same: 1 });
-        Ok(Page { samples: samples.into_iter().take(most).cloned().collect(), resume })
+        samples.truncate(most);
+        Ok(Page { samples: samples.into_iter().cloned().collect(), resume })
     }
 
     fn scan(&self, archive: ArchiveId, span: Span, visitor: &mut dyn Visitor) -> Result<(), Fault> {
