@@ -142,7 +142,8 @@ async def annotations(level):
 
 async def pages(client):
     many = client.get_node("ns=2;s=Tank.Many")
-    count, step = 25_000, 5_000
+    # More than the 10,000 values that the server gives at a time.
+    count, step = 12_000, 4_000
     base = at(-7200)
     for first in range(0, count, step):
         values = [
