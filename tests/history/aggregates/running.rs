@@ -31,7 +31,7 @@ fn request(aggregate: Aggregate, stepped: bool, interval: f64) -> RunningRequest
 }
 
 /// Seconds after the start, value, status.
-fn told(samples: &[Sample]) -> Vec<(f64, Option<f64>, u32)> {
+fn rows(samples: &[Sample]) -> Vec<(f64, Option<f64>, u32)> {
     let seconds = |sample: &Sample| (sample.source_time.0 - START) as f64 / 1e7;
     samples.iter().map(|sample| (seconds(sample), sample.value.as_f64(), sample.status.bits())).collect()
 }
@@ -64,7 +64,7 @@ proptest! {
             let RunningRequest { source, aggregate, configuration, start, interval } = live;
             let read = Request { source, aggregate, configuration, start, end, interval };
             let (expected, _) = process(&Memory::new(samples.clone(), 0), &read, 0, results.len()).expect("memory");
-            prop_assert_eq!(told(&results), told(&expected), "{:?}", aggregate);
+            prop_assert_eq!(rows(&results), rows(&expected), "{:?}", aggregate);
         }
     }
 }
@@ -121,7 +121,7 @@ fn the_last_value_holds_to_the_end_of_each_interval_and_beyond() {
         running.pass(at(8000), &mut results);
         let expected: Vec<_> =
             expected.into_iter().zip(0..).map(|((value, status), at)| (f64::from(at) * 2.0, value, status)).collect();
-        assert_eq!(told(&results), expected, "{aggregate:?}");
+        assert_eq!(rows(&results), expected, "{aggregate:?}");
     }
 }
 
@@ -176,7 +176,7 @@ fn late_samples_and_wrong_clocks_count_as_of_now() {
     }
     running.pass(at(2000), &mut results);
     // The first stood before the start; of the others three arrived in the first second and two in the second one.
-    assert_eq!(told(&results), [(0.0, Some(3.0), 0x401), (1.0, Some(2.0), 0x401)]);
+    assert_eq!(rows(&results), [(0.0, Some(3.0), 0x401), (1.0, Some(2.0), 0x401)]);
 }
 
 #[test]

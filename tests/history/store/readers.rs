@@ -193,12 +193,12 @@ fn a_store_that_closes_does_not_wait_until_everything_is_merged() {
         }
     }
     // Closed as soon as the first file is rewritten.
-    let anew = || std::fs::read_dir(dir.path()).expect("a folder").flatten().filter(is_anew).count();
+    let rewritten = || std::fs::read_dir(dir.path()).expect("a folder").flatten().filter(is_rewritten).count();
     let compacting = {
         let store = Arc::clone(&store);
         std::thread::spawn(move || store.compact())
     };
-    while anew() == 0 {
+    while rewritten() == 0 {
         std::thread::yield_now();
     }
     store.close();
@@ -211,7 +211,7 @@ fn a_store_that_closes_does_not_wait_until_everything_is_merged() {
 }
 
 /// `2026-11.1.db`.
-fn is_anew(entry: &std::fs::DirEntry) -> bool {
+fn is_rewritten(entry: &std::fs::DirEntry) -> bool {
     entry.file_name().to_str().is_some_and(|name| name.ends_with(".1.db"))
 }
 

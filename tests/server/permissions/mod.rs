@@ -12,7 +12,7 @@ use std::path::Path;
 
 use opcell::stack::crypto::MessageSecurityMode;
 use people::PEOPLE;
-use probe::{OPERATIONS, PLACES, Place, Told, answer, id, nobody, outcome, told, word};
+use probe::{OPERATIONS, PLACES, Place, Shown, answer, id, nobody, outcome, shown, word};
 use testkit::ua::Session;
 
 /// PermissionType (Part 3 §8.55, 1.05) by the operation that it allows, with the bit of the AccessLevel that says
@@ -38,8 +38,8 @@ fn row(session: &mut Session, subscription: u32, place: &Place, who: &str, is_en
     let is_seen = words.iter().any(|(operation, word)| *operation == "mine" && word == "ok");
     let context = format!("{who} at {}", place.id);
     if is_seen {
-        let told = told(session, id(place.id));
-        hold_against(&words, &told, is_encrypted, &context);
+        let shown = shown(session, id(place.id));
+        hold_against(&words, &shown, is_encrypted, &context);
     } else {
         for (operation, word) in &words {
             assert!(*operation == "register" || word == "unknown", "{context}: {operation} is {word}");
@@ -50,22 +50,22 @@ fn row(session: &mut Session, subscription: u32, place: &Place, who: &str, is_en
 }
 
 /// Every permission bit that the server shows agrees with what its services allow.
-fn hold_against(words: &[(&str, String)], told: &Told, is_encrypted: bool, context: &str) {
-    let mask = told.mine.iter().fold(0, |all, (_, bits)| all | bits);
-    let is_weak = told.restrictions & ENCRYPTION_REQUIRED != 0 && !is_encrypted;
+fn hold_against(words: &[(&str, String)], shown: &Shown, is_encrypted: bool, context: &str) {
+    let mask = shown.mine.iter().fold(0, |all, (_, bits)| all | bits);
+    let is_weak = shown.restrictions & ENCRYPTION_REQUIRED != 0 && !is_encrypted;
     let outcome = |name: &str| &words.iter().find(|(operation, _)| *operation == name).expect("it was tried").1;
     assert_ne!(mask & BROWSE, 0, "{context}: it is seen");
     for (operation, bit, level) in BITS {
         let may = mask & bit != 0;
-        if told.level & level == 0 {
+        if shown.level & level == 0 {
             assert!(!may, "{context}: {operation} is shown as permitted, and the AccessLevel denies it to all");
         }
-        assert_eq!(outcome(operation) == "ok", may && !is_weak, "{context}: {operation}, shown {told:?}");
-        assert_eq!(told.user_level & level != 0, may, "{context}: UserAccessLevel of {operation}, shown {told:?}");
+        assert_eq!(outcome(operation) == "ok", may && !is_weak, "{context}: {operation}, shown {shown:?}");
+        assert_eq!(shown.user_level & level != 0, may, "{context}: UserAccessLevel of {operation}, shown {shown:?}");
     }
     assert_eq!(outcome("roles") == "ok", mask & READ_ROLE_PERMISSIONS != 0 && !is_weak, "{context}: roles");
-    if let Some(all) = &told.all {
-        assert!(told.mine.iter().all(|mine| all.contains(mine)), "{context}: {:?} in {all:?}", told.mine);
+    if let Some(all) = &shown.all {
+        assert!(shown.mine.iter().all(|mine| all.contains(mine)), "{context}: {:?} in {all:?}", shown.mine);
     }
 }
 

@@ -106,7 +106,7 @@ pub fn id(text: &str) -> NodeIdRef<'_> {
 
 /// The permissions that the server shows of a visible node.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct Shown {
     /// Role and permissions, as the session has them.
     pub mine: Vec<(String, u32)>,
     /// The same of all roles, where that may be read.
@@ -273,7 +273,7 @@ fn translate(session: &mut Session, place: &Place) -> StatusCode {
     results[0].status_code
 }
 
-pub fn told(session: &mut Session, node: NodeIdRef<'_>) -> Told {
+pub fn shown(session: &mut Session, node: NodeIdRef<'_>) -> Shown {
     let mut read = session.read(&[(node, 25), (node, 24), (node, 26), (node, 17), (node, 18)]);
     let byte = |value: DataValue| match value.value {
         Some(Value::Byte(level)) => level,
@@ -283,7 +283,7 @@ pub fn told(session: &mut Session, node: NodeIdRef<'_>) -> Told {
     let Some(Value::UInt16(restrictions)) = read.remove(2).value else { panic!("no restrictions") };
     let all = read.remove(1).value.map(|value| permissions(&value));
     let mine = permissions(&read.remove(0).value.expect("the own permissions"));
-    Told { mine, all, restrictions, level, user_level }
+    Shown { mine, all, restrictions, level, user_level }
 }
 
 /// RolePermissionType, by the id of the role.

@@ -27,7 +27,7 @@ fn pki_dir(field: &Field) -> PathBuf {
 }
 
 /// The certificate that the server presents now.
-fn told(field: &Field) -> Arc<Peer> {
+fn presented(field: &Field) -> Arc<Peer> {
     let newest = field.server().server.channels.identities.newest().expect("it has one");
     Arc::new(Peer::from_chain(POLICY, newest.chain()).expect("a certificate"))
 }
@@ -67,7 +67,7 @@ fn heard(session: &mut Session, expected: &[f64]) {
 #[test]
 fn renewal_does_not_disturb_a_live_subscription() {
     let field = Field::open("urn:test:raw");
-    let old = told(&field);
+    let old = presented(&field);
     let mut watcher = works(&field, &old);
     let subscription = watcher.subscribe(50.0, 1_000, 10);
     assert!(watcher.monitor(subscription, &[(SETPOINT, 1)], 0.0, 100)[0].0.is_good());
@@ -89,7 +89,7 @@ fn renewal_does_not_disturb_a_live_subscription() {
     }
     let mut keeper = Keeper::new(ahead.path().to_owned(), own_request(plan), identities);
     keeper.look(UaTime::now().unix_seconds() + 380 * DAY);
-    let new = told(&field);
+    let new = presented(&field);
     assert_ne!(new.thumbprint, old.thumbprint, "it is renewed");
 
     for number in 6..=10 {
@@ -124,7 +124,7 @@ fn renewal_does_not_disturb_a_live_subscription() {
 #[test]
 fn a_certificate_of_the_plants_ca_is_taken_by_a_running_server() {
     let field = Field::open("urn:test:raw");
-    let (dir, old) = (pki_dir(&field), told(&field));
+    let (dir, old) = (pki_dir(&field), presented(&field));
     let mut stays = works(&field, &old);
     let request = own_request(&field.server().server.plan);
     let asked = pki::request(&dir, &request, Form::Pem).expect("a signing request");
@@ -135,8 +135,8 @@ fn a_certificate_of_the_plants_ca_is_taken_by_a_running_server() {
     std::fs::write(&leaf_file, leaf).expect("written");
     let said = pki::install(&dir, &request, &[leaf_file, ca_file], UaTime::now().unix_seconds()).expect("in order");
     assert!(said.contains("with 1 issuers is in use"), "{said}");
-    until("the running server takes it", || told(&field).thumbprint != old.thumbprint);
-    let new = told(&field);
+    until("the running server takes it", || presented(&field).thumbprint != old.thumbprint);
+    let new = presented(&field);
     assert!(new.chain.len() > new.leaf().len(), "its issuer is sent with it");
     assert!(stays.read_value(SETPOINT).value.is_some());
     stays.client.renew().expect("renewed");
@@ -176,13 +176,13 @@ fn keys_of_all_three_lengths_serve_clients_of_every_policy() {
         for name in ["own/key.pem", "own/certificate.der"] {
             std::fs::copy(kept.join(name), dir.join(name)).expect("copied");
         }
-        until("the running server takes the pair", || told(&field).thumbprint == *own.identity.thumbprint());
+        until("the running server takes the pair", || presented(&field).thumbprint == *own.identity.thumbprint());
         for policy in [Policy::Basic256Sha256, Policy::Aes128_Sha256_RsaOaep, Policy::Aes256_Sha256_RsaPss] {
-            let settings = secured(policy, SignAndEncrypt, &field.client.identity, &told(&field));
+            let settings = secured(policy, SignAndEncrypt, &field.client.identity, &presented(&field));
             let mut session = Session::connect(field.server().address, settings).expect("a channel");
             session.create(&field.client.uri, field.client.identity.leaf()).good();
             let nonce = session.server_nonce.clone();
-            let signature = field.client.identity.key().sign(policy, &[told(&field).leaf(), &nonce]);
+            let signature = field.client.identity.key().sign(policy, &[presented(&field).leaf(), &nonce]);
             let signature = (policy.signature_uri().expect("it signs"), &signature[..]);
             session.activate(Some(signature), anonymous()).good();
             assert!(session.read_value(SETPOINT).value.is_some());

@@ -51,7 +51,7 @@ const FIELDS: [(u32, &str); 26] = [
     (2100, "OldValue"),
 ];
 
-type Told = BTreeMap<&'static str, Value>;
+type Fields = BTreeMap<&'static str, Value>;
 
 /// The number of a NodeId of namespace 0 in a value.
 fn number(value: &Value) -> u32 {
@@ -66,7 +66,7 @@ fn number(value: &Value) -> u32 {
 struct Watch {
     field: Field,
     opal: Session,
-    told: Vec<Told>,
+    found: Vec<Fields>,
 }
 
 impl Watch {
@@ -80,19 +80,19 @@ impl Watch {
         server.take_accounts(Accounts { users, ..Accounts::clone(&old) });
         let mut opal = Login { client: &field.client, mode: SignAndEncrypt, user: Some("opal") }.open(&field);
         opal.hear_events(&FIELDS);
-        Watch { field, opal, told: Vec::new() }
+        Watch { field, opal, found: Vec::new() }
     }
 
     /// The next event of a type that fits; fails after 10 s.
-    fn event(&mut self, kind: u32, fits: impl Fn(&Told) -> bool) -> Told {
+    fn event(&mut self, kind: u32, fits: impl Fn(&Fields) -> bool) -> Fields {
         let began = Instant::now();
         loop {
-            if let Some(at) = self.told.iter().position(|told| number(&told["EventType"]) == kind && fits(told)) {
-                return self.told.remove(at);
+            if let Some(at) = self.found.iter().position(|found| number(&found["EventType"]) == kind && fits(found)) {
+                return self.found.remove(at);
             }
-            assert!(began.elapsed() < ua::TIMEOUT, "no event {kind}; there are {:#?}", self.told);
+            assert!(began.elapsed() < ua::TIMEOUT, "no event {kind}; there are {:#?}", self.found);
             for (_, fields) in self.opal.publish(&[]).expect("a message").events {
-                self.told.push(FIELDS.iter().map(|(_, name)| *name).zip(fields).collect());
+                self.found.push(FIELDS.iter().map(|(_, name)| *name).zip(fields).collect());
             }
         }
     }
@@ -102,15 +102,15 @@ impl Watch {
     }
 }
 
-fn text(told: &Told, field: &str) -> String {
-    match &told[field] {
+fn text(found: &Fields, field: &str) -> String {
+    match &found[field] {
         Value::String(text) => text.to_string(),
         other => panic!("{field} is {other:?}"),
     }
 }
 
-fn good(told: &Told) -> bool {
-    told["Status"] == Value::Boolean(true)
+fn good(found: &Fields) -> bool {
+    found["Status"] == Value::Boolean(true)
 }
 
 fn call_with_entry<R: Request>(session: &mut Session, entry: &str, mut request: R) -> Response {
@@ -175,7 +175,7 @@ fn channels_sessions_and_cancels_are_audited_with_the_fields_of_the_specificatio
         ("stop it".to_owned(), "otto".to_owned())
     );
 
-    assert!(!watch.told.iter().any(|told| number(&told["EventType"]) == 2060), "{:?}", watch.told);
+    assert!(!watch.found.iter().any(|found| number(&found["EventType"]) == 2060), "{:?}", watch.found);
 
     let id = otto.id;
     call_with_entry(&mut otto, "enough", close_session(true)).good();
@@ -210,14 +210,14 @@ fn a_user_with_a_certificate_is_audited_by_its_subject_and_a_transfer_by_its_ses
     request.user_token_signature = signature(Some((algorithm, &of_erika)));
     session.activate_by(request).good();
     let id = session.id;
-    let told = watch.event(2075, |told| good(told) && number(&told["SessionId"]) == id);
-    assert!(text(&told, "ClientUserId").contains("CN=urn:test:erika"), "{}", text(&told, "ClientUserId"));
-    let Value::Wire(token) = &told["UserIdentityToken"] else { panic!("a token") };
+    let found = watch.event(2075, |found| good(found) && number(&found["SessionId"]) == id);
+    assert!(text(&found, "ClientUserId").contains("CN=urn:test:erika"), "{}", text(&found, "ClientUserId"));
+    let Value::Wire(token) = &found["UserIdentityToken"] else { panic!("a token") };
     assert_eq!(Reader::new(&token[1..]).extension_object().expect("a token").type_id.standard(), Some(327));
 
     session.transfer(77, false);
-    let told = watch.event(2069, |told| text(told, "SourceName") == "Session/TransferSubscriptions");
-    assert_eq!((good(&told), number(&told["SessionId"])), (true, id));
+    let found = watch.event(2069, |found| text(found, "SourceName") == "Session/TransferSubscriptions");
+    assert_eq!((good(&found), number(&found["SessionId"])), (true, id));
 }
 
 #[test]
@@ -234,12 +234,12 @@ fn a_refused_login_is_audited_with_name_and_reason_and_without_the_password() {
         user_name("otto\r\n\u{1b}[2Jaudit.gap", &secret, POLICY.encryption_uri()),
     );
     assert!(refused.result.is_bad());
-    let told = watch.event(2075, |told| !good(told));
-    assert_eq!(text(&told, "ClientUserId"), "otto\r\n\u{1b}[2Jaudit.gap");
-    assert_eq!(number(&told["SessionId"]), session.id);
-    let Value::Wire(status) = &told["StatusCodeId"] else { panic!("a status") };
+    let found = watch.event(2075, |found| !good(found));
+    assert_eq!(text(&found, "ClientUserId"), "otto\r\n\u{1b}[2Jaudit.gap");
+    assert_eq!(number(&found["SessionId"]), session.id);
+    let Value::Wire(status) = &found["StatusCodeId"] else { panic!("a status") };
     assert!(Reader::new(&status[1..]).status().expect("a status").is_bad());
-    let Value::Wire(message) = &told["Message"] else { panic!("a message") };
+    let Value::Wire(message) = &found["Message"] else { panic!("a message") };
     assert!(String::from_utf8_lossy(message).contains("nobody has this name"));
     let state = watch.field.server().dir().join("state");
     until("it is written down", || String::from_utf8_lossy(&files(&state)).contains("session.activation-refused"));
@@ -285,14 +285,14 @@ fn writes_are_audited_with_old_and_new_value_also_refused_ones() {
         (false, Value::Null, Value::Double(100.0), Value::Double(1e9)),
         (false, Value::Null, Value::Null, Value::Int32(1)),
     ] {
-        let told = watch.event(2100, |told| told["NewValue"] == new);
-        assert_eq!((good(&told), &told["OldValue"], &told["IndexRange"]), (status, &old, &range), "{new:?}");
-        assert_eq!(text(&told, "SourceName"), "Attribute/Write");
+        let found = watch.event(2100, |found| found["NewValue"] == new);
+        assert_eq!((good(&found), &found["OldValue"], &found["IndexRange"]), (status, &old, &range), "{new:?}");
+        assert_eq!(text(&found, "SourceName"), "Attribute/Write");
         assert_eq!(
-            (text(&told, "ClientUserId"), text(&told, "ClientAuditEntryId")),
+            (text(&found, "ClientUserId"), text(&found, "ClientAuditEntryId")),
             ("otto".to_owned(), "recipe 7".to_owned())
         );
-        assert_eq!(told["AttributeId"], Value::UInt32(13));
+        assert_eq!(found["AttributeId"], Value::UInt32(13));
     }
     let state = watch.field.server().dir().join("state");
     let written = || {
@@ -352,13 +352,13 @@ fn routine_records_that_are_left_out_have_an_event() {
         Session::open(watch.field.server().address).close();
     }
     watch.field.server().server.audit_folded(true);
-    let told = watch.event(2058, |_| true);
-    assert!(message(&told).contains("sessions without login from this address: "), "{}", message(&told));
+    let found = watch.event(2058, |_| true);
+    assert!(message(&found).contains("sessions without login from this address: "), "{}", message(&found));
 }
 
 /// The text of an event.
-fn message(told: &Told) -> String {
-    let Value::Wire(bytes) = &told["Message"] else { panic!("a message") };
+fn message(found: &Fields) -> String {
+    let Value::Wire(bytes) = &found["Message"] else { panic!("a message") };
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -368,12 +368,12 @@ fn clients_are_notified_when_the_audit_cannot_be_written_and_when_it_can_again()
     let in_the_way = watch.field.server().dir().join("state/audit.head.new");
     until("the head is free", || std::fs::create_dir(&in_the_way).is_ok());
     watch.otto().close();
-    let told = watch.event(2131, |_| true);
-    assert!(message(&told).contains("the audit is not written to its files"), "{}", message(&told));
+    let found = watch.event(2131, |_| true);
+    assert!(message(&found).contains("the audit is not written to its files"), "{}", message(&found));
     assert_eq!(watch.otto().write(node("Pump.Number"), &Value::Int32(6)), StatusCode::Good, "the server still serves");
     std::fs::remove_dir(&in_the_way).expect("out of the way");
-    let told = watch.event(2131, |_| true);
-    assert!(message(&told).contains("again"), "{}", message(&told));
+    let found = watch.event(2131, |_| true);
+    assert!(message(&found).contains("again"), "{}", message(&found));
     let state = watch.field.server().dir().join("state");
     until("all is there", || String::from_utf8(files(&state)).expect("text").contains("\"new\":\"6\""));
     assert_eq!(verify(&state).expect("it can be read").findings, vec![]);

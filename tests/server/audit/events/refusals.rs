@@ -67,12 +67,12 @@ fn each_kind_of_bad_certificate_has_its_event_and_its_record() {
         (2089, "certificate.mismatch", "BadCertificateUseNotAllowed", &for_servers),
     ] {
         knock(&watch.field, der);
-        let told = watch.event(event, |_| true);
-        assert_eq!(text(&told, "SourceName"), "Security/Certificate");
-        assert_eq!((good(&told), &told["Certificate"]), (false, &Value::ByteString(der.as_slice().into())), "{kind}");
-        let refused = watch.event(2060, |told| !good(told));
+        let found = watch.event(event, |_| true);
+        assert_eq!(text(&found, "SourceName"), "Security/Certificate");
+        assert_eq!((good(&found), &found["Certificate"]), (false, &Value::ByteString(der.as_slice().into())), "{kind}");
+        let refused = watch.event(2060, |found| !good(found));
         assert_eq!(
-            refused["StatusCodeId"], told["StatusCodeId"],
+            refused["StatusCodeId"], found["StatusCodeId"],
             "{kind}: the exact code, not the one that the client gets"
         );
         let wanted = format!("\"kind\":\"{kind}\",\"status\":\"{code}\"");
@@ -86,10 +86,10 @@ fn a_client_with_another_uri_than_its_certificate_is_audited_with_both() {
     let mut session = Login { client: &watch.field.client, mode: SignAndEncrypt, user: None }.connect(&watch.field);
     let refused = session.create("urn:somebody:else", watch.field.client.identity.leaf());
     assert_eq!(refused.result, StatusCode::BadCertificateUriInvalid);
-    let told = watch.event(2082, |_| true);
-    assert_eq!(text(&told, "InvalidUri"), "urn:somebody:else");
-    let told = watch.event(2071, |told| !good(told));
-    assert_eq!(number(&told["SessionId"]), 0);
+    let found = watch.event(2082, |_| true);
+    assert_eq!(text(&found, "InvalidUri"), "urn:somebody:else");
+    let found = watch.event(2071, |found| !good(found));
+    assert_eq!(number(&found["SessionId"]), 0);
 }
 
 #[test]
@@ -118,8 +118,9 @@ fn a_flood_of_refused_connections_is_counted_to_the_last_with_events_and_hides_n
         until("all are counted", || counted().0 == 60);
         // The minute may have ended once meanwhile.
         assert!(counted().1 <= 4, "{kind}: {:?}", counted());
-        let told = watch.event(event, |told| !good(told) && message(told).contains(" more like this within a minute"));
-        assert!(!text(&told, "ClientUserId").contains("otto"), "{told:?}");
+        let found =
+            watch.event(event, |found| !good(found) && message(found).contains(" more like this within a minute"));
+        assert!(!text(&found, "ClientUserId").contains("otto"), "{found:?}");
     }
     let all = all();
     assert!(all.contains("\"session.activated\"") && all.contains("\"user\":\"otto\""));
@@ -149,8 +150,8 @@ fn a_lockout_has_a_record_and_an_event_when_it_begins_and_ends() {
     (0..6).for_each(|_| assert!(!attempt(b"not this one")));
     until("the wait of 2 s is over", || attempt(PASSWORD.as_bytes()));
     for wanted in ["too many wrong passwords for this name", "the right password came after 5 wrong ones"] {
-        let told = watch.event(2058, |told| message(told).contains(wanted));
-        assert_eq!(text(&told, "ClientUserId"), "otto");
+        let found = watch.event(2058, |found| message(found).contains(wanted));
+        assert_eq!(text(&found, "ClientUserId"), "otto");
     }
     let state = watch.field.server().dir().join("state");
     let count = |kind: &str| String::from_utf8(files(&state)).expect("text").matches(kind).count();
