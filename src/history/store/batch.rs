@@ -9,8 +9,8 @@
 use opcua::StatusCode;
 
 use super::bytes::{Input, put_packed, put_text, put_var, put_zigzag, unpacked};
-use super::head::Tombstone;
 use super::rows::{Kind, NULL, OTHER, pack, unpack, width};
+use super::tombstone::Tombstone;
 use super::trouble::{Damage, Intact};
 use crate::history::{ArchiveId, Modification, Row, Span, UpdateKind};
 use crate::stack::codec::{Reader, Writer};

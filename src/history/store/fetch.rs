@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::bytes::crc;
-use super::head::Tombstone;
 use super::manifest::{self, Tally};
 use super::partition::{BlockRow, Key, tombstones};
+use super::tombstone::Tombstone;
 use super::trouble::is_damage;
 use crate::history::ArchiveId;
 

@@ -5,13 +5,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::block::{MOST_BYTES, encode, encode_times, weight};
 use super::head::Head;
 use super::partition::{Change, Key};
+use super::rewrite;
 use super::rows::{Cells, Rows};
 use super::settings::{BLOCK, Partition};
 use super::shared::Shared;
@@ -52,7 +51,7 @@ type Parcels = BTreeMap<Key, Vec<ArchiveId>>;
 
 /// Writes all that is in the head into blocks.
 pub fn flush(shared: &Shared) -> Result<(), Fault> {
-    super::house::renew_suspects(shared)?;
+    rewrite::renew_suspects(shared)?;
     // An edit that is committed is also in the log of modified values before its journal row may go. It may wait for
     // the writer, which may wait for whoever flushes: so nobody waits here for ever.
     let Some(_no_edit) = shared.edits.try_lock_for(PATIENCE) else {
@@ -69,46 +68,35 @@ pub fn flush_alone(shared: &Shared) -> Result<(), Fault> {
 }
 
 fn flush_head(shared: &Shared) -> Result<(), Fault> {
-    let Some(head) = freeze(shared) else { return Ok(()) };
+    let Some(head) = shared.heads.write().freeze() else { return Ok(()) };
     for (key, archives) in parcels(shared, &head) {
         match write(shared, &head, key, &archives) {
             Err(fault) if tells_of_damage(&fault) => {
                 let line = format_args!("{fault}; it is set aside, and its partition goes on in a new file");
                 logging::limited(log::Level::Error, "history file set aside", None, line);
-                shared.set_aside(key)?;
+                rewrite::set_aside(shared, key)?;
                 write(shared, &head, key, &archives)?;
             }
             written => written?,
         }
     }
     shared.heads.write().frozen = None;
-    shared.note_flush(head.last);
     shared.measure();
-    shared.trim.store(head.last, Ordering::Release);
+    shared.commits.note_flush(head.last);
     Ok(())
-}
-
-/// Takes the head away from the writer; one that was frozen and not written comes first.
-fn freeze(shared: &Shared) -> Option<Arc<Head>> {
-    let mut heads = shared.heads.write();
-    if heads.frozen.is_none() && !heads.active.is_empty() {
-        let next = heads.active.successor();
-        heads.frozen = Some(Arc::new(std::mem::replace(&mut heads.active, next)));
-    }
-    heads.frozen.clone()
 }
 
 fn parcels(shared: &Shared, head: &Head) -> Parcels {
     let mut parcels = Parcels::new();
     for archive in head.archives() {
-        let family = shared.family(archive);
+        let family = shared.archives.family(archive);
         for key in head.keys(archive, family) {
             parcels.entry(key).or_default().push(archive);
         }
         // What is cleared is cleared in every file that is there.
         for stone in head.tombstones(archive) {
-            for volume in shared.shelf.within(stone.first, stone.last) {
-                let archives = parcels.entry(volume.key()).or_default();
+            for partition in shared.partitions.within(stone.first, stone.last) {
+                let archives = parcels.entry(partition.key()).or_default();
                 if archives.last() != Some(&archive) {
                     archives.push(archive);
                 }
@@ -119,22 +107,22 @@ fn parcels(shared: &Shared, head: &Head) -> Parcels {
 }
 
 fn write(shared: &Shared, head: &Head, key: Key, archives: &[ArchiveId]) -> Result<(), Fault> {
-    let (name, is_new) = match shared.shelf.current(key) {
-        Ok(volume) => (volume.name, false),
+    let (name, is_new) = match shared.partitions.current(key) {
+        Ok(partition) => (partition.name, false),
         Err(name) => (name, true),
     };
-    let mut book = shared.book(name)?;
-    let mut change = book.change()?;
+    let mut writer = shared.lease(name)?;
+    let mut change = writer.change()?;
     let mut columns = Columns::default();
     for archive in archives {
-        let written = write_archive(&mut change, &mut columns, head, (*archive, shared.family(*archive)), key);
+        let written = write_archive(&mut change, &mut columns, head, (*archive, shared.archives.family(*archive)), key);
         written.map_err(|error| change.fault(error))?;
     }
     change.mark.seq = change.mark.seq.max(head.last);
     change.commit()?;
-    shared.keep_book(name, book);
+    writer.keep();
     if is_new {
-        shared.shelf.add(name);
+        shared.partitions.add(name);
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::batch::EditRecord;
 use super::partition::Key;
 use super::rows::{Cells, Kind, NULL, OTHER, Rows, pack, unpack};
 use super::settings::Partition;
+use super::tombstone::Tombstone;
 use crate::history::{ArchiveId, Span};
 use crate::value::{Sample, UaTime, Value};
 
@@ -31,20 +32,6 @@ struct HeadRow {
 impl HeadRow {
     fn kind(&self) -> Kind {
         self.tag.to_le_bytes()[0] & 31
-    }
-}
-
-/// What an edit took away: all samples from `first` to `last` that came before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tombstone {
-    pub first: i64,
-    pub last: i64,
-    pub seq: u64,
-}
-
-impl Tombstone {
-    pub fn covers(&self, time: i64, seq: u64) -> bool {
-        self.first <= time && time <= self.last && seq < self.seq
     }
 }
 

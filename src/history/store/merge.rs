@@ -10,12 +10,12 @@ use rusqlite::Connection;
 use super::block::{Data, Index, Times, frame_counts};
 use super::fetch::{self, Found};
 use super::flush::{Columns, put_all};
-use super::head::Tombstone;
 use super::partition::{BlockRow, Change};
+use super::partitions::PartitionFile;
 use super::rows::Rows;
 use super::settings::BLOCK;
 use super::shared::Shared;
-use super::shelf::Volume;
+use super::tombstone::Tombstone;
 use super::visible::Sight;
 use crate::history::{ArchiveId, Fault};
 use crate::value::UaTime;
@@ -44,28 +44,28 @@ const HEAVY: i64 = 64 << 10;
 const MOST_JOINED: usize = 64;
 
 /// Merges what can be merged in a partition; tells how many samples were rewritten.
-pub fn merge(shared: &Shared, volume: &Volume, task: Task) -> Result<usize, Fault> {
-    let mut book = shared.book(volume.name)?;
-    let path = volume.path.clone();
+pub fn merge(shared: &Shared, partition: &PartitionFile, task: Task) -> Result<usize, Fault> {
+    let mut writer = shared.lease(partition.name)?;
+    let path = partition.path.clone();
     let at = super::trouble::sql_fault(&path);
-    let archives = candidates(&book.connection, task).map_err(&at)?;
+    let archives = candidates(&writer.connection, task).map_err(&at)?;
     let mut left = archives.into_iter().peekable();
     let mut total = 0;
-    while left.peek().is_some() && !shared.keeper.is_closing() {
-        let mut change = book.change()?;
+    while left.peek().is_some() && !shared.maintenance.is_closing() {
+        let mut change = writer.change()?;
         let mut work = Work { task, columns: Columns::default(), times: HashMap::new(), freed: BTreeSet::new() };
         let mut rewritten = 0;
         while rewritten < AT_ONCE
             && let Some(archive) = left.next()
         {
-            let floor = if task.is_steady { shared.floors.read().floor(archive, task.now).0 } else { i64::MIN };
-            rewritten += work.merge(&mut change, volume, archive, floor).map_err(&at)?;
+            let floor = if task.is_steady { shared.archives.retention().floor(archive, task.now).0 } else { i64::MIN };
+            rewritten += work.merge(&mut change, partition, archive, floor).map_err(&at)?;
         }
         work.drop_orphans(&change).map_err(&at)?;
         change.commit()?;
         total += rewritten;
     }
-    shared.keep_book(volume.name, book);
+    writer.keep();
     Ok(total)
 }
 
@@ -124,11 +124,11 @@ impl Work {
     fn merge(
         &mut self,
         change: &mut Change<'_>,
-        volume: &Volume,
+        partition: &PartitionFile,
         archive: ArchiveId,
         floor: i64,
     ) -> Result<usize, rusqlite::Error> {
-        let list = fetch::list(change.connection(), volume.key(), archive)?;
+        let list = fetch::list(change.connection(), partition.key(), archive)?;
         let horizon = self.task.horizon;
         let stones: Vec<Tombstone> = list.tombstones.iter().filter(|stone| stone.seq <= horizon).copied().collect();
         let (mut rewritten, mut is_all) = (0, list.losses.is_empty());

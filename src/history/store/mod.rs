@@ -8,37 +8,47 @@
 //! A sample is durable once the commit that holds it is in the journal. It leaves the journal when it is in a block;
 //! each partition says up to which commit it has everything, so that a replay after a crash takes nothing twice.
 
+mod archives;
 mod batch;
 mod block;
 mod bytes;
+mod clock_watch;
+mod commits;
+mod condition;
 mod edit;
 mod fetch;
 mod files;
 mod flush;
 mod head;
-mod house;
+mod heads;
 mod journal;
-mod keeper;
+mod maintenance;
+mod maintenance_signal;
+mod maintenance_thread;
 mod manifest;
 mod mark;
 mod merge;
 mod meta;
 mod modified;
 mod partition;
+mod partitions;
 mod queue;
 mod read;
 mod replay;
 mod retention;
+mod rewrite;
 mod rows;
 mod settings;
 mod shared;
-mod shelf;
+
+mod tombstone;
 mod trouble;
 mod verify;
 mod visible;
 mod wal;
 mod walk;
 mod writer;
+mod writers;
 
 use std::fs::File;
 use std::path::Path;
@@ -60,11 +70,11 @@ use crate::history::{
 };
 use crate::value::{Sample, UaTime};
 use edit::Present;
-use house::Effort;
 use journal::Journal;
 use meta::Meta;
 use modified::LogQuery;
 use queue::PendingEdit;
+use settings::Effort;
 use shared::Shared;
 use writer::Writer;
 
@@ -85,15 +95,15 @@ impl Store {
         files::finish_renewal(&settings.path.join(journal::FILE))?;
         let meta = Meta::open(&settings.path)?;
         let shared = Arc::new(Shared::new(settings, meta, false)?);
-        house::clear_up(&shared)?;
+        rewrite::clear_up(&shared)?;
         shared.read_marks()?;
         let (journal, replay) = shared.open_journal()?;
         shared.start(&replay);
         let mut threads = Vec::new();
         let writer = Writer::new(Arc::clone(&shared), journal, replay.last + 1);
         threads.push(spawn("history writer", move || writer.run(), &shared)?);
-        let keeper = Arc::clone(&shared);
-        threads.push(spawn("history keeper", move || keeper::run(&keeper), &shared)?);
+        let maintained = Arc::clone(&shared);
+        threads.push(spawn("history keeper", move || maintenance_thread::run(&maintained), &shared)?);
         Ok(Arc::new(Store { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) }))
     }
 
@@ -116,18 +126,18 @@ impl Store {
 
     /// Time of the newest commit that was found when the store was opened.
     pub fn last_commit(&self) -> Option<UaTime> {
-        self.shared.found_commit()
+        self.shared.commits.found_time()
     }
 
     /// All archives, in the order in which they were made.
     pub fn archives(&self) -> Vec<(ArchiveId, ArchiveSpec)> {
-        self.shared.archives()
+        self.shared.archives.specs()
     }
 
     /// Commits what waits and writes all that is in memory into blocks.
     pub fn flush(&self) -> Result<(), Fault> {
         self.commit()?;
-        let _house = self.shared.house.lock();
+        let _writes = self.shared.block_writes.lock();
         flush::flush(&self.shared)
     }
 
@@ -138,27 +148,27 @@ impl Store {
 
     /// Lets `tidy` judge ages by the clock as it stands at `now`, without watching it for an hour first.
     pub fn trust_clock(&self, now: UaTime) {
-        self.shared.steadiness.lock().trust(Instant::now(), now);
+        self.shared.clock.lock().trust(Instant::now(), now);
     }
 
     /// Merges small blocks, rewrites partitions whose time is over, and lets old data go: by age only once the clock
     /// has run steadily for an hour.
     pub fn tidy(&self, now: UaTime) -> Result<(), Fault> {
-        let _house = self.shared.house.lock();
-        house::keep(&self.shared, now, Effort::Usual)
+        let _writes = self.shared.block_writes.lock();
+        maintenance::maintain(&self.shared, now, Effort::Usual)
     }
 
     /// Writes everything as small as it gets. Reads that go on have to begin anew.
     pub fn compact(&self) -> Result<(), Fault> {
         self.flush()?;
-        let _house = self.shared.house.lock();
-        house::keep(&self.shared, UaTime::now(), Effort::All)
+        let _writes = self.shared.block_writes.lock();
+        maintenance::maintain(&self.shared, UaTime::now(), Effort::All)
     }
 
     /// Commits what waits, writes it into blocks, and ends. What comes afterwards is dropped and counted.
     pub fn close(&self) {
         self.shared.queue.close();
-        self.shared.keeper.close();
+        self.shared.maintenance.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {
@@ -166,7 +176,7 @@ impl Store {
             }
         }
         if self.lock.lock().take().is_some() {
-            let _house = self.shared.house.lock();
+            let _writes = self.shared.block_writes.lock();
             if let Err(fault) = flush::flush(&self.shared) {
                 log::error!("{fault}; what is in memory stays in the journal");
             }
@@ -202,7 +212,7 @@ impl Store {
         let _turn = self.shared.edits.lock();
         self.commit()?;
         let present = AsItIs { store: self, archive };
-        let floor = self.shared.floors.read().floor(archive, UaTime::now());
+        let floor = self.shared.archives.retention().floor(archive, UaTime::now());
         let outcome = edit::plan(archive, edit, who, floor, &present)?;
         if !outcome.record.is_empty() {
             let (done, heard) = mpsc::channel();
@@ -210,14 +220,14 @@ impl Store {
             let seq = heard.recv().map_err(|_| self.shared.stopped_fault())?;
             self.shared.meta.lock().log_edit(&outcome.record, seq)?;
             if outcome.record.forget.is_some() {
-                self.shared.forgotten.lock().insert(archive, seq);
+                self.shared.commits.note_forgotten(archive, seq);
             }
         }
         Ok(outcome.statuses)
     }
 
     fn known(&self, archive: ArchiveId) -> Result<(), Fault> {
-        if self.shared.floors.read().knows(archive) { Ok(()) } else { Err(Fault::UnknownArchive) }
+        if self.shared.archives.knows(archive) { Ok(()) } else { Err(Fault::UnknownArchive) }
     }
 }
 
@@ -237,7 +247,7 @@ impl Historian for Store {
             return Err(Fault::Closed);
         }
         let ids = self.shared.meta.lock().register(specs)?;
-        self.shared.note_archives(ids.iter().copied().zip(specs.iter().cloned()));
+        self.shared.archives.note(ids.iter().copied().zip(specs.iter().cloned()));
         Ok(ids)
     }
 
@@ -280,7 +290,7 @@ impl Historian for Store {
         resume: Option<Cursor>,
     ) -> Result<ModifiedPage, Fault> {
         self.known(archive)?;
-        let as_of = self.shared.pinned(archive, resume)?;
+        let as_of = self.shared.commits.pinned(archive, resume)?;
         self.shared.meta.lock().modified(&LogQuery { archive, span, direction, limit, as_of, resume })
     }
 

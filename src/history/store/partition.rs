@@ -8,9 +8,9 @@ use time::{Date, Month};
 use super::block::Encoded;
 use super::bytes::crc;
 use super::files;
-use super::head::Tombstone;
 use super::manifest::Manifest;
 use super::settings::Partition;
+use super::tombstone::Tombstone;
 use super::trouble::sql_fault;
 use crate::history::{ArchiveId, Fault};
 
@@ -255,14 +255,14 @@ pub struct Change<'c> {
 }
 
 /// A partition opened for writing.
-pub struct Book {
+pub struct PartitionWriter {
     pub path: PathBuf,
     pub connection: Connection,
     /// Every change was made as it should be.
     pub is_sound: bool,
 }
 
-impl Drop for Book {
+impl Drop for PartitionWriter {
     fn drop(&mut self) {
         if !self.is_sound {
             files::distrust(&self.connection);
@@ -270,9 +270,9 @@ impl Drop for Book {
     }
 }
 
-impl Book {
-    pub fn open(path: PathBuf) -> Result<Book, Fault> {
-        Ok(Book { connection: files::open_to_write(&path, SCHEMA)?, path, is_sound: false })
+impl PartitionWriter {
+    pub fn open(path: PathBuf) -> Result<PartitionWriter, Fault> {
+        Ok(PartitionWriter { connection: files::open_to_write(&path, SCHEMA)?, path, is_sound: false })
     }
 
     pub fn mark(&self) -> Result<Option<Mark>, Fault> {

@@ -22,9 +22,9 @@ pub fn page(
         (None, _) => {}
     }
     loop {
-        let as_of = shared.pinned(archive, resume)?;
+        let as_of = shared.commits.pinned(archive, resume)?;
         let page = page_as_of(shared, Question { archive, span, direction, as_of }, limit);
-        if !shared.is_over(as_of) {
+        if !shared.commits.has_expired(as_of) {
             return page;
         }
         // Who has not begun begins anew; who goes on is told by `pinned`.
@@ -53,7 +53,7 @@ fn page_as_of(shared: &Shared, question: Question, limit: usize) -> Result<Page,
 }
 
 pub fn scan(shared: &Shared, archive: ArchiveId, span: Span, visitor: &mut dyn Visitor) -> Result<(), Fault> {
-    let as_of = shared.pinned(archive, None)?;
+    let as_of = shared.commits.pinned(archive, None)?;
     let mut walk = Walk::new(shared, Question { archive, span, direction: Direction::Forward, as_of });
     let visitor = RefCell::new(visitor);
     let mut points: Vec<Point> = Vec::new();
@@ -63,7 +63,7 @@ pub fn scan(shared: &Shared, archive: ArchiveId, span: Span, visitor: &mut dyn V
         points.extend(run.range.map(|at| rows.point(at)));
         visitor.borrow_mut().points(&points);
     }
-    if shared.is_over(as_of) { Err(Fault::Expired) } else { Ok(()) }
+    if shared.commits.has_expired(as_of) { Err(Fault::Expired) } else { Ok(()) }
 }
 
 pub fn at(shared: &Shared, archive: ArchiveId, time: UaTime) -> Result<Option<Sample>, Fault> {

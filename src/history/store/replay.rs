@@ -1,7 +1,5 @@
 //! Out of the journal into the head: what no block holds yet, at the start and after a failed write.
 
-use std::sync::atomic::Ordering;
-
 use super::batch::EditRecord;
 use super::files;
 use super::flush::flush_alone;
@@ -27,15 +25,15 @@ impl Shared {
                 (replay, first)
             }
             Err(fault) if tells_of_damage(&fault) => {
-                self.damaged.fetch_add(1, Ordering::Relaxed);
-                let last = self.found_seq.load(Ordering::Acquire).max(self.visible.load(Ordering::Acquire));
+                self.condition.count_damage(1);
+                let last = self.commits.found().max(self.commits.visible());
                 (Replay { last, ..Replay::default() }, fault.to_string())
             }
             Err(fault) => return Err(fault),
         };
         log::error!("history in {}: the journal is damaged ({what}); it is set aside", folder.display());
         {
-            let _house = self.house.lock();
+            let _writes = self.block_writes.lock();
             flush_alone(self)?;
         }
         let aside = format!("journal.{}.damaged", UaTime::now().unix_seconds());
@@ -45,7 +43,7 @@ impl Shared {
 
     /// Builds the head from what is on disk: what no block holds yet.
     pub fn replay(&self, journal: &Journal) -> Result<Replay, Fault> {
-        let _house = self.house.lock();
+        let _writes = self.block_writes.lock();
         let frozen = self.heads.read().frozen.as_ref().map_or(0, |head| head.last);
         let mut marks = Marks { shared: self, families: Vec::new(), held: Vec::new() };
         let mut head = Head::default();
@@ -65,7 +63,7 @@ impl Shared {
                     }
                 }
                 Replayed::Edit(edit) => {
-                    if seq > frozen && self.floors.read().knows(edit.archive) {
+                    if seq > frozen && self.archives.knows(edit.archive) {
                         head.apply(&marks.rest(&edit, seq), seq);
                     }
                     edits.push((seq, edit));
@@ -75,9 +73,9 @@ impl Shared {
                 }
             }
         })?;
-        let mut replay = Replay { last: replay.last.max(self.found_seq.load(Ordering::Acquire)), ..replay };
+        let mut replay = Replay { last: replay.last.max(self.commits.found()), ..replay };
         journal.find_lost(replay.last, &mut replay);
-        self.damaged.fetch_add(replay.damaged.len() as u64, Ordering::Relaxed);
+        self.condition.count_damage(replay.damaged.len());
         head.last = head.last.max(replay.last);
         let mut meta = self.meta.lock();
         if !self.is_reader() {
@@ -125,10 +123,10 @@ impl Marks<'_> {
         if let Some(Some(family)) = self.families.get(at) {
             return Some(*family);
         }
-        if !self.shared.floors.read().knows(archive) {
+        if !self.shared.archives.knows(archive) {
             return None;
         }
-        let family = self.shared.family(archive);
+        let family = self.shared.archives.family(archive);
         self.families.resize(self.families.len().max(at + 1), None);
         self.families[at] = Some(family);
         Some(family)

@@ -6,57 +6,23 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use super::fetch;
-use super::house::remove;
+use super::partitions::PartitionFile;
+use super::rewrite::remove;
 use super::settings::OnFull;
 use super::shared::Shared;
-use super::shelf::Volume;
 use super::trouble::sql_fault;
 use crate::history::{ArchiveId, Fault};
 use crate::logging;
 use crate::value::UaTime;
-
-/// For so long the clock must have run as a stopwatch does.
-const STEADY: Duration = Duration::from_secs(3600);
-/// What a clock may be set by.
-const JUMP: i64 = 60 * 10_000_000;
-
-/// Compares the wall clock with a stopwatch.
-#[derive(Debug, Default)]
-pub struct Steadiness {
-    began: Option<(Instant, UaTime)>,
-    before: Option<(Instant, UaTime)>,
-}
-
-impl Steadiness {
-    /// Trusts the clock at once: for whoever knows the time.
-    pub fn trust(&mut self, at: Instant, now: UaTime) {
-        self.began = at.checked_sub(STEADY).map(|then| (then, now));
-        self.before = Some((at, now));
-    }
-
-    /// The clock has run steadily for an hour.
-    pub fn is_steady(&mut self, at: Instant, now: UaTime) -> bool {
-        let jumped = self.before.is_none_or(|(then, clock)| {
-            let passed = i64::try_from((at - then).as_nanos() / 100).unwrap_or(i64::MAX);
-            (now.0 - clock.0 - passed).abs() > JUMP
-        });
-        if jumped {
-            self.began = Some((at, now));
-        }
-        self.before = Some((at, now));
-        self.began.is_some_and(|(then, _)| at - then >= STEADY)
-    }
-}
 
 /// Lets go what is too old, when the clock can be trusted, and what is too much.
 pub fn retire(shared: &Shared, now: UaTime, is_steady: bool) -> Result<(), Fault> {
     if is_steady {
         by_age(shared, now)?;
         single_archives(shared, now)?;
-        let floors = shared.floors.read();
+        let floors = shared.archives.retention();
         shared.meta.lock().retire(|archive| floors.floor(archive, now))?;
     }
     by_class(shared)?;
@@ -65,13 +31,13 @@ pub fn retire(shared: &Shared, now: UaTime, is_steady: bool) -> Result<(), Fault
 
 /// Files of which all is older than anything keeps.
 fn by_age(shared: &Shared, now: UaTime) -> Result<(), Fault> {
-    let Some(longest) = shared.longest_keep() else { return Ok(()) };
+    let Some(longest) = shared.archives.retention().longest() else { return Ok(()) };
     let floor = now.0.saturating_sub(longest);
-    for volume in shared.shelf.volumes() {
-        if volume.key().end() < floor {
-            let line = format_args!("{}: older than anything is kept", volume.path.display());
+    for partition in shared.partitions.all() {
+        if partition.key().end() < floor {
+            let line = format_args!("{}: older than anything is kept", partition.path.display());
             logging::limited(log::Level::Info, "history removed", None, line);
-            let_go(shared, &volume)?;
+            let_go(shared, &partition)?;
         }
     }
     Ok(())
@@ -79,16 +45,16 @@ fn by_age(shared: &Shared, now: UaTime) -> Result<(), Fault> {
 
 /// Archives that keep less than others which share their files.
 fn single_archives(shared: &Shared, now: UaTime) -> Result<(), Fault> {
-    let longest = shared.longest_keep().unwrap_or(0);
+    let longest = shared.archives.retention().longest().unwrap_or(0);
     let mut by_keep: BTreeMap<i64, Vec<ArchiveId>> = BTreeMap::new();
-    for (archive, keep) in shared.floors.read().all().filter(|(_, keep)| *keep < longest) {
+    for (archive, keep) in shared.archives.retention().all().filter(|(_, keep)| *keep < longest) {
         by_keep.entry(keep).or_default().push(archive);
     }
     for (keep, archives) in by_keep {
-        for volume in shared.shelf.volumes() {
-            let is_over = volume.key().end() < now.0.saturating_sub(keep);
-            if is_over && !volume.name.is_damaged && shared.thinned.lock().insert((volume.name, keep)) {
-                thin(shared, &volume, &archives)?;
+        for partition in shared.partitions.all() {
+            let is_over = partition.key().end() < now.0.saturating_sub(keep);
+            if is_over && !partition.name.is_damaged && shared.thinned.lock().insert((partition.name, keep)) {
+                thin(shared, &partition, &archives)?;
             }
         }
     }
@@ -96,12 +62,12 @@ fn single_archives(shared: &Shared, now: UaTime) -> Result<(), Fault> {
 }
 
 /// Takes archives out of a file.
-fn thin(shared: &Shared, volume: &Volume, archives: &[ArchiveId]) -> Result<(), Fault> {
-    let at = sql_fault(&volume.path);
-    let mut book = shared.book(volume.name)?;
-    let mut change = book.change()?;
+fn thin(shared: &Shared, partition: &PartitionFile, archives: &[ArchiveId]) -> Result<(), Fault> {
+    let at = sql_fault(&partition.path);
+    let mut writer = shared.lease(partition.name)?;
+    let mut change = writer.change()?;
     for archive in archives {
-        let list = fetch::list(change.connection(), volume.key(), *archive).map_err(&at)?;
+        let list = fetch::list(change.connection(), partition.key(), *archive).map_err(&at)?;
         for row in &list.blocks {
             change.delete_block(row).map_err(&at)?;
         }
@@ -109,13 +75,13 @@ fn thin(shared: &Shared, volume: &Volume, archives: &[ArchiveId]) -> Result<(), 
     let orphans = "DELETE FROM times WHERE NOT EXISTS (SELECT 1 FROM block WHERE block.times = times.id)";
     change.connection().execute(orphans, []).map_err(&at)?;
     change.commit()?;
-    shared.keep_book(volume.name, book);
+    writer.keep();
     Ok(())
 }
 
 /// Classes that take more than they may give up the oldest partitions that they have a part in.
 fn by_class(shared: &Shared) -> Result<(), Fault> {
-    let archives = shared.archives();
+    let archives = shared.archives.specs();
     let mut classes: BTreeMap<&str, (u64, HashSet<ArchiveId>)> = BTreeMap::new();
     for (id, spec) in &archives {
         if let Some(most) = spec.max_size {
@@ -127,27 +93,27 @@ fn by_class(shared: &Shared) -> Result<(), Fault> {
     if classes.is_empty() {
         return Ok(());
     }
-    let mut volumes: Vec<(Arc<Volume>, HashMap<ArchiveId, u64>)> = Vec::new();
-    for volume in shared.shelf.volumes().into_iter().filter(|volume| !volume.name.is_damaged) {
-        let bytes = content(shared, &volume)?;
-        volumes.push((volume, bytes));
+    let mut partitions: Vec<(Arc<PartitionFile>, HashMap<ArchiveId, u64>)> = Vec::new();
+    for partition in shared.partitions.all().into_iter().filter(|partition| !partition.name.is_damaged) {
+        let bytes = content(shared, &partition)?;
+        partitions.push((partition, bytes));
     }
-    volumes.sort_by_key(|(volume, _)| volume.key().end());
+    partitions.sort_by_key(|(partition, _)| partition.key().end());
     for (name, (most, members)) in classes {
         let of_class = |bytes: &HashMap<ArchiveId, u64>| -> u64 {
             bytes.iter().filter(|(id, _)| members.contains(id)).map(|(_, bytes)| bytes).sum()
         };
-        let mut total: u64 = volumes.iter().map(|(_, bytes)| of_class(bytes)).sum();
-        for (volume, bytes) in &volumes {
+        let mut total: u64 = partitions.iter().map(|(_, bytes)| of_class(bytes)).sum();
+        for (partition, bytes) in &partitions {
             let here = of_class(bytes);
             if total <= most {
                 break;
             }
             if here > 0 {
-                let path = volume.path.display();
+                let path = partition.path.display();
                 let line = format_args!("{path}: class `{name}` takes more than it may and gives this up");
                 logging::limited(log::Level::Info, "history removed", None, line);
-                thin(shared, volume, &members.iter().copied().collect::<Vec<_>>())?;
+                thin(shared, partition, &members.iter().copied().collect::<Vec<_>>())?;
                 total -= here;
             }
         }
@@ -156,12 +122,12 @@ fn by_class(shared: &Shared) -> Result<(), Fault> {
 }
 
 /// Bytes of the blocks of each archive in a file.
-fn content(shared: &Shared, volume: &Volume) -> Result<HashMap<ArchiveId, u64>, Fault> {
-    let at = sql_fault(&volume.path);
-    let book = shared.book(volume.name)?;
+fn content(shared: &Shared, partition: &PartitionFile) -> Result<HashMap<ArchiveId, u64>, Fault> {
+    let at = sql_fault(&partition.path);
+    let writer = shared.lease(partition.name)?;
     let query = "SELECT archive, sum(length(frames) + length(data)) FROM block GROUP BY archive";
     let read = || -> Result<HashMap<ArchiveId, u64>, rusqlite::Error> {
-        let mut statement = book.connection.prepare_cached(query)?;
+        let mut statement = writer.connection.prepare_cached(query)?;
         let mut rows = statement.query([])?;
         let mut bytes = HashMap::new();
         while let Some(row) = rows.next()? {
@@ -171,30 +137,30 @@ fn content(shared: &Shared, volume: &Volume) -> Result<HashMap<ArchiveId, u64>, 
         Ok(bytes)
     };
     let bytes = read().map_err(&at)?;
-    shared.keep_book(volume.name, book);
+    writer.keep();
     Ok(bytes)
 }
 
 /// The oldest files, until the rest fits.
 pub fn by_size(shared: &Shared) -> Result<(), Fault> {
     shared.measure();
-    let mut volumes = shared.shelf.volumes();
-    let mut bytes: u64 = volumes.iter().map(|volume| size(&volume.path)).sum();
+    let mut partitions = shared.partitions.all();
+    let mut bytes: u64 = partitions.iter().map(|partition| size(&partition.path)).sum();
     if shared.settings.on_full == OnFull::Stop {
         shared.is_full.store(bytes > shared.settings.max_size, Ordering::Release);
         return Ok(());
     }
-    volumes.sort_by_key(|volume| volume.key().end());
+    partitions.sort_by_key(|partition| partition.key().end());
     // The newest is being written: letting it go would empty the store.
-    volumes.pop();
-    for volume in volumes {
+    partitions.pop();
+    for partition in partitions {
         if bytes <= shared.settings.max_size {
             break;
         }
-        let line = format_args!("{}: let go because the history takes more than it may", volume.path.display());
+        let line = format_args!("{}: let go because the history takes more than it may", partition.path.display());
         logging::limited(log::Level::Info, "history removed", None, line);
-        bytes -= size(&volume.path);
-        let_go(shared, &volume)?;
+        bytes -= size(&partition.path);
+        let_go(shared, &partition)?;
     }
     Ok(())
 }
@@ -205,34 +171,9 @@ fn size(path: &Path) -> u64 {
     [path, &log].iter().filter_map(|file| file.metadata().ok()).map(|data| data.len()).sum()
 }
 
-fn let_go(shared: &Shared, volume: &Arc<Volume>) -> Result<(), Fault> {
-    shared.forget_book(volume.name);
-    shared.shelf.replace(volume, None);
-    shared.retired.fetch_max(volume.key().end(), Ordering::AcqRel);
-    remove(&volume.path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_jumped_is_trusted_again_after_an_hour() {
-        let (start, clock) = (Instant::now(), UaTime(134_081_568_000_000_000));
-        let mut steadiness = Steadiness::default();
-        // Minutes of the stopwatch, minutes that the clock is ahead, trusted.
-        for (minute, ahead, trusted) in [
-            (0u64, 0i64, false),
-            (30, 0, false),
-            (61, 0, true),
-            (62, 500_000, false),
-            (120, 500_000, false),
-            (122, 500_000, true),
-            (123, 0, false),
-        ] {
-            let at = start + Duration::from_secs(minute * 60);
-            let now = UaTime(clock.0 + (minute.cast_signed() + ahead) * 600_000_000);
-            assert_eq!(steadiness.is_steady(at, now), trusted, "minute {minute}");
-        }
-    }
+fn let_go(shared: &Shared, partition: &Arc<PartitionFile>) -> Result<(), Fault> {
+    shared.writers.forget(partition.name);
+    shared.partitions.replace(partition, None);
+    shared.commits.note_removed(partition.key().end());
+    remove(&partition.path)
 }

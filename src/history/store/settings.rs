@@ -67,3 +67,12 @@ impl Settings {
         }
     }
 }
+
+/// How thorough maintenance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Only what is due; reads that take several pages stay valid.
+    Usual,
+    /// Everything, at once; reads that take several pages expire.
+    All,
+}

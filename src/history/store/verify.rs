@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 
@@ -12,8 +11,8 @@ use super::files;
 use super::journal::Journal;
 use super::manifest;
 use super::partition::BlockRow;
+use super::partitions::PartitionFile;
 use super::shared::Shared;
-use super::shelf::Volume;
 use super::trouble::{Damage, sql_fault};
 use crate::history::{ArchiveId, Fault, Span};
 use crate::value::UaTime;
@@ -60,18 +59,18 @@ pub fn verify(shared: &Shared) -> Vec<Finding> {
     // What the server writes anew meanwhile is read under its new name.
     let mut read = BTreeSet::new();
     loop {
-        if let Err(fault) = shared.shelf.look() {
+        if let Err(fault) = shared.partitions.look() {
             let mut findings = Findings::of(&shared.settings.path);
             findings.tell_fault(&fault);
             found.extend(findings.found);
             return found;
         }
-        let mut volumes = shared.shelf.volumes();
-        volumes.retain(|volume| read.insert(volume.name));
-        if volumes.is_empty() {
+        let mut partitions = shared.partitions.all();
+        partitions.retain(|partition| read.insert(partition.name));
+        if partitions.is_empty() {
             return found;
         }
-        volumes.iter().for_each(|volume| found.extend(verify_volume(shared, volume)));
+        partitions.iter().for_each(|partition| found.extend(verify_volume(shared, partition)));
     }
 }
 
@@ -138,7 +137,7 @@ fn verify_journal(shared: &Shared) -> Vec<Finding> {
     check_structure(journal.connection(), &mut findings);
     match journal.replay(&mut |_, _| {}) {
         Ok(mut replay) => {
-            let last = replay.last.max(shared.found_seq.load(Ordering::Acquire));
+            let last = replay.last.max(shared.commits.found());
             journal.find_lost(last, &mut replay);
             replay.damaged.iter().for_each(|(seq, what)| findings.tell(None, None, format!("commit {seq}: {what}")));
         }
@@ -147,14 +146,14 @@ fn verify_journal(shared: &Shared) -> Vec<Finding> {
     findings.found
 }
 
-fn verify_volume(shared: &Shared, volume: &Volume) -> Vec<Finding> {
-    let mut findings = Findings::of(&volume.path);
-    let connection = match files::open_to_read(&volume.path) {
+fn verify_volume(shared: &Shared, partition: &PartitionFile) -> Vec<Finding> {
+    let mut findings = Findings::of(&partition.path);
+    let connection = match files::open_to_read(&partition.path) {
         Ok(connection) => connection,
         // It was rewritten meanwhile, and is read under its new name.
-        Err(_) if !volume.path.exists() => return Vec::new(),
+        Err(_) if !partition.path.exists() => return Vec::new(),
         Err(fault) => {
-            findings.tell(None, Some((volume.key().start(), volume.key().end())), fault);
+            findings.tell(None, Some((partition.key().start(), partition.key().end())), fault);
             return findings.found;
         }
     };
@@ -169,10 +168,10 @@ fn verify_volume(shared: &Shared, volume: &Volume) -> Vec<Finding> {
         }
     }
     check_structure(&connection, &mut findings);
-    for (archive, _) in shared.archives() {
-        if let Err(error) = verify_archive(&connection, volume, archive, &mut findings) {
-            let span = (volume.key().start(), volume.key().end());
-            findings.tell(Some(archive), Some(span), sql_fault(&volume.path)(error));
+    for (archive, _) in shared.archives.specs() {
+        if let Err(error) = verify_archive(&connection, partition, archive, &mut findings) {
+            let span = (partition.key().start(), partition.key().end());
+            findings.tell(Some(archive), Some(span), sql_fault(&partition.path)(error));
         }
     }
     match manifest::is_intact(&connection) {
@@ -185,11 +184,11 @@ fn verify_volume(shared: &Shared, volume: &Volume) -> Vec<Finding> {
 
 fn verify_archive(
     connection: &Connection,
-    volume: &Volume,
+    partition: &PartitionFile,
     archive: ArchiveId,
     findings: &mut Findings,
 ) -> Result<(), rusqlite::Error> {
-    let key = volume.key();
+    let key = partition.key();
     let list = fetch::list(connection, key, archive)?;
     for _ in &list.losses {
         findings.tell(Some(archive), Some((key.start(), key.end())), "a block is gone or its entry is damaged");

@@ -1,7 +1,7 @@
 //! Which of several samples at one instant a reader sees.
 
-use super::head::Tombstone;
 use super::rows::Rows;
+use super::tombstone::Tombstone;
 
 /// What a reader may see: commits up to `as_of`, less what edits cleared.
 #[derive(Debug, Clone, Copy)]

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use super::block::{Data, Frame, Index, Times};
 use super::fetch::Found;
-use super::head::Tombstone;
 use super::partition::BlockRow;
+use super::partitions::{PartitionFile, Reader};
 use super::rows::Rows;
 use super::shared::Shared;
-use super::shelf::{Reader, Volume};
+use super::tombstone::Tombstone;
 use super::trouble::{Damage, tells_of_damage};
 use super::visible::Sight;
 use crate::history::{ArchiveId, Direction, Fault, Span, Summary};
@@ -91,7 +91,7 @@ pub struct Walk<'s> {
     shared: &'s Shared,
     question: Question,
     /// Files to come, the next one last.
-    volumes: Vec<(i64, Arc<Volume>)>,
+    partitions: Vec<(i64, Arc<PartitionFile>)>,
     /// Blocks to come, the next one last.
     pending: Vec<Pending<'s>>,
     active: Vec<Active<'s>>,
@@ -111,7 +111,7 @@ impl<'s> Walk<'s> {
         let mut walk = Walk {
             shared,
             question,
-            volumes: Vec::new(),
+            partitions: Vec::new(),
             pending: Vec::new(),
             active: Vec::new(),
             tombstones: Vec::new(),
@@ -120,17 +120,17 @@ impl<'s> Walk<'s> {
             return walk;
         }
         // The head comes first: what is flushed meanwhile is then met twice, and not missed.
-        for rows in shared.head_rows(question.archive, question.span, &mut walk.tombstones) {
+        for rows in shared.heads.read().rows(question.archive, question.span, &mut walk.tombstones) {
             walk.active.push(Active { block: None, left: 0..rows.len(), rows });
         }
         for part in &mut walk.active {
             Sight { as_of: question.as_of, tombstones: &walk.tombstones }.settle(&mut part.rows);
             part.left = 0..part.rows.len();
         }
-        let near = |volume: &Volume| question.near(volume.key().start(), volume.key().end());
-        let volumes = shared.shelf.within(first.0, last.0);
-        walk.volumes = volumes.into_iter().map(|volume| (near(&volume), volume)).collect();
-        walk.volumes.sort_by_key(|(near, _)| std::cmp::Reverse(*near));
+        let near = |partition: &PartitionFile| question.near(partition.key().start(), partition.key().end());
+        let partitions = shared.partitions.within(first.0, last.0);
+        walk.partitions = partitions.into_iter().map(|partition| (near(&partition), partition)).collect();
+        walk.partitions.sort_by_key(|(near, _)| std::cmp::Reverse(*near));
         walk
     }
 
@@ -166,10 +166,10 @@ impl<'s> Walk<'s> {
         loop {
             let front = self.foremost().map_or(i64::MAX, |(_, near)| near);
             let next_block = self.pending.last().map(|pending| pending.near);
-            let next_volume = self.volumes.last().map(|(near, _)| *near);
+            let next_volume = self.partitions.last().map(|(near, _)| *near);
             let is_needed = |near: Option<i64>| near.filter(|near| *near <= front || self.active.is_empty());
             match (is_needed(next_volume), is_needed(next_block)) {
-                (Some(volume), block) if block.is_none_or(|block| volume <= block) => self.open_volume()?,
+                (Some(partition), block) if block.is_none_or(|block| partition <= block) => self.open_volume()?,
                 (_, Some(_)) => self.open_block()?,
                 (None, None) | (Some(_), None) => return Ok(()),
             }
@@ -177,22 +177,22 @@ impl<'s> Walk<'s> {
     }
 
     fn open_volume(&mut self) -> Result<(), Fault> {
-        let Some((near, volume)) = self.volumes.pop() else { return Ok(()) };
-        let reader = match self.shared.shelf.reader(&volume) {
+        let Some((near, partition)) = self.partitions.pop() else { return Ok(()) };
+        let reader = match self.shared.partitions.reader(&partition) {
             Err(fault) if tells_of_damage(&fault) => {
-                self.shared.note_damage(&volume.path, -1, &fault.to_string());
-                self.lose(volume.key().start());
+                self.shared.condition.note_damage(&partition.path, -1, &fault.to_string());
+                self.lose(partition.key().start());
                 return Ok(());
             }
             reader => reader?,
         };
         let Some(reader) = reader else {
             // It was rewritten or let go since.
-            self.shared.shelf.look()?;
-            if let Ok(other) = self.shared.shelf.current(volume.key())
-                && other.name != volume.name
+            self.shared.partitions.look()?;
+            if let Ok(other) = self.shared.partitions.current(partition.key())
+                && other.name != partition.name
             {
-                self.volumes.push((near, other));
+                self.partitions.push((near, other));
             }
             return Ok(());
         };
@@ -200,7 +200,7 @@ impl<'s> Walk<'s> {
         self.tombstones.extend_from_slice(&list.tombstones);
         let (reader, question) = (Rc::new(reader), self.question);
         for loss in &list.losses {
-            self.shared.note_damage(&reader.volume.path, *loss, "a block is gone");
+            self.shared.condition.note_damage(&reader.partition.path, *loss, "a block is gone");
             self.lose(*loss);
         }
         let (first, last) = (question.span.first.0, question.span.last.0);
@@ -236,7 +236,7 @@ impl<'s> Walk<'s> {
                 self.active.push(Active { block: Some(block), rows: Rows::empty(), left: 0..0 });
             }
             (Err(what), _) | (Ok(_), Found::Lost(what)) => {
-                self.shared.note_damage(&reader.volume.path, row.id, &what);
+                self.shared.condition.note_damage(&reader.partition.path, row.id, &what);
                 self.lose(row.first);
             }
         }
@@ -254,7 +254,7 @@ impl<'s> Walk<'s> {
         let others = self.active.iter().enumerate().filter(|(at, _)| *at != part);
         let open = others.filter_map(|(_, part)| part.near(&self.question));
         let to_come = self.pending.last().map(|pending| pending.near).into_iter();
-        let files = self.volumes.last().map(|(near, _)| *near).into_iter();
+        let files = self.partitions.last().map(|(near, _)| *near).into_iter();
         open.chain(to_come).chain(files).min().unwrap_or(i64::MAX)
     }
 
@@ -297,10 +297,10 @@ impl<'s> Walk<'s> {
                 active.rows = rows;
             }
             Err(what) => {
-                let (path, id) = (block.reader.volume.path.clone(), block.row.id);
+                let (path, id) = (block.reader.partition.path.clone(), block.row.id);
                 let from = block.next_frame(&question).map_or(block.row.first, |(_, frame)| frame.first);
                 active.block = None;
-                self.shared.note_damage(&path, id, &what);
+                self.shared.condition.note_damage(&path, id, &what);
                 let first = self.active[part].block.as_ref().map_or(from, |block| block.row.first);
                 self.lose(first);
             }

@@ -4,7 +4,6 @@
 //! read back, and only then do commits go on.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::batch::{Content, encode_edit, encode_samples};
@@ -46,13 +45,13 @@ impl Writer {
         loop {
             // Memory is full of samples that are on their way into blocks: that takes a moment.
             while self.shared.is_behind() && !self.shared.queue.is_closing() {
-                self.shared.keeper.wake();
+                self.shared.maintenance.wake();
                 self.shared.queue.rest(MOMENT);
             }
             let taken = self.shared.queue.take(self.shared.settings.commit, PATIENCE);
             let closing = self.shared.queue.is_closing();
             if let Some(reason) = self.hindrance() {
-                self.shared.stop(Some(reason));
+                self.shared.condition.stop(Some(reason));
                 // Who edits waits for an answer; a dropped sender is one.
                 drop(taken.edits);
                 self.shared.queue.give_back(taken.batches);
@@ -63,7 +62,7 @@ impl Writer {
                 self.shared.queue.rest(PATIENCE);
                 continue;
             }
-            self.shared.stop(None);
+            self.shared.condition.stop(None);
             if taken.is_empty() {
                 self.shared.queue.settle(taken.came);
                 if closing {
@@ -81,7 +80,7 @@ impl Writer {
             return Some(reason);
         }
         if let Some(fault) = self.shared.flush_fault() {
-            self.shared.keeper.wake();
+            self.shared.maintenance.wake();
             return Some(fault);
         }
         if self.journal.is_none()
@@ -95,15 +94,15 @@ impl Writer {
     /// Answers whether everything is on disk.
     fn commit(&mut self, mut taken: Taken) -> bool {
         let now = UaTime::now();
-        self.shared.refuse_too_old(&mut taken.batches, now);
+        self.shared.archives.refuse(&mut taken.batches, now);
         let plan = self.plan(&taken);
-        let trim = self.shared.trim.load(Ordering::Acquire);
+        let trim = self.shared.commits.in_blocks();
         let Some(journal) = self.journal.as_mut() else { return false };
         if let Err(error) = journal.write(now, &plan.entries, if trim > self.trimmed { trim } else { 0 }) {
             let fault = sql_fault(journal.path())(error);
             journal.distrust();
             self.journal = None;
-            self.shared.stop(Some(fault.to_string()));
+            self.shared.condition.stop(Some(fault.to_string()));
             // Who edits waits for an answer; a dropped sender is one.
             drop(taken.edits);
             self.shared.queue.give_back(taken.batches);
@@ -111,7 +110,7 @@ impl Writer {
         }
         self.trimmed = trim;
         self.next_seq += plan.entries.len() as u64;
-        self.shared.last_commit.store(now.0, Ordering::Release);
+        self.shared.commits.note_time(now);
         self.show(taken, &plan.counts);
         true
     }
@@ -146,14 +145,14 @@ impl Writer {
                 left -= part;
             }
         }
-        let mut seq = counts.last().map_or(self.shared.visible.load(Ordering::Acquire), |(seq, _)| *seq);
+        let mut seq = counts.last().map_or(self.shared.commits.visible(), |(seq, _)| *seq);
         let mut done = Vec::new();
         for edit in taken.edits {
             seq += 1;
             self.shared.heads.write().active.apply(&edit.record, seq);
             done.push((edit.done, seq));
         }
-        self.shared.visible.store(seq, Ordering::Release);
+        self.shared.commits.show(seq);
         for (done, seq) in done {
             if done.send(seq).is_err() {
                 log::debug!("nobody waited for edit {seq}");
@@ -161,7 +160,7 @@ impl Writer {
         }
         self.shared.queue.settle(taken.came);
         if self.shared.is_flush_due() {
-            self.shared.keeper.wake();
+            self.shared.maintenance.wake();
         }
     }
 
@@ -170,7 +169,7 @@ impl Writer {
         files::renew(&self.shared.settings.path.join(journal::FILE))?;
         let (journal, replay) = self.shared.open_journal()?;
         self.next_seq = self.next_seq.max(replay.last + 1);
-        self.shared.visible.fetch_max(replay.last, Ordering::AcqRel);
+        self.shared.commits.show(replay.last);
         self.journal = Some(journal);
         Ok(())
     }

@@ -24,7 +24,7 @@ const MOST_IDLE: usize = 128;
 const MOST_LISTED: usize = 1 << 18;
 
 /// One file.
-pub struct Volume {
+pub struct PartitionFile {
     pub name: Name,
     pub path: PathBuf,
     /// What the last change left.
@@ -33,7 +33,7 @@ pub struct Volume {
     is_gone: AtomicBool,
 }
 
-impl Volume {
+impl PartitionFile {
     pub fn key(&self) -> Key {
         self.name.key
     }
@@ -45,44 +45,44 @@ struct Lists {
     rows: usize,
 }
 
-pub struct Shelf {
+pub struct Partitions {
     folder: PathBuf,
-    volumes: RwLock<BTreeMap<Order, Arc<Volume>>>,
+    partitions: RwLock<BTreeMap<Order, Arc<PartitionFile>>>,
     idle: AtomicUsize,
     lists: Mutex<Lists>,
 }
 
-impl Shelf {
+impl Partitions {
     /// Finds the partitions of a folder.
-    pub fn open(folder: &Path) -> Result<Shelf, Fault> {
-        let shelf = Shelf {
+    pub fn open(folder: &Path) -> Result<Partitions, Fault> {
+        let partitions = Partitions {
             folder: folder.to_owned(),
-            volumes: RwLock::default(),
+            partitions: RwLock::default(),
             idle: AtomicUsize::new(0),
             lists: Mutex::default(),
         };
-        shelf.look()?;
-        Ok(shelf)
+        partitions.look()?;
+        Ok(partitions)
     }
 
     /// Looks for files that were made since.
     pub fn look(&self) -> Result<(), Fault> {
-        let mut volumes = BTreeMap::new();
+        let mut partitions = BTreeMap::new();
         for entry in fs::read_dir(&self.folder).map_err(io_fault(&self.folder))? {
             let entry = entry.map_err(io_fault(&self.folder))?;
             if let Some(name) = entry.file_name().to_str().and_then(Name::parse) {
-                volumes.insert(order(name), self.volume(name));
+                partitions.insert(order(name), self.partition(name));
             }
         }
-        let mut here = self.volumes.write();
-        volumes.retain(|order, _| !here.contains_key(order));
-        here.extend(volumes);
+        let mut here = self.partitions.write();
+        partitions.retain(|order, _| !here.contains_key(order));
+        here.extend(partitions);
         Ok(())
     }
 
-    fn volume(&self, name: Name) -> Arc<Volume> {
+    fn partition(&self, name: Name) -> Arc<PartitionFile> {
         let path = self.folder.join(name.file());
-        Arc::new(Volume {
+        Arc::new(PartitionFile {
             name,
             path,
             facts: Mutex::default(),
@@ -92,29 +92,30 @@ impl Shelf {
     }
 
     /// All files, by time.
-    pub fn volumes(&self) -> Vec<Arc<Volume>> {
-        self.volumes.read().values().cloned().collect()
+    pub fn all(&self) -> Vec<Arc<PartitionFile>> {
+        self.partitions.read().values().cloned().collect()
     }
 
     /// The files that may hold samples from `first` to `last`.
-    pub fn within(&self, first: i64, last: i64) -> Vec<Arc<Volume>> {
-        let holds = |volume: &&Arc<Volume>| volume.key().start() <= last && first <= volume.key().end();
-        self.volumes.read().values().filter(holds).cloned().collect()
+    pub fn within(&self, first: i64, last: i64) -> Vec<Arc<PartitionFile>> {
+        let holds = |partition: &&Arc<PartitionFile>| partition.key().start() <= last && first <= partition.key().end();
+        self.partitions.read().values().filter(holds).cloned().collect()
     }
 
     /// The file that takes new blocks of a partition; its name when there is none yet.
-    pub fn current(&self, key: Key) -> Result<Arc<Volume>, Name> {
-        let volumes = self.volumes.read();
-        let of_key = || volumes.values().filter(|volume| volume.key() == key);
-        let current = of_key().filter(|volume| !volume.name.is_damaged).max_by_key(|volume| volume.name.generation);
-        let next = of_key().map(|volume| volume.name.generation + 1).max().unwrap_or(0);
+    pub fn current(&self, key: Key) -> Result<Arc<PartitionFile>, Name> {
+        let partitions = self.partitions.read();
+        let of_key = || partitions.values().filter(|partition| partition.key() == key);
+        let current =
+            of_key().filter(|partition| !partition.name.is_damaged).max_by_key(|partition| partition.name.generation);
+        let next = of_key().map(|partition| partition.name.generation + 1).max().unwrap_or(0);
         current.cloned().ok_or(Name::new(key, next))
     }
 
     /// Remembers what a file says of itself.
     pub fn note(&self, name: Name, mark: Mark) {
-        if let Some(volume) = self.volumes.read().get(&order(name)) {
-            *volume.facts.lock() = mark;
+        if let Some(partition) = self.partitions.read().get(&order(name)) {
+            *partition.facts.lock() = mark;
         }
     }
 
@@ -122,19 +123,19 @@ impl Shelf {
         self.folder.join(name.file())
     }
 
-    pub fn add(&self, name: Name) -> Arc<Volume> {
-        let volume = self.volume(name);
-        self.volumes.write().insert(order(name), Arc::clone(&volume));
-        volume
+    pub fn add(&self, name: Name) -> Arc<PartitionFile> {
+        let partition = self.partition(name);
+        self.partitions.write().insert(order(name), Arc::clone(&partition));
+        partition
     }
 
     /// Takes a file out, and puts another in its place, for readers in one step.
-    pub fn replace(&self, old: &Volume, new: Option<Name>) {
+    pub fn replace(&self, old: &PartitionFile, new: Option<Name>) {
         {
-            let mut volumes = self.volumes.write();
-            volumes.remove(&order(old.name));
+            let mut partitions = self.partitions.write();
+            partitions.remove(&order(old.name));
             if let Some(name) = new {
-                volumes.insert(order(name), self.volume(name));
+                partitions.insert(order(name), self.partition(name));
             }
         }
         old.is_gone.store(true, Ordering::Release);
@@ -143,38 +144,38 @@ impl Shelf {
     }
 
     /// A reader on a file as it is now. `None` when the file was let go meanwhile.
-    pub fn reader<'s>(&'s self, volume: &Arc<Volume>) -> Result<Option<Reader<'s>>, Fault> {
-        let idle = volume.idle.lock().pop();
+    pub fn reader<'s>(&'s self, partition: &Arc<PartitionFile>) -> Result<Option<Reader<'s>>, Fault> {
+        let idle = partition.idle.lock().pop();
         let connection = match idle {
             Some(connection) => {
                 self.idle.fetch_sub(1, Ordering::Relaxed);
                 connection
             }
-            None if !volume.path.exists() => return Ok(None),
-            None => match files::open_to_read(&volume.path) {
-                Err(_) if !volume.path.exists() => return Ok(None),
+            None if !partition.path.exists() => return Ok(None),
+            None => match files::open_to_read(&partition.path) {
+                Err(_) if !partition.path.exists() => return Ok(None),
                 opened => {
                     let connection = opened?;
-                    if files::is_unborn(&connection).map_err(sql_fault(&volume.path))? {
+                    if files::is_unborn(&connection).map_err(sql_fault(&partition.path))? {
                         return Ok(None);
                     }
                     connection
                 }
             },
         };
-        let at = sql_fault(&volume.path);
+        let at = sql_fault(&partition.path);
         connection.execute_batch("BEGIN").map_err(&at)?;
         let mark = Mark::read(&connection).map_err(&at)?;
         // Without its mark a list cannot be known to be fresh: it is never remembered.
         let version = mark.map_or(u64::MAX, |mark| mark.version);
-        Ok(Some(Reader { shelf: self, volume: Arc::clone(volume), connection: Some(connection), version }))
+        Ok(Some(Reader { partitions: self, partition: Arc::clone(partition), connection: Some(connection), version }))
     }
 
-    fn give_back(&self, volume: &Volume, connection: Connection) {
+    fn give_back(&self, partition: &PartitionFile, connection: Connection) {
         let is_over = connection.execute_batch("COMMIT").is_ok();
-        let is_of_use = is_over && !volume.is_gone.load(Ordering::Acquire);
+        let is_of_use = is_over && !partition.is_gone.load(Ordering::Acquire);
         if is_of_use && self.idle.fetch_add(1, Ordering::Relaxed) < MOST_IDLE {
-            volume.idle.lock().push(connection);
+            partition.idle.lock().push(connection);
         } else if is_of_use {
             self.idle.fetch_sub(1, Ordering::Relaxed);
             self.make_room();
@@ -183,8 +184,8 @@ impl Shelf {
 
     /// Closes the idle readers of the oldest files.
     fn make_room(&self) {
-        for volume in self.volumes().iter().take(MOST_IDLE) {
-            let closed = std::mem::take(&mut *volume.idle.lock()).len();
+        for partition in self.all().iter().take(MOST_IDLE) {
+            let closed = std::mem::take(&mut *partition.idle.lock()).len();
             self.idle.fetch_sub(closed, Ordering::Relaxed);
             if closed > 0 {
                 return;
@@ -202,8 +203,8 @@ fn order(name: Name) -> Order {
 
 /// A file as it was when the reader was taken.
 pub struct Reader<'s> {
-    shelf: &'s Shelf,
-    pub volume: Arc<Volume>,
+    partitions: &'s Partitions,
+    pub partition: Arc<PartitionFile>,
     connection: Option<Connection>,
     version: u64,
 }
@@ -211,7 +212,7 @@ pub struct Reader<'s> {
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.shelf.give_back(&self.volume, connection);
+            self.partitions.give_back(&self.partition, connection);
         }
     }
 }
@@ -223,22 +224,22 @@ impl Reader<'_> {
 
     /// The blocks of an archive.
     pub fn list(&self, archive: ArchiveId) -> Result<Arc<List>, Fault> {
-        let key = (self.volume.path.clone(), archive);
-        if let Some((version, list)) = self.shelf.lists.lock().known.get(&key)
+        let key = (self.partition.path.clone(), archive);
+        if let Some((version, list)) = self.partitions.lists.lock().known.get(&key)
             && *version == self.version
         {
             return Ok(Arc::clone(list));
         }
-        let list = match fetch::list(self.connection(), self.volume.key(), archive) {
+        let list = match fetch::list(self.connection(), self.partition.key(), archive) {
             Ok(list) => Arc::new(list),
             Err(error) if is_damage(&error) => {
-                let losses = vec![self.volume.key().start()];
+                let losses = vec![self.partition.key().start()];
                 return Ok(Arc::new(List { losses, ..List::default() }));
             }
-            Err(error) => return Err(sql_fault(&self.volume.path)(error)),
+            Err(error) => return Err(sql_fault(&self.partition.path)(error)),
         };
         if self.version != u64::MAX {
-            let mut lists = self.shelf.lists.lock();
+            let mut lists = self.partitions.lists.lock();
             if lists.rows > MOST_LISTED {
                 *lists = Lists::default();
             }
@@ -249,14 +250,14 @@ impl Reader<'_> {
     }
 
     pub fn frames(&self, row: &BlockRow) -> Result<Found, Fault> {
-        fetch::frames(self.connection(), row).map_err(sql_fault(&self.volume.path))
+        fetch::frames(self.connection(), row).map_err(sql_fault(&self.partition.path))
     }
 
     pub fn data(&self, row: &BlockRow) -> Result<Found, Fault> {
-        fetch::data(self.connection(), row).map_err(sql_fault(&self.volume.path))
+        fetch::data(self.connection(), row).map_err(sql_fault(&self.partition.path))
     }
 
     pub fn times(&self, id: i64) -> Result<Found, Fault> {
-        fetch::times(self.connection(), id).map_err(sql_fault(&self.volume.path))
+        fetch::times(self.connection(), id).map_err(sql_fault(&self.partition.path))
     }
 }
