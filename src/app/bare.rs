@@ -9,7 +9,7 @@ use super::{Assembly, StartError};
 use crate::audit::Audit;
 use crate::history::{Archives, Historian};
 use crate::stack::channel::{Caller, CertificateCheck, Pace, Refusal, Seen, ServerSettings};
-use crate::stack::crypto::{CryptoPool, PoolThreads};
+use crate::stack::crypto::{CryptoPool, PoolThreads, QueueLimits};
 use crate::tags::TagStore;
 use crate::ua::facts::{self, Facts};
 use crate::ua::server::{Parts, Server};
@@ -48,7 +48,8 @@ impl Assembly {
         audit: Audit,
     ) -> Result<(Arc<Server>, PoolThreads), StartError> {
         let Assembly { plant, plan, application, limits, wire, .. } = self;
-        let (crypto, threads) = CryptoPool::start(1, (16, 16)).map_err(StartError::Thread)?;
+        let (crypto, threads) =
+            CryptoPool::start(1, QueueLimits { of_address: 16, in_all: 16 }).map_err(StartError::Thread)?;
         let indices: Vec<u16> = (2..).take(plant.cells.len()).collect();
         let mut draft = compose(&plant, &application.uri, &indices);
         let archives = historian.map(|historian| {

@@ -33,7 +33,7 @@ use crate::logging;
 use crate::model::{self, Plant, ServerPlan};
 use crate::pki::{self, Keeper, OwnCertificate, OwnRequest, Pki, PkiError};
 use crate::stack::channel::{Pace, ServerSettings};
-use crate::stack::crypto::{CryptoPool, Identities, Policy, PoolThreads};
+use crate::stack::crypto::{CryptoPool, Identities, Policy, PoolThreads, QueueLimits};
 use crate::stack::transport;
 use crate::state::{State, StateError};
 use crate::tags::TagStore;
@@ -59,7 +59,7 @@ const LAST_VALUES: Duration = Duration::from_millis(250);
 const LINK_CLOSES: Duration = Duration::from_secs(3);
 const CRYPTO_THREADS: usize = 2;
 /// Jobs that may wait: of one address, and of all.
-const CRYPTO_QUEUE: (usize, usize) = (32, 256);
+const CRYPTO_QUEUE: QueueLimits = QueueLimits { of_address: 32, in_all: 256 };
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

@@ -180,7 +180,7 @@ impl Audit {
             (before, state.queue.size().records)
         };
         // While it gathers what comes, it is woken only for a whole batch.
-        if before == 0 || before < writer::BATCH && now >= writer::BATCH {
+        if before == 0 || before < queue::BATCH && now >= queue::BATCH {
             shared.wake.notify_one();
         }
     }

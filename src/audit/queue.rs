@@ -1,5 +1,5 @@
-//! What waits for the audit's thread. Bounded in records and bytes; a flood of writes finds the queue full while there
-//! is room left for what concerns security.
+//! Records that wait for the audit's thread. Bounded in records and bytes; a flood of writes finds the queue full while
+//! there is room left for records that concern security.
 
 use std::collections::VecDeque;
 
@@ -10,9 +10,11 @@ use super::record::{Kind, Record, Writes};
 /// Records and bytes that may wait, all in all.
 const RECORDS: usize = 60_000;
 const BYTES: usize = 32 << 20;
-/// Of them, what writes may not take.
+/// The part of them that records of writes may not take.
 const RESERVED_RECORDS: usize = 10_000;
 const RESERVED_BYTES: usize = 8 << 20;
+/// Records for which the thread is woken before its pause is over.
+pub const BATCH: usize = 4_000;
 
 #[derive(Debug)]
 pub enum Item {

@@ -73,7 +73,7 @@ impl Trail {
             Found::Wrong(what) => (Head::new(), Some(what)),
         };
         if let Some(what) = broken {
-            return begin_anew(places, key, bounds, (head, &files, 0), &what);
+            return start_over(places, key, bounds, Remains { head, files: &files, expected: 0 }, &what);
         }
         if head.number == 0 && head.current.file == 1 && !files.contains(&1) {
             let file = create(&places, 1).map_err(AuditError::io(&places.folder))?;
@@ -92,7 +92,7 @@ impl Trail {
         }
         let expected = head.number;
         match ending(&places, &head) {
-            Ending::Broken(what) => begin_anew(places, key, bounds, (head, &files, expected), &what),
+            Ending::Broken(what) => start_over(places, key, bounds, Remains { head, files: &files, expected }, &what),
             Ending::Whole(length) => {
                 let mut opened = reopen(places, key, bounds, head, length)?;
                 // A crash before the first head left an empty file.
@@ -171,14 +171,23 @@ fn reopen(places: Places, key: MacKey, bounds: Bounds, head: Head, length: u64) 
     })
 }
 
+/// What is left of broken evidence.
+struct Remains<'a> {
+    head: Head,
+    files: &'a [u32],
+    /// The number of its last record.
+    expected: u64,
+}
+
 /// Leaves the evidence as it is and begins a new file.
-fn begin_anew(
+fn start_over(
     places: Places,
     key: MacKey,
     bounds: Bounds,
-    (mut head, files, expected): (Head, &[u32], u64),
+    remains: Remains<'_>,
     what: &str,
 ) -> Result<Opened, AuditError> {
+    let Remains { mut head, files, expected } = remains;
     let newest = files.last().copied().unwrap_or(0).max(head.current.file);
     let file = newest.checked_add(1).ok_or_else(|| AuditError::Full { path: places.folder.clone() })?;
     log::error!(

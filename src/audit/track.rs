@@ -6,9 +6,8 @@
 use std::time::{Duration, Instant};
 
 use super::head::Class;
-use super::queue::Queue;
+use super::queue::{BATCH, Queue};
 use super::trail::Trail;
-use super::writer::BATCH;
 use crate::logging;
 use crate::value::UaTime;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::line::{Fields, json, text};
-use super::queue::{Item, Lost};
+use super::queue::{BATCH, Item, Lost};
 use super::record::Record;
 use super::track::Track;
 use super::trail::Trail;
@@ -16,8 +16,6 @@ use crate::model::AuditLog;
 const GATHER: Duration = Duration::from_millis(50);
 /// Where they don't end, syncs are so far apart: each costs a thousand times what a record does.
 const APART: Duration = Duration::from_millis(250);
-/// Records that are worth a batch of their own.
-pub const BATCH: usize = 4_000;
 /// Without news the thread looks for losses once in this time.
 const IDLE: Duration = Duration::from_secs(10);
 /// What is lost is told so often at most: a flood that causes it is no reason to flood the log.

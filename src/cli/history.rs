@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::status::{shown, when};
+use super::text::{shown, when};
 use super::{Answer, Global, server_plan};
 use crate::app::history::{compacted_text, finish, imported_text, settings, status_of};
 use crate::control::{self, AskError, HistoryStatus, Request, Response};

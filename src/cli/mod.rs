@@ -8,6 +8,7 @@ mod probe;
 mod run;
 mod schema;
 mod status;
+mod text;
 mod tree;
 mod user;
 

@@ -3,13 +3,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::Args;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
+use super::text::{shown, when};
 use super::{Answer, Global, server_plan};
 use crate::control::{self, LinkStatus, Request, Response, SessionStatus, Status};
 use crate::model::count;
+use clap::Args;
 
 #[derive(Debug, Args)]
 pub struct StatusArgs {
@@ -75,11 +73,6 @@ fn text(status: &Status) -> String {
     out
 }
 
-/// Names come from clients: a line break or an escape sequence must not forge lines on a terminal.
-pub(super) fn shown(text: &str) -> String {
-    text.chars().take(100).map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
 fn session_text(session: &SessionStatus) -> String {
     let user = if session.user.is_empty() { "without login".to_owned() } else { shown(&session.user) };
     let secured = if session.secured { "" } else { ", unsecured" };
@@ -107,11 +100,6 @@ fn link_text(link: &LinkStatus) -> String {
         add(format!("; last error{at}: {}", shown(&link.last_error)));
     }
     text
-}
-
-pub(super) fn when(unix: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(unix).ok().and_then(|time| time.format(&Rfc3339).ok());
-    time.unwrap_or_else(|| format!("{unix} s after 1970"))
 }
 
 /// `3 d 4 h`, `5 min 6 s`.

@@ -5,12 +5,11 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use aws_lc_rs::signature as aws;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 use x509_parser::x509::{AlgorithmIdentifier, X509Name};
 
 use super::constraints::{self, Constraints, Name};
+use super::text::{self, address, hex, printable, when};
 use crate::stack::crypto::{PublicKey, thumbprint};
 
 #[derive(Debug, Clone)]
@@ -252,7 +251,7 @@ fn list_points(x509: &X509Certificate<'_>) -> Vec<String> {
         _ => None,
     });
     let points = found.into_iter().flat_map(|points| points.iter());
-    points.filter_map(|point| point.distribution_point.as_ref()).flat_map(super::crl::names).collect()
+    points.filter_map(|point| point.distribution_point.as_ref()).flat_map(text::names).collect()
 }
 
 fn rsa_bits(x509: &X509Certificate<'_>) -> Option<usize> {
@@ -264,31 +263,6 @@ fn rsa_bits(x509: &X509Certificate<'_>) -> Option<usize> {
 
 fn common_name(name: &X509Name<'_>) -> String {
     name.iter_common_name().next().and_then(|part| part.as_str().ok()).unwrap_or_default().to_owned()
-}
-
-pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
-}
-
-/// Text of a peer, fit for a terminal and a log: no control characters, and not endless.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|letter| crate::value::is_plain(*letter)).take(300).collect()
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("text takes every write");
-        text
-    })
-}
-
-/// A point in time as text, in UTC.
-pub(super) fn when(unix: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(unix)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| format!("{unix} s after 1970"))
 }
 
 /// The ApplicationUri that a client's certificate states, for comparison with CreateSession's (Part 4 §5.7.2, 1.05).

@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use opcua::StatusCode;
 
 use super::Pki;
-use super::certificate::{Certificate, printable, when};
+use super::certificate::Certificate;
 use super::path::{Demand, Finding, Step, validate};
 use super::rejected::{self, Rejection};
+use super::text::{printable, when};
 use crate::logging;
 use crate::stack::channel::{Caller, CertificateCheck, Refusal, Seen};
 use crate::value::UaTime;

@@ -9,7 +9,7 @@ use x509_parser::extensions::{GeneralName, NameConstraints};
 use x509_parser::prelude::{ParsedExtension, X509Certificate};
 use x509_parser::x509::X509Name;
 
-use super::certificate::{hex, printable};
+use super::text::{address, hex, printable};
 
 /// Object identifier of the extension.
 pub(super) const OID: &str = "2.5.29.30";
@@ -121,7 +121,7 @@ impl Name {
         match self {
             Name::Uri(text) | Name::Host(text) => format!("the name `{}`", printable(text)),
             Name::Address(bytes) => {
-                let text = super::certificate::address(bytes).map_or_else(|| hex(bytes), |at| at.to_string());
+                let text = address(bytes).map_or_else(|| hex(bytes), |at| at.to_string());
                 format!("the address {text}")
             }
             Name::Directory(_) => "a subject or directory name".to_owned(),

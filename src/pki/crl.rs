@@ -4,11 +4,12 @@
 //! certificate is not revoked follows only from a complete, current list whose scope holds it.
 
 use x509_parser::asn1_rs::{Any, FromDer};
-use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension, X509Extension};
+use x509_parser::extensions::{ParsedExtension, X509Extension};
 use x509_parser::revocation_list::{CertificateRevocationList, RevokedCertificate};
 use x509_parser::x509::ReasonCode;
 
-use super::certificate::{Certificate, Signature, hex, when};
+use super::certificate::{Certificate, Signature};
+use super::text::{names, when};
 
 const CRL_NUMBER: &str = "2.5.29.20";
 const DELTA: &str = "2.5.29.27";
@@ -167,15 +168,4 @@ fn tags(value: &[u8]) -> Option<Vec<u32>> {
         data = rest;
     }
     (rest.is_empty() && tags.iter().all(|tag| *tag <= 5)).then_some(tags)
-}
-
-/// Names of a distribution point, fit for comparison; none for a name that is relative to the issuer's.
-pub(super) fn names(point: &DistributionPointName<'_>) -> Vec<String> {
-    let DistributionPointName::FullName(names) = point else { return Vec::new() };
-    let plain = |name: &GeneralName<'_>| match name {
-        GeneralName::URI(uri) => format!("uri {uri}"),
-        GeneralName::DirectoryName(name) => format!("name {}", hex(name.as_raw())),
-        other => format!("{other:?}"),
-    };
-    names.iter().map(plain).collect()
 }

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use x509_parser::pem::Pem;
 
 use super::PkiError;
-use super::certificate::{Certificate, printable};
+use super::certificate::Certificate;
 use super::crl::Crl;
+use super::text::printable;
 
 /// A file that is larger is no certificate and no CRL that we would hold in memory.
 const MAX_FILE: u64 = 4 << 20;

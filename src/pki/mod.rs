@@ -19,6 +19,7 @@ mod own;
 mod path;
 mod rejected;
 mod subject;
+mod text;
 mod verbs;
 mod watch;
 mod window;
@@ -131,8 +132,8 @@ impl Pki {
         let store = self.store.load();
         let holding = |folder, thumbprint: &[u8; 20], name: &str| Holding {
             folder,
-            thumbprint: certificate::hex(thumbprint),
-            name: certificate::printable(name),
+            thumbprint: text::hex(thumbprint),
+            name: text::printable(name),
         };
         let named = [("trusted", &store.trusted), ("issuers", &store.issuers)];
         let named = named.into_iter().flat_map(|(folder, all)| {
@@ -169,7 +170,7 @@ pub fn fuzz_certificate(bytes: &[u8]) {
         certificate.is_signed_by(&certificate);
     }
     drop(crate::stack::crypto::certificate::split_chain(bytes, 10));
-    drop(crate::stack::crypto::certificate::leaf(bytes).and_then(crate::stack::crypto::certificate::public_key));
+    drop(crate::stack::crypto::certificate::leaf(bytes).and_then(crate::stack::crypto::PublicKey::of_certificate));
 }
 
 #[cfg(test)]

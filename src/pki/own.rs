@@ -18,9 +18,11 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
+use self::files::Loaded;
 use super::PkiError;
-use super::certificate::{Certificate, printable, when};
+use super::certificate::Certificate;
 use super::folders;
+use super::text::{printable, when};
 use crate::stack::crypto::{Identity, PrivateKey};
 use crate::value::UaTime;
 
@@ -89,14 +91,14 @@ impl OwnCertificate {
             None => files::make_key(&key_path, request.key_bits)?,
         };
         let loaded = if has_certificate { Some(load(&certificate_path, request)?) } else { None };
-        if let Some((_, certificate)) = &loaded
+        if let Some(Loaded { certificate, .. }) = &loaded
             && certificate.spki != key.subject_public_key_info()
         {
             let what = "is of another key than key.pem beside it: the key does not belong to the certificate; put the pair back, or remove the certificate to have a new one made";
             return Err(PkiError::refused(&certificate_path, what));
         }
         let loaded = loaded.map(|loaded| before_its_time(dir, loaded, now)).transpose()?;
-        let kept = loaded.filter(|(_, certificate)| match why_renew(certificate, request, now, occasion) {
+        let kept = loaded.filter(|loaded| match why_renew(&loaded.certificate, request, now, occasion) {
             Some(why) => {
                 log::warn!("{} is renewed with the same key: {why}", certificate_path.display());
                 false
@@ -104,15 +106,16 @@ impl OwnCertificate {
             None => true,
         });
         let is_new = kept.is_none();
-        let (chain, certificate) = match kept {
+        let Loaded { chain, certificate } = match kept {
             Some(kept) => kept,
             None => make(dir, &key, request, now)?,
         };
         let identity = identity_of(&key, chain, dir)?;
-        let older = files::previous(dir).into_iter().filter(|(_, older)| {
+        let older = files::previous(dir).into_iter().filter(|older| {
+            let older = &older.certificate;
             older.is_valid_at(now) && older.spki == certificate.spki && older.thumbprint != certificate.thumbprint
         });
-        let older = older.map(|(chain, _)| identity_of(&key, chain, dir)).collect::<Result<_, _>>()?;
+        let older = older.map(|older| identity_of(&key, older.chain, dir)).collect::<Result<_, _>>()?;
         Ok(OwnCertificate { identity, older, certificate, is_new })
     }
 
@@ -124,25 +127,23 @@ impl OwnCertificate {
 
 /// A clock that was ahead and is set right leaves a certificate that begins in years, which every client refuses: the
 /// one before comes back, if it is good. Without one it stays, for it may be the clock that is behind now.
-fn before_its_time(
-    dir: &Path,
-    (chain, certificate): (Vec<u8>, Certificate),
-    now: i64,
-) -> Result<(Vec<u8>, Certificate), PkiError> {
+fn before_its_time(dir: &Path, loaded: Loaded, now: i64) -> Result<Loaded, PkiError> {
+    let certificate = &loaded.certificate;
     if certificate.not_before <= now || !certificate.is_self_signed() {
-        return Ok((chain, certificate));
+        return Ok(loaded);
     }
     let (path, begin) = (files::certificate_path(dir), when(certificate.not_before));
-    let is_good = |(_, older): &(Vec<u8>, Certificate)| {
+    let is_good = |older: &Loaded| {
+        let older = &older.certificate;
         older.is_valid_at(now) && older.spki == certificate.spki && older.uris.first() == certificate.uris.first()
     };
-    let Some((older, of_older)) = files::previous(dir).into_iter().find(is_good) else {
+    let Some(older) = files::previous(dir).into_iter().find(is_good) else {
         log::warn!("{} begins at {begin}, and clients refuse it until then: look at the clock", path.display());
-        return Ok((chain, certificate));
+        return Ok(loaded);
     };
     log::warn!("{} begins at {begin}, so the clock was ahead: the one before is in use again", path.display());
-    files::replace_certificate(dir, &older)?;
-    Ok((older, of_older))
+    files::replace_certificate(dir, &older.chain)?;
+    Ok(older)
 }
 
 /// Only a certificate that we signed ourselves can be renewed here.
@@ -177,7 +178,7 @@ fn identity_of(key: &KeyPair, chain: Vec<u8>, dir: &Path) -> Result<Arc<Identity
     Ok(Arc::new(identity.map_err(|what| PkiError::refused(&files::certificate_path(dir), what))?))
 }
 
-fn load(path: &Path, request: &OwnRequest) -> Result<(Vec<u8>, Certificate), PkiError> {
+fn load(path: &Path, request: &OwnRequest) -> Result<Loaded, PkiError> {
     let chain = std::fs::read(path).map_err(PkiError::io(path))?;
     let certificate = crate::stack::crypto::certificate::leaf(&chain)
         .and_then(Certificate::parse)
@@ -190,14 +191,14 @@ fn load(path: &Path, request: &OwnRequest) -> Result<(Vec<u8>, Certificate), Pki
         );
         return Err(PkiError::refused(path, what));
     }
-    Ok((chain, certificate))
+    Ok(Loaded { chain, certificate })
 }
 
-fn make(dir: &Path, key: &KeyPair, request: &OwnRequest, now: i64) -> Result<(Vec<u8>, Certificate), PkiError> {
+fn make(dir: &Path, key: &KeyPair, request: &OwnRequest, now: i64) -> Result<Loaded, PkiError> {
     let path = files::certificate_path(dir);
     let refused = |error: rcgen::Error| PkiError::refused(&path, format!("no certificate could be made: {error}"));
     let mut params = params(request).map_err(refused)?;
-    // Whoever checks the signature of a self-signed certificate wants to see that its key may sign it.
+    // Clients that check the signature of a self-signed certificate require that its key may sign certificates.
     params.key_usages.push(KeyUsagePurpose::KeyCertSign);
     params.use_authority_key_identifier_extension = true;
     let now = OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -207,7 +208,7 @@ fn make(dir: &Path, key: &KeyPair, request: &OwnRequest, now: i64) -> Result<(Ve
     let certificate =
         Certificate::parse(&der).ok_or_else(|| PkiError::refused(&path, "the certificate made is unreadable"))?;
     files::replace_certificate(dir, &der)?;
-    Ok((der, certificate))
+    Ok(Loaded { chain: der, certificate })
 }
 
 /// The fields of Part 6 §6.2.2 (1.05): the ApplicationUri as first alternative name, then host names and addresses.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use opcua::StatusCode;
 
-use super::certificate::{Certificate, printable, when};
+use super::certificate::Certificate;
 use super::folders::Store;
+use super::text::{printable, when};
 use crate::stack::crypto::certificate::split_chain;
 
 /// Certificates that a client may send.

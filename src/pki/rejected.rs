@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::certificate::{Certificate, hex, printable, when};
+use super::certificate::Certificate;
 use super::folders::certificates;
+use super::text::{hex, printable, when};
 use crate::stack::channel::neighbourhood;
 
 /// Refused certificates that are kept; then the address that has the most loses the one longest not seen.

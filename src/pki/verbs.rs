@@ -6,9 +6,10 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::PkiError;
-use super::certificate::{Certificate, hex, printable, when};
+use super::certificate::Certificate;
 use super::folders::{Entry, certificates};
 use super::rejected::stem;
+use super::text::{hex, printable, when};
 use crate::value::UaTime;
 
 /// Every certificate with its folder: `trusted   1a2b3c4d  UaExpert@host  until 2030-…`.

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::certificate::{Certificate, printable};
+use super::certificate::Certificate;
 use super::path::{Demand, Finding, Step, validate};
 use super::rejected::{self, stem};
+use super::text::printable;
 use super::{Pki, PkiError};
 use crate::logging;
 use crate::model::Network;

@@ -6,7 +6,7 @@
 use opcua::StatusCode;
 
 use crate::model::{DataType, Origin, Plant, Shape, Tag};
-use crate::value::{Elements, IndexRange, Value};
+use crate::value::{Elements, IndexRange, Indices, Value};
 
 pub fn check_writable(plant: &Plant, tag: &Tag) -> Result<(), StatusCode> {
     let open = match tag.origin {
@@ -50,7 +50,7 @@ pub fn check_part(
     let [count] = tag.shape.dimensions[..] else {
         return Err(StatusCode::BadWriteNotSupported);
     };
-    let (first, last) = range.single().ok_or(StatusCode::BadIndexRangeNoData)?;
+    let Indices { first, last } = range.single().ok_or(StatusCode::BadIndexRangeNoData)?;
     if last >= count {
         return Err(StatusCode::BadIndexRangeNoData);
     }

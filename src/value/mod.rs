@@ -9,7 +9,7 @@ mod range;
 
 pub use hidden::Hidden;
 pub use plain::is_plain;
-pub use range::IndexRange;
+pub use range::{IndexRange, Indices};
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -14,7 +14,14 @@ const MAX_DIMENSIONS: usize = 8;
 
 /// First and last index of each dimension, both included: `1`, `1:3`, `0:1,2:3`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct IndexRange(Vec<(u32, u32)>);
+pub struct IndexRange(Vec<Indices>);
+
+/// First and last index of one dimension, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Indices {
+    pub first: u32,
+    pub last: u32,
+}
 
 impl IndexRange {
     /// `None` for the empty text, which asks for the whole value.
@@ -25,8 +32,11 @@ impl IndexRange {
         let mut dimensions = Vec::new();
         for part in text.split(',') {
             let span = match part.split_once(':') {
-                None => index(part).map(|at| (at, at)),
-                Some((low, high)) => index(low).zip(index(high)).filter(|(low, high)| low < high),
+                None => index(part).map(|at| Indices { first: at, last: at }),
+                Some((first, last)) => {
+                    let indices = index(first).zip(index(last)).map(|(first, last)| Indices { first, last });
+                    indices.filter(|indices| indices.first < indices.last)
+                }
             };
             dimensions.push(span.ok_or(StatusCode::BadIndexRangeInvalid)?);
             if dimensions.len() > MAX_DIMENSIONS {
@@ -37,7 +47,7 @@ impl IndexRange {
     }
 
     /// The first and last index when there is one dimension.
-    pub fn single(&self) -> Option<(u32, u32)> {
+    pub fn single(&self) -> Option<Indices> {
         match self.0[..] {
             [span] => Some(span),
             _ => None,
@@ -73,7 +83,7 @@ impl IndexRange {
         }
     }
 
-    fn only(&self) -> Result<(u32, u32), StatusCode> {
+    fn only(&self) -> Result<Indices, StatusCode> {
         self.single().ok_or(StatusCode::BadIndexRangeNoData)
     }
 
@@ -101,7 +111,7 @@ impl IndexRange {
             return Err(StatusCode::BadTypeMismatch);
         }
         let spans = clip(&self.0, &shape)?;
-        if self.0.iter().zip(&spans).any(|((_, wanted), (_, last))| *wanted as usize != *last) {
+        if self.0.iter().zip(&spans).any(|(wanted, (_, last))| wanted.last as usize != *last) {
             return Err(StatusCode::BadIndexRangeNoData);
         }
         let at = indices(&shape, &spans);
@@ -136,15 +146,15 @@ fn shape_of(array: &Array) -> Vec<usize> {
 }
 
 /// First and last index inside `len` elements; the last is held at the end.
-fn bounds((low, high): (u32, u32), len: usize) -> Result<(usize, usize), StatusCode> {
-    let (low, high) = (low as usize, high as usize);
+fn bounds(indices: Indices, len: usize) -> Result<(usize, usize), StatusCode> {
+    let (low, high) = (indices.first as usize, indices.last as usize);
     if low >= len {
         return Err(StatusCode::BadIndexRangeNoData);
     }
     Ok((low, high.min(len - 1)))
 }
 
-fn clip(spans: &[(u32, u32)], shape: &[usize]) -> Result<Vec<(usize, usize)>, StatusCode> {
+fn clip(spans: &[Indices], shape: &[usize]) -> Result<Vec<(usize, usize)>, StatusCode> {
     if spans.len() != shape.len() {
         return Err(StatusCode::BadIndexRangeNoData);
     }
@@ -168,20 +178,20 @@ fn indices(shape: &[usize], spans: &[(usize, usize)]) -> Vec<usize> {
     places
 }
 
-fn sub_text(text: &str, span: (u32, u32)) -> Result<Arc<str>, StatusCode> {
+fn sub_text(text: &str, span: Indices) -> Result<Arc<str>, StatusCode> {
     let (first, last) = bounds(span, text.chars().count())?;
     Ok(text.chars().skip(first).take(last - first + 1).collect::<String>().into())
 }
 
-fn sub_bytes(bytes: &[u8], span: (u32, u32)) -> Result<Arc<[u8]>, StatusCode> {
+fn sub_bytes(bytes: &[u8], span: Indices) -> Result<Arc<[u8]>, StatusCode> {
     let (first, last) = bounds(span, bytes.len())?;
     Ok(bytes[first..=last].into())
 }
 
-fn write_text(old: &str, new: &str, span: (u32, u32)) -> Result<Value, StatusCode> {
+fn write_text(old: &str, new: &str, span: Indices) -> Result<Value, StatusCode> {
     let mut chars: Vec<char> = old.chars().collect();
     let (first, last) = bounds(span, chars.len())?;
-    if span.1 as usize != last || new.chars().count() != last - first + 1 {
+    if span.last as usize != last || new.chars().count() != last - first + 1 {
         return Err(StatusCode::BadIndexRangeDataMismatch);
     }
     chars.splice(first..=last, new.chars());

@@ -7,7 +7,7 @@ use super::intervals::Slice;
 use super::outcome::{Found, Outcome};
 use super::regions::Regions;
 use super::status::{CALCULATED, Class, Rules, good_if, marked};
-use super::{Aggregate, Extent, Interval};
+use super::{Aggregate, Extent, Interval, Method};
 use crate::history::{Fault, Point, Span, Summary, Visitor};
 use crate::value::UaTime;
 
@@ -32,7 +32,7 @@ pub(super) struct Walk {
     pub outcomes: Vec<Outcome>,
 }
 
-/// Behind the last usable sample: how it goes on.
+/// How a line continues after the last usable sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extrapolation {
     Held,
@@ -42,24 +42,24 @@ pub(super) enum Extrapolation {
 /// Results in the order of time.
 pub(super) fn calculate(
     data: &dyn Data,
-    aggregate: Aggregate,
-    (rules, shape, extrapolation): (Rules, Shape, Extrapolation),
+    method: Method,
+    extrapolation: Extrapolation,
     slice: &Slice,
     extent: Extent,
 ) -> Result<Vec<Outcome>, Fault> {
     let (low, high) = slice.ends();
-    let before = data::usable_before(data, low, &rules)?;
-    let mut walk = Walk::new(aggregate, (rules, shape), *slice, extent, before);
+    let before = data::usable_before(data, low, &method.rules)?;
+    let mut walk = Walk::new(method, *slice, extent, before);
     walk.outcomes.reserve(slice.len);
     data.scan(Span { first: low, last: UaTime(high.0 - 1) }, &mut walk)?;
-    let after = data::usable_from(data, high, &rules)?;
+    let after = data::usable_from(data, high, &method.rules)?;
     walk.skipped = walk.skipped.or(after.skipped);
     if let Some(next) = after.point {
         walk.reach(&next);
         return Ok(walk.outcomes);
     }
     if let (Extrapolation::Sloped, Some(last)) = (extrapolation, walk.from) {
-        walk.second = data::usable_before(data, last.time, &rules)?.point;
+        walk.second = data::usable_before(data, last.time, &method.rules)?.point;
     }
     walk.run_out();
     Ok(walk.outcomes)
@@ -95,13 +95,8 @@ impl Visitor for Walk {
 
 impl Walk {
     /// `before` is the last usable sample before the slice.
-    pub fn new(
-        aggregate: Aggregate,
-        (rules, shape): (Rules, Shape),
-        slice: Slice,
-        extent: Extent,
-        before: Nearest,
-    ) -> Walk {
+    pub fn new(method: Method, slice: Slice, extent: Extent, before: Nearest) -> Walk {
+        let Method { aggregate, rules, shape } = method;
         let current = slice.get(0);
         Walk {
             aggregate,

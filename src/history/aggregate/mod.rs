@@ -119,6 +119,14 @@ pub fn process(
     Ok((samples, slice.next()))
 }
 
+/// An aggregate with the rules for statuses and the way its values are connected.
+#[derive(Debug, Clone, Copy)]
+struct Method {
+    aggregate: Aggregate,
+    rules: Rules,
+    shape: Shape,
+}
+
 /// The results of a slice in the order of time.
 fn calculate(data: &dyn Data, request: &Request, slice: &Slice) -> Result<Vec<Sample>, Fault> {
     let source = &request.source;
@@ -128,15 +136,16 @@ fn calculate(data: &dyn Data, request: &Request, slice: &Slice) -> Result<Vec<Sa
     let (low, high) = slice.ends();
     let is_behind = low > extent.last && request.aggregate != Aggregate::Interpolative;
     let rules = Rules::new(request.aggregate, &request.configuration);
+    let method = Method { aggregate: request.aggregate, rules, shape: source.shape() };
     let outcomes = if high < extent.first || is_behind {
         nothing(slice)
     } else {
         match request.aggregate.family() {
             Family::Values => values::calculate(data, request.aggregate, rules, slice, extent)?,
-            Family::Timed => timed::calculate(data, request.aggregate, (rules, source.shape()), slice, extent)?,
+            Family::Timed => timed::calculate(data, method, slice, extent)?,
             Family::Lines => {
-                let how = (rules, source.shape(), source.extrapolation(&request.configuration));
-                lines::calculate(data, request.aggregate, how, slice, extent)?
+                let extrapolation = source.extrapolation(&request.configuration);
+                lines::calculate(data, method, extrapolation, slice, extent)?
             }
         }
     };

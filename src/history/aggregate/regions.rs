@@ -1,5 +1,7 @@
 //! Time within an interval by quality, and the area under its values.
 
+use std::ops::Range;
+
 use super::bounds::{Bound, Shape, line};
 use super::status::{Class, Rules};
 use crate::history::{Extreme, Point, Summary};
@@ -222,7 +224,8 @@ impl Regions {
     }
 
     /// The end of the data: its last sample lasts for the smallest time there is, a Bad one to the interval's end.
-    pub fn last(&mut self, rules: &Rules, weighing: Weighing, last: &Point, (low, high): (UaTime, UaTime)) {
+    pub fn last(&mut self, rules: &Rules, weighing: Weighing, last: &Point, rest: Range<UaTime>) {
+        let Range { start: low, end: high } = rest;
         let class = rules.class(last);
         if !rules.usable(class) {
             self.bad += high.0 - low.0;

@@ -14,7 +14,7 @@ use super::data::{self, Nearest};
 use super::intervals::{Grid, Slice};
 use super::outcome::{self, Outcome};
 use super::status::Rules;
-use super::{Aggregate, Configuration, Extent, Source, TICKS_A_MS, lines, timed, values};
+use super::{Aggregate, Configuration, Extent, Method, Source, TICKS_A_MS, lines, timed, values};
 use crate::history::{Point, Visitor};
 use crate::value::{Sample, UaTime};
 
@@ -196,15 +196,16 @@ impl Walk {
         };
         let from = last.map(data::point);
         let usable = from.filter(|point| rules.usable(rules.class(point)));
+        let method = Method { aggregate: request.aggregate, rules, shape };
         match request.aggregate.family() {
             Family::Values => {
                 let previous = usable.map(|point| point.number);
                 Walk::Values(values::Walk::new(request.aggregate, rules, slice, extent, previous))
             }
-            Family::Timed => Walk::Timed(timed::Walk::new(request.aggregate, (rules, shape), slice, extent, from)),
+            Family::Timed => Walk::Timed(timed::Walk::new(method, slice, extent, from)),
             Family::Lines => {
                 let before = Nearest { point: usable, skipped: None };
-                Walk::Lines(lines::Walk::new(request.aggregate, (rules, shape), slice, extent, before))
+                Walk::Lines(lines::Walk::new(method, slice, extent, before))
             }
         }
     }

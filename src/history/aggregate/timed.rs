@@ -9,7 +9,7 @@ use super::intervals::Slice;
 use super::outcome::{Found, Outcome};
 use super::regions::{Candidate, Part, Regions, Weighing};
 use super::status::{CALCULATED, Class, INTERPOLATED, MULTIPLE_VALUES, Rules, marked};
-use super::{Aggregate, Extent, Interval, TICKS_A_MS};
+use super::{Aggregate, Extent, Interval, Method, TICKS_A_MS};
 use crate::history::{Fault, Point, Span, Summary, Visitor};
 use crate::value::UaTime;
 
@@ -36,15 +36,9 @@ pub(super) struct Walk {
 }
 
 /// Results in the order of time, with simple bounds.
-pub(super) fn calculate(
-    data: &dyn Data,
-    aggregate: Aggregate,
-    (rules, shape): (Rules, Shape),
-    slice: &Slice,
-    extent: Extent,
-) -> Result<Vec<Outcome>, Fault> {
+pub(super) fn calculate(data: &dyn Data, method: Method, slice: &Slice, extent: Extent) -> Result<Vec<Outcome>, Fault> {
     let (low, high) = slice.ends();
-    let mut walk = Walk::new(aggregate, (rules, shape), *slice, extent, data::before(data, low)?);
+    let mut walk = Walk::new(method, *slice, extent, data::before(data, low)?);
     walk.outcomes.reserve(slice.len);
     data.scan(Span { first: low, last: UaTime(high.0 - 1) }, &mut walk)?;
     match data::from(data, high)? {
@@ -83,13 +77,8 @@ impl Visitor for Walk {
 
 impl Walk {
     /// `from` is the last sample before the slice.
-    pub fn new(
-        aggregate: Aggregate,
-        (rules, shape): (Rules, Shape),
-        slice: Slice,
-        extent: Extent,
-        from: Option<Point>,
-    ) -> Walk {
+    pub fn new(method: Method, slice: Slice, extent: Extent, from: Option<Point>) -> Walk {
+        let Method { aggregate, rules, shape } = method;
         let weighing = match aggregate {
             Aggregate::DurationInStateZero
             | Aggregate::DurationInStateNonZero
@@ -203,7 +192,7 @@ impl Walk {
                 match &self.from {
                     Some(last) => {
                         let low = last.time.max(self.current.low);
-                        self.regions.last(&self.rules, self.weighing, last, (low, self.current.high));
+                        self.regions.last(&self.rules, self.weighing, last, low..self.current.high);
                     }
                     None => self.regions.bad += self.current.high.0 - self.current.low.0,
                 }
@@ -300,7 +289,10 @@ impl Walk {
         if !min.number.is_finite() || status.is_bad() {
             return Outcome::no_data(interval);
         }
-        let found = difference((min.number, min.sample), (max.number, max.sample));
+        let found = difference(
+            Edge { number: min.number, sample: min.sample },
+            Edge { number: max.number, sample: max.sample },
+        );
         Outcome::new(interval, marked(status, CALCULATED), found)
     }
 
@@ -327,7 +319,9 @@ impl Walk {
         }
         let good = first.class == Class::Good && last.class == Class::Good;
         let status = marked(super::status::good_if(good), CALCULATED);
-        Outcome::new(interval, status, difference((first.number, first.sample), (last.number, last.sample)))
+        let from = Edge { number: first.number, sample: first.sample };
+        let to = Edge { number: last.number, sample: last.sample };
+        Outcome::new(interval, status, difference(from, to))
     }
 
     fn bad_ticks(&self) -> i64 {
@@ -340,10 +334,17 @@ fn value_of(number: f64, sample: Option<UaTime>) -> Found {
     sample.map_or(Found::Number(number), |at| Found::Sample { number, at })
 }
 
-fn difference(from: (f64, Option<UaTime>), to: (f64, Option<UaTime>)) -> Found {
-    match (from.1, to.1) {
-        (Some(start), Some(end)) => Found::Difference { from: (from.0, start), to: (to.0, end) },
-        _ => Found::Number(to.0 - from.0),
+/// One side of a difference.
+struct Edge {
+    number: f64,
+    /// The sample's time; `None` for a number that was calculated.
+    sample: Option<UaTime>,
+}
+
+fn difference(from: Edge, to: Edge) -> Found {
+    match (from.sample, to.sample) {
+        (Some(start), Some(end)) => Found::Difference { from: (from.number, start), to: (to.number, end) },
+        _ => Found::Number(to.number - from.number),
     }
 }
 

@@ -268,11 +268,11 @@ fn conclude(aggregate: Aggregate, rules: &Rules, interval: &Interval, extent: Ex
         Aggregate::Average => average(rules, interval, tally),
         Aggregate::Minimum | Aggregate::MinimumActualTime => {
             let doubtful = tally.uncertain_min < tally.min.number;
-            extreme(aggregate, rules, interval, tally, (tally.min, doubtful))
+            extreme(aggregate, rules, interval, tally, Candidate { extreme: tally.min, doubtful })
         }
         Aggregate::Maximum | Aggregate::MaximumActualTime => {
             let doubtful = tally.uncertain_max > tally.max.number;
-            extreme(aggregate, rules, interval, tally, (tally.max, doubtful))
+            extreme(aggregate, rules, interval, tally, Candidate { extreme: tally.max, doubtful })
         }
         Aggregate::Range => range(rules, interval, tally),
         Aggregate::Count => counted(rules, interval, tally, tally.good),
@@ -301,14 +301,16 @@ fn average(rules: &Rules, interval: &Interval, tally: &Tally) -> Outcome {
     Outcome::new(interval, marked(status, CALCULATED), Found::Number(number)).checked()
 }
 
-/// Minimum and Maximum with and without ActualTime; `doubtful` when an Uncertain sample exceeds the extreme.
-fn extreme(
-    aggregate: Aggregate,
-    rules: &Rules,
-    interval: &Interval,
-    tally: &Tally,
-    (extreme, doubtful): (Extreme, bool),
-) -> Outcome {
+/// The extreme of the Good samples.
+struct Candidate {
+    extreme: Extreme,
+    /// An Uncertain sample exceeds it.
+    doubtful: bool,
+}
+
+/// Minimum and Maximum with and without ActualTime.
+fn extreme(aggregate: Aggregate, rules: &Rules, interval: &Interval, tally: &Tally, candidate: Candidate) -> Outcome {
+    let Candidate { extreme, doubtful } = candidate;
     if tally.good == 0 {
         return Outcome::no_data(interval);
     }

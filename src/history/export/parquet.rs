@@ -41,10 +41,13 @@ pub fn export_parquet(
     let mut rows = Rows::default();
     let mut count = 0;
     for (archive, spec) in archives {
-        let names = (ByteArray::from(spec.namespace.as_str()), ByteArray::from(spec.identifier.as_str()));
+        let name = Name {
+            namespace: ByteArray::from(spec.namespace.as_str()),
+            identifier: ByteArray::from(spec.identifier.as_str()),
+        };
         count += each_page(historian, *archive, span, &mut |samples| {
             for sample in samples {
-                rows.push(&names, sample);
+                rows.push(&name, sample);
             }
             if rows.source_times.len() >= GROUP {
                 rows.write(file.next_row_group()?)?;
@@ -78,10 +81,16 @@ fn nanos(time: UaTime) -> i64 {
     i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
 }
 
+/// The node of an archive.
+struct Name {
+    namespace: ByteArray,
+    identifier: ByteArray,
+}
+
 impl Rows {
-    fn push(&mut self, names: &(ByteArray, ByteArray), sample: &Sample) {
-        self.namespaces.push(names.0.clone());
-        self.identifiers.push(names.1.clone());
+    fn push(&mut self, name: &Name, sample: &Sample) {
+        self.namespaces.push(name.namespace.clone());
+        self.identifiers.push(name.identifier.clone());
         self.source_times.push(nanos(sample.source_time));
         self.server_times.push(nanos(sample.server_time));
         self.statuses.push(sample.status.bits().cast_signed());

@@ -115,7 +115,8 @@ fn write(shared: &Shared, head: &Head, key: Key, archives: &[ArchiveId]) -> Resu
     let mut change = writer.change()?;
     let mut columns = Columns::default();
     for archive in archives {
-        let written = write_archive(&mut change, &mut columns, head, (*archive, shared.archives.family(*archive)), key);
+        let target = Target { key, family: shared.archives.family(*archive) };
+        let written = write_archive(&mut change, &mut columns, head, *archive, target);
         written.map_err(|error| change.fault(error))?;
     }
     change.mark.seq = change.mark.seq.max(head.last);
@@ -127,15 +128,22 @@ fn write(shared: &Shared, head: &Head, key: Key, archives: &[ArchiveId]) -> Resu
     Ok(())
 }
 
+/// A partition, and the kind of partition that takes the archive's samples.
+#[derive(Clone, Copy)]
+struct Target {
+    key: Key,
+    family: Partition,
+}
+
 fn write_archive(
     change: &mut Change<'_>,
     columns: &mut Columns,
     head: &Head,
-    (archive, family): (ArchiveId, Partition),
-    key: Key,
+    archive: ArchiveId,
+    target: Target,
 ) -> Result<(), rusqlite::Error> {
-    let (first, last) = (key.start(), key.end());
-    if key.family == family {
+    let (first, last) = (target.key.start(), target.key.end());
+    if target.key.family == target.family {
         let rows = head.rows(archive, Span { first: UaTime(first), last: UaTime(last) });
         put_all(change, columns, archive, &rows)?;
     }

@@ -51,6 +51,7 @@ mod writer;
 mod writers;
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -184,12 +185,8 @@ impl Store {
     }
 
     /// Deletes a span in parts: all of a long one would be in memory at once.
-    fn delete_span(
-        &self,
-        archive: ArchiveId,
-        (mut start, end): (UaTime, UaTime),
-        who: &Who,
-    ) -> Result<StatusCode, Fault> {
+    fn delete_span(&self, archive: ArchiveId, span: Range<UaTime>, who: &Who) -> Result<StatusCode, Fault> {
+        let Range { mut start, end } = span;
         let last = UaTime(end.0.saturating_sub(1));
         let mut outcome = StatusCode::BadNoData;
         loop {
@@ -305,7 +302,7 @@ impl Historian for Store {
             return Err(Fault::Closed);
         }
         match *edit {
-            Edit::DeleteRaw { start, end } => self.delete_span(archive, (start, end), who).map(|status| vec![status]),
+            Edit::DeleteRaw { start, end } => self.delete_span(archive, start..end, who).map(|status| vec![status]),
             _ => self.edit_at_once(archive, edit, who),
         }
     }

@@ -46,7 +46,9 @@ pub fn keep_damaged(database: &Path, now: i64) -> io::Result<Option<String>> {
     Ok(Some(what))
 }
 
-type Sum = (u32, u32);
+/// The checksum of SQLite's write-ahead log: two words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Sum(u32, u32);
 
 struct Log {
     big: bool,
@@ -66,8 +68,8 @@ impl Log {
         let log =
             Log { big: magic & 1 == 1, page: page as usize, salts: header[16..24].try_into().expect("eight bytes") };
         let is_known = magic & !1 == MAGIC && PAGES.contains(&page) && page.is_power_of_two();
-        let sum = log.sum((0, 0), &header[..24]);
-        if !is_known || sum != (word(24), word(28)) {
+        let sum = log.sum(Sum::default(), &header[..24]);
+        if !is_known || sum != Sum(word(24), word(28)) {
             // A log that was taken over into the database begins with zeros or with its old header, which is right.
             let is_empty = header.iter().all(|byte| *byte == 0);
             return Ok((!is_empty).then(|| "its header is damaged: all commits in it are lost".to_owned()));
@@ -81,7 +83,7 @@ impl Log {
         let mut number = 0u64;
         while fill(&mut from, &mut frame)? {
             number += 1;
-            let stored = (be(&frame[16..20]), be(&frame[20..24]));
+            let stored = Sum(be(&frame[16..20]), be(&frame[20..24]));
             let is_of_run = frame[8..16] == self.salts;
             let is_next = is_of_run && self.sum(self.sum(sum, &frame[..8]), &frame[FRAME_HEADER..]) == stored;
             sum = stored;
@@ -98,8 +100,9 @@ impl Log {
         Ok(None)
     }
 
-    /// The checksum of the format goes on over pairs of words.
-    fn sum(&self, (mut a, mut b): Sum, bytes: &[u8]) -> Sum {
+    /// Continues a checksum over pairs of words.
+    fn sum(&self, sum: Sum, bytes: &[u8]) -> Sum {
+        let Sum(mut a, mut b) = sum;
         for pair in bytes.chunks_exact(8) {
             let word = |bytes: &[u8]| {
                 let bytes: [u8; 4] = bytes.try_into().expect("four bytes");
@@ -108,7 +111,7 @@ impl Log {
             a = a.wrapping_add(word(&pair[..4])).wrapping_add(b);
             b = b.wrapping_add(word(&pair[4..])).wrapping_add(a);
         }
-        (a, b)
+        Sum(a, b)
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 
 use crate::pki::PkiError;
-use crate::pki::certificate::{Certificate, hex};
+use crate::pki::certificate::Certificate;
+use crate::pki::text::hex;
 use crate::stack::crypto::certificate::leaf;
 
 /// A key file that is larger is none.
@@ -102,11 +103,19 @@ pub(super) fn replace_certificate(dir: &Path, chain: &[u8]) -> Result<(), PkiErr
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).map_err(PkiError::io(&path))
 }
 
+/// A certificate that was read: the chain's bytes and its leaf.
+pub(super) struct Loaded {
+    pub chain: Vec<u8>,
+    pub certificate: Certificate,
+}
+
 /// Earlier certificates, the newest file first.
-pub(super) fn previous(dir: &Path) -> Vec<(Vec<u8>, Certificate)> {
+pub(super) fn previous(dir: &Path) -> Vec<Loaded> {
     let files = by_age(&dir.join("own/previous")).unwrap_or_default();
     let chains = files.iter().take(MOST_PREVIOUS).filter_map(|file| fs::read(file).ok());
-    chains.filter_map(|chain| Certificate::parse(leaf(&chain)?).map(|certificate| (chain, certificate))).collect()
+    chains
+        .filter_map(|chain| Certificate::parse(leaf(&chain)?).map(|certificate| Loaded { chain, certificate }))
+        .collect()
 }
 
 fn by_age(previous: &Path) -> io::Result<Vec<PathBuf>> {

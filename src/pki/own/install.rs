@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use rcgen::PublicKeyData as _;
 
 use super::{OwnRequest, files, missing_names};
-use crate::pki::certificate::{Certificate, printable, when};
+use crate::pki::certificate::Certificate;
+use crate::pki::text::{printable, when};
 use crate::pki::{PkiError, folders};
 use crate::stack::crypto::certificate::split_chain;
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::{Occasion, OwnCertificate, OwnRequest, files};
-use crate::pki::certificate::{Certificate, when};
+use crate::pki::certificate::Certificate;
+use crate::pki::text::when;
 use crate::stack::crypto::Identities;
 use crate::value::UaTime;
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use opcua::StatusCode;
 
 use super::conversation::{Complete, Conversation, Negotiated};
-use super::open::{AsymmetricHeader, seal_open, unseal_open};
+use super::open::{AsymmetricHeader, Numbers, seal_open, unseal_open};
 use super::opn::{OpenRequest, OpenResponse, write_close_request};
-use super::sequence::Sequence;
+use super::sequence::{Sequence, Sequences};
 use super::token::{Role, Token};
 use super::{Peer, Security};
 use crate::stack::codec::Writer;
@@ -66,13 +66,19 @@ pub struct ClientChannel {
     pending: Option<Pending>,
     next_request: u32,
     /// Numbers of the first open request and its response, until there is a conversation.
-    numbers: (Sequence, Sequence),
+    numbers: Sequences,
 }
 
 impl ClientChannel {
     pub fn new(settings: ClientSettings) -> ClientChannel {
         let new = Sequence::new(settings.policy.legacy_sequence_numbers());
-        ClientChannel { settings, state: State::New, pending: None, next_request: 1, numbers: (new, new) }
+        ClientChannel {
+            settings,
+            state: State::New,
+            pending: None,
+            next_request: 1,
+            numbers: Sequences { received: new, sent: new },
+        }
     }
 
     /// `None` before the channel is open.
@@ -134,7 +140,7 @@ impl ClientChannel {
         }
         let (channel, sequence) = match &mut self.state {
             State::Open(conversation) => (conversation.channel, conversation.sent.next()),
-            _ => (0, self.numbers.1.next()),
+            _ => (0, self.numbers.sent.next()),
         };
         let request = self.take_request();
         let mut nonce = vec![0; policy.nonce_length()];
@@ -146,7 +152,7 @@ impl ClientChannel {
             nonce: Hidden(&nonce),
             lifetime: u32::try_from(self.settings.lifetime.as_millis()).unwrap_or(u32::MAX),
         };
-        let chunk = seal_open(channel, policy, self.keys(), (sequence, request), |out| message.write(out))?;
+        let chunk = seal_open(channel, policy, self.keys(), Numbers { sequence, request }, |out| message.write(out))?;
         out.raw(&chunk);
         self.pending = Some(Pending { request, nonce: Hidden(nonce) });
         Ok(())
@@ -167,7 +173,7 @@ impl ClientChannel {
     ) -> Result<u32, StatusCode> {
         let request = self.take_request();
         let State::Open(conversation) = &mut self.state else { return Err(StatusCode::BadSecureChannelClosed) };
-        conversation.send(now, out, (FrameKind::Message, request), body).map(|()| request).map_err(|status| {
+        conversation.send(now, out, FrameKind::Message, request, body).map(|()| request).map_err(|status| {
             if status == StatusCode::BadResponseTooLarge { StatusCode::BadRequestTooLarge } else { status }
         })
     }
@@ -175,7 +181,7 @@ impl ClientChannel {
     pub fn close(&mut self, now: Instant, out: &mut Writer) -> Result<(), StatusCode> {
         let request = self.take_request();
         let State::Open(mut conversation) = std::mem::replace(&mut self.state, State::Closed) else { return Ok(()) };
-        conversation.send(now, out, (FrameKind::Close, request), |out| {
+        conversation.send(now, out, FrameKind::Close, request, |out| {
             write_close_request(out, request);
             Ok(())
         })
@@ -263,7 +269,7 @@ impl ClientChannel {
         let sequence = open.sequence;
         let follows = match std::mem::replace(&mut self.state, State::Closed) {
             State::Acknowledged(sizes) => {
-                let follows = self.numbers.0.accept(sequence);
+                let follows = self.numbers.received.accept(sequence);
                 let conversation = Conversation::new(Role::Client, response.channel, sizes, token, self.numbers);
                 self.state = State::Open(Box::new(conversation));
                 follows

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use opcua::StatusCode;
 
-use super::chunk::{BEFORE_BODY, Envelope, Whole, abort_reason, channel_and_token, is_final, unseal};
-use super::sequence::Sequence;
+use super::chunk::{BEFORE_BODY, Envelope, Unsealed, Whole, abort_reason, channel_and_token, is_final, unseal};
+use super::sequence::{Sequence, Sequences};
 use super::token::{Role, Token, Tokens};
 use crate::stack::codec::Writer;
 use crate::stack::transport::{ChunkKind, Fatal, Frame, FrameKind, Input};
@@ -50,8 +50,8 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub fn new(role: Role, channel: u32, sizes: Negotiated, token: Token, numbers: (Sequence, Sequence)) -> Self {
-        let (received, sent) = numbers;
+    pub fn new(role: Role, channel: u32, sizes: Negotiated, token: Token, numbers: Sequences) -> Self {
+        let Sequences { received, sent } = numbers;
         Conversation { channel, sizes, tokens: Tokens::new(role, token), received, sent, assembly: None }
     }
 
@@ -76,7 +76,8 @@ impl Conversation {
         &mut self,
         now: Instant,
         out: &mut Writer,
-        (kind, request): (FrameKind, u32),
+        kind: FrameKind,
+        request: u32,
         body: impl FnOnce(&mut Writer) -> Result<(), StatusCode>,
     ) -> Result<(), StatusCode> {
         let mark = out.mark();
@@ -120,7 +121,7 @@ impl Conversation {
         }
         self.tokens.used(token_id);
         let request = chunk.request;
-        Ok(match self.assemble(input, frame, (request, chunk.body.clone()), limit)? {
+        Ok(match self.assemble(input, frame, &chunk, limit)? {
             Whole::No => None,
             Whole::InPlace => Some(Complete::InPlace { request, part: chunk.body }),
             Whole::Assembled => Some(Complete::Assembled { request }),
@@ -131,13 +132,8 @@ impl Conversation {
         })
     }
 
-    fn assemble(
-        &mut self,
-        input: &mut Input,
-        frame: &Frame,
-        (request, body): (u32, Range<usize>),
-        limit: u32,
-    ) -> Result<Whole, Fatal> {
+    fn assemble(&mut self, input: &mut Input, frame: &Frame, chunk: &Unsealed, limit: u32) -> Result<Whole, Fatal> {
+        let (request, body) = (chunk.request, chunk.body.clone());
         let assembly = self.assembly.take();
         if assembly.is_some_and(|assembly| assembly.request != request) {
             return Err(Fatal::new(StatusCode::BadTcpMessageTypeInvalid, "chunks of two messages are mixed"));

@@ -7,7 +7,7 @@ use super::client::{ClientChannel, ClientEvent, ClientSettings};
 use super::conversation::{Complete, Conversation, Negotiated};
 use super::open::{AsymmetricHeader, fuzz_unpad};
 use super::opn::{OpenRequest, OpenResponse};
-use super::sequence::Sequence;
+use super::sequence::{Sequence, Sequences};
 use super::server::{Event, ServerChannel, ServerSettings};
 use super::token::{Role, Token};
 use super::{Caller, CertificateCheck, Pace, Refusal, Seen};
@@ -35,19 +35,19 @@ pub fn fuzz(bytes: &[u8]) {
     let mut greeting = Writer::new();
     if stage & 1 != 0 {
         client.hello("opc.tcp://fuzz", &mut greeting);
-        serve(now, &mut server, &mut input, (&greeting.buf, &mut out)).expect("Hello is fine");
+        serve(now, &mut server, &mut input, &greeting.buf, &mut out).expect("Hello is fine");
         hear(now, &mut client, &mut to_client, &mut out);
     }
     if stage & 3 == 3 {
         greeting.rewind(0);
         client.open(&mut greeting).expect("no key is needed");
-        serve(now, &mut server, &mut input, (&greeting.buf, &mut out)).expect("the open request is fine");
+        serve(now, &mut server, &mut input, &greeting.buf, &mut out).expect("the open request is fine");
         hear(now, &mut client, &mut to_client, &mut out);
         server.set_authenticated(stage & 4 != 0);
     }
     let cut = usize::from(stage >> 3) * 100 + 1;
     for part in bytes.chunks(cut) {
-        if serve(now, &mut server, &mut input, (part, &mut out)).is_err() {
+        if serve(now, &mut server, &mut input, part, &mut out).is_err() {
             break;
         }
         assert!(input.waiting() <= Limits::default().receive_buffer as usize + cut);
@@ -85,7 +85,8 @@ fn serve(
     now: Instant,
     server: &mut ServerChannel,
     input: &mut Input,
-    (bytes, out): (&[u8], &mut Writer),
+    bytes: &[u8],
+    out: &mut Writer,
 ) -> Result<(), Fatal> {
     input.room().extend_from_slice(bytes);
     while let Some(event) = server.receive(now, input, out)? {
@@ -132,13 +133,13 @@ pub fn fuzz_chunks(bytes: &[u8]) {
     let policy = Policy::ALL[usize::from(kind & 3)];
     let mode = if kind & 4 == 0 { MessageSecurityMode::Sign } else { MessageSecurityMode::SignAndEncrypt };
     let now = Instant::now();
-    let mut sender = conversation(now, (policy, mode), (Role::Client, [1; 32], [2; 32]));
-    let mut receiver = conversation(now, (policy, mode), (Role::Server, [2; 32], [1; 32]));
+    let mut sender = conversation(now, policy, mode, End { role: Role::Client, own: [1; 32], peer: [2; 32] });
+    let mut receiver = conversation(now, policy, mode, End { role: Role::Server, own: [2; 32], peer: [1; 32] });
     for command in commands.chunks(4) {
         let &[op, low, high, at] = command else { return };
         let body: Vec<u8> = (0..usize::from(low) | usize::from(high) << 8).map(|byte| byte.to_le_bytes()[0]).collect();
         let mut out = Writer::new();
-        let sent = sender.send(now, &mut out, (FrameKind::Message, 5), |out| {
+        let sent = sender.send(now, &mut out, FrameKind::Message, 5, |out| {
             out.raw(&body);
             Ok(())
         });
@@ -175,11 +176,15 @@ fn take_all(now: Instant, receiver: &mut Conversation, bytes: &[u8]) -> Result<O
     Ok(None)
 }
 
-fn conversation(
-    now: Instant,
-    (policy, mode): (Policy, MessageSecurityMode),
-    (role, own, peer): (Role, [u8; 32], [u8; 32]),
-) -> Conversation {
+/// One end of a conversation, with its nonce and its peer's.
+struct End {
+    role: Role,
+    own: [u8; 32],
+    peer: [u8; 32],
+}
+
+fn conversation(now: Instant, policy: Policy, mode: MessageSecurityMode, end: End) -> Conversation {
+    let End { role, own, peer } = end;
     let sizes = Negotiated {
         receive_buffer: LEAST_BUFFER as usize,
         send_buffer: LEAST_BUFFER as usize,
@@ -190,7 +195,7 @@ fn conversation(
     };
     let lifetime = Duration::from_secs(60);
     let token = Token { id: 1, lifetime, created: now, keys: derive_keys(policy, mode, &own, &peer) };
-    let numbers = (Sequence::new(true), Sequence::new(true));
+    let numbers = Sequences { received: Sequence::new(true), sent: Sequence::new(true) };
     Conversation::new(role, 1, sizes, token, numbers)
 }
 

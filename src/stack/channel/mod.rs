@@ -92,7 +92,7 @@ impl Peer {
     /// The same, when a check has just looked at this chain.
     fn from_seen(policy: Policy, chain: &[u8], seen: Seen) -> Option<Peer> {
         let leaf = super::crypto::certificate::leaf(chain)?;
-        let key = seen.key.or_else(|| super::crypto::certificate::public_key(leaf));
+        let key = seen.key.or_else(|| super::crypto::PublicKey::of_certificate(leaf));
         let key = key.filter(|key| policy.takes_key(key.bits()))?;
         let thumbprint = super::crypto::thumbprint(leaf);
         let application_uri = seen.application_uri.map_or_else(OnceLock::new, |uri| OnceLock::from(Some(uri)));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use opcua::StatusCode;
 
 use super::opn::{OpenRequest, OpenResponse};
-use super::sequence::Sequence;
+use super::sequence::{Sequence, Sequences};
 use super::token::Token;
 use super::{Peer, Security};
 use crate::stack::codec::{Reader, Writer};
@@ -66,7 +66,7 @@ pub(super) fn unseal_open(
 ) -> Result<OpenBody, Fatal> {
     let mut plain = match keys {
         None => chunk[sealed].to_vec(),
-        Some((identity, peer)) => decrypt_and_verify(chunk, sealed, policy, (identity, peer))?,
+        Some((identity, peer)) => decrypt_and_verify(chunk, sealed, policy, identity, peer)?,
     };
     let (Some(sequence), Some(request)) = (number(&plain, 0), number(&plain, 4)) else {
         return Err(Fatal::new(StatusCode::BadTcpMessageTypeInvalid, "a chunk without its headers"));
@@ -83,7 +83,8 @@ fn decrypt_and_verify(
     chunk: &[u8],
     sealed: Range<usize>,
     policy: Policy,
-    (identity, peer): (&Identity, &PublicKey),
+    identity: &Identity,
+    peer: &PublicKey,
 ) -> Result<Vec<u8>, Fatal> {
     let refused = || Fatal::security("the open request does not decrypt or its signature is not the sender's");
     if sealed.len() > MAX_BLOCKS * identity.key().size() {
@@ -127,12 +128,19 @@ pub(super) fn fuzz_unpad(bytes: &[u8]) {
     }
 }
 
+/// The sequence header of a chunk (Part 6 §6.7.2.4, 1.05).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    pub sequence: u32,
+    pub request: u32,
+}
+
 /// One asymmetric chunk, signed with our key and encrypted with the peer's; `keys` are `None` with policy None.
 pub(super) fn seal_open(
     channel: u32,
     policy: Policy,
     keys: Option<(&Identity, &Peer)>,
-    (sequence, request): (u32, u32),
+    numbers: Numbers,
     body: impl FnOnce(&mut Writer),
 ) -> Result<Vec<u8>, Fatal> {
     let mut out = Writer::new();
@@ -143,15 +151,15 @@ pub(super) fn seal_open(
     out.bytes(keys.map(|(identity, _)| identity.chain()));
     out.bytes(keys.map(|(_, peer)| peer.thumbprint.as_slice()));
     let header = out.mark();
-    out.u32(sequence);
-    out.u32(request);
+    out.u32(numbers.sequence);
+    out.u32(numbers.request);
     body(&mut out);
     let Some((identity, peer)) = keys else {
         let size = out.mark();
         out.set_count(4, size);
         return Ok(out.buf);
     };
-    pad(&mut out, header, identity.key().size(), (peer.key.plain_block(policy), peer.key.bits()));
+    pad(&mut out, header, identity.key().size(), &peer.key, policy);
     let plain = out.mark() - header + identity.key().size();
     // The signature covers the size of the encrypted message.
     out.set_count(4, header + plain / peer.key.plain_block(policy) * peer.key.size());
@@ -164,8 +172,9 @@ pub(super) fn seal_open(
 }
 
 /// Fills up to whole blocks, the signature that follows included.
-fn pad(out: &mut Writer, header: usize, signature: usize, (block, receiver_bits): (usize, usize)) {
-    let sizes = if receiver_bits > 2048 { 2 } else { 1 };
+fn pad(out: &mut Writer, header: usize, signature: usize, receiver: &PublicKey, policy: Policy) {
+    let block = receiver.plain_block(policy);
+    let sizes = if receiver.bits() > 2048 { 2 } else { 1 };
     let unpadded = out.mark() - header + sizes + signature;
     let count = unpadded.next_multiple_of(block) - unpadded;
     let [low, high, ..] = count.to_le_bytes();
@@ -198,7 +207,7 @@ pub struct Opened {
     pub(super) response: Vec<u8>,
     pub(super) security: Security,
     pub(super) token: Token,
-    pub(super) numbers: (Sequence, Sequence),
+    pub(super) numbers: Sequences,
     /// What the client asked for, in milliseconds.
     pub(super) asked_lifetime: u32,
 }
@@ -257,7 +266,7 @@ impl OpenJob {
             lifetime: u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX),
             nonce: Hidden(&nonce),
         };
-        let numbers = (self.sent.next(), open.request);
+        let numbers = Numbers { sequence: self.sent.next(), request: open.request };
         let response = seal_open(self.channel, self.policy, keys, numbers, |out| response.write(out))?;
         let token = Token {
             id: self.token,
@@ -266,7 +275,13 @@ impl OpenJob {
             keys: derive_keys(self.policy, mode, &nonce, request.nonce.0),
         };
         let security = Security { policy: self.policy, mode, peer: self.peer, own: self.identity };
-        Ok(Opened { response, security, token, numbers: (self.received, self.sent), asked_lifetime: request.lifetime })
+        Ok(Opened {
+            response,
+            security,
+            token,
+            numbers: Sequences { received: self.received, sent: self.sent },
+            asked_lifetime: request.lifetime,
+        })
     }
 
     /// A mode other than None needs a policy other than None and the other way round.

@@ -11,6 +11,13 @@ pub(super) struct Sequence {
     legacy: bool,
 }
 
+/// The counters of both directions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sequences {
+    pub received: Sequence,
+    pub sent: Sequence,
+}
+
 impl Sequence {
     pub fn new(legacy: bool) -> Sequence {
         Sequence { last: None, legacy }

@@ -14,7 +14,7 @@ use opcua::StatusCode;
 use super::conversation::{Complete, Conversation, Negotiated};
 use super::open::{AsymmetricHeader, OpenJob, Opened};
 use super::pace::Bucket;
-use super::sequence::Sequence;
+use super::sequence::{Sequence, Sequences};
 use super::token::Role;
 use super::{Caller, CertificateCheck, Pace, Peer, Refusal, Security, neighbourhood};
 use crate::stack::codec::Writer;
@@ -278,7 +278,7 @@ impl ServerChannel {
         let may_renew = header.policy == Policy::None || self.renewals.take(RENEWALS, now);
         let (current, numbers) = match &self.state {
             State::Open { security, conversation } => {
-                (Some(security), Some((conversation.received, conversation.sent)))
+                (Some(security), Some(Sequences { received: conversation.received, sent: conversation.sent }))
             }
             _ => (None, None),
         };
@@ -299,7 +299,7 @@ impl ServerChannel {
             return Err(Fatal::new(StatusCode::BadSecurityPolicyRejected, "a renewal keeps the security policy"));
         }
         let new = Sequence::new(header.policy.legacy_sequence_numbers());
-        let (received, sent) = numbers.unwrap_or((new, new));
+        let Sequences { received, sent } = numbers.unwrap_or(Sequences { received: new, sent: new });
         let token = self.next_token;
         self.next_token = self.next_token.checked_add(1).ok_or(Fatal::security("token ids are used up"))?;
         Ok(OpenJob {
@@ -381,7 +381,8 @@ impl ServerChannel {
                 self.state = State::Open { conversation, security: opened.security };
             }
             State::Open { mut conversation, security } => {
-                (conversation.received, conversation.sent) = opened.numbers;
+                conversation.received = opened.numbers.received;
+                conversation.sent = opened.numbers.sent;
                 conversation.renew(opened.token);
                 is_assembling = conversation.is_assembling();
                 self.state = State::Open { conversation, security };
@@ -410,7 +411,7 @@ impl ServerChannel {
     ) -> Result<(), StatusCode> {
         match &mut self.state {
             State::Open { conversation, .. } if !self.opening => {
-                conversation.send(now, out, (FrameKind::Message, request_id), body)
+                conversation.send(now, out, FrameKind::Message, request_id, body)
             }
             _ => Err(StatusCode::BadSecureChannelClosed),
         }

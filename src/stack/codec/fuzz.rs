@@ -94,10 +94,19 @@ fn may_hold_an_empty_matrix(bytes: &[u8]) -> bool {
 
 /// A random well-formed Variant, nested up to `depth`; `random` gives numbers below its argument.
 pub fn random_value(out: &mut Writer, depth: usize, random: &mut dyn FnMut(usize) -> usize) {
-    random_variant(out, (depth, false), random);
+    random_variant(out, Nesting { depth, in_data_value: false }, random);
 }
 
-fn random_variant(out: &mut Writer, (depth, in_data_value): (usize, bool), random: &mut dyn FnMut(usize) -> usize) {
+/// Where in a value a random part stands.
+#[derive(Clone, Copy)]
+struct Nesting {
+    /// Levels that may follow.
+    depth: usize,
+    in_data_value: bool,
+}
+
+fn random_variant(out: &mut Writer, nesting: Nesting, random: &mut dyn FnMut(usize) -> usize) {
+    let Nesting { depth, in_data_value } = nesting;
     let kind = BuiltIn::ALL[random(24)];
     let is_array = random(3) == 0 || kind == BuiltIn::Variant;
     let is_leaf = depth == 0 && matches!(kind, BuiltIn::Variant | BuiltIn::DataValue);
@@ -106,14 +115,14 @@ fn random_variant(out: &mut Writer, (depth, in_data_value): (usize, bool), rando
     }
     if !is_array {
         out.u8(kind as u8);
-        return random_element(out, kind, (depth, in_data_value), random);
+        return random_element(out, kind, nesting, random);
     }
     let (rows, columns) = (1 + random(3), 1 + random(3));
     let has_dimensions = random(2) == 0;
     out.u8(kind as u8 | 0x80 | if has_dimensions { 0x40 } else { 0 });
     out.count(rows * columns);
     for _ in 0..rows * columns {
-        random_element(out, kind, (depth, in_data_value), random);
+        random_element(out, kind, nesting, random);
     }
     if has_dimensions {
         out.count(2);
@@ -122,12 +131,8 @@ fn random_variant(out: &mut Writer, (depth, in_data_value): (usize, bool), rando
     }
 }
 
-fn random_element(
-    out: &mut Writer,
-    kind: BuiltIn,
-    (depth, in_data_value): (usize, bool),
-    random: &mut dyn FnMut(usize) -> usize,
-) {
+fn random_element(out: &mut Writer, kind: BuiltIn, nesting: Nesting, random: &mut dyn FnMut(usize) -> usize) {
+    let Nesting { depth, in_data_value } = nesting;
     if let Some(size) = kind.fixed_size() {
         return random_bytes(out, size, random);
     }
@@ -168,7 +173,7 @@ fn random_element(
             let mask = random(64);
             out.buf.push(u8::try_from(mask).expect("below 64"));
             if mask & 1 != 0 {
-                random_variant(out, (depth - 1, true), random);
+                random_variant(out, Nesting { depth: depth - 1, in_data_value: true }, random);
             }
             for (bit, size) in [(0x02, 4), (0x04, 8), (0x10, 2), (0x08, 8), (0x20, 2)] {
                 if mask & bit != 0 {
@@ -176,7 +181,7 @@ fn random_element(
                 }
             }
         }
-        _ => random_variant(out, (depth.saturating_sub(1), in_data_value), random),
+        _ => random_variant(out, Nesting { depth: depth.saturating_sub(1), in_data_value }, random),
     }
 }
 

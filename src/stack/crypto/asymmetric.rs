@@ -33,7 +33,7 @@ impl Identity {
     /// Refuses bytes that are no certificate and a key that does not belong to it.
     pub fn new(chain: Vec<u8>, key: PrivateKey) -> Result<Identity, &'static str> {
         let leaf = certificate::leaf(&chain).ok_or("the certificate is not DER")?;
-        let public = certificate::public_key(leaf).ok_or("the certificate has no RSA key of 2048 to 4096 bits")?;
+        let public = PublicKey::of_certificate(leaf).ok_or("the certificate has no RSA key of 2048 to 4096 bits")?;
         let proof = key.sign(Policy::Basic256Sha256, &[leaf]);
         if public.verify(Policy::Basic256Sha256, &[leaf], &proof).is_err() {
             return Err("the key does not belong to the certificate");
@@ -155,6 +155,11 @@ impl fmt::Debug for PublicKey {
 }
 
 impl PublicKey {
+    /// The RSA key of a certificate in DER.
+    pub fn of_certificate(certificate: &[u8]) -> Option<PublicKey> {
+        PublicKey::from_spki(certificate::subject_public_key_info(certificate)?)
+    }
+
     /// From a SubjectPublicKeyInfo; anything but RSA of 2048 bits or more is refused.
     pub fn from_spki(der: &[u8]) -> Option<PublicKey> {
         let encrypting = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(der).ok()?).ok()?;

@@ -1,6 +1,4 @@
-//! As much of DER as the channel needs: where a certificate ends, and which key it holds. Trust is not judged here.
-
-use super::PublicKey;
+//! The DER that a channel needs: where a certificate ends, and which key it holds. Trust is decided elsewhere.
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
@@ -35,12 +33,12 @@ fn expect(tag: u8, bytes: &[u8]) -> Option<Element<'_>> {
     element(bytes).filter(|element| element.tag == tag)
 }
 
-/// The first certificate of a chain: DER certificates one behind the other (Part 6 §6.2.6, 1.05).
+/// The first certificate of a chain: DER certificates in a row (Part 6 §6.2.6, 1.05).
 pub fn leaf(chain: &[u8]) -> Option<&[u8]> {
     expect(SEQUENCE, chain).map(|element| element.whole)
 }
 
-/// The certificates of a chain, leaf first; at most `most`, and none when bytes are left that are no certificate.
+/// The certificates of a chain, leaf first; at most `most`, and `None` when bytes are left that are no certificate.
 pub fn split_chain(chain: &[u8], most: usize) -> Option<Vec<&[u8]>> {
     let mut rest = chain;
     let mut certificates = Vec::new();
@@ -55,11 +53,6 @@ pub fn split_chain(chain: &[u8], most: usize) -> Option<Vec<&[u8]>> {
     Some(certificates)
 }
 
-/// The RSA key of a certificate, of 2048 bits or more.
-pub fn public_key(certificate: &[u8]) -> Option<PublicKey> {
-    PublicKey::from_spki(subject_public_key_info(certificate)?)
-}
-
 /// The modulus of the RSA key in a SubjectPublicKeyInfo, without leading zeros (RFC 3279 §2.3.1).
 pub fn modulus(spki: &[u8]) -> Option<&[u8]> {
     let key =
@@ -69,7 +62,7 @@ pub fn modulus(spki: &[u8]) -> Option<&[u8]> {
 }
 
 /// The SubjectPublicKeyInfo, which follows version, serial number, algorithm, issuer, validity and subject (RFC 5280 §4.1).
-fn subject_public_key_info(certificate: &[u8]) -> Option<&[u8]> {
+pub fn subject_public_key_info(certificate: &[u8]) -> Option<&[u8]> {
     let outer = expect(SEQUENCE, certificate)?;
     let mut rest = expect(SEQUENCE, outer.content)?.content;
     if let Some(version) = expect(EXPLICIT_VERSION, rest) {

@@ -31,7 +31,7 @@ const IN_A_ROW: u32 = 4;
 pub struct Fair<T> {
     lanes: [Turns<T>; 3],
     /// Jobs that may wait: of one address, and of all.
-    most: (usize, usize),
+    most: QueueLimits,
     waiting: usize,
     known_in_a_row: u32,
     passwords_running: usize,
@@ -97,9 +97,16 @@ impl<T> Turns<T> {
     }
 }
 
+/// Jobs that may wait.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueLimits {
+    /// Jobs of one address.
+    pub of_address: usize,
+    pub in_all: usize,
+}
+
 impl<T> Fair<T> {
-    /// `most`: jobs that may wait, of one address and in all.
-    pub fn new(most: (usize, usize)) -> Fair<T> {
+    pub fn new(most: QueueLimits) -> Fair<T> {
         Fair {
             lanes: [Turns::new(), Turns::new(), Turns::new()],
             most,
@@ -117,11 +124,11 @@ impl<T> Fair<T> {
     /// `Known` jobs have places of their own: whoever is in is not pushed out by those who want in.
     pub fn push(&mut self, lane: Lane, address: IpAddr, job: T) -> Pushed<T> {
         let own = self.count(lane, address);
-        if own >= self.most.0 {
+        if own >= self.most.of_address {
             return Pushed::Full(job);
         }
         let mut out = None;
-        if self.places_taken(lane) >= self.most.1 {
+        if self.places_taken(lane) >= self.most.in_all {
             let Some((lane, heaviest)) =
                 self.heaviest(lane).filter(|(_, heaviest)| self.count(lane, *heaviest) > own + 1)
             else {
@@ -204,7 +211,7 @@ mod tests {
 
     #[test]
     fn addresses_take_turns_and_a_flood_delays_another_by_one_job() {
-        let mut fair = Fair::new((32, 256));
+        let mut fair = Fair::new(QueueLimits { of_address: 32, in_all: 256 });
         for number in 0..32 {
             assert_eq!(fair.push(Lane::Handshake, address(2), (2, number)), Pushed::Waits);
         }
@@ -217,7 +224,7 @@ mod tests {
     #[test]
     fn passwords_run_one_at_a_time_and_take_turns_with_handshakes() {
         use Lane::{Handshake, Known, Password};
-        let mut fair = Fair::new((32, 256));
+        let mut fair = Fair::new(QueueLimits { of_address: 32, in_all: 256 });
         for lane in [Password, Password, Handshake, Handshake, Handshake] {
             fair.push(lane, address(1), lane);
         }
@@ -239,7 +246,7 @@ mod tests {
 
     #[test]
     fn many_addresses_that_flood_leave_places_for_one_that_does_not() {
-        let mut fair = Fair::new((8, 64));
+        let mut fair = Fair::new(QueueLimits { of_address: 8, in_all: 64 });
         for number in 0..16 {
             for job in 0..8 {
                 fair.push(Lane::Handshake, address(number), (number, job));
@@ -271,7 +278,7 @@ mod tests {
         /// its order, never two passwords at once, and nobody waits while an address of the lane is served twice.
         #[test]
         fn it_does_what_a_plain_list_says(steps in prop::collection::vec(step(), 0..400)) {
-            const MOST: (usize, usize) = (4, 12);
+            const MOST: QueueLimits = QueueLimits { of_address: 4, in_all: 12 };
             let mut fair = Fair::new(MOST);
             let mut list: Vec<(Lane, u8, usize)> = Vec::new();
             let mut passwords = 0;
@@ -323,7 +330,7 @@ mod tests {
                 passed.retain(|(who, _)| list.iter().any(|(lane, from, _)| (*lane, *from) == *who));
                 prop_assert_eq!(fair.is_empty(), list.is_empty());
                 let shared = list.iter().filter(|(lane, ..)| *lane != Lane::Known).count();
-                prop_assert!(shared <= MOST.1 && list.len() - shared <= MOST.1);
+                prop_assert!(shared <= MOST.in_all && list.len() - shared <= MOST.in_all);
             }
         }
     }

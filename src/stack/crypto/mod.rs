@@ -15,7 +15,7 @@ pub(crate) mod testing;
 
 pub use asymmetric::{Identity, PrivateKey, PublicKey};
 pub use digest::{MacKey, sha256};
-pub use fair::Lane;
+pub use fair::{Lane, QueueLimits};
 pub use identities::Identities;
 pub use policy::{MessageSecurityMode, Policy};
 pub use pool::{CryptoPool, PoolThreads};

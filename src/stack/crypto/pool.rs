@@ -11,7 +11,7 @@ use opcua::StatusCode;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::fair::{Fair, Lane, Pushed};
+use super::fair::{Fair, Lane, Pushed, QueueLimits};
 
 use crate::logging;
 
@@ -70,8 +70,8 @@ impl PoolThreads {
 }
 
 impl CryptoPool {
-    /// Starts `threads` threads. `most`: jobs that may wait, of one address and in all.
-    pub fn start(threads: usize, most: (usize, usize)) -> std::io::Result<(CryptoPool, PoolThreads)> {
+    /// Starts `threads` threads.
+    pub fn start(threads: usize, most: QueueLimits) -> std::io::Result<(CryptoPool, PoolThreads)> {
         let state = Mutex::new(State { queue: Fair::new(most), is_closed: false });
         let shared = Arc::new(Shared { state, came: Condvar::new(), begun: Default::default() });
         let pool = CryptoPool { entry: Arc::new(Entry(Arc::clone(&shared))) };
@@ -155,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_that_panics_fails_alone() {
-        let (pool, threads) = CryptoPool::start(1, (4, 4)).expect("threads start");
+        let (pool, threads) = CryptoPool::start(1, QueueLimits { of_address: 4, in_all: 4 }).expect("threads start");
         let failed: Result<(), StatusCode> = pool.run(Lane::Handshake, ONE, || panic!("on purpose")).await;
         assert_eq!(failed, Err(StatusCode::BadInternalError));
         assert_eq!(pool.run(Lane::Password, ONE, || 6 * 7).await, Ok(42));
@@ -166,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_gives_a_place_to_who_has_none() {
-        let (pool, threads) = CryptoPool::start(1, (2, 2)).expect("threads start");
+        let (pool, threads) = CryptoPool::start(1, QueueLimits { of_address: 2, in_all: 2 }).expect("threads start");
         let (release, wait) = std::sync::mpsc::channel::<()>();
         let (started, running) = oneshot::channel();
         let held = tokio::spawn({

@@ -42,7 +42,6 @@ pub fn encrypt_secret(key: &PublicKey, policy: Policy, secret: &[u8], nonce: &[u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::crypto::certificate::public_key;
     use crate::stack::crypto::testing::identity;
 
     const SECURED: [Policy; 3] = [Policy::Basic256Sha256, Policy::Aes128_Sha256_RsaOaep, Policy::Aes256_Sha256_RsaPss];
@@ -52,7 +51,7 @@ mod tests {
         for policy in SECURED {
             for bits in [2048, 3072, 4096] {
                 let identity = identity(bits);
-                let public = public_key(identity.leaf()).expect("it has a key");
+                let public = PublicKey::of_certificate(identity.leaf()).expect("it has a key");
                 for password in ["", "x", &"p".repeat(64), &"long ".repeat(100)] {
                     let nonce = [9; 32];
                     let sent = encrypt_secret(&public, policy, password.as_bytes(), &nonce).expect("it encrypts");
@@ -66,7 +65,7 @@ mod tests {
     #[test]
     fn whatever_is_wrong_with_a_secret_has_the_same_status() {
         let identity = identity(2048);
-        let public = public_key(identity.leaf()).expect("it has a key");
+        let public = PublicKey::of_certificate(identity.leaf()).expect("it has a key");
         let policy = Policy::Basic256Sha256;
         let nonce = [9; 32];
         let good = encrypt_secret(&public, policy, b"secret", &nonce).expect("it encrypts");

@@ -10,7 +10,7 @@
 use super::super::bytes::{Input, put_var, put_zigzag};
 use super::super::settings::FRAME;
 use super::super::trouble::{Damage, Intact};
-use super::numbers::{Pages, frame_counts};
+use super::frames::{Pages, frame_counts};
 
 /// Wider offsets are no line.
 const MOST_BITS: u32 = 56;
@@ -65,7 +65,7 @@ fn on_line(first: i64, step: i64, at: i64) -> i64 {
     first.wrapping_add(step.wrapping_mul(at))
 }
 
-/// A column as it stands in a block's bytes.
+/// A column in the bytes of a block.
 pub struct Line {
     /// Where each frame begins and ends.
     edges: Vec<usize>,
@@ -114,7 +114,7 @@ impl Pages for Line {
     }
 }
 
-/// Eight bytes from `at` on; behind the end there are zeros.
+/// Eight bytes from `at` on; bytes after the end are zeros.
 #[inline]
 fn word(bytes: &[u8], at: usize) -> u64 {
     if let Some(&[a, b, c, d, e, f, g, h]) = bytes.get(at..at + 8) {

@@ -7,6 +7,7 @@
 //! The source times stand in a row of their own, which the tags of a poll group share: with jittered clocks they are
 //! the larger half of what a sample takes.
 
+mod frames;
 mod line;
 mod numbers;
 mod other;
@@ -15,7 +16,7 @@ mod summary;
 mod tests;
 mod times;
 
-pub use numbers::frame_counts;
+pub use frames::frame_counts;
 pub use other::{MOST_BYTES, weight};
 pub use times::{Times, encode_times};
 

@@ -17,6 +17,7 @@ use super::super::bytes::{Input, put_f64, put_var, put_zigzag};
 use super::super::rows::Kind;
 use super::super::settings::FRAME;
 use super::super::trouble::{Damage, Intact};
+use super::frames::{Pages, frame_counts};
 use super::line::{self, Line};
 
 const SAME: u8 = 0;
@@ -26,10 +27,10 @@ const DECIMALS: u8 = 3;
 const PCO: u8 = 4;
 const LINE: u8 = 5;
 
-/// Offsets of so many bits are as good as pco gets at the jitter of a clock: it is not asked.
+/// With at most this many bits an offset a line is as small as pco gets at the jitter of a clock, so pco is not tried.
 const GOOD_LINE: usize = 20;
 
-/// Below so many numbers pco's metadata costs more than it saves.
+/// Below this count of numbers pco's metadata costs more than it saves.
 const FEW_NUMBERS: usize = 64;
 /// Measured: higher levels take more time for less than a hundredth of the bytes.
 const LEVEL: usize = 4;
@@ -71,7 +72,7 @@ impl Width {
     }
 
     /// The bits whose value is this decimal.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "checked by whoever asks")]
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the caller checks the range")]
     fn decimal(self, number: i64, scale: f64) -> u64 {
         let value = number as f64 / scale;
         if self == Width::F32 { u64::from((value as f32).to_bits()) } else { value.to_bits() }
@@ -109,11 +110,6 @@ bits! {
     i64: u64::cast_signed, i64::cast_unsigned;
     f32: |bits| f32::from_bits(bits as u32), |v: f32| u64::from(v.to_bits());
     f64: f64::from_bits, f64::to_bits;
-}
-
-/// Numbers of each frame of a column of so many.
-pub fn frame_counts(count: usize) -> impl Iterator<Item = usize> {
-    (0..count.div_ceil(FRAME)).map(move |frame| FRAME.min(count - frame * FRAME))
 }
 
 /// Writes a column; it is not empty.
@@ -256,17 +252,11 @@ fn encode_pco<N: Bits>(out: &mut Vec<u8>, width: Width, column: &[u64]) {
     out.extend_from_slice(&body);
 }
 
-/// A column as it stands in a block's bytes.
+/// A column in the bytes of a block.
 pub enum Column {
     Same(u64),
     List(Vec<u64>),
     Pages(Box<dyn Pages>),
-}
-
-/// A column of which each frame is a page of pco's.
-pub trait Pages: Send {
-    /// Adds the numbers of a frame.
-    fn frame(&mut self, bytes: &[u8], frame: usize, count: usize, out: &mut Vec<u64>) -> Intact<()>;
 }
 
 struct PcoPages<N: Bits> {

@@ -179,7 +179,7 @@ impl Check {
 
     fn certificate(&self, der: Vec<u8>, nonce: &[u8], signature: &[u8]) -> Result<Identity, Refused> {
         let policy = self.policy.ok_or(StatusCode::BadIdentityTokenInvalid)?;
-        let key = crypto::certificate::leaf(&der).and_then(crypto::certificate::public_key);
+        let key = crypto::certificate::leaf(&der).and_then(crypto::PublicKey::of_certificate);
         let key = key.ok_or(StatusCode::BadIdentityTokenInvalid)?;
         if !self.proves(nonce, &key, policy, signature) {
             return Err(StatusCode::BadUserSignatureInvalid.into());
