@@ -99,7 +99,7 @@ struct Signed {
     mac: String,
 }
 
-/// What a head's file says of itself.
+/// The content of a head's file, after its checks.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     None,
@@ -158,13 +158,13 @@ impl Head {
         }
     }
 
-    /// What stands in the file.
+    /// The bytes of the file.
     pub fn signed(&self, key: &MacKey) -> Vec<u8> {
         let signed = Signed { mac: hex(&key.sign(&self.bytes())), head: self.clone() };
         serde_json::to_vec(&signed).expect("our own struct has text keys and plain values")
     }
 
-    /// Written beside, synced, renamed, the folder synced.
+    /// Replaces the file: writes a new one, syncs it, renames it and syncs the folder.
     pub fn replace(&self, path: &Path, key: &MacKey) -> io::Result<()> {
         let bytes = self.signed(key);
         let beside = path.with_extension("head.new");
@@ -287,7 +287,7 @@ impl Places {
     }
 
     /// Makes a new key and, where there is no head, the first head under it. The key gets its name last: so a key
-    /// without a head is what somebody made of it, never what a crash left.
+    /// without a head was made by hand; a crash never leaves one.
     pub fn make_key(&self) -> Result<MacKey, AuditError> {
         let mut secret = [0; KEY];
         fill_random(&mut secret);
@@ -311,7 +311,7 @@ impl Places {
         self.new_key().exists()
     }
 
-    /// What such a start wrote under a key that is nowhere.
+    /// Removes the head that such a start wrote, under a key that was never stored.
     pub fn forget_head(&self) -> Result<(), AuditError> {
         match fs::remove_file(&self.head) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(AuditError::io(&self.head)(error)),

@@ -1,5 +1,5 @@
 //! Limits for audit records that a client without a login can cause. A refusal is evidence: the first one is written
-//! whole, the next ones are counted. Sessions without a login that begin and end are routine: only so many are written.
+//! whole, the next ones are counted. Sessions without a login that begin and end are routine: a limited number is written.
 //! Evidence and routine have separate room.
 //!
 //! ```text

@@ -23,7 +23,7 @@ const END: &str = "\"}";
 /// A link of the chain.
 pub type Hash = [u8; 32];
 
-/// What stands before the first record of all.
+/// The hash before the very first record.
 pub const BEGINNING: Hash = [0; 32];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Who did what: each act as a line in the log and as a record in files that show when somebody changed them.
+//! The audit trail: each act is a line in the log and a record in files that show later changes to them.
 //!
 //! ```text
 //! server.audit ──► Queue (bounded) ──► one thread ──┬─► log line
@@ -98,7 +98,7 @@ struct State {
     is_closed: bool,
 }
 
-/// The thread behind an `Audit`. Dropped, it writes what waits and ends.
+/// The thread of an `Audit`. When it is dropped, it writes the waiting records and ends.
 #[derive(Debug)]
 pub struct Scribe {
     shared: Arc<Shared>,
@@ -201,7 +201,7 @@ impl Drop for Scribe {
     }
 }
 
-/// What found no room, as a record.
+/// A record that counts the records that found no room.
 fn lost(lost: Lost) -> Record {
     let message = format!("{} writes and {} other records were lost: there was no room", lost.writes, lost.others);
     Record::new(Kind::AuditLost, opcua::StatusCode::BadDataLost, Who::default()).with(message)

@@ -12,7 +12,7 @@ use opcua::StatusCode;
 
 use crate::value::{UaTime, Value};
 
-/// What happened. The names are for ever: they stand in files.
+/// The kind of an act. The names never change: files contain them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     ServerStarted,
@@ -50,7 +50,7 @@ pub enum Kind {
     AuditLost,
     /// The chain was broken before this record.
     AuditGap,
-    /// What a crash left was put in order.
+    /// The remains of a crash were put in order.
     AuditRecovered,
 }
 
@@ -166,7 +166,7 @@ pub enum Weight {
     Routine,
 }
 
-/// Who acts, as far as it is known.
+/// The origin of an act, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Who {
     /// Empty: nobody logged in.
@@ -181,12 +181,12 @@ pub struct Who {
     pub port: u16,
     /// SHA-1 of the client's certificate.
     pub thumbprint: Option<[u8; 20]>,
-    /// With which the user logged in (DER); it stands in no line.
+    /// The certificate that the user logged in with (DER); no line contains it.
     pub certificate: Option<Arc<[u8]>>,
 }
 
 impl Who {
-    /// Neither a login nor a certificate stands behind it: anybody on the network can cause its records.
+    /// There is neither a login nor a certificate: any host on the network can cause such records.
     pub fn is_stranger(&self) -> bool {
         self.user.is_empty() && self.thumbprint.is_none()
     }
@@ -265,7 +265,7 @@ pub struct Write {
     pub node: Node,
     pub attribute: u32,
     pub range: Option<Box<str>>,
-    /// What stood there just before.
+    /// The value just before.
     pub old: Content,
     pub new: Content,
     pub status: StatusCode,
@@ -307,7 +307,7 @@ impl Content {
         }
     }
 
-    /// Bytes that it holds beside itself.
+    /// Bytes that it holds in addition to its own size.
     pub fn weight(&self) -> usize {
         match self {
             Content::None => 0,

@@ -1,5 +1,5 @@
-//! What a start finds: nothing yet, files that end where the head says, what a crash left, or broken evidence, which
-//! stays as it is while a new file begins.
+//! Opens the trail at the start: there is nothing yet, or files that end where the head says, or the remains of a crash,
+//! or broken evidence, which is left as it is while a new file begins.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::trail::{Bounds, Trail, create, create_folder};
 use super::walk::{Fault, Link, walk};
 use crate::stack::crypto::MacKey;
 
-/// The trail, and what is to be told of the start.
+/// The trail, and the records that report on the start.
 #[derive(Debug)]
 pub struct Opened {
     pub trail: Trail,
@@ -147,13 +147,13 @@ fn ending(places: &Places, head: &Head) -> Ending {
             let more = walked.last.number - head.number;
             let torn = walked.broken.map_or_else(String::new, |broken| format!("; {} and were cut off", broken.what));
             let what =
-                format!("the last run ended without a stop: {more} records behind the head were taken over{torn}");
+                format!("the last run ended without a stop: {more} records after the head were taken over{torn}");
             Ending::Crashed { link: walked.last, length: walked.good_bytes, what }
         }
     }
 }
 
-/// Goes on in the file that the head names; what stands behind `length` is cut off.
+/// Continues in the file that the head names, and cuts off all bytes after `length`.
 fn reopen(places: Places, key: MacKey, bounds: Bounds, head: Head, length: u64) -> Result<Opened, AuditError> {
     let path = places.file(head.current.file);
     let open = || {
@@ -171,7 +171,7 @@ fn reopen(places: Places, key: MacKey, bounds: Bounds, head: Head, length: u64) 
     })
 }
 
-/// What is left of broken evidence.
+/// The remains of broken evidence.
 struct Remains<'a> {
     head: Head,
     files: &'a [u32],

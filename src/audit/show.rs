@@ -17,7 +17,7 @@ pub struct Filter {
     pub kind: Option<String>,
 }
 
-/// One record as it stands in a file.
+/// One record as a file contains it.
 #[derive(Debug, Clone)]
 pub struct Shown {
     fields: serde_json::Map<String, serde_json::Value>,
@@ -38,7 +38,7 @@ impl Shown {
     pub fn text(&self) -> String {
         let mut out = String::new();
         for name in ["time", "kind"] {
-            // Whoever forged the file must not forge the terminal.
+            // A forged file must not send control sequences to the terminal.
             let text: String = self.field(name).unwrap_or("?").chars().filter(|c| c.is_ascii_graphic()).collect();
             out.push_str(&text);
             out.push(' ');

@@ -26,8 +26,8 @@ pub fn bounded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// What would change how a line reads: controls, line and paragraph separators, marks that turn the direction of text,
-/// and what nobody sees (soft hyphen, tags, annotations).
+/// Characters that would change how a line reads: controls, line and paragraph separators, marks that change the
+/// direction of text, and invisible ones (soft hyphen, tags, annotations).
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')

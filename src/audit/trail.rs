@@ -42,7 +42,7 @@ pub struct Trail {
     pub(super) bounds: Bounds,
     /// A file was begun since `take_rotated`.
     pub(super) is_rotated: bool,
-    /// What became of the file before, until it is written into the new one.
+    /// A record on the end of the previous file, until it is written into the new one.
     pub(super) told: Option<Record>,
 }
 
@@ -84,7 +84,7 @@ impl Trail {
             self.rotate()?;
         }
         if self.length == 0 {
-            // No record stands in a file that the head on disk does not know.
+            // No record is written to a file that the head on disk does not name.
             self.confirm()?;
         }
         self.write(text.as_bytes())?;
@@ -95,8 +95,8 @@ impl Trail {
         Ok(())
     }
 
-    /// Whether the file that is written is still the one of its name, with all that was written; else what is left of
-    /// it stays as it is, and the next one begins behind a gap.
+    /// Whether the file that is written is still the one of its name, with all that was written; otherwise the
+    /// remains are left as they are, and the next file begins after a gap.
     fn look_after(&mut self) -> io::Result<()> {
         let Some(what) = self.what_became_of_it()? else { return Ok(()) };
         create_folder(&self.places).map_err(io::Error::other)?;
@@ -125,7 +125,7 @@ impl Trail {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut write = || {
-            // Also after a failed attempt, whose rest may be there: what is durable stays, the rest is written anew.
+            // After a failed attempt the file may have more: durable bytes stay, the rest is written again.
             if self.file.metadata()?.len() != self.length {
                 self.file.set_len(self.length)?;
             }
@@ -142,7 +142,7 @@ impl Trail {
         written
     }
 
-    /// Writes the head, when it is behind.
+    /// Writes the head, when it is older than the file.
     pub fn confirm(&mut self) -> io::Result<()> {
         if self.is_unconfirmed {
             self.head.replace(&self.places.head, &self.key)?;
@@ -216,7 +216,7 @@ impl Trail {
         Ok(Old { number, bytes: data.len(), time: last.map_or(data.mtime(), |last| last.time), next })
     }
 
-    /// Where the file after this one starts; behind a gap the head knows it.
+    /// Where the file after this one starts; after a gap the head has this place.
     fn start_after(&self, number: u32, last: Option<Last>) -> Option<Start> {
         let file = number + 1;
         let known = self.head.gaps.iter().map(|gap| gap.start).chain([self.head.current]);
@@ -237,7 +237,7 @@ pub(super) fn create(places: &Places, number: u32) -> io::Result<File> {
     let path = places.file(number);
     let made = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
     let file = match made {
-        // Left by an attempt that ended before the head told of it.
+        // Left by an attempt that ended before the head named it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::metadata(&path)?.len() == 0 => {
             File::options().read(true).write(true).open(&path)?
         }

@@ -1,5 +1,5 @@
-//! `opcell audit verify`: every line, the chain over all files, and the head. Works beside a server that writes: what
-//! stands behind the head is waited for, and files that go meanwhile are no finding.
+//! `opcell audit verify`: every line, the chain over all files, and the head. Works while a server writes: for records
+//! after the head it waits for the next head, and files that are removed meanwhile are no finding.
 
 use std::io;
 use std::path::Path;
@@ -262,7 +262,7 @@ impl Walk<'_> {
             return None;
         }
         let what = format!(
-            "what stands in {} and before is not proved: the head was lost or replaced",
+            "the records in {} and before it are not proved: the head was lost or replaced",
             self.places.file_name(file)
         );
         Some(self.of_file(file, 0, Fault::ReplacedHead, what))

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::line::{Hash, Line, MOST};
 
-/// What may be wrong with the files.
+/// Faults of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A line says something else than when it was written.
@@ -64,7 +64,7 @@ pub struct Break {
     pub what: String,
 }
 
-/// What one file holds.
+/// The content of one file.
 #[derive(Debug)]
 pub struct Walked {
     pub last: Link,
@@ -129,7 +129,7 @@ pub fn walk(path: &Path, before: Link, note: &mut dyn FnMut(Link, &[u8])) -> io:
     Ok(walked)
 }
 
-/// Says of the first line that does not follow what became of it, by what stands behind it.
+/// Explains the first line that does not follow, by the lines after it.
 fn explain<R: BufRead>(at: u64, found: Option<u64>, last: Link, lines: &mut Lines<R>) -> io::Result<Break> {
     let due = last.number + 1;
     let broken = |fault, what| Ok(Break { line: at, fault, what });
@@ -149,10 +149,11 @@ fn explain<R: BufRead>(at: u64, found: Option<u64>, last: Link, lines: &mut Line
             broken(Fault::Inserted, format!("this record {number} was not there: record {due} follows"))
         }
         number if number == due => broken(Fault::Changed, format!("record {due} is not what was written")),
-        number if number > due && has_due => {
-            broken(Fault::Moved, format!("record {due} is due; record {number} stands here, and it further down"))
-        }
+        number if number > due && has_due => broken(
+            Fault::Moved,
+            format!("record {due} is due; record {number} is here, and record {due} is further down"),
+        ),
         number if number > due => broken(Fault::Removed, format!("records {due} to {} are not there", number - 1)),
-        number => broken(Fault::Inserted, format!("record {number} stands here again; record {due} is due")),
+        number => broken(Fault::Inserted, format!("record {number} is here again; record {due} is due")),
     }
 }

@@ -18,7 +18,7 @@ const GATHER: Duration = Duration::from_millis(50);
 const APART: Duration = Duration::from_millis(250);
 /// Without news the thread looks for losses once in this time.
 const IDLE: Duration = Duration::from_secs(10);
-/// What is lost is told so often at most: a flood that causes it is no reason to flood the log.
+/// Shortest time between two reports of lost records: the flood that causes them must not flood the log.
 const TELL_LOST: Duration = Duration::from_secs(1);
 /// With more records waiting the log gets no line of a write.
 const BEHIND: usize = 8_000;

@@ -1,5 +1,4 @@
-//! `opcell audit`: whether the audit's files are as they were written, and what stands in them; beside a running server
-//! too.
+//! `opcell audit`: verifies and prints the audit trail, also next to a running server.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -20,7 +19,7 @@ pub struct AuditArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum AuditVerb {
-    /// Check every line, the chain over all files and the head; names the first thing that is wrong
+    /// Check every line, the chain over all files and the head; reports the first fault
     Verify(At),
     /// Print the records
     Show(ShowArgs),
@@ -28,9 +27,9 @@ pub enum AuditVerb {
 
 #[derive(Debug, Args)]
 pub struct At {
-    /// Cell file, server file or folder whose audit is meant (default: ./address-space)
+    /// Cell file, server file or folder of the audit trail (default: ./address-space)
     pub path: Option<PathBuf>,
-    /// Print it as JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -39,10 +38,10 @@ pub struct At {
 pub struct ShowArgs {
     #[command(flatten)]
     pub at: At,
-    /// Only what happened since, as 2026-11-21T10:00:00Z, or so long ago: 8h, 7d
+    /// Records since this time (2026-11-21T10:00:00Z) or for this long (8h, 7d)
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Only this kind, as write, or these, as session or certificate
+    /// Only records of this kind (write) or group (session, certificate)
     #[arg(long, value_name = "KIND")]
     pub kind: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `opcell history`: what is kept, whether it is whole, out to files and in again; beside a running server too.
+//! `opcell history`: inspects, verifies, exports and imports recorded samples, also next to a running server.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -28,23 +28,23 @@ pub struct HistoryArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum HistoryVerb {
-    /// How much is kept, of what, and since when
+    /// Print the number of samples, their tags and their time span
     Stats(At),
-    /// Read everything back and name what is damaged
+    /// Read everything back and report damage
     Verify(At),
     /// Write samples as CSV or Parquet
     Export(ExportArgs),
-    /// Insert the samples of a CSV file as `export` writes it; what is there already stays
+    /// Insert the samples of a CSV file as `export` writes it; samples that exist are kept
     Import(ImportArgs),
-    /// Merge small blocks and give unused disk back
+    /// Merge small blocks and free unused disk space
     Compact(At),
 }
 
 #[derive(Debug, Args)]
 pub struct At {
-    /// Cell file, server file or folder whose history is meant (default: ./address-space)
+    /// Cell file, server file or folder of the history (default: ./address-space)
     pub path: Option<PathBuf>,
-    /// The folder of the history itself, without any file
+    /// Folder of the history itself, in place of a file
     #[arg(long, value_name = "DIR", conflicts_with = "path")]
     pub folder: Option<PathBuf>,
 }
@@ -53,19 +53,19 @@ pub struct At {
 pub struct ExportArgs {
     #[command(flatten)]
     pub at: At,
-    /// Tags, by path: `Filler.Tank.Level`, `Filler.*`; may be given again (default: all)
+    /// Tags, by path: `Filler.Tank.Level`, `Filler.*`; may be given several times (default: all)
     #[arg(long, value_name = "PATTERN")]
     pub tag: Vec<String>,
-    /// First time, as 2026-11-21T10:00:00Z, or so long ago: 8h, 7d
+    /// Start: a time (2026-11-21T10:00:00Z), or how long ago (8h, 7d)
     #[arg(long, value_name = "TIME")]
     pub from: Option<String>,
-    /// Last time, in the same ways
+    /// End, in the same form
     #[arg(long, value_name = "TIME")]
     pub to: Option<String>,
-    /// Format (default: by the name of the file, else csv)
+    /// Format (default: from the file's extension, else csv)
     #[arg(long)]
     pub format: Option<Format>,
-    /// File to write; it must not be there yet (default: the terminal, csv only)
+    /// File to write; it must not exist yet (default: the terminal, csv only)
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -95,7 +95,7 @@ pub fn history(args: &HistoryArgs, global: &Global) -> Answer {
     done.unwrap_or_else(|answer| answer)
 }
 
-/// Where the history lies, and the state folder of the server that may have it open.
+/// The folder of the history, and the state folder of the server that may have it open.
 struct Place {
     settings: Settings,
     state_dir: Option<PathBuf>,
@@ -111,7 +111,7 @@ fn place(at: &At, global: &Global) -> Result<Place, Answer> {
 }
 
 impl Place {
-    /// Opens what is there; never makes a new one.
+    /// Opens an existing store; never makes a new one.
     fn exists(&self) -> Result<(), Answer> {
         if self.settings.path.join(META_FILE).is_file() {
             return Ok(());
@@ -125,7 +125,7 @@ impl Place {
         Store::open_to_read(&self.settings.path).map_err(|error| Answer::failed(&error.to_string()))
     }
 
-    /// Has the running server do it, or does it here when none runs.
+    /// Lets the running server make the change, or makes it here when none runs.
     fn change(&self, request: &Request, here: impl FnOnce(&Store) -> Result<String, String>) -> Result<Answer, Answer> {
         self.exists()?;
         let asked = self.state_dir.as_deref().map(|dir| control::ask(dir, request));
@@ -298,7 +298,7 @@ fn compact(at: &At, global: &Global) -> Result<Answer, Answer> {
     })
 }
 
-/// One line for a person.
+/// The history's state in one line.
 pub(super) fn summary(history: &HistoryStatus) -> String {
     let HistoryStatus { archives, samples, bytes, partitions, .. } = history;
     let mut text = format!(

@@ -53,7 +53,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Serve a cell file, a server file or a folder (what happens without a verb, too)
+    /// Serve a cell file, a server file or a folder; the default without a verb
     Run(run::RunArgs),
     /// Check a cell file, a server file or a folder; prints findings, then the poll plan
     Check(check::CheckArgs),
@@ -61,21 +61,21 @@ pub enum Verb {
     Tree(tree::TreeArgs),
     /// Print the JSON Schema of cell or server files, for editors
     Schema(schema::SchemaArgs),
-    /// Certificates: who asked to come in, who is trusted
+    /// Manage certificates: list, trust, revoke, request, install
     Pki(pki::PkiArgs),
-    /// The people who may log in
+    /// Manage users: add, remove, list, change a password
     User(user::UserArgs),
     /// Read one address of a device and show it in all types and orders
     Probe(probe::ProbeArgs),
-    /// Recorded history: figures, verification, export and import
+    /// Inspect, verify, export and import recorded history
     History(history::HistoryArgs),
-    /// Audit records of who did what: verify and print them
+    /// Verify and print the audit trail
     Audit(audit::AuditArgs),
-    /// State of a running server: sessions, subscriptions, links
+    /// Show the state of a running server: sessions, subscriptions, links
     Status(status::StatusArgs),
 }
 
-/// What a verb has to say: text for the terminal, and the exit code (0 ok, 1 failed, 2 bad configuration).
+/// Answer of a verb: text for the terminal, and the exit code (0 ok, 1 failed, 2 bad configuration).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     pub out: String,
@@ -84,7 +84,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Failed, with what is wrong and what mends it.
+    /// A failure: the error and its remedy.
     pub fn failed(error: &str) -> Answer {
         Answer { err: format!("error: {error}\n"), code: 1, ..Answer::default() }
     }
@@ -102,7 +102,7 @@ impl Global {
     }
 }
 
-/// The path that is meant when none is given: `./address-space`.
+/// The given path, or `./address-space`.
 pub fn path_or_default(path: Option<&Path>) -> Result<PathBuf, Answer> {
     if let Some(path) = path {
         return Ok(path.to_owned());
@@ -117,7 +117,7 @@ pub fn path_or_default(path: Option<&Path>) -> Result<PathBuf, Answer> {
     Err(Answer { err, code: 2, ..Answer::default() })
 }
 
-/// What stands at a path, compiled; findings end the verb, and `instead` is the argument that does without the files.
+/// Compiles the files at a path. Findings end the verb; `instead` is the argument that works without the files.
 fn compiled(path: Option<&Path>, global: &Global, instead: &str) -> Result<Compiled, Answer> {
     let hint = if instead.is_empty() { String::new() } else { format!("  or give {instead}\n") };
     let path = path_or_default(path).map_err(|answer| Answer { err: answer.err + &hint, ..answer })?;

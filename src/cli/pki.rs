@@ -22,39 +22,39 @@ pub struct PkiArgs {
 /// WHICH is a part of a certificate's name, its file, or the beginning of its thumbprint.
 #[derive(Debug, Subcommand)]
 pub enum PkiVerb {
-    /// Every certificate: folder, thumbprint, name, end of validity
+    /// List every certificate: folder, thumbprint, name, end of validity
     List {
         #[command(flatten)]
         place: Place,
     },
-    /// Let a client in that was refused; a running server sees it at once
+    /// Trust a client that was refused; a running server sees it at once
     Trust {
         #[command(flatten)]
         one: One,
     },
-    /// Take a client off the list of refusals
+    /// Remove a client from the list of refusals
     Reject {
         #[command(flatten)]
         one: One,
     },
-    /// Take a client's trust away: its channels are cut, and no window lets it in again
+    /// Revoke a client: its channels are closed, and no window admits it again
     Revoke {
         #[command(flatten)]
         one: One,
     },
-    /// Trust unknown clients on first use for a while, as 10min; 0s closes the window
+    /// Trust unknown clients on first use for some time (10min); 0s closes the window
     Window {
-        /// How long, as 10min; at most 1h
+        /// Duration (10min); at most 1h
         span: Period,
-        /// Only clients of this network, as 10.1.0.0/16
+        /// Only clients of this network (10.1.0.0/16)
         #[arg(long, value_name = "CIDR")]
         from: Option<String>,
         #[command(flatten)]
         place: Place,
     },
-    /// Ask the plant's CA for a certificate: a signing request with the server's key, which is made when there is none
+    /// Write a signing request for the plant's CA; makes the server's key when there is none
     Request {
-        /// File to write, as server.csr; it must not be there yet (default: to the terminal)
+        /// File to write (server.csr); it must not exist yet (default: the terminal)
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         /// Write DER instead of PEM
@@ -63,23 +63,23 @@ pub enum PkiVerb {
         #[command(flatten)]
         place: Place,
     },
-    /// Put the certificate that the CA has issued in its place; a running server takes it at once
+    /// Install the certificate that the CA has issued; a running server uses it at once
     Install {
         /// The certificate, and those of its issuers, in one file or in several, PEM or DER
         #[arg(required = true, value_name = "CERTIFICATE")]
         files: Vec<PathBuf>,
-        /// Cell file, server file or folder whose `pki_dir` is meant (default: ./address-space)
+        /// Cell file, server file or folder with the `pki_dir` (default: ./address-space)
         #[arg(long, value_name = "PATH")]
         cell: Option<PathBuf>,
     },
-    /// Write the server's own certificate to a file, for clients that want it
+    /// Write the server's own certificate to a file, for clients that need it
     Export {
-        /// File to write, as server.der or server.pem; it must not be there yet
+        /// File to write (server.der or server.pem); it must not exist yet
         file: PathBuf,
         #[command(flatten)]
         place: Place,
     },
-    /// What one certificate says, and why it was refused
+    /// Show one certificate, and why it was refused
     Show {
         #[command(flatten)]
         one: One,
@@ -88,7 +88,7 @@ pub enum PkiVerb {
 
 #[derive(Debug, Args)]
 pub struct Place {
-    /// Cell file, server file or folder whose `pki_dir` is meant (default: ./address-space)
+    /// Cell file, server file or folder with the `pki_dir` (default: ./address-space)
     pub path: Option<PathBuf>,
 }
 
@@ -101,7 +101,7 @@ pub struct One {
 }
 
 impl PkiVerb {
-    /// The cell file, server file or folder that is meant.
+    /// The cell file, server file or folder.
     fn path(&self) -> Option<&Path> {
         match self {
             PkiVerb::List { place }
@@ -150,7 +150,7 @@ fn folder(path: Option<&Path>, global: &Global) -> Result<PathBuf, Answer> {
     }
 }
 
-/// What the certificate is to say stands in the files, so these are needed whatever the folder is.
+/// The content of the certificate comes from the files, so they are needed whatever the folder is.
 fn request(out: Option<&Path>, der: bool, path: Option<&Path>, global: &Global) -> Answer {
     let plan = match server_plan(path, global, "") {
         Ok(plan) => plan,

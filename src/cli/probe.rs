@@ -10,9 +10,9 @@ use crate::drivers::{self, ConnectionPlan};
 
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
-    /// A connection of the cell, as CONNECTION or CELL/CONNECTION
+    /// Connection of the cell: CONNECTION or CELL/CONNECTION
     pub connection: String,
-    /// An address as a tag has it: holding/70, 40071, coil/3
+    /// Address, as in a tag: holding/70, 40071, coil/3
     pub address: String,
     /// Cell file, server file or folder (default: ./address-space)
     pub path: Option<PathBuf>,

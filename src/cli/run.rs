@@ -19,7 +19,7 @@ pub struct RunArgs {
     pub path: Option<PathBuf>,
 }
 
-/// Runs until a signal or a closed terminal ends it; only then there is an answer.
+/// Runs until a signal or a closed terminal ends it, then returns the answer.
 pub fn run(args: &RunArgs, global: &Global, print: &mut dyn FnMut(&str)) -> Answer {
     let failed = |what: &str, error: std::io::Error| Answer {
         err: format!("error: cannot {what}: {error}\n"),
@@ -82,7 +82,7 @@ async fn serve(assembly: app::Assembly, signals: &mut Signals, print: &mut dyn F
     Answer::default()
 }
 
-/// The URLs that work, where the certificate lies, and how a client gets trusted.
+/// The server's URLs, the place of its certificate, and how to trust a client.
 fn welcome(running: &Running) -> String {
     let server = &running.server;
     let plan = &server.plan;
@@ -117,7 +117,7 @@ fn welcome(running: &Running) -> String {
     text
 }
 
-/// Addresses that a client can dial; 0.0.0.0 stands for all of this host's.
+/// Addresses that a client can dial; 0.0.0.0 means all addresses of this host.
 fn urls(running: &Running) -> Vec<String> {
     let mut urls = Vec::new();
     for address in &running.addresses {

@@ -7,7 +7,7 @@ use crate::config;
 
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// Which file the schema is for
+    /// Kind of file that the schema describes
     #[arg(value_enum, default_value_t = Which::Cell)]
     pub which: Which,
 }
@@ -15,7 +15,7 @@ pub struct SchemaArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Which {
     Cell,
-    /// A file that a cell file includes
+    /// File that a cell file includes
     Included,
     Server,
 }

@@ -13,7 +13,7 @@ use clap::Args;
 pub struct StatusArgs {
     /// Cell file, server file or folder that the server runs with (default: ./address-space)
     pub path: Option<PathBuf>,
-    /// Print it as JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -37,7 +37,7 @@ pub fn status(args: &StatusArgs, global: &Global) -> Answer {
     }
 }
 
-/// Said wherever a server says what it is.
+/// Marks a simulation in every description of a server.
 pub(super) const SIMULATED: &str = "no device is connected: all values of connections are made up";
 
 fn text(status: &Status) -> String {

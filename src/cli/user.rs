@@ -22,16 +22,16 @@ pub struct UserArgs {
     pub verb: UserVerb,
 }
 
-/// A running server takes each change at once.
+/// A running server applies each change at once.
 #[derive(Debug, Subcommand)]
 pub enum UserVerb {
-    /// Add a person to the server file; the password is asked for
+    /// Add a user to the server file; asks for the password
     Add(AddArgs),
-    /// Give a person another password; sessions with the old one end
+    /// Change a user's password; sessions with the old one end
     Passwd(PasswdArgs),
-    /// Take a person out of the server file; their sessions end
+    /// Remove a user from the server file; the user's sessions end
     Remove(One),
-    /// Who may log in, with what, and in which roles
+    /// List the users with their logins and roles
     List(Place),
 }
 
@@ -39,10 +39,10 @@ pub enum UserVerb {
 pub struct AddArgs {
     #[command(flatten)]
     pub one: One,
-    /// What the user may do: Observer, Operator, Engineer, Supervisor …; may be given again
+    /// Role of the user: Observer, Operator, Engineer, Supervisor …; may be given several times
     #[arg(long = "role", value_name = "ROLE")]
     pub roles: Vec<String>,
-    /// The certificate (DER or PEM) that the person logs in with instead of a password
+    /// The certificate (DER or PEM) that the user logs in with instead of a password
     #[arg(long, value_name = "FILE")]
     pub certificate: Option<PathBuf>,
     /// Read the password from the first line of standard input
@@ -127,7 +127,7 @@ fn remove(one: &One, global: &Global) -> Result<Answer, Answer> {
     if let Some(rule) = plan.accounts.role_rules.iter().find(|rule| rule.users.contains(name)) {
         let role = role_name(&plan, rule.role);
         let error =
-            format!("`{name}` stands in {} under `roles.{role}.users`; take it out there first", file.display());
+            format!("`{name}` is listed in {} under `roles.{role}.users`; remove it there first", file.display());
         return Err(refuse(error));
     }
     edit(file, |text| config::remove_user(text, name)).map_err(refuse)?;
@@ -170,7 +170,7 @@ fn list(place: &Place, global: &Global) -> Result<Answer, Answer> {
         writeln!(out, "{:24} {:32} {roles}", "(anybody)", "no login").expect("text takes every write");
     }
     if out.is_empty() {
-        out = "nobody can log in; add somebody: opcell user add NAME --role Operator\n".to_owned();
+        out = "there are no users; add one: opcell user add NAME --role Operator\n".to_owned();
     }
     Ok(Answer { out, ..Answer::default() })
 }
@@ -186,7 +186,7 @@ fn role_name(plan: &ServerPlan, role: Role) -> &str {
     ROLES.get(at).copied().or_else(|| plan.own_roles.get(at - ROLES.len()).map(String::as_str)).unwrap_or("?")
 }
 
-/// What was done, and whether the running server has it.
+/// The outcome, with a line on whether the running server has applied it.
 fn told(mut out: String, target: &Target, plan: &ServerPlan) -> Answer {
     if matches!(target, Target::New(..)) {
         return Answer { out, ..Answer::default() };
@@ -200,7 +200,7 @@ fn told(mut out: String, target: &Target, plan: &ServerPlan) -> Answer {
             out.push_str("no server runs here; it counts from the next start on\n");
             Answer { out, ..Answer::default() }
         }
-        Ok(_) => Answer { out, ..refuse("the running server did not take it; start it anew".to_owned()) },
+        Ok(_) => Answer { out, ..refuse("the running server did not take it; restart it".to_owned()) },
         Err(error) => Answer { out, ..refuse(format!("the running server did not take it: {error}")) },
     }
 }
@@ -271,7 +271,7 @@ fn check_password(password: String) -> Result<String, String> {
 /// The file that gets the user.
 enum Target {
     Server(PathBuf),
-    /// There is none yet: the file to make, and what it names under `cells`.
+    /// There is none yet: the file to make, and its entry under `cells`.
     New(PathBuf, String),
 }
 
@@ -319,7 +319,7 @@ impl Target {
                 let io = |error: io::Error| format!("{}: {error}", file.display());
                 let folder = locked(file).map_err(io)?;
                 if file.exists() {
-                    return Err(format!("{} was made by somebody else just now; try again", file.display()));
+                    return Err(format!("another program has just made {}; try again", file.display()));
                 }
                 replace(file, &text, None).map_err(io)?;
                 self.check_new()?;
@@ -334,7 +334,7 @@ impl Target {
         }
     }
 
-    /// A file that was made here must be read without a mistake, or it goes away again.
+    /// A new file must compile without findings; otherwise it is removed again.
     fn check_new(&self) -> Result<(), String> {
         let (_, report) = config::load(self.file(), &Options::default());
         if !report.has_errors() {
@@ -346,7 +346,7 @@ impl Target {
     }
 }
 
-/// The folder of a file: for as long as it is held, no other verb changes what is in it.
+/// The folder of a file: while the lock is held, no other verb changes its files.
 fn locked(file: &Path) -> io::Result<fs::File> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = fs::File::open(folder)?;
@@ -354,7 +354,7 @@ fn locked(file: &Path) -> io::Result<fs::File> {
     Ok(folder)
 }
 
-/// Changes the file in one step, and nobody else does meanwhile.
+/// Changes the file in one step, while no other verb does.
 fn edit(file: &Path, change: impl FnOnce(&str) -> Result<String, NotWritten>) -> Result<(), String> {
     let io = |error: io::Error| format!("{}: {error}", file.display());
     let target = fs::canonicalize(file).map_err(io)?;
@@ -364,8 +364,8 @@ fn edit(file: &Path, change: impl FnOnce(&str) -> Result<String, NotWritten>) ->
     replace(&target, &written, Some(&fs::metadata(&target).map_err(io)?)).map_err(io)
 }
 
-/// The whole file at once: written beside it, synced, renamed. It keeps the mode and the owner of the one before, so
-/// that the server can still read what an administrator changed.
+/// Replaces the whole file at once: writes a new one, syncs it, renames it. Mode and owner stay, so that the server can
+/// still read a file that an administrator changed.
 fn replace(path: &Path, text: &str, old: Option<&fs::Metadata>) -> io::Result<()> {
     let beside = path.with_extension("yaml.new");
     let mode = old.map_or(0o600, |old| old.permissions().mode() & 0o777);

@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What can be asked.
+/// A request to the running server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     Status,
-    /// Trusts unknown clients on first use for so long; 0 closes the window.
+    /// Trusts unknown clients on first use for this time; 0 closes the window.
     PkiWindow {
         seconds: u64,
         from: Option<String>,

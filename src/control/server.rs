@@ -16,7 +16,7 @@ use super::{DEADLINE, MOST_ASKED, MOST_ASKERS, Request, Response, socket_of};
 
 use crate::logging;
 
-/// What answers a request.
+/// Answers a request.
 pub type Answer = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
 /// The open socket; its file goes when this does.
@@ -131,7 +131,7 @@ mod tests {
                 let mut stream = std::os::unix::net::UnixStream::connect(path).expect("connected");
                 stream.write_all(&sent).expect("sent");
                 let mut text = Vec::new();
-                // What was sent too much resets the connection behind the answer.
+                // Bytes that were sent in excess reset the connection after the answer.
                 let mut bytes = [0; 1_024];
                 while let Ok(count @ 1..) = stream.read(&mut bytes) {
                     text.extend_from_slice(&bytes[..count]);

@@ -1,4 +1,4 @@
-//! What `opcell status` shows, as it goes over the socket. Times are seconds since 1970, UTC.
+//! The content of `opcell status`, as the socket carries it. Times are seconds since 1970, UTC.
 
 use serde::{Deserialize, Serialize};
 

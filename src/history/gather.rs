@@ -1,4 +1,4 @@
-//! From the tag store into the archives: what each history class records.
+//! From the tag store into the archives: decides by history class which samples are recorded.
 //!
 //! On change, a sample is recorded when its status is new, when it leaves the class's deadband, or when the last one
 //! is `max_interval` old. The sample before a change is recorded too, so that a line between two samples never runs
@@ -19,10 +19,10 @@ use crate::value::{Sample, UaTime, Value};
 /// Rows that are handed to the historian at once.
 const BATCH: usize = 4_096;
 
-/// Between two looks for tags that nobody polls.
+/// Interval between two checks of tags that nobody polls.
 pub const SWEEP: Duration = Duration::from_secs(1);
 
-/// A sample may come while a sweep is under way, and be so much newer than that, in ticks of 100 ns.
+/// A sample that arrives during a sweep may be newer than the sweep by at most this, in ticks of 100 ns.
 const AHEAD: i64 = 10_000_000;
 
 /// Takes the samples of every tag that has an archive.
@@ -39,9 +39,9 @@ struct Track {
     tag: TagId,
     archive: ArchiveId,
     rule: Rule,
-    /// What was recorded last.
+    /// The last sample that was recorded.
     last: Option<Recorded>,
-    /// The sample after it, when it brought nothing new.
+    /// The sample after it, when it was not different enough to be recorded.
     skipped: Option<Sample>,
 }
 
@@ -59,7 +59,7 @@ struct Rule {
     /// Ticks of 100 ns.
     max_interval: i64,
     is_stepped: bool,
-    /// Nobody brings new samples of this tag: it is looked at each `SWEEP`.
+    /// No driver brings samples of this tag: it is checked each `SWEEP`.
     is_silent: bool,
 }
 
@@ -85,21 +85,21 @@ impl Gather {
         gather
     }
 
-    /// Marks the time from `since`, the last thing that the store knows, until now as lost: the server ended without
-    /// saying so. To be called before `start`.
+    /// Marks the time from `since`, the last commit of the store, until now as lost: the server ended without an
+    /// orderly stop. To be called before `start`.
     pub fn mark_lost(historian: &dyn Historian, archives: impl Iterator<Item = ArchiveId>, since: UaTime) {
         let mut rows: Vec<Row> = archives.map(|archive| lost(archive, UaTime(since.0 + 1))).collect();
         historian.append(&mut rows);
     }
 
-    /// Hands over what has come in, and looks after tags that nobody polls.
+    /// Hands the collected rows to the historian, and checks tags that nobody polls.
     pub fn sweep(&self, now: UaTime) {
         for track in &self.tracks {
             let due = {
                 let track = track.lock();
                 track.is_quiet(now).then_some(track.tag)
             };
-            // Without the track's lock: a tag's lock always comes first. It is held until the row is on its way, so that
+            // Without the track's lock: a tag's lock always comes first. It is held until the row is queued, so that
             // nothing newer comes in between.
             if let Some(tag) = due {
                 self.tags.with(tag, |sample| {
@@ -122,7 +122,7 @@ impl Gather {
         }
     }
 
-    /// Ends every archive at `now`: what was skipped is recorded, and a mark that there is nothing after it.
+    /// Ends every archive at `now`: records the samples that were held back, and a mark that recording ended.
     pub fn stop(self: &Arc<Gather>, now: UaTime) {
         let watcher: Arc<dyn Watcher> = Arc::clone(self) as Arc<dyn Watcher>;
         for (key, track) in (0..).zip(&self.tracks) {
@@ -163,8 +163,7 @@ fn lost(archive: ArchiveId, time: UaTime) -> Row {
 }
 
 impl Track {
-    /// Nobody has said anything of the tag for `max_interval`, or only at a time that the clock, set back, has yet to
-    /// come to.
+    /// No sample for `max_interval`, or only samples from the future (the clock was set back).
     fn is_quiet(&self, now: UaTime) -> bool {
         self.last.as_ref().is_some_and(|last| {
             let age = now.0.saturating_sub(last.time.0);

@@ -1,4 +1,4 @@
-//! History: what tags were, kept for years (Part 11, 1.05). Everything else speaks with it through `Historian`.
+//! History: samples of tags, kept for years (Part 11, 1.05). All other rooms use it through `Historian`.
 //!
 //! ```text
 //! TagStore ──offer──► gather (classes) ──append──► Historian: store (compressed blocks in SQLite files)
@@ -24,15 +24,15 @@ use opcua::StatusCode;
 
 use crate::value::{Sample, UaTime};
 
-/// A place that keeps samples. All calls may wait for a disk, except `append` and `stats`: make them on a thread that
-/// serves nobody else.
+/// A store of samples. All calls may wait for a disk, except `append` and `stats`: call them on a thread that serves
+/// nothing else.
 pub trait Historian: Send + Sync {
     /// The archives of these tags, in order; made where they are new. An archive is found again by namespace URI,
     /// identifier and data type, and an id is never used for another.
     fn register(&self, specs: &[ArchiveSpec]) -> Result<Vec<ArchiveId>, Fault>;
 
-    /// Takes samples for the next group commit and returns at once. What doesn't fit into the bounded queue pushes
-    /// out the oldest, which is counted, and the next sample of its tag carries the Overflow bit.
+    /// Takes samples for the next group commit and returns at once. When the bounded queue is full, the oldest
+    /// samples are dropped and counted, and the next sample of their tag carries the Overflow bit.
     fn append(&self, rows: &mut Vec<Row>);
 
     /// Returns when everything that was appended before is on disk.
@@ -55,7 +55,7 @@ pub trait Historian: Send + Sync {
     /// Samples at exactly these times, in their order.
     fn at(&self, archive: ArchiveId, times: &[UaTime]) -> Result<Vec<Option<Sample>>, Fault>;
 
-    /// What edits replaced or deleted, in time order of the samples, at most `limit` (0: all).
+    /// Samples that edits replaced or deleted, in the order of their times, at most `limit` (0: all).
     fn modified(
         &self,
         archive: ArchiveId,
@@ -65,8 +65,7 @@ pub trait Historian: Send + Sync {
         resume: Option<Cursor>,
     ) -> Result<ModifiedPage, Fault>;
 
-    /// Times of a span at which there is more to know than the sample says, because it was edited or annotated; sorted,
-    /// each once.
+    /// Times of a span at which a sample was edited or annotated; sorted, each once.
     fn noted(&self, archive: ArchiveId, span: Span) -> Result<Vec<UaTime>, Fault> {
         let mut times: Vec<UaTime> = self.annotations(archive, span)?.iter().map(|note| note.at).collect();
         let modified = self.modified(archive, span, Direction::Forward, 0, None)?;

@@ -1,4 +1,4 @@
-//! The words in which the house speaks with a historian.
+//! Types of the calls to a historian.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use opcua::StatusCode;
 
 use crate::value::{BuiltIn, Sample, UaTime};
 
-/// One tag's archive, for ever; a `TagId` is only an index of this start.
+/// Identifies one tag's archive for ever; a `TagId` is only an index since this start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ArchiveId(pub u32);
 
-/// What an archive is found by, and how long it keeps what it gets.
+/// The key of an archive, and how long it keeps its samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArchiveSpec {
     /// NamespaceUri; never an index.
@@ -54,8 +54,8 @@ pub enum Direction {
     Backward,
 }
 
-/// Where a page ended; the next one goes on behind it and sees the archive as the first one did, however it is
-/// edited meanwhile.
+/// Where a page ended. The next page continues after it and sees the archive as the first page did, even if the
+/// archive is edited meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// The last sample that was given.
@@ -73,7 +73,7 @@ pub struct Page {
     pub resume: Option<Cursor>,
 }
 
-/// A sample as a number, for calculation: booleans are 0 and 1, what is no number is NaN.
+/// A sample as a number, for calculation: booleans are 0 and 1, a value that is no number is NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
     pub time: UaTime,
@@ -85,9 +85,9 @@ pub struct Point {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Extreme {
     pub number: f64,
-    /// Where it stands first.
+    /// Time of its first occurrence.
     pub time: UaTime,
-    /// It stands at several places.
+    /// It occurs more than once.
     pub repeats: bool,
 }
 
@@ -112,7 +112,7 @@ pub struct Summary {
     pub zero: i64,
 }
 
-/// Somebody who walks an archive. Frames and points come in time order.
+/// Receives the samples of a scan. Frames and points come in time order.
 pub trait Visitor {
     /// Takes a whole frame by its summary and answers true, or false to get its points.
     fn frame(&mut self, summary: &Summary) -> bool;
@@ -166,7 +166,7 @@ pub struct ModifiedPage {
     pub resume: Option<Cursor>,
 }
 
-/// Who edits, and when.
+/// The user and the time of an edit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Who {
     pub user: String,
@@ -183,7 +183,7 @@ pub struct Annotation {
     pub time: UaTime,
 }
 
-/// An annotation is found by `at`, `time` and `user`.
+/// An annotation is identified by `at`, `time` and `user`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnnotationEdit {
     Insert(Vec<Annotation>),
@@ -192,11 +192,11 @@ pub enum AnnotationEdit {
     Remove(Vec<Annotation>),
 }
 
-/// How the store fares.
+/// State of the store, for people.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Stats {
     pub archives: u64,
-    /// Samples on disk and in memory; what was replaced since the last merge counts too.
+    /// Samples on disk and in memory; samples replaced since the last merge are included.
     pub samples: u64,
     pub bytes_on_disk: u64,
     pub partitions: u64,
@@ -204,7 +204,7 @@ pub struct Stats {
     pub newest: Option<UaTime>,
     /// Samples that wait for the next group commit.
     pub queued: u64,
-    /// Samples that were pushed out of the full queue.
+    /// Samples that were dropped because the queue was full.
     pub dropped: u64,
     /// Samples refused because they are older than their class keeps.
     pub too_old: u64,
@@ -229,7 +229,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What a client is told.
+    /// The status for the client.
     pub fn status(&self) -> StatusCode {
         match self {
             Fault::Store { .. } => StatusCode::BadResourceUnavailable,

@@ -184,7 +184,7 @@ impl Certificate {
         (self.not_before..=self.not_after).contains(&unix)
     }
 
-    /// What the operator calls it: the common name, else the whole subject.
+    /// Name for people: the common name, else the whole subject.
     pub fn name(&self) -> &str {
         if self.common_name.is_empty() { &self.subject } else { &self.common_name }
     }

@@ -1,4 +1,4 @@
-//! Whether a client or a user may come in with a certificate, and what is told of it to whom.
+//! Decides whether a certificate admits a client or a user, and reports refusals to client, log and audit.
 
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ use crate::logging;
 use crate::stack::channel::{Caller, CertificateCheck, Refusal, Seen};
 use crate::value::UaTime;
 
-/// Certificates that are remembered as told of.
+/// Certificates whose report is remembered, so that each is reported once.
 const MOST_TOLD: usize = 1_000;
 
 impl CertificateCheck for Pki {

@@ -29,7 +29,7 @@ pub(super) enum Name {
     Other(u8),
 }
 
-/// What an issuer permits and excludes.
+/// Names that an issuer permits and excludes.
 #[derive(Debug, Clone)]
 pub(super) struct Constraints {
     permitted: Vec<Name>,

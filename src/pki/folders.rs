@@ -1,4 +1,4 @@
-//! What lies in the folders: certificates and CRLs side by side, DER or PEM, under any file name.
+//! Reads the folders: certificates and CRLs, DER or PEM, under any file name.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -35,7 +35,7 @@ pub(super) struct Entry {
 pub(super) struct Store {
     pub trusted: HashMap<[u8; 20], Arc<Certificate>>,
     pub issuers: HashMap<[u8; 20], Arc<Certificate>>,
-    /// Whom the operator has shut out, whoever vouches for them.
+    /// Certificates that the operator refused, even if an authority vouches for them.
     pub revoked: HashSet<[u8; 20]>,
     pub crls: Vec<Crl>,
     /// File names of the `users` folder by thumbprint.
@@ -188,7 +188,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     read.inspect_err(|error| log::warn!("{} is not read: {error}", path.display())).ok()
 }
 
-/// What of the folders changed since: names, sizes and times.
+/// Names, sizes and times of all files, to detect changes.
 pub(super) fn fingerprint(dir: &Path) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
     let mut paths = Vec::new();
     for folder in DECISIVE.map(|name| dir.join(name)) {

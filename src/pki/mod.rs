@@ -4,8 +4,8 @@
 //! pki/own/certificate.der key.pem   the server's own; the folder is 0700, the key 0600
 //!     trusted/                      clients that may connect, and the issuers whose clients may
 //!     issuers/                      issuers that only complete a chain
-//!     revoked/                      whom the operator shut out, whoever vouches for them
-//!     rejected/                     who was refused, with a .txt that says why
+//!     revoked/                      refused by the operator, even if an authority vouches for them
+//!     rejected/                     refused clients, with a .txt that says why
 //!     users/                        certificates of people
 //! ```
 //! A certificate is known by its SHA-1 thumbprint alone; the names of files mean nothing.
@@ -45,7 +45,7 @@ pub use path::{Step, Suppressed};
 use rejected::{Rejection, Waiting};
 use window::Window;
 
-/// What is wrong with a file or folder, and what mends it.
+/// A fault of a file or folder, and its remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     #[error("{}: {source}", path.display())]
@@ -66,7 +66,7 @@ impl PkiError {
     }
 }
 
-/// A folder as an argument that can be copied into a shell, wherever that stands.
+/// A folder as an argument that can be copied into any shell, whatever its working directory.
 fn quoted(dir: &Path) -> String {
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()).display().to_string();
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@,".contains(letter);
@@ -85,7 +85,7 @@ pub struct Pki {
     window: Mutex<Option<Window>>,
     /// Counts the changes of the folders.
     changes: tokio::sync::watch::Sender<u64>,
-    /// What was let through and told of.
+    /// Certificates that were accepted with a suppressed step, and reported.
     told: Mutex<HashSet<([u8; 20], Step)>>,
 }
 
@@ -109,7 +109,7 @@ impl Pki {
         }))
     }
 
-    /// What to type to have something done here, from wherever one is.
+    /// The command line for a verb in this folder, valid in any working directory.
     fn command(&self, verb: &str, which: &str) -> String {
         format!("opcell pki {verb} {which} --pki-dir {}", quoted(&self.dir))
     }

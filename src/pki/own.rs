@@ -31,15 +31,15 @@ pub use install::install;
 pub use keeper::Keeper;
 pub use request::{Form, request};
 
-/// Clocks of clients may be behind ours.
+/// Clocks of clients may be slow.
 const BEFORE: Duration = Duration::from_secs(24 * 3600);
 
-/// What the certificate says when it is made here.
+/// Content of the certificate when the server makes it.
 #[derive(Debug, Clone)]
 pub struct OwnRequest {
     pub application_uri: String,
     pub application_name: String,
-    /// Host names and addresses inside, beside those of this host (`auto_names`).
+    /// Host names and addresses, in addition to those of this host (`auto_names`).
     pub names: Vec<String>,
     pub auto_names: bool,
     /// 2048, 3072 or 4096.
@@ -62,7 +62,7 @@ pub struct OwnCertificate {
 /// When the certificate is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Occasion {
-    /// What is missing is made, and names that came with the configuration or the host come in.
+    /// Makes missing files, and adds names that are new in the configuration or the host.
     Start,
     Running,
 }
@@ -85,7 +85,7 @@ impl OwnCertificate {
         let key = match files::load_key(&key_path)? {
             Some(key) => key,
             None if has_certificate => {
-                let what = "is missing although certificate.der beside it exists; put the key back or remove both";
+                let what = "is missing although certificate.der next to it exists; put the key back or remove both";
                 return Err(PkiError::refused(&key_path, what));
             }
             None => files::make_key(&key_path, request.key_bits)?,
@@ -94,7 +94,7 @@ impl OwnCertificate {
         if let Some(Loaded { certificate, .. }) = &loaded
             && certificate.spki != key.subject_public_key_info()
         {
-            let what = "is of another key than key.pem beside it: the key does not belong to the certificate; put the pair back, or remove the certificate to have a new one made";
+            let what = "is of another key than key.pem next to it: the key does not belong to the certificate; put the pair back, or remove the certificate to have a new one made";
             return Err(PkiError::refused(&certificate_path, what));
         }
         let loaded = loaded.map(|loaded| before_its_time(dir, loaded, now)).transpose()?;
@@ -126,7 +126,7 @@ impl OwnCertificate {
 }
 
 /// A clock that was ahead and is set right leaves a certificate that begins in years, which every client refuses: the
-/// one before comes back, if it is good. Without one it stays, for it may be the clock that is behind now.
+/// previous one is used again, if it is good. Without one it is kept, since the clock may be slow now.
 fn before_its_time(dir: &Path, loaded: Loaded, now: i64) -> Result<Loaded, PkiError> {
     let certificate = &loaded.certificate;
     if certificate.not_before <= now || !certificate.is_self_signed() {

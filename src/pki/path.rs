@@ -65,7 +65,7 @@ impl Step {
         }
     }
 
-    /// What the client is told: until it is known to be trusted, and when it no longer is, only that the checks failed.
+    /// The code for the client: as long as the certificate is not trusted, only that the checks failed.
     pub fn wire(self, is_issuer: bool) -> StatusCode {
         match self {
             Step::Structure | Step::Chain | Step::Signature | Step::Policy | Step::Trust | Step::Revocation => {
@@ -75,7 +75,7 @@ impl Step {
         }
     }
 
-    /// Number of the audit event type that tells of it (Part 5 §6.4.12 to §6.4.18, 1.05).
+    /// Number of the audit event type for it (Part 5 §6.4.12 to §6.4.18, 1.05).
     pub fn audit_type(self) -> u32 {
         match self {
             Step::Structure | Step::Chain | Step::Signature | Step::Policy => 2086,
@@ -140,7 +140,7 @@ impl Finding {
     }
 }
 
-/// What is wanted of a certificate, and at which time (seconds since 1970).
+/// The use of a certificate, and the time of the check (seconds since 1970).
 #[derive(Debug, Clone, Copy)]
 pub struct Demand {
     pub now: i64,
@@ -276,7 +276,7 @@ impl Search<'_> {
         found
     }
 
-    /// The steps behind the signatures, for a path that ends in a root.
+    /// The steps after the signatures, for a path that ends in a root.
     fn judge(&self, path: &[Arc<Certificate>]) -> Result<Vec<Finding>, Finding> {
         if let Some(depth) = path.iter().position(|certificate| self.store.revoked.contains(&certificate.thumbprint)) {
             let rule = format!("the trust of {} was taken away", subject(&path[depth], depth));

@@ -1,5 +1,5 @@
-//! The folder `rejected`: each refused certificate with a text beside it. Anybody can be refused, so the folder is
-//! bounded in size and in pace; whoever floods it fills the own share, and what does not fit is told.
+//! The folder `rejected`: each refused certificate with a text file. Any host can be refused, so the folder is limited in
+//! size and rate; an address that floods it fills its own share only, and refusals without a file are counted.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -55,7 +55,7 @@ pub(super) fn queue() -> (mpsc::Sender<Rejection>, Waiting) {
 
 #[derive(Debug, Clone)]
 struct Seen {
-    /// The certificate; its text lies beside it.
+    /// The certificate; its text has the same name.
     file: PathBuf,
     first: i64,
     last: i64,
@@ -65,7 +65,7 @@ struct Seen {
     from: Option<IpAddr>,
 }
 
-/// What is written down, and when the last new ones came. What is refused for its pace costs no look at the disk.
+/// The files in the folder, and the times of the newest. A refusal above the rate costs no access to the disk.
 #[derive(Debug, Default)]
 pub(super) struct Rejected {
     /// `None` until the first refusal.
@@ -92,7 +92,7 @@ impl Rejected {
         });
         let now_seen = match known {
             Some(known) => {
-                // Not more than a write a second for who knocks all the time, and not too many for all of them.
+                // At most one write a second for a client that tries all the time, and a limit for all together.
                 if known.written == now || !self.may_write_again(now) {
                     return Ok(());
                 }
@@ -109,7 +109,7 @@ impl Rejected {
                 Seen { file, first: now, last: now, count: 1, written: now, from }
             }
         };
-        // Somebody may have tidied it away since the start.
+        // The folder may have been removed since the start.
         fs::create_dir_all(folder)?;
         fs::write(&now_seen.file, &rejection.certificate.der)?;
         fs::write(now_seen.file.with_extension("txt"), text(rejection, &now_seen))?;
@@ -215,7 +215,7 @@ fn text(rejection: &Rejection, seen: &Seen) -> String {
     text + "\n" + &certificate.describe()
 }
 
-/// What an earlier run wrote.
+/// Reads the files of an earlier run.
 fn read_folder(folder: &Path) -> HashMap<[u8; 20], Seen> {
     let entries = certificates(folder).unwrap_or_else(|error| {
         log::warn!("{error}");

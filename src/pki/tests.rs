@@ -63,7 +63,7 @@ fn self_signed(params: &CertificateParams) -> Vec<u8> {
     params.self_signed(&KEYS[0]).expect("it is signed").der().to_vec()
 }
 
-/// A leaf under a CA, the CA, and the CA's list with or without the leaf, which ends in so many days.
+/// A leaf under a CA, the CA, and the CA's list with or without the leaf, which ends in `days` days.
 struct Issued {
     leaf: Vec<u8>,
     ca: Vec<u8>,
@@ -166,7 +166,7 @@ fn a_self_signed_certificate_is_taken_when_it_is_trusted_and_valid() {
 
 fn pem(der: &[u8]) -> Vec<u8> {
     let own = rcgen::CertificateParams::new(Vec::new()).expect("no names").self_signed(&KEYS[2]).expect("signed");
-    // The text of another one beside it must not matter.
+    // The text of another one next to it must not matter.
     let block = |der: &[u8]| {
         use std::fmt::Write as _;
         let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
@@ -332,11 +332,11 @@ fn refused_certificates_are_written_down_slowly_and_at_most_a_hundred() {
     for number in 0..30 {
         rejected.note(&rejected_dir, &rejection(&format!("flood{number}")), 1000).expect("written");
     }
-    assert_eq!(count(), 10, "so many a minute");
+    assert_eq!(count(), 10, "a minute's limit");
     for number in 0..90 {
         rejected.note(&rejected_dir, &rejection(&format!("later{number}")), 2000 + 60 * number).expect("written");
     }
-    assert_eq!(count(), 100, "so many in all");
+    assert_eq!(count(), 100, "the limit of all");
     let last = rejection("later89");
     for time in [9000, 9001] {
         rejected.note(&rejected_dir, &last, time).expect("written");
@@ -364,7 +364,7 @@ fn ten_thousand_different_strangers_leave_room_for_the_newcomer_and_little_work(
         let entries = fs::read_dir(&rejected_dir).expect("it is there");
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
     };
-    // Eleven hours of it, from one address; somebody else comes in the middle and is still there at the end.
+    // Eleven hours from one address; another client comes in the middle and is still there at the end.
     let newcomer = rejection("panel");
     for number in 0..10_000 {
         rejected

@@ -1,4 +1,4 @@
-//! What `opcell pki` does: text in, text out. A running server sees the change at once, because it watches the folders.
+//! The verbs of `opcell pki`: text in, text out. A running server watches the folders, so it sees each change at once.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -31,7 +31,7 @@ pub fn list(dir: &Path) -> Result<String, PkiError> {
     Ok(text)
 }
 
-/// Of our own folder the certificate that is in use, which may have its issuers behind it.
+/// The server's own certificate, which may be followed by its issuers.
 fn of_folder(dir: &Path, folder: &str) -> Result<Vec<Entry>, PkiError> {
     if folder != "own" {
         return certificates(&dir.join(folder));
@@ -45,7 +45,7 @@ fn of_folder(dir: &Path, folder: &str) -> Result<Vec<Entry>, PkiError> {
     Ok(leaf.into_iter().map(|leaf| Entry { path: path.clone(), certificate: leaf.into() }).collect())
 }
 
-/// What the text beside a refused certificate says of it, in a line.
+/// The text file of a refused certificate, in one line.
 fn why(path: &Path) -> String {
     let Ok(text) = fs::read_to_string(path.with_extension("txt")) else { return String::new() };
     let field = |title: &str| {
@@ -73,7 +73,7 @@ pub fn trust(dir: &Path, which: &str) -> Result<String, PkiError> {
     move_one(dir, which, &["rejected", "revoked"], "trusted")
 }
 
-/// Takes a certificate off the list of refusals; when it knocks again it is there again.
+/// Removes a certificate from `rejected`; it returns when the client tries again.
 pub fn reject(dir: &Path, which: &str) -> Result<String, PkiError> {
     let entry = select(certificates(&dir.join("rejected"))?, which, "rejected")?;
     remove(&entry, "rejected")?;
@@ -81,7 +81,7 @@ pub fn reject(dir: &Path, which: &str) -> Result<String, PkiError> {
     Ok(format!("{short} `{name}` is off the list of refusals\n"))
 }
 
-/// Moves a certificate to `revoked`: it is shut out whoever vouches for it, and its channels are cut. `which` may also
+/// Moves a certificate to `revoked`: it is refused even if an authority vouches for it, and its channels are closed. `which` may also
 /// be a file, for a client that an issuer vouches for.
 pub fn revoke(dir: &Path, which: &str) -> Result<String, PkiError> {
     if let Some(certificate) = of_file(Path::new(which))? {

@@ -20,7 +20,7 @@ const LISTING: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_millis(50);
 
 impl Pki {
-    /// Never returns; whoever spawns it drops it. A second call does nothing but wait. Cancel-safe.
+    /// Never returns; its owner drops it. A second call only waits. Cancel-safe.
     pub async fn watch(self: Arc<Self>) {
         let Some(mut rejections) = self.waiting.lock().take() else { return std::future::pending().await };
         let mut changes = self.told_of_changes();

@@ -1,5 +1,5 @@
-//! Trust on first use, for a while: the operator opens a window, and clients that nobody knows yet are let in and
-//! pinned. Whoever was revoked stays out.
+//! Trust on first use, for a while: the operator opens a window, and unknown clients are admitted and
+//! pinned. Revoked certificates stay refused.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) struct Window {
 }
 
 impl Pki {
-    /// Opens the window for so long, or closes it.
+    /// Opens the window for `span`, or closes it.
     pub fn open_window(&self, span: Duration, from: Option<Network>) {
         let mut window = self.window.lock();
         if span.is_zero() {

@@ -33,7 +33,7 @@ pub enum ClientError {
     Aborted(StatusCode),
 }
 
-/// What the server sent.
+/// A message of the server.
 enum Step {
     Opened,
     Acknowledged,

@@ -1,7 +1,7 @@
-//! The state folder: what the server remembers from one start to the next. One server at a time may use it.
+//! The state folder: data that the server keeps from one start to the next. One server at a time may use it.
 //!
-//! Each file is replaced as a whole: written beside, synced, renamed, the folder synced. A cut file can only be the
-//! one beside, which is never read.
+//! Each file is replaced as a whole: a new file is written, synced and renamed, and the folder synced. Only the new file
+//! can be cut off by a crash, and it is never read.
 
 mod file;
 
@@ -23,7 +23,7 @@ pub enum StateError {
     Io { path: PathBuf, source: io::Error },
     #[error("{} is in use by {owner}; stop that server, or give this one another --state-dir", path.display())]
     InUse { path: PathBuf, owner: String },
-    #[error("{} cannot be read ({what}); restore it from a backup, or move it away to start anew", path.display())]
+    #[error("{} cannot be read ({what}); restore it from a backup, or move it away to start without it", path.display())]
     Damaged { path: PathBuf, what: String },
     #[error("{} was written by a newer opcell (format {found}); this one knows format {VERSION}", path.display())]
     Newer { path: PathBuf, found: u32 },

@@ -267,7 +267,7 @@ fn verbs_say_what_is_wrong_and_how_to_correct_it() {
         ),
         (&["user", "passwd", "eve", "cell.yaml", "--password-stdin"], "new-passable\n", 1, "", "opcell user add NAME"),
         (&["user", "remove", "nobody", "server.yaml"], "", 1, "", "no user `nobody` in server.yaml; see: opcell user"),
-        (&["user", "remove", "max", "server.yaml"], "", 1, "", "under `roles.Shift.users`; take it out there first"),
+        (&["user", "remove", "max", "server.yaml"], "", 1, "", "under `roles.Shift.users`; remove it there first"),
         (&["user", "add", "kim", "server.yaml", "--certificate", "none.der"], "", 1, "", "none.der: No such file"),
         (&["user", "add", "kim", "server.yaml", "--certificate", "cell.yaml"], "", 1, "", "holds no certificate"),
         (&["check", "/dev/zero"], "", 2, "cannot read /dev/zero: it is larger than 64 MiB", ""),

@@ -1,8 +1,8 @@
-//! The house's own rules, checked by reading the source: who may use whom, which crate lives where, how long a file is.
+//! The layers of the source: which room may import which, which crate lives where, where clocks and logs are read.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+
+use crate::source::{Source, code, sources};
 
 /// Rooms that everybody may use.
 const LEAVES: [&str; 4] = ["value", "health", "metrics", "logging"];
@@ -72,51 +72,6 @@ const OWNED: &[(&str, &[&str])] = &[
     ("lz4_flex", &["history/store"]),
     ("crc32fast", &["history/store"]),
 ];
-
-/// Lines of a file below `tests`.
-const LONGEST_TEST: usize = 500;
-const LONGEST_FILE: usize = 600;
-
-struct Source {
-    /// Below `src`, as `ua/space/mod.rs`.
-    path: String,
-    room: String,
-    text: String,
-}
-
-fn sources() -> Vec<Source> {
-    below("src")
-}
-
-/// The Rust files below a folder of the repository.
-fn below(folder: &str) -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let mut files = Vec::new();
-    collect(&root, &mut files);
-    files.sort();
-    let read = |path: PathBuf| {
-        let below = path.strip_prefix(&root).expect("below it").to_string_lossy().into_owned();
-        let room = below.split('/').next().expect("a first part").trim_end_matches(".rs").to_owned();
-        Source { room, path: below, text: fs::read_to_string(&path).expect("a readable file") }
-    };
-    files.into_iter().map(read).collect()
-}
-
-fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a readable folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            collect(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(path);
-        }
-    }
-}
-
-/// Lines of code: comments do not import anything.
-fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(|line| line.split("//").next().unwrap_or_default())
-}
 
 /// Rooms (with their first part below, as `stack::crypto`) that a file names through `crate::`.
 fn imports(text: &str) -> Vec<String> {
@@ -238,36 +193,6 @@ fn types_with_a_secret_do_not_print_it() {
     }
     wrong.retain(|line| !PRINTS_SECRETS.iter().any(|path| line.starts_with(path)));
     assert!(wrong.is_empty(), "put these into `Hidden`:\n{}", wrong.join("\n"));
-}
-
-#[test]
-fn files_are_short_and_begin_with_their_purpose() {
-    let mut wrong = Vec::new();
-    for source in sources() {
-        let lines = source.text.lines().count();
-        if lines > LONGEST_FILE {
-            wrong.push(format!("{} has {lines} lines, more than {LONGEST_FILE}", source.path));
-        }
-        if !source.text.starts_with("//! ") {
-            wrong.push(format!("{} does not begin with //!", source.path));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn files_of_tests_stay_short_and_share_code_through_the_kit() {
-    let mut wrong = Vec::new();
-    for source in below("tests") {
-        let lines = source.text.lines().count();
-        if lines > LONGEST_TEST {
-            wrong.push(format!("{} has {lines} lines, more than {LONGEST_TEST}", source.path));
-        }
-        if code(&source.text).any(|line| line.starts_with("#[path")) {
-            wrong.push(format!("{} includes a file by its path; move it to tests/kit", source.path));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! What a tag was at given times (ReadAtTime, Part 11 §6.5.5, 1.05): the sample that stands there, or a bounding
-//! value. Times in the same gap between two samples cost one look at the archive.
+//! Values at given times (ReadAtTime, Part 11 §6.5.5, 1.05): the sample at that time, or a bounding value. Times in the same gap between two samples cost one look at the archive.
 
 use super::bounds::{self, Bound, Bounding, Shape, Stretch};
 use super::data::{self, Archive, Data};

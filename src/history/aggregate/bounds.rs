@@ -1,4 +1,4 @@
-//! Bounding values: what a tag was at an instant between its samples (Part 13 §3.1.8 and §3.1.9, 1.05).
+//! Bounding values: the value of a tag at an instant between its samples (Part 13 §3.1.8 and §3.1.9, 1.05).
 
 use opcua::StatusCode;
 
@@ -6,7 +6,7 @@ use super::status::{Class, INTERPOLATED, Rules, marked};
 use crate::history::Point;
 use crate::value::UaTime;
 
-/// How values go on between two samples.
+/// How values are connected between two samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     Sloped,
@@ -30,7 +30,7 @@ pub(super) struct Bound {
     pub sample: Option<UaTime>,
     pub status: StatusCode,
     pub class: Class,
-    /// False where a sample stands at this very time, and where there is nothing.
+    /// The value was calculated; false where a sample has exactly this time, and where there is no value.
     pub interpolated: bool,
 }
 
@@ -66,21 +66,21 @@ impl Bound {
         Bound { time, number, sample: None, status, class, interpolated: true }
     }
 
-    /// The status with the Interpolated bit where it belongs.
+    /// The status, with the Interpolated bit if the value is interpolated.
     pub fn marked_status(&self) -> StatusCode {
         marked(self.status, if self.interpolated { INTERPOLATED } else { 0 })
     }
 }
 
-/// Where the line through two samples is at a time, before, between or behind them.
+/// The value at a time on the line through two samples. The time may lie before, between or after them.
 #[expect(clippy::cast_precision_loss, reason = "ticks between samples, as a ratio")]
 pub(super) fn line(from: &Point, to: &Point, time: UaTime) -> f64 {
     let share = (time.0 - from.time.0) as f64 / (to.time.0 - from.time.0) as f64;
     from.number + (to.number - from.number) * share
 }
 
-/// The simple bounding value between two neighbouring samples. Behind the last one there is none: the specification
-/// lets the server choose, and its examples answer Bad_NoData.
+/// The simple bounding value between two neighbouring samples. After the last one there is none: the specification
+/// lets the server choose, and its examples give Bad_NoData.
 pub(super) fn simple(rules: &Rules, shape: Shape, from: Option<&Point>, to: Option<&Point>, time: UaTime) -> Bound {
     let (Some(from), Some(to)) = (from, to) else { return Bound::missing(time) };
     let class = rules.class(from);
@@ -105,13 +105,13 @@ pub(super) struct Stretch<'a> {
     pub to: Option<&'a Point>,
     /// The earliest sample between them.
     pub skipped: Option<UaTime>,
-    /// The usable sample before `from`, where the line through both goes on behind the last.
+    /// The usable sample before `from`, where the line through both continues after the last one.
     pub second: Option<&'a Point>,
     /// The last sample of all.
     pub end_of_data: UaTime,
 }
 
-/// The interpolated bounding value; behind the last usable sample it is extrapolated.
+/// The interpolated bounding value; after the last usable sample it is extrapolated.
 pub(super) fn interpolated(rules: &Rules, shape: Shape, stretch: &Stretch, time: UaTime) -> Bound {
     let Some(from) = stretch.from else { return Bound::missing(time) };
     let class = rules.class(from);

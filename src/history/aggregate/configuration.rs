@@ -6,11 +6,11 @@ use opcua::StatusCode;
 pub struct Configuration {
     /// Uncertain samples count as Bad instead of as Good.
     pub treat_uncertain_as_bad: bool,
-    /// From this share of Bad data on, in percent, a result is Bad.
+    /// Percentage of Bad data from which a result is Bad.
     pub percent_data_bad: u8,
-    /// From this share of Good data on, in percent, a result is Good.
+    /// Percentage of Good data from which a result is Good.
     pub percent_data_good: u8,
-    /// Behind the last sample the line through the last two goes on, else the last value is held.
+    /// After the last sample the line through the last two is continued; otherwise the last value is held.
     pub use_sloped_extrapolation: bool,
 }
 

@@ -1,10 +1,10 @@
-//! What a calculation reads from: an archive, or the samples that a monitored item holds in memory.
+//! The data of a calculation: an archive, or the samples that a monitored item holds in memory.
 
 use super::status::Rules;
 use crate::history::{Annotation, ArchiveId, Direction, Fault, Historian, Point, Span, Visitor};
 use crate::value::{Sample, UaTime};
 
-/// The search for a sample that isn't Bad ends after so many. Part 13 §3.1.8 (1.05) leaves the reach to the server.
+/// Samples that a search for one that isn't Bad looks at. Part 13 §3.1.8 (1.05) leaves the limit to the server.
 const REACH: usize = 100_000;
 const FIRST_LOOK: usize = 8;
 const WIDEST_LOOK: usize = 4096;
@@ -54,7 +54,7 @@ pub(super) fn point(sample: &Sample) -> Point {
     Point { time: sample.source_time, status: sample.status, number: sample.value.as_f64().unwrap_or(f64::NAN) }
 }
 
-/// The nearest sample that serves, and what had to be passed over to get there.
+/// The nearest usable sample, and whether others were passed over on the way.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Nearest {
     pub point: Option<Point>,
@@ -68,7 +68,7 @@ pub(super) fn before(data: &dyn Data, time: UaTime) -> Result<Option<Point>, Fau
     Ok(data.page(span, Direction::Backward, 1)?.first().map(point))
 }
 
-/// The first sample at or behind the time.
+/// The first sample at or after the time.
 pub(super) fn from(data: &dyn Data, time: UaTime) -> Result<Option<Point>, Fault> {
     let span = Span { first: time, last: UaTime(i64::MAX) };
     Ok(data.page(span, Direction::Forward, 1)?.first().map(point))
@@ -80,7 +80,7 @@ pub(super) fn usable_before(data: &dyn Data, time: UaTime, rules: &Rules) -> Res
     nearest(data, span, Direction::Backward, rules)
 }
 
-/// The first usable sample at or behind the time.
+/// The first usable sample at or after the time.
 pub(super) fn usable_from(data: &dyn Data, time: UaTime, rules: &Rules) -> Result<Nearest, Fault> {
     nearest(data, Span { first: time, last: UaTime(i64::MAX) }, Direction::Forward, rules)
 }

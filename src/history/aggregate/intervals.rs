@@ -99,7 +99,7 @@ impl Slice {
         Span { first: self.get(0).members().first, last: self.get(self.len - 1).members().last }
     }
 
-    /// The number of the interval that holds the time, which must lie behind the high end of number `at`.
+    /// The number of the interval that holds the time, which must lie after the high end of number `at`.
     pub fn seek(&self, at: usize, time: UaTime) -> usize {
         let (mut low, mut high) = (at, self.len - 1);
         if self.get(high).members().last < time {
@@ -117,7 +117,7 @@ impl Slice {
     }
 
     /// The high end of the interval in which time goes on at `time`, which no interval before number `at` holds;
-    /// `None` behind the last one.
+    /// `None` after the last one.
     pub fn high_end(&self, at: usize, time: UaTime) -> Option<UaTime> {
         let mut at = self.seek(at, time);
         if at < self.len && self.get(at).high <= time {

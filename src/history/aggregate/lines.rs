@@ -24,7 +24,7 @@ pub(super) struct Walk {
     current: Interval,
     start: Bound,
     regions: Regions,
-    /// The last usable sample, and the first unusable one behind it.
+    /// The last usable sample, and the first unusable one after it.
     from: Option<Point>,
     skipped: Option<UaTime>,
     /// The usable sample before the last of all, once that is known to be the last.
@@ -135,7 +135,7 @@ impl Walk {
         self.skipped = None;
     }
 
-    /// Goes on to a usable sample.
+    /// Advances to a usable sample.
     fn reach(&mut self, next: &Point) {
         while self.edge <= next.time {
             self.weigh(self.edge, Some(next));
@@ -175,7 +175,7 @@ impl Walk {
             return;
         };
         let (mean, class) = match next {
-            // The common case, without a thought of bounds.
+            // The common case: no bound is needed.
             Some(next) if self.skipped.is_none() => {
                 let mean = f64::midpoint(bounds::line(from, next, low), bounds::line(from, next, high));
                 (mean, self.rules.class(from).max(self.rules.class(next)))
@@ -238,7 +238,7 @@ impl Walk {
     }
 }
 
-/// Its Partial bit is never set, and behind the last sample it goes on (Part 13 §5.4.3.4, 1.05).
+/// Interpolative: its Partial bit is never set, and values continue after the last sample (Part 13 §5.4.3.4, 1.05).
 fn interpolative(interval: &Interval, bound: &Bound) -> Outcome {
     if bound.class == Class::Bad {
         return Outcome::no_data(interval);

@@ -41,17 +41,17 @@ use self::status::Rules;
 use crate::history::{ArchiveId, Fault, Historian};
 use crate::value::{BuiltIn, Sample, UaTime};
 
-/// The resolution of the calculation is 1 ms (Part 13 §5.4.2.4, 1.05): the last sample of an archive lasts so long, and
-/// the EffectiveEndTime stands so much before the end.
+/// The resolution of the calculation is 1 ms (Part 13 §5.4.2.4, 1.05): the last sample of an archive counts as
+/// 1 ms long, and the EffectiveEndTime is 1 ms before the end.
 const TICKS_A_MS: i64 = 10_000;
 
-/// What is read.
+/// The archive that is read, and how its values are connected.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Source {
     pub archive: ArchiveId,
     pub kind: BuiltIn,
     pub is_array: bool,
-    /// Values hold until the next instead of sloping towards it. What is no number always holds.
+    /// Values hold until the next one instead of sloping towards it. Values that are no numbers always hold.
     pub stepped: bool,
 }
 
@@ -69,7 +69,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The number of intervals, each of which gives one value; or why it can't be calculated.
+    /// The number of intervals, each of which gives one value; or the reason why it can't be calculated.
     pub fn check(&self) -> Result<u64, StatusCode> {
         if !self.aggregate.takes(self.source.kind, self.source.is_array) {
             return Err(StatusCode::BadAggregateInvalidInputs);
@@ -99,7 +99,7 @@ impl Source {
     }
 }
 
-/// The results of at most `max_values` intervals from number `first_interval` on, and the interval to go on with.
+/// The results of at most `max_values` intervals from number `first_interval` on, and the number of the interval that follows.
 /// Memory is needed for these results alone. A request that `check` refuses ends in `Fault::Refused`.
 pub fn process(
     historian: &dyn Historian,

@@ -9,7 +9,7 @@ use crate::value::UaTime;
 
 const TICKS_A_SECOND: f64 = 1e7;
 
-/// What is known of one interval.
+/// Durations by quality, area and extremes of one interval.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Regions {
     /// Ticks of each class.

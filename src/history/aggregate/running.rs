@@ -1,8 +1,8 @@
 //! An aggregate of a live value: the calculation of `process`, fed as samples come, without an archive
 //! (AggregateFilter, Part 4 §7.22.4, 1.05). It holds a handful of numbers however long an interval is.
 //!
-//! A live value holds until the next comes: at the end of an interval the last sample stands for the present. Thus
-//! there is an end bound without waiting, and a value that never changes has a result in every interval.
+//! A live value holds until the next one arrives: at the end of an interval the last sample is taken as the present
+//! value. So there is an end bound without waiting, and a value that never changes has a result in every interval.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ use crate::value::{Sample, UaTime};
 const CATCH_UP: i64 = 4096;
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
-/// What a client asks for.
+/// An aggregate as a client requests it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunningRequest {
-    /// `archive` means nothing here.
+    /// `archive` is not used here.
     pub source: Source,
     pub aggregate: Aggregate,
     pub configuration: Configuration,
@@ -35,7 +35,7 @@ pub struct RunningRequest {
 }
 
 impl RunningRequest {
-    /// Whether both ask for the same, so that a calculation may go on.
+    /// Whether both ask for the same, so that a running calculation can continue.
     pub fn continues(&self, earlier: &RunningRequest) -> bool {
         let same_edges = (self.start.0 - earlier.start.0) % ticks(self.interval) == 0;
         RunningRequest { start: earlier.start, ..*self } == *earlier && same_edges
@@ -108,7 +108,7 @@ impl Running {
         &self.request
     }
 
-    /// Begins anew in the interval that runs now, as if nothing had been.
+    /// Starts from scratch in the present interval, without any earlier sample.
     pub fn begin(&mut self, now: UaTime) {
         let step = ticks(self.request.interval);
         let start = UaTime(now.0 - (now.0 - self.walk.begins().0).rem_euclid(step));
@@ -135,7 +135,7 @@ impl Running {
         self.give(into);
     }
 
-    /// Time goes by: gives the results of the intervals that are over.
+    /// Returns the results of the intervals that have ended by now.
     pub fn pass(&mut self, now: UaTime, into: &mut Vec<Sample>) {
         self.catch_up(now);
         while let Some(edge) = self.walk.ends().filter(|edge| *edge <= now) {
@@ -261,7 +261,7 @@ impl Walk {
         }
     }
 
-    /// Whether the last sample stands for the present at an edge, as another sample.
+    /// Whether the last sample is taken as the present value at an edge, as if it were another sample.
     fn holds(&self) -> bool {
         !matches!(self, Walk::Values(_))
     }

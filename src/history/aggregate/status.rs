@@ -36,13 +36,13 @@ pub(super) enum Class {
     Bad,
 }
 
-/// How one aggregate looks at samples.
+/// How one aggregate classifies samples.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
     treat_uncertain_as_bad: bool,
     percent_data_bad: u8,
     percent_data_good: u8,
-    /// What is no finite number is Bad.
+    /// A value that is no finite number is Bad.
     needs_numbers: bool,
 }
 
@@ -98,7 +98,7 @@ impl Rules {
         self.by_share(ticks(good), ticks(bad), ticks(total))
     }
 
-    /// Where PercentDataGood is just what PercentDataBad leaves, it alone is asked (Part 13 §4.2.1.2, 1.05).
+    /// Where PercentDataGood is 100 - PercentDataBad, only PercentDataGood decides (Part 13 §4.2.1.2, 1.05).
     fn by_share(&self, good: i64, bad: i64, total: i64) -> StatusCode {
         let asks_good_alone = self.percent_data_good + self.percent_data_bad == 100;
         let reaches = |part: i64, percent: u8| i128::from(part) * 100 >= i128::from(total) * i128::from(percent);

@@ -126,7 +126,7 @@ impl Walk {
         0 < self.edges && self.edges <= self.slice.len
     }
 
-    /// Goes on to a sample: weighs the time up to it and closes the intervals that end at or before it.
+    /// Advances to a sample: weighs the time up to it and closes the intervals that end at or before it.
     fn reach(&mut self, next: &Point) {
         while self.edge <= next.time {
             self.weigh(self.edge, next);
@@ -155,7 +155,7 @@ impl Walk {
         self.regions.part(&self.rules, self.weighing, &part);
     }
 
-    /// A sample within the current interval, behind its low end.
+    /// Takes a sample within the current interval, after its low end.
     fn take(&mut self, point: &Point) {
         let class = self.rules.class(point);
         if self.rules.usable(class) {

@@ -1,4 +1,4 @@
-//! The aggregates that look at the samples of an interval alone: Average, Minimum, Count, Start and their kin.
+//! The aggregates that need only the samples of an interval: Average, Minimum, Count, Start and similar ones.
 
 use opcua::StatusCode;
 
@@ -10,7 +10,7 @@ use super::{Aggregate, Extent, Interval};
 use crate::history::{Extreme, Fault, Point, Summary, Visitor};
 use crate::value::UaTime;
 
-/// What is known of the samples of one interval.
+/// Counts, sums and extremes of the samples of one interval.
 #[derive(Debug, Clone)]
 struct Tally {
     good: u64,
@@ -30,7 +30,7 @@ struct Tally {
     last: Option<Point>,
     first_good: Option<Point>,
     last_good: Option<Point>,
-    /// Samples that aren't Good stand before the first Good one, or behind the last.
+    /// There are samples that aren't Good before the first Good one, or after the last.
     skipped_at_ends: [bool; 2],
     first_uncertain: Option<StatusCode>,
     first_bad: Option<StatusCode>,

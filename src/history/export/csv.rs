@@ -53,7 +53,7 @@ pub fn export_csv(
     Ok(count)
 }
 
-/// What became of an import.
+/// The result of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Imported {
     pub inserted: u64,

@@ -67,7 +67,7 @@ fn each_page(
     }
 }
 
-/// What an archive's values are called: `Double`, `Float[]`.
+/// Name of an archive's data type: `Double`, `Float[]`.
 fn type_name(spec: &ArchiveSpec) -> String {
     format!("{:?}{}", spec.kind, if spec.is_array { "[]" } else { "" })
 }

@@ -22,7 +22,7 @@ pub fn time_to_text(time: UaTime) -> String {
 /// Nanoseconds between 1601 and 1970 (Part 6 §5.2.2.5, 1.05).
 pub(super) const UNIX_EPOCH_NANOS: i128 = 11_644_473_600_000_000_000;
 
-/// What `time_to_text` writes, and any RFC 3339 time.
+/// Reads a time as `time_to_text` writes it, or any RFC 3339 time.
 pub fn time_from_text(text: &str) -> Option<UaTime> {
     if let Ok(ticks) = text.parse::<i64>() {
         return Some(UaTime(ticks));
@@ -79,7 +79,7 @@ fn array_to_text(array: &Array) -> String {
     serde_json::json!({ "dimensions": array.dimensions, "elements": elements }).to_string()
 }
 
-/// The value of a type that a text stands for; `None` when it stands for none.
+/// Reads the text of a value of this type; `None` when it is no such text.
 pub fn value_from_text(kind: BuiltIn, is_array: bool, text: &str) -> Option<Value> {
     if !is_array {
         return scalar(kind, text);

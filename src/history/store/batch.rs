@@ -23,7 +23,7 @@ const GOOD: u8 = 4;
 /// Bytes of samples in one journal row, about.
 pub const BATCH: usize = 16 << 20;
 
-/// An edit of one archive, as it stands in the journal.
+/// An edit of one archive, as the journal keeps it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EditRecord {
     pub archive: ArchiveId,
@@ -31,7 +31,7 @@ pub struct EditRecord {
     pub put: Vec<Sample>,
     /// Spans that are cleared, first and last inside.
     pub cleared: Vec<(i64, i64)>,
-    /// What the edit leaves in the log of modified values.
+    /// Entries for the log of modified values.
     pub log: Vec<Modification>,
     /// A span whose log is deleted.
     pub forget: Option<Span>,
@@ -51,7 +51,7 @@ impl EditRecord {
     }
 }
 
-/// What the journal's `kind` column says.
+/// The journal's `kind` column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Content {
@@ -59,7 +59,7 @@ pub enum Content {
     Edit = 1,
 }
 
-/// Writes rows one after the other; knows the one before.
+/// Writes rows, each as its difference to the one before.
 #[derive(Debug, Default)]
 struct Packer {
     archive: i64,

@@ -9,13 +9,13 @@ use super::partition::has_day;
 use crate::history::{ArchiveId, Edit, Fault, Modification, Span, UpdateKind, Who};
 use crate::value::{Sample, UaTime};
 
-/// What an edit comes to: the record for the journal, and an answer an entry.
+/// The outcome of planning an edit: the record for the journal, and a status for each entry.
 pub struct Outcome {
     pub record: EditRecord,
     pub statuses: Vec<StatusCode>,
 }
 
-/// What the planning has to know of the archive.
+/// The present content of the archive, for planning.
 pub trait Present {
     fn at(&self, time: UaTime) -> Result<Option<Sample>, Fault>;
     fn within(&self, span: Span) -> Result<Vec<Sample>, Fault>;
@@ -28,7 +28,7 @@ struct Plan<'a> {
     floor: UaTime,
     who: &'a Who,
     record: EditRecord,
-    /// What earlier entries of the same edit left.
+    /// The content after the earlier entries of the same edit.
     changed: BTreeMap<UaTime, Option<Sample>>,
     statuses: Vec<StatusCode>,
 }

@@ -19,8 +19,8 @@ const PAGE_BYTES: u32 = 8192;
 /// The format that this program writes; `user_version` of each file.
 const FORMAT: i64 = 1;
 
-/// What every connection needs. Without stable plans this build of SQLite (STAT4) plans a query anew whenever a bound of
-/// its span changes, which takes longer than the query.
+/// Settings of every connection. Without stable plans this build of SQLite (STAT4) plans a query again whenever a bound
+/// of its span changes, which takes longer than the query.
 fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -58,16 +58,16 @@ pub fn open_to_read(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// Takes care that the closing of a connection writes nothing more: after a failed sync nobody knows what of the
-/// write-ahead log is on the disk, and a checkpoint would mix it with what is.
+/// Makes the closing of a connection write nothing more: after a failed sync nobody knows which part of the write-ahead
+/// log is on the disk, and a checkpoint would mix it into the database.
 pub fn distrust(connection: &Connection) {
     if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
         log::debug!("{error}");
     }
 }
 
-/// Writes a database anew, to the disk and not to a file whose sync has failed: what a failed sync left in memory alone
-/// would be taken for written. A crash in between is finished by `finish_renewal`.
+/// Writes a database from scratch into a new file, because the sync of the old one failed: pages that a failed sync left
+/// in memory only would be taken for written. After a crash in between, `finish_renewal` completes the work.
 pub fn renew(path: &Path) -> Result<(), Fault> {
     let (old, new) = (beside(path, ".old"), beside(path, ".new"));
     remove(&new)?;
@@ -83,7 +83,7 @@ pub fn renew(path: &Path) -> Result<(), Fault> {
     finish_renewal(path)
 }
 
-/// Ends what `renew` began, or takes away what it began in vain. To be called before a file is opened.
+/// Completes an interrupted `renew`, or removes its unfinished file. To be called before a file is opened.
 pub fn finish_renewal(path: &Path) -> Result<(), Fault> {
     let (old, new) = (beside(path, ".old"), beside(path, ".new"));
     if !old.exists() {
@@ -108,7 +108,7 @@ pub fn remove(path: &Path) -> Result<(), Fault> {
     }
 }
 
-/// What SQLite, or a renewal, keeps beside a file.
+/// The name of a file that SQLite, or a renewal, keeps next to a database.
 pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -182,7 +182,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), Fault> {
     from.parent().map_or(Ok(()), sync_folder)
 }
 
-/// Makes names that were made, renamed or removed in a folder durable.
+/// Makes the creation, renaming and removal of files in a folder durable.
 pub fn sync_folder(folder: &Path) -> Result<(), Fault> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_fault(folder))
 }

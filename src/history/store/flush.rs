@@ -46,14 +46,14 @@ impl Columns {
     }
 }
 
-/// What goes into each partition.
+/// The archives that go into each partition.
 type Parcels = BTreeMap<Key, Vec<ArchiveId>>;
 
 /// Writes all that is in the head into blocks.
 pub fn flush(shared: &Shared) -> Result<(), Fault> {
     rewrite::renew_suspects(shared)?;
     // An edit that is committed is also in the log of modified values before its journal row may go. It may wait for
-    // the writer, which may wait for whoever flushes: so nobody waits here for ever.
+    // the writer, which may wait for this flush: so the wait has a limit.
     let Some(_no_edit) = shared.edits.try_lock_for(PATIENCE) else {
         return Err(fault(&shared.settings.path, "an edit does not end", "the next flush tries again"));
     };

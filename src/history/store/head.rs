@@ -1,7 +1,7 @@
-//! What is committed but not yet in blocks: rows of 32 bytes, a lane an archive.
+//! Samples that are committed but not yet in blocks: rows of 32 bytes, a lane for each archive.
 //!
-//! A row is written with two cache misses (lane, tail of its rows), which is what ingest of 100,000 tags is made of;
-//! columns of their own would take five.
+//! Writing a row costs two cache misses (lane, tail of its rows), which is most of the cost of ingest for 100,000 tags;
+//! separate columns would cost five.
 
 use std::collections::BTreeSet;
 

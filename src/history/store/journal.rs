@@ -1,4 +1,4 @@
-//! `journal.db`: what was committed and is not yet in blocks, one row a commit.
+//! `journal.db`: commits that are not yet in blocks, one row a commit.
 //!
 //! A commit is durable when its transaction's sync has returned. Rows go when their samples are in blocks; the newest
 //! always stays, so that commits never count from 1 again and the time of the last one is known after a crash.
@@ -45,7 +45,7 @@ pub enum Replayed {
     Damaged(&'static str),
 }
 
-/// What the replay found.
+/// The outcome of a replay.
 #[derive(Debug, Default, Clone)]
 pub struct Replay {
     pub last: u64,
@@ -110,8 +110,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Adds what the rows do not show: damage of the write-ahead log, and commits that are gone. `last` is the
-    /// last one that is in the journal or in a block.
+    /// Adds losses that the rows do not show: damage of the write-ahead log, and missing commits. `last` is the
+    /// last commit that is in the journal or in a block.
     pub fn find_lost(&self, last: u64, replay: &mut Replay) {
         let gone = self.synced.filter(|synced| *synced > last);
         let what = match (&self.log_damage, gone) {
@@ -126,8 +126,8 @@ impl Journal {
         replay.last = replay.last.max(gone.unwrap_or(0));
     }
 
-    /// Hands over every row in the order of commits. Rows that are damaged are told of and left out; the rest is read
-    /// although a part of the file is lost.
+    /// Hands over every row in the order of commits. Damaged rows are reported and left out; the rest is read
+    /// even if a part of the file is lost.
     pub fn replay(&self, take: &mut dyn FnMut(u64, Replayed)) -> Result<Replay, Fault> {
         let mut replay = Replay::default();
         let mut after = -1i64;
@@ -146,7 +146,7 @@ impl Journal {
                 }
                 Ok(None) => return Ok(replay),
                 Err(error) if is_damage(&error) => {
-                    // A page is lost: go on behind it.
+                    // A page is lost: continue after it.
                     replay.damaged.push((after.wrapping_add(1).cast_unsigned(), error.to_string()));
                     match self.beyond(after) {
                         Some(next) => after = next - 1,
@@ -171,7 +171,7 @@ impl Journal {
         Ok(Some((seq, UaTime(time), replayed.unwrap_or_else(|damage| Replayed::Damaged(damage.0)))))
     }
 
-    /// The next row that can be found from the other end, when the way forward is barred.
+    /// The next row that can be read, when the one after `after` cannot.
     fn beyond(&self, after: i64) -> Option<i64> {
         let mut step = 1i64;
         while step < 1 << 40 {

@@ -1,5 +1,5 @@
-//! How many blocks each archive has in a partition, and the sum of their checksums: tells of a block that is gone
-//! without a trace.
+//! The number of blocks that each archive has in a partition, and the sum of their checksums: detects a block that is
+//! gone without a trace.
 //!
 //! 256 archives share a row, so that a flush of 100,000 archives updates 400 rows.
 
@@ -14,7 +14,7 @@ use crate::history::ArchiveId;
 const ARCHIVES: usize = 256;
 const ENTRY: usize = 8;
 
-/// What an archive should have: blocks, and their checksums xored.
+/// The blocks that an archive should have, and their checksums xored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     pub blocks: u32,
@@ -96,7 +96,7 @@ fn read(connection: &Connection, bucket: u32) -> Result<Option<Option<Vec<u8>>>,
     found.optional()
 }
 
-/// What an archive should have; `None` when the manifest itself is damaged.
+/// The blocks that an archive should have; `None` when the manifest itself is damaged.
 pub fn expected(connection: &Connection, archive: ArchiveId) -> Result<Option<Tally>, rusqlite::Error> {
     let (bucket, at) = place(archive);
     Ok(match read(connection, bucket)? {

@@ -1,5 +1,5 @@
 //! `journal.mark`: the number of the last commit that was synced. It is not synced itself, so after a power cut it may be
-//! behind; it is never ahead. A journal that ends before it has lost commits.
+//! older than the journal; it is never newer. A journal that ends before it has lost commits.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -1,6 +1,6 @@
-//! Small blocks become large ones, late ones find their place, what edits replaced or cleared goes.
+//! Merges small blocks into large ones, puts late samples in their place, drops samples that edits replaced or cleared.
 //!
-//! Only what no read that goes on can still ask for in its old form is touched: commits up to the horizon.
+//! Only commits up to the horizon are touched: no valid read can still need their old form.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub struct Task {
 }
 
 /// Bytes of values from which on a block gains nothing by being merged, however few samples it has: such are cut at the
-/// most bytes of a block, and would be written anew each time.
+/// most bytes of a block, and would be written again each time.
 const HEAVY: i64 = 64 << 10;
 /// Blocks that become one stretch only because they follow one another: their samples are in memory at once.
 const MOST_JOINED: usize = 64;
@@ -96,7 +96,7 @@ struct Work {
     task: Task,
     columns: Columns,
     times: HashMap<i64, Arc<Vec<i64>>>,
-    /// Columns of times that a block less stands on.
+    /// Columns of times that a removed block used.
     freed: BTreeSet<i64>,
 }
 
@@ -157,7 +157,7 @@ impl Work {
         Ok(rewritten)
     }
 
-    /// What is left of a group's samples; `None` when one of its blocks is damaged.
+    /// The remaining samples of a group; `None` when one of its blocks is damaged.
     fn rows(
         &mut self,
         connection: &Connection,
@@ -217,7 +217,7 @@ impl Work {
         Ok(decode(&data, &times).map(|rows| Rows { seqs, seq: row.newest, ..rows }))
     }
 
-    /// Takes away columns of times that no block stands on.
+    /// Removes columns of times that no block uses.
     fn drop_orphans(&self, change: &Change<'_>) -> Result<(), rusqlite::Error> {
         let delete = "DELETE FROM times WHERE id = ? AND NOT EXISTS (SELECT 1 FROM block WHERE times = ?)";
         let mut delete = change.connection().prepare_cached(delete)?;

@@ -1,6 +1,6 @@
-//! `meta.db`: which archives there are, what edits took away, and annotations.
+//! `meta.db`: the list of archives, modified values, and annotations.
 //!
-//! An archive's number is never given to another. Each row carries a checksum: a damaged row is told of, not believed.
+//! An archive's number is never given to another. Each row carries a checksum: a damaged row is reported and not used.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl Meta {
         Ok(archives)
     }
 
-    /// Finds archives and makes new ones; class, keep and size follow what is asked for now.
+    /// Finds archives and makes new ones; class, keep and size are updated.
     pub fn register(&mut self, specs: &[ArchiveSpec]) -> Result<Vec<ArchiveId>, Fault> {
         let at = sql_fault(&self.path);
         let transaction = self.connection.transaction().map_err(&at)?;

@@ -5,8 +5,8 @@
 //!                                                               │ flush
 //! page · scan · at ◄── head + blocks ◄── 2026-11-21.db …  ◄─────┘ merge, retention
 //! ```
-//! A sample is durable once the commit that holds it is in the journal. It leaves the journal when it is in a block;
-//! each partition says up to which commit it has everything, so that a replay after a crash takes nothing twice.
+//! A sample is durable once its commit is in the journal. It leaves the journal when it is in a block. Each partition
+//! holds the number up to which it has all commits, so that a replay after a crash takes no sample twice.
 
 mod archives;
 mod batch;
@@ -85,7 +85,7 @@ const AT_ONCE: usize = 50_000;
 pub struct Store {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// `None` when the store was opened to read beside a running server.
+    /// `None` when the store was opened for reading next to a running server.
     lock: Mutex<Option<File>>,
 }
 
@@ -108,7 +108,7 @@ impl Store {
         Ok(Arc::new(Store { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) }))
     }
 
-    /// Opens a store to read it, also beside a running server; sees what was committed until now, and never writes.
+    /// Opens a store for reading, also next to a running server; sees the commits up to now, and never writes.
     pub fn open_to_read(path: &Path) -> Result<Arc<Store>, Fault> {
         let meta = Meta::open_to_read(path)?;
         let journal = Journal::open_to_read(path)?;
@@ -135,38 +135,38 @@ impl Store {
         self.shared.archives.specs()
     }
 
-    /// Commits what waits and writes all that is in memory into blocks.
+    /// Commits waiting samples and writes all samples in memory into blocks.
     pub fn flush(&self) -> Result<(), Fault> {
         self.commit()?;
         let _writes = self.shared.block_writes.lock();
         flush::flush(&self.shared)
     }
 
-    /// Reads everything there is and tells what is damaged.
+    /// Reads everything and returns the damage.
     pub fn verify(&self) -> Vec<Finding> {
         verify::verify(&self.shared)
     }
 
-    /// Lets `tidy` judge ages by the clock as it stands at `now`, without watching it for an hour first.
+    /// Lets `tidy` judge ages by the clock at once, without watching it for an hour first.
     pub fn trust_clock(&self, now: UaTime) {
         self.shared.clock.lock().trust(Instant::now(), now);
     }
 
-    /// Merges small blocks, rewrites partitions whose time is over, and lets old data go: by age only once the clock
+    /// Merges small blocks, compacts partitions whose time is over, and removes old data: by age only once the clock
     /// has run steadily for an hour.
     pub fn tidy(&self, now: UaTime) -> Result<(), Fault> {
         let _writes = self.shared.block_writes.lock();
         maintenance::maintain(&self.shared, now, Effort::Usual)
     }
 
-    /// Writes everything as small as it gets. Reads that go on have to begin anew.
+    /// Writes everything as small as possible. Reads that take several pages expire.
     pub fn compact(&self) -> Result<(), Fault> {
         self.flush()?;
         let _writes = self.shared.block_writes.lock();
         maintenance::maintain(&self.shared, UaTime::now(), Effort::All)
     }
 
-    /// Commits what waits, writes it into blocks, and ends. What comes afterwards is dropped and counted.
+    /// Commits waiting samples, writes them into blocks, and closes. Later samples are dropped and counted.
     pub fn close(&self) {
         self.shared.queue.close();
         self.shared.maintenance.close();
@@ -332,7 +332,7 @@ impl Historian for Store {
     }
 }
 
-/// Reads bytes as everything that stands on a disk, for the fuzzer.
+/// Decodes bytes as each part of the files, for the fuzzer.
 pub fn fuzz(bytes: &[u8]) {
     let count = bytes.first().map_or(1, |byte| usize::from(*byte) * 17);
     let rest = bytes.get(1..).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What edits took away or put in, and annotations: two tables of `meta.db`.
+//! Modified values and annotations: two tables of `meta.db`.
 
 use opcua::StatusCode;
 use rusqlite::{Connection, params};

@@ -113,7 +113,7 @@ impl Key {
     }
 }
 
-/// What a file's name says: `2026-11-21.db`, rewritten `2026-11-21.1.db`, set aside `2026-11-21.1.damaged.db`.
+/// The parts of a file's name: `2026-11-21.db`, rewritten `2026-11-21.1.db`, set aside `2026-11-21.1.damaged.db`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
     pub key: Key,
@@ -144,7 +144,7 @@ impl Name {
     }
 }
 
-/// What a partition says of itself.
+/// The `mark` row of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mark {
     /// Everything up to this commit that belongs here is in blocks.

@@ -1,7 +1,7 @@
 //! The partitions of a folder, and their readers.
 //!
-//! Readers are connections of their own, each in a read transaction while it is out: a flush or merge never disturbs
-//! who reads. A bounded number stays open.
+//! Readers are connections of their own, each in a read transaction while it is in use: a flush or merge never disturbs
+//! a reader. A limited number of connections stays open.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -27,7 +27,7 @@ const MOST_LISTED: usize = 1 << 18;
 pub struct PartitionFile {
     pub name: Name,
     pub path: PathBuf,
-    /// What the last change left.
+    /// Its mark after the last change.
     pub facts: Mutex<Mark>,
     idle: Mutex<Vec<Connection>>,
     is_gone: AtomicBool,
@@ -112,7 +112,7 @@ impl Partitions {
         current.cloned().ok_or(Name::new(key, next))
     }
 
-    /// Remembers what a file says of itself.
+    /// Stores the new mark of a file.
     pub fn note(&self, name: Name, mark: Mark) {
         if let Some(partition) = self.partitions.read().get(&order(name)) {
             *partition.facts.lock() = mark;
@@ -143,7 +143,7 @@ impl Partitions {
         self.idle.fetch_sub(closed, Ordering::Relaxed);
     }
 
-    /// A reader on a file as it is now. `None` when the file was let go meanwhile.
+    /// A reader of a file as it is now. `None` when the file was removed meanwhile.
     pub fn reader<'s>(&'s self, partition: &Arc<PartitionFile>) -> Result<Option<Reader<'s>>, Fault> {
         let idle = partition.idle.lock().pop();
         let connection = match idle {

@@ -46,7 +46,7 @@ pub struct Queue {
     settled: Condvar,
 }
 
-/// What the writer takes for one commit.
+/// The samples and edits of one commit.
 pub struct Taken {
     pub batches: VecDeque<Vec<Row>>,
     pub edits: Vec<PendingEdit>,

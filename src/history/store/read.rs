@@ -27,7 +27,7 @@ pub fn page(
         if !shared.commits.has_expired(as_of) {
             return page;
         }
-        // Who has not begun begins anew; who goes on is told by `pinned`.
+        // A first page starts again; for a later one `pinned` returns `Expired`.
     }
 }
 

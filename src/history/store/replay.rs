@@ -1,4 +1,4 @@
-//! Out of the journal into the head: what no block holds yet, at the start and after a failed write.
+//! From the journal into the head: samples that no block holds yet, at the start and after a failed write.
 
 use super::batch::EditRecord;
 use super::files;
@@ -41,7 +41,7 @@ impl Shared {
         Ok((Journal::open(folder)?, replay))
     }
 
-    /// Builds the head from what is on disk: what no block holds yet.
+    /// Builds the head from the journal's samples that no block holds yet.
     pub fn replay(&self, journal: &Journal) -> Result<Replay, Fault> {
         let _writes = self.block_writes.lock();
         let frozen = self.heads.read().frozen.as_ref().map_or(0, |head| head.last);
@@ -132,7 +132,7 @@ impl Marks<'_> {
         Some(family)
     }
 
-    /// What of an edit no block holds.
+    /// The part of an edit that no block holds.
     fn rest(&mut self, edit: &EditRecord, seq: u64) -> EditRecord {
         let put = edit
             .put

@@ -118,7 +118,7 @@ impl Rows {
         }
     }
 
-    /// One sample that stands for a span that cannot be read.
+    /// One sample BadDataLost in place of a span that cannot be read.
     pub fn lost(time: i64) -> Rows {
         Rows {
             times: vec![time],

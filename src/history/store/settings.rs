@@ -1,4 +1,4 @@
-//! How a store is opened. Times and sizes here are the operator's; how blocks are cut is the store's own affair.
+//! Settings of a store, and the sizes of its blocks.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,10 +19,10 @@ pub enum Partition {
     Month,
 }
 
-/// What gives way when the store reaches its `max_size`.
+/// Reaction when the store reaches its `max_size`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFull {
-    /// The oldest partition goes.
+    /// The oldest partition is removed.
     DropOldest,
     /// Recording stops.
     Stop,
@@ -32,7 +32,7 @@ pub enum OnFull {
 pub struct Settings {
     /// The folder; made when it is missing.
     pub path: PathBuf,
-    /// Samples are on disk at the latest so long after they came.
+    /// Longest time from a sample's arrival to its commit.
     pub commit: Duration,
     /// Bytes that stay free on the disk: with less, recording stops until there is room again.
     pub min_free: u64,
@@ -43,11 +43,11 @@ pub struct Settings {
     pub partition: Option<Partition>,
     /// Samples in memory that make a flush into blocks due: 32 bytes each, twice that while a flush is under way.
     pub head_samples: usize,
-    /// Rows that may wait for a group commit; more push the oldest out.
+    /// Rows that may wait for a group commit; when there are more, the oldest are dropped.
     pub queue_rows: usize,
-    /// A flush is due at the latest so long after the one before.
+    /// Longest time between two flushes.
     pub flush_every: Duration,
-    /// A read that goes on (a continuation point) stays valid at least so long.
+    /// Shortest time for which a continuation point stays valid.
     pub pin: Duration,
 }
 

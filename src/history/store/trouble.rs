@@ -1,4 +1,4 @@
-//! What can go wrong with the files, in words that name the file and the remedy.
+//! Faults of files, as texts that name the file and the remedy.
 
 use std::path::Path;
 

@@ -17,7 +17,7 @@ use super::trouble::{Damage, sql_fault};
 use crate::history::{ArchiveId, Fault, Span};
 use crate::value::UaTime;
 
-/// What SQLite tells of one file, at most.
+/// Findings of SQLite about one file, at most.
 const MOST_LINES: usize = 20;
 
 /// Something that is damaged.
@@ -56,7 +56,7 @@ pub fn verify(shared: &Shared) -> Vec<Finding> {
     let mut found = verify_meta(shared);
     found.extend(verify_journal(shared));
     found.extend(verify_aside(shared));
-    // What the server writes anew meanwhile is read under its new name.
+    // A file that the server replaces meanwhile is read under its new name.
     let mut read = BTreeSet::new();
     loop {
         if let Err(fault) = shared.partitions.look() {
@@ -92,7 +92,7 @@ fn verify_aside(shared: &Shared) -> Vec<Finding> {
     found
 }
 
-/// What SQLite itself finds wrong with a file's structure.
+/// Findings of SQLite about a file's structure.
 fn check_structure(connection: &Connection, findings: &mut Findings) {
     let read = || -> Result<Vec<String>, rusqlite::Error> {
         let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
@@ -201,7 +201,7 @@ fn verify_archive(
     Ok(())
 }
 
-/// What is wrong with a block.
+/// The fault of a block, if it has one.
 fn verify_block(connection: &Connection, row: &BlockRow) -> Result<Option<String>, rusqlite::Error> {
     let parts = (fetch::frames(connection, row)?, fetch::data(connection, row)?, fetch::times(connection, row.times)?);
     let (frames, data, times) = match parts {

@@ -1,9 +1,9 @@
-//! Which of several samples at one instant a reader sees.
+//! Chooses the sample that a reader sees when several have the same instant.
 
 use super::rows::Rows;
 use super::tombstone::Tombstone;
 
-/// What a reader may see: commits up to `as_of`, less what edits cleared.
+/// The commits that a reader sees: up to `as_of`, less the spans that edits cleared.
 #[derive(Debug, Clone, Copy)]
 pub struct Sight<'a> {
     pub as_of: u64,

@@ -29,7 +29,7 @@ pub fn damage(database: &Path) -> io::Result<Option<String>> {
     Log::read(BufReader::new(file))
 }
 
-/// The same beside a program that writes: what is only half written now is right at the second look.
+/// The same while another program writes: a frame that is half written now is complete at the second look.
 pub fn damage_for_sure(database: &Path) -> io::Result<Option<String>> {
     match damage(database)? {
         Some(_) => damage(database),
@@ -90,9 +90,9 @@ impl Log {
             match broken {
                 // Right after a broken frame a right one can't be told: its sum goes on from the broken one's.
                 None if !is_next => broken = Some(number),
-                // A transaction that was rolled back leaves frames behind the last commit, but none that commits.
+                // A transaction that was rolled back leaves frames after the last commit, but none that commits.
                 Some(first) if is_next && commits(&frame) => {
-                    return Ok(Some(format!("frame {first} is damaged, and commits behind it are lost")));
+                    return Ok(Some(format!("frame {first} is damaged, and the commits after it are lost")));
                 }
                 _ => {}
             }
@@ -171,7 +171,7 @@ mod tests {
         let wal = beside(&path, "-wal");
         let bytes = fs::read(&wal).expect("a log");
         assert_eq!(damage(&path).expect("it is read"), None);
-        // A torn tail, and an old run behind the present one.
+        // A torn tail, and an old run after the present one.
         for length in [0, 10, 32, 40, 32 + 8216, 32 + 8216 + 100, bytes.len() - 1] {
             fs::write(&wal, &bytes[..length]).expect("written");
             assert_eq!(damage(&path).expect("it is read"), None, "{length} bytes");

@@ -22,7 +22,7 @@ use super::visible::Sight;
 use crate::history::{ArchiveId, Direction, Fault, Span, Summary};
 use crate::value::UaTime;
 
-/// What is read of an archive.
+/// The span and direction of a read.
 #[derive(Debug, Clone, Copy)]
 pub struct Question {
     pub archive: ArchiveId,

@@ -52,7 +52,7 @@ impl Writer {
             let closing = self.shared.queue.is_closing();
             if let Some(reason) = self.hindrance() {
                 self.shared.condition.stop(Some(reason));
-                // Who edits waits for an answer; a dropped sender is one.
+                // The client that edits waits for a reply; dropping the sender tells it that the edit failed.
                 drop(taken.edits);
                 self.shared.queue.give_back(taken.batches);
                 if closing {
@@ -103,7 +103,7 @@ impl Writer {
             journal.distrust();
             self.journal = None;
             self.shared.condition.stop(Some(fault.to_string()));
-            // Who edits waits for an answer; a dropped sender is one.
+            // The client that edits waits for a reply; dropping the sender tells it that the edit failed.
             drop(taken.edits);
             self.shared.queue.give_back(taken.batches);
             return false;
@@ -131,7 +131,7 @@ impl Writer {
         plan
     }
 
-    /// Shows what was committed to readers, and answers who waits.
+    /// Shows the commit to readers, and answers waiting edits.
     fn show(&mut self, taken: Taken, counts: &[(u64, usize)]) {
         let mut rows = taken.batches.into_iter().flatten();
         for (seq, count) in counts {
@@ -164,7 +164,7 @@ impl Writer {
         }
     }
 
-    /// Opens the journal anew and shows what is truly on the disk.
+    /// Opens the journal again and shows readers what the disk holds.
     fn reopen(&mut self) -> Result<(), Fault> {
         files::renew(&self.shared.settings.path.join(journal::FILE))?;
         let (journal, replay) = self.shared.open_journal()?;

@@ -42,8 +42,8 @@ pub(in crate::pki) fn close(own: &Path) -> Result<(), PkiError> {
     Ok(())
 }
 
-/// As long as it is held nobody else makes a key or a certificate in `own`: two keys at once, and the certificate of one
-/// would lie beside the other. `None` where the file system knows no locks.
+/// Locks `own`: no other process makes a key or a certificate meanwhile, so key and certificate always belong together.
+/// `None` where the file system has no locks.
 pub(super) fn lock(dir: &Path) -> Option<fs::File> {
     let own = dir.join("own");
     let locked = fs::File::open(&own).and_then(|folder| folder.lock().map(|()| folder));

@@ -89,7 +89,7 @@ fn read(from: &[PathBuf]) -> Result<Vec<Certificate>, PkiError> {
             return Err(PkiError::refused(path, "is larger than any certificate with its issuers"));
         }
         let bytes = fs::read(path).map_err(PkiError::io(path))?;
-        // DER certificates may stand one behind the other, as they are sent.
+        // A file may hold several DER certificates in a row, as they are sent.
         let ders: Vec<Vec<u8>> = match split_chain(&bytes, MOST) {
             Some(parts) => parts.into_iter().map(<[u8]>::to_vec).collect(),
             None => folders::ders(&bytes),
@@ -109,7 +109,7 @@ fn read(from: &[PathBuf]) -> Result<Vec<Certificate>, PkiError> {
     }
 }
 
-/// What is wrong with it as a server's own certificate (Part 6 §6.2.2, 1.05).
+/// Checks a certificate for use as the server's own (Part 6 §6.2.2, 1.05).
 fn check(leaf: &Certificate, request: &OwnRequest, now: i64) -> Result<(), String> {
     if leaf.key.as_ref().is_none_or(|key| !(2048..=4096).contains(&key.bits())) {
         return Err("has no RSA key of 2048 to 4096 bits".to_owned());

@@ -17,7 +17,7 @@ use crate::value::UaTime;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
-/// From so long before the end on, each day warns.
+/// Time before the end of the certificate from which a warning is logged each day.
 const WARN_BEFORE: i64 = 30 * DAY;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ impl Keeper {
         Keeper { dir, request, identities, known, looked: None, warned: None }
     }
 
-    /// Never returns; whoever spawns it drops it. Cancel-safe.
+    /// Never returns; its owner drops it. Cancel-safe.
     pub async fn run(self) {
         let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

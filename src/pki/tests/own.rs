@@ -41,7 +41,7 @@ impl Own {
         KeyPair::from_pem_and_sign_algo(&pem, &rcgen::PKCS_RSA_SHA256).expect("RSA")
     }
 
-    /// A file with what the CA gives for this key, the issuer behind it.
+    /// A file with the CA's certificate for this key, followed by the issuer's.
     fn issued(&self, change: impl FnOnce(&mut CertificateParams), ca: &CertificateParams) -> PathBuf {
         let mut params = server(&self.request.application_uri);
         change(&mut params);
@@ -110,7 +110,7 @@ fn a_clock_that_is_set_back_brings_the_certificate_of_that_time_back() {
     let again = OwnCertificate::load_or_make(own.dir.path(), &own.request).expect("it is loaded");
     assert!(again.certificate.thumbprint == first.thumbprint && !again.is_new, "a restart, too");
     own.keeper.look(first.not_before - YEAR);
-    assert_eq!(own.newest().thumbprint, first.thumbprint, "a clock that is behind makes no other");
+    assert_eq!(own.newest().thumbprint, first.thumbprint, "a slow clock makes no other");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn files_that_make_no_sense_leave_a_running_server_as_it_was() {
     fs::remove_file(&path).expect("removed");
     own.keeper.look(now());
     assert_eq!(own.newest().thumbprint, first.thumbprint);
-    assert!(!path.exists(), "somebody is about to put another one there");
+    assert!(!path.exists(), "another one is about to be put there");
     fs::remove_file(own.dir.path().join("own/key.pem")).expect("removed");
     own.keeper.look(now());
     assert_eq!(own.newest().thumbprint, first.thumbprint);

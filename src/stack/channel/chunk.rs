@@ -21,7 +21,7 @@ pub(super) const BEFORE_BODY: usize = 24;
 const CLEAR: usize = 16;
 const SEQUENCE_HEADER: usize = 8;
 
-/// What a message is written with.
+/// Parameters for writing a message.
 pub(super) struct Envelope<'a> {
     pub kind: FrameKind,
     pub channel: u32,
@@ -148,7 +148,7 @@ pub(super) fn unseal(token: &Token, chunk: &mut [u8]) -> Result<Unsealed, Fatal>
     }
 }
 
-/// Where the body ends: before the padding, each byte of which says how many there are beside the first.
+/// Where the body ends: before the padding, whose bytes each hold the number of further padding bytes.
 fn unpad(chunk: &[u8], signature: usize) -> Option<usize> {
     let count = usize::from(*chunk.get(signature.checked_sub(1)?)?);
     let end = signature.checked_sub(count + 1).filter(|end| *end >= BEFORE_BODY)?;
@@ -160,7 +160,7 @@ pub(super) fn abort_reason(body: &[u8]) -> StatusCode {
     body.first_chunk::<4>().map_or(StatusCode::BadDecodingError, |bytes| StatusCode::from(u32::from_le_bytes(*bytes)))
 }
 
-/// What a chunk does to the message in assembly.
+/// Effect of a chunk on the message in assembly.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Whole {
     /// More chunks follow.

@@ -1,4 +1,4 @@
-//! What both roles share once a channel is open: tokens, sequence numbers, sizes, and the message in assembly.
+//! State of an open channel, for both roles: tokens, sequence numbers, sizes, and the message in assembly.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use super::token::{Role, Token, Tokens};
 use crate::stack::codec::Writer;
 use crate::stack::transport::{ChunkKind, Fatal, Frame, FrameKind, Input};
 
-/// What each direction bears after Hello and Acknowledge.
+/// Sizes of each direction after Hello and Acknowledge.
 #[derive(Debug, Clone)]
 pub(super) struct Negotiated {
     pub receive_buffer: usize,

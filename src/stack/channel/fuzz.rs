@@ -109,7 +109,7 @@ fn serve(
     Ok(())
 }
 
-/// What the server says a client understands, whatever made the server say it.
+/// A client understands every message of the server, whatever caused it.
 fn hear(now: Instant, client: &mut ClientChannel, input: &mut Input, out: &mut Writer) {
     input.room().append(&mut out.buf);
     loop {

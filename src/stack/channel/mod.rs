@@ -35,14 +35,14 @@ pub trait CertificateCheck: Send + Sync {
     fn check_client(&self, chain: &[u8], caller: &Caller) -> Result<Seen, Refusal>;
 }
 
-/// What a check saw in the client's own certificate, so that nobody needs to take it apart again.
+/// Fields of the client's certificate that the check read, so that they are not parsed twice.
 #[derive(Debug, Default)]
 pub struct Seen {
     pub key: Option<PublicKey>,
     pub application_uri: Option<String>,
 }
 
-/// Who presents a certificate.
+/// The peer that presents a certificate.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller {
     pub address: Option<SocketAddr>,
@@ -52,15 +52,15 @@ pub struct Caller {
 /// Why a certificate was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What the client is told.
+    /// The code for the client.
     pub status: StatusCode,
-    /// What is really wrong, for logs and audit.
+    /// The real reason, for logs and audit.
     pub code: StatusCode,
     /// For the log: who, which rule, and the command that mends it.
     pub rule: String,
 }
 
-/// What an open channel is secured with.
+/// Policy, mode and certificates of an open channel.
 #[derive(Debug, Clone)]
 pub struct Security {
     pub policy: Policy,

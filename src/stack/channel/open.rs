@@ -28,7 +28,7 @@ pub(super) struct AsymmetricHeader<'a> {
     pub policy: Policy,
     pub sender: &'a [u8],
     pub receiver_thumbprint: &'a [u8],
-    /// What follows the header, counted from the chunk's first byte.
+    /// The part after the header, counted from the chunk's first byte.
     pub sealed: Range<usize>,
 }
 
@@ -208,7 +208,7 @@ pub struct Opened {
     pub(super) security: Security,
     pub(super) token: Token,
     pub(super) numbers: Sequences,
-    /// What the client asked for, in milliseconds.
+    /// The lifetime that the client asked for, in milliseconds.
     pub(super) asked_lifetime: u32,
 }
 

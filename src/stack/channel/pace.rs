@@ -15,7 +15,7 @@ const ADDRESSES: usize = 4_096;
 const REST: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Whose share an address uses: an IPv4 address its own; IPv6 addresses that differ in the last 64 bits share one, as
-/// whoever has one of them has them all.
+/// the owner of one has them all.
 pub fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.into(),
@@ -29,7 +29,7 @@ pub struct Pace {
     buckets: Mutex<HashMap<IpAddr, Bucket>>,
 }
 
-/// What is left of a rate.
+/// The unused part of a rate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bucket {
     left: f64,

@@ -23,18 +23,18 @@ use crate::stack::transport::{
     Acknowledge, Fatal, Frame, FrameKind, HEADER, Hello, Input, LEAST_BUFFER, Limits, Rate, RefusedCertificate,
 };
 
-/// What all channels of a server have in common.
+/// Settings of all channels of a server.
 pub struct ServerSettings {
     pub limits: Limits,
     pub identities: Arc<Identities>,
-    /// Beside None, which is always there: discovery is open to everybody.
+    /// In addition to None, which is always there: discovery is open to all.
     pub policies: Vec<Policy>,
     pub check: Arc<dyn CertificateCheck>,
     /// Handshakes that need the private key, by address.
     pub handshakes: Pace,
 }
 
-/// What the connection's task does next. Bodies borrow from the input, so the channel may answer meanwhile.
+/// Next action of the connection's task. Bodies borrow from the input, so the channel may answer meanwhile.
 #[derive(Debug)]
 pub enum Event<'i> {
     /// The Acknowledge is in `out`.
@@ -67,7 +67,7 @@ pub struct ServerChannel {
     /// A job is out.
     opening: bool,
     authenticated: bool,
-    /// What is left of `RENEWALS`.
+    /// The unused part of `RENEWALS`.
     renewals: Bucket,
     /// Until when the step that is under way must be done: Hello, open, or a half-sent message.
     step_deadline: Option<Instant>,
@@ -348,7 +348,7 @@ impl ServerChannel {
         identity.ok_or(Fatal::new(StatusCode::BadCertificateInvalid, "this was encrypted for another certificate"))
     }
 
-    /// Who the client says it is, and that it may be (Part 6 §6.7.4, 1.05: both thumbprint and certificate are needed).
+    /// The client's certificate, after its check (Part 6 §6.7.4, 1.05: both thumbprint and certificate are needed).
     fn peer(&self, header: &AsymmetricHeader<'_>, current: Option<&Security>) -> Result<Arc<Peer>, Fatal> {
         let refused = |detail: &str| Fatal::security(detail);
         let known = current.and_then(|current| current.peer.as_ref());
@@ -418,8 +418,8 @@ impl ServerChannel {
     }
 }
 
-/// What a refused client hears. Of Bad_SecurityChecksFailed no reason may be told (Part 6 §6.7.3, 1.05), so it
-/// says the same as a wrong signature; a code that is told says where the rule stands that it broke.
+/// The error for a refused client. Bad_SecurityChecksFailed must have no reason (Part 6 §6.7.3, 1.05), so its text is
+/// that of a wrong signature; any other code comes with the clause of the rule.
 fn told(refusal: Refusal, chain: &[u8]) -> Fatal {
     let refused = Some(Box::new(RefusedCertificate { code: refusal.code, chain: chain.to_vec() }));
     match refusal.status {

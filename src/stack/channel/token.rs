@@ -31,7 +31,7 @@ pub(super) enum Role {
     Client,
 }
 
-/// At most two tokens: the one that we send with, and beside it a newer one (server) or an older one (client).
+/// At most two tokens: the one that we send with, and a newer one (server) or an older one (client).
 #[derive(Debug)]
 pub(super) struct Tokens {
     role: Role,

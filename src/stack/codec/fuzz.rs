@@ -1,4 +1,4 @@
-//! What must hold for any bytes: no panic, a round trip, and agreement with an independent decoder.
+//! Properties of any bytes: no panic, a round trip, and agreement with an independent decoder.
 
 use opcua::{
     BinaryDecodable, ContextOwned, DecodingOptions, FallbackTypeLoader, NamespaceMap, TypeLoaderCollection, Variant,
@@ -63,7 +63,7 @@ fn check_round_trip(value: &Value) {
     assert!(again.same_bits(value), "{value:?} came back as {again:?}");
 }
 
-/// What our reader accepts the crate's decoder accepts too, with the same length, up to the crate's own depth.
+/// The crate's decoder accepts all that our reader accepts, with the same length, up to the crate's own depth.
 fn check_independent(bytes: &[u8], end: usize) {
     const CRATE_DEPTH: u8 = 10;
     let mut shallow = Reader::new(bytes);
@@ -97,7 +97,7 @@ pub fn random_value(out: &mut Writer, depth: usize, random: &mut dyn FnMut(usize
     random_variant(out, Nesting { depth, in_data_value: false }, random);
 }
 
-/// Where in a value a random part stands.
+/// Position of a random part in a value.
 #[derive(Clone, Copy)]
 struct Nesting {
     /// Levels that may follow.

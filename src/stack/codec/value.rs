@@ -9,7 +9,7 @@ use super::skip::{ARRAY, DIMENSIONS, least_size, variant_type};
 use super::writer::Writer;
 use crate::value::{Array, BuiltIn, Elements, UaTime, Value};
 
-/// What a shared text or byte string takes beside its bytes; an empty one takes nothing.
+/// Memory of a shared text or byte string in addition to its bytes; an empty one takes none.
 const SHARED: usize = 16;
 
 /// A DataValue as a client wrote it: what it did not say is `None`.

@@ -17,13 +17,13 @@ use opcua::StatusCode;
 use super::certificate;
 use super::policy::{OaepScheme, Policy, SignatureScheme};
 
-/// What every failed check of a signature, a padding or a cipher text is called, so that a peer learns nothing from it.
+/// The code of every failed check of a signature, a padding or a cipher text, so that a peer learns nothing from it.
 const REFUSED: StatusCode = StatusCode::BadSecurityChecksFailed;
 
 /// An application's own certificate with its key.
 #[derive(Debug)]
 pub struct Identity {
-    /// The certificate as it is sent: DER, with its issuers behind it if it has any.
+    /// The certificate as it is sent: DER, followed by its issuers if it has any.
     chain: Vec<u8>,
     thumbprint: [u8; 20],
     key: PrivateKey,

@@ -1,4 +1,4 @@
-//! Who is served next: a queue that is fair by address and knows nothing of threads.
+//! A queue that serves addresses in turns. It knows nothing of threads.
 //!
 //! ```text
 //! Known      ▷ address ▷ address        renewals, sessions that are active: first, but not more than 4 in a row
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-/// What a job is for.
+/// The purpose of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     /// Renewals of open channels, and sessions that are active.
@@ -39,7 +39,7 @@ pub struct Fair<T> {
     last: Lane,
 }
 
-/// What became of a job that was brought.
+/// Outcome of adding a job.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Pushed<T> {
     Waits,
@@ -121,7 +121,7 @@ impl<T> Fair<T> {
         self.waiting == 0
     }
 
-    /// `Known` jobs have places of their own: whoever is in is not pushed out by those who want in.
+    /// `Known` jobs have places of their own: clients with a session are not pushed out by new ones.
     pub fn push(&mut self, lane: Lane, address: IpAddr, job: T) -> Pushed<T> {
         let own = self.count(lane, address);
         if own >= self.most.of_address {

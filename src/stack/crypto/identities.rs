@@ -18,7 +18,7 @@ impl Identities {
         Identities { known: ArcSwap::from_pointee(vec![identity]) }
     }
 
-    /// What is told to who asks; `None` for a server without security.
+    /// The certificate presented to clients; `None` for a server without security.
     pub fn newest(&self) -> Option<Arc<Identity>> {
         self.known.load().first().cloned()
     }

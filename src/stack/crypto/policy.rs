@@ -1,4 +1,4 @@
-//! The table of security policies (Part 7 §6.6, 1.04). What differs between them stands here and nowhere else.
+//! The table of security policies (Part 7 §6.6, 1.04). All differences between policies are here.
 
 use std::ops::RangeInclusive;
 
@@ -137,7 +137,7 @@ impl Policy {
         self.row().legacy_sequence_numbers
     }
 
-    /// Whether the policy takes an RSA key of so many bits.
+    /// Whether the policy allows an RSA key of this size.
     pub fn takes_key(self, bits: usize) -> bool {
         KEY_BITS.contains(&bits)
     }

@@ -15,7 +15,7 @@ use super::fair::{Fair, Lane, Pushed, QueueLimits};
 
 use crate::logging;
 
-/// Told whether it may run; if not, its place was given to somebody else.
+/// Called with true to run, or with false when its place was given to another job.
 type Job = Box<dyn FnOnce(bool) + Send>;
 
 /// How much less than other threads these want the processor (`nice`): a storm of handshakes must not be felt by who
@@ -56,7 +56,7 @@ impl Drop for Entry {
     }
 }
 
-/// The threads; whoever started the pool joins them after dropping every `CryptoPool`.
+/// The threads of a pool. Join them after every `CryptoPool` was dropped.
 #[derive(Debug)]
 pub struct PoolThreads(Vec<JoinHandle<()>>);
 

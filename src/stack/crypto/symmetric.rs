@@ -69,7 +69,7 @@ pub fn derive_keys(
     Some((sealing, opening))
 }
 
-/// Signing key, encrypting key and initialization vector, one behind the other.
+/// Signing key, encrypting key and initialization vector, in a row.
 struct Material {
     bytes: Vec<u8>,
     signing: usize,

@@ -29,14 +29,14 @@ pub struct Acknowledge {
     pub max_chunks: u32,
 }
 
-/// What a peer says before it closes.
+/// The message of a peer before it closes the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerError<'a> {
     pub status: StatusCode,
     pub reason: &'a str,
 }
 
-/// What a server says that connects to its client.
+/// The message of a server that connects to its client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReverseHello<'a> {
     pub server_uri: &'a str,

@@ -1,4 +1,4 @@
-//! What was received and not yet understood. It grows with bytes that came, never with bytes that were announced.
+//! Received bytes that are not yet decoded. The buffer grows with received bytes, never with announced ones.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
 //! The connection below the secure channel (Part 6 §7.1, 1.05): frames out of a stream of bytes, and Hello,
-//! Acknowledge, Error and ReverseHello. It owns no socket: whoever has one fills `Input` and drains a `Writer`.
+//! Acknowledge, Error and ReverseHello. It owns no socket: the caller fills `Input` and drains a `Writer`.
 
 mod hello;
 mod input;
@@ -21,14 +21,14 @@ pub const HEADER: usize = 8;
 /// The least buffer that a peer may offer (Part 6 §7.1.2.3, 1.05).
 pub const LEAST_BUFFER: u32 = 8192;
 
-/// So many a second for long, and so many at once.
+/// A rate: events a second in the long run, and events at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     pub per_second: u32,
     pub at_once: u32,
 }
 
-/// What a connection bears. The same numbers go into Hello or Acknowledge, so what is told is what holds.
+/// Limits of a connection. Hello and Acknowledge carry the same numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// The largest chunk that we receive, in bytes.
@@ -44,9 +44,9 @@ pub struct Limits {
     pub open_timeout: Duration,
     /// From the first byte of a message to its last.
     pub message_timeout: Duration,
-    /// Handshakes that need the private key, of one address. Who has an active session here is not counted.
+    /// Handshakes that need the private key, of one address. Clients with an active session are not counted.
     pub handshakes: Rate,
-    /// What a client may ask for as lifetime of a token.
+    /// Lifetimes of a token that a client may ask for.
     pub channel_lifetime: RangeInclusive<Duration>,
 }
 
@@ -103,7 +103,7 @@ impl FrameKind {
     }
 }
 
-/// Where in its message a chunk stands.
+/// Position of a chunk in its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChunkKind {
     Intermediate,

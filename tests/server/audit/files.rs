@@ -217,7 +217,7 @@ fn a_torn_line_is_cut_off_and_records_after_the_head_are_taken_over() {
     assert_eq!((answer.code, out), (0, "whole: 6 records in 1 file\nsecurity: 6 records"), "{}", answer.err);
     let told = shown(dir.path());
     let recovered = told.lines().find(|line| line.contains("audit.recovered")).expect("it is logged");
-    assert!(recovered.contains("2 records behind the head were taken over; the last 50 bytes"), "{recovered}");
+    assert!(recovered.contains("2 records after the head were taken over; the last 50 bytes"), "{recovered}");
 }
 
 #[test]

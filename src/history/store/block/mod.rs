@@ -4,8 +4,8 @@
 //! index  flags, then a frame each: first time, last time, summary (its length first)
 //! data   kind · statuses (runs) · gaps (runs) · server times less source times · values
 //! ```
-//! The source times stand in a row of their own, which the tags of a poll group share: with jittered clocks they are
-//! the larger half of what a sample takes.
+//! The source times are a row of their own that the tags of a poll group share: with jittering clocks they need more
+//! than half of the bytes of a sample. docs/formats/history.md has every byte.
 
 mod frames;
 mod line;
@@ -31,10 +31,10 @@ use crate::history::Summary;
 
 /// The same instant comes several times: the block is read as a whole.
 const VERSIONS: u8 = 1;
-/// Frames of fewer samples have no summary: it would take more than it spares.
+/// Frames of fewer samples have no summary: it would cost more than it saves.
 const LEAST_SUMMARY: usize = 128;
 
-/// A block on its way to disk.
+/// A block in its encoded form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoded {
     pub first: i64,
@@ -130,7 +130,7 @@ fn encode_data(rows: &Rows) -> Vec<u8> {
     out
 }
 
-/// Where there is no value the one before stands, which costs the least.
+/// Puts the value before into each gap, which needs the fewest bytes.
 fn without_gaps<'b>(bits: &'b [u64], absent: &[bool]) -> std::borrow::Cow<'b, [u64]> {
     if !absent.contains(&true) {
         return bits.into();
@@ -150,13 +150,13 @@ fn put_section(out: &mut Vec<u8>, section: &mut Vec<u8>) {
     out.append(section);
 }
 
-/// A frame as the index tells of it.
+/// A frame as the index describes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame {
     pub first: i64,
     pub last: i64,
     pub count: usize,
-    /// Where its summary stands in the index.
+    /// Position of its summary in the index.
     summary: Option<(usize, usize)>,
 }
 
@@ -167,7 +167,7 @@ impl Frame {
     }
 }
 
-/// What a block says of itself without its data.
+/// The index of a block: its frames, without their data.
 #[derive(Debug)]
 pub struct Index {
     pub frames: Vec<Frame>,

@@ -54,7 +54,7 @@ pub fn encode_values(out: &mut Vec<u8>, values: &[Value]) {
     put_packed(out, &raw);
 }
 
-/// The different values of a block and where each stands.
+/// The different values of a block, and for each sample the place of its value.
 pub struct Others {
     places: Column,
     values: Vec<Value>,

@@ -1,4 +1,4 @@
-//! What a frame comes to, so that most of history is never decoded: made when a block is written, some 60 bytes.
+//! Summaries of frames, of about 60 bytes, made when a block is written. With them most of history is never decoded.
 
 use opcua::StatusCode;
 

@@ -1,4 +1,4 @@
-//! What a peer must not be able to do.
+//! Attacks by a peer.
 
 use super::*;
 use crate::stack::codec::NodeIdRef;

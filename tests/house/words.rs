@@ -1,0 +1,135 @@
+//! Words that make sentences hard to read for engineers whose first language is not English (CONTRIBUTING.md).
+//!
+//! Looked at are comments and texts in the source, and all documents.
+
+use std::fs;
+
+use crate::source::{files, root, sources};
+
+/// A word, and what to write instead.
+const WORST: &[(&str, &str)] = &[
+    ("for so long", "for at least … / for this long"),
+    ("so long after", "… after"),
+    ("so long before", "… before"),
+    ("so long as", "while"),
+    ("at least so long", "for at least …"),
+    ("so often", "the interval, or `every …`"),
+    ("so many", "at most N, or the count"),
+    ("told of", "reported, logged"),
+    ("tell of", "report, log"),
+    ("tells of", "reports, logs"),
+    ("anew", "again, from scratch"),
+    ("beside", "next to, in addition to"),
+    ("besides", "next to, in addition to"),
+    ("stands", "is, remains"),
+    ("whoever", "name the subject: the client, the caller"),
+    ("somebody", "name the subject: a client, a user"),
+    ("who only", "a client that only …"),
+    ("gives way", "is closed first, is removed"),
+    ("knocks", "tries to connect"),
+];
+
+/// Places where things are behind one another; the word never means time or addition.
+const BEHIND: &[&str] = &[
+    "behind nat",
+    "behind a nat",
+    "behind a gateway",
+    "behind the gateway",
+    "behind one gateway",
+    "behind one address",
+    "behind the same address",
+    "behind a proxy",
+    "behind a firewall",
+    "behind a router",
+];
+
+/// The comments and the string literals of Rust source; all else is blank. Lines keep their numbers.
+fn prose(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let bytes: Vec<char> = text.chars().collect();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let hashes = rest.iter().skip(1).take_while(|c| **c == '#').count();
+        if rest.starts_with(&['/', '/']) {
+            let end = rest.iter().position(|c| *c == '\n').unwrap_or(rest.len());
+            out.extend(&rest[..end]);
+            at += end;
+        } else if rest[0] == 'r' && rest.get(1 + hashes) == Some(&'"') {
+            let close: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
+            let body = &rest[hashes + 2..];
+            let end = (0..body.len()).find(|at| body[*at..].starts_with(&close)).unwrap_or(body.len());
+            out.extend(&body[..end]);
+            at += hashes + 2 + end + close.len();
+        } else if rest[0] == '"' {
+            let mut end = 1;
+            while end < rest.len() && rest[end] != '"' {
+                end += if rest[end] == '\\' { 2 } else { 1 };
+            }
+            out.extend(rest.get(1..end).unwrap_or_default());
+            out.push(' ');
+            at += end + 1;
+        } else if rest[0] == '\'' && (rest.get(2) == Some(&'\'') || rest.get(1) == Some(&'\\')) {
+            at += rest.iter().skip(2).position(|c| *c == '\'').map_or(1, |end| end + 3);
+        } else {
+            out.push(if rest[0] == '\n' { '\n' } else { ' ' });
+            at += 1;
+        }
+    }
+    out
+}
+
+/// Where a word stands in a line as a word of its own.
+fn has_word(line: &str, word: &str) -> bool {
+    let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    line.match_indices(word)
+        .any(|(at, _)| !is_letter(line[..at].chars().next_back()) && !is_letter(line[at + word.len()..].chars().next()))
+}
+
+/// The faults of a text, each with its line.
+fn faults(name: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut before = "";
+    for (number, line) in text.lines().enumerate() {
+        let lower = line.to_lowercase();
+        let mut say = |what: String| found.push(format!("{name}:{}: {what}: {}", number + 1, line.trim()));
+        for (word, better) in WORST.iter().filter(|(word, _)| has_word(&lower, word)) {
+            if !(*word == "stands" && has_word(&lower, "stands for")) {
+                say(format!("`{word}`, better {better}"));
+            }
+        }
+        if has_word(&lower, "behind") && !BEHIND.iter().any(|place| lower.contains(place)) {
+            say("`behind`, better `after`, or the place in plain words".to_owned());
+        }
+        let doc = ["/// ", "//! "].into_iter().find_map(|mark| line.trim_start().strip_prefix(mark));
+        let is_first = !["///", "//!"].iter().any(|mark| before.trim_start().starts_with(mark));
+        if is_first && doc.is_some_and(|doc| doc.starts_with("What ") || doc.starts_with("Who ")) {
+            say("a doc comment begins with a noun or a verb".to_owned());
+        }
+        before = line;
+    }
+    found
+}
+
+#[test]
+fn texts_are_free_of_the_worst_words() {
+    let mut wrong: Vec<String> =
+        sources().iter().flat_map(|source| faults(&source.path, &prose(&source.text))).collect();
+    let mut documents = files(&root().join("docs"), "md");
+    documents.extend(
+        ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "pki/README.md"].map(|name| root().join(name)),
+    );
+    documents.extend(files(&root().join("address-space"), "yaml"));
+    for path in &documents {
+        let name = path.strip_prefix(root()).expect("below the package").to_string_lossy();
+        wrong.extend(faults(&name, &fs::read_to_string(path).expect("a readable document")));
+    }
+    assert!(wrong.is_empty(), "{} places:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn words_are_seen_in_comments_and_texts_and_not_in_code() {
+    let text = "/// What it is.\nfn anew(beside: u8) -> char {\n    // kept for so long\n    say(\"it \\\" stands\", r#\"whoever\"#, '\"')\n}\n/// Stands for the unit.\n";
+    let places: Vec<String> = faults("f", &prose(text)).iter().map(|fault| fault[..4].to_owned()).collect();
+    assert_eq!(places, ["f:1:", "f:3:", "f:4:", "f:4:"]);
+}
