@@ -198,7 +198,15 @@ fn types_with_a_secret_do_not_print_it() {
 #[test]
 fn modules_that_compute_read_no_clock_and_do_no_io() {
     // Part of the path, and what may not be used there.
-    let pure = ["config/", "model/", "drivers/batch", "drivers/modbus/raw", "drivers/modbus/pdu", "ua/space/"];
+    let pure = [
+        "config/",
+        "model/",
+        "drivers/batch",
+        "drivers/modbus/raw",
+        "drivers/modbus/pdu",
+        "history/aggregate/",
+        "ua/space/",
+    ];
     let files_read_here = ["config/files.rs"];
     let banned = ["std::fs", "std::net::Tcp", "SystemTime", "Instant::now", "UaTime::now", "tokio::"];
     let mut wrong = Vec::new();
@@ -216,9 +224,64 @@ fn modules_that_compute_read_no_clock_and_do_no_io() {
 }
 
 #[test]
+fn parts_with_timers_are_told_the_time() {
+    let told = ["drivers/schedule", "ua/session/", "ua/subscription/", "ua/users/lockout"];
+    let banned = ["Instant::now", "UaTime::now", "SystemTime", "Stamp::now", "Moment::now", ".elapsed()"];
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if source.is_test() || !told.iter().any(|part| source.path.starts_with(part)) {
+            continue;
+        }
+        let code = source.product_code();
+        wrong.extend(banned.iter().filter(|word| code.contains(**word)).map(|word| format!("{} uses {word}", source.path)));
+    }
+    assert!(wrong.is_empty(), "give these `now` as a parameter:\n{}", wrong.join("\n"));
+}
+
+#[test]
 fn the_wall_clock_has_one_source() {
     let reads = |source: &Source| code(&source.text).any(|line| line.contains("SystemTime::now"));
     let readers: Vec<String> =
         sources().iter().filter(|source| reads(source)).map(|source| source.path.clone()).collect();
     assert_eq!(readers, ["value/mod.rs"]);
+}
+
+/// Queues without a limit of their own, and what limits them.
+const UNBOUNDED: [(&str, &str); 2] = [
+    ("app/mod.rs", "reports on the outputs of a cell: one for each tag with `on_stop`"),
+    ("history/store/mod.rs", "the reply to one edit"),
+];
+
+#[test]
+fn queues_are_bounded() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let is_unbounded = |line: &str| line.contains("unbounded_channel") || line.contains("mpsc::channel()");
+        let product = source.product_code();
+        let has_reason = UNBOUNDED.iter().any(|(path, _)| *path == source.path);
+        if !source.is_test() && !has_reason && product.lines().any(is_unbounded) {
+            wrong.push(source.path);
+        }
+    }
+    assert!(wrong.is_empty(), "queues that a peer can fill without limit:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn drivers_leave_waiting_and_logging_to_the_supervisor() {
+    // The silence that a serial line needs between two frames belongs to the protocol.
+    let waits = [("drivers/modbus/wire", "sleep")];
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let folder = source.path.strip_prefix("drivers/").filter(|below| below.contains('/'));
+        if source.is_test() || folder.is_none_or(|below| below.starts_with("supervisor/")) {
+            continue;
+        }
+        for banned in ["sleep", "log::", "logging::"] {
+            let is_allowed = waits.iter().any(|(path, what)| source.path.starts_with(path) && *what == banned);
+            if !is_allowed && source.product_code().contains(banned) {
+                wrong.push(format!("{} uses {banned}", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "the supervisor waits and logs for all drivers:\n{}", wrong.join("\n"));
 }
