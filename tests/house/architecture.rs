@@ -233,7 +233,9 @@ fn parts_with_timers_are_told_the_time() {
             continue;
         }
         let code = source.product_code();
-        wrong.extend(banned.iter().filter(|word| code.contains(**word)).map(|word| format!("{} uses {word}", source.path)));
+        wrong.extend(
+            banned.iter().filter(|word| code.contains(**word)).map(|word| format!("{} uses {word}", source.path)),
+        );
     }
     assert!(wrong.is_empty(), "give these `now` as a parameter:\n{}", wrong.join("\n"));
 }

@@ -4,7 +4,7 @@
 use opcua::StatusCode;
 
 use super::TICKS_A_MS;
-use crate::history::Span;
+use crate::history::{Span, Summary};
 use crate::value::UaTime;
 
 /// All intervals of a request.
@@ -161,6 +161,54 @@ impl Interval {
         } else {
             Span { first: self.low, last: UaTime(self.high.0 - 1) }
         }
+    }
+}
+
+/// A walk over the edges of a slice's intervals, in the order of time. A slice has one more edge than intervals.
+pub(super) struct Edges {
+    slice: Slice,
+    passed: usize,
+    /// The next edge; the end of all time after the last one.
+    pub next: UaTime,
+    /// The interval between the last edge and the next one; before the first edge, the first interval.
+    pub current: Interval,
+}
+
+impl Edges {
+    pub fn new(slice: Slice) -> Edges {
+        let current = slice.get(0);
+        Edges { slice, passed: 0, next: current.low, current }
+    }
+
+    /// An interval has begun and not ended.
+    pub fn is_open(&self) -> bool {
+        0 < self.passed && self.passed <= self.slice.len
+    }
+
+    pub fn are_left(&self) -> bool {
+        self.passed <= self.slice.len
+    }
+
+    /// Passes the next edge; true when an interval begins there.
+    pub fn pass(&mut self) -> bool {
+        self.passed += 1;
+        if !self.is_open() {
+            self.next = UaTime(i64::MAX);
+            return false;
+        }
+        self.current = self.slice.get(self.passed - 1);
+        self.next = self.current.high;
+        true
+    }
+
+    /// All samples of a frame lie in one interval, after the edges that were passed.
+    pub fn holds(&self, frame: &Summary) -> bool {
+        let high = if frame.first.time < self.next {
+            Some(self.next)
+        } else {
+            self.slice.high_end(self.passed.saturating_sub(1), frame.first.time)
+        };
+        high.is_some_and(|high| frame.last.time < high)
     }
 }
 

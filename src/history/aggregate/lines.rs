@@ -3,7 +3,7 @@
 
 use super::bounds::{self, Bound, Shape, Stretch};
 use super::data::{self, Data, Nearest};
-use super::intervals::Slice;
+use super::intervals::{Edges, Slice};
 use super::outcome::{Found, Outcome};
 use super::regions::Regions;
 use super::status::{CALCULATED, Class, Rules, good_if, marked};
@@ -16,12 +16,8 @@ pub(super) struct Walk {
     rules: Rules,
     /// Of bounding values; areas are always under sloped lines (Part 13 §5.4.3.6, 1.05).
     shape: Shape,
-    slice: Slice,
     pub extent: Extent,
-    /// The number of edges that were passed, as in `timed`.
-    edges: usize,
-    pub edge: UaTime,
-    current: Interval,
+    edges: Edges,
     start: Bound,
     regions: Regions,
     /// The last usable sample, and the first unusable one after it.
@@ -67,12 +63,7 @@ pub(super) fn calculate(
 
 impl Visitor for Walk {
     fn frame(&mut self, frame: &Summary) -> bool {
-        let inside = if frame.first.time < self.edge {
-            Some(self.edge)
-        } else {
-            self.slice.high_end(self.edges.saturating_sub(1), frame.first.time)
-        };
-        if inside.is_none_or(|edge| edge <= frame.last.time) {
+        if !self.edges.holds(frame) {
             return false;
         }
         self.reach(&frame.first);
@@ -97,17 +88,14 @@ impl Walk {
     /// `before` is the last usable sample before the slice.
     pub fn new(method: Method, slice: Slice, extent: Extent, before: Nearest) -> Walk {
         let Method { aggregate, rules, shape } = method;
-        let current = slice.get(0);
+        let edges = Edges::new(slice);
         Walk {
             aggregate,
             rules,
             shape: if aggregate == Aggregate::Interpolative { shape } else { Shape::Sloped },
-            slice,
             extent,
-            edges: 0,
-            edge: current.low,
-            current,
-            start: Bound::missing(current.low),
+            start: Bound::missing(edges.current.low),
+            edges,
             regions: Regions::EMPTY,
             from: before.point,
             skipped: before.skipped,
@@ -116,18 +104,19 @@ impl Walk {
         }
     }
 
+    /// The next edge, or the end of all time.
+    pub fn next_edge(&self) -> UaTime {
+        self.edges.next
+    }
+
     /// Where the current interval begins, or the first one will.
     pub fn begins(&self) -> UaTime {
-        self.current.low
+        self.edges.current.low
     }
 
     /// Times of the samples that the current interval may answer.
     pub fn wanted(&self) -> [Option<UaTime>; 6] {
         [self.from.map(|point| point.time), self.start.sample, None, None, None, None]
-    }
-
-    fn is_open(&self) -> bool {
-        0 < self.edges && self.edges <= self.slice.len
     }
 
     fn arrive(&mut self, point: &Point) {
@@ -137,10 +126,13 @@ impl Walk {
 
     /// Advances to a usable sample.
     fn reach(&mut self, next: &Point) {
-        while self.edge <= next.time {
-            self.weigh(self.edge, Some(next));
-            let bound =
-                if self.edge == next.time { Bound::raw(next, &self.rules) } else { self.bound(self.edge, Some(next)) };
+        while self.edges.next <= next.time {
+            self.weigh(self.edges.next, Some(next));
+            let bound = if self.edges.next == next.time {
+                Bound::raw(next, &self.rules)
+            } else {
+                self.bound(self.edges.next, Some(next))
+            };
             self.pass(bound);
         }
         self.weigh(next.time, Some(next));
@@ -162,10 +154,10 @@ impl Walk {
 
     /// Weighs the time from the last usable sample, or from the interval's low end, up to `high`.
     fn weigh(&mut self, high: UaTime, next: Option<&Point>) {
-        if !self.is_open() || self.aggregate == Aggregate::Interpolative {
+        if !self.edges.is_open() || self.aggregate == Aggregate::Interpolative {
             return;
         }
-        let low = self.from.as_ref().map_or(self.current.low, |from| from.time.max(self.current.low));
+        let low = self.from.as_ref().map_or(self.edges.current.low, |from| from.time.max(self.edges.current.low));
         let ticks = high.0 - low.0;
         if ticks == 0 {
             return;
@@ -191,36 +183,32 @@ impl Walk {
     }
 
     fn pass(&mut self, bound: Bound) {
-        if self.is_open() {
+        if self.edges.is_open() {
             let outcome = self.conclude(&bound);
             self.outcomes.push(outcome);
         }
-        self.edges += 1;
-        if !self.is_open() {
-            self.edge = UaTime(i64::MAX);
+        if !self.edges.pass() {
             return;
         }
-        self.current = self.slice.get(self.edges - 1);
-        self.edge = self.current.high;
         self.regions = Regions::EMPTY;
         self.start = bound;
     }
 
     fn run_out(&mut self) {
-        while self.edges <= self.slice.len {
+        while self.edges.are_left() {
             self.extrapolate();
         }
     }
 
     /// Passes the next edge as if no usable sample followed.
     pub fn extrapolate(&mut self) {
-        self.weigh(self.edge, None);
-        let bound = self.bound(self.edge, None);
+        self.weigh(self.edges.next, None);
+        let bound = self.bound(self.edges.next, None);
         self.pass(bound);
     }
 
     fn conclude(&self, end: &Bound) -> Outcome {
-        let interval = &self.current;
+        let interval = &self.edges.current;
         if self.aggregate == Aggregate::Interpolative {
             let bound = if interval.backward { end } else { &self.start };
             return interpolative(interval, bound);

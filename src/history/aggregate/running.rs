@@ -239,8 +239,8 @@ impl Walk {
     fn ends(&self) -> Option<UaTime> {
         let edge = match self {
             Walk::Values(walk) => walk.ends(),
-            Walk::Timed(walk) => walk.edge,
-            Walk::Lines(walk) => walk.edge,
+            Walk::Timed(walk) => walk.next_edge(),
+            Walk::Lines(walk) => walk.next_edge(),
         };
         (edge < UaTime(i64::MAX)).then_some(edge)
     }
@@ -278,7 +278,7 @@ impl Walk {
             (Walk::Timed(walk), None) => walk.end_without_sample(),
             (Walk::Lines(walk), held) => {
                 walk.points(held.as_slice());
-                if walk.edge == edge {
+                if walk.next_edge() == edge {
                     walk.extrapolate();
                 }
             }

@@ -5,7 +5,7 @@ use opcua::StatusCode;
 
 use super::bounds::{self, Bound, Shape};
 use super::data::{self, Data};
-use super::intervals::Slice;
+use super::intervals::{Edges, Slice};
 use super::outcome::{Found, Outcome};
 use super::regions::{Candidate, Part, Regions, Weighing};
 use super::status::{CALCULATED, Class, INTERPOLATED, MULTIPLE_VALUES, Rules, marked};
@@ -19,14 +19,8 @@ pub(super) struct Walk {
     /// Of the values, for bounds and areas.
     shape: Shape,
     weighing: Weighing,
-    slice: Slice,
     pub extent: Extent,
-    /// The number of edges that were passed: the current interval's is one less. The slice has one more edge than
-    /// intervals.
-    edges: usize,
-    /// The next edge, or the end of all time.
-    pub edge: UaTime,
-    current: Interval,
+    edges: Edges,
     /// The bound at the low end of the current interval.
     start: Bound,
     regions: Regions,
@@ -50,12 +44,7 @@ pub(super) fn calculate(data: &dyn Data, method: Method, slice: &Slice, extent: 
 
 impl Visitor for Walk {
     fn frame(&mut self, frame: &Summary) -> bool {
-        let inside = if frame.first.time < self.edge {
-            Some(self.edge)
-        } else {
-            self.slice.high_end(self.edges.saturating_sub(1), frame.first.time)
-        };
-        if inside.is_none_or(|edge| edge <= frame.last.time) {
+        if !self.edges.holds(frame) {
             return false;
         }
         self.reach(&frame.first);
@@ -67,7 +56,7 @@ impl Visitor for Walk {
     fn points(&mut self, points: &[Point]) {
         for point in points {
             self.reach(point);
-            if point.time > self.current.low {
+            if point.time > self.edges.current.low {
                 self.take(point);
             }
             self.from = Some(*point);
@@ -88,32 +77,34 @@ impl Walk {
             | Aggregate::PercentBad => Weighing::States(shape),
             _ => Weighing::Values(shape),
         };
-        let current = slice.get(0);
+        let edges = Edges::new(slice);
         Walk {
             aggregate,
             rules,
             shape,
             weighing,
-            slice,
             extent,
-            edges: 0,
-            edge: current.low,
-            current,
-            start: Bound::missing(current.low),
+            start: Bound::missing(edges.current.low),
+            edges,
             regions: Regions::EMPTY,
             from,
             outcomes: Vec::new(),
         }
     }
 
+    /// The next edge, or the end of all time.
+    pub fn next_edge(&self) -> UaTime {
+        self.edges.next
+    }
+
     /// Where the current interval begins, or the first one will.
     pub fn begins(&self) -> UaTime {
-        self.current.low
+        self.edges.current.low
     }
 
     /// Passes the next edge while no sample was ever seen.
     pub fn end_without_sample(&mut self) {
-        self.pass(Bound::missing(self.edge));
+        self.pass(Bound::missing(self.edges.next));
     }
 
     /// Times of the samples that the current interval may answer.
@@ -122,18 +113,14 @@ impl Walk {
         [from, self.start.sample, self.regions.min.sample, self.regions.max.sample, None, None]
     }
 
-    fn is_open(&self) -> bool {
-        0 < self.edges && self.edges <= self.slice.len
-    }
-
     /// Advances to a sample: weighs the time up to it and closes the intervals that end at or before it.
     fn reach(&mut self, next: &Point) {
-        while self.edge <= next.time {
-            self.weigh(self.edge, next);
-            let bound = if self.edge == next.time {
+        while self.edges.next <= next.time {
+            self.weigh(self.edges.next, next);
+            let bound = if self.edges.next == next.time {
                 Bound::raw(next, &self.rules)
             } else {
-                bounds::simple(&self.rules, self.shape, self.from.as_ref(), Some(next), self.edge)
+                bounds::simple(&self.rules, self.shape, self.from.as_ref(), Some(next), self.edges.next)
             };
             self.pass(bound);
         }
@@ -142,15 +129,15 @@ impl Walk {
 
     /// Weighs the time from the last sample, or from the interval's low end, up to `high`.
     fn weigh(&mut self, high: UaTime, next: &Point) {
-        if !self.is_open() {
+        if !self.edges.is_open() {
             return;
         }
         let Some(from) = &self.from else {
-            self.regions.bad += high.0 - self.current.low.0;
+            self.regions.bad += high.0 - self.edges.current.low.0;
             return;
         };
-        let begins = from.time < self.current.low;
-        let low = if begins { self.current.low } else { from.time };
+        let begins = from.time < self.edges.current.low;
+        let low = if begins { self.edges.current.low } else { from.time };
         let part = Part { low, high, bound: begins.then_some(&self.start), from, to: next };
         self.regions.part(&self.rules, self.weighing, &part);
     }
@@ -166,17 +153,13 @@ impl Walk {
 
     /// Passes the next edge, whose bound this is.
     fn pass(&mut self, bound: Bound) {
-        if self.is_open() {
+        if self.edges.is_open() {
             let outcome = self.conclude(&bound);
             self.outcomes.push(outcome);
         }
-        self.edges += 1;
-        if !self.is_open() {
-            self.edge = UaTime(i64::MAX);
+        if !self.edges.pass() {
             return;
         }
-        self.current = self.slice.get(self.edges - 1);
-        self.edge = self.current.high;
         self.regions = Regions::EMPTY;
         self.start = bound;
         self.regions.quality(bound.status, bound.class);
@@ -187,22 +170,22 @@ impl Walk {
 
     /// There is no further sample: closes what is left.
     fn run_out(&mut self) {
-        while self.edges <= self.slice.len {
-            if self.is_open() {
+        while self.edges.are_left() {
+            if self.edges.is_open() {
                 match &self.from {
                     Some(last) => {
-                        let low = last.time.max(self.current.low);
-                        self.regions.last(&self.rules, self.weighing, last, low..self.current.high);
+                        let low = last.time.max(self.edges.current.low);
+                        self.regions.last(&self.rules, self.weighing, last, low..self.edges.current.high);
                     }
-                    None => self.regions.bad += self.current.high.0 - self.current.low.0,
+                    None => self.regions.bad += self.edges.current.high.0 - self.edges.current.low.0,
                 }
             }
-            self.pass(Bound::missing(self.edge));
+            self.pass(Bound::missing(self.edges.next));
         }
     }
 
     fn conclude(&mut self, end: &Bound) -> Outcome {
-        let interval = self.current;
+        let interval = self.edges.current;
         if !self.extent.overlaps(&interval) {
             return Outcome::no_data(&interval);
         }
@@ -216,7 +199,8 @@ impl Walk {
     /// Whether the bound at the high end may be the extreme (Part 13 §5.4.3.15, 1.05): where values slope up to it,
     /// and where time flows backwards and it is a sample of the interval.
     fn end_counts(&self, end: &Bound) -> bool {
-        self.rules.usable(end.class) && (self.shape == Shape::Sloped || (self.current.backward && !end.interpolated))
+        self.rules.usable(end.class)
+            && (self.shape == Shape::Sloped || (self.edges.current.backward && !end.interpolated))
     }
 
     /// `end` is the bound at the high end.
