@@ -1,6 +1,8 @@
 //! Rules for the shape of the code: the length of files and the parameters of functions.
 
-use crate::source::{Source, sources};
+use std::fs;
+
+use crate::source::{Source, code, files, root, sources};
 
 const LONGEST_FILE: usize = 500;
 
@@ -14,6 +16,22 @@ fn files_stay_short_and_say_what_they_are_for() {
         }
         if !source.text.starts_with("//! ") {
             wrong.push(format!("{} does not begin with //!", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_of_tests_stay_short_and_share_code_through_the_kit() {
+    let mut wrong = Vec::new();
+    for path in files(&root().join("tests"), "rs") {
+        let text = fs::read_to_string(&path).expect("a readable file");
+        let lines = text.lines().count();
+        if lines > LONGEST_FILE {
+            wrong.push(format!("{} has {lines} lines, more than {LONGEST_FILE}", path.display()));
+        }
+        if code(&text).any(|line| line.starts_with("#[path")) {
+            wrong.push(format!("{} includes a file by its path; move it to tests/kit", path.display()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
