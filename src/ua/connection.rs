@@ -3,10 +3,12 @@
 //!
 //! A client that does not read is not read from either; when it stalls it is cut, and its session waits for it.
 
+mod channel_life;
 mod core;
+mod publisher;
+mod responder;
 mod seat;
 pub mod talk;
-mod under_way;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,16 +20,14 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::core::Core;
+use self::core::{Core, Peer};
 pub use self::seat::Seat;
-use self::under_way::Line;
 use crate::logging;
 use crate::stack::channel::{Caller, Event, ServerChannel};
 use crate::stack::transport::{Fatal, Input, RefusedCertificate};
 use crate::ua::audit::Ending;
 use crate::ua::outbox::{FLUSH, Outbox};
 use crate::ua::server::Server;
-use crate::ua::services::publish;
 use crate::ua::session::Identity;
 
 /// Serves one client until it leaves, breaks the protocol, or the server stops.
@@ -73,11 +73,12 @@ impl Connection {
     pub fn new(server: Arc<Server>, peer: SocketAddr, near: Option<SocketAddr>) -> Connection {
         let now = Instant::now();
         let id = server.next_channel_id();
+        let channel = ServerChannel::new(Arc::clone(&server.channels), id, Some(peer), now.into_std());
         Connection {
-            channel: ServerChannel::new(Arc::clone(&server.channels), id, Some(peer), now.into_std()),
+            channel,
             input: Input::default(),
             outbox: Outbox::default(),
-            core: Core::new(server, (peer, near, id), now),
+            core: Core::new(server, Peer { address: peer, near, channel: id }, now),
             seat: Arc::default(),
         }
     }
@@ -127,8 +128,7 @@ impl Connection {
                     return Some(End::Fatal(fatal));
                 }
                 Some(done) = self.core.under_way.next(), if unsent < FLUSH && !self.core.under_way.is_empty() => {
-                    let mut line = Line { channel: &mut self.channel, out: &mut self.outbox.out };
-                    self.core.finish(&mut line, done).await;
+                    self.core.finish(&mut self.channel, &mut self.outbox.out, done);
                 }
                 () = &mut timer => {
                     if let Some(end) = self.check_deadlines() {
@@ -155,7 +155,7 @@ impl Connection {
         let rest = self.outbox.unsent();
         let limit = std::time::Duration::from_secs(1);
         if let Ok(Err(error)) = tokio::time::timeout(limit, writer.write_all(rest)).await {
-            log::debug!("{}: {error}", self.core.peer);
+            log::debug!("{}: {error}", self.core.peer.address);
         }
     }
 
@@ -188,11 +188,16 @@ impl Connection {
             }
         }
         let security = self.channel.security()?;
-        let caller = Caller { address: Some(self.core.peer), policy: security.policy };
+        let caller = Caller { address: Some(self.core.peer.address), policy: security.policy };
         let refusal = self.core.server.channels.check.check_client(&security.peer.as_ref()?.chain, &caller).err()?;
-        logging::limited(log::Level::Warn, "trust lost", Some(self.core.peer.ip()), format_args!("{}", refusal.rule));
+        logging::limited(
+            log::Level::Warn,
+            "trust lost",
+            Some(self.core.peer.address.ip()),
+            format_args!("{}", refusal.rule),
+        );
         let refused = RefusedCertificate { code: refusal.code, chain: security.peer.as_ref()?.chain.clone() };
-        self.core.line().refused_certificate(&self.core.server, &refused, &refusal.rule, None);
+        self.core.audited().refused_certificate(&self.core.server, &refused, &refusal.rule, None);
         for session in self.core.bound.drain(..) {
             self.core.server.end_session(&session, true, &Ending::TrustLost);
         }
@@ -222,11 +227,9 @@ impl Connection {
             let now = Instant::now();
             match channel.receive(now.into_std(), input, out)? {
                 None => return Ok(false),
-                Some(Event::Hello { endpoint_url }) => log::trace!("{} dials {endpoint_url}", core.peer),
+                Some(Event::Hello { endpoint_url }) => log::trace!("{} dials {endpoint_url}", core.peer.address),
                 Some(Event::Open(job)) => core.open(channel, job, out).await?,
-                Some(Event::Request { request_id, body }) => {
-                    core.request(&mut Line { channel, out }, request_id, body).await;
-                }
+                Some(Event::Request { request_id, body }) => core.request(channel, out, request_id, body).await,
                 Some(Event::Closed) => return Ok(true),
             }
         }
@@ -238,26 +241,14 @@ impl Connection {
         let Connection { channel, outbox, core, .. } = self;
         while core.at_disk > 0 {
             let Some(done) = core.under_way.next().await else { return };
-            core.finish(&mut Line { channel, out: &mut outbox.out }, done).await;
+            core.finish(channel, &mut outbox.out, done);
         }
     }
 
-    /// Answers Publish requests for which a message waits, and refuses those that nobody will answer.
+    /// Sends what waits for the sessions, and lets go of sessions that have ended or left.
     fn serve_waiting(&mut self) {
         let Connection { channel, outbox, core, .. } = self;
-        let most = core.server.limits.send_buffer;
-        for at in 0..core.bound.len() {
-            let session = Arc::clone(&core.bound[at]);
-            while outbox.waiting() < most {
-                let Some((request, ready)) = publish::next(&session) else { break };
-                let mut line = Line { channel, out: &mut outbox.out };
-                core.publish(&mut line, &session, &request, &ready);
-            }
-            for refused in publish::take_refused(&session, Instant::now()) {
-                let mut line = Line { channel, out: &mut outbox.out };
-                core.refuse(&mut line, &refused);
-            }
-        }
+        core.publish_waiting(channel, outbox);
         let channel_id = channel.id();
         core.bound.retain(|session| {
             let state = session.lock();
@@ -272,7 +263,7 @@ impl Connection {
 
     /// One line for a client that is cut; a refusal is a warning with its remedy.
     fn tell_fatal(&self, fatal: &Fatal) {
-        let peer = self.core.peer;
+        let peer = self.core.peer.address;
         let tell = |level, line| {
             let kind = if level == log::Level::Info { "client cut" } else { "client refused" };
             logging::limited(level, kind, Some(peer.ip()), line);
@@ -289,7 +280,7 @@ impl Connection {
 
     /// Lets the sessions go: they may come back over another channel.
     fn leave(&mut self, end: Option<&End>) {
-        let peer = self.core.peer;
+        let peer = self.core.peer.address;
         match end {
             None | Some(End::Closed | End::Stopped) => log::debug!("{peer} left"),
             Some(End::Stalled) => {

@@ -22,11 +22,11 @@ pub struct Limits {
     pub history_continuation_points: usize,
     /// Bytes of one response.
     pub history_bytes: usize,
-    /// Requests for history that wait: of one session, and of all.
-    pub history_requests: (usize, usize),
+    /// Requests for history that wait.
+    pub history_requests: HistoryQueue,
     /// NotificationMessages that are kept for Republish, a subscription.
     pub retransmission_queue: usize,
-    pub session_timeout: (Duration, Duration),
+    pub session_timeout: TimeoutRange,
     /// A session that is not activated ends so soon.
     pub activation_timeout: Duration,
     /// Interval x count of a lifetime or keep-alive, at most.
@@ -52,6 +52,20 @@ pub struct Limits {
     pub new_connections: Rate,
 }
 
+/// Requests for history that wait: of one session, and of all sessions together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryQueue {
+    pub per_session: usize,
+    pub total: usize,
+}
+
+/// What a client's timeout is revised to lie in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeoutRange {
+    pub least: Duration,
+    pub most: Duration,
+}
+
 /// For all sessions, where nothing is configured and the machine's memory isn't known.
 const LEAST_SESSION_MEMORY: u64 = 256 << 20;
 
@@ -69,10 +83,10 @@ impl Limits {
             history_values: 10_000,
             history_continuation_points: 1_000,
             history_bytes: 16 * 1024 * 1024,
-            history_requests: (16, 256),
+            history_requests: HistoryQueue { per_session: 16, total: 256 },
             publish_requests: 20,
             retransmission_queue: 64,
-            session_timeout: (Duration::from_secs(10), Duration::from_hours(1)),
+            session_timeout: TimeoutRange { least: Duration::from_secs(10), most: Duration::from_hours(1) },
             activation_timeout: Duration::from_secs(10),
             longest_lifetime: Duration::from_hours(1),
             pending_sessions: 20,

@@ -2,9 +2,12 @@
 
 pub mod audit;
 pub mod connection;
+pub mod continuation;
 pub mod diagnostics;
+pub mod disk_pool;
 pub mod events;
 pub mod facts;
+pub mod history;
 pub mod items;
 pub mod limits;
 mod outbox;

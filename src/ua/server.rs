@@ -18,10 +18,10 @@ use crate::stack::crypto::CryptoPool;
 use crate::tags::{Member, Roster, TagStore};
 use crate::ua::audit::Ending;
 use crate::ua::diagnostics::Totals;
+use crate::ua::disk_pool::DiskPool;
 use crate::ua::events::Event;
 use crate::ua::items::{Ended, Listener};
 use crate::ua::limits::Limits;
-use crate::ua::services::history::Pool;
 use crate::ua::services::history::configuration::Starts;
 use crate::ua::services::rights;
 use crate::ua::session::{Registry, Session};
@@ -88,7 +88,7 @@ pub struct Server {
     pub memory: Arc<Budget>,
     pub timer: Timer,
     /// Where history is read.
-    pub history: Pool,
+    pub history: DiskPool,
     /// Where archives start.
     pub starts: Starts,
     pub totals: Totals,
@@ -154,7 +154,7 @@ impl Server {
         Arc::new(Server {
             plan: parts.plan,
             memory: Budget::new(parts.limits.session_memory),
-            history: Pool::new(parts.limits.history_requests.1),
+            history: DiskPool::new(parts.limits.history_requests.total),
             limits: parts.limits,
             plant: parts.plant,
             tags: parts.tags,

@@ -7,7 +7,7 @@ use opcua::{
     StatusCode, VariableId,
 };
 use testkit::request::{
-    ToNodeId, browse, browse_of, browse_path, create_items, create_subscription, delete_subscriptions, item, publish,
+    ToNodeId, browse, browse_next, browse_of, browse_path, create_items, create_subscription, delete_subscriptions, item, publish,
     read, translate, write,
 };
 use testkit::server::{CELL, TestServer};
@@ -133,11 +133,16 @@ fn each_advertised_number_of_things_is_reachable_and_one_more_is_refused() {
             include_subtypes: true,
             ..BrowseDescription::default()
         };
-        client.ask(browse_of(vec![server], 1)).results.expect("results")[0].status_code
+        client.ask(browse_of(vec![server], 1)).results.expect("results").remove(0)
     };
-    let none_left = StatusCode::BadNoContinuationPoints;
-    let got: Vec<StatusCode> = (0..3).map(|_| browse()).collect();
-    assert_eq!(got, [StatusCode::Good, StatusCode::Good, none_left]);
+    // A request that needs a continuation point frees the oldest one of an earlier request (Part 4 §7.9, 1.05).
+    let got: Vec<_> = (0..3).map(|_| browse()).collect();
+    assert!(got.iter().all(|result| result.status_code == StatusCode::Good), "{got:?}");
+    let next = [2, 1, 0].map(|at| {
+        let point = got[at].continuation_point.value.clone().expect("a continuation point");
+        client.ask(browse_next(false, &[&point])).results.expect("results")[0].status_code
+    });
+    assert_eq!(next, [StatusCode::Good, StatusCode::Good, StatusCode::BadContinuationPointInvalid]);
 }
 
 /// No more Publish requests are queued than allowed; the oldest is answered (Part 4 §5.14.5).

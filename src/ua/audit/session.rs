@@ -10,8 +10,8 @@ use crate::audit::{Kind, Record, Who};
 use crate::stack::channel::Peer;
 use crate::stack::transport::RefusedCertificate;
 use crate::ua::server::Server;
-use crate::ua::services::session::{Caller, Refused};
-use crate::ua::session::Session;
+use crate::ua::services::session::Refused;
+use crate::ua::session::{Caller, Session};
 use crate::ua::users::Turn;
 use crate::value::Value;
 

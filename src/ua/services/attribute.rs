@@ -1,25 +1,100 @@
 //! Attribute service set (Part 4 §5.11, 1.05): Read and Write; `history` has HistoryRead and HistoryUpdate.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt};
 use opcua::StatusCode;
 use tokio::sync::oneshot;
 
-use super::{Context, Service, history, operations, write_header};
+use super::{Context, Request, RequestHeader, ResponseHead, Work, apart_if, history, operations};
 use crate::model::{ConnectionIx, TagId};
 use crate::stack::codec::{NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer};
 use crate::tags;
 use crate::ua::audit::{Acting, Done};
 use crate::ua::diagnostics;
+use crate::ua::disk_pool::Abandoned;
+use crate::ua::server::Server;
+use crate::ua::session::Session;
 use crate::ua::space::{Attribute, NodeIx, Source, Space, Viewer};
 use crate::value::{IndexRange, Sample, UaTime, Value};
 
+/// A Read of more bytes leaves the thread to other connections meanwhile.
+pub const LONG_READ: usize = 64 * 1024;
 /// A write waits so long for its device when the client gives no hint.
 const WRITE_DEADLINE: Duration = Duration::from_secs(2);
 const LONGEST_WRITE: Duration = Duration::from_secs(60);
 
-/// Answers from the tag store: maxAge asks for nothing newer than what the last poll brought.
-pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+/// Answers from the tag store: maxAge asks for nothing newer than what the last poll brought. Where the disk has to be
+/// asked first the request is served again after that.
+pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Option<Work>, StatusCode> {
+    read_all(context, reader, w)?;
+    let is_whole = context.wanted.borrow().is_empty();
+    if is_whole { Ok(None) } else { ReadAgain::of(context).work(context.wanted.take()).map(Some) }
+}
+
+/// A Read that waits for what the disk knows of archives.
+struct ReadAgain {
+    server: Arc<Server>,
+    session: Arc<Session>,
+    channel: u32,
+    head: ResponseHead,
+    bytes: Vec<u8>,
+    most_bytes: usize,
+}
+
+impl ReadAgain {
+    fn of(context: &Context<'_>) -> ReadAgain {
+        ReadAgain {
+            server: Arc::clone(context.server),
+            session: Arc::clone(context.session),
+            channel: context.session.lock().channel,
+            head: context.request.head,
+            bytes: context.request.bytes.to_vec(),
+            most_bytes: context.most_bytes,
+        }
+    }
+
+    fn work(self, tags: Vec<TagId>) -> Result<Work, StatusCode> {
+        let first = self.find_starts(tags)?;
+        Ok(Work::for_disk(async move {
+            first.await?;
+            loop {
+                let mut w = Writer::new();
+                let missing = self.serve(&mut w)?;
+                if missing.is_empty() {
+                    return Ok(w.buf);
+                }
+                self.find_starts(missing)?.await?;
+            }
+        }))
+    }
+
+    fn find_starts(&self, tags: Vec<TagId>) -> Result<BoxFuture<'static, Result<(), StatusCode>>, StatusCode> {
+        let server = Arc::clone(&self.server);
+        let find = move |_: &Abandoned| {
+            if let Some(archives) = &server.archives {
+                server.starts.find(archives, &tags);
+            }
+        };
+        let most = self.server.limits.history_requests.per_session;
+        Ok(self.server.history.run(&self.session.history_gate, most, find)?.boxed())
+    }
+
+    /// Serves the request from its beginning; returns the archives whose start is not known (any more).
+    fn serve(&self, w: &mut Writer) -> Result<Vec<TagId>, StatusCode> {
+        self.session.lock().check_channel(self.channel)?;
+        let mut reader = Reader::new(&self.bytes);
+        reader.node_id()?;
+        let header = RequestHeader::read(&mut reader)?;
+        let request = Request { id: 0, header, head: self.head, bytes: &self.bytes, now: tokio::time::Instant::now() };
+        let context = Context::new(&self.server, &self.session, request, self.most_bytes);
+        apart_if(self.bytes.len() > LONG_READ, || read_all(&context, &mut reader, w))?;
+        Ok(context.wanted.take())
+    }
+}
+
+fn read_all(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let max_age = reader.f64()?;
     let timestamps = Timestamps::from_wire(reader.i32()?).ok_or(StatusCode::BadTimestampsToReturnInvalid)?;
     // NaN is no age either.
@@ -28,7 +103,7 @@ pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> R
     }
     let count = operations(reader, 16, context.server.limits.operations)?;
     let begin = w.mark();
-    write_header(w, Service::Read, context.header.handle);
+    context.write_head(w);
     w.count(count);
     let space = context.server.space();
     let now = UaTime::now();
@@ -166,8 +241,8 @@ fn write_sample(
 }
 
 /// A Write under way: what is decided, and what devices still have to answer.
-pub struct Writing {
-    pub results: Vec<StatusCode>,
+struct Writing {
+    results: Vec<StatusCode>,
     /// What the audit is told, at the end.
     acting: Option<Acting>,
     waiting: Vec<(oneshot::Receiver<Vec<StatusCode>>, Vec<usize>)>,
@@ -175,12 +250,8 @@ pub struct Writing {
 }
 
 impl Writing {
-    pub fn is_done(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Waits for the devices. Their answer is the client's; silence is BadTimeout, for the outcome is unknown.
-    pub async fn finish(mut self) -> Vec<StatusCode> {
+    async fn finish(mut self) -> Vec<StatusCode> {
         // The queue answers within the deadline; the grace is for what was just sent.
         let until = tokio::time::Instant::now() + self.deadline + Duration::from_secs(1);
         for (reply, places) in self.waiting {
@@ -198,17 +269,32 @@ impl Writing {
         }
         self.results
     }
+}
 
-    pub fn write_response(results: &[StatusCode], handle: u32, w: &mut Writer) {
-        write_header(w, Service::Write, handle);
-        w.count(results.len());
-        results.iter().for_each(|status| w.status(*status));
-        w.null_array();
+/// Writes at once where the tags are the server's own; otherwise the devices' answers are the response.
+pub fn write(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Option<Work>, StatusCode> {
+    let (writing, head) = (begin_write(context, reader)?, context.request.head);
+    if writing.waiting.is_empty() {
+        write_results(head, &writing.results, w);
+        return Ok(None);
     }
+    Ok(Some(Work::for_devices(async move {
+        let results = writing.finish().await;
+        let mut w = Writer::new();
+        write_results(head, &results, &mut w);
+        Ok(w.buf)
+    })))
+}
+
+fn write_results(head: ResponseHead, results: &[StatusCode], w: &mut Writer) {
+    head.write(w);
+    w.count(results.len());
+    results.iter().for_each(|status| w.status(*status));
+    w.null_array();
 }
 
 /// Checks every operation, does what can be done at once, and hands the rest to the links' queues.
-pub fn write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing, StatusCode> {
+fn begin_write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing, StatusCode> {
     let count = operations(reader, 12, context.server.limits.operations)?;
     let space = context.server.space();
     let viewer = context.viewer();

@@ -5,7 +5,7 @@
 
 use opcua::StatusCode;
 
-use super::{RequestHeader, Service, write_header};
+use super::Visit;
 use crate::model::Roles;
 use crate::stack::codec::{LocalizedTextRef, Reader, Writer};
 use crate::stack::crypto::{Identity, MessageSecurityMode, Policy};
@@ -14,12 +14,8 @@ use crate::ua::server::Server;
 const TRANSPORT_PROFILE: &str = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary";
 pub const PRODUCT_URI: &str = "urn:opcell";
 
-pub fn find_servers(
-    server: &Server,
-    header: &RequestHeader<'_>,
-    reader: &mut Reader<'_>,
-    w: &mut Writer,
-) -> Result<(), StatusCode> {
+pub fn find_servers(visit: &Visit<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    let server = visit.server;
     let url = reader.text()?;
     for _ in 0..reader.count(4)? {
         reader.string()?;
@@ -29,7 +25,7 @@ pub fn find_servers(
     for _ in 0..count {
         is_wanted |= reader.text()? == server.application.uri;
     }
-    write_header(w, Service::FindServers, header.handle);
+    visit.request.head.write(w);
     w.count(usize::from(is_wanted));
     if is_wanted {
         write_application(server, &urls(server, url), w);
@@ -37,12 +33,8 @@ pub fn find_servers(
     Ok(())
 }
 
-pub fn get_endpoints(
-    server: &Server,
-    header: &RequestHeader<'_>,
-    reader: &mut Reader<'_>,
-    w: &mut Writer,
-) -> Result<(), StatusCode> {
+pub fn get_endpoints(visit: &Visit<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    let server = visit.server;
     let url = reader.text()?;
     for _ in 0..reader.count(4)? {
         reader.string()?;
@@ -52,7 +44,7 @@ pub fn get_endpoints(
     for _ in 0..count {
         is_wanted |= reader.text()? == TRANSPORT_PROFILE;
     }
-    write_header(w, Service::GetEndpoints, header.handle);
+    visit.request.head.write(w);
     if is_wanted {
         write_endpoints(server, server.channels.identities.newest().as_deref(), url, w);
     } else {

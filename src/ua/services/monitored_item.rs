@@ -8,7 +8,7 @@ use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::attribute::ReadOperation;
-use super::{Context, Service, each_id, history, operations, rights, subscription, write_header};
+use super::{Context, each_id, history, operations, rights, subscription};
 use crate::history::ArchiveId;
 use crate::history::aggregate::{Running, RunningRequest};
 use crate::model::{Plant, TagId};
@@ -75,7 +75,7 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
     let subscription = subscription::find(context.session, reader.u32()?)?;
     let timestamps = Timestamps::from_wire(reader.i32()?).ok_or(StatusCode::BadTimestampsToReturnInvalid)?;
     let count = operations(reader, 33, context.server.limits.operations)?;
-    write_header(w, Service::CreateMonitoredItems, context.header.handle);
+    context.write_head(w);
     w.count(count);
     let space = context.server.space();
     subscription.lock().touch();
@@ -387,7 +387,7 @@ pub fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
     let subscription = subscription::find(context.session, reader.u32()?)?;
     let timestamps = Timestamps::from_wire(reader.i32()?).ok_or(StatusCode::BadTimestampsToReturnInvalid)?;
     let count = operations(reader, 23, context.server.limits.operations)?;
-    write_header(w, Service::ModifyMonitoredItems, context.header.handle);
+    context.write_head(w);
     w.count(count);
     let space = context.server.space();
     subscription.lock().touch();
@@ -505,7 +505,7 @@ fn modified_filter(
 pub fn set_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let subscription = subscription::find(context.session, reader.u32()?)?;
     let mode = Mode::from_wire(reader.i32()?).ok_or(StatusCode::BadMonitoringModeInvalid)?;
-    write_header(w, Service::SetMonitoringMode, context.header.handle);
+    context.write_head(w);
     subscription.lock().touch();
     each_id(reader, w, context.server.limits.operations, |id| set_one_mode(context, &subscription, id, mode))?;
     w.null_array();
@@ -562,7 +562,7 @@ pub fn set_triggering(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wr
     let removed: Vec<StatusCode> = remove.into_iter().map(|id| state.unlink(trigger, id)).collect();
     let added: Vec<StatusCode> = add.into_iter().map(|id| state.link(trigger, id)).collect();
     drop(state);
-    write_header(w, Service::SetTriggering, context.header.handle);
+    context.write_head(w);
     for results in [&added, &removed] {
         w.count(results.len());
         results.iter().for_each(|status| w.status(*status));
@@ -573,7 +573,7 @@ pub fn set_triggering(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wr
 
 pub fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let subscription = subscription::find(context.session, reader.u32()?)?;
-    write_header(w, Service::DeleteMonitoredItems, context.header.handle);
+    context.write_head(w);
     subscription.lock().touch();
     each_id(reader, w, context.server.limits.operations, |id| match context.server.remove_item(&subscription, id) {
         Some(_) => StatusCode::Good,

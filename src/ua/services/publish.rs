@@ -7,27 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use opcua::StatusCode;
+use opcua::{ObjectId, StatusCode};
 use tokio::time::Instant;
 
-use super::{Context, Service, write_header};
+use super::{Context, ResponseHead};
 use crate::stack::codec::{Reader, Writer};
 use crate::ua::limits::Limits;
 use crate::ua::server::Server;
-use crate::ua::session::{PublishRequest, Session};
+use crate::ua::session::{PublishRequest, RefusedRequest, Session, State};
 use crate::ua::subscription::{Farewell, Subscription};
 use crate::value::UaTime;
 
-/// A Publish request that is answered by a fault: its request id and handle, and why.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refused {
-    pub request_id: u32,
-    pub handle: u32,
-    pub status: StatusCode,
-}
-
 /// Takes the acknowledgements and queues the request; a full queue gives up its oldest.
-pub fn enqueue(context: &Context<'_>, reader: &mut Reader<'_>, request_id: u32) -> Result<Option<Refused>, StatusCode> {
+pub fn enqueue(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<(), StatusCode> {
     let count = reader.count(8)?;
     if count > context.server.limits.operations as usize {
         return Err(StatusCode::BadTooManyOperations);
@@ -53,22 +45,21 @@ pub fn enqueue(context: &Context<'_>, reader: &mut Reader<'_>, request_id: u32) 
         hint => Some(context.now + Duration::from_millis(u64::from(hint))),
     };
     let mut state = context.session.lock();
-    let refused = refuse_oldest(&mut state, &context.server.limits);
-    state.publish.push_back(PublishRequest { request_id, handle: context.header.handle, expires, results });
-    Ok(refused)
+    context.refused.borrow_mut().extend(refuse_oldest(&mut state, &context.server.limits));
+    let (request_id, handle) = (context.request.id, context.header.handle);
+    state.publish.push_back(PublishRequest { request_id, handle, expires, results });
+    Ok(())
 }
 
-fn refuse_oldest(state: &mut crate::ua::session::State, limits: &Limits) -> Option<Refused> {
+fn refuse_oldest(state: &mut State, limits: &Limits) -> Option<RefusedRequest> {
     if state.publish.len() < limits.publish_requests {
         return None;
     }
-    let oldest = state.publish.pop_front()?;
-    let PublishRequest { request_id, handle, .. } = oldest;
-    Some(Refused { request_id, handle, status: StatusCode::BadTooManyPublishRequests })
+    state.publish.pop_front().map(|oldest| oldest.refused(StatusCode::BadTooManyPublishRequests))
 }
 
 /// Requests that nobody will answer any more: their time is over, or the session has no subscription left.
-pub fn take_refused(session: &Session, now: Instant) -> Vec<Refused> {
+pub fn take_refused(session: &Session, now: Instant) -> Vec<RefusedRequest> {
     let mut state = session.lock();
     let is_idle = state.subscriptions.is_empty() && state.farewells.is_empty();
     let mut refused = Vec::new();
@@ -80,7 +71,7 @@ pub fn take_refused(session: &Session, now: Instant) -> Vec<Refused> {
         } else {
             return true;
         };
-        refused.push(Refused { request_id: request.request_id, handle: request.handle, status });
+        refused.push(request.refused(status));
         false
     });
     refused
@@ -134,7 +125,7 @@ pub fn write(
     most_bytes: usize,
     w: &mut Writer,
 ) {
-    write_header(w, Service::Publish, request.handle);
+    ResponseHead { type_id: ObjectId::PublishResponse_Encoding_DefaultBinary as u32, handle: request.handle }.write(w);
     let now = UaTime::now();
     match ready {
         Ready::Message(subscription) => {
@@ -165,7 +156,7 @@ pub fn republish(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer)
         state.touch();
         state.resend(sequence).ok_or(StatusCode::BadMessageNotAvailable)?
     };
-    write_header(w, Service::Republish, context.header.handle);
+    context.write_head(w);
     w.raw(&message);
     Ok(())
 }

@@ -1,12 +1,11 @@
 //! Rights that change under an open session: its user, its roles or its channel is another now. Items that it may
 //! not have any more fall silent, items that it may have again speak.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Context, RequestHeader, monitored_item};
+use super::{Context, monitored_item};
 use crate::tags::Watcher;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
@@ -26,7 +25,7 @@ pub fn settle(server: &Arc<Server>, session: &Arc<Session>, user: User) {
     let subscriptions = {
         let mut state = session.lock();
         if user == User::Another {
-            state.continuation.clear();
+            state.browse.clear();
             state.history.clear();
         }
         state.subscriptions.clone()
@@ -59,22 +58,7 @@ pub fn judge(server: &Arc<Server>, session: &Arc<Session>, subscriptions: &[Arc<
     if subscriptions.is_empty() {
         return;
     }
-    let (roles, is_encrypted, locales) = {
-        let state = session.lock();
-        (state.roles, state.is_encrypted(), Arc::clone(&state.locales))
-    };
-    let context = Context {
-        server,
-        session,
-        roles,
-        is_encrypted,
-        locales: &locales,
-        header: RequestHeader { token: None, handle: 0, audit_entry: "", timeout_hint: 0 },
-        now: Instant::now(),
-        wanted: RefCell::default(),
-        looked_at: RefCell::default(),
-        most_bytes: 0,
-    };
+    let context = Context::without_request(server, session, Instant::now());
     let (space, viewer) = (server.space(), context.viewer());
     for subscription in subscriptions {
         for (key, source) in changed(&space, &viewer, subscription) {

@@ -8,18 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt};
 use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::rights::{self, User};
-use super::{Context, RequestHeader, Service, discovery, write_header};
+use super::{Context, LoggedIn, Visit, discovery};
 use crate::logging;
-use crate::stack::channel::{Security, neighbourhood};
+use crate::stack::channel::neighbourhood;
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
 use crate::stack::crypto::{self, Lane, MessageSecurityMode, Policy};
-use crate::ua::audit::Ending;
+use crate::ua::audit::{self, Ending};
+use crate::ua::limits::TimeoutRange;
 use crate::ua::server::Server;
-use crate::ua::session::{ClientDescription, NewSession, Session, Standing};
+use crate::ua::session::{Caller, ClientDescription, NewSession, Session, Standing};
 use crate::ua::subscription::queue::Budget;
 use crate::value::Hidden;
 pub use token::Refused;
@@ -29,19 +31,9 @@ const NONCE: usize = 32;
 /// Texts that a client gives of itself are kept so long, at most.
 const MAX_TEXT: usize = 1024;
 
-/// The channel that a request came over.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    pub channel: u32,
-    pub security: Security,
-    pub peer: std::net::SocketAddr,
-    /// Our end of the connection.
-    pub near: Option<std::net::SocketAddr>,
-}
-
 /// A CreateSession that passed all checks but the signature.
 #[derive(Debug)]
-pub struct Creating {
+struct Creating {
     session: Arc<Session>,
     server_nonce: Hidden<Vec<u8>>,
     endpoint_url: String,
@@ -51,12 +43,27 @@ pub struct Creating {
 }
 
 /// A text that a client gave, cut, and without what could break a line of the log.
-pub fn kept(text: &str) -> String {
+fn kept(text: &str) -> String {
     text.chars().take(MAX_TEXT).map(|c| if crate::value::is_plain(c) { c } else { ' ' }).collect()
 }
 
-pub async fn create(server: &Arc<Server>, caller: &Caller, body: &[u8], at: usize) -> Result<Creating, StatusCode> {
-    let mut creating = begin_create(server, caller, &body[at..])?;
+pub fn create<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> BoxFuture<'v, Result<LoggedIn, StatusCode>> {
+    async move {
+        let (server, caller) = (visit.server, visit.caller);
+        let created = make(server, caller, body).await;
+        let application = kept(Reader::new(body).text().unwrap_or_default());
+        let outcome = created.as_ref().map(|created| &*created.session).map_err(|status| *status);
+        server.audit_created(caller, visit.request.header.audit_entry, &application, outcome);
+        let mut w = Writer::new();
+        visit.request.head.write(&mut w);
+        created?.write_response(server, &mut w);
+        Ok(LoggedIn { response: w.buf, activated: None })
+    }
+    .boxed()
+}
+
+async fn make(server: &Arc<Server>, caller: &Caller, body: &[u8]) -> Result<Creating, StatusCode> {
+    let mut creating = begin_create(server, caller, body)?;
     if let Some((policy, signed)) = creating.signature.take() {
         let identity = creating.own.clone().ok_or(StatusCode::BadSecurityPolicyRejected)?;
         let from = neighbourhood(caller.peer.ip());
@@ -155,7 +162,7 @@ fn check_client(
 
 /// As asked within wide caps; a client that asks for nothing gets the longest.
 fn revise_timeout(server: &Server, asked: f64) -> Duration {
-    let (least, most) = server.limits.session_timeout;
+    let TimeoutRange { least, most } = server.limits.session_timeout;
     if asked.is_finite() && asked > 0.0 {
         Duration::from_secs_f64((asked / 1000.0).min(most.as_secs_f64())).max(least)
     } else {
@@ -164,12 +171,7 @@ fn revise_timeout(server: &Server, asked: f64) -> Duration {
 }
 
 impl Creating {
-    pub fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
-
-    pub fn write_response(&self, server: &Server, header: &RequestHeader<'_>, w: &mut Writer) {
-        write_header(w, Service::CreateSession, header.handle);
+    fn write_response(&self, server: &Server, w: &mut Writer) {
         w.node_id(NodeIdRef::numeric(1, self.session.id));
         w.node_id(NodeIdRef { namespace: 0, id: crate::stack::codec::IdRef::Opaque(&self.session.token.0) });
         w.f64(self.session.timeout.as_secs_f64() * 1000.0);
@@ -199,15 +201,35 @@ struct Activation {
     token_signature: Vec<u8>,
 }
 
+pub fn activate<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> BoxFuture<'v, Result<LoggedIn, StatusCode>> {
+    async move {
+        let (server, caller, header) = (visit.server, visit.caller, visit.request.header);
+        let found = header.token.as_ref().and_then(|token| server.sessions.get(token));
+        let result = match &found {
+            Some(session) => log_in(server, caller, session, body).await,
+            None => Err(StatusCode::BadSessionIdInvalid.into()),
+        };
+        let outcome = (found.as_deref(), result.as_ref().map(|_| ()));
+        server.audit_activated(caller, header.audit_entry, &audit::Claim::read(body), outcome);
+        let nonce = result.map_err(|refused| refused.status)?;
+        let mut w = Writer::new();
+        visit.request.head.write(&mut w);
+        w.bytes(Some(&nonce));
+        w.null_array();
+        w.null_array();
+        Ok(LoggedIn { response: w.buf, activated: found })
+    }
+    .boxed()
+}
+
 /// Checks signature and identity, then binds the session to the caller's channel. Returns the next server nonce.
-pub async fn activate(
+async fn log_in(
     server: &Arc<Server>,
     caller: &Caller,
     session: &Arc<Session>,
     body: &[u8],
-    at: usize,
 ) -> Result<Vec<u8>, Refused> {
-    let mut activation = Activation::read(&body[at..])?;
+    let mut activation = Activation::read(body)?;
     let nonce = check_binding(session, caller)?;
     let lane = if session.lock().is_activated { Lane::Known } else { Lane::Handshake };
     let _answer = UnderWay::begin(session);
@@ -371,43 +393,32 @@ impl Activation {
     }
 }
 
-pub fn write_activated(header: &RequestHeader<'_>, nonce: &[u8], w: &mut Writer) {
-    write_header(w, Service::ActivateSession, header.handle);
-    w.bytes(Some(nonce));
-    w.null_array();
-    w.null_array();
-}
-
-pub fn close(
-    server: &Arc<Server>,
-    session: &Arc<Session>,
-    header: &RequestHeader<'_>,
-    reader: &mut Reader<'_>,
-    w: &mut Writer,
-) -> Result<(), StatusCode> {
+pub fn close(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let delete_subscriptions = reader.bool()?;
-    write_header(w, Service::CloseSession, header.handle);
-    server.end_session(session, delete_subscriptions, &Ending::Client(header.audit_entry.to_owned()));
+    context.write_head(w);
+    let entry = context.header.audit_entry.to_owned();
+    context.server.end_session(context.session, delete_subscriptions, &Ending::Client(entry));
     Ok(())
 }
 
-/// The Publish requests of that handle, beside others that the caller cancelled; their answers are faults (Part 4 §5.7.5, 1.05).
-pub fn cancel(
-    context: &Context<'_>,
-    reader: &mut Reader<'_>,
-    w: &mut Writer,
-    others: usize,
-) -> Result<Vec<(u32, u32)>, StatusCode> {
+/// Cancels the Publish requests of that handle and the requests for history that wait: each is answered by a fault
+/// (Part 4 §5.7.5, 1.05).
+pub fn cancel(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let handle = reader.u32()?;
-    let mut cancelled = Vec::new();
-    context.session.lock().publish.retain(|request| {
-        let is_meant = request.handle == handle;
-        if is_meant {
-            cancelled.push((request.request_id, request.handle));
-        }
-        !is_meant
-    });
-    write_header(w, Service::Cancel, context.header.handle);
-    w.u32(u32::try_from(cancelled.len() + others).unwrap_or(u32::MAX));
-    Ok(cancelled)
+    let count = {
+        let mut state = context.session.lock();
+        let mut refused = context.refused.borrow_mut();
+        state.publish.retain(|request| {
+            let is_meant = request.handle == handle;
+            if is_meant {
+                refused.push(request.refused(StatusCode::BadRequestCancelledByClient));
+            }
+            !is_meant
+        });
+        refused.len() + state.cancel(handle)
+    };
+    context.write_head(w);
+    w.u32(u32::try_from(count).unwrap_or(u32::MAX));
+    context.server.audit_cancelled(context.session, context.header.audit_entry, handle);
+    Ok(())
 }

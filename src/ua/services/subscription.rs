@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use opcua::StatusCode;
 
-use super::{Context, Service, each_id, operations, write_header};
+use super::{Context, each_id, operations};
 use crate::stack::codec::{Reader, Writer};
 use crate::ua::session::Session;
 use crate::ua::subscription::{Client, Farewell, Parameters, Subscription};
@@ -59,7 +59,7 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
     // The rights may have changed before the session had it.
     let client = Client::of(context.session);
     subscription.lock().client = client;
-    write_header(w, Service::CreateSubscription, context.header.handle);
+    context.write_head(w);
     w.u32(subscription.id);
     write_revised(&parameters, w);
     server.add_subscription(subscription);
@@ -83,7 +83,7 @@ pub fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         state.touch();
     }
     context.server.timer.schedule(&subscription);
-    write_header(w, Service::ModifySubscription, context.header.handle);
+    context.write_head(w);
     write_revised(&parameters, w);
     Ok(())
 }
@@ -95,7 +95,7 @@ pub fn find(session: &Session, id: u32) -> Result<Arc<Subscription>, StatusCode>
 
 pub fn set_publishing_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let enabled = reader.bool()?;
-    write_header(w, Service::SetPublishingMode, context.header.handle);
+    context.write_head(w);
     each_id(reader, w, context.server.limits.operations, |id| match find(context.session, id) {
         Err(status) => status,
         Ok(subscription) => {
@@ -112,7 +112,7 @@ pub fn set_publishing_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &m
 }
 
 pub fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
-    write_header(w, Service::DeleteSubscriptions, context.header.handle);
+    context.write_head(w);
     each_id(reader, w, context.server.limits.operations, |id| match find(context.session, id) {
         Err(status) => status,
         Ok(subscription) => {
@@ -129,13 +129,20 @@ pub fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
 
 /// Moves subscriptions of another session, or of one that is gone, to this one (Part 4 §5.14.7, 1.05).
 pub fn transfer(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+    let done = transfer_all(context, reader, w);
+    let status = done.err().unwrap_or(StatusCode::Good);
+    context.server.audit_transferred(context.session, context.header.audit_entry, status);
+    done
+}
+
+fn transfer_all(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let count = operations(reader, 4, context.server.limits.operations)?;
     let mut ids = Vec::with_capacity(count);
     for _ in 0..count {
         ids.push(reader.u32()?);
     }
     let send_initial = reader.bool()?;
-    write_header(w, Service::TransferSubscriptions, context.header.handle);
+    context.write_head(w);
     w.count(count);
     for id in ids {
         match transfer_one(context, id) {

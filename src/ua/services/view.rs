@@ -2,8 +2,9 @@
 
 use opcua::StatusCode;
 
-use super::{Context, Service, operations, write_header};
+use super::{Context, operations};
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
+use crate::ua::continuation::Begun;
 use crate::ua::session::BrowsePoint;
 use crate::ua::space::{BrowseFilter, Direction, NodeIx, ResultMask, Space, Viewer};
 
@@ -28,8 +29,8 @@ pub fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         return Err(StatusCode::BadViewIdUnknown);
     }
     let max_references = max_references(context, asked);
-    let begin = w.mark();
-    write_header(w, Service::Browse, context.header.handle);
+    let (begin, begun) = (w.mark(), context.session.lock().browse.begin());
+    context.write_head(w);
     w.count(count);
     let space = context.server.space();
     let viewer = context.viewer();
@@ -48,7 +49,7 @@ pub fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         match filter {
             Ok((node, filter)) => {
                 let point = BrowsePoint { node, filter, next: 0, max_references };
-                write_result(context, &space, &viewer, point, w);
+                write_result(context, &viewer, begun, point, w);
             }
             Err(status) => write_failure(status, w),
         }
@@ -73,9 +74,10 @@ fn write_failure(status: StatusCode, w: &mut Writer) {
     w.null_array();
 }
 
-/// A BrowseResult: as many references as fit, then a continuation point. Without room for a point the references
-/// of this operation are not given at all (Part 4 §5.9.2.2, 1.05: Bad_NoContinuationPoints).
-fn write_result(context: &Context<'_>, space: &Space, viewer: &Viewer<'_>, point: BrowsePoint, w: &mut Writer) {
+/// A BrowseResult: as many references as fit, then a continuation point. Where this request has taken all places for
+/// points the references of this operation are not given at all (Part 4 §5.9.2.2, 1.05: Bad_NoContinuationPoints).
+fn write_result(context: &Context<'_>, viewer: &Viewer<'_>, begun: Begun, point: BrowsePoint, w: &mut Writer) {
+    let space = context.server.space();
     let start = w.mark();
     w.status(StatusCode::Good);
     let name_at = w.mark();
@@ -84,7 +86,7 @@ fn write_result(context: &Context<'_>, space: &Space, viewer: &Viewer<'_>, point
     let mut written = 0;
     let mut next = None;
     for (at, reference) in space.references(point.node).iter().enumerate().skip(point.next) {
-        if !point.filter.passes(space, viewer, reference) {
+        if !point.filter.passes(&space, viewer, reference) {
             continue;
         }
         if written == point.max_references {
@@ -96,7 +98,7 @@ fn write_result(context: &Context<'_>, space: &Space, viewer: &Viewer<'_>, point
     }
     w.set_count(count_at, written);
     let Some(next) = next else { return };
-    match context.session.lock().continuation.keep(BrowsePoint { next, ..point }) {
+    match context.session.lock().browse.keep(begun, BrowsePoint { next, ..point }) {
         Some(name) => {
             w.set_count(name_at, name.len());
             w.buf.splice(name_at + 4..name_at + 4, name);
@@ -111,14 +113,14 @@ fn write_result(context: &Context<'_>, space: &Space, viewer: &Viewer<'_>, point
 pub fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let release = reader.bool()?;
     let count = operations(reader, 4, context.server.limits.operations)?;
-    let begin = w.mark();
-    write_header(w, Service::BrowseNext, context.header.handle);
+    let (begin, begun) = (w.mark(), context.session.lock().browse.begin());
+    context.write_head(w);
     w.count(count);
     let space = context.server.space();
     let viewer = context.viewer();
     for _ in 0..count {
         let name = reader.bytes()?.unwrap_or_default();
-        let point = context.session.lock().continuation.take(name);
+        let point = context.session.lock().browse.take(name);
         match point {
             // The session may have another user now.
             Some(point) if !viewer.sees(&space, point.node) => {
@@ -126,7 +128,7 @@ pub fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
             }
             None => write_failure(StatusCode::BadContinuationPointInvalid, w),
             Some(_) if release => write_failure(StatusCode::Good, w),
-            Some(point) => write_result(context, &space, &viewer, point, w),
+            Some(point) => write_result(context, &viewer, begun, point, w),
         }
         context.check_size(begin, w)?;
     }
@@ -137,7 +139,7 @@ pub fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
 pub fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let count = operations(reader, 6, context.server.limits.operations)?;
     let begin = w.mark();
-    write_header(w, Service::TranslateBrowsePaths, context.header.handle);
+    context.write_head(w);
     w.count(count);
     let space = context.server.space();
     let viewer = context.viewer();
@@ -233,7 +235,7 @@ pub fn register(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) 
         }
         state.registered = total;
     }
-    write_header(w, Service::RegisterNodes, context.header.handle);
+    context.write_head(w);
     w.count(count);
     for _ in 0..count {
         let id = reader.node_id()?;
@@ -251,6 +253,6 @@ pub fn unregister(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer
         let mut state = context.session.lock();
         state.registered = state.registered.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
     }
-    write_header(w, Service::UnregisterNodes, context.header.handle);
+    context.write_head(w);
     Ok(())
 }

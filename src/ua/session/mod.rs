@@ -3,11 +3,15 @@
 //! A session outlives its connection: another channel may activate it again, and its subscriptions may be
 //! transferred to another session.
 
-mod continuation;
+mod browse_point;
+mod caller;
+mod counters;
 pub mod identity;
 mod registry;
 
-pub use continuation::{BrowsePoint, ContinuationPoints};
+pub use browse_point::BrowsePoint;
+pub use caller::Caller;
+pub use counters::{Counters, ServiceCounter, counter_of};
 pub use identity::{Identity, Standing};
 pub use registry::Registry;
 
@@ -17,13 +21,15 @@ use std::time::Duration;
 
 use opcua::StatusCode;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::model::Roles;
 use crate::stack::crypto::{MessageSecurityMode, Policy};
+use crate::ua::continuation::ContinuationPoints;
+use crate::ua::disk_pool::Gate;
+use crate::ua::history::Point;
 use crate::ua::limits::Limits;
-use crate::ua::services::history::{Gate, Points};
 use crate::ua::subscription::queue::Budget;
 use crate::ua::subscription::{Farewell, Subscription};
 use crate::value::{Hidden, UaTime};
@@ -84,16 +90,21 @@ pub struct State {
     pub publish: VecDeque<PublishRequest>,
     /// StatusChange messages of subscriptions that left for another session.
     pub farewells: VecDeque<Farewell>,
-    pub continuation: ContinuationPoints,
-    /// Continuation points of HistoryRead.
-    pub history: Points,
+    /// Continuation points of Browse, and of HistoryRead.
+    pub browse: ContinuationPoints<BrowsePoint>,
+    pub history: ContinuationPoints<Point>,
     pub registered: u32,
+    /// Requests that wait and that the client may cancel.
+    cancellable: Vec<Cancellable>,
     /// Wakes the connection that the session is bound to.
     pub wake: Option<Arc<Notify>>,
     /// Since when it has no connection.
     pub alone_since: Option<Instant>,
     pub counters: Counters,
 }
+
+/// Names of Browse's continuation points count from 1; a point of the one service is never one of the other.
+const FIRST_OF_HISTORY: u64 = 1 << 48;
 
 /// A Publish request in the queue: what its response needs.
 #[derive(Debug)]
@@ -104,52 +115,25 @@ pub struct PublishRequest {
     pub results: Vec<StatusCode>,
 }
 
-/// ServiceCounterDataType of the services that are counted (Part 5 §12.12, 1.05).
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ServiceCounter {
-    pub total: u32,
-    pub errors: u32,
+/// A request that is answered by a fault in place of its response.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RefusedRequest {
+    pub request_id: u32,
+    pub handle: u32,
+    pub status: StatusCode,
 }
 
-/// In the order of SessionDiagnosticsDataType (Part 5 §12.11, 1.05).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Counted {
-    Read,
-    HistoryRead,
-    Write,
-    HistoryUpdate,
-    Call,
-    CreateMonitoredItems,
-    ModifyMonitoredItems,
-    SetMonitoringMode,
-    SetTriggering,
-    DeleteMonitoredItems,
-    CreateSubscription,
-    ModifySubscription,
-    SetPublishingMode,
-    Publish,
-    Republish,
-    TransferSubscriptions,
-    DeleteSubscriptions,
-    AddNodes,
-    AddReferences,
-    DeleteNodes,
-    DeleteReferences,
-    Browse,
-    BrowseNext,
-    TranslateBrowsePaths,
-    QueryFirst,
-    QueryNext,
-    RegisterNodes,
-    UnregisterNodes,
+impl PublishRequest {
+    pub fn refused(&self, status: StatusCode) -> RefusedRequest {
+        RefusedRequest { request_id: self.request_id, handle: self.handle, status }
+    }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Counters {
-    pub total: ServiceCounter,
-    pub unauthorized: u32,
-    pub services: [ServiceCounter; 28],
+/// A request that waits and that its client may still cancel, by the handle that the client gave it.
+#[derive(Debug)]
+struct Cancellable {
+    handle: u32,
+    cancel: oneshot::Sender<()>,
 }
 
 /// What a new session starts with.
@@ -189,9 +173,10 @@ impl Session {
             subscriptions: Vec::new(),
             publish: VecDeque::new(),
             farewells: VecDeque::new(),
-            continuation: ContinuationPoints::new(new.continuation_points),
-            history: Points::new(new.history_points),
+            browse: ContinuationPoints::new(new.continuation_points, 1),
+            history: ContinuationPoints::new(new.history_points, FIRST_OF_HISTORY),
             registered: 0,
+            cancellable: Vec::new(),
             wake: None,
             alone_since: None,
             counters: Counters::default(),
@@ -263,19 +248,29 @@ impl State {
         self.farewells.push_back(farewell);
     }
 
-    /// Counts a request that was answered, or refused as a whole.
-    pub fn count_response(&mut self, service: Option<Counted>, answered: bool) {
-        let total = &mut self.counters.total;
-        total.total = total.total.wrapping_add(1);
-        total.errors = total.errors.wrapping_add(u32::from(!answered));
-        if let Some(service) = service {
-            self.count(service, !answered);
+    /// Refuses a channel that does not carry the session, and a session that has ended.
+    pub fn check_channel(&self, channel: u32) -> Result<(), StatusCode> {
+        if self.is_closed {
+            return Err(StatusCode::BadSessionClosed);
         }
+        if self.channel != channel {
+            return Err(StatusCode::BadSecureChannelIdInvalid);
+        }
+        Ok(())
     }
 
-    pub fn count(&mut self, service: Counted, failed: bool) {
-        let counter = &mut self.counters.services[service as usize];
-        counter.total = counter.total.wrapping_add(1);
-        counter.errors = counter.errors.wrapping_add(u32::from(failed));
+    /// Lets Cancel find a request that waits; the receiver resolves when its client cancels it.
+    pub fn let_cancel(&mut self, handle: u32) -> oneshot::Receiver<()> {
+        let (cancel, cancelled) = oneshot::channel();
+        self.cancellable.retain(|waiting| !waiting.cancel.is_closed());
+        self.cancellable.push(Cancellable { handle, cancel });
+        cancelled
+    }
+
+    /// Cancels the requests of this handle that wait; returns their number. Each is answered by a fault of its own.
+    pub fn cancel(&mut self, handle: u32) -> usize {
+        let meant = self.cancellable.extract_if(.., |waiting| waiting.handle == handle);
+        // A request that was answered meanwhile is no longer there to be cancelled.
+        meant.filter_map(|waiting| waiting.cancel.send(()).ok()).count()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use opcell::stack::codec::NodeIdRef;
+use opcell::ua::limits::HistoryQueue;
 use opcell::value::{UaTime, Value};
 use opcua::{ExtensionObject, StatusCode};
 use testkit::history::{Asked, CELL, HistoryServer, history_read, modified, node, raw, results, sample};
@@ -139,7 +140,7 @@ fn a_slow_archive_delays_only_requests_that_read_it() {
 
 #[test]
 fn too_many_reads_at_once_are_refused_and_lose_nothing() {
-    let server = filled(10, |limits| limits.history_requests = (3, 4));
+    let server = filled(10, |limits| limits.history_requests = HistoryQueue { per_session: 3, total: 4 });
     server.historian.hesitate();
     let details = raw(1, 100 * SECOND, 0, false);
     let ask = |session: &mut Session| {

@@ -1,12 +1,11 @@
 //! Rights that change under an open session, and what roles and namespaces show.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use opcell::stack::codec::{DataValue, Reader, Writer};
 use opcell::ua::events::Event;
-use opcell::ua::services::{Context, RequestHeader, monitored_item};
+use opcell::ua::services::{Context, Request, RequestHeader, ResponseHead, monitored_item};
 use opcell::value::{UaTime, Value};
 use opcua::{BrowseDescription, BrowseDirection, BrowseResultMask, CreateMonitoredItemsRequest, StatusCode};
 use testkit::interop;
@@ -156,25 +155,17 @@ fn an_item_created_while_its_role_is_removed_is_stopped_too() {
     let subscription = keeper.subscribe(20.0, 1000, 1000);
     let server = &field.server().server;
     let session = server.sessions.all().into_iter().find(|session| session.id == keeper.id).expect("a session");
-    let (roles, is_encrypted) = {
-        let state = session.lock();
-        (state.roles, state.is_encrypted())
+    let request = Request {
+        id: 0,
+        header: RequestHeader::NONE,
+        head: ResponseHead::fault(0),
+        bytes: &[],
+        now: tokio::time::Instant::now(),
     };
+    let context = Context::new(server, &session, request, 1 << 20);
     let mut without = (*server.users.accounts()).clone();
     without.role_rules.retain(|rule| !rule.users.contains(&"keeper".to_owned()));
     server.take_accounts(without);
-    let context = Context {
-        server,
-        session: &session,
-        roles,
-        is_encrypted,
-        locales: &[],
-        header: RequestHeader { token: None, handle: 0, audit_entry: "", timeout_hint: 0 },
-        now: tokio::time::Instant::now(),
-        wanted: RefCell::default(),
-        looked_at: RefCell::default(),
-        most_bytes: 1 << 20,
-    };
     let asked = items(subscription, &[("2;Own", 13)]);
     let mut body = Vec::new();
     encode(&asked.subscription_id, &mut body);

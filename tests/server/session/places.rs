@@ -75,7 +75,7 @@ fn sessions_that_are_never_activated_keep_nobody_out() {
     let server = TestServer::with(CELL, None, |limits, _| {
         limits.configured.max_sessions = 10;
         limits.activation_timeout = Duration::from_millis(300);
-        limits.session_timeout.0 = Duration::from_millis(300);
+        limits.session_timeout.least = Duration::from_millis(300);
     });
     let mut flood = Session::connect(server.address, unsecured()).expect("a channel");
     for _ in 0..100 {

@@ -3,12 +3,11 @@
 
 use opcua::StatusCode;
 
-use super::details::Raw;
-use super::point::Progress;
 use super::refused;
 use super::values::Values;
 use crate::history::{Annotation, ArchiveId, Cursor, Direction, Historian, Span};
 use crate::stack::codec::{Reader, Writer};
+use crate::ua::history::{Progress, Raw};
 use crate::value::{Sample, UaTime, Value};
 
 /// Default Binary of Annotation (Part 6 annex A, 1.05).

@@ -1,7 +1,6 @@
 //! Who changed which history: one record of the audit and one audit event a node (Part 11 §5.8, 1.05).
 
 use super::annotations;
-use super::point::Target;
 use super::update::{Change, Outcome, Perform};
 use opcua::StatusCode;
 
@@ -10,6 +9,7 @@ use crate::history::export::time_to_text;
 use crate::history::{Direction, Historian, Span, Who};
 use crate::stack::codec::{NodeIdRef, Writer};
 use crate::ua::audit::{self, Told};
+use crate::ua::history::Target;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
 use crate::ua::space::NodeIx;

@@ -9,26 +9,20 @@
 mod annotations;
 mod audit;
 pub mod configuration;
-pub mod details;
 mod extra;
 mod modified;
-pub mod point;
-pub mod pool;
 mod processed;
 mod raw;
 pub mod read;
 pub mod update;
 mod values;
 
-pub use point::Points;
-pub use pool::{Abandoned, Gate, Pool};
-
 use opcua::StatusCode;
 
-use self::point::{Subject, Target};
 use crate::history::Fault;
 use crate::logging;
 use crate::stack::codec::NodeIdRef;
+use crate::ua::history::{Subject, Target};
 use crate::ua::server::Server;
 use crate::ua::space::{Part, Source, Space, Viewer};
 

@@ -2,12 +2,11 @@
 
 use opcua::StatusCode;
 
-use super::details::Raw;
-use super::point::Progress;
 use super::refused;
 use super::values::Values;
 use crate::history::{ArchiveId, Historian, Modification};
 use crate::stack::codec::Writer;
+use crate::ua::history::{Progress, Raw};
 
 /// ModificationInfo of one value without its user's name: a time, an enumeration, a length.
 const INFO: usize = 16;

@@ -2,11 +2,10 @@
 
 use opcua::StatusCode;
 
-use super::details::{Domain, Raw};
-use super::point::Progress;
 use super::values::Values;
 use super::{extra, refused};
 use crate::history::{ArchiveId, Direction, Fault, Historian, Span};
+use crate::ua::history::{Domain, Nearest, Progress, Raw};
 use crate::value::{Sample, UaTime};
 
 /// Without an end, the bound that is not there stands this far behind the last value (Part 11 §4.6, Table 1, 1.05).
@@ -93,19 +92,16 @@ fn behind_last(historian: &dyn Historian, archive: ArchiveId, domain: &Domain) -
         Direction::Forward => Direction::Backward,
         Direction::Backward => Direction::Forward,
     };
-    let last = nearest(historian, archive, (Span::ALL, against))?.map_or(domain.from, |last| last.source_time);
+    let last = nearest(historian, archive, Nearest { span: Span::ALL, direction: against })?
+        .map_or(domain.from, |last| last.source_time);
     Ok(match domain.direction {
         Direction::Forward => UaTime(last.0.saturating_add(BEYOND)),
         Direction::Backward => UaTime(last.0.saturating_sub(BEYOND)),
     })
 }
 
-fn nearest(
-    historian: &dyn Historian,
-    archive: ArchiveId,
-    (span, direction): (Span, Direction),
-) -> Result<Option<Sample>, Fault> {
-    let mut page = historian.page(archive, span, direction, 1, None)?;
+fn nearest(historian: &dyn Historian, archive: ArchiveId, at: Nearest) -> Result<Option<Sample>, Fault> {
+    let mut page = historian.page(archive, at.span, at.direction, 1, None)?;
     extra::mark(historian, archive, &mut page.samples)?;
     Ok(page.samples.pop())
 }

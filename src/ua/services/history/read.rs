@@ -9,16 +9,18 @@ use std::time::Duration;
 use opcua::StatusCode;
 use tokio::time::Instant;
 
-use super::details::Details;
-use super::point::{Point, Progress, Subject, Target};
-use super::pool::Abandoned;
-use super::values::Values;
+use super::processed::Asked;
+use super::values::{Room, Values};
 use super::{annotations, modified, processed, raw, target_of, values};
 use crate::history::Archives;
+use crate::history::aggregate::Bounding;
 use crate::model::{DataType, Shape};
 use crate::stack::codec::{NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer};
+use crate::ua::continuation::Begun;
+use crate::ua::disk_pool::Abandoned;
+use crate::ua::history::{Details, Point, Progress, Subject, Target};
 use crate::ua::server::Server;
-use crate::ua::services::{Context, Service, operations, write_header};
+use crate::ua::services::{Context, Response, ResponseHead, Work, operations};
 use crate::ua::session::Session;
 use crate::ua::space::{Space, Viewer};
 use crate::value::{BuiltIn, IndexRange};
@@ -34,22 +36,15 @@ const LEAST_SHARE: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A HistoryRead that is ready for the pool.
-pub struct Reading {
+struct Reading {
     server: Arc<Server>,
     session: Arc<Session>,
-    handle: u32,
+    head: ResponseHead,
     nodes: Vec<Result<Point, StatusCode>>,
     /// Bytes of the response.
     most_bytes: usize,
     /// Nothing more is begun after this.
     until: Instant,
-}
-
-/// A HistoryRead that was taken apart.
-pub enum Read {
-    /// Only continuation points were given back: a status each.
-    Released(Vec<StatusCode>),
-    Reading(Reading),
 }
 
 /// A HistoryReadValueId (Part 4 §5.11.3.2, 1.05).
@@ -71,10 +66,11 @@ impl<'a> NodeToRead<'a> {
     }
 }
 
-pub fn read(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Read, StatusCode> {
+/// Sends the request to the pool; continuation points are given back at once.
+pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Option<Work>, StatusCode> {
     let limits = &context.server.limits;
     let object = reader.extension_object()?;
-    let details = Details::read(object, reader, (limits.history_values as usize, limits.history_nodes as usize))?;
+    let details = Details::read(object, reader, limits.history_values as usize, limits.history_nodes as usize)?;
     let timestamps = Timestamps::from_wire(reader.i32()?).ok_or(StatusCode::BadTimestampsToReturnInvalid)?;
     if timestamps == Timestamps::Neither && details != Details::Events {
         return Err(StatusCode::BadTimestampsToReturnInvalid);
@@ -89,26 +85,42 @@ pub fn read(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Read, Stat
     let details = Arc::new(details);
     let (space, viewer) = (context.server.space(), context.viewer());
     if release {
-        let statuses = (0..count).map(|_| Ok(give_back(context, &NodeToRead::read(reader)?)));
-        return statuses.collect::<Result<_, _>>().map(Read::Released);
+        context.write_head(w);
+        w.count(count);
+        for _ in 0..count {
+            write_status(give_back(context, &NodeToRead::read(reader)?), w);
+        }
+        w.null_array();
+        return Ok(None);
     }
     let mut nodes = Vec::with_capacity(count);
     for place in 0..count {
         let node = NodeToRead::read(reader)?;
-        nodes.push(begin(context, &space, &viewer, &node, (&details, place), timestamps));
+        let asked = Wanted { details: &details, place, timestamps };
+        nodes.push(begin(context, &space, &viewer, &node, asked));
     }
     let patience = match context.header.timeout_hint {
         0 => PATIENCE,
         millis => Duration::from_millis(u64::from(millis)).min(PATIENCE),
     };
-    Ok(Read::Reading(Reading {
+    let reading = Reading {
         server: Arc::clone(context.server),
         session: Arc::clone(context.session),
-        handle: context.header.handle,
+        head: context.request.head,
         nodes,
         most_bytes: context.most_bytes.min(limits.history_bytes),
         until: context.now + patience.mul_f64(0.8),
-    }))
+    };
+    Work::in_disk_pool(context, move |abandoned| reading.run(abandoned)).map(Some)
+}
+
+/// The part of a request that concerns one of its nodes.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    details: &'a Arc<Details>,
+    /// Place of the node in the request.
+    place: usize,
+    timestamps: Timestamps,
 }
 
 fn give_back(context: &Context<'_>, node: &NodeToRead<'_>) -> StatusCode {
@@ -124,8 +136,7 @@ fn begin(
     space: &Space,
     viewer: &Viewer<'_>,
     node: &NodeToRead<'_>,
-    (details, place): (&Arc<Details>, usize),
-    timestamps: Timestamps,
+    Wanted { details, place, timestamps }: Wanted<'_>,
 ) -> Result<Point, StatusCode> {
     let target = target_of(context.server, space, viewer, node.id);
     if !node.continuation.is_empty() {
@@ -153,14 +164,6 @@ fn has_parts(target: Target, shape: &Shape) -> bool {
     target.subject == Subject::Values && (is_text || !shape.is_scalar())
 }
 
-/// The response to a request that gave points back.
-pub fn write_released(results: &[StatusCode], handle: u32, w: &mut Writer) {
-    write_header(w, Service::HistoryRead, handle);
-    w.count(results.len());
-    results.iter().for_each(|status| write_status(*status, w));
-    w.null_array();
-}
-
 fn write_status(status: StatusCode, w: &mut Writer) {
     w.status(status);
     w.bytes(None);
@@ -169,13 +172,13 @@ fn write_status(status: StatusCode, w: &mut Writer) {
 
 impl Reading {
     /// The whole response, encoded. Runs in the pool.
-    pub fn run(self, abandoned: &Abandoned) -> Result<Vec<u8>, StatusCode> {
-        let Reading { server, session, handle, nodes, most_bytes, until } = self;
+    fn run(self, abandoned: &Abandoned) -> Response {
+        let Reading { server, session, head, nodes, most_bytes, until } = self;
         // Without archives no node was found to have one.
         let archives = server.archives.as_ref().ok_or(StatusCode::BadHistoryOperationUnsupported);
         let begun = session.lock().history.begin();
         let mut w = Writer::new();
-        write_header(&mut w, Service::HistoryRead, handle);
+        head.write(&mut w);
         let count = nodes.len();
         w.count(count);
         for (n, node) in nodes.into_iter().enumerate() {
@@ -208,7 +211,7 @@ struct Turn<'a> {
     session: &'a Session,
     archives: &'a Archives,
     /// Points kept since then are the request's own.
-    begun: u64,
+    begun: Begun,
     /// Bytes.
     share: usize,
     /// The whole response is for this node: what does not fit now never will.
@@ -267,7 +270,8 @@ impl Turn<'_> {
             Details::Processed(_) => values::size_of_data_value(shape, point.timestamps).map(|size| size.max(30)),
             _ => values::size_of_data_value(shape, point.timestamps),
         };
-        let mut values = Values::new(w, (most, end), point.timestamps, point.range.as_ref(), size);
+        let mut values = Values::new(w, Room { values: most, end }, point.timestamps, point.range.as_ref(), size);
+        let of = Asked { historian, plant: &self.server.plant, target: point.target };
         let next = match (&*point.details, subject) {
             (Details::Raw(raw), Subject::Values) => raw::write(historian, archive, raw, point.progress, &mut values)?,
             (Details::Raw(raw), Subject::Annotations) => {
@@ -280,12 +284,11 @@ impl Turn<'_> {
                 annotations::write_at(historian, archive, times, point.progress, &mut values)?
             }
             (Details::Processed(processed), Subject::Values) => {
-                let of = (&*self.server.plant, point.target);
-                processed::write(historian, of, (processed, point.place), point.progress, &mut values)?
+                processed::write(of, processed, point.place, point.progress, &mut values)?
             }
             (Details::AtTime { times, simple_bounds }, Subject::Values) => {
-                let of = (&*self.server.plant, point.target);
-                processed::write_at(historian, of, (times, *simple_bounds), point.progress, &mut values)?
+                let bounding = if *simple_bounds { Bounding::Simple } else { Bounding::Interpolated };
+                processed::write_at(of, times, bounding, point.progress, &mut values)?
             }
             (Details::Modified(_) | Details::Processed(_) | Details::AtTime { .. } | Details::Events, _) => {
                 return Err(StatusCode::BadHistoryOperationUnsupported);

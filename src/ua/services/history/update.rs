@@ -7,15 +7,15 @@ use std::time::Duration;
 use opcua::StatusCode;
 
 use super::audit::{Audit, Changed};
-use super::point::{Subject, Target};
-use super::pool::Abandoned;
 use super::{annotations, refused, target_of};
 use crate::history::{Annotation, AnnotationEdit, ArchiveId, Edit, Fault, Historian, Span, Who};
 use crate::model::Plant;
 use crate::stack::codec::{DataValue, ExtensionRef, Reader, Writer};
 use crate::tags;
+use crate::ua::disk_pool::Abandoned;
+use crate::ua::history::{Subject, Target};
 use crate::ua::server::Server;
-use crate::ua::services::{Context, Service, operations, write_header};
+use crate::ua::services::{Context, Response, ResponseHead, Work, operations};
 use crate::ua::session::Session;
 use crate::ua::space::{NodeIx, Space, Viewer};
 use crate::value::{Sample, UaTime, Value};
@@ -91,17 +91,18 @@ impl<T> Entries<T> {
 }
 
 /// A HistoryUpdate that is ready for the pool.
-pub struct Updating {
+struct Updating {
     server: Arc<Server>,
     session: Arc<Session>,
-    handle: u32,
+    head: ResponseHead,
     user: String,
     audit_entry: String,
     changes: Vec<Result<(Target, NodeIx, Change), StatusCode>>,
     most_bytes: usize,
 }
 
-pub fn update(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Updating, StatusCode> {
+/// Checks the changes and sends them to the pool.
+pub fn update(context: &Context<'_>, reader: &mut Reader<'_>, _: &mut Writer) -> Result<Option<Work>, StatusCode> {
     let count = operations(reader, 3, context.server.limits.history_nodes)?;
     let (space, viewer) = (context.server.space(), context.viewer());
     let user = context.session.lock().identity.name().to_owned();
@@ -112,15 +113,16 @@ pub fn update(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Updating
         let object = reader.extension_object()?;
         changes.push(details.read(object, reader));
     }
-    Ok(Updating {
+    let updating = Updating {
         server: Arc::clone(context.server),
         session: Arc::clone(context.session),
-        handle: context.header.handle,
+        head: context.request.head,
         user,
         audit_entry: context.header.audit_entry.to_owned(),
         changes,
         most_bytes: context.most_bytes,
-    })
+    };
+    Work::in_disk_pool(context, move |abandoned| updating.run(abandoned)).map(Some)
 }
 
 /// The HistoryUpdateDetails of a request on their way in.
@@ -252,11 +254,11 @@ fn delete_span(body: &mut Reader<'_>) -> Result<Change, StatusCode> {
 impl Updating {
     /// Does it, entry by entry, and returns the whole response, encoded. Runs in the pool. What is begun is finished
     /// and told, also when nobody waits for the answer any more.
-    pub fn run(self, abandoned: &Abandoned) -> Result<Vec<u8>, StatusCode> {
-        let Updating { server, session, handle, user, audit_entry, changes, most_bytes } = self;
+    fn run(self, abandoned: &Abandoned) -> Response {
+        let Updating { server, session, head, user, audit_entry, changes, most_bytes } = self;
         let archives = server.archives.as_ref().ok_or(StatusCode::BadHistoryOperationUnsupported);
         let mut w = Writer::new();
-        write_header(&mut w, Service::HistoryUpdate, handle);
+        head.write(&mut w);
         w.count(changes.len());
         for change in changes {
             if abandoned.is_set() {

@@ -10,6 +10,14 @@ use crate::value::{BuiltIn, IndexRange, Sample, UaTime, Value};
 /// A value of unknown size may be large: so many are taken from the archive at once.
 const FEW: usize = 16;
 
+/// Room for the values of one node.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    pub values: usize,
+    /// The response must not grow beyond this.
+    pub end: usize,
+}
+
 /// The DataValue array of one HistoryData.
 pub struct Values<'w> {
     pub w: &'w mut Writer,
@@ -25,16 +33,16 @@ pub struct Values<'w> {
 }
 
 impl<'w> Values<'w> {
-    /// Room for `most` values as long as the response stays before `end`; `size` where all are of one size.
+    /// `size`: bytes of one DataValue where all are of one size.
     pub fn new(
         w: &'w mut Writer,
-        (most, end): (usize, usize),
+        room: Room,
         timestamps: Timestamps,
         range: Option<&'w IndexRange>,
         size: Option<usize>,
     ) -> Values<'w> {
         let count_at = w.reserve_count();
-        Values { w, count_at, count: 0, most, end, timestamps, range, size }
+        Values { w, count_at, count: 0, most: room.values, end: room.end, timestamps, range, size }
     }
 
     /// Values that are worth fetching next; 0 when nothing more has room.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use opcua::StatusCode;
 
-use super::{Caller, discovery};
+use super::discovery;
 use crate::model::{Accounts, Roles};
 use crate::stack::channel::neighbourhood;
 use crate::stack::codec::{NodeIdRef, Reader};
 use crate::stack::crypto::{self, Lane, Policy, PublicKey};
 use crate::ua::server::Server;
-use crate::ua::session::Identity;
+use crate::ua::session::{Caller, Identity};
 use crate::ua::users::{NoLogin, Origin};
 
 /// Encoding ids of the identity tokens (Part 6 annex A, 1.05).

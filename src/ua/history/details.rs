@@ -2,19 +2,22 @@
 
 use opcua::StatusCode;
 
-use super::processed::Processed;
+use crate::history::aggregate::{Aggregate, Configuration};
 use crate::history::{Direction, Span};
 use crate::stack::codec::{ExtensionRef, Reader};
+use crate::ua::subscription::aggregate;
 use crate::value::UaTime;
 
-/// Numbers of the Default Binary encodings (Part 6 annex A, 1.05).
+/// Numbers of the Default Binary encodings of the details.
 mod encoding {
-    pub const READ_EVENT: u32 = 646;
-    pub const READ_EVENT_SORTED: u32 = 18_651;
-    pub const READ_RAW_MODIFIED: u32 = 649;
-    pub const READ_PROCESSED: u32 = 652;
-    pub const READ_AT_TIME: u32 = 655;
-    pub const READ_ANNOTATIONS: u32 = 23_500;
+    use opcua::ObjectId;
+
+    pub const READ_EVENT: u32 = ObjectId::ReadEventDetails_Encoding_DefaultBinary as u32;
+    pub const READ_EVENT_SORTED: u32 = ObjectId::ReadEventDetailsSorted_Encoding_DefaultBinary as u32;
+    pub const READ_RAW_MODIFIED: u32 = ObjectId::ReadRawModifiedDetails_Encoding_DefaultBinary as u32;
+    pub const READ_PROCESSED: u32 = ObjectId::ReadProcessedDetails_Encoding_DefaultBinary as u32;
+    pub const READ_AT_TIME: u32 = ObjectId::ReadAtTimeDetails_Encoding_DefaultBinary as u32;
+    pub const READ_ANNOTATIONS: u32 = ObjectId::ReadAnnotationDataDetails_Encoding_DefaultBinary as u32;
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +46,33 @@ pub struct Raw {
     pub bounds: bool,
 }
 
+/// ReadProcessedDetails (Part 11 §6.5.4.1, 1.05).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Processed {
+    pub start: UaTime,
+    pub end: UaTime,
+    /// ProcessingInterval in milliseconds.
+    pub interval: f64,
+    /// One a node; `None` for what is no aggregate that we know.
+    pub aggregates: Vec<Option<Aggregate>>,
+    pub configuration: Configuration,
+}
+
+impl Processed {
+    pub fn read(body: &mut Reader<'_>, most: usize) -> Result<Processed, StatusCode> {
+        let (start, end, interval) = (body.time()?, body.time()?, body.f64()?);
+        let count = body.count(2)?;
+        if count > most {
+            return Err(StatusCode::BadTooManyOperations);
+        }
+        let aggregates = (0..count)
+            .map(|_| Ok(Aggregate::from_node_id(&body.node_id()?.to_owned())))
+            .collect::<Result<Vec<_>, StatusCode>>()?;
+        let configuration = aggregate::read_configuration(body)?;
+        Ok(Processed { start, end, interval, aggregates, configuration })
+    }
+}
+
 /// The samples that a read is about, and the bounds on either side of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Domain {
@@ -54,12 +84,20 @@ pub struct Domain {
     pub to: Option<UaTime>,
 }
 
+/// The first sample of a span, seen from the end where a read in `direction` begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nearest {
+    pub span: Span,
+    pub direction: Direction,
+}
+
 impl Details {
     /// An unknown kind is BadHistoryOperationInvalid. At most `most_times` times, and aggregates for `most_nodes`.
     pub fn read(
         object: ExtensionRef<'_>,
         reader: &Reader<'_>,
-        (most_times, most_nodes): (usize, usize),
+        most_times: usize,
+        most_nodes: usize,
     ) -> Result<Details, StatusCode> {
         let number = object.type_id.standard().ok_or(StatusCode::BadHistoryOperationInvalid)?;
         let body = object.body.ok_or(StatusCode::BadHistoryOperationInvalid)?;
@@ -134,23 +172,26 @@ impl Raw {
 
 impl Domain {
     /// Where the bound before the first sample lies, and how to look for it: the nearest in `from`'s own place wins.
-    pub fn first_bound(&self) -> (Span, Direction) {
+    pub fn first_bound(&self) -> Nearest {
         match self.direction {
-            Direction::Forward => (Span { last: self.from, ..Span::ALL }, Direction::Backward),
-            Direction::Backward => (Span { first: self.from, ..Span::ALL }, Direction::Forward),
+            Direction::Forward => {
+                Nearest { span: Span { last: self.from, ..Span::ALL }, direction: Direction::Backward }
+            }
+            Direction::Backward => {
+                Nearest { span: Span { first: self.from, ..Span::ALL }, direction: Direction::Forward }
+            }
         }
     }
 
     /// Where the bound after the last sample lies; none without an end. A bound at the start itself is the first one,
     /// so a read of one instant ends with what comes behind it (Part 11 §4.6, Table 1, 1.05).
-    pub fn last_bound(&self) -> Option<(Span, Direction)> {
+    pub fn last_bound(&self) -> Option<Nearest> {
         let to = self.to?;
-        Some(match self.direction {
-            Direction::Forward if to == self.from => {
-                (Span { first: UaTime(to.0.saturating_add(1)), ..Span::ALL }, Direction::Forward)
-            }
-            Direction::Forward => (Span { first: to, ..Span::ALL }, Direction::Forward),
-            Direction::Backward => (Span { last: to, ..Span::ALL }, Direction::Backward),
-        })
+        let span = match self.direction {
+            Direction::Forward if to == self.from => Span { first: UaTime(to.0.saturating_add(1)), ..Span::ALL },
+            Direction::Forward => Span { first: to, ..Span::ALL },
+            Direction::Backward => Span { last: to, ..Span::ALL },
+        };
+        Some(Nearest { span, direction: self.direction })
     }
 }

@@ -15,7 +15,7 @@ use crate::logging;
 const AT_WORK: usize = 4;
 
 #[derive(Debug)]
-pub struct Pool {
+pub struct DiskPool {
     at_work: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
@@ -69,9 +69,9 @@ impl Drop for Place {
     }
 }
 
-impl Pool {
-    pub fn new(most_waiting: usize) -> Pool {
-        Pool { at_work: Arc::new(Semaphore::new(AT_WORK)), waiting: Arc::default(), most_waiting }
+impl DiskPool {
+    pub fn new(most_waiting: usize) -> DiskPool {
+        DiskPool { at_work: Arc::new(Semaphore::new(AT_WORK)), waiting: Arc::default(), most_waiting }
     }
 
     /// Runs a job when it is its turn. BadTooManyOperations at once when the session has too many waiting,
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_waits_behind_itself_and_not_before_others() {
-        let pool = Pool::new(3);
+        let pool = DiskPool::new(3);
         let (one, other) = (Gate::default(), Gate::default());
         let (release, held) = mpsc::channel::<()>();
         let (started, running) = tokio::sync::oneshot::channel();
@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_is_told_when_nobody_waits_for_it() {
-        let pool = Pool::new(3);
+        let pool = DiskPool::new(3);
         let (seen, told) = mpsc::channel();
         let (started, running) = mpsc::channel();
         let mut job = Box::pin(
@@ -160,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_that_panics_fails_alone() {
-        let pool = Pool::new(3);
+        let pool = DiskPool::new(3);
         let gate = Gate::default();
         let failed: Result<(), StatusCode> = pool.run(&gate, 1, |_| panic!("on purpose")).expect("room").await;
         assert_eq!(failed, Err(StatusCode::BadInternalError));

@@ -1,0 +1,7 @@
+//! A read of history as a client asks for it, and how far it has come: data that a session may keep.
+
+mod details;
+mod point;
+
+pub use details::{Details, Domain, Nearest, Processed, Raw};
+pub use point::{Point, Progress, Subject, Target};
