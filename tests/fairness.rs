@@ -218,7 +218,7 @@ fn the_largest_request_of_each_service_delays_no_other_client() {
     });
     drop(cut);
     // The memory of what has ended is given back.
-    until("items go", || server.server.monitored_items.load(Ordering::Relaxed) <= 10);
+    until("items go", || server.server.totals.monitored_items.load(Ordering::Relaxed) <= 10);
     hold("a lifetime that ends");
     healthy.end();
     for (name, gap) in &told {

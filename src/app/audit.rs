@@ -9,9 +9,9 @@ use tokio::time::MissedTickBehavior;
 use crate::audit::{Kind, Scribe};
 use crate::model::Accounts;
 use crate::pki::{Holding, Pki};
-use crate::ua::audit::Ending;
 use crate::ua::events::{Event, kinds};
 use crate::ua::server::Server;
+use crate::ua::session::Ending;
 use crate::value::UaTime;
 
 const SEVERITY_TROUBLE: u16 = 800;

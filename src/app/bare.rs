@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use opcua::StatusCode;
 
+use super::build::{Namespaces, Opened};
 use super::{Assembly, StartError};
 use crate::audit::Audit;
 use crate::history::{Archives, Historian};
-use crate::stack::channel::{Caller, CertificateCheck, Pace, Refusal, Seen, ServerSettings};
+use crate::stack::channel::{Caller, CertificateCheck, Refusal, Seen};
 use crate::stack::crypto::{CryptoPool, PoolThreads, QueueLimits};
 use crate::tags::TagStore;
-use crate::ua::facts::{self, Facts};
-use crate::ua::server::{Parts, Server};
-use crate::ua::space::compose;
-use crate::ua::users::Users;
+use crate::ua::server::Server;
 use crate::value::UaTime;
 
 /// Without a certificate of its own a server has no channel that a client's could open.
@@ -47,48 +45,26 @@ impl Assembly {
         historian: Option<Arc<dyn Historian>>,
         audit: Audit,
     ) -> Result<(Arc<Server>, PoolThreads), StartError> {
-        let Assembly { plant, plan, application, limits, wire, .. } = self;
-        let (crypto, threads) =
-            CryptoPool::start(1, QueueLimits { of_address: 16, in_all: 16 }).map_err(StartError::Thread)?;
-        let indices: Vec<u16> = (2..).take(plant.cells.len()).collect();
-        let mut draft = compose(&plant, &application.uri, &indices);
+        let (crypto, threads) = CryptoPool::start(1, QueueLimits { of_address: 16, in_all: 16 }).map_err(StartError::Thread)?;
+        let of_cells: Vec<u16> = (2..).take(self.plant.cells.len()).collect();
+        let started = UaTime::now();
+        let space = self.space(&Namespaces { of_cells: &of_cells, pinned: &[] }, audit.is_on(), started);
         let archives = historian.map(|historian| {
-            let archives = Archives::open(historian, &plant).expect("the historian makes archives");
+            let archives = Archives::open(historian, &self.plant).expect("the historian makes archives");
             Arc::new(archives)
         });
-        let started = UaTime::now();
-        let facts = Facts {
-            application: &application,
-            limits: &limits,
-            wire: &wire,
-            plant: &plant,
-            plan: &plan,
-            started,
-            audits: audit.is_on(),
-        };
-        facts::fill(&mut draft, facts);
-        let server = Server::new(Parts {
-            limits,
-            tags: Arc::new(TagStore::new(&plant)),
+        let opened = Opened {
+            tags: Arc::new(TagStore::new(&self.plant)),
             archives,
             links: Vec::new(),
-            channels: Arc::new(ServerSettings {
-                handshakes: Pace::new(wire.handshakes),
-                limits: wire,
-                identities: Arc::default(),
-                policies: Vec::new(),
-                check: Arc::new(Nobody),
-            }),
+            identities: Arc::default(),
+            policies: Vec::new(),
+            check: Arc::new(Nobody),
             trust: tokio::sync::watch::channel(0).1,
             crypto,
-            users: Arc::new(Users::new(plan.accounts.clone(), Box::new(|_| Vec::new()))),
-            space: draft.finish(),
-            started,
-            plant,
-            plan,
-            application,
+            pinned_names: Box::new(|_| Vec::new()),
             audit,
-        });
-        Ok((server, threads))
+        };
+        Ok((self.server(space, opened, started), threads))
     }
 }

@@ -11,9 +11,9 @@ use crate::health::{self, State};
 use crate::logging;
 use crate::model::ConnectionIx;
 use crate::stack::codec::NodeIdRef;
-use crate::ua::audit::Ending;
 use crate::ua::events::{Event, kinds};
 use crate::ua::server::Server;
+use crate::ua::session::Ending;
 use crate::value::UaTime;
 
 /// A device that fell silent is urgent; that it is back is good to know.

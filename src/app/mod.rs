@@ -6,6 +6,7 @@
 
 mod audit;
 mod bare;
+mod build;
 mod files;
 pub mod history;
 mod housekeeping;
@@ -32,19 +33,17 @@ use crate::history::Fault;
 use crate::logging;
 use crate::model::{self, Plant, ServerPlan};
 use crate::pki::{self, Keeper, OwnCertificate, OwnRequest, Pki, PkiError};
-use crate::stack::channel::{Pace, ServerSettings};
 use crate::stack::crypto::{CryptoPool, Identities, Policy, PoolThreads, QueueLimits};
 use crate::stack::transport;
 use crate::state::{State, StateError};
 use crate::tags::TagStore;
-use crate::ua::facts::{self, Facts};
+use crate::ua::application::Application;
 use crate::ua::items;
 use crate::ua::limits::Limits;
-use crate::ua::server::{Application, Parts, Server};
-use crate::ua::space::compose;
-use crate::ua::subscription;
-use crate::ua::users::Users;
+use crate::ua::publishing;
+use crate::ua::server::Server;
 use crate::value::UaTime;
+use build::{Namespaces, Opened};
 use history::History;
 use listener::Bound;
 use retained::Retention;
@@ -171,38 +170,24 @@ impl Assembly {
     }
 
     /// Opens everything in the order in which one thing needs the other; the listener last.
-    pub async fn start(self) -> Result<Running, StartError> {
-        let Assembly { plant, plan, drivers, mut application, limits, wire } = self;
-        if let Some(cell) = plant.cells.iter().find(|cell| cell.namespace == application.uri) {
-            return Err(StartError::Namespace { cell: cell.name.clone(), uri: application.uri });
+    pub async fn start(mut self) -> Result<Running, StartError> {
+        let (plant, plan) = (Arc::clone(&self.plant), Arc::clone(&self.plan));
+        if let Some(cell) = plant.cells.iter().find(|cell| cell.namespace == self.application.uri) {
+            return Err(StartError::Namespace { cell: cell.name.clone(), uri: self.application.uri });
         }
         let mut state = State::open(&plan.state_dir)?;
-        let indices = state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
+        let of_cells = state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
         let (audit, scribe) = Audit::start(&plan.audit, &plan.state_dir)?;
         let pki = Pki::open(&plan.pki_dir, suppressed(plan.security.suppressed))?;
         let (identities, keeper) = own_certificate(&plan)?;
-        files::raise_limit(limits.connections);
+        files::raise_limit(self.limits.connections);
         // The ports are taken before anything runs, and served last of all.
         let bound = Bound::open(&plan.listen).await?;
-        application.port = bound.addresses().first().map_or(application.port, SocketAddr::port);
+        self.application.port = bound.addresses().first().map_or(self.application.port, SocketAddr::port);
         let (crypto, threads) = CryptoPool::start(CRYPTO_THREADS, CRYPTO_QUEUE).map_err(StartError::Thread)?;
-        let mut draft = compose(&plant, &application.uri, &indices);
-        for (uri, index) in state.namespaces().iter().zip(2..) {
-            draft.namespace(index, uri);
-        }
         let started = UaTime::now();
-        facts::fill(
-            &mut draft,
-            Facts {
-                application: &application,
-                limits: &limits,
-                wire: &wire,
-                plant: &plant,
-                plan: &plan,
-                started,
-                audits: audit.is_on(),
-            },
-        );
+        let namespaces = Namespaces { of_cells: &of_cells, pinned: state.namespaces() };
+        let space = self.space(&namespaces, audit.is_on(), started);
         let tags = Arc::new(TagStore::new(&plant));
         let retention = Retention::restore(&state, &plant, &tags)?;
         let mut history = History::open(&plan, &plant).await?;
@@ -214,29 +199,20 @@ impl Assembly {
         let mut tasks = Tasks::default();
         let (report, outputs) = mpsc::unbounded_channel();
         let mut spawn = |name, task| tasks.spawn(name, task);
-        let links = drivers::start(drivers, &tags, &mut spawn, &links_stopped, &report);
-        let server = Server::new(Parts {
-            limits,
+        let links = drivers::start(std::mem::take(&mut self.drivers), &tags, &mut spawn, &links_stopped, &report);
+        let opened = Opened {
             tags,
             archives: history.as_ref().map(|history| Arc::clone(&history.archives)),
             links,
-            channels: Arc::new(ServerSettings {
-                handshakes: Pace::new(wire.handshakes),
-                limits: wire,
-                identities,
-                policies: plan.security.policies.iter().copied().map(policy).collect(),
-                check: Arc::clone(&pki) as Arc<_>,
-            }),
+            identities,
+            policies: plan.security.policies.iter().copied().map(policy).collect(),
+            check: Arc::clone(&pki) as Arc<_>,
             trust: pki.changes(),
             crypto,
-            users: Arc::new(Users::new(plan.accounts.clone(), pinned_names(&pki))),
-            space: draft.finish(),
-            started,
-            plant,
-            plan: Arc::clone(&plan),
-            application,
+            pinned_names: pinned_names(&pki),
             audit,
-        });
+        };
+        let server = self.server(space, opened, started);
         spawn_keepers(&tasks, &server, &pki, keeper);
         audit::started(&server);
         let addresses = bound.addresses().to_vec();
@@ -276,7 +252,7 @@ impl Assembly {
 fn spawn_keepers(tasks: &Tasks, server: &Arc<Server>, pki: &Arc<Pki>, keeper: Keeper) {
     tasks.spawn("own certificate".into(), Box::pin(keeper.run()));
     tasks.spawn("certificate folders".into(), Box::pin(Arc::clone(pki).watch()));
-    tasks.spawn("subscription timer".into(), Box::pin(subscription::timer::run(Arc::clone(server))));
+    tasks.spawn("subscription timer".into(), Box::pin(publishing::run(Arc::clone(server))));
     tasks.spawn("ended subscriptions".into(), Box::pin(items::sweep(Arc::clone(server))));
     tasks.spawn("housekeeping".into(), Box::pin(housekeeping::run(Arc::clone(server))));
     tasks.spawn("audit".into(), Box::pin(audit::run(Arc::clone(server), Arc::clone(pki))));

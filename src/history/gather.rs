@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::{ArchiveId, Archives, Historian, Row};
 use crate::model::{HistoryDeadband, Origin, Plant, TagId};
 use crate::tags::{TagStore, Watch, Watcher, leaves_deadband};
-use crate::value::{Sample, UaTime, Value};
+use crate::value::{Moment, Sample, UaTime, Value};
 
 /// Rows that are handed to the historian at once.
 const BATCH: usize = 4_096;
@@ -179,7 +179,7 @@ impl Track {
 }
 
 impl Watcher for Gather {
-    fn offer(&self, key: u32, sample: &Sample, _now: tokio::time::Instant) {
+    fn offer(&self, key: u32, sample: &Sample, _: Moment) {
         let mut track = self.tracks[key as usize].lock();
         let rule = track.rule;
         let Some(last) = &track.last else {

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::model::{ConnectionIx, Origin, Plant, Tag, TagId};
-use crate::value::{IndexRange, Sample, UaTime, Value};
+use crate::value::{IndexRange, Moment, Sample, UaTime, Value};
 use slot::Slot;
 
 /// Write requests that may wait for one link.
@@ -40,6 +40,10 @@ impl Stamp {
     pub fn now() -> Stamp {
         let time = UaTime::now();
         Stamp { source: time, server: time, now: Instant::now() }
+    }
+
+    fn moment(self) -> Moment {
+        Moment { mono: self.now, wall: self.server }
     }
 }
 
@@ -90,8 +94,8 @@ impl Miss {
 /// Somebody who wants the changes of tags: a monitored item's queue, history, alarms.
 pub trait Watcher: Send + Sync {
     /// Called under the tag's lock, in the order of the changes: take what is needed and return. `now` is the moment
-    /// of the change on the clock that measures.
-    fn offer(&self, key: u32, sample: &Sample, now: Instant);
+    /// of the change.
+    fn offer(&self, key: u32, sample: &Sample, now: Moment);
 }
 
 /// One watcher at one tag.
@@ -265,7 +269,7 @@ impl TagStore {
     /// Offers the present sample before it returns, then each change.
     pub fn watch(&self, tag: TagId, watch: Watch) {
         let mut slot = self.slot(tag).lock();
-        watch.watcher.offer(watch.key, &slot.sample, Instant::now());
+        watch.watcher.offer(watch.key, &slot.sample, Moment::now());
         slot.watches.add(watch);
     }
 

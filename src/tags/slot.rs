@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::convert::leaves_deadband;
 use super::{Miss, Roster, Stamp, Watch};
-use crate::value::{Sample, Value};
+use crate::value::{Moment, Sample, Value};
 
 pub(super) struct Slot {
     pub sample: Sample,
@@ -46,7 +46,7 @@ impl Slot {
             self.sample.status = status;
         }
         self.stamp(stamp);
-        self.tell(news, stamp.now);
+        self.tell(news, stamp.moment());
     }
 
     /// A status without a usable new value, as the device or its driver says it.
@@ -55,7 +55,7 @@ impl Slot {
         self.sample.value = value;
         self.sample.status = status;
         self.stamp(stamp);
-        self.tell(news, stamp.now);
+        self.tell(news, stamp.moment());
     }
 
     /// SourceTimestamp moves when the quality changes, so that nobody shows an old alarm as new trouble.
@@ -87,7 +87,7 @@ impl Slot {
         self.sample.server_time = stamp.server;
     }
 
-    fn tell(&self, news: bool, now: Instant) {
+    fn tell(&self, news: bool, now: Moment) {
         for watch in self.watches.iter() {
             if news || watch.every {
                 watch.watcher.offer(watch.key, &self.sample, now);

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{
     AccessIx, Cell, Connection, DataType, EnumIx, EnumType, Node, NodeIx, NodeKind, NodeName, Scale, Shape, Text,
 };
-use crate::value::{BuiltIn, Elements};
+use crate::value::{BuiltIn, Elements, Moment};
 
 const STALE: Duration = Duration::from_secs(5);
 
@@ -84,7 +84,7 @@ fn good(value: Value) -> [(TagId, RawSample); 1] {
 struct Seen(Mutex<Vec<Sample>>);
 
 impl Watcher for Seen {
-    fn offer(&self, _: u32, sample: &Sample, _now: tokio::time::Instant) {
+    fn offer(&self, _: u32, sample: &Sample, _: Moment) {
         self.0.lock().push(sample.clone());
     }
 }

@@ -25,10 +25,9 @@ pub use self::seat::Seat;
 use crate::logging;
 use crate::stack::channel::{Caller, Event, ServerChannel};
 use crate::stack::transport::{Fatal, Input, RefusedCertificate};
-use crate::ua::audit::Ending;
 use crate::ua::outbox::{FLUSH, Outbox};
 use crate::ua::server::Server;
-use crate::ua::session::Identity;
+use crate::ua::session::{Ending, Identity};
 
 /// Serves one client until it leaves, breaks the protocol, or the server stops.
 pub async fn serve(
@@ -72,7 +71,7 @@ impl Connection {
     /// `near` is our end of the connection: what roles by endpoint are compared with.
     pub fn new(server: Arc<Server>, peer: SocketAddr, near: Option<SocketAddr>) -> Connection {
         let now = Instant::now();
-        let id = server.next_channel_id();
+        let id = server.ids.channel();
         let channel = ServerChannel::new(Arc::clone(&server.channels), id, Some(peer), now.into_std());
         Connection {
             channel,

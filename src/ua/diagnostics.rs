@@ -1,19 +1,18 @@
 //! The server's own variables that move: ServerStatus and diagnostics (Part 5 §6.3 and §12, 1.05), computed when asked.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use opcua::StatusCode;
-use tokio::time::Instant;
 
 use super::role_set;
-use super::services::Context;
 use crate::stack::codec::{LocalizedTextRef, NodeIdRef, Writer};
+use crate::ua::application::PRODUCT_URI;
 use crate::ua::server::Server;
 use crate::ua::session::{ServiceCounter, Session};
 use crate::ua::space::Live;
 use crate::ua::subscription::Subscription;
-use crate::value::{Sample, UaTime, Value};
+use crate::value::{Moment, Sample, UaTime, Value};
 
 /// Numbers of the live variables in namespace 0 (Part 6 annex A, 1.05).
 pub mod numbers {
@@ -51,24 +50,9 @@ mod encoding {
     pub const SUBSCRIPTION: u32 = 876;
 }
 
-/// Counters since the start.
-#[derive(Debug, Default)]
-pub struct Totals {
-    pub sessions: AtomicU32,
-    pub security_rejected_sessions: AtomicU32,
-    pub rejected_sessions: AtomicU32,
-    pub session_timeouts: AtomicU32,
-    pub session_aborts: AtomicU32,
-    pub subscriptions: AtomicU32,
-    pub transfers: AtomicU32,
-    pub security_rejected_requests: AtomicU32,
-    pub rejected_requests: AtomicU32,
-    pub notifications: AtomicU64,
-}
-
 /// What the build is; BuildDate is the moment of the program's start, for a build that can be repeated has no other.
 pub fn write_build_info(started: UaTime, w: &mut Writer) {
-    w.text(super::services::discovery::PRODUCT_URI);
+    w.text(PRODUCT_URI);
     w.text("opcell");
     w.text("opcell");
     w.text(env!("CARGO_PKG_VERSION"));
@@ -76,10 +60,10 @@ pub fn write_build_info(started: UaTime, w: &mut Writer) {
     w.time(started);
 }
 
-pub fn live_sample(server: &Server, live: Live) -> Sample {
-    let now = UaTime::now();
+pub fn live_sample(server: &Server, live: Live, moment: Moment) -> Sample {
+    let now = moment.wall;
     let value = match live {
-        Live::Standard(number) => standard(server, number, now),
+        Live::Standard(number) => standard(server, number, moment),
         Live::Connection { connection, variable } => link_value(server, connection, variable),
         Live::Role { role, part } => role_set::value(&server.users.accounts(), crate::model::Role(role), part),
     };
@@ -91,19 +75,19 @@ pub fn live_sample(server: &Server, live: Live) -> Sample {
     Sample { value, status, source_time: now, server_time: now }
 }
 
-fn standard(server: &Server, number: u32, now: UaTime) -> Value {
-    let till = || server.status.seconds_till_shutdown(Instant::now());
+fn standard(server: &Server, number: u32, now: Moment) -> Value {
+    let till = || server.status.seconds_till_shutdown(now.mono);
     match number {
         numbers::SERVER_STATUS => object(encoding::SERVER_STATUS, |w| {
             w.time(server.status.started);
-            w.time(now);
+            w.time(now.wall);
             w.i32(server.status.state());
             write_build_info(server.status.started, w);
             w.u32(till());
             let reason = server.status.shutdown_reason();
             w.localized_text(LocalizedTextRef { locale: None, text: reason.as_deref() });
         }),
-        numbers::CURRENT_TIME => Value::DateTime(now),
+        numbers::CURRENT_TIME => Value::DateTime(now.wall),
         numbers::STATE => Value::Int32(server.status.state()),
         numbers::SECONDS_TILL_SHUTDOWN => Value::UInt32(till()),
         numbers::SHUTDOWN_REASON => {
@@ -111,9 +95,11 @@ fn standard(server: &Server, number: u32, now: UaTime) -> Value {
         }
         numbers::ENABLED_FLAG => Value::Boolean(is_enabled(server)),
         numbers::SUMMARY => object(encoding::SUMMARY, |w| summary(server).iter().for_each(|count| w.u32(*count))),
-        numbers::SUBSCRIPTIONS => objects(encoding::SUBSCRIPTION, &enabled(server, Server::subscriptions), |s, w| {
-            write_subscription(s, w);
-        }),
+        numbers::SUBSCRIPTIONS => {
+            objects(encoding::SUBSCRIPTION, &enabled(server, |server| server.subscriptions.all()), |s, w| {
+                write_subscription(s, w);
+            })
+        }
         numbers::SESSIONS => {
             let sessions = enabled(server, |server| server.sessions.all());
             objects(encoding::SESSION, &sessions, |session, w| write_session(session, w))
@@ -170,7 +156,7 @@ fn summary(server: &Server) -> [u32; 12] {
         load(&totals.rejected_sessions),
         load(&totals.session_timeouts),
         load(&totals.session_aborts),
-        small(server.subscription_count()),
+        small(server.subscriptions.len()),
         load(&totals.subscriptions),
         0,
         load(&totals.security_rejected_requests),
@@ -180,7 +166,8 @@ fn summary(server: &Server) -> [u32; 12] {
 
 /// SubscriptionDiagnosticsDataType (Part 5 §12.15, 1.05).
 fn write_subscription(subscription: &Subscription, w: &mut Writer) {
-    let session = subscription.lock().owner.upgrade().map_or(0, |session| session.id);
+    let owner = subscription.lock().owner.upgrade();
+    let session = owner.map_or(0, |session| session.id());
     let state = subscription.lock();
     let (parameters, counters) = (&state.parameters, &state.counters);
     w.node_id(if session == 0 { NodeIdRef::NULL } else { NodeIdRef::numeric(1, session) });
@@ -267,8 +254,8 @@ fn write_session_security(session: &Session, w: &mut Writer) {
     });
     w.text("UA Binary");
     w.text("UA TCP");
-    w.i32(state.security.0 as i32);
-    w.text(state.security.1.uri());
+    w.i32(state.security.mode as i32);
+    w.text(state.security.policy.uri());
     w.bytes(None);
 }
 
@@ -289,18 +276,5 @@ fn link_value(server: &Server, connection: u32, variable: u8) -> Value {
         8 => millis(now.scan_max),
         9 => Value::UInt32(now.demoted),
         _ => Value::Double(now.load),
-    }
-}
-
-/// EnabledFlag is the one live variable that may be written; who may was asked before.
-pub fn write_live(context: &Context<'_>, live: Live, value: &Value) -> Result<StatusCode, StatusCode> {
-    let is_flag = live == Live::Standard(numbers::ENABLED_FLAG);
-    match value {
-        _ if !is_flag => Err(StatusCode::BadNotWritable),
-        Value::Boolean(enabled) => {
-            context.server.diagnostics_enabled.store(*enabled, Ordering::Relaxed);
-            Ok(StatusCode::Good)
-        }
-        _ => Err(StatusCode::BadTypeMismatch),
     }
 }

@@ -9,7 +9,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use opcua::StatusCode;
 use tokio::sync::Semaphore;
 
+use crate::history::Fault;
 use crate::logging;
+
+/// The status that a client gets for trouble with the store; the operator reads the rest in the log.
+pub fn refused(fault: &Fault) -> StatusCode {
+    if let Fault::Store { .. } = fault {
+        logging::limited(log::Level::Warn, "history request failed", None, format_args!("{fault}"));
+    }
+    fault.status()
+}
 
 /// Requests at work at once.
 const AT_WORK: usize = 4;

@@ -4,9 +4,9 @@ use crate::history::aggregate::Aggregate;
 use crate::model::{Plant, ServerPlan};
 use crate::stack::codec::Writer;
 use crate::stack::transport;
+use crate::ua::application::{Application, PRODUCT_URI};
 use crate::ua::diagnostics::{numbers, write_build_info};
 use crate::ua::limits::Limits;
-use crate::ua::server::Application;
 use crate::ua::space::{Draft, Live, Source, describe_roles, prepare_history, restriction};
 use crate::value::{BuiltIn, Elements, UaTime, Value};
 
@@ -64,7 +64,7 @@ pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
     put(2257, Value::DateTime(started));
     put(2260, build_info(started));
     put(2261, Value::text("opcell"));
-    put(2262, Value::text(crate::ua::services::discovery::PRODUCT_URI));
+    put(2262, Value::text(PRODUCT_URI));
     put(2263, Value::text("opcell"));
     put(2264, Value::text(env!("CARGO_PKG_VERSION")));
     put(2265, Value::text(env!("CARGO_PKG_VERSION")));

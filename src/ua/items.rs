@@ -3,17 +3,16 @@
 //! A subscription that ends is gone at once for its client; its items are taken away in slices, so that nobody waits
 //! for them. Each one leaves in constant time.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use opcua::StatusCode;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
-use super::server::{Server, WatchedKind};
+use super::server::Server;
 use super::session::Session;
-use super::subscription::{Item, Subscription, Watched};
+use super::subscription::{Item, Subscription, Watched, WatchedKind};
 use crate::logging;
-use crate::tags::{Member, Watcher};
+use crate::tags::Watcher;
 
 /// Items that are taken away without a pause: well below a millisecond.
 const SLICE: usize = 1_000;
@@ -25,37 +24,11 @@ const AGGREGATES_PER_SESSION: usize = 10_000;
 /// With less memory left for all sessions the clients without a connection give way.
 const LOW: usize = 1 << 20;
 
-/// An item that listens for events.
-#[derive(Debug, Clone)]
-pub struct Listener {
-    pub subscription: Weak<Subscription>,
-    key: u32,
-}
-
-impl Member for Listener {
-    fn owner(&self) -> usize {
-        self.subscription.as_ptr().addr()
-    }
-
-    fn key(&self) -> u32 {
-        self.key
-    }
-}
-
-/// Subscriptions that have ended and still hold items.
-#[derive(Debug, Default)]
-pub struct Ended {
-    waiting: Mutex<Vec<Arc<Subscription>>>,
-    wake: Notify,
-}
-
 /// Takes away the items of subscriptions that have ended; it ends when it is dropped.
 pub async fn sweep(server: Arc<Server>) {
     loop {
-        server.ended.wake.notified().await;
-        loop {
-            let next = server.ended.waiting.lock().pop();
-            let Some(subscription) = next else { break };
+        server.subscriptions.some_ended().await;
+        while let Some(subscription) = server.subscriptions.take_ended() {
             while server.remove_some_items(&subscription) {
                 tokio::task::yield_now().await;
             }
@@ -66,11 +39,10 @@ pub async fn sweep(server: Arc<Server>) {
 impl Server {
     /// Deletes a subscription; its session must have let go of it. Many items are taken away later.
     pub fn remove_subscription(&self, subscription: &Arc<Subscription>) {
-        self.forget_subscription(subscription.id);
+        self.subscriptions.remove(subscription.id);
         subscription.lock().close();
         if self.remove_some_items(subscription) {
-            self.ended.waiting.lock().push(Arc::clone(subscription));
-            self.ended.wake.notify_one();
+            self.subscriptions.put_ended(subscription);
         }
         // It is closed, so this only takes it out.
         self.timer.schedule(subscription);
@@ -86,13 +58,13 @@ impl Server {
     }
 
     /// Lets an item hear of its node. Called without the subscription's lock: a tag offers at once.
-    pub fn attach(&self, subscription: &Arc<Subscription>, key: u32, watched: &WatchedKind, every: bool) {
+    pub fn attach(&self, subscription: &Arc<Subscription>, key: u32, watched: WatchedKind, every: bool) {
         match watched {
             WatchedKind::Tag(tag) => {
-                self.tags.watch(*tag, crate::tags::Watch { watcher: watcher(subscription), key, every });
+                self.tags.watch(tag, crate::tags::Watch { watcher: watcher(subscription), key, every });
             }
             WatchedKind::Events => {
-                self.listeners.lock().add(Listener { subscription: Arc::downgrade(subscription), key });
+                self.listeners.add(subscription, key);
             }
             WatchedKind::Other => {}
         }
@@ -104,24 +76,24 @@ impl Server {
         match item.watched {
             Watched::Tag(tag) => self.tags.unwatch(tag, &watcher(subscription), key),
             Watched::Events(..) => {
-                self.listeners.lock().remove(Arc::as_ptr(subscription).addr(), key);
+                self.listeners.remove(subscription, key);
             }
             Watched::Live(_) | Watched::Fixed => {}
         }
         subscription.lock().release(key);
-        self.monitored_items.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.totals.monitored_items.fetch_sub(1, Ordering::Relaxed);
         Some(item)
     }
 
     /// Ends the subscription that has been without a connection for the longest time, for the sake of clients that have
     /// one; false when there is none.
     pub fn end_one_alone(&self) -> bool {
-        let alone = self.subscriptions().into_iter().filter_map(|subscription| {
+        let alone = self.subscriptions.all().into_iter().filter_map(|subscription| {
             let owner = subscription.lock().owner.upgrade();
             let since = match &owner {
                 // Nobody has it any more: it only waits for a transfer.
                 None => None,
-                Some(session) => Some(session.lock().alone_since?),
+                Some(session) => Some(session.alone_since()?),
             };
             Some((since, subscription, owner))
         });
@@ -130,7 +102,7 @@ impl Server {
         let line = format_args!("subscription {id} ends: memory or places are short, and its client has no connection");
         logging::limited(log::Level::Warn, "subscription ended", None, line);
         if let Some(session) = owner {
-            session.lock().subscriptions.retain(|other| other.id != subscription.id);
+            session.lose(subscription.id, None, &self.limits);
         }
         self.remove_subscription(&subscription);
         true
@@ -153,8 +125,8 @@ impl Server {
                     && count(&|of| self.tags.watch_count(*tag, &watcher(of))) >= PER_SESSION_AND_NODE
             }
             Watched::Events(..) => {
-                self.listeners.lock().len() >= PER_SESSION_AND_NODE
-                    && count(&|of| self.listeners.lock().count_of(Arc::as_ptr(of).addr())) >= PER_SESSION_AND_NODE
+                self.listeners.len() >= PER_SESSION_AND_NODE
+                    && count(&|of| self.listeners.count_of(of)) >= PER_SESSION_AND_NODE
             }
             Watched::Live(_) => count(&|of| of.lock().live_count()) >= LIVE_PER_SESSION,
             Watched::Fixed => false,

@@ -1,20 +1,30 @@
 //! The OPC UA server: services of Part 4 over the address space and the tags.
 
+pub mod application;
+mod archive_starts;
 pub mod audit;
+pub mod budget;
 pub mod connection;
 pub mod continuation;
 pub mod diagnostics;
 pub mod disk_pool;
 pub mod events;
 pub mod facts;
+mod filter_types;
 pub mod history;
+pub mod identity;
 pub mod items;
 pub mod limits;
+pub mod listeners;
 mod outbox;
+pub mod publishing;
 mod role_set;
 pub mod server;
 pub mod services;
 pub mod session;
+mod session_end;
 pub mod space;
+pub mod status;
 pub mod subscription;
+pub mod totals;
 pub mod users;

@@ -4,10 +4,12 @@
 //! beside it. The wire form of both is the same (Part 6 §5.2.2.16, 1.05).
 
 mod hidden;
+mod moment;
 mod plain;
 mod range;
 
 pub use hidden::Hidden;
+pub use moment::Moment;
 pub use plain::is_plain;
 pub use range::{IndexRange, Indices};
 

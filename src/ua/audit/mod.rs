@@ -12,7 +12,6 @@ mod writes;
 
 pub use channel::{Channel, Facts, Opening};
 pub use claim::Claim;
-pub use session::Ending;
 pub use writes::{Acting, Done};
 
 use std::sync::Arc;
@@ -133,7 +132,10 @@ impl Server {
 
     /// Whether a session that may hear audit events listens for any.
     pub fn is_audit_heard(&self) -> bool {
-        self.listening().iter().any(|subscription| subscription.lock().client.roles.contains(Role::SECURITY_ADMIN))
+        self.listeners
+            .subscriptions()
+            .iter()
+            .any(|subscription| subscription.lock().client.roles.contains(Role::SECURITY_ADMIN))
     }
 }
 

@@ -10,47 +10,12 @@ use crate::audit::{Kind, Record, Who};
 use crate::stack::channel::Peer;
 use crate::stack::transport::RefusedCertificate;
 use crate::ua::server::Server;
-use crate::ua::services::session::Refused;
-use crate::ua::session::{Caller, Session};
+use crate::ua::session::{Caller, Ending, EndingText, LoginRefused, Session};
 use crate::ua::users::Turn;
 use crate::value::Value;
 
 /// Characters that are kept of the name of a user that nobody knows.
 const LONGEST_NAME: usize = 300;
-
-/// Why a session ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// CloseSession, with the client's name for it.
-    Client(String),
-    /// Silent for too long.
-    Timeout,
-    TrustLost,
-    /// It gave way to another before it was activated.
-    Evicted,
-    /// All places were taken, and it was without a connection for the longest time.
-    Alone,
-    /// Used before it was activated.
-    Misused,
-    /// The user, or how the user logs in, is no longer what it was.
-    UserChanged,
-    Shutdown,
-}
-
-impl Ending {
-    fn told(&self) -> (&'static str, &'static str) {
-        match self {
-            Ending::Client(_) => ("Session/CloseSession", "closed by the client"),
-            Ending::Timeout => ("Session/Timeout", "silent for too long"),
-            Ending::TrustLost => ("Session/Terminated", "a certificate is no longer trusted"),
-            Ending::Evicted => ("Session/Terminated", "gave way to another before it was activated"),
-            Ending::Alone => ("Session/Terminated", "all places were taken, and it was without a connection"),
-            Ending::Misused => ("Session/Terminated", "used before it was activated"),
-            Ending::UserChanged => ("Session/Terminated", "its user may no longer log in that way"),
-            Ending::Shutdown => ("Session/Terminated", "the server stops"),
-        }
-    }
-}
 
 impl Caller {
     fn channel(&self) -> Channel {
@@ -110,7 +75,7 @@ impl Server {
         caller: &Caller,
         entry: &str,
         claim: &Claim<'_>,
-        (session, outcome): (Option<&Session>, Result<(), &Refused>),
+        (session, outcome): (Option<&Session>, Result<(), &LoginRefused>),
     ) {
         let known = session.map(who).unwrap_or_default();
         let who = match outcome {
@@ -163,7 +128,7 @@ impl Server {
     }
 
     pub(in crate::ua) fn audit_ended(&self, session: &Session, why: &Ending) {
-        let (source_name, message) = why.told();
+        let EndingText { source_name, message } = why.text();
         let who = who(session);
         self.audit(Record::new(Kind::SessionClosed, StatusCode::Good, who).with(message), || {
             let entry = if let Ending::Client(entry) = why { entry.clone() } else { String::new() };

@@ -6,8 +6,8 @@ use opcua::StatusCode;
 
 use super::{Told, kinds, who};
 use crate::audit::{Content, Kind, Names, Node, Record, Write, Writes};
+use crate::stack::codec::NodeIdRef;
 use crate::ua::server::Server;
-use crate::ua::services::attribute::ReadOperation;
 use crate::ua::session::Session;
 use crate::ua::space::{NodeIx, Space};
 use crate::value::{UaTime, Value};
@@ -34,7 +34,10 @@ pub struct Acting {
 
 /// One operation, as far as it went.
 pub struct Done<'a> {
-    pub operation: &'a ReadOperation<'a>,
+    /// The node as the client named it.
+    pub id: NodeIdRef<'a>,
+    pub attribute: u32,
+    pub range: Option<&'a str>,
     pub node: Option<NodeIx>,
     pub old: Value,
     pub new: Option<Value>,
@@ -58,16 +61,16 @@ impl Acting {
     }
 
     pub fn note(&mut self, done: Done<'_>) {
-        let Done { operation, node, old, new, status } = done;
+        let Done { id, attribute, range, node, old, new, status } = done;
         if let Some(values) = &mut self.values {
             values.push((old.clone(), new.clone().unwrap_or_default()));
         }
         let (old, new) = (Content::of(old), new.map_or(Content::None, Content::of));
-        let range = operation.range.filter(|range| !range.is_empty());
+        let range = range.filter(|range| !range.is_empty());
         self.held += old.weight() + new.weight() + range.map_or(0, str::len);
         self.writes.push(Write {
-            node: node.map_or_else(|| Node::Given(given(operation)), |node| Node::Known(node.0)),
-            attribute: operation.attribute,
+            node: node.map_or_else(|| Node::Given(given(id)), |node| Node::Known(node.0)),
+            attribute,
             range: range.map(|range| range.chars().take(256).collect()),
             old,
             new,
@@ -126,6 +129,6 @@ impl Drop for Acting {
 }
 
 /// The node as the client named it.
-fn given(operation: &ReadOperation<'_>) -> Box<str> {
-    operation.id.to_owned().to_string().chars().take(256).collect()
+fn given(id: NodeIdRef<'_>) -> Box<str> {
+    id.to_owned().to_string().chars().take(256).collect()
 }

@@ -16,11 +16,11 @@ use tokio::time::Instant;
 use super::responder::{Call, Done, Responder};
 use crate::stack::channel::ServerChannel;
 use crate::stack::codec::{Reader, Writer};
-use crate::ua::audit::{Ending, Opening};
+use crate::ua::audit::Opening;
 use crate::ua::server::Server;
 use crate::ua::services::{Access, Context, LoggedIn, Request, RequestHeader, Run, Service, Visit, Work, apart_if};
-use crate::ua::session::{Caller, Session, Token};
-use crate::value::UaTime;
+use crate::ua::session::{Caller, Ending, Session, Token};
+use crate::value::Moment;
 
 /// Both ends of a connection, and the number of its channel.
 #[derive(Debug, Clone, Copy)]
@@ -84,10 +84,10 @@ impl Core {
         };
         let call = Call { request_id, handle: header.handle };
         let Some(service) = number.and_then(Service::from_type_id) else {
-            let refused = self.authorize(responder.channel.id(), &header, Access::Activated).err();
+            let refused = self.authorize(responder.channel.id(), &header, Access::Activated, Moment::now()).err();
             return responder.refuse(call, refused.unwrap_or(StatusCode::BadServiceUnsupported));
         };
-        let (head, now) = (service.head(header.handle), Instant::now());
+        let (head, now) = (service.head(header.handle), Moment::now());
         let request = Request { id: request_id, header, head, bytes, now };
         match service.run {
             Run::Open(answer) => {
@@ -146,6 +146,7 @@ impl Core {
         channel: u32,
         header: &RequestHeader<'_>,
         access: Access,
+        now: Moment,
     ) -> Result<Arc<Session>, StatusCode> {
         let token = header.token.ok_or(StatusCode::BadSessionIdInvalid)?;
         let session = self.find(&token).ok_or(StatusCode::BadSessionIdInvalid)?;
@@ -157,8 +158,7 @@ impl Core {
             self.server.end_session(&session, true, &Ending::Misused);
             return Err(StatusCode::BadSessionNotActivated);
         }
-        state.last_contact = Instant::now();
-        state.last_contact_time = UaTime::now();
+        state.touch(now);
         drop(state);
         Ok(session)
     }
@@ -180,7 +180,7 @@ impl Core {
         request: Request<'_>,
         mut reader: Reader<'_>,
     ) {
-        let session = match self.authorize(responder.channel.id(), &request.header, service.access) {
+        let session = match self.authorize(responder.channel.id(), &request.header, service.access, request.now) {
             Ok(session) => session,
             Err(status) => {
                 self.server.totals.security_rejected_requests.fetch_add(1, Ordering::Relaxed);

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use crate::stack::channel::ServerChannel;
 use crate::stack::codec::Writer;
-use crate::ua::diagnostics::Totals;
 use crate::ua::services::{Response, ResponseHead};
 use crate::ua::session::Session;
+use crate::ua::totals::Totals;
 
 /// A request by what its response is sent with.
 #[derive(Debug, Clone, Copy)]

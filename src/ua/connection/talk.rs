@@ -12,10 +12,10 @@ use crate::stack::channel::{ClientChannel, ClientEvent, ClientSettings};
 use crate::stack::codec::{IdRef, NodeIdRef, Reader, Writer};
 use crate::stack::crypto::{MessageSecurityMode, Policy};
 use crate::stack::transport::{Input, Limits};
-use crate::ua::audit::Ending;
+use crate::ua::publishing;
 use crate::ua::server::Server;
-use crate::ua::subscription::timer;
-use crate::value::{Hidden, UaTime};
+use crate::ua::session::Ending;
+use crate::value::{Hidden, Moment, UaTime};
 
 /// Stands in a request for the id of the subscription that the talk has.
 pub const SUBSCRIPTION: u32 = 0xcafe_0001;
@@ -145,8 +145,8 @@ impl Talk {
 
     /// One publishing cycle of every subscription.
     pub fn tick(&mut self) {
-        for subscription in self.server.subscriptions() {
-            timer::tick(&self.server, &subscription, tokio::time::Instant::now());
+        for subscription in self.server.subscriptions.all() {
+            publishing::tick(&self.server, &subscription, Moment::now());
         }
     }
 
@@ -213,9 +213,9 @@ pub fn fuzz(server: &Arc<Server>, bytes: &[u8]) {
     drop(talk);
     // What an input opened beside the talk, and left: the clock would end it.
     server.sessions.all().iter().for_each(|session| server.end_session(session, true, &Ending::Shutdown));
-    server.subscriptions().iter().for_each(|subscription| server.remove_subscription(subscription));
-    assert_eq!(server.subscription_count(), 0, "a subscription stayed");
-    assert_eq!(server.monitored_items.load(std::sync::atomic::Ordering::Relaxed), 0, "a monitored item stayed");
+    server.subscriptions.all().iter().for_each(|subscription| server.remove_subscription(subscription));
+    assert_eq!(server.subscriptions.len(), 0, "a subscription stayed");
+    assert_eq!(server.totals.monitored_items.load(std::sync::atomic::Ordering::Relaxed), 0, "a monitored item stayed");
 }
 
 fn with_subscription(body: &[u8], subscription: u32) -> Vec<u8> {

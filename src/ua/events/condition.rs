@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use opcua::StatusCode;
 
 use super::Event;
-use super::filter::Field;
+use super::field::Field;
 use crate::stack::codec::Reader;
 use crate::ua::space::Space;
 use crate::value::Value;

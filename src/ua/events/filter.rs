@@ -6,10 +6,11 @@ use opcua::StatusCode;
 
 use super::Event;
 use super::condition::{Element, Operand, Operator, matches};
+use super::field::Field;
 use crate::stack::codec::{ExtensionRef, Reader, Writer};
+use crate::ua::filter_types::{AGGREGATE_FILTER, DATA_CHANGE_FILTER, EVENT_FILTER};
 use crate::ua::limits::Limits;
 use crate::ua::space::{NodeIx, Space};
-use crate::ua::subscription::filter::{AGGREGATE_FILTER, DATA_CHANGE_FILTER, EVENT_FILTER};
 use crate::value::Value;
 
 /// Encoding ids (Part 6 annex A, 1.05).
@@ -25,21 +26,6 @@ const BASE_EVENT_TYPE: u32 = 2041;
 pub struct EventFilter {
     select: Vec<Field>,
     elements: Vec<Element>,
-}
-
-/// A SimpleAttributeOperand (Part 4 §7.7.4.5, 1.05).
-#[derive(Debug, Clone)]
-pub struct Field {
-    path: Vec<String>,
-    /// The NodeId attribute of the event itself instead of a Value.
-    is_node_id: bool,
-    status: StatusCode,
-}
-
-impl Field {
-    pub fn value(&self, event: &Event, space: &Space) -> Value {
-        if self.status.is_bad() || self.is_node_id { Value::Null } else { event.field(space, &self.path) }
-    }
 }
 
 /// A filter and what is to be said of each of its parts.

@@ -1,6 +1,7 @@
 //! Events: what happened, to what, how severe; and who wants to hear of it.
 
 mod condition;
+mod field;
 mod filter;
 
 pub use filter::EventFilter;
@@ -11,8 +12,8 @@ use std::sync::Arc;
 use opcua::StatusCode;
 
 use crate::stack::codec::{LocalizedTextRef, Writer};
+use crate::ua::budget::{Budget, weight};
 use crate::ua::space::{NodeIx, Space};
-use crate::ua::subscription::queue::{Budget, weight};
 use crate::value::{UaTime, Value};
 
 /// Event types of namespace 0 that this server raises (Part 5 §6.4, 1.05).

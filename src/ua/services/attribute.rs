@@ -1,6 +1,7 @@
 //! Attribute service set (Part 4 §5.11, 1.05): Read and Write; `history` has HistoryRead and HistoryUpdate.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -16,8 +17,8 @@ use crate::ua::diagnostics;
 use crate::ua::disk_pool::Abandoned;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
-use crate::ua::space::{Attribute, NodeIx, Source, Space, Viewer};
-use crate::value::{IndexRange, Sample, UaTime, Value};
+use crate::ua::space::{Attribute, Live, NodeIx, Source, Space, Viewer};
+use crate::value::{IndexRange, Moment, Sample, UaTime, Value};
 
 /// A Read of more bytes leaves the thread to other connections meanwhile.
 pub const LONG_READ: usize = 64 * 1024;
@@ -74,11 +75,11 @@ impl ReadAgain {
         let server = Arc::clone(&self.server);
         let find = move |_: &Abandoned| {
             if let Some(archives) = &server.archives {
-                server.starts.find(archives, &tags);
+                server.history.starts.find(archives, &tags);
             }
         };
         let most = self.server.limits.history_requests.per_session;
-        Ok(self.server.history.run(&self.session.history_gate, most, find)?.boxed())
+        Ok(self.server.history.pool.run(&self.session.history_gate, most, find)?.boxed())
     }
 
     /// Serves the request from its beginning; returns the archives whose start is not known (any more).
@@ -87,7 +88,7 @@ impl ReadAgain {
         let mut reader = Reader::new(&self.bytes);
         reader.node_id()?;
         let header = RequestHeader::read(&mut reader)?;
-        let request = Request { id: 0, header, head: self.head, bytes: &self.bytes, now: tokio::time::Instant::now() };
+        let request = Request { id: 0, header, head: self.head, bytes: &self.bytes, now: Moment::now() };
         let context = Context::new(&self.server, &self.session, request, self.most_bytes);
         apart_if(self.bytes.len() > LONG_READ, || read_all(&context, &mut reader, w))?;
         Ok(context.wanted.take())
@@ -106,7 +107,7 @@ fn read_all(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> R
     context.write_head(w);
     w.count(count);
     let space = context.server.space();
-    let now = UaTime::now();
+    let now = context.now.wall;
     let viewer = context.viewer();
     for _ in 0..count {
         let id = reader.node_id()?;
@@ -300,7 +301,7 @@ fn begin_write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing
     let viewer = context.viewer();
     let mut results = Vec::with_capacity(count);
     let mut queued: Vec<(ConnectionIx, Vec<tags::Write>, Vec<usize>)> = Vec::new();
-    let at = UaTime::now();
+    let at = context.now.wall;
     let mut acting = Acting::begin(context.server, context.session, context.header.audit_entry, count);
     for place in 0..count {
         let id = reader.node_id()?;
@@ -318,7 +319,7 @@ fn begin_write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing
                 Ok(tags::Written::Device { .. }) => StatusCode::Uncertain,
             };
             let (node, old) = known;
-            acting.note(Done { operation: &operation, node, old, new: value.value, status });
+            acting.note(Done { id, attribute, range, node, old, new: value.value, status });
         }
         match written {
             Ok(tags::Written::Done(status)) | Err(status) => results.push(status),
@@ -388,10 +389,23 @@ fn write_one(
     let new = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
     match shape.source {
         Source::Tag(tag) => write_tag(context, tag, new, range.as_ref(), value, at),
-        Source::Live(live) => diagnostics::write_live(context, live, new).map(tags::Written::Done),
+        Source::Live(live) => write_live(context, live, new).map(tags::Written::Done),
         Source::None | Source::Constant(_) | Source::History(_) | Source::Default { .. } => {
             Err(StatusCode::BadNotWritable)
         }
+    }
+}
+
+/// EnabledFlag is the one variable of the server itself that may be written; the right to do so was checked before.
+fn write_live(context: &Context<'_>, live: Live, value: &Value) -> Result<StatusCode, StatusCode> {
+    let is_flag = live == Live::Standard(diagnostics::numbers::ENABLED_FLAG);
+    match value {
+        _ if !is_flag => Err(StatusCode::BadNotWritable),
+        Value::Boolean(enabled) => {
+            context.server.diagnostics_enabled.store(*enabled, Ordering::Relaxed);
+            Ok(StatusCode::Good)
+        }
+        _ => Err(StatusCode::BadTypeMismatch),
     }
 }
 

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use opcua::{ObjectId, StatusCode};
-use tokio::time::Instant;
 
 use crate::model::{Plant, Roles, TagId};
 use crate::stack::codec::{IdRef, NodeIdRef, Reader, Writer};
@@ -12,7 +11,7 @@ use crate::ua::diagnostics;
 use crate::ua::server::Server;
 use crate::ua::session::{Caller, RefusedRequest, Session, Token};
 use crate::ua::space::{Live, Viewer};
-use crate::value::{Hidden, Sample, UaTime};
+use crate::value::{Hidden, Moment, Sample, UaTime};
 
 /// The RequestHeader (Part 4 §7.33, 1.05). Its additionalHeader is stepped over by length, never decoded; its
 /// timestamp is never a reason to refuse.
@@ -83,7 +82,7 @@ pub struct Request<'a> {
     pub head: ResponseHead,
     /// All of it, from its type id on.
     pub bytes: &'a [u8],
-    pub now: Instant,
+    pub now: Moment,
 }
 
 /// Work of a service that needs no session.
@@ -106,7 +105,7 @@ pub struct Context<'a> {
     pub locales: Arc<[String]>,
     pub request: Request<'a>,
     pub header: RequestHeader<'a>,
-    pub now: Instant,
+    pub now: Moment,
     /// Archives whose start the response needs and the server does not know yet.
     pub wanted: RefCell<Vec<TagId>>,
     /// The largest response that the client takes and we make.
@@ -141,7 +140,7 @@ impl<'a> Context<'a> {
     }
 
     /// The server's own look at a session, without a request; there is no response.
-    pub fn without_request(server: &'a Arc<Server>, session: &'a Arc<Session>, now: Instant) -> Self {
+    pub fn without_request(server: &'a Arc<Server>, session: &'a Arc<Session>, now: Moment) -> Self {
         let head = ResponseHead::fault(0);
         Context::new(server, session, Request { id: 0, header: RequestHeader::NONE, head, bytes: &[], now }, 0)
     }
@@ -164,7 +163,7 @@ impl<'a> Context<'a> {
         if let Some((_, sample)) = looked_at.iter().find(|(known, _)| *known == live) {
             return sample.clone();
         }
-        let sample = diagnostics::live_sample(self.server, live);
+        let sample = diagnostics::live_sample(self.server, live, self.now);
         if looked_at.len() < MOST_LOOKED_AT {
             looked_at.push((live, sample.clone()));
         }

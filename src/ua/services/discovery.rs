@@ -9,10 +9,10 @@ use super::Visit;
 use crate::model::Roles;
 use crate::stack::codec::{LocalizedTextRef, Reader, Writer};
 use crate::stack::crypto::{Identity, MessageSecurityMode, Policy};
+use crate::ua::application::PRODUCT_URI;
 use crate::ua::server::Server;
 
 const TRANSPORT_PROFILE: &str = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary";
-pub const PRODUCT_URI: &str = "urn:opcell";
 
 pub fn find_servers(visit: &Visit<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let server = visit.server;

@@ -4,7 +4,9 @@
 pub mod attribute;
 mod context;
 pub mod discovery;
+mod fixed;
 pub mod history;
+mod item_filter;
 pub mod monitored_item;
 pub mod publish;
 pub mod rights;
@@ -15,8 +17,8 @@ pub mod view;
 mod work;
 
 pub use context::{Context, Request, RequestHeader, ResponseHead, Visit};
-pub use table::{Access, LoggedIn, Run, SERVICES, Service};
-pub use work::{Response, Work};
+pub use table::{Access, Run, SERVICES, Service};
+pub use work::{LoggedIn, Login, Response, Work};
 
 use opcua::StatusCode;
 

@@ -5,23 +5,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use opcua::StatusCode;
-use tokio::time::Instant;
 
 use super::attribute::ReadOperation;
-use super::{Context, each_id, history, operations, rights, subscription};
-use crate::history::ArchiveId;
-use crate::history::aggregate::{Running, RunningRequest};
-use crate::model::{Plant, TagId};
+use super::item_filter::{Filters, event_filter, modified_filter, tag_filters};
+use super::{Context, each_id, fixed, operations, rights, subscription};
+use crate::history::aggregate::Running;
+use crate::model::Plant;
 use crate::stack::codec::{ExtensionRef, Reader, Timestamps, Writer};
-use crate::ua::events::{EventFilter, EventQueue};
-use crate::ua::server::WatchedKind;
-use crate::ua::space::{Attribute, NodeIx, Part, Source, Space};
-use crate::ua::subscription::aggregate::{self, Clocks};
-use crate::ua::subscription::filter::{DataFilter, FilterSubject, Trigger};
+use crate::ua::events::EventQueue;
+use crate::ua::space::{Attribute, HistoricalProperty, NodeIx, Source, Space};
+use crate::ua::subscription::filter::{DataFilter, FilterSubject};
 use crate::ua::subscription::grid::Grid;
 use crate::ua::subscription::queue::Queue;
-use crate::ua::subscription::{Item, Mode, Subscription, Watched};
-use crate::value::{IndexRange, Sample, UaTime, Value};
+use crate::ua::subscription::{Item, Mode, Subscription, Watched, WatchedKind};
+use crate::value::Sample;
 
 /// Memory of an item in addition to its queue: itself, its places in the lists of its subscription and of its tag.
 const ITEM_BYTES: usize = size_of::<Item>() + 128;
@@ -141,16 +138,12 @@ fn create_one(
             queue.book_filter(parameters.filter.body.map_or(0, <[u8]>::len))?;
             (Watched::Events(Box::new(events), queue), Filters::default())
         }
-        _ => data_source(context, space, node, attribute, (parameters.filter, publishing))?,
+        _ => data_source(context, space, node, attribute, parameters.filter, publishing)?,
     };
     filters.write_result(filter_result);
     context.server.check_share(context.session, &watched, filters.aggregate.is_some())?;
-    let kind = match &watched {
-        Watched::Tag(tag) => WatchedKind::Tag(*tag),
-        Watched::Events(..) => WatchedKind::Events,
-        Watched::Live(_) | Watched::Fixed => WatchedKind::Other,
-    };
-    let period = poll_period(context.plant(), &kind);
+    let kind = watched.kind();
+    let period = poll_period(context.plant(), kind);
     let sampling = match kind {
         WatchedKind::Events => Duration::ZERO,
         _ => revise_sampling(parameters.sampling, publishing, period.max(configured.min_sampling_interval)),
@@ -159,7 +152,7 @@ fn create_one(
     let every = filters.want_every_sample();
     let first = match denied {
         Some(_) => None,
-        None => first_sample(context, space, node, attribute, &watched, range.as_ref())?,
+        None => fixed::first_sample(context, space, node, attribute, &watched, range.as_ref())?,
     };
     let mut queue =
         Queue::new(if is_event { 1 } else { queue_size }, parameters.discard_oldest, &context.session.queues);
@@ -197,30 +190,30 @@ fn create_one(
         }
         let (id, key) = state.insert(Box::new(item));
         if denied.is_some() {
-            state.deny(key, denied);
+            state.deny(key, denied, context.now);
         }
         (id, key)
     };
-    context.server.monitored_items.fetch_add(1, Ordering::Relaxed);
+    context.server.totals.monitored_items.fetch_add(1, Ordering::Relaxed);
     if let Some(sample) = first {
-        subscription.lock().accept(key, sample);
+        subscription.lock().accept(key, sample, context.now);
     }
-    context.server.attach(subscription, key, &kind, every);
+    context.server.attach(subscription, key, kind, every);
     Ok((id, Revised { sampling, queue_size, filter_result: std::mem::take(filter_result) }))
 }
 
 fn check_room(context: &Context<'_>, subscription: &Subscription) -> Result<(), StatusCode> {
     let configured = &context.server.limits.configured;
-    let no_place = || context.server.monitored_items.load(Ordering::Relaxed) >= configured.max_monitored_items;
+    let no_place = || context.server.totals.monitored_items.load(Ordering::Relaxed) >= configured.max_monitored_items;
     let is_full = subscription.lock().item_count() >= configured.max_items_per_subscription as usize
         || no_place() && (!context.server.end_one_alone() || no_place());
     if is_full { Err(StatusCode::BadTooManyMonitoredItems) } else { Ok(()) }
 }
 
 /// The poll period of a tag that is polled: nothing samples it more often. Zero for everything else.
-fn poll_period(plant: &Plant, kind: &WatchedKind) -> Duration {
+fn poll_period(plant: &Plant, kind: WatchedKind) -> Duration {
     match kind {
-        WatchedKind::Tag(tag) => plant.tag(*tag).poll_period(),
+        WatchedKind::Tag(tag) => plant.tag(tag).poll_period(),
         WatchedKind::Events | WatchedKind::Other => Duration::ZERO,
     }
 }
@@ -233,71 +226,14 @@ fn revise_sampling(asked: f64, publishing: Duration, least: Duration) -> Duratio
     Duration::from_secs_f64((asked / 1000.0).min(86_400.0)).max(least)
 }
 
-fn event_filter(
-    context: &Context<'_>,
-    space: &Space,
-    node: NodeIx,
-    filter: ExtensionRef<'_>,
-    result: &mut Vec<u8>,
-) -> Result<EventFilter, StatusCode> {
-    // Only the Server object notifies (Part 3 §5.5.1, 1.05: the SubscribeToEvents bit).
-    match space.node(node).detail {
-        crate::ua::space::Detail::Object { event_notifier } if event_notifier & 1 == 1 => {}
-        crate::ua::space::Detail::Object { .. } => return Err(StatusCode::BadNotSupported),
-        _ => return Err(StatusCode::BadAttributeIdInvalid),
-    }
-    let parsed = EventFilter::read(filter, space, &context.server.limits)?;
-    let mut w = Writer::new();
-    parsed.write_result(&mut w);
-    *result = w.buf;
-    if parsed.status.is_bad() { Err(parsed.status) } else { Ok(parsed.filter) }
-}
-
-/// What samples have to pass on their way into the queue.
-#[derive(Debug, Clone, Copy, Default)]
-struct Filters {
-    changes: DataFilter,
-    aggregate: Option<RunningRequest>,
-}
-
-impl Filters {
-    fn want_every_sample(&self) -> bool {
-        self.changes.trigger == Trigger::StatusValueTimestamp || self.aggregate.is_some()
-    }
-
-    fn write_result(&self, encoded: &mut Vec<u8>) {
-        if let Some(request) = &self.aggregate {
-            let mut w = Writer::new();
-            aggregate::write_result(request, &mut w);
-            *encoded = w.buf;
-        }
-    }
-}
-
-/// The filter of a tag's item: of changes, or of an aggregate.
-fn tag_filters(
-    plant: &Plant,
-    tag: TagId,
-    (filter, publishing): (ExtensionRef<'_>, Duration),
-) -> Result<Filters, StatusCode> {
-    let shape = &plant.tag(tag).shape;
-    // The value of an item is calculated from what is polled, not from what is kept.
-    let source = aggregate::source(plant, tag, ArchiveId(0));
-    let clocks = Clocks { now: UaTime::now(), publishing };
-    if let Some(request) = aggregate::read(filter, source, clocks)? {
-        return Ok(Filters { changes: DataFilter::default(), aggregate: Some(request) });
-    }
-    let subject = FilterSubject { is_number: shape.data_type.wire().is_number(), range: shape.range };
-    Ok(Filters { changes: DataFilter::read(filter, subject)?, aggregate: None })
-}
-
 /// Where samples come from, and the filter held against the Variable.
 fn data_source(
     context: &Context<'_>,
     space: &Space,
     node: NodeIx,
     attribute: Attribute,
-    (filter, publishing): (ExtensionRef<'_>, Duration),
+    filter: ExtensionRef<'_>,
+    publishing: Duration,
 ) -> Result<(Watched, Filters), StatusCode> {
     if attribute != Attribute::Value {
         if !filter.type_id.is_null() {
@@ -309,78 +245,16 @@ fn data_source(
     let shape = space.variable(node).filter(|_| is_variable).ok_or(StatusCode::BadAttributeIdInvalid)?;
     let watched = match shape.source {
         Source::None => return Err(StatusCode::BadNotReadable),
-        Source::History(Part::Annotations) => return Err(StatusCode::BadNotReadable),
+        Source::History(HistoricalProperty::Annotations) => return Err(StatusCode::BadNotReadable),
         Source::Constant(_) | Source::History(_) | Source::Default { .. } => Watched::Fixed,
         Source::Live(live) => Watched::Live(live),
         Source::Tag(tag) => {
-            let filters = tag_filters(context.plant(), tag, (filter, publishing))?;
+            let filters = tag_filters(context, tag, filter, publishing)?;
             return Ok((Watched::Tag(tag), filters));
         }
     };
     let subject = FilterSubject { is_number: false, range: None };
     Ok((watched, Filters { changes: DataFilter::read(filter, subject)?, aggregate: None }))
-}
-
-/// The first value of what no tag offers.
-fn first_sample(
-    context: &Context<'_>,
-    space: &Space,
-    node: NodeIx,
-    attribute: Attribute,
-    watched: &Watched,
-    range: Option<&IndexRange>,
-) -> Result<Option<Sample>, StatusCode> {
-    let sample = match watched {
-        Watched::Tag(_) | Watched::Events(..) => return Ok(None),
-        Watched::Live(live) => context.live_sample(*live),
-        Watched::Fixed => fixed_sample(context, space, node, attribute, range)?,
-    };
-    Ok(Some(sample))
-}
-
-fn fixed_sample(
-    context: &Context<'_>,
-    space: &Space,
-    node: NodeIx,
-    attribute: Attribute,
-    range: Option<&IndexRange>,
-) -> Result<Sample, StatusCode> {
-    let value = fixed_value(context, space, node, attribute)?;
-    let value = range.map_or(Ok(value.clone()), |range| range.apply(&value))?;
-    Ok(Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time: UaTime::now() })
-}
-
-/// The value of what never changes by itself, or the status that stands for it.
-pub fn fixed_or_why(
-    context: &Context<'_>,
-    space: &Space,
-    node: NodeIx,
-    attribute: Attribute,
-    range: Option<&IndexRange>,
-) -> Sample {
-    fixed_sample(context, space, node, attribute, range).unwrap_or_else(|status| Sample {
-        value: Value::Null,
-        status,
-        source_time: UaTime::NULL,
-        server_time: UaTime::now(),
-    })
-}
-
-fn fixed_value(context: &Context<'_>, space: &Space, node: NodeIx, attribute: Attribute) -> Result<Value, StatusCode> {
-    if attribute == Attribute::Value {
-        return match space.variable(node).map(|shape| shape.source) {
-            Some(Source::Constant(value)) => Ok(space.constant(value).clone()),
-            Some(Source::History(part)) => {
-                let tag = space.historical_tag(node).ok_or(StatusCode::BadNotReadable)?;
-                Ok(history::configuration::sample(context, tag, part)?.value)
-            }
-            Some(Source::Default { access, of }) => Ok(space.default_value(access, of, &context.viewer())),
-            _ => Err(StatusCode::BadNotReadable),
-        };
-    }
-    let mut w = Writer::new();
-    space.write_attribute(node, attribute, &context.viewer(), &mut w)?;
-    Reader::new(&w.buf).variant()
 }
 
 pub fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
@@ -421,25 +295,24 @@ fn modify_one(
     timestamps: Timestamps,
     filter_result: &mut Vec<u8>,
 ) -> Result<Revised, StatusCode> {
-    let (key, node, (kind, before)) = {
+    let (key, node, kind, before) = {
         let mut state = subscription.lock();
         let key = state.key_of(id).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
         let item = state.item_mut(key).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
-        let kind = match &item.watched {
-            Watched::Tag(tag) => {
+        let kind = item.watched.kind();
+        let before = match kind {
+            WatchedKind::Tag(_) => {
                 let aggregate = item.aggregate.as_ref().map(|running| *running.request());
-                let before = Filters { changes: item.filter, aggregate };
-                (WatchedKind::Tag(*tag), before)
+                Filters { changes: item.filter, aggregate }
             }
-            Watched::Events(..) => (WatchedKind::Events, Filters::default()),
-            Watched::Live(_) | Watched::Fixed => (WatchedKind::Other, Filters::default()),
+            WatchedKind::Events | WatchedKind::Other => Filters::default(),
         };
-        (key, item.node, kind)
+        (key, item.node, kind, before)
     };
     let configured = &context.server.limits.configured;
     let publishing = subscription.lock().parameters.publishing_interval;
     let queue_size = parameters.queue_size.clamp(1, configured.max_queue);
-    let least = poll_period(context.plant(), &kind).max(configured.min_sampling_interval);
+    let least = poll_period(context.plant(), kind).max(configured.min_sampling_interval);
     let mut sampling = revise_sampling(parameters.sampling, publishing, least);
     let mut events = None;
     let mut filters = Filters::default();
@@ -447,7 +320,7 @@ fn modify_one(
         sampling = Duration::ZERO;
         events = Some(event_filter(context, space, node, parameters.filter, filter_result)?);
     } else {
-        filters = modified_filter(context, &kind, (parameters.filter, publishing))?;
+        filters = modified_filter(context, kind, parameters.filter, publishing)?;
         filters.write_result(filter_result);
     }
     let goes_on = match (&filters.aggregate, &before.aggregate) {
@@ -482,24 +355,12 @@ fn modify_one(
         }
     }
     let every = filters.want_every_sample();
-    if let (WatchedKind::Tag(tag), true) = (&kind, !goes_on || every != before.want_every_sample()) {
+    if let (WatchedKind::Tag(tag), true) = (kind, !goes_on || every != before.want_every_sample()) {
         let watcher: Arc<dyn crate::tags::Watcher> = Arc::clone(subscription) as Arc<dyn crate::tags::Watcher>;
-        context.server.tags.unwatch(*tag, &watcher, key);
-        context.server.attach(subscription, key, &kind, every);
+        context.server.tags.unwatch(tag, &watcher, key);
+        context.server.attach(subscription, key, kind, every);
     }
     Ok(Revised { sampling, queue_size, filter_result: std::mem::take(filter_result) })
-}
-
-fn modified_filter(
-    context: &Context<'_>,
-    kind: &WatchedKind,
-    (filter, publishing): (ExtensionRef<'_>, Duration),
-) -> Result<Filters, StatusCode> {
-    if let WatchedKind::Tag(tag) = kind {
-        return tag_filters(context.plant(), *tag, (filter, publishing));
-    }
-    let subject = FilterSubject { is_number: false, range: None };
-    Ok(Filters { changes: DataFilter::read(filter, subject)?, aggregate: None })
 }
 
 pub fn set_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
@@ -522,17 +383,17 @@ fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32
         let wakes = item.mode == Mode::Disabled && mode != Mode::Disabled;
         let tag = if let Watched::Tag(tag) = item.watched { Some(tag) } else { None };
         let fixed = matches!(item.watched, Watched::Fixed).then(|| (item.node, item.attribute, item.range.clone()));
-        state.set_mode(key, mode);
+        state.set_mode(key, mode, context.now);
         (key, tag.filter(|_| wakes), fixed.filter(|_| wakes))
     };
     if let Some(tag) = tag {
         // Under the tag's lock, as every offer: the order of changes stays right.
-        let offer = |sample: &Sample| crate::tags::Watcher::offer(&**subscription, key, sample, Instant::now());
+        let offer = |sample: &Sample| crate::tags::Watcher::offer(&**subscription, key, sample, context.now);
         context.server.tags.with(tag, offer);
     }
     if let Some((node, attribute, range)) = first {
-        let sample = fixed_or_why(context, &space, node, attribute, range.as_ref());
-        subscription.lock().accept(key, sample);
+        let sample = fixed::fixed_or_why(context, &space, node, attribute, range.as_ref());
+        subscription.lock().accept(key, sample, context.now);
     }
     StatusCode::Good
 }

@@ -15,7 +15,7 @@ use crate::stack::codec::{Reader, Writer};
 use crate::ua::limits::Limits;
 use crate::ua::server::Server;
 use crate::ua::session::{PublishRequest, RefusedRequest, Session, State};
-use crate::ua::subscription::{Farewell, Subscription};
+use crate::ua::subscription::{LastStatusChange, Subscription};
 use crate::value::UaTime;
 
 /// Takes the acknowledgements and queues the request; a full queue gives up its oldest.
@@ -26,7 +26,7 @@ pub fn enqueue(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<(), Sta
     }
     {
         let state = context.session.lock();
-        if state.subscriptions.is_empty() && state.farewells.is_empty() {
+        if state.subscriptions.is_empty() && state.last_changes.is_empty() {
             return Err(StatusCode::BadNoSubscription);
         }
         // A sign of life for all of them, whichever is answered (Part 4 §5.14.1.2, 1.05).
@@ -42,7 +42,7 @@ pub fn enqueue(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<(), Sta
     }
     let expires = match context.header.timeout_hint {
         0 => None,
-        hint => Some(context.now + Duration::from_millis(u64::from(hint))),
+        hint => Some(context.now.mono + Duration::from_millis(u64::from(hint))),
     };
     let mut state = context.session.lock();
     context.refused.borrow_mut().extend(refuse_oldest(&mut state, &context.server.limits));
@@ -61,7 +61,7 @@ fn refuse_oldest(state: &mut State, limits: &Limits) -> Option<RefusedRequest> {
 /// Requests that nobody will answer any more: their time is over, or the session has no subscription left.
 pub fn take_refused(session: &Session, now: Instant) -> Vec<RefusedRequest> {
     let mut state = session.lock();
-    let is_idle = state.subscriptions.is_empty() && state.farewells.is_empty();
+    let is_idle = state.subscriptions.is_empty() && state.last_changes.is_empty();
     let mut refused = Vec::new();
     state.publish.retain(|request| {
         let status = if is_idle {
@@ -77,21 +77,10 @@ pub fn take_refused(session: &Session, now: Instant) -> Vec<RefusedRequest> {
     refused
 }
 
-/// Wakes the connection to refuse what is queued when the last subscription is gone.
-pub fn refuse_if_idle(session: &Arc<Session>) {
-    let is_idle = {
-        let state = session.lock();
-        state.subscriptions.is_empty() && !state.publish.is_empty()
-    };
-    if is_idle {
-        session.wake();
-    }
-}
-
 /// What the next Publish request in the queue is to be answered with.
 pub enum Ready {
     Message(Arc<Subscription>),
-    Farewell(Farewell),
+    LastStatusChange(LastStatusChange),
 }
 
 /// The next message of the session, if a request waits for one.
@@ -100,8 +89,8 @@ pub fn next(session: &Session) -> Option<(PublishRequest, Ready)> {
     if state.publish.is_empty() {
         return None;
     }
-    let ready = match state.farewells.pop_front() {
-        Some(farewell) => Ready::Farewell(farewell),
+    let ready = match state.last_changes.pop_front() {
+        Some(change) => Ready::LastStatusChange(change),
         None => {
             let ready = state.subscriptions.iter().enumerate().filter_map(|(at, subscription)| {
                 let inner = subscription.lock();
@@ -139,7 +128,7 @@ pub fn write(
                 server.remove_subscription(subscription);
             }
         }
-        Ready::Farewell(farewell) => farewell.write(now, w),
+        Ready::LastStatusChange(change) => change.write(now, w),
     }
     w.count(request.results.len());
     request.results.iter().for_each(|status| w.status(*status));

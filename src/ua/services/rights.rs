@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
-use super::{Context, monitored_item};
+use super::{Context, fixed};
+use crate::model::Accounts;
 use crate::tags::Watcher;
 use crate::ua::server::Server;
-use crate::ua::session::Session;
+use crate::ua::session::{Ending, Session};
 use crate::ua::space::{Attribute, Live, NodeIx, Space, Viewer};
-use crate::ua::subscription::{Client, Subscription, Watched};
+use crate::ua::subscription::{Subscription, Watched};
+use crate::value::Moment;
 
 /// Whose session it is after it was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub fn settle(server: &Arc<Server>, session: &Arc<Session>, user: User) {
         }
         state.subscriptions.clone()
     };
-    let client = Client::of(session);
+    let client = session.as_client();
     for subscription in &subscriptions {
         let mut state = subscription.lock();
         state.client = client.clone();
@@ -58,10 +58,10 @@ pub fn judge(server: &Arc<Server>, session: &Arc<Session>, subscriptions: &[Arc<
     if subscriptions.is_empty() {
         return;
     }
-    let context = Context::without_request(server, session, Instant::now());
+    let context = Context::without_request(server, session, Moment::now());
     let (space, viewer) = (server.space(), context.viewer());
     for subscription in subscriptions {
-        for (key, source) in changed(&space, &viewer, subscription) {
+        for (key, source) in changed(&space, &viewer, subscription, context.now) {
             speak(&context, &space, subscription, key, &source);
         }
     }
@@ -75,7 +75,7 @@ enum Spring {
 }
 
 /// Silences what may not be had any more; tells what may be had again, and what each user sees differently.
-fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription) -> Vec<(u32, Spring)> {
+fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription, at: Moment) -> Vec<(u32, Spring)> {
     let mut state = subscription.lock();
     let mut found = Vec::new();
     for (key, item) in state.items() {
@@ -101,7 +101,7 @@ fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription) -> V
     }
     for (key, before, now, spring) in found {
         if before != now {
-            state.deny(key, now);
+            state.deny(key, now, at);
         }
         speaking.extend(spring.filter(|_| now.is_none()).map(|spring| (key, spring)));
     }
@@ -111,15 +111,44 @@ fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription) -> V
 fn speak(context: &Context<'_>, space: &Space, subscription: &Subscription, key: u32, spring: &Spring) {
     match spring {
         // Under the tag's lock, as every offer: the order of changes stays right.
-        Spring::Tag(tag) => context.server.tags.with(*tag, |sample| subscription.offer(key, sample, Instant::now())),
+        Spring::Tag(tag) => context.server.tags.with(*tag, |sample| subscription.offer(key, sample, context.now)),
         Spring::Live(live) => {
             let sample = context.live_sample(*live);
-            subscription.lock().accept(key, sample);
+            subscription.lock().accept(key, sample, context.now);
         }
         Spring::Fixed(node, attribute) => {
             let range = subscription.lock().item_mut(key).and_then(|item| item.range.clone());
-            let sample = monitored_item::fixed_or_why(context, space, *node, *attribute, range.as_ref());
-            subscription.lock().accept(key, sample);
+            let sample = fixed::fixed_or_why(context, space, *node, *attribute, range.as_ref());
+            subscription.lock().accept(key, sample, context.now);
         }
+    }
+}
+
+impl Server {
+    /// From here on these accounts count: sessions of whoever lost the login or got another end, all others have the
+    /// roles that follow now. Returns how many ended.
+    pub fn take_accounts(self: &Arc<Server>, accounts: Accounts) -> usize {
+        let old = self.users.replace(accounts);
+        let new = self.users.accounts();
+        let mut ended = 0;
+        for session in self.sessions.all() {
+            let (is_kept, has_changed) = {
+                let mut state = session.lock();
+                let is_kept = !state.is_activated || state.identity.is_kept(&old, &new);
+                let before = state.roles;
+                if is_kept && state.is_activated {
+                    state.roles = state.standing.roles(&state.identity, &new);
+                }
+                (is_kept, state.roles != before)
+            };
+            if has_changed {
+                settle(self, &session, User::Same);
+            }
+            if !is_kept {
+                self.end_session(&session, true, &Ending::UserChanged);
+                ended += 1;
+            }
+        }
+        ended
     }
 }

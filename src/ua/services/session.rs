@@ -8,28 +8,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::FutureExt;
 use opcua::StatusCode;
-use tokio::time::Instant;
 
 use super::rights::{self, User};
-use super::{Context, LoggedIn, Visit, discovery};
+use super::{Context, LoggedIn, Login, Visit, discovery};
 use crate::logging;
 use crate::stack::channel::neighbourhood;
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
 use crate::stack::crypto::{self, Lane, MessageSecurityMode, Policy};
-use crate::ua::audit::{self, Ending};
+use crate::ua::audit;
+use crate::ua::budget::Budget;
 use crate::ua::limits::TimeoutRange;
 use crate::ua::server::Server;
-use crate::ua::session::{Caller, ClientDescription, NewSession, Session, Standing};
-use crate::ua::subscription::queue::Budget;
-use crate::value::Hidden;
-pub use token::Refused;
+use crate::ua::session::{
+    Caller, ClientDescription, Ending, LoginRefused, NewSession, Session, SessionSecurity, Standing, kept,
+};
+use crate::value::{Hidden, Moment};
 use token::{Claim, IdentityToken};
 
 const NONCE: usize = 32;
-/// Texts that a client gives of itself are kept so long, at most.
-const MAX_TEXT: usize = 1024;
 
 /// A CreateSession that passed all checks but the signature.
 #[derive(Debug)]
@@ -42,12 +40,7 @@ struct Creating {
     own: Option<Arc<crypto::Identity>>,
 }
 
-/// A text that a client gave, cut, and without what could break a line of the log.
-fn kept(text: &str) -> String {
-    text.chars().take(MAX_TEXT).map(|c| if crate::value::is_plain(c) { c } else { ' ' }).collect()
-}
-
-pub fn create<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> BoxFuture<'v, Result<LoggedIn, StatusCode>> {
+pub fn create<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> Login<'v> {
     async move {
         let (server, caller) = (visit.server, visit.caller);
         let created = make(server, caller, body).await;
@@ -109,7 +102,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
     check_client(caller, &mut client, client_nonce, certificate)?;
     let server_nonce = Hidden(crypto::random::<NONCE>().to_vec());
     let signature = security.peer.as_ref().map(|peer| (security.policy, [peer.leaf(), client_nonce].concat()));
-    let id = server.next_session_id();
+    let id = server.ids.session();
     let new = NewSession {
         id,
         token: Hidden(crypto::random()),
@@ -118,7 +111,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
         max_response,
         peer: caller.peer.ip(),
         channel: caller.channel,
-        security: (security.mode, security.policy),
+        security: SessionSecurity { mode: security.mode, policy: security.policy },
         server_nonce: server_nonce.clone(),
         continuation_points: server.limits.browse_continuation_points,
         history_points: server.limits.history_continuation_points,
@@ -126,7 +119,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
         client,
     };
     let endpoint_url = new.client.endpoint_url.clone();
-    let session = Arc::new(Session::new(new, Instant::now()));
+    let session = Arc::new(Session::new(new, Moment::now()));
     Ok(Creating { session, server_nonce, endpoint_url, signature, own: security.own.clone() })
 }
 
@@ -201,7 +194,7 @@ struct Activation {
     token_signature: Vec<u8>,
 }
 
-pub fn activate<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> BoxFuture<'v, Result<LoggedIn, StatusCode>> {
+pub fn activate<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> Login<'v> {
     async move {
         let (server, caller, header) = (visit.server, visit.caller, visit.request.header);
         let found = header.token.as_ref().and_then(|token| server.sessions.get(token));
@@ -228,7 +221,7 @@ async fn log_in(
     caller: &Caller,
     session: &Arc<Session>,
     body: &[u8],
-) -> Result<Vec<u8>, Refused> {
+) -> Result<Vec<u8>, LoginRefused> {
     let mut activation = Activation::read(body)?;
     let nonce = check_binding(session, caller)?;
     let lane = if session.lock().is_activated { Lane::Known } else { Lane::Handshake };
@@ -266,11 +259,11 @@ async fn log_in(
     let identity = proof.identity;
     let roles = standing.roles(&identity, &accounts);
     let mode = caller.security.mode;
-    let has_changed = state.is_activated && (state.roles, state.security.0) != (roles, mode);
+    let has_changed = state.is_activated && (state.roles, state.security.mode) != (roles, mode);
     let is_another = state.is_activated && state.identity != identity;
     state.roles = roles;
     state.standing = standing;
-    state.security = (caller.security.mode, caller.security.policy);
+    state.security = SessionSecurity { mode, policy: caller.security.policy };
     state.identity = identity;
     state.is_activated = true;
     state.channel = caller.channel;
@@ -278,7 +271,7 @@ async fn log_in(
         state.locales = activation.locales.into();
     }
     state.server_nonce.0.clone_from(&next_nonce);
-    state.last_contact = Instant::now();
+    state.last_contact = Moment::now().mono;
     drop(state);
     if has_changed || is_another {
         rights::settle(server, session, if is_another { User::Another } else { User::Same });
@@ -303,7 +296,7 @@ impl Drop for UnderWay<'_> {
 }
 
 /// The client learns the status alone; the log, why.
-fn tell_refused(caller: &Caller, session: &Session, refused: &Refused) {
+fn tell_refused(caller: &Caller, session: &Session, refused: &LoginRefused) {
     let (id, peer, status) = (session.id, caller.peer, refused.status);
     let name = if refused.name.is_empty() { String::new() } else { format!(" of `{}`", refused.name) };
     let why = refused.why.map_or_else(String::new, |why| format!(": {why}"));

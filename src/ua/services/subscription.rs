@@ -9,7 +9,7 @@ use opcua::StatusCode;
 use super::{Context, each_id, operations};
 use crate::stack::codec::{Reader, Writer};
 use crate::ua::session::Session;
-use crate::ua::subscription::{Client, Farewell, Parameters, Subscription};
+use crate::ua::subscription::{LastStatusChange, NewSubscription, Parameters, Subscription};
 
 /// What a client asks for, revised: as asked within wide caps, lifetime at least three keep-alives.
 fn revise(context: &Context<'_>, interval: f64, lifetime: u32, keep_alive: u32, max_notifications: u32) -> Parameters {
@@ -40,24 +40,26 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
     let (max_notifications, enabled, priority) = (reader.u32()?, reader.bool()?, reader.u8()?);
     let server = context.server;
     let configured = &server.limits.configured;
-    let no_place = || server.subscription_count() >= configured.max_subscriptions as usize;
+    let no_place = || server.subscriptions.len() >= configured.max_subscriptions as usize;
     if no_place() && !server.end_one_alone()
         || context.session.lock().subscriptions.len() >= configured.max_subscriptions_per_session as usize
     {
         return Err(StatusCode::BadTooManySubscriptions);
     }
     let parameters = Parameters { priority, ..revise(context, interval, lifetime, keep_alive, max_notifications) };
-    let subscription = Arc::new(Subscription::new(
-        server.next_subscription_id(),
+    let new = NewSubscription {
+        id: server.subscriptions.next_id(),
         parameters,
-        enabled,
-        context.session,
-        context.now,
-        server.limits.retransmission_queue,
-    ));
+        publishing_enabled: enabled,
+        owner: context.session.as_owner(),
+        client: context.session.as_client(),
+        memory: Arc::clone(&context.session.queues),
+        retransmission_queue: server.limits.retransmission_queue,
+    };
+    let subscription = Arc::new(Subscription::new(new, context.now.mono));
     context.session.lock().subscriptions.push(Arc::clone(&subscription));
     // The rights may have changed before the session had it.
-    let client = Client::of(context.session);
+    let client = context.session.as_client();
     subscription.lock().client = client;
     context.write_head(w);
     w.u32(subscription.id);
@@ -76,7 +78,7 @@ pub fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         let mut state = subscription.lock();
         // A shorter interval begins now, not when the longer one is over.
         if parameters.publishing_interval != state.parameters.publishing_interval {
-            state.next_tick = context.now + parameters.publishing_interval;
+            state.next_tick = context.now.mono + parameters.publishing_interval;
         }
         state.parameters = parameters;
         state.counters.modify += 1;
@@ -123,7 +125,7 @@ pub fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
     })?;
     w.null_array();
     // With the last subscription gone nothing will ever answer what is queued.
-    super::publish::refuse_if_idle(context.session);
+    context.session.wake_if_idle();
     Ok(())
 }
 
@@ -169,10 +171,10 @@ fn transfer_all(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) 
 
 fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, StatusCode> {
     // Two sessions that ask for the same subscription at once get it one after the other.
-    let _one_at_a_time = context.server.transferring.lock();
-    let subscription = context.server.subscription(id).ok_or(StatusCode::BadSubscriptionIdInvalid)?;
+    let _one_at_a_time = context.server.subscriptions.transferring.lock();
+    let subscription = context.server.subscriptions.get(id).ok_or(StatusCode::BadSubscriptionIdInvalid)?;
     let old = subscription.lock().owner.upgrade();
-    if old.as_ref().is_some_and(|old| Arc::ptr_eq(old, context.session)) {
+    if old.as_ref().is_some_and(|old| old.id() == context.session.id) {
         return Err(StatusCode::BadNothingToDo);
     }
     subscription.lock().counters.transfer_request += 1;
@@ -186,13 +188,10 @@ fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, Sta
     if let Some(old) = old {
         let sequence = subscription.lock().next_sequence();
         let status = StatusCode::GoodSubscriptionTransferred;
-        let mut state = old.lock();
-        state.subscriptions.retain(|other| other.id != id);
-        state.tell_farewell(Farewell { subscription: id, sequence, status }, &context.server.limits);
-        drop(state);
+        old.lose(id, Some(LastStatusChange { subscription: id, sequence, status }), &context.server.limits);
         old.wake();
     }
-    let client = Client::of(context.session);
+    let client = context.session.as_client();
     {
         let mut state = subscription.lock();
         let is_same_client = state.client.application_uri == client.application_uri;
@@ -203,11 +202,11 @@ fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, Sta
             &mut counters.transferred_to_alt_client
         };
         *counter += 1;
-        state.adopt(context.session, client);
+        state.adopt(context.session.as_owner(), client);
     }
     context.session.lock().subscriptions.push(Arc::clone(&subscription));
     // The same user, but maybe over another channel or with other roles, which may have changed just now.
-    let client = Client::of(context.session);
+    let client = context.session.as_client();
     subscription.lock().client = client;
     super::rights::judge(context.server, context.session, std::slice::from_ref(&subscription));
     context.server.totals.transfers.fetch_add(1, Ordering::Relaxed);

@@ -2,14 +2,13 @@
 //!
 //! A new service is a row here and a function in the file of its service set.
 
-use futures_util::future::BoxFuture;
 use opcua::{ObjectId, StatusCode};
 
 use super::context::{Context, ResponseHead, Visit};
-use super::work::Work;
+use super::work::{Login, Work};
 use super::{attribute, discovery, history, monitored_item, publish, session, subscription, view};
 use crate::stack::codec::{Reader, Writer};
-use crate::ua::session::{Session, counter_of};
+use crate::ua::session::counter_of;
 
 /// A service of Part 4 by the Default Binary encoding of its request (Part 6 annex A, 1.05); the number of the response
 /// is 3 higher.
@@ -41,24 +40,13 @@ pub enum Run {
     /// Writes the response at once and needs no session.
     Open(fn(&Visit<'_>, &mut Reader<'_>, &mut Writer) -> Result<(), StatusCode>),
     /// Makes or activates a session; the connection serves nothing else meanwhile. Gets the body of the request.
-    Login(Login),
+    Login(for<'v> fn(&'v Visit<'v>, &'v [u8]) -> Login<'v>),
     /// Writes the response at once.
     Now(fn(&Context<'_>, &mut Reader<'_>, &mut Writer) -> Result<(), StatusCode>),
     /// Writes the response at once, or returns the work that makes it. What it wrote before that is dropped.
     Later(fn(&Context<'_>, &mut Reader<'_>, &mut Writer) -> Result<Option<Work>, StatusCode>),
     /// Queues the request in its session: the connection answers it when the session has something to tell.
     Queued(fn(&Context<'_>, &mut Reader<'_>) -> Result<(), StatusCode>),
-}
-
-/// Makes or activates a session.
-pub type Login = for<'v> fn(&'v Visit<'v>, &'v [u8]) -> BoxFuture<'v, Result<LoggedIn, StatusCode>>;
-
-/// A login that succeeded.
-pub struct LoggedIn {
-    /// The whole response, encoded.
-    pub response: Vec<u8>,
-    /// The session that this connection carries from now on.
-    pub activated: Option<std::sync::Arc<Session>>,
 }
 
 /// Bytes of a request that may hold more operations than others should wait for; a Read takes less time for each.

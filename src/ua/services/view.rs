@@ -1,6 +1,6 @@
 //! View service set (Part 4 §5.9, 1.05): Browse, BrowseNext, TranslateBrowsePathsToNodeIds, RegisterNodes.
 
-use opcua::StatusCode;
+use opcua::{ReferenceTypeId, StatusCode};
 
 use super::{Context, operations};
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
@@ -16,7 +16,7 @@ const TARGETS: usize = 1_000;
 const PATH_ELEMENTS: usize = 100;
 /// References that the paths of one request may look at, in all; the paths that remain are BadResourceUnavailable.
 const STEPS: usize = 2_000_000;
-const HIERARCHICAL_REFERENCES: u32 = 33;
+const HIERARCHICAL_REFERENCES: u32 = ReferenceTypeId::HierarchicalReferences as u32;
 
 pub fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let view = reader.node_id()?;

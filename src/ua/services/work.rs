@@ -1,13 +1,27 @@
 //! Work of a request whose response comes later, while the connection serves other requests.
 
+use std::sync::Arc;
+
 use futures_util::future::{BoxFuture, FutureExt};
 use opcua::StatusCode;
 
 use super::Context;
 use crate::ua::disk_pool::Abandoned;
+use crate::ua::session::Session;
 
 /// A whole response, encoded, or the status of the fault in its place.
 pub type Response = Result<Vec<u8>, StatusCode>;
+
+/// A login in the making: a session is made or activated.
+pub type Login<'v> = BoxFuture<'v, Result<LoggedIn, StatusCode>>;
+
+/// A login that succeeded.
+pub struct LoggedIn {
+    /// The whole response, encoded.
+    pub response: Vec<u8>,
+    /// The session that this connection carries from now on.
+    pub activated: Option<Arc<Session>>,
+}
 
 /// A response in the making. It is dropped with its connection.
 pub struct Work {
@@ -34,7 +48,7 @@ impl Work {
     ) -> Result<Work, StatusCode> {
         let (server, session) = (context.server, context.session);
         let most = server.limits.history_requests.per_session;
-        let job = server.history.run(&session.history_gate, most, job)?;
+        let job = server.history.pool.run(&session.history_gate, most, job)?;
         let cancelled = session.lock().let_cancel(context.header.handle);
         Ok(Work::for_disk(async move {
             tokio::select! {

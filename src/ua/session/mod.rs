@@ -6,17 +6,19 @@
 mod browse_point;
 mod caller;
 mod counters;
-pub mod identity;
+mod ending;
+mod login;
 mod registry;
 
 pub use browse_point::BrowsePoint;
 pub use caller::Caller;
 pub use counters::{Counters, ServiceCounter, counter_of};
-pub use identity::{Identity, Standing};
+pub use ending::{Ending, EndingText};
+pub use login::{LoginRefused, kept};
 pub use registry::Registry;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use opcua::StatusCode;
@@ -26,13 +28,14 @@ use tokio::time::Instant;
 
 use crate::model::Roles;
 use crate::stack::crypto::{MessageSecurityMode, Policy};
+use crate::ua::budget::Budget;
 use crate::ua::continuation::ContinuationPoints;
 use crate::ua::disk_pool::Gate;
 use crate::ua::history::Point;
+pub use crate::ua::identity::{Identity, Standing};
 use crate::ua::limits::Limits;
-use crate::ua::subscription::queue::Budget;
-use crate::ua::subscription::{Farewell, Subscription};
-use crate::value::{Hidden, UaTime};
+use crate::ua::subscription::{Client, LastStatusChange, Owner, Subscription};
+use crate::value::{Hidden, Moment, UaTime};
 
 /// The secret by which requests name their session: 32 random bytes as an opaque NodeId.
 pub type Token = Hidden<[u8; 32]>;
@@ -56,6 +59,13 @@ pub struct Session {
     state: Mutex<State>,
 }
 
+/// Mode and policy of the channel that a session was created or activated over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionSecurity {
+    pub mode: MessageSecurityMode,
+    pub policy: Policy,
+}
+
 /// What CreateSession told of the client; for diagnostics, and for the transfer of subscriptions.
 #[derive(Debug, Clone, Default)]
 pub struct ClientDescription {
@@ -76,7 +86,7 @@ pub struct State {
     /// ActivateSession requests that are being looked at; never more than there are connections.
     pub activations: u32,
     pub is_closed: bool,
-    pub security: (MessageSecurityMode, Policy),
+    pub security: SessionSecurity,
     pub identity: Identity,
     pub roles: Roles,
     pub standing: Standing,
@@ -89,7 +99,7 @@ pub struct State {
     /// Publish requests that wait for a message, oldest first.
     pub publish: VecDeque<PublishRequest>,
     /// StatusChange messages of subscriptions that left for another session.
-    pub farewells: VecDeque<Farewell>,
+    pub last_changes: VecDeque<LastStatusChange>,
     /// Continuation points of Browse, and of HistoryRead.
     pub browse: ContinuationPoints<BrowsePoint>,
     pub history: ContinuationPoints<Point>,
@@ -147,7 +157,7 @@ pub struct NewSession {
     pub max_response: u32,
     pub peer: std::net::IpAddr,
     pub channel: u32,
-    pub security: (MessageSecurityMode, Policy),
+    pub security: SessionSecurity,
     pub server_nonce: Hidden<Vec<u8>>,
     pub continuation_points: usize,
     pub history_points: usize,
@@ -156,7 +166,7 @@ pub struct NewSession {
 }
 
 impl Session {
-    pub fn new(new: NewSession, now: Instant) -> Session {
+    pub fn new(new: NewSession, now: Moment) -> Session {
         let state = State {
             channel: new.channel,
             is_activated: false,
@@ -168,11 +178,11 @@ impl Session {
             standing: Standing::default(),
             locales: Arc::new([]),
             server_nonce: new.server_nonce,
-            last_contact: now,
-            last_contact_time: UaTime::now(),
+            last_contact: now.mono,
+            last_contact_time: now.wall,
             subscriptions: Vec::new(),
             publish: VecDeque::new(),
-            farewells: VecDeque::new(),
+            last_changes: VecDeque::new(),
             browse: ContinuationPoints::new(new.continuation_points, 1),
             history: ContinuationPoints::new(new.history_points, FIRST_OF_HISTORY),
             registered: 0,
@@ -189,7 +199,7 @@ impl Session {
             timeout: new.timeout,
             max_response: new.max_response,
             peer: new.peer,
-            connected: UaTime::now(),
+            connected: now.wall,
             queues: new.memory,
             history_gate: Gate::default(),
             state: Mutex::new(state),
@@ -200,6 +210,24 @@ impl Session {
         self.state.lock()
     }
 
+    /// The session as its subscriptions see it.
+    pub fn as_owner(self: &Arc<Self>) -> Weak<dyn Owner> {
+        Arc::downgrade(self) as Weak<dyn Owner>
+    }
+
+    /// The client of its subscriptions. Takes the session's lock: call it without a subscription's, for the order is
+    /// session, then subscription.
+    pub fn as_client(&self) -> Client {
+        let state = self.lock();
+        Client {
+            identity: state.identity.clone(),
+            application_uri: self.client.application_uri.clone(),
+            is_secured: state.is_secured(),
+            is_encrypted: state.is_encrypted(),
+            roles: state.roles,
+        }
+    }
+
     /// Tells the connection that a message waits for one of the session's Publish requests.
     pub fn wake(&self) {
         if let Some(wake) = &self.lock().wake {
@@ -207,8 +235,15 @@ impl Session {
         }
     }
 
-    pub fn has_publish_requests(&self) -> bool {
-        !self.lock().publish.is_empty()
+    /// Wakes the connection to refuse what is queued when the last subscription is gone.
+    pub fn wake_if_idle(&self) {
+        let is_idle = {
+            let state = self.lock();
+            state.subscriptions.is_empty() && !state.publish.is_empty()
+        };
+        if is_idle {
+            self.wake();
+        }
     }
 
     pub fn subscription(&self, id: u32) -> Option<Arc<Subscription>> {
@@ -216,13 +251,39 @@ impl Session {
     }
 }
 
+impl Owner for Session {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn wake(&self) {
+        Session::wake(self);
+    }
+
+    fn has_publish_requests(&self) -> bool {
+        !self.lock().publish.is_empty()
+    }
+
+    fn alone_since(&self) -> Option<Instant> {
+        self.lock().alone_since
+    }
+
+    fn lose(&self, subscription: u32, last: Option<LastStatusChange>, limits: &Limits) {
+        let mut state = self.lock();
+        state.subscriptions.retain(|other| other.id != subscription);
+        if let Some(last) = last {
+            state.keep_last_change(last, limits);
+        }
+    }
+}
+
 impl State {
     pub fn is_secured(&self) -> bool {
-        self.security.0 != MessageSecurityMode::None
+        self.security.mode != MessageSecurityMode::None
     }
 
     pub fn is_encrypted(&self) -> bool {
-        self.security.0 == MessageSecurityMode::SignAndEncrypt
+        self.security.mode == MessageSecurityMode::SignAndEncrypt
     }
 
     /// Nobody has asked yet to activate it, or in vain.
@@ -237,15 +298,20 @@ impl State {
         now.saturating_duration_since(self.last_contact) > allowed
     }
 
-    /// Keeps the last word of a subscription that this session lost; of a client that never asks, the newest.
-    pub fn tell_farewell(&mut self, farewell: Farewell, limits: &Limits) {
+    /// Keeps the last StatusChange of a subscription that this session lost; of a client that never asks, the newest.
+    fn keep_last_change(&mut self, change: LastStatusChange, limits: &Limits) {
         if self.is_closed {
             return;
         }
-        if self.farewells.len() >= limits.configured.max_subscriptions_per_session as usize {
-            self.farewells.pop_front();
+        if self.last_changes.len() >= limits.configured.max_subscriptions_per_session as usize {
+            self.last_changes.pop_front();
         }
-        self.farewells.push_back(farewell);
+        self.last_changes.push_back(change);
+    }
+
+    /// A client has used the session.
+    pub fn touch(&mut self, now: Moment) {
+        (self.last_contact, self.last_contact_time) = (now.mono, now.wall);
     }
 
     /// Refuses a channel that does not carry the session, and a session that has ended.

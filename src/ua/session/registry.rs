@@ -153,8 +153,9 @@ mod tests {
     use super::*;
     use crate::model;
     use crate::stack::crypto::{MessageSecurityMode, Policy};
-    use crate::ua::session::{ClientDescription, NewSession};
-    use crate::value::Hidden;
+    use crate::ua::budget::Budget;
+    use crate::ua::session::{ClientDescription, NewSession, SessionSecurity};
+    use crate::value::{Hidden, Moment};
 
     fn session(number: u8, peer: &str, certificate: Option<u8>) -> Arc<Session> {
         let client =
@@ -168,13 +169,13 @@ mod tests {
             max_response: 0,
             peer: peer.parse().expect("an address"),
             channel: u32::from(number),
-            security: (MessageSecurityMode::None, Policy::None),
+            security: SessionSecurity { mode: MessageSecurityMode::None, policy: Policy::None },
             server_nonce: Hidden::default(),
             continuation_points: 1,
             history_points: 1,
-            memory: crate::ua::subscription::queue::Budget::new(1),
+            memory: Budget::new(1),
         };
-        Arc::new(Session::new(new, Instant::now()))
+        Arc::new(Session::new(new, Moment::now()))
     }
 
     #[test]

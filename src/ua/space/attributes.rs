@@ -4,86 +4,10 @@
 
 use opcua::StatusCode;
 
+use super::attribute::{Attribute, access_level};
 use super::{Class, Detail, Label, NodeIx, Space, Viewer};
 use crate::model::{Plant, Roles};
 use crate::stack::codec::{LocalizedTextRef, Writer};
-
-/// AttributeIds (Part 6 annex A.1, 1.05).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Attribute {
-    NodeId = 1,
-    NodeClass = 2,
-    BrowseName = 3,
-    DisplayName = 4,
-    Description = 5,
-    WriteMask = 6,
-    UserWriteMask = 7,
-    IsAbstract = 8,
-    Symmetric = 9,
-    InverseName = 10,
-    ContainsNoLoops = 11,
-    EventNotifier = 12,
-    Value = 13,
-    DataType = 14,
-    ValueRank = 15,
-    ArrayDimensions = 16,
-    AccessLevel = 17,
-    UserAccessLevel = 18,
-    MinimumSamplingInterval = 19,
-    Historizing = 20,
-    Executable = 21,
-    UserExecutable = 22,
-    DataTypeDefinition = 23,
-    RolePermissions = 24,
-    UserRolePermissions = 25,
-    AccessRestrictions = 26,
-    AccessLevelEx = 27,
-}
-
-impl Attribute {
-    const ALL: [Attribute; 27] = [
-        Attribute::NodeId,
-        Attribute::NodeClass,
-        Attribute::BrowseName,
-        Attribute::DisplayName,
-        Attribute::Description,
-        Attribute::WriteMask,
-        Attribute::UserWriteMask,
-        Attribute::IsAbstract,
-        Attribute::Symmetric,
-        Attribute::InverseName,
-        Attribute::ContainsNoLoops,
-        Attribute::EventNotifier,
-        Attribute::Value,
-        Attribute::DataType,
-        Attribute::ValueRank,
-        Attribute::ArrayDimensions,
-        Attribute::AccessLevel,
-        Attribute::UserAccessLevel,
-        Attribute::MinimumSamplingInterval,
-        Attribute::Historizing,
-        Attribute::Executable,
-        Attribute::UserExecutable,
-        Attribute::DataTypeDefinition,
-        Attribute::RolePermissions,
-        Attribute::UserRolePermissions,
-        Attribute::AccessRestrictions,
-        Attribute::AccessLevelEx,
-    ];
-
-    pub fn from_wire(number: u32) -> Option<Attribute> {
-        Attribute::ALL.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
-    }
-}
-
-/// AccessLevel bits (Part 3 §8.57, 1.05).
-pub mod access_level {
-    pub const READ: u8 = 1;
-    pub const WRITE: u8 = 2;
-    pub const HISTORY_READ: u8 = 4;
-    pub const HISTORY_WRITE: u8 = 8;
-}
 
 impl Space {
     /// Writes a whole Variant with the attribute, or says why not. `Value` is not served here.
@@ -260,7 +184,7 @@ impl Space {
                     | if self.has_history(id) { history } else { 0 }
             }
             Some(super::Source::Constant(_)) => access_level::READ,
-            Some(super::Source::History(super::Part::Annotations)) => {
+            Some(super::Source::History(super::HistoricalProperty::Annotations)) => {
                 access_level::HISTORY_READ | access_level::HISTORY_WRITE
             }
             Some(super::Source::History(_) | super::Source::Default { .. }) => access_level::READ,

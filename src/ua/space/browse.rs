@@ -91,7 +91,7 @@ impl BrowseFilter {
 impl Space {
     /// All direct and indirect subtypes of a type.
     pub fn collect_subtypes(&self, of: NodeIx, into: &mut Vec<u32>) {
-        let subtype = self.standard_node(super::draft::kinds::HAS_SUBTYPE).map(|at| at.0);
+        let subtype = self.standard_node(super::kinds::HAS_SUBTYPE).map(|at| at.0);
         for reference in self.stored_references(of) {
             if reference.forward && Some(reference.kind) == subtype && !into.contains(&reference.target.0) {
                 into.push(reference.target.0);

@@ -1,6 +1,7 @@
 //! Cells into the address space: types first, then the tree, each Variable with its properties.
 
-use super::draft::{Draft, NewId, NewNode, kinds};
+use super::draft::{Draft, NewId, NewNode};
+use super::kinds;
 use super::{Class, Detail, Label, Live, NodeIx, Source};
 use crate::model::{Cell, DataType, EnumType, Node, NodeKind, NodeName, Plant, Shape, Text};
 use crate::stack::codec::{LocalizedTextRef, Writer};

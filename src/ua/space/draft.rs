@@ -4,20 +4,11 @@ use std::hash::BuildHasher;
 
 use hashbrown::{HashMap, HashTable};
 
+use super::kinds;
 use super::{Class, Detail, Id, Label, Node, NodeIx, Reference, Source, Space, Texts, VariableShape};
 use crate::model::{AccessIx, Text};
 use crate::stack::codec::NodeIdRef;
 use crate::value::Value;
-
-/// Numbers of reference types that the composer draws (Part 3 §7, 1.05).
-pub mod kinds {
-    pub const ORGANIZES: u32 = 35;
-    pub const HAS_MODELLING_RULE: u32 = 37;
-    pub const HAS_TYPE_DEFINITION: u32 = 40;
-    pub const HAS_SUBTYPE: u32 = 45;
-    pub const HAS_PROPERTY: u32 = 46;
-    pub const HAS_COMPONENT: u32 = 47;
-}
 
 #[derive(Debug)]
 pub struct Draft {

@@ -6,20 +6,22 @@
 
 use std::borrow::Cow;
 
-use super::draft::{Draft, kinds};
-use super::{Class, Detail, Id, Label, Node, NodeIx, Reference, Source, Space};
+use opcua::{DataTypeId, ObjectTypeId, VariableTypeId};
+
+use super::kinds;
+use super::{Node, NodeIx, Reference, Source, Space};
 use crate::model::TagId;
 use crate::stack::codec::{IdRef, NodeIdRef, Writer};
 
 /// Marks a `NodeIx` that is no place in the tables: the tag stands above `PART_BITS`, the part in them.
 const MADE: u32 = 1 << 31;
 const PART_BITS: u32 = 4;
-const HAS_HISTORICAL_CONFIGURATION: u32 = 56;
+const PROPERTY_TYPE: u32 = VariableTypeId::PropertyType as u32;
 
 /// A node beside each historical tag; the number is its place in `PARTS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Part {
+pub enum HistoricalProperty {
     Configuration,
     Stepped,
     MaxTimeInterval,
@@ -39,76 +41,134 @@ pub enum Part {
 }
 
 /// How a part is made.
-struct Made {
-    part: Part,
+pub(super) struct Made {
+    pub part: HistoricalProperty,
     /// Where it hangs; `None`: at the tag itself.
-    parent: Option<Part>,
+    parent: Option<HistoricalProperty>,
     reference: u32,
     /// Behind the tag's own identifier; ends with the BrowseName.
     suffix: &'static str,
-    type_definition: u32,
+    pub type_definition: u32,
     /// `None` for an Object.
-    data_type: Option<u32>,
+    pub data_type: Option<u32>,
 }
 
 impl Made {
-    const fn property(part: Part, parent: Part, suffix: &'static str, data_type: u32) -> Made {
+    const fn property(
+        part: HistoricalProperty,
+        parent: HistoricalProperty,
+        suffix: &'static str,
+        data_type: u32,
+    ) -> Made {
         let (parent, data_type) = (Some(parent), Some(data_type));
-        Made { part, parent, reference: kinds::HAS_PROPERTY, suffix, type_definition: 68, data_type }
+        Made { part, parent, reference: kinds::HAS_PROPERTY, suffix, type_definition: PROPERTY_TYPE, data_type }
     }
 
-    const fn object(part: Part, suffix: &'static str, type_definition: u32) -> Made {
-        let parent = Some(Part::Configuration);
+    const fn object(part: HistoricalProperty, suffix: &'static str, type_definition: u32) -> Made {
+        let parent = Some(HistoricalProperty::Configuration);
         Made { part, parent, reference: kinds::HAS_COMPONENT, suffix, type_definition, data_type: None }
     }
 
-    fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         self.suffix.rsplit('.').next().unwrap_or_default()
     }
 }
 
-const OF: Part = Part::Configuration;
-const AGGREGATE: Part = Part::AggregateConfiguration;
-const PARTS: [Made; 16] = [
+const OF: HistoricalProperty = HistoricalProperty::Configuration;
+const AGGREGATE: HistoricalProperty = HistoricalProperty::AggregateConfiguration;
+pub(super) const PARTS: [Made; 16] = [
     Made {
-        part: Part::Configuration,
+        part: HistoricalProperty::Configuration,
         parent: None,
-        reference: HAS_HISTORICAL_CONFIGURATION,
+        reference: kinds::HAS_HISTORICAL_CONFIGURATION,
         suffix: ".HA Configuration",
-        type_definition: 2318,
+        type_definition: ObjectTypeId::HistoricalDataConfigurationType as u32,
         data_type: None,
     },
-    Made::property(Part::Stepped, OF, ".HA Configuration.Stepped", 1),
-    Made::property(Part::MaxTimeInterval, OF, ".HA Configuration.MaxTimeInterval", 290),
-    Made::property(Part::ExceptionDeviation, OF, ".HA Configuration.ExceptionDeviation", 11),
-    Made::property(Part::ExceptionDeviationFormat, OF, ".HA Configuration.ExceptionDeviationFormat", 890),
-    Made::property(Part::StartOfArchive, OF, ".HA Configuration.StartOfArchive", 294),
-    Made::property(Part::StartOfOnlineArchive, OF, ".HA Configuration.StartOfOnlineArchive", 294),
-    Made::property(Part::ServerTimestampSupported, OF, ".HA Configuration.ServerTimestampSupported", 1),
-    Made::property(Part::MaxTimeStoredValues, OF, ".HA Configuration.MaxTimeStoredValues", 290),
-    Made::object(Part::AggregateConfiguration, ".HA Configuration.AggregateConfiguration", 11_187),
+    Made::property(HistoricalProperty::Stepped, OF, ".HA Configuration.Stepped", DataTypeId::Boolean as u32),
     Made::property(
-        Part::TreatUncertainAsBad,
+        HistoricalProperty::MaxTimeInterval,
+        OF,
+        ".HA Configuration.MaxTimeInterval",
+        DataTypeId::Duration as u32,
+    ),
+    Made::property(
+        HistoricalProperty::ExceptionDeviation,
+        OF,
+        ".HA Configuration.ExceptionDeviation",
+        DataTypeId::Double as u32,
+    ),
+    Made::property(
+        HistoricalProperty::ExceptionDeviationFormat,
+        OF,
+        ".HA Configuration.ExceptionDeviationFormat",
+        DataTypeId::ExceptionDeviationFormat as u32,
+    ),
+    Made::property(
+        HistoricalProperty::StartOfArchive,
+        OF,
+        ".HA Configuration.StartOfArchive",
+        DataTypeId::UtcTime as u32,
+    ),
+    Made::property(
+        HistoricalProperty::StartOfOnlineArchive,
+        OF,
+        ".HA Configuration.StartOfOnlineArchive",
+        DataTypeId::UtcTime as u32,
+    ),
+    Made::property(
+        HistoricalProperty::ServerTimestampSupported,
+        OF,
+        ".HA Configuration.ServerTimestampSupported",
+        DataTypeId::Boolean as u32,
+    ),
+    Made::property(
+        HistoricalProperty::MaxTimeStoredValues,
+        OF,
+        ".HA Configuration.MaxTimeStoredValues",
+        DataTypeId::Duration as u32,
+    ),
+    Made::object(
+        HistoricalProperty::AggregateConfiguration,
+        ".HA Configuration.AggregateConfiguration",
+        ObjectTypeId::AggregateConfigurationType as u32,
+    ),
+    Made::property(
+        HistoricalProperty::TreatUncertainAsBad,
         AGGREGATE,
         ".HA Configuration.AggregateConfiguration.TreatUncertainAsBad",
-        1,
+        DataTypeId::Boolean as u32,
     ),
-    Made::property(Part::PercentDataBad, AGGREGATE, ".HA Configuration.AggregateConfiguration.PercentDataBad", 3),
-    Made::property(Part::PercentDataGood, AGGREGATE, ".HA Configuration.AggregateConfiguration.PercentDataGood", 3),
     Made::property(
-        Part::UseSlopedExtrapolation,
+        HistoricalProperty::PercentDataBad,
+        AGGREGATE,
+        ".HA Configuration.AggregateConfiguration.PercentDataBad",
+        DataTypeId::Byte as u32,
+    ),
+    Made::property(
+        HistoricalProperty::PercentDataGood,
+        AGGREGATE,
+        ".HA Configuration.AggregateConfiguration.PercentDataGood",
+        DataTypeId::Byte as u32,
+    ),
+    Made::property(
+        HistoricalProperty::UseSlopedExtrapolation,
         AGGREGATE,
         ".HA Configuration.AggregateConfiguration.UseSlopedExtrapolation",
-        1,
+        DataTypeId::Boolean as u32,
     ),
-    Made::object(Part::AggregateFunctions, ".HA Configuration.AggregateFunctions", 61),
+    Made::object(
+        HistoricalProperty::AggregateFunctions,
+        ".HA Configuration.AggregateFunctions",
+        ObjectTypeId::FolderType as u32,
+    ),
     Made {
-        part: Part::Annotations,
+        part: HistoricalProperty::Annotations,
         parent: None,
         reference: kinds::HAS_PROPERTY,
         suffix: ".Annotations",
-        type_definition: 68,
-        data_type: Some(891),
+        type_definition: PROPERTY_TYPE,
+        data_type: Some(DataTypeId::Annotation as u32),
     },
 ];
 
@@ -116,49 +176,19 @@ const PARTS: [Made; 16] = [
 #[derive(Debug, Default)]
 pub struct Historical {
     /// A node for each of `PARTS`, without its owner's namespace and access; empty when no tag keeps history.
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     /// A bit for each tag that has an archive.
     tags: Vec<u64>,
     /// The AggregateFunction objects.
-    aggregates: Vec<NodeIx>,
+    pub(super) aggregates: Vec<NodeIx>,
 }
 
-/// Makes the parts ready; the folder of each configuration has these AggregateFunction objects.
-pub fn prepare(draft: &mut Draft, aggregates: &[u32]) {
-    for made in &PARTS {
-        let type_definition = draft.standard(made.type_definition);
-        let (class, detail) = match made.data_type {
-            None => (Class::Object, Detail::Object { event_notifier: 0 }),
-            Some(data_type) => {
-                let data_type = draft.standard(data_type);
-                (Class::Variable, Detail::Variable(draft.shape(data_type, -1, &[], Source::History(made.part))))
-            }
-        };
-        let browse = draft.text(made.name());
-        let node = Node {
-            class,
-            namespace: 0,
-            browse_namespace: 0,
-            browse,
-            id: Id::Numeric(0),
-            display: Label::Browse,
-            description: Label::None,
-            access: None,
-            type_definition,
-            detail,
-        };
-        draft.historical_mut().nodes.push(node);
-    }
-    let aggregates = aggregates.iter().map(|number| draft.standard(*number)).collect();
-    draft.historical_mut().aggregates = aggregates;
+fn at(tag: TagId, part: HistoricalProperty) -> NodeIx {
+    NodeIx(MADE | tag.0 << PART_BITS | part as u32)
 }
 
-fn at(TagId(tag): TagId, part: Part) -> NodeIx {
-    NodeIx(MADE | tag << PART_BITS | part as u32)
-}
-
-fn parse(NodeIx(at): NodeIx) -> (TagId, &'static Made) {
-    (TagId((at & !MADE) >> PART_BITS), &PARTS[(at & ((1 << PART_BITS) - 1)) as usize])
+fn parse(node: NodeIx) -> (TagId, &'static Made) {
+    (TagId((node.0 & !MADE) >> PART_BITS), &PARTS[(node.0 & ((1 << PART_BITS) - 1)) as usize])
 }
 
 impl Space {
@@ -166,14 +196,14 @@ impl Space {
     pub fn keep_history(&mut self, tags: impl Iterator<Item = TagId>) {
         let bits = &mut self.historical.tags;
         *bits = vec![0; self.tag_nodes.len().div_ceil(64)];
-        for TagId(tag) in tags {
-            bits[tag as usize / 64] |= 1 << (tag % 64);
+        for tag in tags {
+            bits[tag.0 as usize / 64] |= 1 << (tag.0 % 64);
         }
     }
 
     #[inline]
-    pub fn has_history(&self, TagId(tag): TagId) -> bool {
-        self.historical.tags.get(tag as usize / 64).is_some_and(|bits| bits >> (tag % 64) & 1 == 1)
+    pub fn has_history(&self, tag: TagId) -> bool {
+        self.historical.tags.get(tag.0 as usize / 64).is_some_and(|bits| bits >> (tag.0 % 64) & 1 == 1)
     }
 
     /// The tag whose history a node speaks of: the tag's own node, or one that was made for it.
@@ -256,7 +286,7 @@ impl Space {
             Reference { kind: kind(made.reference), target: parent, forward: false },
         ];
         all.extend(self.made_below(tag, Some(made.part)));
-        if made.part == Part::AggregateFunctions {
+        if made.part == HistoricalProperty::AggregateFunctions {
             let kind = kind(kinds::ORGANIZES);
             all.extend(self.historical.aggregates.iter().map(|target| Reference {
                 kind,
@@ -267,7 +297,7 @@ impl Space {
         all
     }
 
-    fn made_below(&self, tag: TagId, parent: Option<Part>) -> Vec<Reference> {
+    fn made_below(&self, tag: TagId, parent: Option<HistoricalProperty>) -> Vec<Reference> {
         let below = PARTS.iter().filter(|made| made.parent == parent);
         let reference = |made: &Made| Reference {
             kind: self.standard_node(made.reference).map_or(u32::MAX, |kind| kind.0),

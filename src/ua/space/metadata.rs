@@ -1,6 +1,7 @@
 //! NamespaceMetadata of our own namespaces, below Server.Namespaces (Part 5 §6.3.13 and §6.3.14, 1.05).
 
-use super::draft::{Draft, NewId, NewNode, kinds};
+use super::draft::{Draft, NewId, NewNode};
+use super::kinds;
 use super::{Class, DefaultOf, Detail, Label, NodeIx, Source};
 use crate::model::AccessIx;
 use crate::value::{Array, Elements, UaTime, Value};

@@ -3,25 +3,29 @@
 //!
 //! Live values are not here: a Variable names its tag, or one of the server's own live variables.
 
+mod attribute;
 mod attributes;
 mod browse;
 mod by_name;
 mod cell;
 mod draft;
 mod historical;
+mod kinds;
 mod metadata;
 mod names;
 mod permissions;
+mod prepare_history;
 mod roles;
 mod standard;
 
-pub use attributes::{Attribute, access_level};
+pub use attribute::{Attribute, access_level};
 pub use browse::{BrowseFilter, Direction, ResultMask};
 pub use cell::{CONNECTION_VARIABLES, compose, extension};
 pub use draft::Draft;
-pub use historical::{Part, prepare as prepare_history};
+pub use historical::HistoricalProperty;
 pub use names::Texts;
 pub use permissions::{Viewer, permission, restriction};
+pub use prepare_history::prepare_history;
 pub use roles::{RolePart, describe_roles};
 
 use std::hash::BuildHasher;
@@ -144,7 +148,7 @@ pub enum Source {
     /// A value that the server computes when it is asked.
     Live(Live),
     /// What is said of a tag's history; which tag, the node says.
-    History(Part),
+    History(HistoricalProperty),
     /// A default of a namespace, from a rule of a plant; `None` is open.
     Default {
         access: Option<AccessIx>,

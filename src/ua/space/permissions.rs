@@ -5,8 +5,8 @@
 
 use opcua::StatusCode;
 
-use super::attributes::access_level;
-use super::{Attribute, Class, DefaultOf, Live, NodeIx, Source, Space};
+use super::attribute::{Attribute, access_level};
+use super::{Class, DefaultOf, Live, NodeIx, Source, Space};
 use crate::model::{Access, AccessIx, Plant, Role, Roles};
 use crate::stack::codec::Writer;
 use crate::value::Value;

@@ -2,7 +2,8 @@
 //! that a role is there; who has it is for SecurityAdmin over an encrypted channel (§4.4.1), others don't find the
 //! properties.
 
-use super::draft::{Draft, NewId, NewNode, kinds};
+use super::draft::{Draft, NewId, NewNode};
+use super::kinds;
 use super::{Class, Detail, Label, Live, NodeIx, Source};
 use crate::model::{AccessIx, ROLES};
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use opcua::StatusCode;
 
-use super::filter::AGGREGATE_FILTER;
 use crate::history::ArchiveId;
 use crate::history::aggregate::{Aggregate, Configuration, RunningRequest, Source};
 use crate::model::{Plant, TagId};
 use crate::stack::codec::{ExtensionRef, Reader, Writer};
+use crate::ua::filter_types::AGGREGATE_FILTER;
 use crate::value::UaTime;
 
 /// Encoding id of AggregateFilterResult (Part 6 annex A, 1.05).

@@ -5,12 +5,12 @@ use opcua::StatusCode;
 
 use super::item::{Accepted, Watched};
 use super::{Mode, State};
-use crate::value::{Sample, UaTime, Value};
+use crate::value::{Moment, Sample, UaTime, Value};
 
 impl State {
     /// From now on an item brings this status and nothing else; with `None` it may have values again. What waited to
     /// be published is gone either way.
-    pub fn deny(&mut self, key: u32, why: Option<StatusCode>) {
+    pub fn deny(&mut self, key: u32, why: Option<StatusCode>, now: Moment) {
         let Some(item) = self.item_mut(key) else { return };
         item.denied = why;
         (item.held, item.last, item.is_dirty) = (None, None, false);
@@ -20,19 +20,19 @@ impl State {
             queue.clear();
         }
         if let (None, Some(running)) = (why, &mut item.aggregate) {
-            running.begin(UaTime::now());
+            running.begin(now.wall);
         }
-        self.tell_denied(key);
+        self.tell_denied(key, now);
     }
 
     /// Queues the reason why there are no values.
-    pub(super) fn tell_denied(&mut self, key: u32) {
+    pub(super) fn tell_denied(&mut self, key: u32, now: Moment) {
         let Some(item) = self.item_mut(key) else { return };
         let Some(status) = item.denied.filter(|_| item.mode != Mode::Disabled) else { return };
         if matches!(item.watched, Watched::Events(..)) {
             return;
         }
-        let sample = Sample { value: Value::Null, status, source_time: UaTime::NULL, server_time: UaTime::now() };
+        let sample = Sample { value: Value::Null, status, source_time: UaTime::NULL, server_time: now.wall };
         item.last = Some(sample.clone());
         let lost = item.queue.push(sample);
         self.note(key, Accepted::Queued { lost });

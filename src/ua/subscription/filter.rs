@@ -4,6 +4,7 @@ use opcua::StatusCode;
 
 use crate::stack::codec::{ExtensionRef, Reader};
 use crate::tags::leaves_deadband;
+use crate::ua::filter_types::{AGGREGATE_FILTER, DATA_CHANGE_FILTER, EVENT_FILTER};
 use crate::value::Sample;
 
 /// DataChangeTrigger (Part 4 §7.10, 1.05).
@@ -28,11 +29,6 @@ pub struct FilterSubject {
     pub is_number: bool,
     pub range: Option<(f64, f64)>,
 }
-
-/// Encoding ids of the filters (Part 6 annex A, 1.05).
-pub const DATA_CHANGE_FILTER: u32 = 724;
-pub const EVENT_FILTER: u32 = 727;
-pub const AGGREGATE_FILTER: u32 = 730;
 
 impl DataFilter {
     /// A filter as the client sent it; no filter is STATUS_VALUE without deadband.

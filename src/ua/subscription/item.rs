@@ -13,7 +13,7 @@ use crate::model::TagId;
 use crate::stack::codec::Timestamps;
 use crate::ua::events::{EventFilter, EventQueue};
 use crate::ua::space::{Attribute, Live, NodeIx};
-use crate::value::{IndexRange, Sample, UaTime};
+use crate::value::{IndexRange, Moment, Sample};
 
 /// MonitoringMode (Part 4 §7.23, 1.05).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,25 @@ pub enum Watched {
     /// An attribute that never changes while the address space stands.
     Fixed,
     Events(Box<EventFilter>, EventQueue),
+}
+
+/// Where an item has to be attached so that it hears of its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchedKind {
+    Tag(TagId),
+    Events,
+    /// Nowhere: it is asked, or never changes.
+    Other,
+}
+
+impl Watched {
+    pub fn kind(&self) -> WatchedKind {
+        match self {
+            Watched::Tag(tag) => WatchedKind::Tag(*tag),
+            Watched::Events(..) => WatchedKind::Events,
+            Watched::Live(_) | Watched::Fixed => WatchedKind::Other,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -116,44 +135,44 @@ impl Item {
     }
 
     /// Takes a sample that the tag offers at `now`: each one, or one of each cell of the sampling grid.
-    pub fn offer(&mut self, sample: &Sample, publishing: Duration, now: Instant) -> Accepted {
+    pub fn offer(&mut self, sample: &Sample, publishing: Duration, now: Moment) -> Accepted {
         let Some(sample) = self.part_of(sample) else { return Accepted::No };
         if !self.needs_grid(publishing) {
             // What an earlier, longer sampling interval held back came first.
-            return self.flush_held().then(self.accept(sample));
+            return self.flush_held(now).then(self.accept(sample, now));
         }
         let mut earlier = Accepted::No;
-        if self.held.is_some() && self.grid.is_late(now, self.sampling) {
+        if self.held.is_some() && self.grid.is_late(now.mono, self.sampling) {
             // No tick of the subscription came since that cell began: it took what was held then.
             self.grid.step(self.sampling);
-            earlier = self.flush_held();
+            earlier = self.flush_held(now);
         }
-        if !self.grid.is_due(now, self.sampling) {
+        if !self.grid.is_due(now.mono, self.sampling) {
             self.held = Some(sample);
             return earlier.then(Accepted::Held);
         }
         self.held = None;
-        self.grid.pass(now, self.sampling);
-        earlier.then(self.accept(sample))
+        self.grid.pass(now.mono, self.sampling);
+        earlier.then(self.accept(sample, now))
     }
 
-    fn flush_held(&mut self) -> Accepted {
+    fn flush_held(&mut self, now: Moment) -> Accepted {
         match self.held.take() {
-            Some(sample) => self.accept(sample),
+            Some(sample) => self.accept(sample, now),
             None => Accepted::No,
         }
     }
 
     /// At a tick of the subscription: the held sample enters the queue when the next cell has begun.
-    pub fn flush_due(&mut self, now: Instant) -> Accepted {
+    pub fn flush_due(&mut self, now: Moment) -> Accepted {
         if self.held.is_none() {
             return Accepted::No;
         }
-        if !self.grid.is_due(now, self.sampling) {
+        if !self.grid.is_due(now.mono, self.sampling) {
             return Accepted::Held;
         }
-        self.grid.pass(now, self.sampling);
-        self.flush_held()
+        self.grid.pass(now.mono, self.sampling);
+        self.flush_held(now)
     }
 
     /// A variable of the server itself is to be looked at now.
@@ -182,9 +201,9 @@ impl Item {
         })
     }
 
-    pub fn accept(&mut self, sample: Sample) -> Accepted {
+    pub fn accept(&mut self, sample: Sample, now: Moment) -> Accepted {
         if self.aggregate.is_some() {
-            return self.calculate(|running, results| running.take(&sample, UaTime::now(), results));
+            return self.calculate(|running, results| running.take(&sample, now.wall, results));
         }
         if self.last.as_ref().is_some_and(|last| !self.filter.passes(last, &sample)) {
             return Accepted::No;
@@ -193,9 +212,10 @@ impl Item {
         self.last = self.queue.book_compared(&sample.value).then(|| sample.clone());
         Accepted::Queued { lost: self.queue.push(sample) }
     }
+
     /// The results of processing intervals that are over at a tick of the subscription.
-    pub fn pass_time(&mut self) -> Accepted {
-        self.calculate(|running, results| running.pass(UaTime::now(), results))
+    pub fn pass_time(&mut self, now: Moment) -> Accepted {
+        self.calculate(|running, results| running.pass(now.wall, results))
     }
 
     fn calculate(&mut self, step: impl FnOnce(&mut Running, &mut Vec<Sample>)) -> Accepted {

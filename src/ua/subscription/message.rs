@@ -176,13 +176,13 @@ impl State {
 /// The last message of a subscription that a session lost (Part 4 §5.14.7.1, 1.05). It has the number that the
 /// client expects next: a client that looks for gaps would see one otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Farewell {
+pub struct LastStatusChange {
     pub subscription: u32,
     pub sequence: u32,
     pub status: StatusCode,
 }
 
-impl Farewell {
+impl LastStatusChange {
     pub fn write(&self, now: UaTime, w: &mut Writer) {
         w.u32(self.subscription);
         w.count(0);

@@ -4,22 +4,24 @@
 //! tag costs nothing between two changes.
 
 pub mod aggregate;
-mod budget;
 mod denial;
 pub mod filter;
 pub mod grid;
 mod item;
 mod links;
 mod message;
+mod owner;
 mod parameters;
 pub mod queue;
+mod registry;
 pub mod timer;
 
-use budget::Budget;
-pub use item::{Accepted, Item, Mode, Watched};
+pub use item::{Accepted, Item, Mode, Watched, WatchedKind};
 use links::Links;
-pub use message::{Farewell, MESSAGE_BYTES, Published};
-pub use parameters::{Client, Counters, Parameters};
+pub use message::{LastStatusChange, MESSAGE_BYTES, Published};
+pub use owner::Owner;
+pub use parameters::{Client, Counters, NewSubscription, Parameters};
+pub use registry::Registry;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -31,9 +33,9 @@ use tokio::time::Instant;
 
 use crate::history::aggregate::Running;
 use crate::tags::Watcher;
-use crate::ua::session::Session;
+use crate::ua::budget::Budget;
 use crate::ua::space::{LIVE_INTERVAL, Live};
-use crate::value::{Sample, UaTime};
+use crate::value::{Moment, Sample};
 
 #[derive(Debug)]
 pub struct Subscription {
@@ -45,7 +47,7 @@ pub struct Subscription {
 pub struct State {
     pub parameters: Parameters,
     pub publishing_enabled: bool,
-    pub owner: Weak<Session>,
+    pub owner: Weak<dyn Owner>,
     /// Whose it is: decides who may take it over when the session is gone.
     pub client: Client,
     items: Vec<Option<Box<Item>>>,
@@ -91,19 +93,12 @@ pub enum Tick {
 }
 
 impl Subscription {
-    pub fn new(
-        id: u32,
-        parameters: Parameters,
-        publishing_enabled: bool,
-        owner: &Arc<Session>,
-        now: Instant,
-        keep: usize,
-    ) -> Subscription {
+    pub fn new(new: NewSubscription, now: Instant) -> Subscription {
         let state = State {
-            parameters,
-            publishing_enabled,
-            owner: Arc::downgrade(owner),
-            client: Client::of(owner),
+            parameters: new.parameters,
+            publishing_enabled: new.publishing_enabled,
+            owner: new.owner,
+            client: new.client,
             items: Vec::new(),
             free: Vec::new(),
             by_id: hashbrown::HashMap::new(),
@@ -117,19 +112,19 @@ impl Subscription {
             next_sequence: 1,
             sent: VecDeque::new(),
             sent_bytes: 0,
-            memory: Arc::clone(&owner.queues),
-            retransmission_queue: keep,
+            memory: new.memory,
+            retransmission_queue: new.retransmission_queue,
             keep_alive_counter: 0,
             lifetime_counter: 0,
             has_sent: false,
             is_ready: false,
             is_closed: false,
             status_change: None,
-            next_tick: now + parameters.publishing_interval,
+            next_tick: now + new.parameters.publishing_interval,
             scheduled: None,
             counters: Counters::default(),
         };
-        Subscription { id, state: Mutex::new(state) }
+        Subscription { id: new.id, state: Mutex::new(state) }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -152,13 +147,13 @@ impl Subscription {
     }
 
     /// One publishing cycle; missed cycles are not made up for. Samples that come meanwhile wait for a slice at most.
-    pub fn tick(&self, now: Instant, has_publish_requests: bool) -> Tick {
+    pub fn tick(&self, now: Moment, has_publish_requests: bool) -> Tick {
         let (waiting, aggregated) = {
             let mut state = self.lock();
             let interval = state.parameters.publishing_interval;
             state.next_tick += interval;
-            if state.next_tick <= now {
-                state.next_tick = now + interval;
+            if state.next_tick <= now.mono {
+                state.next_tick = now.mono + interval;
             }
             (std::mem::take(&mut state.waiting), state.aggregated.iter().copied().collect::<Vec<u32>>())
         };
@@ -166,7 +161,7 @@ impl Subscription {
             self.lock().flush_waiting(keys, now);
         }
         for keys in aggregated.chunks(SLICE) {
-            self.lock().pass_time(keys);
+            self.lock().pass_time(keys, now);
         }
         self.lock().cycle(has_publish_requests)
     }
@@ -213,7 +208,7 @@ fn compact<'k>(
 }
 
 impl Watcher for Subscription {
-    fn offer(&self, key: u32, sample: &Sample, now: Instant) {
+    fn offer(&self, key: u32, sample: &Sample, now: Moment) {
         self.lock().offer(key, sample, now);
     }
 }
@@ -266,8 +261,8 @@ impl State {
     }
 
     /// Another session takes over: its requests are answered from now on.
-    pub fn adopt(&mut self, session: &Arc<Session>, client: Client) {
-        self.owner = Arc::downgrade(session);
+    pub fn adopt(&mut self, owner: Weak<dyn Owner>, client: Client) {
+        self.owner = owner;
         self.client = client;
         self.lifetime_counter = 0;
         self.is_ready = true;
@@ -298,7 +293,7 @@ impl State {
         self.is_ready = true;
     }
 
-    fn offer(&mut self, key: u32, sample: &Sample, now: Instant) {
+    fn offer(&mut self, key: u32, sample: &Sample, now: Moment) {
         let publishing = self.parameters.publishing_interval;
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
         // Of a subscription that has ended the items are only not taken away yet.
@@ -310,12 +305,12 @@ impl State {
     }
 
     /// A sample that was taken for the item, not offered by a tag.
-    pub fn accept(&mut self, key: u32, sample: Sample) {
+    pub fn accept(&mut self, key: u32, sample: Sample, now: Moment) {
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
         if item.is_silent() {
             return;
         }
-        let accepted = item.accept(sample);
+        let accepted = item.accept(sample, now);
         self.note(key, accepted);
     }
 
@@ -356,7 +351,7 @@ impl State {
         }
     }
 
-    fn flush_waiting(&mut self, keys: &[u32], now: Instant) {
+    fn flush_waiting(&mut self, keys: &[u32], now: Moment) {
         for &key in keys {
             let Some(Some(item)) = self.items.get_mut(key as usize) else { continue };
             if !std::mem::take(&mut item.is_waiting) {
@@ -368,11 +363,11 @@ impl State {
     }
 
     /// Takes the results of aggregates whose processing interval is over.
-    fn pass_time(&mut self, keys: &[u32]) {
+    fn pass_time(&mut self, keys: &[u32], now: Moment) {
         for &key in keys {
             let Some(Some(item)) = self.items.get_mut(key as usize) else { continue };
             if !item.is_silent() {
-                let accepted = item.pass_time();
+                let accepted = item.pass_time(now);
                 self.note(key, accepted);
             }
         }
@@ -501,17 +496,17 @@ impl State {
     }
 
     /// A changed mode: Disabled forgets what waits, Reporting shows what was sampled.
-    pub fn set_mode(&mut self, key: u32, mode: Mode) {
+    pub fn set_mode(&mut self, key: u32, mode: Mode, now: Moment) {
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
         let wakes = item.mode == Mode::Disabled;
         if let (true, Some(running)) = (wakes, &mut item.aggregate) {
-            running.begin(UaTime::now());
+            running.begin(now.wall);
         }
         self.disabled += usize::from(mode == Mode::Disabled);
         self.disabled -= usize::from(item.mode == Mode::Disabled);
         item.mode = mode;
         if wakes && item.denied.is_some() {
-            self.tell_denied(key);
+            self.tell_denied(key, now);
         }
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
         match mode {

@@ -1,9 +1,12 @@
 //! Parameters, counters and owner of a subscription.
 
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::Owner;
 use crate::model::Roles;
-use crate::ua::session::{Identity, Session};
+use crate::ua::budget::Budget;
+use crate::ua::identity::Identity;
 
 /// Parameters of a subscription that a client may change.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,16 +49,16 @@ pub struct Client {
     pub roles: Roles,
 }
 
-impl Client {
-    /// Takes the session's lock: call it without a subscription's, for the order is session, then subscription.
-    pub fn of(session: &Session) -> Client {
-        let state = session.lock();
-        Client {
-            identity: state.identity.clone(),
-            application_uri: session.client.application_uri.clone(),
-            is_secured: state.is_secured(),
-            is_encrypted: state.is_encrypted(),
-            roles: state.roles,
-        }
-    }
+/// What a new subscription is made of.
+#[derive(Debug)]
+pub struct NewSubscription {
+    pub id: u32,
+    pub parameters: Parameters,
+    pub publishing_enabled: bool,
+    pub owner: Weak<dyn Owner>,
+    pub client: Client,
+    /// Messages and triggering links are booked here.
+    pub memory: Arc<Budget>,
+    /// Messages that are kept for Republish, at most.
+    pub retransmission_queue: usize,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use opcua::StatusCode;
 
-pub use super::budget::Budget;
+use crate::ua::budget::{Budget, weight};
 use crate::value::{Sample, Value};
 
 /// InfoType DataValue and the Overflow bit (Part 4 §7.39.1, 1.05).
@@ -167,16 +167,6 @@ impl Drop for Queue {
 fn mark(sample: Option<&mut Sample>) {
     if let Some(sample) = sample {
         sample.status = StatusCode::from(sample.status.bits() | OVERFLOW);
-    }
-}
-
-/// Bytes that a queued value keeps beyond its own place.
-pub fn weight(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len(),
-        Value::ByteString(bytes) | Value::Wire(bytes) => bytes.len(),
-        Value::Array(array) => array.elements.len() * 8,
-        _ => 0,
     }
 }
 

@@ -1,37 +1,46 @@
-//! What a client that never asks for a message cannot make grow.
+//! Lists of a subscription whose client never asks for a message stay bounded.
 
 mod sampling;
 
 use std::time::Duration;
 
-use super::queue::{Budget, Queue};
+use super::queue::Queue;
 use super::*;
+use crate::model::Roles;
 use crate::stack::codec::Timestamps;
-use crate::stack::crypto::{MessageSecurityMode, Policy};
-use crate::ua::session::NewSession;
+use crate::ua::budget::Budget;
+use crate::ua::identity::Identity;
+use crate::ua::limits::Limits;
 use crate::ua::space::{Attribute, NodeIx};
-use crate::value::Hidden;
 use crate::value::{UaTime, Value};
 
+/// The session of a subscription that has none.
+#[derive(Debug)]
+struct Absent;
+
+impl Owner for Absent {
+    fn id(&self) -> u32 {
+        0
+    }
+
+    fn wake(&self) {}
+
+    fn has_publish_requests(&self) -> bool {
+        false
+    }
+
+    fn alone_since(&self) -> Option<Instant> {
+        None
+    }
+
+    fn lose(&self, _: u32, _: Option<LastStatusChange>, _: &Limits) {}
+}
+
+fn at(mono: Instant) -> Moment {
+    Moment { mono, wall: UaTime(1) }
+}
+
 fn subscription() -> Subscription {
-    let session = Arc::new(Session::new(
-        NewSession {
-            id: 1,
-            token: Hidden([0; 32]),
-            name: String::new(),
-            client: Default::default(),
-            timeout: Duration::from_secs(60),
-            max_response: 0,
-            peer: std::net::Ipv4Addr::LOCALHOST.into(),
-            channel: 1,
-            security: (MessageSecurityMode::None, Policy::None),
-            server_nonce: Hidden::default(),
-            continuation_points: 1,
-            history_points: 1,
-            memory: Budget::new(1 << 20),
-        },
-        Instant::now(),
-    ));
     let parameters = Parameters {
         publishing_interval: Duration::from_secs(3600),
         lifetime_count: 3,
@@ -39,7 +48,22 @@ fn subscription() -> Subscription {
         max_notifications: 0,
         priority: 0,
     };
-    Subscription::new(1, parameters, true, &session, Instant::now(), 64)
+    let new = NewSubscription {
+        id: 1,
+        parameters,
+        publishing_enabled: true,
+        owner: Weak::<Absent>::new(),
+        client: Client {
+            identity: Identity::Anonymous,
+            application_uri: String::new(),
+            is_secured: false,
+            is_encrypted: false,
+            roles: Roles::NONE,
+        },
+        memory: Budget::new(1 << 20),
+        retransmission_queue: 64,
+    };
+    Subscription::new(new, Instant::now())
 }
 
 fn item(sampling: Duration) -> Box<Item> {
@@ -76,14 +100,14 @@ fn lists_of_items_do_not_grow_between_two_messages() {
     let subscription = subscription();
     let mut state = subscription.lock();
     let (_, steady) = state.insert(item(Duration::ZERO));
-    state.offer(steady, &number(0), Instant::now());
+    state.offer(steady, &number(0), at(Instant::now()));
     for n in 0..2_000 {
         // Silenced and heard again, made and deleted, and held back by a long sampling interval.
-        state.set_mode(steady, Mode::Sampling);
-        state.set_mode(steady, Mode::Reporting);
+        state.set_mode(steady, Mode::Sampling, at(Instant::now()));
+        state.set_mode(steady, Mode::Reporting, at(Instant::now()));
         let (id, key) = state.insert(item(Duration::from_secs(60)));
-        state.offer(key, &number(n), Instant::now());
-        state.offer(key, &number(n + 1), Instant::now());
+        state.offer(key, &number(n), at(Instant::now()));
+        state.offer(key, &number(n + 1), at(Instant::now()));
         let (key, _) = state.remove(id).expect("it is there");
         state.release(key);
     }
@@ -100,10 +124,10 @@ fn a_shorter_sampling_interval_does_not_turn_the_order_around() {
     let subscription = subscription();
     let mut state = subscription.lock();
     let (_, key) = state.insert(item(Duration::from_secs(60)));
-    state.offer(key, &number(1), Instant::now());
-    state.offer(key, &number(2), Instant::now());
+    state.offer(key, &number(1), at(Instant::now()));
+    state.offer(key, &number(2), at(Instant::now()));
     state.item_mut(key).expect("it is there").sampling = Duration::ZERO;
-    state.offer(key, &number(3), Instant::now());
+    state.offer(key, &number(3), at(Instant::now()));
     let item = state.item_mut(key).expect("it is there");
     let left: Vec<Value> = std::iter::from_fn(|| item.queue.pop()).map(|sample| sample.value).collect();
     // Of three in a queue of two the oldest goes.

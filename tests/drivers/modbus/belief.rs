@@ -8,7 +8,7 @@ use opcell::drivers::Settings;
 use opcell::drivers::modbus::{Framing, RawType, TcpFraming, TcpSettings};
 use opcell::model::TagId;
 use opcell::tags::{Watch, Watcher};
-use opcell::value::{BuiltIn, Elements, Sample, Value};
+use opcell::value::{BuiltIn, Elements, Moment, Sample, Value};
 use opcua::StatusCode;
 use parking_lot::Mutex;
 use testkit::device::{device, now};
@@ -29,7 +29,7 @@ fn link(port: u16, framing: TcpFraming, points: Vec<Point>) -> Line {
 struct Diary(Mutex<Vec<Value>>);
 
 impl Watcher for Diary {
-    fn offer(&self, _: u32, sample: &Sample, _: tokio::time::Instant) {
+    fn offer(&self, _: u32, sample: &Sample, _: Moment) {
         if sample.status.is_good() {
             self.0.lock().push(sample.value.clone());
         }

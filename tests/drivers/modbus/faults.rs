@@ -12,7 +12,7 @@ use opcell::drivers::Settings;
 use opcell::drivers::modbus::{Framing, TcpFraming, TcpSettings};
 use opcell::model::TagId;
 use opcell::tags::{Watch, Watcher};
-use opcell::value::{BuiltIn, Sample, Value};
+use opcell::value::{BuiltIn, Moment, Sample, Value};
 use tokio_serial::SerialPortBuilderExt;
 
 use testkit::plant::{Bench, Line, point, tcp};
@@ -34,7 +34,7 @@ struct Judge {
 }
 
 impl Watcher for Judge {
-    fn offer(&self, key: u32, sample: &Sample, _now: tokio::time::Instant) {
+    fn offer(&self, key: u32, sample: &Sample, _: Moment) {
         if !sample.status.is_good() {
             self.bad.fetch_add(1, Ordering::Relaxed);
             return;
@@ -183,7 +183,7 @@ struct Expected {
 }
 
 impl Watcher for Expected {
-    fn offer(&self, key: u32, sample: &Sample, _: tokio::time::Instant) {
+    fn offer(&self, key: u32, sample: &Sample, _: Moment) {
         if sample.status.is_good() {
             self.good.fetch_add(1, Ordering::Relaxed);
             if sample.value != self.values[key as usize] {

@@ -8,7 +8,7 @@ use opcell::drivers::Settings;
 use opcell::drivers::modbus::{Framing, RawType, TcpFraming, TcpSettings};
 use opcell::model::{Scale, TagId};
 use opcell::tags::{Watch, Watcher};
-use opcell::value::{BuiltIn, Elements, Sample, Value};
+use opcell::value::{BuiltIn, Elements, Moment, Sample, Value};
 use opcua::StatusCode;
 use testkit::plant::{Bench, Line, Point, point, tcp, tcp_unit};
 use testkit::slave;
@@ -125,7 +125,7 @@ async fn a_missing_register_costs_its_neighbours_nothing() {
 struct Diary(parking_lot::Mutex<Vec<(Instant, Sample)>>);
 
 impl Watcher for Diary {
-    fn offer(&self, _: u32, sample: &Sample, _now: tokio::time::Instant) {
+    fn offer(&self, _: u32, sample: &Sample, _: Moment) {
         self.0.lock().push((Instant::now(), sample.clone()));
     }
 }

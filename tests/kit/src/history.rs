@@ -12,8 +12,8 @@ use opcell::model::AuditPlan;
 use opcell::stack::codec::{DataValue, NodeIdRef, Reader};
 use opcell::ua::connection;
 use opcell::ua::limits::Limits;
+use opcell::ua::publishing;
 use opcell::ua::server::Server;
-use opcell::ua::subscription;
 use opcell::value::{Sample, UaTime, Value};
 use opcua::{
     AggregateConfiguration, ByteString, DeleteAtTimeDetails, DeleteRawModifiedDetails, ExtensionObject,
@@ -90,7 +90,7 @@ impl HistoryServer {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = watch::channel(false);
-        runtime.spawn(subscription::timer::run(Arc::clone(&server)));
+        runtime.spawn(publishing::run(Arc::clone(&server)));
         let serving = Arc::clone(&server);
         runtime.spawn(async move {
             while let Ok((socket, peer)) = listener.accept().await {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use opcell::stack::codec::{DataValue, Reader, Writer};
 use opcell::ua::events::Event;
 use opcell::ua::services::{Context, Request, RequestHeader, ResponseHead, monitored_item};
-use opcell::value::{UaTime, Value};
+use opcell::value::{Moment, UaTime, Value};
 use opcua::{BrowseDescription, BrowseDirection, BrowseResultMask, CreateMonitoredItemsRequest, StatusCode};
 use testkit::interop;
 use testkit::request::{self, ToNodeId, create_items, encode, item};
@@ -155,13 +155,8 @@ fn an_item_created_while_its_role_is_removed_is_stopped_too() {
     let subscription = keeper.subscribe(20.0, 1000, 1000);
     let server = &field.server().server;
     let session = server.sessions.all().into_iter().find(|session| session.id == keeper.id).expect("a session");
-    let request = Request {
-        id: 0,
-        header: RequestHeader::NONE,
-        head: ResponseHead::fault(0),
-        bytes: &[],
-        now: tokio::time::Instant::now(),
-    };
+    let request =
+        Request { id: 0, header: RequestHeader::NONE, head: ResponseHead::fault(0), bytes: &[], now: Moment::now() };
     let context = Context::new(server, &session, request, 1 << 20);
     let mut without = (*server.users.accounts()).clone();
     without.role_rules.retain(|rule| !rule.users.contains(&"keeper".to_owned()));

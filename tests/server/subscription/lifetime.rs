@@ -11,7 +11,7 @@ fn a_subscription_without_publish_requests_ends_with_bad_timeout() {
     let server = TestServer::start(CELL);
     let mut client = Session::open(server.address);
     let subscription = client.subscribe(20.0, 3, 1);
-    until("it ends", || server.server.subscription(subscription).is_none());
+    until("it ends", || server.server.subscriptions.get(subscription).is_none());
     let told = client.publish(&[]).expect("a message");
     assert_eq!((told.subscription, told.status_change), (subscription, Some(StatusCode::BadTimeout)));
     assert_eq!(client.publish(&[]).err(), Some(StatusCode::BadNoSubscription));

@@ -9,13 +9,14 @@ use std::time::Duration;
 use opcell::stack::codec::{Reader, Timestamps, Writer};
 use opcell::stack::crypto::{MessageSecurityMode, Policy};
 use opcell::tags::Watcher;
-use opcell::ua::session::{NewSession, Session};
+use opcell::ua::budget::Budget;
+use opcell::ua::session::{NewSession, Session, SessionSecurity};
 use opcell::ua::space::{Attribute, NodeIx};
 use opcell::ua::subscription::filter::DataFilter;
 use opcell::ua::subscription::grid::Grid;
-use opcell::ua::subscription::queue::{Budget, Queue};
-use opcell::ua::subscription::{Client, Item, MESSAGE_BYTES, Mode, Parameters, Subscription, Tick, Watched};
-use opcell::value::{Sample, UaTime, Value};
+use opcell::ua::subscription::queue::Queue;
+use opcell::ua::subscription::{Item, MESSAGE_BYTES, Mode, NewSubscription, Parameters, Subscription, Tick, Watched};
+use opcell::value::{Moment, Sample, UaTime, Value};
 use opcua::StatusCode;
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -233,13 +234,13 @@ fn session(id: u32) -> Arc<Session> {
         max_response: 0,
         peer: Ipv4Addr::LOCALHOST.into(),
         channel: 1,
-        security: (MessageSecurityMode::None, Policy::None),
+        security: SessionSecurity { mode: MessageSecurityMode::None, policy: Policy::None },
         server_nonce: opcell::value::Hidden::default(),
         history_points: 1,
         continuation_points: 1,
         memory: Budget::new(1 << 20),
     };
-    Arc::new(Session::new(new, Instant::now()))
+    Arc::new(Session::new(new, Moment::now()))
 }
 
 /// Five things that a tag may show; the last one is Bad and without a value.
@@ -282,7 +283,16 @@ impl Life {
             next: 1,
             sent: VecDeque::new(),
         };
-        let subscription = Subscription::new(ID, parameters, true, &owner, now, KEPT);
+        let new = NewSubscription {
+            id: ID,
+            parameters,
+            publishing_enabled: true,
+            owner: owner.as_owner(),
+            client: owner.as_client(),
+            memory: Arc::clone(&owner.queues),
+            retransmission_queue: KEPT,
+        };
+        let subscription = Subscription::new(new, now);
         Life { subscription, model, now, budget: Budget::new(1 << 20), owner, next_handle: 0, is_over: false }
     }
 
@@ -292,7 +302,7 @@ impl Life {
             Step::Tick { has_request } => {
                 self.now += self.model.parameters.publishing_interval;
                 let tick = self.model.tick(has_request);
-                assert_eq!(self.subscription.tick(self.now, has_request), tick);
+                assert_eq!(self.subscription.tick(Moment { mono: self.now, wall: UaTime(1) }, has_request), tick);
                 self.is_over = tick == Tick::Expired;
             }
             Step::Publish => {
@@ -386,7 +396,7 @@ impl Life {
             Step::Offer { value, .. } => {
                 let (sample, seen) = sample(value);
                 item.offer(seen);
-                self.subscription.offer(item.key, &sample, Instant::now());
+                self.subscription.offer(item.key, &sample, Moment::now());
             }
             Step::SetMode { mode, .. } => {
                 item.mode = Mode::from_wire(i32::from(mode)).expect("a mode");
@@ -394,7 +404,7 @@ impl Life {
                     item.queue.clear();
                     item.last = None;
                 }
-                self.subscription.lock().set_mode(item.key, item.mode);
+                self.subscription.lock().set_mode(item.key, item.mode, Moment::now());
             }
             Step::Resize { size, discard_oldest, .. } => {
                 item.resize(size as usize, discard_oldest);
@@ -413,9 +423,9 @@ impl Life {
 
     fn transfer(&mut self, send_initial: bool) {
         self.owner = session(2);
-        let client = Client::of(&self.owner);
+        let client = self.owner.as_client();
         let mut state = self.subscription.lock();
-        state.adopt(&self.owner, client);
+        state.adopt(self.owner.as_owner(), client);
         self.model.cycles_without_client = 0;
         self.model.is_ready = true;
         if send_initial {

@@ -183,7 +183,7 @@ fn a_subscription_without_publish_requests_ends_and_reports_it_later() {
     let field = Field::open("urn:test:raw");
     let mut session = Login { client: &field.client, mode: SignAndEncrypt, user: Some("opal") }.open(&field);
     let subscription = session.subscribe(10.0, 6, 2);
-    until("it ends", || field.server().server.subscription_count() == 0);
+    until("it ends", || field.server().server.subscriptions.is_empty());
     let farewell = session.publish(&[]).expect("a message");
     assert_eq!((farewell.subscription, farewell.sequence), (subscription, 1));
     assert_eq!(farewell.status_change, Some(StatusCode::BadTimeout));
@@ -209,7 +209,7 @@ fn a_transfer_is_reported_to_the_old_session() {
         assert_eq!(old.transfer(subscription, false).0, StatusCode::Good);
         assert_eq!(new.transfer(subscription, false).0, StatusCode::Good);
     }
-    let kept = field.server().server.sessions.all().iter().map(|session| session.lock().farewells.len()).max();
+    let kept = field.server().server.sessions.all().iter().map(|session| session.lock().last_changes.len()).max();
     assert!(kept <= Some(100), "{kept:?}");
     let mut stranger = Session::open(field.server().address);
     assert_eq!(stranger.transfer(subscription, false).0, StatusCode::BadUserAccessDenied);

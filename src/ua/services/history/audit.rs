@@ -1,7 +1,7 @@
 //! Who changed which history: one record of the audit and one audit event a node (Part 11 §5.8, 1.05).
 
 use super::annotations;
-use super::update::{Change, Outcome, Perform};
+use super::change::{Change, Outcome, Perform};
 use opcua::StatusCode;
 
 use crate::audit::{Kind, Record};

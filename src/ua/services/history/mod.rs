@@ -8,6 +8,7 @@
 
 mod annotations;
 mod audit;
+mod change;
 pub mod configuration;
 mod extra;
 mod modified;
@@ -19,20 +20,11 @@ mod values;
 
 use opcua::StatusCode;
 
-use crate::history::Fault;
-use crate::logging;
 use crate::stack::codec::NodeIdRef;
+use crate::ua::disk_pool::refused;
 use crate::ua::history::{Subject, Target};
 use crate::ua::server::Server;
-use crate::ua::space::{Part, Source, Space, Viewer};
-
-/// What a client is told of trouble; the operator reads the rest in the log.
-fn refused(fault: &Fault) -> StatusCode {
-    if let Fault::Store { .. } = fault {
-        logging::limited(log::Level::Warn, "history request failed", None, format_args!("{fault}"));
-    }
-    fault.status()
-}
+use crate::ua::space::{HistoricalProperty, Source, Space, Viewer};
 
 /// Whose history a node is. A node without an archive is BadHistoryOperationUnsupported.
 fn target_of(server: &Server, space: &Space, viewer: &Viewer<'_>, id: NodeIdRef<'_>) -> Result<Target, StatusCode> {
@@ -41,7 +33,7 @@ fn target_of(server: &Server, space: &Space, viewer: &Viewer<'_>, id: NodeIdRef<
     let unsupported = StatusCode::BadHistoryOperationUnsupported;
     let subject = match space.variable(at).map(|shape| shape.source) {
         Some(Source::Tag(_)) => Subject::Values,
-        Some(Source::History(Part::Annotations)) => Subject::Annotations,
+        Some(Source::History(HistoricalProperty::Annotations)) => Subject::Annotations,
         _ => return Err(unsupported),
     };
     let tag = space.historical_tag(at).ok_or(unsupported)?;

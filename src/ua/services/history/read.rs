@@ -109,7 +109,7 @@ pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> R
         head: context.request.head,
         nodes,
         most_bytes: context.most_bytes.min(limits.history_bytes),
-        until: context.now + patience.mul_f64(0.8),
+        until: context.now.mono + patience.mul_f64(0.8),
     };
     Work::in_disk_pool(context, move |abandoned| reading.run(abandoned)).map(Some)
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use opcua::StatusCode;
 
 use super::audit::{Audit, Changed};
-use super::{annotations, refused, target_of};
-use crate::history::{Annotation, AnnotationEdit, ArchiveId, Edit, Fault, Historian, Span, Who};
+use super::change::{Change, Entries, Perform};
+use super::{annotations, target_of};
+use crate::history::Who;
 use crate::model::Plant;
 use crate::stack::codec::{DataValue, ExtensionRef, Reader, Writer};
 use crate::tags;
@@ -34,62 +35,6 @@ const ENTRIES: usize = 100_000;
 /// A source time further ahead than this is a mistake.
 const AHEAD: Duration = Duration::from_hours(24);
 
-/// PerformUpdateType (Part 11 §6.9.2, 1.05).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Perform {
-    Insert = 1,
-    Replace = 2,
-    Update = 3,
-    Remove = 4,
-}
-
-impl Perform {
-    fn from_wire(number: i32) -> Result<Perform, StatusCode> {
-        Ok(match number {
-            1 => Perform::Insert,
-            2 => Perform::Replace,
-            3 => Perform::Update,
-            4 => Perform::Remove,
-            _ => return Err(StatusCode::BadInvalidArgument),
-        })
-    }
-}
-
-/// What is to be done to one node.
-#[derive(Debug)]
-pub enum Change {
-    Values(Perform, Entries<Sample>),
-    Annotations(Perform, Entries<Annotation>),
-    DeleteAt(Entries<UaTime>),
-    DeleteSpan { is_modified: bool, start: UaTime, end: UaTime },
-}
-
-/// The entries that passed their checks, and the status of each that was given.
-#[derive(Debug)]
-pub struct Entries<T> {
-    pub good: Vec<T>,
-    statuses: Vec<StatusCode>,
-}
-
-impl<T> Entries<T> {
-    fn check<I>(given: Vec<I>, check: impl Fn(I) -> Result<T, StatusCode>) -> Entries<T> {
-        let mut entries = Entries { good: Vec::with_capacity(given.len()), statuses: Vec::with_capacity(given.len()) };
-        for entry in given {
-            let checked = check(entry);
-            entries.statuses.push(checked.as_ref().err().copied().unwrap_or(StatusCode::Good));
-            entries.good.extend(checked.ok());
-        }
-        entries
-    }
-
-    /// The statuses in the order of the request, with those of the good entries filled in.
-    fn settle(self, done: Vec<StatusCode>) -> Vec<StatusCode> {
-        let mut done = done.into_iter();
-        let settle = |status: StatusCode| if status.is_bad() { status } else { done.next().unwrap_or(status) };
-        self.statuses.into_iter().map(settle).collect()
-    }
-}
-
 /// A HistoryUpdate that is ready for the pool.
 struct Updating {
     server: Arc<Server>,
@@ -107,7 +52,7 @@ pub fn update(context: &Context<'_>, reader: &mut Reader<'_>, _: &mut Writer) ->
     let (space, viewer) = (context.server.space(), context.viewer());
     let user = context.session.lock().identity.name().to_owned();
     let mut changes = Vec::with_capacity(count);
-    let now = UaTime::now();
+    let now = context.now.wall;
     let mut details = Body { context, space: &space, viewer: &viewer, user: &user, now, left: ENTRIES };
     for _ in 0..count {
         let object = reader.extension_object()?;
@@ -281,78 +226,4 @@ impl Updating {
         w.null_array();
         if w.mark() > most_bytes { Err(StatusCode::BadResponseTooLarge) } else { Ok(w.buf) }
     }
-}
-
-/// The status of the node, and of each of its entries.
-pub type Outcome = Result<(StatusCode, Vec<StatusCode>), StatusCode>;
-
-impl Change {
-    fn run(self, historian: &dyn Historian, target: Target, who: &Who) -> Outcome {
-        let archive = target.archive;
-        let edit = |edit: Edit| historian.edit(archive, &edit, who).map_err(|fault: Fault| refused(&fault));
-        let annotate =
-            |edit: AnnotationEdit| historian.annotate(archive, &edit, who).map_err(|fault: Fault| refused(&fault));
-        Ok(match self {
-            Change::Values(perform, mut entries) => {
-                let good = std::mem::take(&mut entries.good);
-                let done = match perform {
-                    _ if good.is_empty() => Vec::new(),
-                    Perform::Insert => edit(Edit::Insert(good))?,
-                    Perform::Replace => edit(Edit::Replace(good))?,
-                    Perform::Update | Perform::Remove => edit(Edit::Update(good))?,
-                };
-                (StatusCode::Good, entries.settle(done))
-            }
-            Change::Annotations(perform, mut entries) => {
-                let good = std::mem::take(&mut entries.good);
-                let done = match perform {
-                    _ if good.is_empty() => Vec::new(),
-                    Perform::Insert => annotate(AnnotationEdit::Insert(good))?,
-                    Perform::Replace => annotate(AnnotationEdit::Replace(good))?,
-                    Perform::Update => annotate(AnnotationEdit::Update(good))?,
-                    Perform::Remove => annotate(AnnotationEdit::Remove(good))?,
-                };
-                (StatusCode::Good, entries.settle(done))
-            }
-            Change::DeleteAt(mut entries) => {
-                let good = std::mem::take(&mut entries.good);
-                let done = if good.is_empty() { Vec::new() } else { edit(Edit::DeleteAt(good.clone()))? };
-                let deleted = good.into_iter().zip(&done).filter(|(_, status)| status.is_good()).map(|(time, _)| time);
-                purge(historian, archive, deleted.collect(), who).map_err(|fault| refused(&fault))?;
-                (StatusCode::Good, entries.settle(done))
-            }
-            Change::DeleteSpan { is_modified, start, end } => {
-                let end = if end == start { UaTime(end.0.saturating_add(1)) } else { end };
-                let edited = match is_modified {
-                    false => edit(Edit::DeleteRaw { start, end })?,
-                    true => edit(Edit::DeleteModified { start, end })?,
-                };
-                (edited.first().copied().unwrap_or(StatusCode::Good), Vec::new())
-            }
-        })
-    }
-}
-
-/// Takes away modified values and annotations of times whose values were deleted (Part 11 §6.9.6.2, 1.05: nothing of
-/// them stays). Neighbouring times go in one edit.
-fn purge(historian: &dyn Historian, archive: ArchiveId, mut deleted: Vec<UaTime>, who: &Who) -> Result<(), Fault> {
-    deleted.sort_unstable();
-    let (Some(first), Some(last)) = (deleted.first(), deleted.last()) else { return Ok(()) };
-    let span = Span { first: *first, last: *last };
-    let is_deleted = |time: &UaTime| deleted.binary_search(time).is_ok();
-    let mut notes = historian.annotations(archive, span)?;
-    notes.retain(|note| is_deleted(&note.at));
-    if !notes.is_empty() {
-        historian.annotate(archive, &AnnotationEdit::Remove(notes), who)?;
-    }
-    let noted = historian.noted(archive, span)?;
-    for run in noted.chunk_by(|a, b| is_deleted(a) == is_deleted(b)) {
-        if let [start, .., end] | [start @ end] = run
-            && is_deleted(start)
-        {
-            let end = UaTime(end.0.saturating_add(1));
-            historian.edit(archive, &Edit::DeleteModified { start: *start, end }, who)?;
-        }
-    }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::stack::channel::neighbourhood;
 use crate::stack::codec::{NodeIdRef, Reader};
 use crate::stack::crypto::{self, Lane, Policy, PublicKey};
 use crate::ua::server::Server;
-use crate::ua::session::{Caller, Identity};
+use crate::ua::session::{Caller, Identity, LoginRefused};
 use crate::ua::users::{NoLogin, Origin};
 
 /// Encoding ids of the identity tokens (Part 6 annex A, 1.05).
@@ -37,27 +37,6 @@ pub(super) struct Claim {
     pub nonce: Vec<u8>,
     /// How urgent it is where there is no password to look at.
     pub lane: Lane,
-}
-
-/// A refused claim: what the client is told, and what the operator is.
-#[derive(Debug)]
-pub struct Refused {
-    pub status: StatusCode,
-    /// Whom the token names; empty where it names nobody.
-    pub name: String,
-    pub why: Option<NoLogin>,
-}
-
-impl From<StatusCode> for Refused {
-    fn from(status: StatusCode) -> Refused {
-        Refused { status, name: String::new(), why: None }
-    }
-}
-
-impl Refused {
-    fn login(name: &str, why: NoLogin) -> Refused {
-        Refused { status: StatusCode::BadIdentityTokenRejected, name: super::kept(name), why: Some(why) }
-    }
 }
 
 impl IdentityToken {
@@ -101,14 +80,14 @@ impl Proof {
 }
 
 /// Who the token speaks for.
-pub(super) async fn identify(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Proof, Refused> {
+pub(super) async fn identify(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Proof, LoginRefused> {
     let accounts = server.users.accounts();
     Ok(Proof { identity: check(server, caller, claim).await?, accounts })
 }
 
 /// An application's signature alone is verified at once: that takes tens of microseconds, as long as the way to the pool
 /// and back.
-async fn check(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Identity, Refused> {
+async fn check(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Identity, LoginRefused> {
     let check = Check {
         own: caller.security.own.clone(),
         policy: discovery::token_policy(server, caller.security.policy),
@@ -133,7 +112,7 @@ struct Check {
 }
 
 impl Check {
-    fn run(&self, claim: Claim) -> Result<Identity, Refused> {
+    fn run(&self, claim: Claim) -> Result<Identity, LoginRefused> {
         let security = &self.caller.security;
         if let Some(peer) = &security.peer
             && !self.proves(&claim.nonce, &peer.key, security.policy, &claim.signature)
@@ -144,7 +123,7 @@ impl Check {
             IdentityToken::Anonymous if self.server.users.accounts().anonymous != Roles::NONE => {
                 Ok(Identity::Anonymous)
             }
-            IdentityToken::Anonymous => Err(Refused::login("", NoLogin::Anonymous)),
+            IdentityToken::Anonymous => Err(LoginRefused::because("", NoLogin::Anonymous)),
             IdentityToken::UserName { name, encrypted, algorithm } => {
                 self.password(&name, &encrypted, &algorithm, &claim.nonce)?;
                 Ok(Identity::User(name))
@@ -157,7 +136,7 @@ impl Check {
         self.own.as_ref().is_some_and(|own| signs_us(own, nonce, key, policy, signature))
     }
 
-    fn password(&self, name: &str, sent: &[u8], algorithm: &str, nonce: &[u8]) -> Result<(), Refused> {
+    fn password(&self, name: &str, sent: &[u8], algorithm: &str, nonce: &[u8]) -> Result<(), LoginRefused> {
         let (Some(own), Some(policy)) = (&self.own, self.policy) else {
             return Err(StatusCode::BadIdentityTokenInvalid.into());
         };
@@ -174,17 +153,17 @@ impl Check {
         if let Some(turn) = checked.turn {
             self.server.audit_lockout(&self.caller, name, turn);
         }
-        checked.outcome.map_err(|why| Refused::login(name, why))
+        checked.outcome.map_err(|why| LoginRefused::because(name, why))
     }
 
-    fn certificate(&self, der: Vec<u8>, nonce: &[u8], signature: &[u8]) -> Result<Identity, Refused> {
+    fn certificate(&self, der: Vec<u8>, nonce: &[u8], signature: &[u8]) -> Result<Identity, LoginRefused> {
         let policy = self.policy.ok_or(StatusCode::BadIdentityTokenInvalid)?;
         let key = crypto::certificate::leaf(&der).and_then(crypto::PublicKey::of_certificate);
         let key = key.ok_or(StatusCode::BadIdentityTokenInvalid)?;
         if !self.proves(nonce, &key, policy, signature) {
             return Err(StatusCode::BadUserSignatureInvalid.into());
         }
-        let name = self.server.users.user_of_certificate(&der).map_err(|why| Refused::login("", why))?;
+        let name = self.server.users.user_of_certificate(&der).map_err(|why| LoginRefused::because("", why))?;
         Ok(Identity::Certificate { name, der: der.into() })
     }
 }

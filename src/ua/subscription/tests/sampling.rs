@@ -53,12 +53,12 @@ impl Case {
                 return seen;
             }
             if poll < cycle {
-                state.offer(key, &number(i32::try_from(polls).expect("few")), start + poll);
+                state.offer(key, &number(i32::try_from(polls).expect("few")), at(start + poll));
                 polls += 1;
                 continue;
             }
             let waiting = std::mem::take(&mut state.waiting);
-            state.flush_waiting(&waiting, start + cycle);
+            state.flush_waiting(&waiting, at(start + cycle));
             let item = state.item_mut(key).expect("it is there");
             while let Some(sample) = item.queue.pop() {
                 let Value::Int32(number) = sample.value else { panic!("{sample:?}") };

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use crate::value::Value;
+
 /// Bytes that are left. What must be taken is taken, so a budget may be overdrawn by a little.
 #[derive(Debug)]
 pub struct Budget {
@@ -61,4 +63,14 @@ impl Budget {
 
 fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Bytes that a queued value keeps beyond its own place.
+pub fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::ByteString(bytes) | Value::Wire(bytes) => bytes.len(),
+        Value::Array(array) => array.elements.len() * 8,
+        _ => 0,
+    }
 }
