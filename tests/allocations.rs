@@ -9,7 +9,7 @@ use opcell::config::{self, Options};
 use opcell::model::AuditPlan;
 use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
 use opcell::stack::crypto::PoolThreads;
-use opcell::ua::connection::talk::Talk;
+use opcell::ua::connection::loopback::LoopbackClient;
 use opcell::ua::server::Server;
 use opcell::value::Value;
 use opcua::StatusCode;
@@ -40,7 +40,7 @@ fn names() -> Vec<String> {
 }
 
 /// Allocations while the server serves one request, once its buffers have grown.
-fn served(talk: &mut Talk, type_id: u32, body: impl Fn(&mut Writer, usize), count: usize) -> u64 {
+fn served(talk: &mut LoopbackClient, type_id: u32, body: impl Fn(&mut Writer, usize), count: usize) -> u64 {
     let mut counted = 0;
     for _ in 0..3 {
         talk.prepare(type_id, |w| body(w, count));
@@ -53,7 +53,7 @@ fn served(talk: &mut Talk, type_id: u32, body: impl Fn(&mut Writer, usize), coun
     counted
 }
 
-fn check(name: &str, talk: &mut Talk, type_id: u32, body: impl Fn(&mut Writer, usize)) {
+fn check(name: &str, talk: &mut LoopbackClient, type_id: u32, body: impl Fn(&mut Writer, usize)) {
     let counts = allocation_counter::measure(|| drop(std::hint::black_box(vec![1u8; 100]))).count_total;
     assert_eq!(counts, 1, "allocations are counted");
     let one = served(talk, type_id, &body, 1);
@@ -71,7 +71,7 @@ fn read_value_id(w: &mut Writer, name: &str) {
 #[test]
 fn read_write_and_browse_allocate_nothing_a_value() {
     let (server, _threads, _scribe) = server();
-    let mut talk = Talk::open(&server);
+    let mut talk = LoopbackClient::open(&server);
     let names = names();
     check("Read", &mut talk, 631, |w, count| {
         w.f64(0.0);
@@ -122,7 +122,7 @@ fn read_write_and_browse_allocate_nothing_a_value() {
 #[test]
 fn publishing_ten_thousand_changes_allocates_nothing_a_value() {
     let (server, _threads, _scribe) = server();
-    let mut talk = Talk::open(&server);
+    let mut talk = LoopbackClient::open(&server);
     let (names, subscription) = (names(), talk.subscription());
     for _ in 0..10 {
         talk.ask(751, |w| {

@@ -8,7 +8,7 @@ use opcell::audit::Audit;
 use opcell::config::{self, Options};
 use opcell::model::{AuditLog, AuditPlan};
 use opcell::stack::codec::NodeIdRef;
-use opcell::ua::connection::talk::Talk;
+use opcell::ua::connection::loopback::LoopbackClient;
 use opcell::ua::server::Server;
 use opcell::value::Value;
 use opcua::StatusCode;
@@ -29,7 +29,7 @@ fn server(audit: Audit) -> (Arc<Server>, opcell::stack::crypto::PoolThreads) {
 }
 
 /// How long each request took.
-fn run(talk: &mut Talk, names: &[String], took: &mut Vec<Duration>) {
+fn run(talk: &mut LoopbackClient, names: &[String], took: &mut Vec<Duration>) {
     for round in 0..REQUESTS {
         #[expect(clippy::cast_precision_loss, reason = "a small number")]
         let value = Value::Double(round as f64);
@@ -57,7 +57,7 @@ pub fn writes(table: &mut Table) {
     let names: Vec<String> = (0..VALUES).map(|n| format!("T{n}")).collect();
     let ways = [("without an audit", Audit::off()), ("audited", audit)];
     let servers = ways.map(|(name, audit)| (name, server(audit)));
-    let mut talks = servers.each_ref().map(|(name, (server, _))| (*name, Talk::open(server), Vec::new()));
+    let mut talks = servers.each_ref().map(|(name, (server, _))| (*name, LoopbackClient::open(server), Vec::new()));
     for _ in 0..20 {
         for (_, talk, took) in &mut talks {
             run(talk, &names, took);

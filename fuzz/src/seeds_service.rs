@@ -1,7 +1,7 @@
 //! Well-formed requests of every service that the server has, and some of those that it has not.
 
 use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
-use opcell::ua::connection::talk::SUBSCRIPTION;
+use opcell::ua::connection::loopback::SUBSCRIPTION;
 use opcell::value::{UaTime, Value};
 use opcua::StatusCode;
 

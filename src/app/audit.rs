@@ -1,4 +1,4 @@
-//! What the audit hears of the server itself: start, stop, trust, users; and what clients hear of an audit in trouble.
+//! Audit records of the server itself (start, stop, trust, users), and the event that the audit cannot be written.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,10 +9,9 @@ use tokio::time::MissedTickBehavior;
 use crate::audit::{Kind, Scribe};
 use crate::model::Accounts;
 use crate::pki::{Holding, Pki};
-use crate::ua::events::{Event, kinds};
-use crate::ua::server::Server;
+use crate::ua::events::kinds;
+use crate::ua::server::{OwnEvent, Server};
 use crate::ua::session::Ending;
-use crate::value::UaTime;
 
 const SEVERITY_TROUBLE: u16 = 800;
 const SEVERITY_BACK: u16 = 100;
@@ -78,17 +77,7 @@ fn tell_trouble(server: &Server, trouble: Option<&str>) {
         Some(why) => (format!("the audit is not written to its files: {why}"), SEVERITY_TROUBLE),
         None => ("the audit is written to its files again".to_owned(), SEVERITY_BACK),
     };
-    let Some(source) = server.space().standard_node(2253) else { return };
-    server.raise(&Event {
-        id: server.next_event_id(),
-        kind: kinds::DEVICE_FAILURE,
-        source,
-        source_name: "Server".to_owned(),
-        time: UaTime::now(),
-        message,
-        severity,
-        extra: Vec::new(),
-    });
+    server.raise_own(OwnEvent { kind: kinds::DEVICE_FAILURE, message, severity, extra: Vec::new() });
 }
 
 /// Which users came, went and changed; `None` when nothing did.

@@ -1,5 +1,5 @@
-//! A server that opens nothing: no folder, no port, no task, no certificate. Who wants to talk to it brings a
-//! connection (`ua::connection::talk`); the fuzzer and the test that counts allocations do.
+//! A server that opens nothing: no folder, no port, no task, no certificate. A client brings its own connection
+//! (`ua::connection::loopback`), as the fuzzer and the test that counts allocations do.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl CertificateCheck for Nobody {
         Err(Refusal {
             status: StatusCode::BadCertificateUntrusted,
             code: StatusCode::BadCertificateUntrusted,
-            rule: "nobody is trusted".to_owned(),
+            rule: "no client is trusted".to_owned(),
         })
     }
 }

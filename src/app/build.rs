@@ -25,7 +25,7 @@ pub struct Namespaces<'a> {
     pub pinned: &'a [String],
 }
 
-/// What a server needs beyond its cell; a bare one has stand-ins for most of it.
+/// Everything that a server needs in addition to its cell; a bare one has stand-ins for most of it.
 pub struct Opened {
     pub tags: Arc<TagStore>,
     /// `None`: no tag has a history class.

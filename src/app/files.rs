@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files beside connections: history, links, certificates.
+/// Files in addition to connections: history, links, certificates.
 const OTHERS: u64 = 256;
 
 /// Takes what the system lets us have, and says when that is too little.

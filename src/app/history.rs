@@ -14,22 +14,22 @@ use crate::history::{Archives, Direction, Fault, Gather, Historian, SWEEP, Span,
 use crate::logging;
 use crate::model::{HistoryPartition, HistoryPlan, Plant, ServerPlan};
 use crate::tags::TagStore;
-use crate::ua::events::{Event, kinds};
-use crate::ua::server::Server;
-use crate::value::UaTime;
+use crate::ua::events::kinds;
+use crate::ua::server::{OwnEvent, Server};
+use crate::value::{UaTime, Value};
 
 /// Between two handings over of what has come in; far below the time between group commits.
 const HAND_OVER: Duration = Duration::from_millis(50);
 
-/// A file beside the store, there while it is closed after a stop in order.
+/// A file in the store's folder that exists while the store is closed after an orderly stop.
 const CLOSED: &str = "closed";
 
 /// Recording that stops is as urgent as a lost device.
 const SEVERITY_STOPPED: u16 = 700;
 const SEVERITY_BACK: u16 = 100;
 
-/// Ends the archives where a server ended without a word, before somebody else changes its store: the next start would
-/// take that change for the last thing the server did.
+/// Ends the archives where a server crashed, before another program changes its store: the next start would take that
+/// change for the last thing that the server did.
 pub fn finish(store: &Store) -> Result<(), Fault> {
     let closed = store.folder().join(CLOSED);
     let Some(last) = store.last_commit().filter(|_| !closed.exists()) else { return Ok(()) };
@@ -104,7 +104,7 @@ impl History {
         self.gather = Some(Gather::start(&self.archives, tags, started));
     }
 
-    /// Hands over, looks after silent tags, and tells when recording stops and goes on.
+    /// HistoryAdmin over, looks after silent tags, and reports when recording stops and resumes.
     pub fn run(&self, server: &Arc<Server>) -> impl Future<Output = ()> + Send + 'static {
         let (store, server) = (Arc::clone(&self.store), Arc::clone(server));
         let gather = self.gather.clone();
@@ -156,9 +156,9 @@ impl History {
         }
     }
 
-    /// What the command line may have done to a live store.
-    pub fn hands(&self) -> Hands {
-        Hands { store: Arc::clone(&self.store) }
+    /// Work on the live store that the command line may ask for.
+    pub fn admin(&self) -> HistoryAdmin {
+        HistoryAdmin { store: Arc::clone(&self.store) }
     }
 }
 
@@ -168,26 +168,17 @@ fn tell(server: &Server, stopped: Option<&str>) {
         Some(why) => (format!("History is not recorded: {why}"), SEVERITY_STOPPED),
         None => ("History is recorded again".to_owned(), SEVERITY_BACK),
     };
-    let Some(source) = server.space().standard_node(2253) else { return };
-    server.raise(&Event {
-        id: server.next_event_id(),
-        kind: kinds::SYSTEM_STATUS_CHANGE,
-        source,
-        source_name: "Server".to_owned(),
-        time: UaTime::now(),
-        message,
-        severity,
-        extra: vec![("SystemState", crate::value::Value::Int32(server.status.state()))],
-    });
+    let extra = vec![("SystemState", Value::Int32(server.status.state()))];
+    server.raise_own(OwnEvent { kind: kinds::SYSTEM_STATUS_CHANGE, message, severity, extra });
 }
 
 /// A live store, as the control socket needs it.
 #[derive(Clone)]
-pub struct Hands {
+pub struct HistoryAdmin {
     store: Arc<Store>,
 }
 
-impl Hands {
+impl HistoryAdmin {
     /// Inserts the rows of a CSV file.
     pub async fn import(self, file: PathBuf) -> Result<String, String> {
         let done = tokio::task::spawn_blocking(move || {

@@ -1,5 +1,5 @@
-//! Once a second: sessions that were silent for too long end, Publish requests whose time is over are refused, and a
-//! link that fell or came back is told as an event.
+//! Work of each second: overdue sessions end, expired Publish requests are refused, and a connection that was lost or is
+//! back raises an event.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,9 +12,9 @@ use crate::logging;
 use crate::model::ConnectionIx;
 use crate::stack::codec::NodeIdRef;
 use crate::ua::events::{Event, kinds};
-use crate::ua::server::Server;
+use crate::ua::server::{OwnEvent, Server};
 use crate::ua::session::Ending;
-use crate::value::UaTime;
+use crate::value::{UaTime, Value};
 
 /// A device that fell silent is urgent; that it is back is good to know.
 const SEVERITY_LOST: u16 = 700;
@@ -37,7 +37,7 @@ pub async fn run(server: Arc<Server>) {
             server.reclaim_memory();
         }
         for (connection, state) in &mut states {
-            tell_of_connection(&server, *connection, state);
+            report_connection(&server, *connection, state);
         }
     }
 }
@@ -67,7 +67,7 @@ fn wake_overdue_publishers(server: &Server, now: Instant) {
 
 /// Raises a DeviceFailureEvent when a connection is lost or its device falls silent, and when it is back (Part 5
 /// §6.4.30, 1.05).
-fn tell_of_connection(server: &Server, ix: ConnectionIx, known: &mut State) {
+fn report_connection(server: &Server, ix: ConnectionIx, known: &mut State) {
     let Some(now) = server.link_of(ix.0).and_then(|link| link.of(ix)) else { return };
     let was_up = *known == State::Connected;
     let is_up = now.state == State::Connected;
@@ -100,17 +100,8 @@ fn tell_of_connection(server: &Server, ix: ConnectionIx, known: &mut State) {
 }
 
 /// Tells clients with an event view that the server is about to end (Part 5 §6.4.31, 1.05).
-pub fn tell_of_shutdown(server: &Server, reason: &str) {
-    let Some(source) = server.space().standard_node(2253) else { return };
-    let state = crate::value::Value::Int32(server.status.state());
-    server.raise(&Event {
-        id: server.next_event_id(),
-        kind: kinds::SYSTEM_STATUS_CHANGE,
-        source,
-        source_name: "Server".to_owned(),
-        time: UaTime::now(),
-        message: reason.to_owned(),
-        severity: SEVERITY_LOST,
-        extra: vec![("SystemState", state)],
-    });
+pub fn announce_shutdown(server: &Server, reason: &str) {
+    let extra = vec![("SystemState", Value::Int32(server.status.state()))];
+    let message = reason.to_owned();
+    server.raise_own(OwnEvent { kind: kinds::SYSTEM_STATUS_CHANGE, message, severity: SEVERITY_LOST, extra });
 }

@@ -14,7 +14,7 @@ use crate::logging;
 use crate::model::Network;
 use crate::stack::channel::{Pace, neighbourhood};
 use crate::stack::transport::Rate;
-use crate::ua::connection::{self, Seat};
+use crate::ua::connection::{self, ConnectionSlot};
 use crate::ua::server::Server;
 
 pub struct Bound {
@@ -48,16 +48,22 @@ impl Bound {
     }
 }
 
-/// Who is connected, in the order of arrival.
+/// The connections, in the order of arrival.
 struct Places {
-    taken: Mutex<Vec<(IpAddr, Arc<Seat>)>>,
+    taken: Mutex<Vec<Taken>>,
     pace: Pace,
+}
+
+/// A place that a connection has: the network it comes from, and its slot.
+struct Taken {
+    host: IpAddr,
+    slot: Arc<ConnectionSlot>,
 }
 
 /// One connection's place; it is free again when this is dropped.
 struct Place {
     places: Arc<Places>,
-    seat: Arc<Seat>,
+    slot: Arc<ConnectionSlot>,
 }
 
 impl Places {
@@ -65,41 +71,42 @@ impl Places {
         Places { taken: Mutex::default(), pace: Pace::new(rate) }
     }
 
-    /// A place for a newcomer that does not come too fast. Where all are taken, of those who use no session the one
-    /// goes whose address has most of them, the oldest first; so a flood takes its own places, and who works keeps his.
+    /// A place for a new connection within the rate limit of its address. When all places are taken, a connection
+    /// without a session is closed: the oldest one of the address that has most of them. So a flood takes only its
+    /// own places, and a connection with a session keeps its place.
     fn take(self: &Arc<Places>, address: IpAddr, most: usize, most_of_address: usize) -> Option<Place> {
         let host = neighbourhood(address);
         if !self.pace.take(host, std::time::Instant::now()) {
             return None;
         }
         let mut taken = self.taken.lock();
-        let own = taken.iter().filter(|(other, _)| *other == host).count();
+        let own = taken.iter().filter(|place| place.host == host).count();
         let is_full = taken.len() >= most;
         if is_full || own >= most_of_address {
             let leaver = if own >= most_of_address { oldest_idle(&taken, host) } else { most_idle(&taken) };
-            let (_, seat) = taken.remove(leaver?);
-            seat.give_up();
+            taken.remove(leaver?).slot.give_up();
         }
-        let seat = Arc::new(Seat::default());
-        taken.push((host, Arc::clone(&seat)));
-        Some(Place { places: Arc::clone(self), seat })
+        let slot = Arc::new(ConnectionSlot::default());
+        taken.push(Taken { host, slot: Arc::clone(&slot) });
+        Some(Place { places: Arc::clone(self), slot })
     }
 }
 
-fn oldest_idle(taken: &[(IpAddr, Arc<Seat>)], address: IpAddr) -> Option<usize> {
-    taken.iter().position(|(other, seat)| *other == address && !seat.is_taken())
+fn oldest_idle(taken: &[Taken], host: IpAddr) -> Option<usize> {
+    taken.iter().position(|place| place.host == host && !place.slot.is_in_use())
 }
 
-fn most_idle(taken: &[(IpAddr, Arc<Seat>)]) -> Option<usize> {
+fn most_idle(taken: &[Taken]) -> Option<usize> {
     let mut idle: HashMap<IpAddr, usize> = HashMap::new();
-    taken.iter().filter(|(_, seat)| !seat.is_taken()).for_each(|(address, _)| *idle.entry(*address).or_default() += 1);
+    let idle_places = taken.iter().filter(|place| !place.slot.is_in_use());
+    idle_places.for_each(|place| *idle.entry(place.host).or_default() += 1);
     let most = idle.values().max().copied()?;
-    taken.iter().position(|(address, seat)| !seat.is_taken() && idle.get(address) == Some(&most))
+    taken.iter().position(|place| !place.slot.is_in_use() && idle.get(&place.host) == Some(&most))
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.taken.lock().retain(|(_, seat)| !Arc::ptr_eq(seat, &self.seat));
+        self.places.taken.lock().retain(|place| !Arc::ptr_eq(&place.slot, &self.slot));
     }
 }
 
@@ -148,7 +155,7 @@ fn admit(
     };
     let (server, stop) = (Arc::clone(server), stop.clone());
     let task = async move {
-        connection::serve(server, socket, peer, Arc::clone(&place.seat), stop).await;
+        connection::serve(server, socket, peer, Arc::clone(&place.slot), stop).await;
         drop(place);
     };
     tasks.spawn(format!("client {peer}"), Box::pin(task));
@@ -174,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_takes_its_own_places_and_who_works_keeps_his() {
+    fn a_flood_takes_its_own_places_and_a_connection_with_a_session_keeps_its_place() {
         let places = Arc::new(Places::new(Rate { per_second: 1_000, at_once: 1_000 }));
         let address = |last: u8| IpAddr::from([10, 0, 0, last]);
         let mut held = Vec::new();
@@ -182,21 +189,21 @@ mod tests {
             let place = places.take(address(from), 10, 8);
             place.map(|place| {
                 held.push(place);
-                Arc::clone(&held.last().expect("just added").seat)
+                Arc::clone(&held.last().expect("just added").slot)
             })
         };
-        let works = |seat: &Arc<Seat>| seat.set_taken(true);
+        let works = |slot: &Arc<ConnectionSlot>| slot.set_in_use(true);
         let worker = take(1).expect("a place");
         works(&worker);
         let calm = take(2).expect("a place");
         let flood: Vec<_> = (0..20).map(|_| take(3).expect("its own oldest goes")).collect();
-        let is_in = |seat: &Arc<Seat>| places.taken.lock().iter().any(|(_, other)| Arc::ptr_eq(other, seat));
+        let is_in = |slot: &Arc<ConnectionSlot>| places.taken.lock().iter().any(|taken| Arc::ptr_eq(&taken.slot, slot));
         assert!(is_in(&worker) && is_in(&calm));
-        assert_eq!(flood.iter().filter(|seat| is_in(seat)).count(), 8);
+        assert_eq!(flood.iter().filter(|slot| is_in(slot)).count(), 8);
         assert!(is_in(&flood[19]) && !is_in(&flood[0]), "the oldest goes first");
         let newcomer = take(4).expect("one of the flood goes");
         assert!(is_in(&newcomer) && is_in(&calm) && places.taken.lock().len() == 10);
-        places.taken.lock().iter().for_each(|(_, seat)| works(seat));
+        places.taken.lock().iter().for_each(|taken| works(&taken.slot));
         assert!(take(5).is_none(), "everybody works");
         drop(held);
         assert!(places.taken.lock().is_empty());

@@ -50,8 +50,8 @@ use retained::Retention;
 pub use signals::Signals;
 use tasks::Tasks;
 
-/// Told before the end, so that clients see ServerState and SecondsTillShutdown.
-const FAREWELL: Duration = Duration::from_millis(1500);
+/// The end is announced this long before, so that clients see ServerState and SecondsTillShutdown.
+const ANNOUNCED: Duration = Duration::from_millis(1500);
 /// For subscriptions to publish what the outputs are left with.
 const LAST_VALUES: Duration = Duration::from_millis(250);
 /// For the request that is under way when the stop comes, and for the connection to be closed.
@@ -127,7 +127,7 @@ fn application(plan: &ServerPlan) -> Application {
     }
 }
 
-/// What the server's own certificate is to say.
+/// Request for the server's own certificate.
 pub fn own_request(plan: &ServerPlan) -> OwnRequest {
     let Application { name, uri, .. } = application(plan);
     let certificate = &plan.security.certificate;
@@ -220,14 +220,14 @@ impl Assembly {
         if let Some(history) = &history {
             tasks.spawn("history".into(), Box::pin(history.run(&server)));
         }
-        let desk = status::Desk {
+        let service = status::ControlService {
             server: Arc::clone(&server),
             addresses: addresses.clone(),
-            history: history.as_ref().map(History::hands),
+            history: history.as_ref().map(History::admin),
             pki: Arc::clone(&pki),
             reading: tokio::sync::Mutex::default(),
         };
-        status::serve(state.dir(), desk, &tasks);
+        status::serve(state.dir(), service, &tasks);
         let certificate = plan.pki_dir.join("own/certificate.der");
         let pki_dir = plan.pki_dir.clone();
         Ok(Running {
@@ -258,7 +258,7 @@ fn spawn_keepers(tasks: &Tasks, server: &Arc<Server>, pki: &Arc<Pki>, keeper: Ke
     tasks.spawn("audit".into(), Box::pin(audit::run(Arc::clone(server), Arc::clone(pki))));
 }
 
-/// What the server answers to, and who keeps it good.
+/// The certificates that the server answers with, and the task that renews them.
 fn own_certificate(plan: &ServerPlan) -> Result<(Arc<Identities>, Keeper), PkiError> {
     let request = own_request(plan);
     let own = OwnCertificate::load_or_make(&plan.pki_dir, &request)?;
@@ -315,10 +315,10 @@ impl Running {
     /// as devices take for their outputs.
     pub async fn stop(mut self, reason: &str) {
         let began = Instant::now();
-        self.server.status.announce_shutdown(began + FAREWELL, reason);
-        housekeeping::tell_of_shutdown(&self.server, reason);
+        self.server.status.announce_shutdown(began + ANNOUNCED, reason);
+        housekeeping::announce_shutdown(&self.server, reason);
         if !self.server.sessions.is_empty() {
-            tokio::time::sleep_until(began + FAREWELL).await;
+            tokio::time::sleep_until(began + ANNOUNCED).await;
         }
         self.stop_links.send_replace(true);
         self.tasks.join_named("link ", Instant::now() + drivers::STOP_WITHIN + LINK_CLOSES).await;

@@ -10,7 +10,7 @@ use crate::drivers::Output;
 use crate::model::{Origin, Plant, TagId};
 use crate::ua::server::Server;
 
-/// Called when the links have ended; a link that did not end in time has written nothing that anybody can vouch for.
+/// Called when the links have ended; outputs of a link that did not end in time count as not written.
 /// Returns how many outputs were written.
 pub fn report(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Output>) -> usize {
     let mut open = wanted(&server.plant);

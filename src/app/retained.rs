@@ -27,12 +27,12 @@ impl Retention {
                 continue;
             }
             let Some(value) = from_hex(&kept.value) else {
-                log::warn!("{}: the retained value cannot be read; its start value stands", plant.tag_name(id));
+                log::warn!("{}: the retained value cannot be read; using the start value", plant.tag_name(id));
                 continue;
             };
             if let Err(status) = tags.restore(id, &value, UaTime(kept.source_time)) {
                 log::warn!(
-                    "{}: the retained value no longer fits ({status}); its start value stands",
+                    "{}: the retained value no longer fits ({status}); using the start value",
                     plant.tag_name(id)
                 );
             }

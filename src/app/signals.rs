@@ -14,7 +14,7 @@ use crate::logging;
 const ENDS: [(&str, Number); 4] =
     [("SIGTERM", Number::TERM), ("SIGINT", Number::INT), ("SIGQUIT", Number::QUIT), ("SIGPWR", Number::POWER)];
 
-/// Signals that would end the process at once, with outputs left on, although nobody means that.
+/// Signals that would end the process at once, with outputs left on; no caller means that.
 const WITHOUT_MEANING: [(&str, Number); 5] = [
     ("SIGUSR1", Number::USR1),
     ("SIGUSR2", Number::USR2),

@@ -1,4 +1,4 @@
-//! What a running server tells of itself over the control socket.
+//! The control socket of a running server: its status, and what the command line may change.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::audit;
-use super::history::Hands;
+use super::history::HistoryAdmin;
 use super::tasks::Tasks;
 use crate::audit::Kind;
 use crate::config;
@@ -19,18 +19,18 @@ use crate::ua::server::Server;
 use crate::ua::session::Session;
 use crate::value::UaTime;
 
-/// What the command line may ask of, and have done to, a running server.
-pub struct Desk {
+/// Answers the requests of the command line.
+pub struct ControlService {
     pub server: Arc<Server>,
     pub addresses: Vec<SocketAddr>,
-    pub history: Option<Hands>,
+    pub history: Option<HistoryAdmin>,
     pub pki: Arc<Pki>,
     /// Held from reading the accounts until they count: what was read later is not overtaken by what was read before.
     pub reading: tokio::sync::Mutex<()>,
 }
 
 /// Opens the control socket. A server without one still serves: the log says why there is none.
-pub fn serve(state_dir: &Path, desk: Desk, tasks: &Tasks) {
+pub fn serve(state_dir: &Path, service: ControlService, tasks: &Tasks) {
     let listener = match Listener::open(state_dir) {
         Ok(listener) => listener,
         Err(error) => {
@@ -38,15 +38,15 @@ pub fn serve(state_dir: &Path, desk: Desk, tasks: &Tasks) {
             return;
         }
     };
-    let desk = Arc::new(desk);
+    let service = Arc::new(service);
     let answer: Answer = Arc::new(move |request| {
-        let desk = Arc::clone(&desk);
-        Box::pin(async move { desk.answer(request).await })
+        let service = Arc::clone(&service);
+        Box::pin(async move { service.answer(request).await })
     });
     tasks.spawn("control socket".into(), Box::pin(listener.serve(answer)));
 }
 
-impl Desk {
+impl ControlService {
     async fn answer(&self, request: Request) -> Response {
         let done = match (request, self.history.clone()) {
             (Request::Status, history) => {
@@ -69,7 +69,7 @@ impl Desk {
     async fn read_accounts(&self) -> Result<String, String> {
         let _one_after_the_other = self.reading.lock().await;
         let plan = &self.server.plan;
-        let file = plan.file.clone().ok_or("the server was started without a server file; start it anew")?;
+        let file = plan.file.clone().ok_or("the server was started without a server file; restart it")?;
         let read = move || {
             let (compiled, report) = config::load(&file, &config::Options::default());
             compiled.ok_or_else(|| report.render(config::Shown::Some))
@@ -78,7 +78,7 @@ impl Desk {
         let new =
             read.map_err(|findings| format!("the server file has mistakes; the users stay as they were\n{findings}"))?;
         if new.server.own_roles != plan.own_roles {
-            return Err("the server file names other roles than before; start the server anew".to_owned());
+            return Err("the server file names other roles than before; restart the server".to_owned());
         }
         let old = self.server.users.accounts();
         let changed = audit::users_changed(&old, &new.server.accounts);
@@ -88,8 +88,8 @@ impl Desk {
         }
         log::info!("users and roles were read again; {} ended", crate::model::count(ended, "session"));
         Ok(match ended {
-            0 => "the running server knows it".to_owned(),
-            _ => format!("the running server knows it; {} ended", crate::model::count(ended, "session")),
+            0 => "applied to the running server".to_owned(),
+            _ => format!("applied to the running server; {} ended", crate::model::count(ended, "session")),
         })
     }
 

@@ -28,7 +28,7 @@ impl Tasks {
         let told = name.clone();
         let guarded = async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-                let line = format_args!("the task `{told}` panicked and has ended; all others go on");
+                let line = format_args!("the task `{told}` panicked and has ended; all other tasks continue");
                 logging::limited(log::Level::Error, "task panicked", None, line);
             }
         };

@@ -10,7 +10,7 @@ use crate::value::Value;
 pub struct Budget {
     left: AtomicI64,
     all: Option<Arc<Budget>>,
-    /// Somebody was refused for want of it.
+    /// A request was refused for want of it.
     is_short: AtomicBool,
 }
 
@@ -55,7 +55,7 @@ impl Budget {
         usize::try_from(self.left.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Whether somebody was refused since the last call.
+    /// Whether a request was refused for want of memory since the last call.
     pub fn take_short(&self) -> bool {
         self.is_short.swap(false, Ordering::Relaxed)
     }

@@ -5,10 +5,10 @@
 
 mod channel_life;
 mod core;
+pub mod loopback;
 mod publisher;
 mod responder;
-mod seat;
-pub mod talk;
+mod slot;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::core::{Core, Peer};
-pub use self::seat::Seat;
+pub use self::slot::ConnectionSlot;
 use crate::logging;
 use crate::stack::channel::{Caller, Event, ServerChannel};
 use crate::stack::transport::{Fatal, Input, RefusedCertificate};
@@ -34,14 +34,14 @@ pub async fn serve(
     server: Arc<Server>,
     mut socket: TcpStream,
     peer: SocketAddr,
-    seat: Arc<Seat>,
+    slot: Arc<ConnectionSlot>,
     mut stop: watch::Receiver<bool>,
 ) {
     if let Err(error) = socket.set_nodelay(true) {
         log::debug!("{peer}: {error}");
     }
     let mut connection = Connection::new(server, peer, socket.local_addr().ok());
-    connection.seat = seat;
+    connection.slot = slot;
     let end = connection.run(&mut socket, &mut stop).await;
     connection.leave(end.as_ref());
     if let Err(error) = socket.shutdown().await {
@@ -54,7 +54,7 @@ pub struct Connection {
     input: Input,
     outbox: Outbox,
     core: Core,
-    seat: Arc<Seat>,
+    slot: Arc<ConnectionSlot>,
 }
 
 /// Why a connection ended.
@@ -78,7 +78,7 @@ impl Connection {
             input: Input::default(),
             outbox: Outbox::default(),
             core: Core::new(server, Peer { address: peer, near, channel: id }, now),
-            seat: Arc::default(),
+            slot: Arc::default(),
         }
     }
 
@@ -87,7 +87,7 @@ impl Connection {
         let timer = tokio::time::sleep_until(self.deadline());
         tokio::pin!(timer);
         let wake = Arc::clone(&self.core.wake);
-        let seat = Arc::clone(&self.seat);
+        let slot = Arc::clone(&self.slot);
         let mut trust = self.core.server.trust.clone();
         trust.mark_unchanged();
         loop {
@@ -120,7 +120,7 @@ impl Connection {
                     Err(error) => return Some(End::Lost(error)),
                 },
                 () = wake.notified() => {}
-                () = seat.must_leave() => {
+                () = slot.must_leave() => {
                     let fatal = Fatal::new(StatusCode::BadTcpServerTooBusy, "others wait, and no session was activated");
                     fatal.write(&mut self.outbox.out);
                     self.flush(&mut writer).await;
@@ -149,7 +149,7 @@ impl Connection {
         }
     }
 
-    /// The last words, for as long as the peer takes them at once.
+    /// Writes what is left, for as long as the peer takes it at once.
     async fn flush(&mut self, writer: &mut (impl AsyncWriteExt + Unpin)) {
         let rest = self.outbox.unsent();
         let limit = std::time::Duration::from_secs(1);
@@ -165,7 +165,7 @@ impl Connection {
         channel.into_iter().chain(stall).chain(self.useless_at()).min().unwrap_or(never)
     }
 
-    /// A channel that carries no session takes a place from those that would.
+    /// When the connection is closed because it carries no session.
     fn useless_at(&self) -> Option<Instant> {
         self.core.unbound_since.map(|since| since + self.core.server.limits.without_session)
     }
@@ -235,7 +235,7 @@ impl Connection {
         Ok(false)
     }
 
-    /// Waits for what the disk is asked.
+    /// Waits for work at the disk.
     async fn finish_history(&mut self) {
         let Connection { channel, outbox, core, .. } = self;
         while core.at_disk > 0 {
@@ -254,30 +254,30 @@ impl Connection {
             !state.is_closed && state.channel == channel_id
         });
         let is_bound = !core.bound.is_empty();
-        self.seat.set_taken(is_bound);
-        // Whose last session has ended is a stranger again: small messages, and handshakes at a stranger's pace.
+        self.slot.set_in_use(is_bound);
+        // After its last session ends, the connection gets unauthenticated limits again.
         channel.set_authenticated(is_bound);
         core.unbound_since = if is_bound { None } else { core.unbound_since.or_else(|| Some(Instant::now())) };
     }
 
-    /// One line for a client that is cut; a refusal is a warning with its remedy.
-    fn tell_fatal(&self, fatal: &Fatal) {
+    /// Logs why a client was disconnected; a refusal is a warning with its remedy.
+    fn log_fatal(&self, fatal: &Fatal) {
         let peer = self.core.peer.address;
-        let tell = |level, line| {
+        let log = |level, line| {
             let kind = if level == log::Level::Info { "client cut" } else { "client refused" };
             logging::limited(level, kind, Some(peer.ip()), line);
         };
         match &fatal.detail {
             // Names the client, its certificate and the command already.
-            Some(detail) if fatal.refused.is_some() => tell(log::Level::Warn, format_args!("{detail}")),
+            Some(detail) if fatal.refused.is_some() => log(log::Level::Warn, format_args!("{detail}")),
             Some(detail) if fatal.status == StatusCode::BadSecurityChecksFailed => {
-                tell(log::Level::Warn, format_args!("{peer} is refused: {detail}"));
+                log(log::Level::Warn, format_args!("{peer} is refused: {detail}"));
             }
-            _ => tell(log::Level::Info, format_args!("{peer} is cut: {fatal}")),
+            _ => log(log::Level::Info, format_args!("{peer} is cut: {fatal}")),
         }
     }
 
-    /// Lets the sessions go: they may come back over another channel.
+    /// Unbinds the sessions: another channel may activate them again.
     fn leave(&mut self, end: Option<&End>) {
         let peer = self.core.peer.address;
         match end {
@@ -287,7 +287,7 @@ impl Connection {
                 logging::limited(log::Level::Warn, "client stalled", Some(peer.ip()), line);
             }
             Some(End::Lost(error)) => log::debug!("{peer} is lost: {error}"),
-            Some(End::Fatal(fatal)) => self.tell_fatal(fatal),
+            Some(End::Fatal(fatal)) => self.log_fatal(fatal),
         }
         self.core.audit_end(end);
         let id = self.channel.id();

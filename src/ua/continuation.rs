@@ -1,4 +1,4 @@
-//! Continuation points of one session: where a Browse or a HistoryRead goes on, a bounded number of them.
+//! Continuation points of one session: where a Browse or a HistoryRead continues, a bounded number of them.
 //!
 //! A request that needs a point frees those of earlier requests, the oldest first; its own points are not freed for each
 //! other (Part 4 §7.9, 1.05). A client that pages and does not finish so keeps no place for ever.
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// The state of a read that stopped at a limit.
 pub trait Resumable {
-    /// Memory that the points of one request share; `None` where each stands for itself.
+    /// Memory that the points of one request share; `None` where they share none.
     fn shared(&self) -> Option<Shared> {
         None
     }

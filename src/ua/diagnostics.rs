@@ -12,22 +12,37 @@ use crate::ua::server::Server;
 use crate::ua::session::{ServiceCounter, Session};
 use crate::ua::space::Live;
 use crate::ua::subscription::Subscription;
-use crate::value::{Moment, Sample, UaTime, Value};
+use crate::value::{BuiltIn, Moment, Sample, UaTime, Value};
 
 /// Numbers of the live variables in namespace 0 (Part 6 annex A, 1.05).
 pub mod numbers {
-    pub const SERVER_STATUS: u32 = 2256;
-    pub const CURRENT_TIME: u32 = 2258;
-    pub const STATE: u32 = 2259;
-    pub const SECONDS_TILL_SHUTDOWN: u32 = 2992;
-    pub const SHUTDOWN_REASON: u32 = 2993;
-    pub const SUMMARY: u32 = 2275;
-    pub const SUBSCRIPTIONS: u32 = 2290;
-    pub const ENABLED_FLAG: u32 = 2294;
-    pub const SESSIONS: u32 = 3707;
-    pub const SESSION_SECURITY: u32 = 3708;
+    pub const SERVER_STATUS: u32 = opcua::VariableId::Server_ServerStatus as u32;
+    pub const CURRENT_TIME: u32 = opcua::VariableId::Server_ServerStatus_CurrentTime as u32;
+    pub const STATE: u32 = opcua::VariableId::Server_ServerStatus_State as u32;
+    pub const SECONDS_TILL_SHUTDOWN: u32 = opcua::VariableId::Server_ServerStatus_SecondsTillShutdown as u32;
+    pub const SHUTDOWN_REASON: u32 = opcua::VariableId::Server_ServerStatus_ShutdownReason as u32;
+    pub const SUMMARY: u32 = opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary as u32;
+    pub const SUBSCRIPTIONS: u32 = opcua::VariableId::Server_ServerDiagnostics_SubscriptionDiagnosticsArray as u32;
+    pub const ENABLED_FLAG: u32 = opcua::VariableId::Server_ServerDiagnostics_EnabledFlag as u32;
+    pub const SESSIONS: u32 =
+        opcua::VariableId::Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionDiagnosticsArray as u32;
+    pub const SESSION_SECURITY: u32 =
+        opcua::VariableId::Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionSecurityDiagnosticsArray as u32;
     /// Components of the summary, in the order of ServerDiagnosticsSummaryDataType.
-    pub const SUMMARY_PARTS: [u32; 12] = [2276, 2277, 2278, 2279, 3705, 2281, 2282, 2285, 2286, 2284, 2287, 2288];
+    pub const SUMMARY_PARTS: [u32; 12] = [
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_ServerViewCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CumulatedSessionCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_SecurityRejectedSessionCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_RejectedSessionCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_SessionTimeoutCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_SessionAbortCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSubscriptionCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CumulatedSubscriptionCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_PublishingIntervalCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_SecurityRejectedRequestsCount as u32,
+        opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_RejectedRequestsCount as u32,
+    ];
     pub const ALL: [u32; 10] = [
         SERVER_STATUS,
         CURRENT_TIME,
@@ -43,14 +58,14 @@ pub mod numbers {
 }
 
 mod encoding {
-    pub const SERVER_STATUS: u32 = 864;
-    pub const SUMMARY: u32 = 861;
-    pub const SESSION: u32 = 867;
-    pub const SESSION_SECURITY: u32 = 870;
-    pub const SUBSCRIPTION: u32 = 876;
+    pub const SERVER_STATUS: u32 = opcua::ObjectId::ServerStatusDataType_Encoding_DefaultBinary as u32;
+    pub const SUMMARY: u32 = opcua::ObjectId::ServerDiagnosticsSummaryDataType_Encoding_DefaultBinary as u32;
+    pub const SESSION: u32 = opcua::ObjectId::SessionDiagnosticsDataType_Encoding_DefaultBinary as u32;
+    pub const SESSION_SECURITY: u32 = opcua::ObjectId::SessionSecurityDiagnosticsDataType_Encoding_DefaultBinary as u32;
+    pub const SUBSCRIPTION: u32 = opcua::ObjectId::SubscriptionDiagnosticsDataType_Encoding_DefaultBinary as u32;
 }
 
-/// What the build is; BuildDate is the moment of the program's start, for a build that can be repeated has no other.
+/// BuildInfo. BuildDate is the start of the program: a reproducible build has no other date.
 pub fn write_build_info(started: UaTime, w: &mut Writer) {
     w.text(PRODUCT_URI);
     w.text("opcell");
@@ -129,14 +144,14 @@ fn enabled<T>(server: &Server, all: impl Fn(&Server) -> Vec<T>) -> Vec<T> {
 
 fn object(encoding: u32, body: impl FnOnce(&mut Writer)) -> Value {
     let mut w = Writer::new();
-    w.u8(22);
+    w.variant_head(BuiltIn::ExtensionObject);
     w.extension_object(encoding, body);
     Value::Wire(w.buf.into())
 }
 
 fn objects<T>(encoding: u32, all: &[T], body: impl Fn(&T, &mut Writer)) -> Value {
     let mut w = Writer::new();
-    w.u8(22 | 0x80);
+    w.variant_array_head(BuiltIn::ExtensionObject);
     w.count(all.len());
     for one in all {
         w.extension_object(encoding, |w| body(one, w));

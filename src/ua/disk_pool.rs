@@ -1,7 +1,7 @@
-//! Where history is read and edited: on threads that serve nobody else, a few at a time.
+//! The pool that reads and edits history: on threads of its own, a few requests at a time.
 //!
-//! A session has one request at work; its others wait behind it, so that one client's year of data holds up nobody
-//! else's last five minutes.
+//! A session has one request at work; its others wait, so that one client's year of data does not
+//! delay another client's last five minutes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -43,7 +43,7 @@ impl Default for Gate {
     }
 }
 
-/// Told to a job when nobody waits for it any more.
+/// Set when no client waits for a job any more.
 #[derive(Debug, Clone, Default)]
 pub struct Abandoned(Arc<AtomicBool>);
 

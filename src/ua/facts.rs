@@ -1,4 +1,6 @@
-//! What is true of this server, filled into namespace 0: advertised limits are the ones that are enforced.
+//! Values of this server in namespace 0: the advertised limits are the enforced ones.
+
+use opcua::VariableId;
 
 use crate::history::aggregate::Aggregate;
 use crate::model::{Plant, ServerPlan};
@@ -20,16 +22,16 @@ const PROFILES: [&str; 5] = [
 ];
 
 /// Folders of AggregateFunction objects: what monitored items calculate, and what HistoryRead does.
-const SERVER_AGGREGATES: u32 = 2997;
-const HISTORY_AGGREGATES: u32 = 11_201;
+const SERVER_AGGREGATES: u32 = opcua::ObjectId::Server_ServerCapabilities_AggregateFunctions as u32;
+const HISTORY_AGGREGATES: u32 = opcua::ObjectId::HistoryServerCapabilities_AggregateFunctions as u32;
 
-/// Those that hold beside them when a tag keeps history.
+/// Further profiles when a tag keeps history.
 const HISTORY_PROFILES: [&str; 2] = [
     "http://opcfoundation.org/UA-Profile/Server/HistoricalRawData",
     "http://opcfoundation.org/UA-Profile/Server/HistoricalDataAtTime",
 ];
 
-/// What the facts are made of.
+/// Sources of the values.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     pub application: &'a Application,
@@ -55,30 +57,30 @@ pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
     }
     let is_kept = plant.tags.iter().any(|tag| tag.history.is_some());
     let namespaces = draft.space().namespaces().to_vec();
-    let mut put = |number: u32, value: Value| {
+    let mut put = |variable: VariableId, value: Value| {
         let source = draft.constant(value);
-        draft.fill(number, source);
+        draft.fill(variable as u32, source);
     };
-    put(2255, texts(namespaces.iter().map(String::as_str)));
-    put(2254, texts([application.uri.as_str()]));
-    put(2257, Value::DateTime(started));
-    put(2260, build_info(started));
-    put(2261, Value::text("opcell"));
-    put(2262, Value::text(PRODUCT_URI));
-    put(2263, Value::text("opcell"));
-    put(2264, Value::text(env!("CARGO_PKG_VERSION")));
-    put(2265, Value::text(env!("CARGO_PKG_VERSION")));
-    put(2266, Value::DateTime(started));
-    put(2267, Value::Byte(255));
-    put(2994, Value::Boolean(audits));
-    put(3709, Value::Int32(0));
-    put(2271, texts(locales(plant).iter().map(String::as_str)));
+    put(VariableId::Server_NamespaceArray, texts(namespaces.iter().map(String::as_str)));
+    put(VariableId::Server_ServerArray, texts([application.uri.as_str()]));
+    put(VariableId::Server_ServerStatus_StartTime, Value::DateTime(started));
+    put(VariableId::Server_ServerStatus_BuildInfo, build_info(started));
+    put(VariableId::Server_ServerStatus_BuildInfo_ProductName, Value::text("opcell"));
+    put(VariableId::Server_ServerStatus_BuildInfo_ProductUri, Value::text(PRODUCT_URI));
+    put(VariableId::Server_ServerStatus_BuildInfo_ManufacturerName, Value::text("opcell"));
+    put(VariableId::Server_ServerStatus_BuildInfo_SoftwareVersion, Value::text(env!("CARGO_PKG_VERSION")));
+    put(VariableId::Server_ServerStatus_BuildInfo_BuildNumber, Value::text(env!("CARGO_PKG_VERSION")));
+    put(VariableId::Server_ServerStatus_BuildInfo_BuildDate, Value::DateTime(started));
+    put(VariableId::Server_ServiceLevel, Value::Byte(255));
+    put(VariableId::Server_Auditing, Value::Boolean(audits));
+    put(VariableId::Server_ServerRedundancy_RedundancySupport, Value::Int32(0));
+    put(VariableId::Server_ServerCapabilities_LocaleIdArray, texts(locales(plant).iter().map(String::as_str)));
     let of_history = if is_kept { &HISTORY_PROFILES[..] } else { &[] };
-    put(2269, texts(PROFILES.iter().chain(of_history).copied()));
+    put(VariableId::Server_ServerCapabilities_ServerProfileArray, texts(PROFILES.iter().chain(of_history).copied()));
     capabilities(&mut put, limits, wire);
     history(&mut put, limits, is_kept);
     // No sampling interval is shared between items, so there are no diagnostics of them.
-    put(2289, no_structures());
+    put(VariableId::Server_ServerDiagnostics_SamplingIntervalDiagnosticsArray, no_structures());
     let aggregates: Vec<u32> = Aggregate::all().map(|aggregate| aggregate.object() as u32).collect();
     draft.organize(SERVER_AGGREGATES, &aggregates);
     if is_kept {
@@ -109,74 +111,104 @@ fn locales(plant: &Plant) -> Vec<String> {
 
 fn no_structures() -> Value {
     let mut w = Writer::new();
-    w.u8(BuiltIn::ExtensionObject as u8 | 0x80);
+    w.variant_array_head(BuiltIn::ExtensionObject);
     w.count(0);
     Value::Wire(w.buf.into())
 }
 
 fn build_info(started: UaTime) -> Value {
-    crate::ua::space::extension(340, |w| write_build_info(started, w))
+    crate::ua::space::extension(opcua::ObjectId::BuildInfo_Encoding_DefaultBinary as u32, |w| {
+        write_build_info(started, w)
+    })
 }
 
 /// ServerCapabilities and OperationLimits (Part 5 §6.3.2 and §6.3.11, 1.05).
-fn capabilities(put: &mut impl FnMut(u32, Value), limits: &Limits, wire: &transport::Limits) {
+fn capabilities(put: &mut impl FnMut(VariableId, Value), limits: &Limits, wire: &transport::Limits) {
     let configured = &limits.configured;
-    put(2272, Value::Double(configured.min_sampling_interval.as_secs_f64() * 1000.0));
-    put(2735, Value::UInt16(u16::try_from(limits.browse_continuation_points).unwrap_or(u16::MAX)));
-    put(2736, Value::UInt16(0));
-    put(2737, Value::UInt16(u16::try_from(limits.history_continuation_points).unwrap_or(u16::MAX)));
-    put(3704, no_structures());
-    for (number, value) in [
-        (11_702, limits.array_length),
-        (11_703, limits.string_length.min(wire.max_message)),
-        (12_911, limits.string_length.min(wire.max_message)),
-        (11_705, limits.operations),
-        (11_707, limits.operations),
-        (11_710, limits.operations),
-        (11_711, limits.operations),
-        (11_712, limits.operations),
-        (11_714, limits.operations),
+    put(
+        VariableId::Server_ServerCapabilities_MinSupportedSampleRate,
+        Value::Double(configured.min_sampling_interval.as_secs_f64() * 1000.0),
+    );
+    put(
+        VariableId::Server_ServerCapabilities_MaxBrowseContinuationPoints,
+        Value::UInt16(u16::try_from(limits.browse_continuation_points).unwrap_or(u16::MAX)),
+    );
+    put(VariableId::Server_ServerCapabilities_MaxQueryContinuationPoints, Value::UInt16(0));
+    put(
+        VariableId::Server_ServerCapabilities_MaxHistoryContinuationPoints,
+        Value::UInt16(u16::try_from(limits.history_continuation_points).unwrap_or(u16::MAX)),
+    );
+    put(VariableId::Server_ServerCapabilities_SoftwareCertificates, no_structures());
+    for (variable, value) in [
+        (VariableId::Server_ServerCapabilities_MaxArrayLength, limits.array_length),
+        (VariableId::Server_ServerCapabilities_MaxStringLength, limits.string_length.min(wire.max_message)),
+        (VariableId::Server_ServerCapabilities_MaxByteStringLength, limits.string_length.min(wire.max_message)),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead, limits.operations),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite, limits.operations),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse, limits.operations),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRegisterNodes, limits.operations),
+        (
+            VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
+            limits.operations,
+        ),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall, limits.operations),
         // Services that this version does not have take no operation at all: 0 would mean "no limit".
-        (11_709, 1),
-        (11_713, 1),
-        (12_165, limits.history_nodes),
-        (12_166, 1),
-        (12_167, limits.history_nodes),
-        (12_168, 1),
-        (24_095, configured.max_sessions),
-        (24_096, configured.max_subscriptions),
-        (24_097, configured.max_monitored_items),
-        (24_098, configured.max_subscriptions_per_session),
-        (24_099, limits.select_clauses),
-        (24_100, limits.where_elements),
-        (24_104, configured.max_items_per_subscription),
-        (31_916, configured.max_queue),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall, 1),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerNodeManagement, 1),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData, limits.history_nodes),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadEvents, 1),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryUpdateData, limits.history_nodes),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryUpdateEvents, 1),
+        (VariableId::Server_ServerCapabilities_MaxSessions, configured.max_sessions),
+        (VariableId::Server_ServerCapabilities_MaxSubscriptions, configured.max_subscriptions),
+        (VariableId::Server_ServerCapabilities_MaxMonitoredItems, configured.max_monitored_items),
+        (VariableId::Server_ServerCapabilities_MaxSubscriptionsPerSession, configured.max_subscriptions_per_session),
+        (VariableId::Server_ServerCapabilities_MaxSelectClauseParameters, limits.select_clauses),
+        (VariableId::Server_ServerCapabilities_MaxWhereClauseParameters, limits.where_elements),
+        (VariableId::Server_ServerCapabilities_MaxMonitoredItemsPerSubscription, configured.max_items_per_subscription),
+        (VariableId::Server_ServerCapabilities_MaxMonitoredItemsQueueSize, configured.max_queue),
     ] {
-        put(number, Value::UInt32(value));
+        put(variable, Value::UInt32(value));
     }
-    put(24_101, no_names());
+    put(VariableId::Server_ServerCapabilities_ConformanceUnits, no_names());
 }
 
 /// An empty array of QualifiedName.
 fn no_names() -> Value {
     let mut w = Writer::new();
-    w.u8(BuiltIn::QualifiedName as u8 | 0x80);
+    w.variant_array_head(BuiltIn::QualifiedName);
     w.count(0);
     Value::Wire(w.buf.into())
 }
 
 /// HistoryServerCapabilities (Part 11 §5.7, 1.05). Without a tag that keeps history there is none to speak of; of
 /// events there is none.
-fn history(put: &mut impl FnMut(u32, Value), limits: &Limits, is_kept: bool) {
-    // AccessHistoryData, ServerTimestampSupported, InsertData, ReplaceData, UpdateData, DeleteRaw, DeleteAtTime,
-    // InsertAnnotation.
-    for number in [11_193, 19_091, 11_196, 11_197, 11_198, 11_199, 11_200, 11_275] {
-        put(number, Value::Boolean(is_kept));
+fn history(put: &mut impl FnMut(VariableId, Value), limits: &Limits, is_kept: bool) {
+    for variable in [
+        VariableId::HistoryServerCapabilities_AccessHistoryDataCapability,
+        VariableId::HistoryServerCapabilities_ServerTimestampSupported,
+        VariableId::HistoryServerCapabilities_InsertDataCapability,
+        VariableId::HistoryServerCapabilities_ReplaceDataCapability,
+        VariableId::HistoryServerCapabilities_UpdateDataCapability,
+        VariableId::HistoryServerCapabilities_DeleteRawCapability,
+        VariableId::HistoryServerCapabilities_DeleteAtTimeCapability,
+        VariableId::HistoryServerCapabilities_InsertAnnotationCapability,
+    ] {
+        put(variable, Value::Boolean(is_kept));
     }
     // Those of events.
-    for number in [11_242, 11_281, 11_282, 11_283, 11_502] {
-        put(number, Value::Boolean(false));
+    for variable in [
+        VariableId::HistoryServerCapabilities_AccessHistoryEventsCapability,
+        VariableId::HistoryServerCapabilities_InsertEventCapability,
+        VariableId::HistoryServerCapabilities_ReplaceEventCapability,
+        VariableId::HistoryServerCapabilities_UpdateEventCapability,
+        VariableId::HistoryServerCapabilities_DeleteEventCapability,
+    ] {
+        put(variable, Value::Boolean(false));
     }
-    put(11_273, Value::UInt32(if is_kept { limits.history_values } else { 0 }));
-    put(11_274, Value::UInt32(0));
+    put(
+        VariableId::HistoryServerCapabilities_MaxReturnDataValues,
+        Value::UInt32(if is_kept { limits.history_values } else { 0 }),
+    );
+    put(VariableId::HistoryServerCapabilities_MaxReturnEventValues, Value::UInt32(0));
 }

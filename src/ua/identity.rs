@@ -1,4 +1,4 @@
-//! Who a session speaks for, and the roles that follow from it.
+//! The identity of a session's user, and the roles that follow from it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub enum Identity {
     },
 }
 
-/// What is proved of a session beside its identity when its roles are settled.
+/// Proved facts about a session, in addition to its identity, that decide its roles.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
     /// The channel is signed or encrypted, so the application's certificate is trusted and its ApplicationUri checked.
@@ -90,8 +90,8 @@ impl Standing {
     fn meets(&self, identity: &Identity, rule: &RoleRule) -> bool {
         let has = |list: &[String], text: &str| !text.is_empty() && list.iter().any(|entry| entry == text);
         let is_application = self.is_secured && has(&rule.applications, &self.application_uri);
-        let names_somebody = !rule.users.is_empty() || !rule.certificates.is_empty();
-        let is_meant = match names_somebody {
+        let names_holders = !rule.users.is_empty() || !rule.certificates.is_empty();
+        let is_meant = match names_holders {
             true => has(&rule.users, identity.name()) || self.has_certificate(identity, &rule.certificates),
             false => is_application,
         };

@@ -1,7 +1,7 @@
 //! How monitored items come to what they watch and leave it, one way for all ends.
 //!
-//! A subscription that ends is gone at once for its client; its items are taken away in slices, so that nobody waits
-//! for them. Each one leaves in constant time.
+//! A subscription that ends is gone at once for its client. Its items are taken away in slices, so that no other work
+//! waits for them; each one leaves in constant time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ const PER_SESSION_AND_NODE: usize = 1_000;
 /// Items of one session on variables of the server itself, and items that calculate: each costs time at every tick.
 const LIVE_PER_SESSION: usize = 1_000;
 const AGGREGATES_PER_SESSION: usize = 10_000;
-/// With less memory left for all sessions the clients without a connection give way.
+/// With less memory left for all sessions, subscriptions of clients without a connection end.
 const LOW: usize = 1 << 20;
 
 /// Takes away the items of subscriptions that have ended; it ends when it is dropped.
@@ -108,8 +108,8 @@ impl Server {
         true
     }
 
-    /// Makes room when all sessions together hold too much; false when it is the session's own share that is used up,
-    /// or when nobody is left who could give way.
+    /// Makes room when all sessions together hold too much; false when the session's own share is used up, or when no
+    /// client without a connection is left.
     pub fn reclaim_memory(&self) -> bool {
         self.memory.left() < LOW && self.end_one_alone()
     }

@@ -27,7 +27,7 @@ pub struct Limits {
     /// NotificationMessages that are kept for Republish, a subscription.
     pub retransmission_queue: usize,
     pub session_timeout: TimeoutRange,
-    /// A session that is not activated ends so soon.
+    /// A session that is not activated ends after this time.
     pub activation_timeout: Duration,
     /// Interval x count of a lifetime or keep-alive, at most.
     pub longest_lifetime: Duration,
@@ -40,10 +40,10 @@ pub struct Limits {
     /// Bytes that all sessions together may hold: items, queues, messages, links; and one of them.
     pub session_memory: usize,
     pub queue_bytes: usize,
-    /// Bytes that wait for a client who does not read; then it is cut.
+    /// Bytes that may wait for a client that does not read; beyond that it is disconnected.
     pub send_buffer: usize,
     pub send_stall: Duration,
-    /// A connection without an activated session is cut after so long.
+    /// Time after which a connection without an activated session is closed.
     pub without_session: Duration,
     /// Connections in all, and from one address: as many as sessions may use, and room to come in.
     pub connections: usize,
@@ -59,7 +59,7 @@ pub struct HistoryQueue {
     pub total: usize,
 }
 
-/// What a client's timeout is revised to lie in.
+/// The range that a client's timeout is revised to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeoutRange {
     pub least: Duration,

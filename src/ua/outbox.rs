@@ -1,4 +1,4 @@
-//! What waits to be sent to one client. It never keeps what is sent already, however slowly the client reads.
+//! Output that waits for one client. Sent bytes are dropped in steps of `FLUSH`, however slowly the client reads.
 
 use std::time::Duration;
 

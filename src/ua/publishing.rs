@@ -12,7 +12,7 @@ use crate::ua::space::Live;
 use crate::ua::subscription::{LastStatusChange, Subscription, Tick};
 use crate::value::{Moment, Sample};
 
-/// Without a subscription the timer only waits to be told of one.
+/// Without a subscription the timer only waits for the first one.
 const IDLE: Duration = Duration::from_hours(1);
 
 /// Ends when it is dropped.
@@ -66,7 +66,7 @@ pub fn tick(server: &Arc<Server>, subscription: &Arc<Subscription>, now: Moment)
             log::debug!("subscription {} ends: no client asked for its messages in its lifetime", subscription.id);
             if let Some(owner) = &owner {
                 let sequence = subscription.lock().next_sequence();
-                // Told when the client asks again (Part 4 §5.14.1.1, 1.05: Bad_Timeout).
+                // AuditFields when the client asks again (Part 4 §5.14.1.1, 1.05: Bad_Timeout).
                 let last = LastStatusChange { subscription: subscription.id, sequence, status: StatusCode::BadTimeout };
                 owner.lose(subscription.id, Some(last), &server.limits);
             }

@@ -1,15 +1,14 @@
-//! Who has a role, as Part 18 §4.4 (1.05) tells it: identities, applications and endpoints, from the accounts of the
-//! moment.
+//! The holders of a role (Part 18 §4.4, 1.05): identities, applications and endpoints, from the current accounts.
 
 use crate::model::{Accounts, Role, RoleRule};
 use crate::stack::codec::Writer;
 use crate::ua::space::RolePart;
-use crate::value::{Elements, Value};
+use crate::value::{BuiltIn, Elements, Value};
 
 /// Default Binary encodings (Part 6 annex A, 1.05).
 mod encoding {
-    pub const IDENTITY_MAPPING_RULE_TYPE: u32 = 15_736;
-    pub const ENDPOINT_TYPE: u32 = 15_671;
+    pub const IDENTITY_MAPPING_RULE_TYPE: u32 = opcua::ObjectId::IdentityMappingRuleType_Encoding_DefaultBinary as u32;
+    pub const ENDPOINT_TYPE: u32 = opcua::ObjectId::EndpointType_Encoding_DefaultBinary as u32;
 }
 
 /// IdentityCriteriaType (Part 18 §4.4.4, 1.05), as far as something here is one.
@@ -28,7 +27,7 @@ pub fn value(accounts: &Accounts, role: Role, part: RolePart) -> Value {
     let rules = || accounts.role_rules.iter().filter(move |rule| rule.role == role);
     match part {
         RolePart::Identities => identities_value(&identities(accounts, role)),
-        // Lists name who is meant; an empty one that excludes leaves nobody out.
+        // Lists name the holders; an empty list that excludes leaves no client out.
         RolePart::ApplicationsExclude => Value::Boolean(rules().all(|rule| rule.applications.is_empty())),
         RolePart::EndpointsExclude => Value::Boolean(rules().all(|rule| rule.endpoints.is_empty())),
         RolePart::Applications => {
@@ -86,7 +85,7 @@ fn certificate(entry: &str) -> (Criteria, String) {
 
 fn identities_value(identities: &[(Criteria, String)]) -> Value {
     let mut w = Writer::new();
-    w.u8(22 | 0x80);
+    w.variant_array_head(BuiltIn::ExtensionObject);
     w.count(identities.len());
     for (criteria, text) in identities {
         w.extension_object(encoding::IDENTITY_MAPPING_RULE_TYPE, |w| {
@@ -100,7 +99,7 @@ fn identities_value(identities: &[(Criteria, String)]) -> Value {
 /// Mode, policy and transport are not compared: the default of each says so (Part 18 §4.4.2, 1.05).
 fn endpoints_value<'e>(endpoints: impl Iterator<Item = &'e String>) -> Value {
     let mut w = Writer::new();
-    w.u8(22 | 0x80);
+    w.variant_array_head(BuiltIn::ExtensionObject);
     let count_at = w.reserve_count();
     let mut count = 0;
     for url in endpoints {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use opcua::ObjectId;
 use tokio::sync::watch;
 
 use crate::audit::Audit;
@@ -26,7 +27,7 @@ use crate::ua::status::Status;
 use crate::ua::subscription::{self, Subscription, timer::Timer};
 use crate::ua::totals::Totals;
 use crate::ua::users::Users;
-use crate::value::UaTime;
+use crate::value::{UaTime, Value};
 
 /// The parts that a server is made of; they stay as they are while it runs.
 pub struct Parts {
@@ -64,6 +65,18 @@ pub struct Server {
     pub diagnostics_enabled: AtomicBool,
     pub ids: Ids,
     pub status: Status,
+}
+
+/// An event of the Server object itself.
+#[derive(Debug)]
+pub struct OwnEvent {
+    /// Number of the event type in namespace 0.
+    pub kind: u32,
+    pub message: String,
+    /// 1 is least, 1000 is worst.
+    pub severity: u16,
+    /// Fields of the type itself, by BrowseName.
+    pub extra: Vec<(&'static str, Value)>,
 }
 
 /// The way to the disk of the archives.
@@ -159,6 +172,21 @@ impl Server {
     /// Offers an event to every item that listens and may have it.
     pub fn raise(&self, event: &Event) {
         self.listeners.raise(event, &self.space(), &self.plant);
+    }
+
+    /// Raises an event of the Server object itself.
+    pub fn raise_own(&self, own: OwnEvent) {
+        let Some(source) = self.space().standard_node(ObjectId::Server as u32) else { return };
+        self.raise(&Event {
+            id: self.next_event_id(),
+            kind: own.kind,
+            source,
+            source_name: "Server".to_owned(),
+            time: UaTime::now(),
+            message: own.message,
+            severity: own.severity,
+            extra: own.extra,
+        });
     }
 
     /// The link that serves a connection.

@@ -18,7 +18,7 @@ use lockout::Lockout;
 /// The names under which a certificate (DER) lies in `pki_dir/users`; none when it may not log in.
 pub type PinnedNames = Box<dyn Fn(&[u8]) -> Vec<String> + Send + Sync>;
 
-/// Decides who a login is. The accounts may be exchanged while it does.
+/// The accounts of the server and the check of logins. The accounts may be exchanged while a login is checked.
 pub struct Users {
     accounts: ArcSwap<Accounts>,
     pinned_names: PinnedNames,
@@ -30,7 +30,7 @@ pub struct Users {
 /// Why a login is refused: for the log and the audit; the client learns nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoLogin {
-    #[error("nobody has this name, or not with a password")]
+    #[error("no user has this name, or not with a password")]
     UnknownUser,
     #[error("the password is wrong")]
     WrongPassword,
@@ -38,7 +38,7 @@ pub enum NoLogin {
     Undecipherable,
     #[error("{}; nothing is looked at for another {} s", if .0.is_origin { "too many wrong passwords came from there" } else { "too many wrong passwords" }, .0.left.as_secs() + 1)]
     Wait(Wait),
-    #[error("nobody has this certificate")]
+    #[error("no user has this certificate")]
     UnknownCertificate,
     #[error("sessions without login are not admitted")]
     Anonymous,
@@ -53,7 +53,7 @@ pub struct Checked {
 
 impl Users {
     pub fn new(accounts: Accounts, pinned_names: PinnedNames) -> Users {
-        let decoy = hash_password(b"nobody has this password").unwrap_or_default();
+        let decoy = hash_password(b"no user has this password").unwrap_or_default();
         Users { accounts: ArcSwap::from_pointee(accounts), pinned_names, decoy, lockout: Mutex::default() }
     }
 

@@ -124,7 +124,7 @@ fn a_user_that_was_added_logs_in_with_the_password_and_no_other() {
     let add = ["user", "add", "anna", "server.yaml", "--role", "Operator", "--password-stdin"];
     let added = opcell(folder.path(), &add, &format!("{PASSWORD}\n"));
     assert_eq!((added.code, added.err.as_str()), (0, ""), "{added:?}");
-    assert_eq!(added.out, "server.yaml: `anna` may log in\nthe running server knows it\n");
+    assert_eq!(added.out, "server.yaml: `anna` may log in\napplied to the running server\n");
     let written = std::fs::read_to_string(folder.path().join("server.yaml")).expect("the file");
     assert!(written.starts_with(SERVER), "comments and layout stay: {written}");
     assert!(written[SERVER.len()..].starts_with("users:\n  anna: { roles: [Operator], password_hash: \"$argon2id$"));
@@ -150,7 +150,10 @@ fn a_user_that_was_added_logs_in_with_the_password_and_no_other() {
 
     let passwd =
         opcell(folder.path(), &["user", "passwd", "anna", "server.yaml", "--password-stdin"], &format!("{OTHER}\n"));
-    assert_eq!(passwd.out, "server.yaml: `anna` has another password\nthe running server knows it; 1 session ended\n");
+    assert_eq!(
+        passwd.out,
+        "server.yaml: `anna` has another password\napplied to the running server; 1 session ended\n"
+    );
     assert!(is_over(&mut session));
     let mut session = connect(&serving, &identity, &server).expect("the client is trusted");
     for (password, wanted) in [(PASSWORD, StatusCode::BadIdentityTokenRejected), (OTHER, StatusCode::Good)] {
@@ -162,7 +165,7 @@ fn a_user_that_was_added_logs_in_with_the_password_and_no_other() {
         "anna password Operator (anybody) no login Observer".split(' ').collect::<Vec<_>>()
     );
     let removed = opcell(folder.path(), &["user", "remove", "anna", "server.yaml"], "");
-    assert_eq!(removed.out, "server.yaml: `anna` is out\nthe running server knows it; 1 session ended\n");
+    assert_eq!(removed.out, "server.yaml: `anna` is out\napplied to the running server; 1 session ended\n");
     assert!(is_over(&mut session));
     assert_eq!(
         std::fs::read_to_string(folder.path().join("server.yaml")).expect("the file"),
@@ -309,7 +312,7 @@ fn a_garbled_retained_value_is_logged() {
     let kept = r#"{"version":1,"values":{"urn:opcell:press|Count":{"value":"0g","source_time":0,"start":"0301"}}}"#;
     std::fs::write(folder.path().join("state/retained.json"), kept).expect("written");
     let log = Serving::start(folder.path()).end();
-    assert!(log.contains("Count: the retained value cannot be read; its start value stands"), "{log}");
+    assert!(log.contains("Count: the retained value cannot be read; using the start value"), "{log}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use opcell::app;
 use opcell::config::{self, Options};
 use opcell::history::store::{Settings, Store};
 use opcell::stack::crypto::PoolThreads;
-use opcell::ua::connection::talk;
+use opcell::ua::connection::loopback;
 use opcell::ua::server::Server;
 use opcell_fuzz::seeds;
 
@@ -27,5 +27,5 @@ fn server() -> &'static Arc<Server> {
 }
 
 fn main() {
-    opcell_fuzz::run("service", seeds::service(), |bytes| talk::fuzz(server(), bytes));
+    opcell_fuzz::run("service", seeds::service(), |bytes| loopback::fuzz(server(), bytes));
 }

@@ -3,7 +3,7 @@
 use opcua::{Identifier, NodeId, StatusCode};
 
 use super::{IdRef, LocalizedTextRef, NodeIdRef, QualifiedNameRef};
-use crate::value::UaTime;
+use crate::value::{BuiltIn, UaTime};
 
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -30,6 +30,16 @@ impl Writer {
     }
 
     #[inline]
+    /// Begins a Variant with one value of this type.
+    pub fn variant_head(&mut self, kind: BuiltIn) {
+        self.u8(kind as u8);
+    }
+
+    /// Begins a Variant with an array of this type: its count and its elements follow.
+    pub fn variant_array_head(&mut self, kind: BuiltIn) {
+        self.u8(kind as u8 | 0x80);
+    }
+
     pub fn u8(&mut self, v: u8) {
         self.buf.push(v);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use opcua::StatusCode;
 
-use super::{Told, channel_id, kinds, thumbprint_value};
+use super::{AuditFields, channel_id, kinds, thumbprint_value};
 use crate::audit::{Kind, Record, Who};
 use crate::stack::channel::{OpenJob, Opened, Peer};
 use crate::stack::crypto::{self, MessageSecurityMode, Policy};
@@ -59,8 +59,13 @@ impl Channel {
         }
     }
 
-    /// What an AuditOpenSecureChannelEvent says of the request, as far as it is known.
-    fn open_event(&self, opening: Option<&Opening>, secured: Option<MessageSecurityMode>, lifetime: u32) -> Told {
+    /// An AuditOpenSecureChannelEvent of the request, as far as it is known.
+    fn open_event(
+        &self,
+        opening: Option<&Opening>,
+        secured: Option<MessageSecurityMode>,
+        lifetime: u32,
+    ) -> AuditFields {
         let peer = opening.and_then(|opening| opening.peer.as_ref());
         let extra = vec![
             ("SecureChannelId", channel_id(self.id)),
@@ -71,12 +76,12 @@ impl Channel {
             ("SecurityMode", secured.map_or(Value::Null, |mode| Value::Int32(mode as i32))),
             ("RequestedLifetime", Value::Double(Duration::from_millis(lifetime.into()).as_secs_f64() * 1000.0)),
         ];
-        Told {
+        AuditFields {
             kind: kinds::OPEN_SECURE_CHANNEL,
             source_name: "SecureChannel/OpenSecureChannel",
             system: "System/OpenSecureChannel",
             extra,
-            ..Told::default()
+            ..AuditFields::default()
         }
     }
 
@@ -125,12 +130,12 @@ impl Channel {
     pub fn closed(&self, server: &Server, peer: Option<&Peer>, status: StatusCode, why: String) {
         let record = Record::new(Kind::ChannelClosed, status, self.who(peer)).with(why);
         server.audit(record, || {
-            Some(Told {
+            Some(AuditFields {
                 kind: kinds::CHANNEL,
                 source_name: "SecureChannel/CloseSecureChannel",
                 system: "System/CloseSecureChannel",
                 extra: vec![("SecureChannelId", channel_id(self.id))],
-                ..Told::default()
+                ..AuditFields::default()
             })
         });
     }
@@ -148,12 +153,18 @@ impl Channel {
             let mut extra = vec![("Certificate", Value::ByteString(certificate.into()))];
             extra.extend(uri.map(|uri| ("InvalidUri", Value::text(uri))));
             let system = "System/OpenSecureChannel";
-            Some(Told { kind: event, source_name: "Security/Certificate", system, extra, ..Told::default() })
+            Some(AuditFields {
+                kind: event,
+                source_name: "Security/Certificate",
+                system,
+                extra,
+                ..AuditFields::default()
+            })
         });
     }
 }
 
-/// What the response of an open request was made with.
+/// Mode and lifetime of a channel that was opened.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
     mode: MessageSecurityMode,

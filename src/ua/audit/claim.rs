@@ -1,18 +1,18 @@
-//! What a client says of itself in ActivateSession, read for the audit: never the password.
+//! The identity token of an ActivateSession as the audit records it: never with the password.
 
 use std::sync::Arc;
 
 use crate::stack::codec::{ExtensionRef, Reader, Writer};
-use crate::value::Value;
+use crate::value::{BuiltIn, Value};
 
 /// Encoding ids of the identity tokens (Part 6 annex A, 1.05).
-const ANONYMOUS_TOKEN: u32 = 321;
-const USER_NAME_TOKEN: u32 = 324;
-const X509_TOKEN: u32 = 327;
+const ANONYMOUS_TOKEN: u32 = opcua::ObjectId::AnonymousIdentityToken_Encoding_DefaultBinary as u32;
+const USER_NAME_TOKEN: u32 = opcua::ObjectId::UserNameIdentityToken_Encoding_DefaultBinary as u32;
+const X509_TOKEN: u32 = opcua::ObjectId::X509IdentityToken_Encoding_DefaultBinary as u32;
 
 /// An identity token without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claim<'a> {
+pub enum ClaimedIdentity<'a> {
     Anonymous {
         policy: &'a str,
     },
@@ -28,13 +28,13 @@ pub enum Claim<'a> {
     Unknown,
 }
 
-impl<'a> Claim<'a> {
-    /// Out of the body of an ActivateSession request, behind its RequestHeader.
-    pub fn read(body: &'a [u8]) -> Claim<'a> {
-        Claim::try_read(body).unwrap_or(Claim::Unknown)
+impl<'a> ClaimedIdentity<'a> {
+    /// Out of the body of an ActivateSession request, after its RequestHeader.
+    pub fn read(body: &'a [u8]) -> ClaimedIdentity<'a> {
+        ClaimedIdentity::try_read(body).unwrap_or(ClaimedIdentity::Unknown)
     }
 
-    fn try_read(body: &'a [u8]) -> Option<Claim<'a>> {
+    fn try_read(body: &'a [u8]) -> Option<ClaimedIdentity<'a>> {
         let reader = &mut Reader::new(body);
         reader.string().ok()?;
         reader.bytes().ok()?;
@@ -45,20 +45,20 @@ impl<'a> Claim<'a> {
         for _ in 0..reader.count(4).ok()? {
             reader.text().ok()?;
         }
-        Claim::of_token(reader.extension_object().ok()?)
+        ClaimedIdentity::of_token(reader.extension_object().ok()?)
     }
 
-    fn of_token(token: ExtensionRef<'a>) -> Option<Claim<'a>> {
+    fn of_token(token: ExtensionRef<'a>) -> Option<ClaimedIdentity<'a>> {
         if token.type_id.is_null() {
-            return Some(Claim::Anonymous { policy: "" });
+            return Some(ClaimedIdentity::Anonymous { policy: "" });
         }
         let reader = &mut Reader::new(token.body?);
         let kind = token.type_id.standard()?;
         let policy = reader.text().ok()?;
         match kind {
-            ANONYMOUS_TOKEN => Some(Claim::Anonymous { policy }),
-            USER_NAME_TOKEN => Some(Claim::UserName { policy, name: reader.text().ok()? }),
-            X509_TOKEN => Some(Claim::Certificate { policy, der: reader.bytes().ok()?.unwrap_or_default() }),
+            ANONYMOUS_TOKEN => Some(ClaimedIdentity::Anonymous { policy }),
+            USER_NAME_TOKEN => Some(ClaimedIdentity::UserName { policy, name: reader.text().ok()? }),
+            X509_TOKEN => Some(ClaimedIdentity::Certificate { policy, der: reader.bytes().ok()?.unwrap_or_default() }),
             _ => None,
         }
     }
@@ -66,36 +66,36 @@ impl<'a> Claim<'a> {
     /// Whom it names.
     pub fn name(&self) -> &'a str {
         match self {
-            Claim::UserName { name, .. } => name,
-            Claim::Anonymous { .. } | Claim::Certificate { .. } | Claim::Unknown => "",
+            ClaimedIdentity::UserName { name, .. } => name,
+            ClaimedIdentity::Anonymous { .. } | ClaimedIdentity::Certificate { .. } | ClaimedIdentity::Unknown => "",
         }
     }
 
-    /// With which somebody wants to log in.
+    /// The certificate that the user logs in with.
     pub fn certificate(&self) -> Option<Arc<[u8]>> {
         match self {
-            Claim::Certificate { der, .. } => Some((*der).into()),
-            Claim::Anonymous { .. } | Claim::UserName { .. } | Claim::Unknown => None,
+            ClaimedIdentity::Certificate { der, .. } => Some((*der).into()),
+            ClaimedIdentity::Anonymous { .. } | ClaimedIdentity::UserName { .. } | ClaimedIdentity::Unknown => None,
         }
     }
 
     /// UserIdentityToken of the event: without the password (Part 5 §6.4.10, 1.05).
     pub fn token(&self) -> Value {
         let mut w = Writer::new();
-        w.u8(22);
+        w.variant_head(BuiltIn::ExtensionObject);
         match self {
-            Claim::Anonymous { policy } => w.extension_object(ANONYMOUS_TOKEN, |w| w.text(policy)),
-            Claim::UserName { policy, name } => w.extension_object(USER_NAME_TOKEN, |w| {
+            ClaimedIdentity::Anonymous { policy } => w.extension_object(ANONYMOUS_TOKEN, |w| w.text(policy)),
+            ClaimedIdentity::UserName { policy, name } => w.extension_object(USER_NAME_TOKEN, |w| {
                 w.text(policy);
                 w.text(name);
                 w.bytes(None);
                 w.string(None);
             }),
-            Claim::Certificate { policy, der } => w.extension_object(X509_TOKEN, |w| {
+            ClaimedIdentity::Certificate { policy, der } => w.extension_object(X509_TOKEN, |w| {
                 w.text(policy);
                 w.bytes(Some(der));
             }),
-            Claim::Unknown => return Value::Null,
+            ClaimedIdentity::Unknown => return Value::Null,
         }
         Value::Wire(w.buf.into())
     }

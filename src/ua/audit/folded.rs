@@ -1,10 +1,10 @@
 //! Events of records that stand for several acts, or that are written later: what is known of them is the record alone.
 
-use super::{Told, channel_id, kinds, session_id, thumbprint_value};
+use super::{AuditFields, channel_id, kinds, session_id, thumbprint_value};
 use crate::audit::{Kind, Record};
 
 /// The event of a record by its kind.
-pub fn told(record: &Record) -> Told {
+pub fn told(record: &Record) -> AuditFields {
     let (kind, source_name, system) = match record.kind {
         Kind::ChannelOpened | Kind::ChannelRefused => {
             (kinds::OPEN_SECURE_CHANNEL, "SecureChannel/OpenSecureChannel", "System/OpenSecureChannel")
@@ -31,5 +31,5 @@ pub fn told(record: &Record) -> Told {
     if who.session != 0 {
         extra.push(("SessionId", session_id(who.session)));
     }
-    Told { kind, source_name, system, extra, ..Told::default() }
+    AuditFields { kind, source_name, system, extra, ..AuditFields::default() }
 }

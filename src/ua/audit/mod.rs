@@ -1,4 +1,4 @@
-//! What the server tells of who did what: one path to the log, the files and, while somebody may listen, the audit
+//! The audit trail: one path to the log, the files and, while a permitted client listens, the audit
 //! events of Part 5 §6.4 (1.05).
 //!
 //! Audit events go to sessions with the role SecurityAdmin alone; Part 2 §4.14 wants them restricted, and the standard's
@@ -11,8 +11,8 @@ mod session;
 mod writes;
 
 pub use channel::{Channel, Facts, Opening};
-pub use claim::Claim;
-pub use writes::{Acting, Done};
+pub use claim::ClaimedIdentity;
+pub use writes::{Done, WriteAudit};
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,36 +26,36 @@ use crate::ua::events::Event;
 use crate::ua::server::Server;
 use crate::ua::session::{Identity, Session};
 use crate::ua::space::NodeIx;
-use crate::value::{UaTime, Value};
+use crate::value::{BuiltIn, UaTime, Value};
 
 /// Event types (Part 6 annex A, 1.05).
 mod kinds {
-    pub const SECURITY: u32 = 2058;
-    pub const CHANNEL: u32 = 2059;
-    pub const OPEN_SECURE_CHANNEL: u32 = 2060;
-    pub const SESSION: u32 = 2069;
-    pub const CREATE_SESSION: u32 = 2071;
-    pub const ACTIVATE_SESSION: u32 = 2075;
-    pub const CANCEL: u32 = 2078;
-    pub const DATA_MISMATCH: u32 = 2082;
-    pub const EXPIRED: u32 = 2085;
-    pub const INVALID: u32 = 2086;
-    pub const UNTRUSTED: u32 = 2087;
-    pub const REVOKED: u32 = 2088;
-    pub const MISMATCH: u32 = 2089;
-    pub const WRITE_UPDATE: u32 = 2100;
+    pub const SECURITY: u32 = opcua::ObjectTypeId::AuditSecurityEventType as u32;
+    pub const CHANNEL: u32 = opcua::ObjectTypeId::AuditChannelEventType as u32;
+    pub const OPEN_SECURE_CHANNEL: u32 = opcua::ObjectTypeId::AuditOpenSecureChannelEventType as u32;
+    pub const SESSION: u32 = opcua::ObjectTypeId::AuditSessionEventType as u32;
+    pub const CREATE_SESSION: u32 = opcua::ObjectTypeId::AuditCreateSessionEventType as u32;
+    pub const ACTIVATE_SESSION: u32 = opcua::ObjectTypeId::AuditActivateSessionEventType as u32;
+    pub const CANCEL: u32 = opcua::ObjectTypeId::AuditCancelEventType as u32;
+    pub const DATA_MISMATCH: u32 = opcua::ObjectTypeId::AuditCertificateDataMismatchEventType as u32;
+    pub const EXPIRED: u32 = opcua::ObjectTypeId::AuditCertificateExpiredEventType as u32;
+    pub const INVALID: u32 = opcua::ObjectTypeId::AuditCertificateInvalidEventType as u32;
+    pub const UNTRUSTED: u32 = opcua::ObjectTypeId::AuditCertificateUntrustedEventType as u32;
+    pub const REVOKED: u32 = opcua::ObjectTypeId::AuditCertificateRevokedEventType as u32;
+    pub const MISMATCH: u32 = opcua::ObjectTypeId::AuditCertificateMismatchEventType as u32;
+    pub const WRITE_UPDATE: u32 = opcua::ObjectTypeId::AuditWriteUpdateEventType as u32;
 }
 
-const SERVER_OBJECT: u32 = 2253;
+const SERVER_OBJECT: u32 = opcua::ObjectId::Server as u32;
 /// Characters that are kept of a client's name for an action.
 const LONGEST_ENTRY: usize = 1_024;
-/// What went well is good to know; what was refused may be an attack.
+/// Success is for information; a refusal may be an attack.
 const SEVERITY_DONE: u16 = 100;
 const SEVERITY_REFUSED: u16 = 500;
 
-/// An audit event, beside what the record says.
+/// The fields of an audit event that its record does not have.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct AuditFields {
     /// Number of the event type in namespace 0.
     pub kind: u32,
     /// `None`: the Server object.
@@ -70,9 +70,9 @@ pub struct Told {
 }
 
 impl Server {
-    /// Records an act; `told` makes its event and is asked only while somebody may hear it. Not to be called with the
+    /// Records an act; `told` makes its event and is called only while a client may receive it. Not to be called with the
     /// lock of a session or a subscription.
-    pub fn audit(&self, record: Record, told: impl FnOnce() -> Option<Told>) {
+    pub fn audit(&self, record: Record, told: impl FnOnce() -> Option<AuditFields>) {
         let Some(before) = self.trail.admit(&record, Instant::now()) else { return };
         before.into_iter().for_each(|record| self.audit_by_kind(record));
         if self.is_audit_heard()
@@ -101,8 +101,8 @@ impl Server {
         self.audit(Record::new(kind, StatusCode::Good, Who::default()).with(message), || None);
     }
 
-    fn audit_event(&self, record: &Record, told: Told) -> Event {
-        let Told { kind, source, source_name, system, entry, mut extra } = told;
+    fn audit_event(&self, record: &Record, told: AuditFields) -> Event {
+        let AuditFields { kind, source, source_name, system, entry, mut extra } = told;
         let space = self.space();
         let source = source.or_else(|| space.standard_node(SERVER_OBJECT)).expect("namespace 0 has the Server object");
         extra.extend([
@@ -139,7 +139,7 @@ impl Server {
     }
 }
 
-/// Who acts in a session. Takes its lock.
+/// The acting user and client of a session. Takes its lock.
 pub fn who(session: &Session) -> Who {
     let state = session.lock();
     Who {
@@ -169,7 +169,7 @@ fn client_user(who: &Who, system: &str) -> Value {
 
 fn status_value(status: StatusCode) -> Value {
     let mut w = Writer::new();
-    w.u8(19);
+    w.variant_head(BuiltIn::StatusCode);
     w.status(status);
     Value::Wire(w.buf.into())
 }
@@ -177,7 +177,7 @@ fn status_value(status: StatusCode) -> Value {
 /// The SessionId as a value; null for none.
 fn session_id(number: u32) -> Value {
     let mut w = Writer::new();
-    w.u8(17);
+    w.variant_head(BuiltIn::NodeId);
     w.node_id(if number == 0 { NodeIdRef::NULL } else { NodeIdRef::numeric(1, number) });
     Value::Wire(w.buf.into())
 }

@@ -5,7 +5,7 @@
 
 use opcua::StatusCode;
 
-use super::{Channel, Claim, Told, channel_id, kinds, session_id, thumbprint_value, who};
+use super::{AuditFields, Channel, ClaimedIdentity, channel_id, kinds, session_id, thumbprint_value, who};
 use crate::audit::{Kind, Record, Who};
 use crate::stack::channel::Peer;
 use crate::stack::transport::RefusedCertificate;
@@ -14,7 +14,7 @@ use crate::ua::session::{Caller, Ending, EndingText, LoginRefused, Session};
 use crate::ua::users::Turn;
 use crate::value::Value;
 
-/// Characters that are kept of the name of a user that nobody knows.
+/// Characters that are kept of the name of an unknown user.
 const LONGEST_NAME: usize = 300;
 
 impl Caller {
@@ -59,13 +59,13 @@ impl Server {
             let timeout = outcome.map_or(0.0, |session| session.timeout.as_secs_f64() * 1000.0);
             let mut extra = vec![("SessionId", session_id(session)), ("RevisedSessionTimeout", Value::Double(timeout))];
             extra.extend(of_channel(caller.channel, peer));
-            Some(Told {
+            Some(AuditFields {
                 kind: kinds::CREATE_SESSION,
                 source_name: "Session/CreateSession",
                 system: "System/CreateSession",
                 entry: entry.to_owned(),
                 extra,
-                ..Told::default()
+                ..AuditFields::default()
             })
         });
     }
@@ -74,8 +74,9 @@ impl Server {
         &self,
         caller: &Caller,
         entry: &str,
-        claim: &Claim<'_>,
-        (session, outcome): (Option<&Session>, Result<(), &LoginRefused>),
+        claim: &ClaimedIdentity<'_>,
+        session: Option<&Session>,
+        outcome: Result<(), &LoginRefused>,
     ) {
         let known = session.map(who).unwrap_or_default();
         let who = match outcome {
@@ -100,12 +101,12 @@ impl Server {
                 ("SecureChannelId", channel_id(caller.channel)),
                 ("UserIdentityToken", claim.token()),
             ];
-            Some(Told {
+            Some(AuditFields {
                 kind: kinds::ACTIVATE_SESSION,
                 source_name: "Session/ActivateSession",
                 entry: entry.to_owned(),
                 extra,
-                ..Told::default()
+                ..AuditFields::default()
             })
         });
     }
@@ -133,7 +134,7 @@ impl Server {
         self.audit(Record::new(Kind::SessionClosed, StatusCode::Good, who).with(message), || {
             let entry = if let Ending::Client(entry) = why { entry.clone() } else { String::new() };
             let extra = vec![("SessionId", session_id(session.id))];
-            Some(Told { kind: kinds::SESSION, source_name, entry, extra, ..Told::default() })
+            Some(AuditFields { kind: kinds::SESSION, source_name, entry, extra, ..AuditFields::default() })
         });
     }
 
@@ -143,7 +144,7 @@ impl Server {
         self.audit(Record::new(Kind::SessionTransfer, status, who(session)), || {
             let (kind, source_name) = (kinds::SESSION, "Session/TransferSubscriptions");
             let extra = vec![("SessionId", session_id(session.id))];
-            Some(Told { kind, source_name, entry: entry.to_owned(), extra, ..Told::default() })
+            Some(AuditFields { kind, source_name, entry: entry.to_owned(), extra, ..AuditFields::default() })
         });
     }
 
@@ -152,7 +153,7 @@ impl Server {
         self.audit(record.with(format!("request handle {handle}")), || {
             let extra = vec![("SessionId", session_id(session.id)), ("RequestHandle", Value::UInt32(handle))];
             let (kind, source_name) = (kinds::CANCEL, "Session/Cancel");
-            Some(Told { kind, source_name, entry: entry.to_owned(), extra, ..Told::default() })
+            Some(AuditFields { kind, source_name, entry: entry.to_owned(), extra, ..AuditFields::default() })
         });
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opcua::StatusCode;
 
-use super::{Told, kinds, who};
+use super::{AuditFields, kinds, who};
 use crate::audit::{Content, Kind, Names, Node, Record, Write, Writes};
 use crate::stack::codec::NodeIdRef;
 use crate::ua::server::Server;
@@ -20,7 +20,7 @@ impl Names for Space {
 
 /// A Write request that is under way. Dropped before its devices answered, it is told with the status Uncertain: what
 /// was sent may have been done.
-pub struct Acting {
+pub struct WriteAudit {
     server: Arc<Server>,
     session: Arc<Session>,
     entry: String,
@@ -28,7 +28,7 @@ pub struct Acting {
     names: Arc<Space>,
     writes: Vec<Write>,
     held: usize,
-    /// The whole values, old and new, while somebody listens.
+    /// The whole values, old and new, while a client listens for events.
     values: Option<Vec<(Value, Value)>>,
 }
 
@@ -44,11 +44,11 @@ pub struct Done<'a> {
     pub status: StatusCode,
 }
 
-impl Acting {
-    /// `None` when nobody wants to know.
-    pub fn begin(server: &Arc<Server>, session: &Arc<Session>, entry: &str, count: usize) -> Option<Acting> {
+impl WriteAudit {
+    /// `None` when writes are neither recorded nor listened for.
+    pub fn begin(server: &Arc<Server>, session: &Arc<Session>, entry: &str, count: usize) -> Option<WriteAudit> {
         let is_heard = server.trail.is_on() && server.is_audit_heard();
-        (server.trail.keeps_writes() || is_heard).then(|| Acting {
+        (server.trail.keeps_writes() || is_heard).then(|| WriteAudit {
             server: Arc::clone(server),
             session: Arc::clone(session),
             entry: if is_heard { entry.to_owned() } else { String::new() },
@@ -78,8 +78,8 @@ impl Acting {
         });
     }
 
-    /// What became of each.
-    pub fn settle(mut self, results: &[StatusCode]) {
+    /// Fills in the status of each operation, and ends the record.
+    pub fn finish(mut self, results: &[StatusCode]) {
         for (write, status) in self.writes.iter_mut().zip(results) {
             write.status = *status;
         }
@@ -95,7 +95,7 @@ impl Acting {
             };
             let record = Record { time: self.time, ..Record::new(Kind::Write, write.status, who.clone()) };
             let record = record.with(format!("write to {name}: {}", write.status));
-            let told = Told {
+            let told = AuditFields {
                 kind: kinds::WRITE_UPDATE,
                 source,
                 source_name: "Attribute/Write",
@@ -106,14 +106,14 @@ impl Acting {
                     ("OldValue", old.clone()),
                     ("NewValue", new.clone()),
                 ],
-                ..Told::default()
+                ..AuditFields::default()
             };
             self.server.raise(&self.server.audit_event(&record, told));
         }
     }
 }
 
-impl Drop for Acting {
+impl Drop for WriteAudit {
     fn drop(&mut self) {
         if self.values.is_some() {
             self.raise();

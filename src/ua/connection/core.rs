@@ -200,7 +200,7 @@ impl Core {
         }
     }
 
-    /// Lets work go on while other requests are served.
+    /// Continues work while other requests are served.
     fn begin(&mut self, call: Call, session: &Arc<Session>, service: &Service, work: Work) {
         let (session, counter, was_at_disk) = (Arc::clone(session), service.counter, work.is_at_disk);
         self.at_disk += usize::from(was_at_disk);

@@ -38,7 +38,7 @@ impl Core {
         let most = cap(message as usize * 3 / 4).min(cap(chunks as usize * CHUNK_BYTES));
         let call = Call { request_id: request.request_id, handle: request.handle };
         responder.answer(call, |w| {
-            publish::write(&self.server, session, (request, ready), most, w);
+            publish::write(&self.server, session, request, ready, most, w);
             Ok(())
         });
     }

@@ -10,17 +10,18 @@ use super::field::Field;
 use crate::stack::codec::{ExtensionRef, Reader, Writer};
 use crate::ua::filter_types::{AGGREGATE_FILTER, DATA_CHANGE_FILTER, EVENT_FILTER};
 use crate::ua::limits::Limits;
-use crate::ua::space::{NodeIx, Space};
+use crate::ua::space::{Attribute, NodeIx, Space};
 use crate::value::Value;
 
 /// Encoding ids (Part 6 annex A, 1.05).
-const EVENT_FILTER_RESULT: u32 = 736;
-const ELEMENT_OPERAND: u32 = 594;
-const LITERAL_OPERAND: u32 = 597;
-const ATTRIBUTE_OPERAND: u32 = 600;
-const SIMPLE_ATTRIBUTE_OPERAND: u32 = 603;
-const EVENT_FILTER_VALUE: u32 = 13;
-const BASE_EVENT_TYPE: u32 = 2041;
+const EVENT_FILTER_RESULT: u32 = opcua::ObjectId::EventFilterResult_Encoding_DefaultBinary as u32;
+const ELEMENT_OPERAND: u32 = opcua::ObjectId::ElementOperand_Encoding_DefaultBinary as u32;
+const LITERAL_OPERAND: u32 = opcua::ObjectId::LiteralOperand_Encoding_DefaultBinary as u32;
+const ATTRIBUTE_OPERAND: u32 = opcua::ObjectId::AttributeOperand_Encoding_DefaultBinary as u32;
+const SIMPLE_ATTRIBUTE_OPERAND: u32 = opcua::ObjectId::SimpleAttributeOperand_Encoding_DefaultBinary as u32;
+const EVENT_FILTER_VALUE: u32 = Attribute::Value as u32;
+const AGGREGATES: u32 = opcua::ReferenceTypeId::Aggregates as u32;
+const BASE_EVENT_TYPE: u32 = opcua::ObjectTypeId::BaseEventType as u32;
 
 #[derive(Debug, Default)]
 pub struct EventFilter {
@@ -147,7 +148,7 @@ fn reaches(space: &Space, from: NodeIx, path: &[String]) -> bool {
     let Some((name, rest)) = path.split_first() else { return true };
     space.references(from).iter().any(|reference| {
         reference.forward
-            && space.is_standard(NodeIx(reference.kind), 44)
+            && space.is_standard(NodeIx(reference.kind), AGGREGATES)
             && space.browse_name(reference.target).name == Some(name)
             && reaches(space, reference.target, rest)
     })
@@ -218,7 +219,7 @@ fn read_operand(
 mod tests {
     use super::*;
     use crate::stack::codec::{NodeIdRef, QualifiedNameRef};
-    use crate::value::UaTime;
+    use crate::value::{BuiltIn, UaTime};
 
     fn space() -> Space {
         crate::ua::space::compose(&crate::model::Plant::default(), "urn:test", &[]).finish()
@@ -242,7 +243,7 @@ mod tests {
             w.i32(14);
             w.count(1);
             w.extension_object(LITERAL_OPERAND, |w| {
-                w.u8(17);
+                w.variant_head(BuiltIn::NodeId);
                 w.node_id(NodeIdRef::numeric(0, kind));
             });
         }
@@ -272,7 +273,7 @@ mod tests {
         let space = space();
         let parsed = read(&filter(&[(2041, "Severity")], Some(2130)), &space).expect("a filter");
         assert_eq!(parsed.status, StatusCode::Good);
-        // 2130 SystemEventType, 2131 DeviceFailureEventType below it, 2132 BaseModelChangeEventType beside it.
+        // 2130 SystemEventType, 2131 DeviceFailureEventType below it, 2132 BaseModelChangeEventType next to it.
         for (kind, passes) in [(2130, true), (2131, true), (2132, false), (2041, false)] {
             assert_eq!(parsed.filter.passes(&event(kind, &space), &space), passes, "i={kind}");
         }

@@ -1,4 +1,4 @@
-//! Events: what happened, to what, how severe; and who wants to hear of it.
+//! Events: the occurrence, its source and severity, and the queue of each item that listens.
 
 mod condition;
 mod field;
@@ -14,13 +14,13 @@ use opcua::StatusCode;
 use crate::stack::codec::{LocalizedTextRef, Writer};
 use crate::ua::budget::{Budget, weight};
 use crate::ua::space::{NodeIx, Space};
-use crate::value::{UaTime, Value};
+use crate::value::{BuiltIn, UaTime, Value};
 
 /// Event types of namespace 0 that this server raises (Part 5 §6.4, 1.05).
 pub mod kinds {
-    pub const BASE: u32 = 2041;
-    pub const DEVICE_FAILURE: u32 = 2131;
-    pub const SYSTEM_STATUS_CHANGE: u32 = 11_446;
+    pub const BASE: u32 = opcua::ObjectTypeId::BaseEventType as u32;
+    pub const DEVICE_FAILURE: u32 = opcua::ObjectTypeId::DeviceFailureEventType as u32;
+    pub const SYSTEM_STATUS_CHANGE: u32 = opcua::ObjectTypeId::SystemStatusChangeEventType as u32;
 }
 
 /// One occurrence, before any client's select clauses.
@@ -63,7 +63,7 @@ fn node_id(space: &Space, at: NodeIx) -> Value {
 /// A LocalizedText without a locale as a value.
 pub fn localized(text: &str) -> Value {
     let mut w = Writer::new();
-    w.u8(21);
+    w.variant_head(BuiltIn::LocalizedText);
     w.localized_text(LocalizedTextRef { locale: None, text: Some(text) });
     Value::Wire(w.buf.into())
 }
@@ -75,7 +75,7 @@ pub struct EventQueue {
     size: usize,
     discard_oldest: bool,
     budget: Arc<Budget>,
-    /// What the item's filter takes of the budget.
+    /// Bytes of the budget that the item's filter takes.
     filter_bytes: usize,
 }
 
@@ -90,7 +90,7 @@ impl EventQueue {
         }
     }
 
-    /// Books a filter of so many encoded bytes, in place of the one before.
+    /// Books a filter by its encoded bytes, in place of the previous one.
     pub fn book_filter(&mut self, encoded: usize) -> Result<(), StatusCode> {
         // Decoded it takes several times its bytes.
         let bytes = encoded * 8;

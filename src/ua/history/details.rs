@@ -1,4 +1,4 @@
-//! What a client asks of history: HistoryReadDetails of Part 11 §6.5 (1.05), taken out of its ExtensionObject.
+//! HistoryReadDetails (Part 11 §6.5, 1.05), taken out of its ExtensionObject.
 
 use opcua::StatusCode;
 
@@ -130,7 +130,7 @@ impl Details {
         items + size_of::<Details>()
     }
 
-    /// A continuation point goes on with details of its own kind.
+    /// Whether a continuation point of the one may be used with the other: both are of one kind.
     pub fn is_like(&self, other: &Details) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
@@ -152,7 +152,7 @@ fn times(body: &mut Reader<'_>, most: usize) -> Result<Vec<UaTime>, StatusCode> 
 
 impl Raw {
     /// Which samples are asked for (Part 11 §4.6 and §6.5.3.2, 1.05). The end is not inside, but a lone end and a
-    /// start that equals the end are. Backwards when the end comes first or stands alone.
+    /// start that equals the end are. Backwards when the end comes first or is given alone.
     pub fn domain(&self) -> Result<Domain, StatusCode> {
         let before = |time: UaTime| UaTime(time.0 - 1);
         let after = |time: UaTime| UaTime(time.0.saturating_add(1));
@@ -184,7 +184,7 @@ impl Domain {
     }
 
     /// Where the bound after the last sample lies; none without an end. A bound at the start itself is the first one,
-    /// so a read of one instant ends with what comes behind it (Part 11 §4.6, Table 1, 1.05).
+    /// so a read of one instant ends with the sample after it (Part 11 §4.6, Table 1, 1.05).
     pub fn last_bound(&self) -> Option<Nearest> {
         let to = self.to?;
         let span = match self.direction {

@@ -37,24 +37,24 @@ pub enum Subject {
     Annotations,
 }
 
-/// What comes next.
+/// The next part of a read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
     Start,
     /// The first sample inside; the bound before it is given.
     Inside,
-    /// Samples or modified values behind the cursor.
-    Behind(Cursor),
+    /// Samples or modified values after the cursor.
+    After(Cursor),
     /// Only the bound after the last sample.
     LastBound,
-    /// So many entries are given.
+    /// The number of entries that are given.
     Given(u64),
 }
 
 impl Progress {
     pub fn cursor(self) -> Option<Cursor> {
         match self {
-            Progress::Behind(cursor) => Some(cursor),
+            Progress::After(cursor) => Some(cursor),
             _ => None,
         }
     }

@@ -1,31 +1,21 @@
 //! Attribute service set (Part 4 §5.11, 1.05): Read and Write; `history` has HistoryRead and HistoryUpdate.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use opcua::StatusCode;
-use tokio::sync::oneshot;
 
 use super::{Context, Request, RequestHeader, ResponseHead, Work, apart_if, history, operations};
-use crate::model::{ConnectionIx, TagId};
+use crate::model::TagId;
 use crate::stack::codec::{NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer};
-use crate::tags;
-use crate::ua::audit::{Acting, Done};
-use crate::ua::diagnostics;
 use crate::ua::disk_pool::Abandoned;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
-use crate::ua::space::{Attribute, Live, NodeIx, Source, Space, Viewer};
+use crate::ua::space::{Attribute, NodeIx, Source, Space, Viewer};
 use crate::value::{IndexRange, Moment, Sample, UaTime, Value};
 
 /// A Read of more bytes leaves the thread to other connections meanwhile.
 pub const LONG_READ: usize = 64 * 1024;
-/// A write waits so long for its device when the client gives no hint.
-const WRITE_DEADLINE: Duration = Duration::from_secs(2);
-const LONGEST_WRITE: Duration = Duration::from_secs(60);
-
 /// Answers from the tag store: maxAge asks for nothing newer than what the last poll brought. Where the disk has to be
 /// asked first the request is served again after that.
 pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Option<Work>, StatusCode> {
@@ -239,204 +229,4 @@ fn write_sample(
         _ => w.data_value(&sample.value, sample.status, source, server),
     }
     Ok(())
-}
-
-/// A Write under way: what is decided, and what devices still have to answer.
-struct Writing {
-    results: Vec<StatusCode>,
-    /// What the audit is told, at the end.
-    acting: Option<Acting>,
-    waiting: Vec<(oneshot::Receiver<Vec<StatusCode>>, Vec<usize>)>,
-    deadline: Duration,
-}
-
-impl Writing {
-    /// Waits for the devices. Their answer is the client's; silence is BadTimeout, for the outcome is unknown.
-    async fn finish(mut self) -> Vec<StatusCode> {
-        // The queue answers within the deadline; the grace is for what was just sent.
-        let until = tokio::time::Instant::now() + self.deadline + Duration::from_secs(1);
-        for (reply, places) in self.waiting {
-            let codes = match tokio::time::timeout_at(until, reply).await {
-                Ok(Ok(codes)) => codes,
-                Ok(Err(_)) => vec![StatusCode::BadResourceUnavailable; places.len()],
-                Err(_) => vec![StatusCode::BadTimeout; places.len()],
-            };
-            for (n, place) in places.into_iter().enumerate() {
-                self.results[place] = codes.get(n).copied().unwrap_or(StatusCode::BadInternalError);
-            }
-        }
-        if let Some(acting) = self.acting {
-            acting.settle(&self.results);
-        }
-        self.results
-    }
-}
-
-/// Writes at once where the tags are the server's own; otherwise the devices' answers are the response.
-pub fn write(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Option<Work>, StatusCode> {
-    let (writing, head) = (begin_write(context, reader)?, context.request.head);
-    if writing.waiting.is_empty() {
-        write_results(head, &writing.results, w);
-        return Ok(None);
-    }
-    Ok(Some(Work::for_devices(async move {
-        let results = writing.finish().await;
-        let mut w = Writer::new();
-        write_results(head, &results, &mut w);
-        Ok(w.buf)
-    })))
-}
-
-fn write_results(head: ResponseHead, results: &[StatusCode], w: &mut Writer) {
-    head.write(w);
-    w.count(results.len());
-    results.iter().for_each(|status| w.status(*status));
-    w.null_array();
-}
-
-/// Checks every operation, does what can be done at once, and hands the rest to the links' queues.
-fn begin_write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing, StatusCode> {
-    let count = operations(reader, 12, context.server.limits.operations)?;
-    let space = context.server.space();
-    let viewer = context.viewer();
-    let mut results = Vec::with_capacity(count);
-    let mut queued: Vec<(ConnectionIx, Vec<tags::Write>, Vec<usize>)> = Vec::new();
-    let at = context.now.wall;
-    let mut acting = Acting::begin(context.server, context.session, context.header.audit_entry, count);
-    for place in 0..count {
-        let id = reader.node_id()?;
-        let attribute = reader.u32()?;
-        let range = reader.string()?;
-        let value = reader.data_value()?;
-        let operation = ReadOperation { id, attribute, range, encoding: QualifiedNameRef { namespace: 0, name: None } };
-        // For the audit: the node, and what stands there.
-        let mut known = (None, Value::Null);
-        let seen = acting.is_some().then_some(&mut known);
-        let written = write_one(context, &space, &viewer, &operation, (&value, at), seen);
-        if let Some(acting) = &mut acting {
-            let status = match &written {
-                Ok(tags::Written::Done(status)) | Err(status) => *status,
-                Ok(tags::Written::Device { .. }) => StatusCode::Uncertain,
-            };
-            let (node, old) = known;
-            acting.note(Done { id, attribute, range, node, old, new: value.value, status });
-        }
-        match written {
-            Ok(tags::Written::Done(status)) | Err(status) => results.push(status),
-            Ok(tags::Written::Device { connection, write }) => {
-                results.push(StatusCode::BadInternalError);
-                match queued.iter_mut().find(|(other, ..)| *other == connection) {
-                    Some((_, writes, places)) => {
-                        writes.push(write);
-                        places.push(place);
-                    }
-                    None => queued.push((connection, vec![write], vec![place])),
-                }
-            }
-        }
-    }
-    Ok(enqueue(context, (results, acting), queued))
-}
-
-fn enqueue(
-    context: &Context<'_>,
-    (mut results, mut acting): (Vec<StatusCode>, Option<Acting>),
-    queued: Vec<(ConnectionIx, Vec<tags::Write>, Vec<usize>)>,
-) -> Writing {
-    let deadline = match context.header.timeout_hint {
-        0 => WRITE_DEADLINE,
-        millis => Duration::from_millis(u64::from(millis)).min(LONGEST_WRITE),
-    };
-    let mut waiting = Vec::with_capacity(queued.len());
-    for (connection, writes, places) in queued {
-        match context.server.tags.enqueue(connection, writes, deadline) {
-            Ok(reply) => waiting.push((reply, places)),
-            Err(status) => places.into_iter().for_each(|place| results[place] = status),
-        }
-    }
-    if let Some(acting) = acting.take_if(|_| waiting.is_empty()) {
-        acting.settle(&results);
-    }
-    Writing { results, acting, waiting, deadline }
-}
-
-fn write_one(
-    context: &Context<'_>,
-    space: &Space,
-    viewer: &Viewer<'_>,
-    operation: &ReadOperation<'_>,
-    (value, at): (&crate::stack::codec::DataValue, UaTime),
-    seen: Option<&mut (Option<NodeIx>, Value)>,
-) -> Result<tags::Written, StatusCode> {
-    let (node, attribute, range) = operation.resolve(space, viewer)?;
-    if let Some(seen) = seen {
-        *seen = (Some(node), old_value(context, space, node, attribute, range.as_ref()));
-    }
-    if attribute != Attribute::Value {
-        // Every other attribute is read-only here, where the class has it at all.
-        let mut scratch = Writer::new();
-        space.write_attribute(node, attribute, viewer, &mut scratch)?;
-        return Err(StatusCode::BadNotWritable);
-    }
-    let shape = space.variable(node).ok_or(StatusCode::BadAttributeIdInvalid)?;
-    viewer.check_channel(space, node)?;
-    if space.access_level(node, viewer.plant) & crate::ua::space::access_level::WRITE == 0 {
-        return Err(StatusCode::BadNotWritable);
-    }
-    if !viewer.may_write(space, node) {
-        return Err(StatusCode::BadUserAccessDenied);
-    }
-    let new = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
-    match shape.source {
-        Source::Tag(tag) => write_tag(context, tag, new, range.as_ref(), value, at),
-        Source::Live(live) => write_live(context, live, new).map(tags::Written::Done),
-        Source::None | Source::Constant(_) | Source::History(_) | Source::Default { .. } => {
-            Err(StatusCode::BadNotWritable)
-        }
-    }
-}
-
-/// EnabledFlag is the one variable of the server itself that may be written; the right to do so was checked before.
-fn write_live(context: &Context<'_>, live: Live, value: &Value) -> Result<StatusCode, StatusCode> {
-    let is_flag = live == Live::Standard(diagnostics::numbers::ENABLED_FLAG);
-    match value {
-        _ if !is_flag => Err(StatusCode::BadNotWritable),
-        Value::Boolean(enabled) => {
-            context.server.diagnostics_enabled.store(*enabled, Ordering::Relaxed);
-            Ok(StatusCode::Good)
-        }
-        _ => Err(StatusCode::BadTypeMismatch),
-    }
-}
-
-/// What stands there before a write, or in the part that is written (Part 5 §6.4.25, 1.05).
-fn old_value(
-    context: &Context<'_>,
-    space: &Space,
-    node: NodeIx,
-    attribute: Attribute,
-    range: Option<&IndexRange>,
-) -> Value {
-    let source = space.variable(node).filter(|_| attribute == Attribute::Value).map(|shape| shape.source);
-    let Some(Source::Tag(tag)) = source else { return Value::Null };
-    context.server.tags.with(tag, |sample| match range {
-        None => sample.value.clone(),
-        Some(range) => range.apply(&sample.value).unwrap_or_default(),
-    })
-}
-
-fn write_tag(
-    context: &Context<'_>,
-    tag: TagId,
-    new: &Value,
-    range: Option<&IndexRange>,
-    value: &crate::stack::codec::DataValue,
-    at: UaTime,
-) -> Result<tags::Written, StatusCode> {
-    // A status cannot be written (Part 4 §5.11.4.2, 1.05, lets a server refuse it). Times are the device's or ours:
-    // asyncua stamps every write, so one that a client sends is passed over, not refused.
-    if value.status.is_some_and(|status| !status.is_good()) {
-        return Err(StatusCode::BadWriteNotSupported);
-    }
-    Ok(context.server.tags.write_now(tag, new, range, at))
 }

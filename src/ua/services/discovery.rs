@@ -91,7 +91,7 @@ impl Dialled<'_> {
 /// Longest URL that is repeated, in bytes (Part 6 §7.1.2.3, 1.05: EndpointUrl of Hello).
 const LONGEST_URL: usize = 4_096;
 
-/// Takes an endpoint URL apart. A host or port that is none is repeated to nobody, and neither is a path with odd
+/// Takes an endpoint URL apart. An invalid host or port is never repeated, and neither is a path with odd
 /// characters, nor the suffix `/discovery`: it leads to discovery alone, and AVEVA's clients refuse it in an endpoint.
 fn dialled(url: &str) -> Option<Dialled<'_>> {
     let rest = url.strip_prefix("opc.tcp://").filter(|_| url.len() <= LONGEST_URL)?;
@@ -128,16 +128,26 @@ pub fn write_endpoints(server: &Server, own: Option<&Identity>, url: &str, w: &m
     w.count(urls.len() * kinds.len());
     for url in &urls {
         for kind in &kinds {
-            write_endpoint(server, (url, &urls), own, *kind, w);
+            write_endpoint(server, url, &urls, own, *kind, w);
         }
     }
 }
 
+/// How a channel to an endpoint is secured.
+#[derive(Debug, Clone, Copy)]
+struct EndpointKind {
+    policy: Policy,
+    mode: MessageSecurityMode,
+    /// SecurityLevel: more is stronger.
+    level: u8,
+}
+
 /// Policy, mode and security level of each endpoint; clients that choose by level take the strongest.
-fn kinds(server: &Server) -> Vec<(Policy, MessageSecurityMode, u8)> {
+fn kinds(server: &Server) -> Vec<EndpointKind> {
+    let kind = |policy, mode, level| EndpointKind { policy, mode, level };
     let mut kinds = Vec::new();
     if server.plan.security.allow_unsecured {
-        kinds.push((Policy::None, MessageSecurityMode::None, 0));
+        kinds.push(kind(Policy::None, MessageSecurityMode::None, 0));
     }
     for policy in &server.channels.policies {
         let base = match policy {
@@ -146,27 +156,28 @@ fn kinds(server: &Server) -> Vec<(Policy, MessageSecurityMode, u8)> {
             Policy::Basic256Sha256 => 60,
             Policy::Aes256_Sha256_RsaPss => 70,
         };
-        kinds.push((*policy, MessageSecurityMode::Sign, base));
-        kinds.push((*policy, MessageSecurityMode::SignAndEncrypt, base + 100));
+        kinds.push(kind(*policy, MessageSecurityMode::Sign, base));
+        kinds.push(kind(*policy, MessageSecurityMode::SignAndEncrypt, base + 100));
     }
     kinds
 }
 
 fn write_endpoint(
     server: &Server,
-    (url, urls): (&str, &[String]),
+    url: &str,
+    urls: &[String],
     own: Option<&Identity>,
-    (policy, mode, level): (Policy, MessageSecurityMode, u8),
+    kind: EndpointKind,
     w: &mut Writer,
 ) {
     w.text(url);
     write_application(server, urls, w);
     w.bytes(own.map(Identity::chain));
-    w.i32(mode as i32);
-    w.text(policy.uri());
-    write_token_policies(server, policy, w);
+    w.i32(kind.mode as i32);
+    w.text(kind.policy.uri());
+    write_token_policies(server, kind.policy, w);
     w.text(TRANSPORT_PROFILE);
-    w.u8(level);
+    w.u8(kind.level);
 }
 
 /// The policy that protects user secrets on an endpoint: always one that encrypts.
@@ -181,7 +192,7 @@ pub const ANONYMOUS: &str = "anonymous";
 pub const USER_NAME: &str = "username";
 pub const CERTIFICATE: &str = "certificate";
 
-/// UserTokenPolicies (Part 4 §7.42, 1.05): what somebody could log in with here.
+/// UserTokenPolicies (Part 4 §7.42, 1.05): the kinds of login that are offered.
 fn write_token_policies(server: &Server, endpoint: Policy, w: &mut Writer) {
     let mut offered: Vec<(&str, i32)> = Vec::new();
     if server.users.accounts().anonymous != Roles::NONE {

@@ -37,7 +37,7 @@ fn fixed_sample(
     Ok(Sample { value, status: StatusCode::Good, source_time: UaTime::NULL, server_time: context.now.wall })
 }
 
-/// The value of what never changes by itself, or the status that stands for it.
+/// The value of a node that never changes by itself, or a null value with the status that says why.
 pub fn fixed_or_why(
     context: &Context<'_>,
     space: &Space,

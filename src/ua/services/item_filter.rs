@@ -35,7 +35,7 @@ pub fn event_filter(
     if parsed.status.is_bad() { Err(parsed.status) } else { Ok(parsed.filter) }
 }
 
-/// What samples have to pass on their way into the queue.
+/// The filters that samples have to pass on their way into the queue.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filters {
     pub changes: DataFilter,

@@ -15,6 +15,7 @@ pub mod subscription;
 mod table;
 pub mod view;
 mod work;
+mod write;
 
 pub use context::{Context, Request, RequestHeader, ResponseHead, Visit};
 pub use table::{Access, Run, SERVICES, Service};

@@ -44,7 +44,7 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// What the client is told of an item.
+/// Revised parameters of an item, for the response.
 struct Revised {
     sampling: Duration,
     queue_size: u32,
@@ -104,7 +104,7 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         }
     }
     w.null_array();
-    rights::judge_anew(context, &subscription);
+    rights::reevaluate_new_items(context, &subscription);
     Ok(())
 }
 
@@ -121,7 +121,7 @@ fn create_one(
 ) -> Result<(u32, Revised), StatusCode> {
     let viewer = context.viewer();
     let (node, attribute, range) = operation.resolve(space, &viewer)?;
-    // Who may not read gets an item that says so (Part 4 §5.13.2.1, 1.05); too weak a channel gets none.
+    // A client that may not read gets an item that says so (Part 4 §5.13.2.1, 1.05); on too weak a channel it gets none.
     let denied = viewer.check_read(space, node, attribute).err();
     if let Some(status) = denied.filter(|status| *status != StatusCode::BadUserAccessDenied) {
         return Err(status);
@@ -184,7 +184,7 @@ fn create_one(
     };
     let (id, key) = {
         let mut state = subscription.lock();
-        // Its lifetime may have ended just now: nobody would take this item away again.
+        // Its lifetime may have ended just now: this item would never be taken away.
         if state.is_closed() {
             return Err(StatusCode::BadSubscriptionIdInvalid);
         }

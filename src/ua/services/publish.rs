@@ -58,7 +58,7 @@ fn refuse_oldest(state: &mut State, limits: &Limits) -> Option<RefusedRequest> {
     state.publish.pop_front().map(|oldest| oldest.refused(StatusCode::BadTooManyPublishRequests))
 }
 
-/// Requests that nobody will answer any more: their time is over, or the session has no subscription left.
+/// Requests that will get no message: they have expired, or the session has no subscription left.
 pub fn take_refused(session: &Session, now: Instant) -> Vec<RefusedRequest> {
     let mut state = session.lock();
     let is_idle = state.subscriptions.is_empty() && state.last_changes.is_empty();
@@ -77,7 +77,7 @@ pub fn take_refused(session: &Session, now: Instant) -> Vec<RefusedRequest> {
     refused
 }
 
-/// What the next Publish request in the queue is to be answered with.
+/// The message for the next Publish request in the queue.
 pub enum Ready {
     Message(Arc<Subscription>),
     LastStatusChange(LastStatusChange),
@@ -110,7 +110,8 @@ pub fn next(session: &Session) -> Option<(PublishRequest, Ready)> {
 pub fn write(
     server: &Server,
     session: &Session,
-    (request, ready): (&PublishRequest, &Ready),
+    request: &PublishRequest,
+    ready: &Ready,
     most_bytes: usize,
     w: &mut Writer,
 ) {

@@ -1,5 +1,5 @@
-//! Rights that change under an open session: its user, its roles or its channel is another now. Items that it may
-//! not have any more fall silent, items that it may have again speak.
+//! Re-evaluates an open session's items after its user, roles or channel changed: items that it may no longer read
+//! stop, items that it may read again resume with the current value.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::ua::space::{Attribute, Live, NodeIx, Space, Viewer};
 use crate::ua::subscription::{Subscription, Watched};
 use crate::value::Moment;
 
-/// Whose session it is after it was settled.
+/// The user of a session whose rights have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum User {
     Same,
-    /// What was begun and kept for the user before is not for this one.
+    /// Continuation points and messages of the previous user are not for this one.
     Another,
 }
 
 /// Called whenever the roles, the user or the channel of a session have changed.
-pub fn settle(server: &Arc<Server>, session: &Arc<Session>, user: User) {
+pub fn apply_rights(server: &Arc<Server>, session: &Arc<Session>, user: User) {
     let subscriptions = {
         let mut state = session.lock();
         if user == User::Another {
@@ -38,23 +38,23 @@ pub fn settle(server: &Arc<Server>, session: &Arc<Session>, user: User) {
             state.forget();
         }
     }
-    judge(server, session, &subscriptions);
+    reevaluate_items(server, session, &subscriptions);
 }
 
-/// Called behind a request that made items: while it was served its session may have got other rights, and `settle`
-/// may have looked before the items were there.
-pub fn judge_anew(context: &Context<'_>, subscription: &Arc<Subscription>) {
+/// Called after a request that created items, in case the rights changed while it was served: `apply_rights` may have
+/// run before the items were there.
+pub fn reevaluate_new_items(context: &Context<'_>, subscription: &Arc<Subscription>) {
     let is_same = {
         let state = context.session.lock();
         (state.roles, state.is_encrypted()) == (context.roles, context.is_encrypted)
     };
     if !is_same {
-        judge(context.server, context.session, std::slice::from_ref(subscription));
+        reevaluate_items(context.server, context.session, std::slice::from_ref(subscription));
     }
 }
 
-/// Looks at every item of these subscriptions with the eyes of the session.
-pub fn judge(server: &Arc<Server>, session: &Arc<Session>, subscriptions: &[Arc<Subscription>]) {
+/// Checks every item of these subscriptions against the rights of the session.
+pub fn reevaluate_items(server: &Arc<Server>, session: &Arc<Session>, subscriptions: &[Arc<Subscription>]) {
     if subscriptions.is_empty() {
         return;
     }
@@ -62,20 +62,21 @@ pub fn judge(server: &Arc<Server>, session: &Arc<Session>, subscriptions: &[Arc<
     let (space, viewer) = (server.space(), context.viewer());
     for subscription in subscriptions {
         for (key, source) in changed(&space, &viewer, subscription, context.now) {
-            speak(&context, &space, subscription, key, &source);
+            resume_item(&context, &space, subscription, key, &source);
         }
     }
 }
 
-/// Where an item that may speak again has its value from.
-enum Spring {
+/// The source of the value of an item that resumes.
+enum ItemSource {
     Tag(crate::model::TagId),
     Live(Live),
     Fixed(NodeIx, Attribute),
 }
 
-/// Silences what may not be had any more; tells what may be had again, and what each user sees differently.
-fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription, at: Moment) -> Vec<(u32, Spring)> {
+/// Denies the items that may not be read any more; returns those that resume, and those that each user sees
+/// differently.
+fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription, at: Moment) -> Vec<(u32, ItemSource)> {
     let mut state = subscription.lock();
     let mut found = Vec::new();
     for (key, item) in state.items() {
@@ -84,39 +85,39 @@ fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription, at: 
             // It is as if the node were gone.
             false => Err(opcua::StatusCode::BadNodeIdUnknown),
         };
-        let spring = match &item.watched {
-            Watched::Tag(tag) => Some(Spring::Tag(*tag)),
-            Watched::Live(live) => Some(Spring::Live(*live)),
-            Watched::Fixed => Some(Spring::Fixed(item.node, item.attribute)),
+        let source = match &item.watched {
+            Watched::Tag(tag) => Some(ItemSource::Tag(*tag)),
+            Watched::Live(live) => Some(ItemSource::Live(*live)),
+            Watched::Fixed => Some(ItemSource::Fixed(item.node, item.attribute)),
             Watched::Events(..) => None,
         };
         if verdict.err() != item.denied || matches!((&item.watched, verdict), (Watched::Fixed, Ok(()))) {
-            found.push((key, item.denied, verdict.err(), spring));
+            found.push((key, item.denied, verdict.err(), source));
         }
     }
-    let mut speaking = Vec::new();
+    let mut resuming = Vec::new();
     // What was sent before may hold what the session may not have any more.
     if found.iter().any(|(_, before, now, _)| before.is_none() && now.is_some()) {
         state.forget_sent();
     }
-    for (key, before, now, spring) in found {
+    for (key, before, now, source) in found {
         if before != now {
             state.deny(key, now, at);
         }
-        speaking.extend(spring.filter(|_| now.is_none()).map(|spring| (key, spring)));
+        resuming.extend(source.filter(|_| now.is_none()).map(|source| (key, source)));
     }
-    speaking
+    resuming
 }
 
-fn speak(context: &Context<'_>, space: &Space, subscription: &Subscription, key: u32, spring: &Spring) {
-    match spring {
+fn resume_item(context: &Context<'_>, space: &Space, subscription: &Subscription, key: u32, source: &ItemSource) {
+    match source {
         // Under the tag's lock, as every offer: the order of changes stays right.
-        Spring::Tag(tag) => context.server.tags.with(*tag, |sample| subscription.offer(key, sample, context.now)),
-        Spring::Live(live) => {
+        ItemSource::Tag(tag) => context.server.tags.with(*tag, |sample| subscription.offer(key, sample, context.now)),
+        ItemSource::Live(live) => {
             let sample = context.live_sample(*live);
             subscription.lock().accept(key, sample, context.now);
         }
-        Spring::Fixed(node, attribute) => {
+        ItemSource::Fixed(node, attribute) => {
             let range = subscription.lock().item_mut(key).and_then(|item| item.range.clone());
             let sample = fixed::fixed_or_why(context, space, *node, *attribute, range.as_ref());
             subscription.lock().accept(key, sample, context.now);
@@ -125,7 +126,7 @@ fn speak(context: &Context<'_>, space: &Space, subscription: &Subscription, key:
 }
 
 impl Server {
-    /// From here on these accounts count: sessions of whoever lost the login or got another end, all others have the
+    /// Replaces the accounts. Sessions of users that lost their login, or got another one, end; all others get the
     /// roles that follow now. Returns how many ended.
     pub fn take_accounts(self: &Arc<Server>, accounts: Accounts) -> usize {
         let old = self.users.replace(accounts);
@@ -142,7 +143,7 @@ impl Server {
                 (is_kept, state.roles != before)
             };
             if has_changed {
-                settle(self, &session, User::Same);
+                apply_rights(self, &session, User::Same);
             }
             if !is_kept {
                 self.end_session(&session, true, &Ending::UserChanged);

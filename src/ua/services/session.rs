@@ -25,7 +25,7 @@ use crate::ua::session::{
     Caller, ClientDescription, Ending, LoginRefused, NewSession, Session, SessionSecurity, Standing, kept,
 };
 use crate::value::{Hidden, Moment};
-use token::{Claim, IdentityToken};
+use token::{IdentityToken, LoginProofs};
 
 const NONCE: usize = 32;
 
@@ -123,7 +123,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
     Ok(Creating { session, server_nonce, endpoint_url, signature, own: security.own.clone() })
 }
 
-/// On a secured channel: a fresh nonce, the channel's own certificate, and the ApplicationUri that stands in it.
+/// On a secured channel: a fresh nonce, the channel's own certificate, and the ApplicationUri that it names.
 fn check_client(
     caller: &Caller,
     client: &mut ClientDescription,
@@ -186,7 +186,7 @@ impl Creating {
     }
 }
 
-/// What an ActivateSession asks for, owned, so that it can be checked off the connection's task.
+/// An ActivateSession request, owned, so that it can be checked off the connection's task.
 struct Activation {
     signature: Vec<u8>,
     locales: Vec<String>,
@@ -202,8 +202,8 @@ pub fn activate<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> Login<'v> {
             Some(session) => log_in(server, caller, session, body).await,
             None => Err(StatusCode::BadSessionIdInvalid.into()),
         };
-        let outcome = (found.as_deref(), result.as_ref().map(|_| ()));
-        server.audit_activated(caller, header.audit_entry, &audit::Claim::read(body), outcome);
+        let (claim, outcome) = (audit::ClaimedIdentity::read(body), result.as_ref().map(|_| ()));
+        server.audit_activated(caller, header.audit_entry, &claim, found.as_deref(), outcome);
         let nonce = result.map_err(|refused| refused.status)?;
         let mut w = Writer::new();
         visit.request.head.write(&mut w);
@@ -226,7 +226,7 @@ async fn log_in(
     let nonce = check_binding(session, caller)?;
     let lane = if session.lock().is_activated { Lane::Known } else { Lane::Handshake };
     let _answer = UnderWay::begin(session);
-    let proof = match token::identify(server, caller, activation.claim(nonce.clone(), lane)).await {
+    let proof = match token::identify(server, caller, activation.proofs(nonce.clone(), lane)).await {
         Ok(proof) => proof,
         Err(refused) => {
             server.totals.security_rejected_sessions.fetch_add(1, Ordering::Relaxed);
@@ -251,7 +251,7 @@ async fn log_in(
     if state.is_activated && state.channel != caller.channel && state.identity != proof.identity {
         return Err(StatusCode::BadIdentityTokenRejected.into());
     }
-    // Taken inside the lock: whoever exchanges the accounts looks at all sessions afterwards.
+    // Taken inside the lock: an exchange of the accounts looks at all sessions afterwards.
     let accounts = server.users.accounts();
     if !proof.holds_in(&accounts) {
         return Err(StatusCode::BadIdentityTokenRejected.into());
@@ -274,12 +274,12 @@ async fn log_in(
     state.last_contact = Moment::now().mono;
     drop(state);
     if has_changed || is_another {
-        rights::settle(server, session, if is_another { User::Another } else { User::Same });
+        rights::apply_rights(server, session, if is_another { User::Another } else { User::Same });
     }
     Ok(next_nonce)
 }
 
-/// As long as this is there, the session is not taken for one whose client forgot it.
+/// While this exists, the session does not count as abandoned by its client.
 struct UnderWay<'s>(&'s Session);
 
 impl UnderWay<'_> {
@@ -295,7 +295,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// The client learns the status alone; the log, why.
+/// Logs why a login was refused; the client gets the status alone.
 fn tell_refused(caller: &Caller, session: &Session, refused: &LoginRefused) {
     let (id, peer, status) = (session.id, caller.peer, refused.status);
     let name = if refused.name.is_empty() { String::new() } else { format!(" of `{}`", refused.name) };
@@ -313,7 +313,7 @@ fn standing(caller: &Caller, session: &Session) -> Standing {
     }
 }
 
-/// Where people log in, a twentieth of the sessions is kept for them: whoever needs no login can't take the last ones.
+/// Where users log in, a twentieth of the sessions is kept for them: clients without a login cannot take the last ones.
 fn check_anonymous_room(server: &Server, new: &Session) -> Result<(), StatusCode> {
     if server.users.accounts().users.is_empty() {
         return Ok(());
@@ -352,8 +352,8 @@ fn check_binding(session: &Session, caller: &Caller) -> Result<Vec<u8>, StatusCo
 }
 
 impl Activation {
-    fn claim(&mut self, nonce: Vec<u8>, lane: Lane) -> Claim {
-        Claim {
+    fn proofs(&mut self, nonce: Vec<u8>, lane: Lane) -> LoginProofs {
+        LoginProofs {
             token: std::mem::replace(&mut self.token, IdentityToken::Anonymous),
             token_signature: std::mem::take(&mut self.token_signature),
             signature: std::mem::take(&mut self.signature),

@@ -11,7 +11,7 @@ use crate::stack::codec::{Reader, Writer};
 use crate::ua::session::Session;
 use crate::ua::subscription::{LastStatusChange, NewSubscription, Parameters, Subscription};
 
-/// What a client asks for, revised: as asked within wide caps, lifetime at least three keep-alives.
+/// Revised parameters: as asked within wide caps, the lifetime at least three keep-alives.
 fn revise(context: &Context<'_>, interval: f64, lifetime: u32, keep_alive: u32, max_notifications: u32) -> Parameters {
     let limits = &context.server.limits;
     // Without any pause a cycle would never end.
@@ -208,7 +208,7 @@ fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, Sta
     // The same user, but maybe over another channel or with other roles, which may have changed just now.
     let client = context.session.as_client();
     subscription.lock().client = client;
-    super::rights::judge(context.server, context.session, std::slice::from_ref(&subscription));
+    super::rights::reevaluate_items(context.server, context.session, std::slice::from_ref(&subscription));
     context.server.totals.transfers.fetch_add(1, Ordering::Relaxed);
     Ok(subscription)
 }

@@ -1,4 +1,5 @@
-//! The table of services: a row is a request, who may call it, and how it runs. What counts it follows from the request.
+//! The table of services: a row is a request, the session that it needs, and how it runs. Its counter follows from the
+//! request.
 //!
 //! A new service is a row here and a function in the file of its service set.
 
@@ -6,7 +7,7 @@ use opcua::{ObjectId, StatusCode};
 
 use super::context::{Context, ResponseHead, Visit};
 use super::work::{Login, Work};
-use super::{attribute, discovery, history, monitored_item, publish, session, subscription, view};
+use super::{attribute, discovery, history, monitored_item, publish, session, subscription, view, write};
 use crate::stack::codec::{Reader, Writer};
 use crate::ua::session::counter_of;
 
@@ -19,7 +20,7 @@ pub struct Service {
     pub run: Run,
     /// The field of SessionDiagnosticsDataType that counts it; `None` where it counts in the total alone.
     pub counter: Option<usize>,
-    /// A request of more bytes may take so long that other connections of its thread go to another thread meanwhile.
+    /// While a request of more bytes is served, other connections of its thread are served by another thread.
     pub long: usize,
 }
 
@@ -69,7 +70,7 @@ pub const SERVICES: [Service; 27] = [
     row(ObjectId::UnregisterNodesRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(view::unregister)),
     row(ObjectId::ReadRequest_Encoding_DefaultBinary, Access::Activated, Run::Later(attribute::read)).long(attribute::LONG_READ),
     row(ObjectId::HistoryReadRequest_Encoding_DefaultBinary, Access::Activated, Run::Later(history::read::read)).long(NEVER),
-    row(ObjectId::WriteRequest_Encoding_DefaultBinary, Access::Activated, Run::Later(attribute::write)),
+    row(ObjectId::WriteRequest_Encoding_DefaultBinary, Access::Activated, Run::Later(write::write)),
     row(ObjectId::HistoryUpdateRequest_Encoding_DefaultBinary, Access::Activated, Run::Later(history::update::update)).long(NEVER),
     row(ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(monitored_item::create)),
     row(ObjectId::ModifyMonitoredItemsRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(monitored_item::modify)),

@@ -6,7 +6,7 @@ use super::{Context, operations};
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
 use crate::ua::continuation::Begun;
 use crate::ua::session::BrowsePoint;
-use crate::ua::space::{BrowseFilter, Direction, NodeIx, ResultMask, Space, Viewer};
+use crate::ua::space::{BrowseFilter, Direction, NodeIx, ResultMask, Space, TargetName, Viewer};
 
 /// Registered nodes are answered with their own ids: looking one up costs no more than an alias would.
 const REGISTERED_PER_SESSION: u32 = 100_000;
@@ -49,7 +49,7 @@ pub fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         match filter {
             Ok((node, filter)) => {
                 let point = BrowsePoint { node, filter, next: 0, max_references };
-                write_result(context, &viewer, begun, point, w);
+                write_result(context, &space, &viewer, begun, point, w);
             }
             Err(status) => write_failure(status, w),
         }
@@ -76,8 +76,14 @@ fn write_failure(status: StatusCode, w: &mut Writer) {
 
 /// A BrowseResult: as many references as fit, then a continuation point. Where this request has taken all places for
 /// points the references of this operation are not given at all (Part 4 §5.9.2.2, 1.05: Bad_NoContinuationPoints).
-fn write_result(context: &Context<'_>, viewer: &Viewer<'_>, begun: Begun, point: BrowsePoint, w: &mut Writer) {
-    let space = context.server.space();
+fn write_result(
+    context: &Context<'_>,
+    space: &Space,
+    viewer: &Viewer<'_>,
+    begun: Begun,
+    point: BrowsePoint,
+    w: &mut Writer,
+) {
     let start = w.mark();
     w.status(StatusCode::Good);
     let name_at = w.mark();
@@ -86,7 +92,7 @@ fn write_result(context: &Context<'_>, viewer: &Viewer<'_>, begun: Begun, point:
     let mut written = 0;
     let mut next = None;
     for (at, reference) in space.references(point.node).iter().enumerate().skip(point.next) {
-        if !point.filter.passes(&space, viewer, reference) {
+        if !point.filter.passes(space, viewer, reference) {
             continue;
         }
         if written == point.max_references {
@@ -128,7 +134,7 @@ pub fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
             }
             None => write_failure(StatusCode::BadContinuationPointInvalid, w),
             Some(_) if release => write_failure(StatusCode::Good, w),
-            Some(point) => write_result(context, &viewer, begun, point, w),
+            Some(point) => write_result(context, &space, &viewer, begun, point, w),
         }
         context.check_size(begin, w)?;
     }
@@ -145,9 +151,8 @@ pub fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer)
     let viewer = context.viewer();
     let mut steps = STEPS;
     for _ in 0..count {
-        let targets = translate_one(&space, &viewer, reader, &mut steps)?;
-        match targets {
-            Ok(targets) if !targets.is_empty() => {
+        match translate_one(&space, &viewer, reader, &mut steps)? {
+            PathEnd::Targets(targets) => {
                 w.status(StatusCode::Good);
                 w.count(targets.len());
                 for target in targets {
@@ -155,8 +160,8 @@ pub fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer)
                     w.u32(u32::MAX); // nothing of the path is left
                 }
             }
-            other => {
-                w.status(other.err().unwrap_or(StatusCode::BadNoMatch));
+            PathEnd::Refused(status) => {
+                w.status(status);
                 w.null_array();
             }
         }
@@ -166,17 +171,17 @@ pub fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer)
     Ok(())
 }
 
-/// One BrowsePath: the outer result is the message's, the inner one the operation's.
+/// Where one BrowsePath leads: the result of the operation. A request that cannot be read is the error.
 fn translate_one(
     space: &Space,
     viewer: &Viewer<'_>,
     reader: &mut Reader<'_>,
     steps: &mut usize,
-) -> Result<Result<Vec<NodeIx>, StatusCode>, StatusCode> {
+) -> Result<PathEnd, StatusCode> {
     let mut at = find(space, viewer, reader.node_id()?).map(|at| vec![at]);
     let count = reader.count(10)?;
     if count == 0 {
-        return Ok(at.and(Err(StatusCode::BadNothingToDo)));
+        return Ok(at.map_or_else(PathEnd::Refused, |_| PathEnd::Refused(StatusCode::BadNothingToDo)));
     }
     for n in 0..count {
         let reference_type = reader.node_id()?;
@@ -196,12 +201,25 @@ fn translate_one(
                 };
                 match BrowseFilter::new(space, direction, kind, subtypes, 0, ResultMask(0)) {
                     Err(_) => Err(StatusCode::BadReferenceTypeIdInvalid),
-                    Ok(filter) => step(space, viewer, nodes, &filter, (name.namespace, text), steps),
+                    Ok(filter) => {
+                        let name = TargetName { namespace: name.namespace, name: text };
+                        step(space, viewer, nodes, &filter, name, steps)
+                    }
                 }
             }
         };
     }
-    Ok(at)
+    Ok(match at {
+        Ok(targets) if targets.is_empty() => PathEnd::Refused(StatusCode::BadNoMatch),
+        Ok(targets) => PathEnd::Targets(targets),
+        Err(status) => PathEnd::Refused(status),
+    })
+}
+
+/// The end of a BrowsePath.
+enum PathEnd {
+    Targets(Vec<NodeIx>),
+    Refused(StatusCode),
 }
 
 fn step(
@@ -209,13 +227,13 @@ fn step(
     viewer: &Viewer<'_>,
     from: &[NodeIx],
     filter: &BrowseFilter,
-    name: (u16, &str),
+    name: TargetName<'_>,
     steps: &mut usize,
 ) -> Result<Vec<NodeIx>, StatusCode> {
     let mut found: Vec<NodeIx> = Vec::new();
     let mut known: hashbrown::HashSet<NodeIx> = hashbrown::HashSet::new();
     for node in from {
-        let done = space.follow(*node, (filter, viewer), name, steps, |target| {
+        let done = space.follow(*node, filter, viewer, name, steps, |target| {
             if found.len() < TARGETS && known.insert(target) {
                 found.push(target);
             }

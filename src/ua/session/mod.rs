@@ -1,4 +1,4 @@
-//! Sessions: who is connected, over which channel, and what waits for them.
+//! Sessions: their client and channel, and what waits for them.
 //!
 //! A session outlives its connection: another channel may activate it again, and its subscriptions may be
 //! transferred to another session.
@@ -52,7 +52,7 @@ pub struct Session {
     pub max_response: u32,
     pub peer: std::net::IpAddr,
     pub connected: UaTime,
-    /// What the queues of its monitored items may hold.
+    /// Memory that its items, queues, messages and links may hold.
     pub queues: Arc<Budget>,
     /// Its requests for history come one after the other.
     pub history_gate: Gate,
@@ -66,7 +66,7 @@ pub struct SessionSecurity {
     pub policy: Policy,
 }
 
-/// What CreateSession told of the client; for diagnostics, and for the transfer of subscriptions.
+/// The client as CreateSession described it; for diagnostics, and for the transfer of subscriptions.
 #[derive(Debug, Clone, Default)]
 pub struct ClientDescription {
     pub application_uri: String,
@@ -146,7 +146,7 @@ struct Cancellable {
     cancel: oneshot::Sender<()>,
 }
 
-/// What a new session starts with.
+/// Properties of a new session.
 #[derive(Debug)]
 pub struct NewSession {
     pub id: u32,
@@ -286,7 +286,7 @@ impl State {
         self.security.mode == MessageSecurityMode::SignAndEncrypt
     }
 
-    /// Nobody has asked yet to activate it, or in vain.
+    /// It is not activated, and no login is under way.
     pub fn is_pending(&self) -> bool {
         !self.is_activated && self.activations == 0
     }

@@ -1,4 +1,4 @@
-//! All sessions of the server, by token; who must give way when there are too many.
+//! All sessions of the server, by token, and the choice of the one that is evicted when there are too many.
 
 use std::sync::Arc;
 
@@ -35,11 +35,11 @@ impl Registry {
         all
     }
 
-    /// Adds a session if there is room, and returns the one that had to go for it. One address, and one certificate from
-    /// wherever, has only so many sessions that were never activated. When all places are taken, what the same client
-    /// left behind goes first, then the oldest session that was never activated, then the session that has been without
-    /// a connection for the longest time. One whose client waits for the answer to its login stays while there is
-    /// another: else a site that comes back at once would drive its own out.
+    /// Adds a session if there is room, and returns the one that was evicted for it. The number of sessions that were
+    /// never activated is limited for each address and for each certificate. When all places are taken, an abandoned
+    /// session of the same client is evicted first, then the oldest session that was never activated, then the one that
+    /// has been without a connection for the longest time. A session whose login is being checked stays while there is
+    /// another: otherwise the clients of a site that reconnects at once would evict each other.
     pub fn add(&self, session: Arc<Session>, limits: &Limits) -> Result<Option<Arc<Session>>, StatusCode> {
         let mut sessions = self.sessions.lock();
         let is_full = sessions.len() >= limits.configured.max_sessions as usize;
@@ -69,8 +69,8 @@ impl Registry {
         Ok(evicted)
     }
 
-    /// Takes out a session without a connection and without a login, for another one without a login: first one that
-    /// the same client left behind, then the oldest of the client that left most.
+    /// Takes out a session without a connection and without a login, for another one without a login: first an abandoned
+    /// session of the same client, then the oldest of the client that abandoned most.
     pub fn take_alone_anonymous(&self, of: &Session) -> Option<Arc<Session>> {
         let mut sessions = self.sessions.lock();
         let is_anonymous = |state: &State| state.is_activated && state.identity.is_anonymous();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_whose_login_is_looked_at_does_not_give_way() {
+    fn a_session_whose_login_is_checked_is_not_evicted() {
         let mut limits = Limits::new(model::Limits::default());
         limits.pending_sessions = 2;
         let registry = Registry::default();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_session_without_a_connection_for_the_longest_time_gives_way() {
+    fn the_session_without_a_connection_for_the_longest_time_is_evicted() {
         let mut limits = Limits::new(model::Limits::default());
         limits.configured.max_sessions = 6;
         let registry = Registry::default();
@@ -219,17 +219,17 @@ mod tests {
             new.lock().is_activated = true;
             gone
         };
-        // The last place; then what the same client left behind; then of the client that left most, the oldest; then
+        // The last place; then an abandoned session of the same client; then of the client that left most, the oldest; then
         // the oldest.
         let gone =
             [add(6, "10.0.0.9"), add(7, "10.0.0.4"), add(8, "10.0.0.9"), add(9, "10.0.0.9"), add(10, "10.0.0.9")];
         assert_eq!(gone, [None, Some(5), Some(3), Some(2), Some(4)]);
         let full = registry.add(session(11, "10.0.0.9", None), &limits);
-        assert_eq!(full.map(|_| ()), Err(StatusCode::BadTooManySessions), "no session in use gives way");
+        assert_eq!(full.map(|_| ()), Err(StatusCode::BadTooManySessions), "no session in use is evicted");
     }
 
     #[test]
-    fn who_fills_the_server_with_logins_gives_way_to_somebody_else() {
+    fn a_client_that_fills_the_server_with_logins_loses_one_to_another_client() {
         let mut limits = Limits::new(model::Limits::default());
         limits.configured.max_sessions = 4;
         let registry = Registry::default();
@@ -239,7 +239,7 @@ mod tests {
             new.lock().is_activated = number == 4;
             registry.add(new, &limits).expect("there is room");
         }
-        let out = registry.add(session(5, "10.0.0.9", None), &limits).expect("somebody gives way");
+        let out = registry.add(session(5, "10.0.0.9", None), &limits).expect("one is evicted");
         assert!(matches!(out.map(|old| old.id), Some(2 | 3)));
     }
 

@@ -8,6 +8,7 @@ use super::attribute::{Attribute, access_level};
 use super::{Class, Detail, Label, NodeIx, Space, Viewer};
 use crate::model::{Plant, Roles};
 use crate::stack::codec::{LocalizedTextRef, Writer};
+use crate::value::BuiltIn;
 
 impl Space {
     /// Writes a whole Variant with the attribute, or says why not. `Value` is not served here.
@@ -20,21 +21,21 @@ impl Space {
     ) -> Result<(), StatusCode> {
         match attribute {
             Attribute::NodeId => {
-                w.u8(17);
+                w.variant_head(BuiltIn::NodeId);
                 self.write_id(at, w);
             }
             Attribute::NodeClass => {
-                w.u8(6);
+                w.variant_head(BuiltIn::Int32);
                 w.i32(i32::from(self.node(at).class as u8));
             }
             Attribute::BrowseName => {
-                w.u8(20);
+                w.variant_head(BuiltIn::QualifiedName);
                 w.qualified_name(self.browse_name(at));
             }
             Attribute::DisplayName => self.write_label(at, self.node(at).display, viewer, w),
             Attribute::Description => self.write_label(at, self.node(at).description, viewer, w),
             Attribute::WriteMask | Attribute::UserWriteMask => {
-                w.u8(7);
+                w.variant_head(BuiltIn::UInt32);
                 w.u32(0);
             }
             Attribute::RolePermissions => {
@@ -43,7 +44,7 @@ impl Space {
             }
             Attribute::UserRolePermissions => self.write_permissions(at, viewer.plant, viewer.roles, w),
             Attribute::AccessRestrictions => {
-                w.u8(5);
+                w.variant_head(BuiltIn::UInt16);
                 w.u16(self.restrictions(self.node(at).access, viewer.plant));
             }
             _ => return self.write_class_attribute(at, attribute, viewer, w),
@@ -52,7 +53,7 @@ impl Space {
     }
 
     fn write_label(&self, at: NodeIx, label: Label, viewer: &Viewer<'_>, w: &mut Writer) {
-        w.u8(21);
+        w.variant_head(BuiltIn::LocalizedText);
         w.localized_text(self.label(at, label, viewer.locales));
     }
 
@@ -83,7 +84,7 @@ impl Space {
     ) -> Result<(), StatusCode> {
         let node = self.node(at);
         let boolean = |w: &mut Writer, v: bool| {
-            w.u8(1);
+            w.variant_head(BuiltIn::Boolean);
             w.bool(v);
         };
         match (attribute, node.detail) {
@@ -96,11 +97,11 @@ impl Space {
             ) => boolean(w, is_abstract),
             (Attribute::Symmetric, Detail::ReferenceType { symmetric, .. }) => boolean(w, symmetric),
             (Attribute::InverseName, Detail::ReferenceType { inverse_name, .. }) if inverse_name.length > 0 => {
-                w.u8(21);
+                w.variant_head(BuiltIn::LocalizedText);
                 w.localized_text(LocalizedTextRef { locale: None, text: Some(self.texts.get(inverse_name)) });
             }
             (Attribute::EventNotifier, Detail::Object { event_notifier }) => {
-                w.u8(3);
+                w.variant_head(BuiltIn::Byte);
                 w.u8(event_notifier);
             }
             // There is no Call service: the methods are declarations of types.
@@ -128,17 +129,17 @@ impl Space {
         let is_variable = self.node(at).class == Class::Variable;
         match attribute {
             Attribute::DataType => {
-                w.u8(17);
+                w.variant_head(BuiltIn::NodeId);
                 self.write_id(shape.data_type, w);
             }
             Attribute::ValueRank => {
-                w.u8(6);
+                w.variant_head(BuiltIn::Int32);
                 w.i32(shape.value_rank);
             }
             Attribute::ArrayDimensions if shape.value_rank >= 0 => {
                 let (first, count) = shape.dimensions;
                 let all = shape.value_rank.unsigned_abs().max(count);
-                w.u8(7 | 0x80);
+                w.variant_array_head(BuiltIn::UInt32);
                 w.u32(all);
                 // A dimension that is not stated is 0: any length (Part 3 §5.6.2, 1.05).
                 for n in 0..all {
@@ -146,25 +147,25 @@ impl Space {
                 }
             }
             Attribute::AccessLevel if is_variable => {
-                w.u8(3);
+                w.variant_head(BuiltIn::Byte);
                 w.u8(self.access_level(at, viewer.plant));
             }
             Attribute::UserAccessLevel if is_variable => {
-                w.u8(3);
+                w.variant_head(BuiltIn::Byte);
                 w.u8(self.user_access_level(at, viewer));
             }
             Attribute::AccessLevelEx if is_variable => {
-                w.u8(7);
+                w.variant_head(BuiltIn::UInt32);
                 w.u32(u32::from(self.access_level(at, viewer.plant)));
             }
             Attribute::MinimumSamplingInterval if is_variable => {
                 let millis =
                     self.minimum_sampling_interval(at, viewer.plant).ok_or(StatusCode::BadAttributeIdInvalid)?;
-                w.u8(11);
+                w.variant_head(BuiltIn::Double);
                 w.f64(millis);
             }
             Attribute::Historizing if is_variable => {
-                w.u8(1);
+                w.variant_head(BuiltIn::Boolean);
                 w.bool(matches!(shape.source, super::Source::Tag(tag) if self.has_history(tag)));
             }
             _ => return Err(StatusCode::BadAttributeIdInvalid),
@@ -172,7 +173,7 @@ impl Space {
         Ok(())
     }
 
-    /// What anybody could do at most.
+    /// AccessLevel: the accesses that some role has.
     pub fn access_level(&self, at: NodeIx, plant: &Plant) -> u8 {
         match self.variable(at).map(|shape| shape.source) {
             None | Some(super::Source::None) => 0,
@@ -189,12 +190,13 @@ impl Space {
             }
             Some(super::Source::History(_) | super::Source::Default { .. }) => access_level::READ,
             Some(super::Source::Live(live)) => {
-                access_level::READ | if live == super::Live::Standard(2294) { access_level::WRITE } else { 0 }
+                access_level::READ
+                    | if live == super::Live::Standard(super::ENABLED_FLAG) { access_level::WRITE } else { 0 }
             }
         }
     }
 
-    /// What this session may do.
+    /// UserAccessLevel: the accesses of this session.
     pub fn user_access_level(&self, at: NodeIx, viewer: &Viewer<'_>) -> u8 {
         let mut level = self.access_level(at, viewer.plant);
         if !viewer.may_read(self, at) {

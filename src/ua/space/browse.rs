@@ -36,7 +36,7 @@ impl ResultMask {
     }
 }
 
-/// What a BrowseDescription lets through.
+/// The references that a BrowseDescription asks for.
 #[derive(Debug, Clone)]
 pub struct BrowseFilter {
     direction: Direction,

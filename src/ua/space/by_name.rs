@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::{BrowseFilter, NodeIx, Reference, Space, Viewer};
 
-/// With so many references a search costs more than a look into the index.
+/// With this many references a search costs more than a look into the index.
 const MANY: usize = 32;
 
 /// Places in `references_of_node` by the hash of namespace and name.
@@ -17,14 +17,22 @@ type Places = HashTable<(u64, u32)>;
 #[derive(Debug, Default)]
 pub(in crate::ua) struct ByName(Mutex<HashMap<NodeIx, Arc<Places>>>);
 
+/// The BrowseName of a target, as one element of a path names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TargetName<'a> {
+    pub namespace: u16,
+    pub name: &'a str,
+}
+
 impl Space {
     /// The targets of one element of a RelativePath: the references of `from` that pass and lead to that BrowseName.
     /// Takes what it looks at from `steps`; `None` when they are used up.
     pub fn follow(
         &self,
         from: NodeIx,
-        (filter, viewer): (&BrowseFilter, &Viewer<'_>),
-        name: (u16, &str),
+        filter: &BrowseFilter,
+        viewer: &Viewer<'_>,
+        name: TargetName<'_>,
         steps: &mut usize,
         mut found: impl FnMut(NodeIx),
     ) -> Option<()> {
@@ -47,9 +55,9 @@ impl Space {
         at.iter().filter_map(|at| references.get(*at as usize)).try_for_each(&mut look)
     }
 
-    fn name_of(&self, reference: &Reference) -> (u16, &str) {
+    fn name_of(&self, reference: &Reference) -> TargetName<'_> {
         let node = self.node(reference.target);
-        (node.browse_namespace, self.texts.get(node.browse))
+        TargetName { namespace: node.browse_namespace, name: self.texts.get(node.browse) }
     }
 
     fn places(&self, of: NodeIx, references: &[Reference]) -> Arc<Places> {

@@ -9,28 +9,28 @@ use crate::value::Value;
 
 /// Numbers of types and objects that the composer hangs its nodes on.
 mod std_node {
-    pub const BOOLEAN: u32 = 1;
-    pub const OBJECTS: u32 = 85;
-    pub const BASE_OBJECT_TYPE: u32 = 58;
-    pub const FOLDER_TYPE: u32 = 61;
-    pub const BASE_DATA_VARIABLE: u32 = 63;
-    pub const PROPERTY_TYPE: u32 = 68;
-    pub const ANALOG_ITEM: u32 = 2368;
-    pub const ANALOG_UNIT: u32 = 17_497;
-    pub const ENUMERATION: u32 = 29;
-    pub const MANDATORY: u32 = 78;
-    pub const RANGE: u32 = 884;
-    pub const EU_INFORMATION: u32 = 887;
-    pub const ENUM_VALUE_TYPE: u32 = 7594;
-    pub const LOCALIZED_TEXT: u32 = 21;
-    pub const UINT32: u32 = 7;
+    pub const BOOLEAN: u32 = opcua::DataTypeId::Boolean as u32;
+    pub const OBJECTS: u32 = opcua::ObjectId::ObjectsFolder as u32;
+    pub const BASE_OBJECT_TYPE: u32 = opcua::ObjectTypeId::BaseObjectType as u32;
+    pub const FOLDER_TYPE: u32 = opcua::ObjectTypeId::FolderType as u32;
+    pub const BASE_DATA_VARIABLE: u32 = opcua::VariableTypeId::BaseDataVariableType as u32;
+    pub const PROPERTY_TYPE: u32 = opcua::VariableTypeId::PropertyType as u32;
+    pub const ANALOG_ITEM: u32 = opcua::VariableTypeId::AnalogItemType as u32;
+    pub const ANALOG_UNIT: u32 = opcua::VariableTypeId::AnalogUnitType as u32;
+    pub const ENUMERATION: u32 = opcua::DataTypeId::Enumeration as u32;
+    pub const MANDATORY: u32 = opcua::ObjectId::ModellingRule_Mandatory as u32;
+    pub const RANGE: u32 = opcua::DataTypeId::Range as u32;
+    pub const EU_INFORMATION: u32 = opcua::DataTypeId::EUInformation as u32;
+    pub const ENUM_VALUE_TYPE: u32 = opcua::DataTypeId::EnumValueType as u32;
+    pub const LOCALIZED_TEXT: u32 = opcua::DataTypeId::LocalizedText as u32;
+    pub const UINT32: u32 = opcua::DataTypeId::UInt32 as u32;
 }
 /// Default Binary encodings (Part 6 annex A, 1.05).
 mod encoding {
-    pub const RANGE: u32 = 886;
-    pub const EU_INFORMATION: u32 = 889;
-    pub const ENUM_VALUE_TYPE: u32 = 8251;
-    pub const ENUM_DEFINITION: u32 = 123;
+    pub const RANGE: u32 = opcua::ObjectId::Range_Encoding_DefaultBinary as u32;
+    pub const EU_INFORMATION: u32 = opcua::ObjectId::EUInformation_Encoding_DefaultBinary as u32;
+    pub const ENUM_VALUE_TYPE: u32 = opcua::ObjectId::EnumValueType_Encoding_DefaultBinary as u32;
+    pub const ENUM_DEFINITION: u32 = opcua::ObjectId::EnumDefinition_Encoding_DefaultBinary as u32;
 }
 const UNECE: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
 
@@ -199,19 +199,19 @@ impl CellComposer<'_> {
             for (ix, child) in kind.children.iter().enumerate() {
                 let ix = crate::model::NodeIx(u32::try_from(ix).expect("fewer than 2^32 nodes"));
                 let path = format!("@type.{}.{}", kind.name, kind.path(ix));
-                let parent = child.parent.map_or((owner, false), |at| placed[at.0 as usize]);
+                let parent = child.parent.map_or(Parent { at: owner, is_folder: false }, |at| placed[at.0 as usize]);
                 let at = self.node(child, &path, true);
                 self.place(parent, at);
                 let mandatory = self.draft.standard(std_node::MANDATORY);
                 self.draft.refer(at, kinds::HAS_MODELLING_RULE, mandatory);
-                placed.push((at, matches!(child.kind, NodeKind::Folder)));
+                placed.push(Parent { at, is_folder: matches!(child.kind, NodeKind::Folder) });
             }
         }
     }
 
     fn tree(&mut self) {
         let objects = self.draft.standard(std_node::OBJECTS);
-        let mut placed: Vec<(NodeIx, bool)> = Vec::with_capacity(self.cell.nodes.len());
+        let mut placed: Vec<Parent> = Vec::with_capacity(self.cell.nodes.len());
         let mut paths: Vec<String> = Vec::with_capacity(self.cell.nodes.len());
         for node in &self.cell.nodes {
             let path = match node.parent {
@@ -221,17 +221,18 @@ impl CellComposer<'_> {
             };
             let id_path = if node.parent.is_none() { "@cell" } else { path.as_str() };
             let at = self.node(node, id_path, false);
-            let parent = node.parent.map_or((objects, true), |parent| placed[parent.0 as usize]);
+            let parent =
+                node.parent.map_or(Parent { at: objects, is_folder: true }, |parent| placed[parent.0 as usize]);
             self.place(parent, at);
-            placed.push((at, matches!(node.kind, NodeKind::Folder)));
+            placed.push(Parent { at, is_folder: matches!(node.kind, NodeKind::Folder) });
             // Only nodes that can have children are asked for their path again.
             paths.push(if matches!(node.kind, NodeKind::Variable(_)) { String::new() } else { path });
         }
     }
 
     /// Folders organise, objects consist of (Part 5 §6.6 and Part 3 §7.7, 1.05).
-    fn place(&mut self, (parent, is_folder): (NodeIx, bool), at: NodeIx) {
-        self.draft.refer(parent, if is_folder { kinds::ORGANIZES } else { kinds::HAS_COMPONENT }, at);
+    fn place(&mut self, parent: Parent, at: NodeIx) {
+        self.draft.refer(parent.at, if parent.is_folder { kinds::ORGANIZES } else { kinds::HAS_COMPONENT }, at);
     }
 
     fn label(&mut self, text: Option<&Text>) -> Label {
@@ -406,4 +407,11 @@ fn enum_definition(kind: &EnumType) -> Value {
             w.text(text.0.first().map_or("", |(_, text)| text));
         }
     })
+}
+
+/// A node that others are placed below.
+#[derive(Clone, Copy)]
+struct Parent {
+    at: NodeIx,
+    is_folder: bool,
 }

@@ -200,7 +200,7 @@ impl Draft {
         self.space.roles.push(at);
     }
 
-    /// What holds for every node beside its own rules.
+    /// Restrictions of every node, in addition to its own rules.
     pub fn restrict(&mut self, bits: u16) {
         self.space.restrictions |= bits;
     }

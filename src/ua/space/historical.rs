@@ -1,5 +1,4 @@
-//! What clients look for beside a tag with an archive: its HA Configuration and its Annotations (Part 11 §5.1.2 and
-//! §5.2.2, 1.05).
+//! Nodes of a tag with an archive: its HA Configuration and its Annotations (Part 11 §5.1.2 and §5.2.2, 1.05).
 //!
 //! These nodes are made when they are asked for and stored nowhere: one is its tag and its place in `PARTS`. Its id is
 //! the tag's with a suffix: `s=Tank1.Level.HA Configuration.Stepped`, for `i=7` `s=i=7.HA Configuration.Stepped`.
@@ -13,12 +12,12 @@ use super::{Node, NodeIx, Reference, Source, Space};
 use crate::model::TagId;
 use crate::stack::codec::{IdRef, NodeIdRef, Writer};
 
-/// Marks a `NodeIx` that is no place in the tables: the tag stands above `PART_BITS`, the part in them.
+/// Marks a `NodeIx` that is no place in the tables: the tag lies above `PART_BITS`, the property in them.
 const MADE: u32 = 1 << 31;
 const PART_BITS: u32 = 4;
 const PROPERTY_TYPE: u32 = VariableTypeId::PropertyType as u32;
 
-/// A node beside each historical tag; the number is its place in `PARTS`.
+/// A node of each historical tag; the number is its place in `PARTS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum HistoricalProperty {
@@ -46,7 +45,7 @@ pub(super) struct Made {
     /// Where it hangs; `None`: at the tag itself.
     parent: Option<HistoricalProperty>,
     reference: u32,
-    /// Behind the tag's own identifier; ends with the BrowseName.
+    /// Appended to the tag's own identifier; ends with the BrowseName.
     suffix: &'static str,
     pub type_definition: u32,
     /// `None` for an Object.
@@ -172,7 +171,7 @@ pub(super) const PARTS: [Made; 16] = [
     },
 ];
 
-/// What all historical tags share.
+/// Data that all historical tags share.
 #[derive(Debug, Default)]
 pub struct Historical {
     /// A node for each of `PARTS`, without its owner's namespace and access; empty when no tag keeps history.
@@ -313,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_parts_stands_in_the_order_of_the_enum() {
+    fn the_table_of_parts_has_the_order_of_the_enum() {
         for (n, made) in PARTS.iter().enumerate() {
             assert_eq!(made.part as usize, n);
             let of_parent = made.parent.map_or("", |parent| PARTS[parent as usize].suffix);

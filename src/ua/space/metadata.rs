@@ -6,9 +6,9 @@ use super::{Class, DefaultOf, Detail, Label, NodeIx, Source};
 use crate::model::AccessIx;
 use crate::value::{Array, Elements, UaTime, Value};
 
-const NAMESPACES: u32 = 11_715;
-const NAMESPACE_METADATA_TYPE: u32 = 11_616;
-const PROPERTY_TYPE: u32 = 68;
+const NAMESPACES: u32 = opcua::ObjectId::Server_Namespaces as u32;
+const NAMESPACE_METADATA_TYPE: u32 = opcua::ObjectTypeId::NamespaceMetadataType as u32;
+const PROPERTY_TYPE: u32 = opcua::VariableTypeId::PropertyType as u32;
 /// IdType (Part 3 §8.17, 1.05): String identifiers are the ones that stay.
 const STRING_IDS: i32 = 1;
 
@@ -63,29 +63,32 @@ fn describe(draft: &mut Draft, uri: &str, access: Option<AccessIx>) {
             _ => Vec::new(),
         };
         let source = draft.constant(value);
-        property(draft, (at, &id), name, (data_type, rank, &dimensions), source);
+        property(draft, at, &format!("{id}.{name}"), name, Shape { data_type, rank, dimensions: &dimensions, source });
     }
     for (name, _, data_type, rank, of) in DEFAULTS {
         let dimensions = if rank == 1 { &[0][..] } else { &[] };
-        property(draft, (at, &id), name, (data_type, rank, dimensions), Source::Default { access, of });
+        let source = Source::Default { access, of };
+        property(draft, at, &format!("{id}.{name}"), name, Shape { data_type, rank, dimensions, source });
     }
 }
 
-fn property(
-    draft: &mut Draft,
-    (owner, path): (NodeIx, &str),
-    name: &str,
-    (data_type, rank, dimensions): (u32, i32, &[u32]),
+/// Type and value of a property.
+struct Shape<'a> {
+    /// Number of the DataType in namespace 0.
+    data_type: u32,
+    rank: i32,
+    dimensions: &'a [u32],
     source: Source,
-) {
-    let data_type = draft.standard(data_type);
-    let shape = draft.shape(data_type, rank, dimensions, source);
-    let id = format!("{path}.{name}");
+}
+
+fn property(draft: &mut Draft, owner: NodeIx, id: &str, name: &str, of: Shape<'_>) {
+    let data_type = draft.standard(of.data_type);
+    let shape = draft.shape(data_type, of.rank, of.dimensions, of.source);
     let at = draft.add(NewNode {
         class: Class::Variable,
         namespace: 1,
         browse_namespace: 0,
-        id: NewId::Text(&id),
+        id: NewId::Text(id),
         browse: name,
         display: Label::Browse,
         description: Label::None,

@@ -1,5 +1,5 @@
-//! The address space: plain immutable data behind one swap. Nodes and references lie in flat tables; whoever
-//! serves a request borrows from them and copies nothing.
+//! The address space: plain immutable data that is swapped as a whole. Nodes and references lie in flat tables;
+//! a service borrows from them and copies nothing.
 //!
 //! Live values are not here: a Variable names its tag, or one of the server's own live variables.
 
@@ -20,6 +20,7 @@ mod standard;
 
 pub use attribute::{Attribute, access_level};
 pub use browse::{BrowseFilter, Direction, ResultMask};
+pub use by_name::TargetName;
 pub use cell::{CONNECTION_VARIABLES, compose, extension};
 pub use draft::Draft;
 pub use historical::HistoricalProperty;
@@ -34,8 +35,10 @@ use hashbrown::{HashMap, HashTable};
 
 use crate::model::{AccessIx, TagId, Text};
 use crate::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef, Reader, Writer};
-use crate::value::Value;
+use crate::value::{BuiltIn, Value};
 
+/// EnabledFlag of the diagnostics: the one variable of the server itself that may be written.
+pub const ENABLED_FLAG: u32 = opcua::VariableId::Server_ServerDiagnostics_EnabledFlag as u32;
 /// Variables of the server itself are looked at no more often.
 pub const LIVE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(50);
 
@@ -64,7 +67,7 @@ pub struct Span {
     pub length: u32,
 }
 
-/// The identifier of a node; its namespace stands beside it.
+/// The identifier of a node without its namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Id {
     Numeric(u32),
@@ -92,11 +95,11 @@ pub struct Node {
     pub id: Id,
     pub display: Label,
     pub description: Label,
-    /// Who may see it; `None` is open to every session (the Server object and the types).
+    /// The rule for access to it; `None` is open to every session (the Server object and the types).
     pub access: Option<AccessIx>,
     /// Target of HasTypeDefinition; the node itself where it has none.
     pub type_definition: NodeIx,
-    /// What only its class has.
+    /// Attributes that only its class has.
     pub detail: Detail,
 }
 
@@ -126,7 +129,7 @@ pub enum Detail {
     Method,
 }
 
-/// What Variables and VariableTypes have in common.
+/// The common part of Variables and VariableTypes.
 #[derive(Debug, Clone, Copy)]
 pub struct VariableShape {
     pub data_type: NodeIx,
@@ -147,7 +150,7 @@ pub enum Source {
     Constant(u32),
     /// A value that the server computes when it is asked.
     Live(Live),
-    /// What is said of a tag's history; which tag, the node says.
+    /// A property of a tag's history; the node tells which tag.
     History(HistoricalProperty),
     /// A default of a namespace, from a rule of a plant; `None` is open.
     Default {
@@ -171,7 +174,7 @@ pub enum Live {
     Standard(u32),
     /// Diagnostics of a connection: which, and which of its variables.
     Connection { connection: u32, variable: u8 },
-    /// Who has a role: which, and which of its properties.
+    /// A property of a role: its number, and which property.
     Role { role: u8, part: RolePart },
 }
 
@@ -282,7 +285,7 @@ impl Space {
     /// The id as a value.
     pub fn id_value(&self, at: NodeIx) -> Value {
         let mut w = Writer::new();
-        w.u8(17);
+        w.variant_head(BuiltIn::NodeId);
         self.write_id(at, &mut w);
         Value::Wire(w.buf.into())
     }

@@ -1,7 +1,7 @@
-//! Who may do what to which node. What RolePermissions tells and what the services enforce are the same functions,
-//! computed from the one `Access` of the node when somebody asks: no node stores permissions of its own.
+//! Permissions on nodes. RolePermissions and the checks of the services are the same functions, computed from the one
+//! `Access` of the node when they are needed: no node stores permissions of its own.
 //!
-//! Nothing is reached without Browse: to who lacks it a node answers like one that does not exist.
+//! Nothing is reached without Browse: a session without it gets the answer for a node that does not exist.
 
 use opcua::StatusCode;
 
@@ -9,9 +9,9 @@ use super::attribute::{Attribute, access_level};
 use super::{Class, DefaultOf, Live, NodeIx, Source, Space};
 use crate::model::{Access, AccessIx, Plant, Role, Roles};
 use crate::stack::codec::Writer;
-use crate::value::Value;
+use crate::value::{BuiltIn, Value};
 
-/// PermissionType (Part 3 §8.55, 1.05): the bits that somebody can have here.
+/// PermissionType (Part 3 §8.55, 1.05): the bits that this server grants.
 pub mod permission {
     pub const BROWSE: u32 = 1;
     pub const READ_ROLE_PERMISSIONS: u32 = 1 << 1;
@@ -33,14 +33,16 @@ pub mod restriction {
 }
 
 /// Default Binary encoding (Part 6 annex A, 1.05).
-const ROLE_PERMISSION_TYPE: u32 = 128;
-const BASE_EVENT_TYPE: u32 = 2041;
-const AUDIT_EVENT_TYPE: u32 = 2052;
+const ROLE_PERMISSION_TYPE: u32 = opcua::ObjectId::RolePermissionType_Encoding_DefaultBinary as u32;
+const BASE_EVENT_TYPE: u32 = opcua::ObjectTypeId::BaseEventType as u32;
+const AUDIT_EVENT_TYPE: u32 = opcua::ObjectTypeId::AuditEventType as u32;
 /// Variables of namespace 0 that are not for everybody.
-const SESSION_SECURITY: Source = Source::Live(Live::Standard(3708));
-const ENABLED_FLAG: Source = Source::Live(Live::Standard(2294));
+const SESSION_SECURITY_DIAGNOSTICS: u32 =
+    opcua::VariableId::Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionSecurityDiagnosticsArray as u32;
+const SESSION_SECURITY: Source = Source::Live(Live::Standard(SESSION_SECURITY_DIAGNOSTICS));
+const ENABLED_FLAG: Source = Source::Live(Live::Standard(super::ENABLED_FLAG));
 
-/// Who looks: the roles and the channel decide what is seen, the locales in which language.
+/// The session that looks: its roles and channel decide what it sees, its locales in which language.
 #[derive(Debug, Clone, Copy)]
 pub struct Viewer<'a> {
     pub roles: Roles,
@@ -50,12 +52,12 @@ pub struct Viewer<'a> {
     pub plant: &'a Plant,
 }
 
-/// Roles that see who has which permission, and who uses the server.
+/// Roles that may see the permissions of others, and the users of the server.
 fn administrators() -> Roles {
     Roles::NONE.with(Role::CONFIGURE_ADMIN).with(Role::SECURITY_ADMIN)
 }
 
-/// Who hears of events of a type: of what is audited, who looks after security.
+/// Roles that receive events of a type; audit events are for SecurityAdmin.
 fn hearers(space: &Space, kind: NodeIx) -> Roles {
     match space.is_standard(kind, AUDIT_EVENT_TYPE) {
         true => Roles::NONE.with(Role::SECURITY_ADMIN),
@@ -63,7 +65,7 @@ fn hearers(space: &Space, kind: NodeIx) -> Roles {
     }
 }
 
-/// Who may do what to one node.
+/// Permissions on one node.
 struct Grants {
     access: Access,
     /// The Value.
@@ -77,7 +79,7 @@ impl Grants {
         let access = node.access.map_or(Access::OPEN, |ix| plant.rule(ix));
         let source = space.variable(at).map(|shape| shape.source);
         let read = match source {
-            // Who uses the server is for who administers it (Part 5 §6.3.4 and §7.16, 1.05); as are
+            // The users of the server are for administrators (Part 5 §6.3.4 and §7.16, 1.05); as are
             // permissions of others (Part 3 §5.2.9, 1.05).
             Some(SESSION_SECURITY | Source::Default { of: DefaultOf::RolePermissions, .. }) => administrators(),
             _ => access.read,
@@ -122,7 +124,7 @@ impl Viewer<'_> {
         if is_weak { Err(StatusCode::BadSecurityModeInsufficient) } else { Ok(()) }
     }
 
-    /// An event is heard by who may both at its type and at its source (Part 3 §8.55, 1.05: ReceiveEvents).
+    /// Whether this session receives an event: it must be allowed to at the event's type and at its source (Part 3 §8.55, 1.05: ReceiveEvents).
     pub fn hears(&self, space: &Space, kind: NodeIx, source: NodeIx) -> bool {
         self.sees(space, source) && hearers(space, kind).meets(self.roles)
     }
@@ -172,7 +174,7 @@ impl Space {
     }
 
     fn write_roles(&self, among: Roles, mask: impl Fn(Role) -> u32, w: &mut Writer) {
-        w.u8(22 | 0x80);
+        w.variant_array_head(BuiltIn::ExtensionObject);
         let count_at = w.reserve_count();
         let mut count = 0;
         for (role, node) in (0..).map(Role).zip(&self.roles) {
@@ -197,8 +199,8 @@ impl Space {
             | if access == Some(AccessIx::ADMINISTRATORS) { restriction::APPLY_TO_BROWSE } else { 0 }
     }
 
-    /// A default of a namespace (Part 5 §6.3.13, 1.05): the rules of the cell's own Object. Every node says its own
-    /// beside it.
+    /// A default of a namespace (Part 5 §6.3.13, 1.05): the rules of the cell's own Object. Every node also has its
+    /// own.
     pub fn default_value(&self, access: Option<AccessIx>, of: DefaultOf, viewer: &Viewer<'_>) -> Value {
         let rule = access.map_or(Access::OPEN, |ix| viewer.plant.rule(ix));
         let among = match of {

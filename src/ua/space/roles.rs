@@ -1,15 +1,15 @@
 //! The RoleSet (Part 18 §4.3, 1.05): an Object for each role, so that RolePermissions can name it. Everybody sees
-//! that a role is there; who has it is for SecurityAdmin over an encrypted channel (§4.4.1), others don't find the
+//! that a role is there; its holders are for SecurityAdmin over an encrypted channel (§4.4.1), others don't find the
 //! properties.
 
 use super::draft::{Draft, NewId, NewNode};
 use super::kinds;
-use super::{Class, Detail, Label, Live, NodeIx, Source};
+use super::{Class, Detail, Label, Live, Source};
 use crate::model::{AccessIx, ROLES};
 
-const ROLE_SET: u32 = 15_606;
-const ROLE_TYPE: u32 = 15_620;
-const PROPERTY_TYPE: u32 = 68;
+const ROLE_SET: u32 = opcua::ObjectId::Server_ServerCapabilities_RoleSet as u32;
+const ROLE_TYPE: u32 = opcua::ObjectTypeId::RoleType as u32;
+const PROPERTY_TYPE: u32 = opcua::VariableTypeId::PropertyType as u32;
 
 /// Properties of RoleType.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,8 +65,10 @@ pub fn describe_roles(draft: &mut Draft, own: &[String]) {
 
 fn describe(draft: &mut Draft, role: u8, name: &str) {
     let id = format!("@role.{name}");
-    let at = draft.add(node(&id, (1, name), None, Detail::Object { event_notifier: 0 }));
-    refer(draft, at, (ROLE_SET, kinds::HAS_COMPONENT), ROLE_TYPE);
+    let at = draft.add(node(&id, 1, name, None, Detail::Object { event_notifier: 0 }));
+    let (role_set, role_type) = (draft.standard(ROLE_SET), draft.standard(ROLE_TYPE));
+    draft.refer(at, kinds::HAS_TYPE_DEFINITION, role_type);
+    draft.refer(role_set, kinds::HAS_COMPONENT, at);
     draft.add_role(at);
     for (part, name, data_type, rank) in PARTS {
         let data_type = draft.standard(data_type);
@@ -74,30 +76,30 @@ fn describe(draft: &mut Draft, role: u8, name: &str) {
         let shape = draft.shape(data_type, rank, dimensions, Source::Live(Live::Role { role, part }));
         let id = format!("{id}.{name}");
         let detail = Detail::Variable(shape);
-        let property = draft.add(node(&id, (0, name), Some(AccessIx::ADMINISTRATORS), detail));
+        let property = draft.add(node(&id, 0, name, Some(AccessIx::ADMINISTRATORS), detail));
         let kind = draft.standard(PROPERTY_TYPE);
         draft.refer(property, kinds::HAS_TYPE_DEFINITION, kind);
         draft.refer(at, kinds::HAS_PROPERTY, property);
     }
 }
 
-fn node<'n>(id: &'n str, browse: (u16, &'n str), access: Option<AccessIx>, detail: Detail) -> NewNode<'n> {
+fn node<'n>(
+    id: &'n str,
+    browse_namespace: u16,
+    browse: &'n str,
+    access: Option<AccessIx>,
+    detail: Detail,
+) -> NewNode<'n> {
     let is_object = matches!(detail, Detail::Object { .. });
     NewNode {
         class: if is_object { Class::Object } else { Class::Variable },
         namespace: 1,
-        browse_namespace: browse.0,
+        browse_namespace,
         id: NewId::Text(id),
-        browse: browse.1,
+        browse,
         display: Label::Browse,
         description: Label::None,
         access,
         detail,
     }
-}
-
-fn refer(draft: &mut Draft, at: NodeIx, (parent, kind): (u32, u32), type_definition: u32) {
-    let (parent, type_definition) = (draft.standard(parent), draft.standard(type_definition));
-    draft.refer(at, kinds::HAS_TYPE_DEFINITION, type_definition);
-    draft.refer(parent, kind, at);
 }

@@ -37,7 +37,7 @@ pub fn load(draft: &mut Draft) {
 }
 
 /// The Server object: it notifies of events.
-const SERVER: u32 = 2253;
+const SERVER: u32 = opcua::ObjectId::Server as u32;
 
 fn text<'a>(blob: &mut Reader<'a>) -> &'a str {
     blob.text().expect(OURS)

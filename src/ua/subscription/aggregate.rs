@@ -12,7 +12,7 @@ use crate::ua::filter_types::AGGREGATE_FILTER;
 use crate::value::UaTime;
 
 /// Encoding id of AggregateFilterResult (Part 6 annex A, 1.05).
-const AGGREGATE_FILTER_RESULT: u32 = 739;
+const AGGREGATE_FILTER_RESULT: u32 = opcua::ObjectId::AggregateFilterResult_Encoding_DefaultBinary as u32;
 /// Shorter processing intervals are revised to this. Results go out with the publishing interval anyway.
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -30,17 +30,17 @@ pub fn read_configuration(body: &mut Reader<'_>) -> Result<Configuration, Status
     Ok(if uses_defaults || !is_meant { Configuration::default() } else { given })
 }
 
-/// What a calculation has to know of a tag.
+/// The input of a calculation: a tag's type and archive.
 pub fn source(plant: &Plant, tag: TagId, archive: ArchiveId) -> Source {
     let shape = &plant.tag(tag).shape;
     Source { archive, kind: shape.data_type.wire(), is_array: !shape.is_scalar(), stepped: plant.is_stepped(tag) }
 }
 
-/// What the times of a request are revised against.
+/// Times that a request is revised against.
 #[derive(Debug, Clone, Copy)]
 pub struct Clocks {
     pub now: UaTime,
-    /// The processing interval of who asks for none.
+    /// The processing interval of a client that asks for none.
     pub publishing: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Items whose session may not have their values: they tell why, once, and are silent until it may again
+//! Items that the session may not read: each reports the status once, then nothing until access returns
 //! (Part 4 §5.13.2.1, 1.05).
 
 use opcua::StatusCode;
@@ -44,7 +44,7 @@ impl State {
         self.free_sent(self.sent_bytes);
     }
 
-    /// What was sent and what happened was for the user before: nobody else gets it again.
+    /// Messages and events of the previous user are dropped: no other user gets them.
     pub fn forget(&mut self) {
         self.forget_sent();
         for item in self.items.iter_mut().flatten() {

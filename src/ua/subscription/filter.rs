@@ -23,7 +23,7 @@ pub struct DataFilter {
     pub deadband: f64,
 }
 
-/// What the item knows of its Variable when a filter is checked.
+/// Properties of the Variable that a filter is checked against.
 #[derive(Debug, Clone, Copy)]
 pub struct FilterSubject {
     pub is_number: bool,

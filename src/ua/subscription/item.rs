@@ -34,14 +34,14 @@ impl Mode {
     }
 }
 
-/// What an item hears of.
+/// The source of an item's notifications.
 #[derive(Debug)]
 pub enum Watched {
     /// A tag's value: each change is offered.
     Tag(TagId),
     /// A variable of the server itself: asked for at each sampling interval.
     Live(Live),
-    /// An attribute that never changes while the address space stands.
+    /// An attribute that never changes while the address space lives.
     Fixed,
     Events(Box<EventFilter>, EventQueue),
 }
@@ -96,7 +96,7 @@ pub struct Item {
     pub denied: Option<StatusCode>,
 }
 
-/// What became of an offered sample.
+/// The outcome for an offered sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
     No,

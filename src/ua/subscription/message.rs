@@ -1,5 +1,7 @@
 //! NotificationMessages, written straight into a PublishResponse and kept for Republish.
 
+use std::sync::Arc;
+
 use opcua::StatusCode;
 
 use super::item::{Item, Watched};
@@ -8,15 +10,15 @@ use crate::stack::codec::{Timestamps, Writer};
 use crate::value::UaTime;
 
 /// Encoding ids of the notifications (Part 6 annex A, 1.05).
-const DATA_CHANGE_NOTIFICATION: u32 = 811;
-const EVENT_NOTIFICATION_LIST: u32 = 916;
-const STATUS_CHANGE_NOTIFICATION: u32 = 820;
+const DATA_CHANGE_NOTIFICATION: u32 = opcua::ObjectId::DataChangeNotification_Encoding_DefaultBinary as u32;
+const EVENT_NOTIFICATION_LIST: u32 = opcua::ObjectId::EventNotificationList_Encoding_DefaultBinary as u32;
+const STATUS_CHANGE_NOTIFICATION: u32 = opcua::ObjectId::StatusChangeNotification_Encoding_DefaultBinary as u32;
 /// A message is cut here, or earlier for a client that takes less, and the rest follows in the next one.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
 /// Of one subscription, kept for Republish; of more than this the oldest messages go.
 const RETRANSMISSION_BYTES: usize = 4 * MESSAGE_BYTES;
 
-/// What a message held.
+/// Facts of a message that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
     pub sequence: u32,
@@ -24,6 +26,13 @@ pub struct Published {
     pub is_keep_alive: bool,
     /// The subscription has told its end and is to be deleted.
     pub is_last: bool,
+}
+
+/// Room in a message.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    notifications: usize,
+    bytes: usize,
 }
 
 impl State {
@@ -92,14 +101,20 @@ impl State {
         let parts = w.reserve_count();
         let mut written = 0usize;
         let mut part_count = 0;
-        let data = self.write_part(w, DATA_CHANGE_NOTIFICATION, (limit, most_bytes), false);
+        let data =
+            self.write_part(w, DATA_CHANGE_NOTIFICATION, Room { notifications: limit, bytes: most_bytes }, false);
         if data > 0 {
             part_count += 1;
             written += data;
             self.counters.data_change += u32::try_from(data).unwrap_or(u32::MAX);
         }
         if written < limit {
-            let events = self.write_part(w, EVENT_NOTIFICATION_LIST, (limit - written, most_bytes), true);
+            let events = self.write_part(
+                w,
+                EVENT_NOTIFICATION_LIST,
+                Room { notifications: limit - written, bytes: most_bytes },
+                true,
+            );
             if events > 0 {
                 part_count += 1;
                 self.counters.event += u32::try_from(events).unwrap_or(u32::MAX);
@@ -111,13 +126,7 @@ impl State {
         !self.dirty.is_empty()
     }
 
-    fn write_part(
-        &mut self,
-        w: &mut Writer,
-        encoding: u32,
-        (limit, most_bytes): (usize, usize),
-        events: bool,
-    ) -> usize {
+    fn write_part(&mut self, w: &mut Writer, encoding: u32, room: Room, events: bool) -> usize {
         let start = w.mark();
         let mut written = 0;
         w.extension_object(encoding, |w| {
@@ -132,13 +141,13 @@ impl State {
                     self.dirty.push_back(key);
                     continue;
                 }
-                written += write_item(item, limit - written, w);
+                written += write_item(item, room.notifications - written, w);
                 if item.has_news() {
                     self.dirty.push_front(key);
                     break;
                 }
                 item.is_dirty = false;
-                if written >= limit || w.mark() - start > most_bytes {
+                if written >= room.notifications || w.mark() - start > room.bytes {
                     break;
                 }
             }
@@ -170,6 +179,38 @@ impl State {
                 self.dirty.push_back(key);
             }
         }
+    }
+}
+
+impl State {
+    /// The NotificationMessage of that number, if it was not acknowledged yet.
+    pub fn resend(&mut self, sequence: u32) -> Option<Arc<[u8]>> {
+        self.counters.republish_message_request += 1;
+        let message = self.sent.iter().find(|(number, _)| *number == sequence).map(|(_, bytes)| bytes.clone());
+        if message.is_some() {
+            self.counters.republish_message += 1;
+        }
+        message
+    }
+
+    pub fn acknowledge(&mut self, sequence: u32) -> StatusCode {
+        match self.sent.iter().position(|(number, _)| *number == sequence) {
+            Some(at) => {
+                let bytes = self.sent.remove(at).map_or(0, |(_, bytes)| bytes.len());
+                self.free_sent(bytes);
+                StatusCode::Good
+            }
+            None => StatusCode::BadSequenceNumberUnknown,
+        }
+    }
+
+    pub(super) fn free_sent(&mut self, bytes: usize) {
+        self.sent_bytes -= bytes;
+        self.memory.give_back(bytes);
+    }
+
+    pub fn available(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
+        self.sent.iter().map(|(number, _)| *number)
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Client {
     pub roles: Roles,
 }
 
-/// What a new subscription is made of.
+/// Properties of a new subscription.
 #[derive(Debug)]
 pub struct NewSubscription {
     pub id: u32,

@@ -81,7 +81,7 @@ impl Queue {
         }
         self.shrink_to(self.size);
         if self.size == 1 {
-            // A queue of one value never tells of an overflow (Part 4 §7.39.1, 1.05).
+            // A queue of one value never reports an overflow (Part 4 §7.39.1, 1.05).
             self.held.iter_mut().for_each(|sample| sample.status = StatusCode::from(sample.status.bits() & !OVERFLOW));
         } else if is_too_long {
             mark(if discard_oldest { self.held.front_mut() } else { self.held.back_mut() });

@@ -1,6 +1,6 @@
-//! Who guesses passwords waits: after a few wrong ones each further attempt has to wait twice as long, up to a bound.
+//! Delays for guessed passwords: after a few wrong ones each further attempt has to wait twice as long, up to a bound.
 //!
-//! What is counted is the user name together with where it came from, so that nobody locks out somebody else: an
+//! The count is for a user name together with its origin, so that no client locks out another: an
 //! address for unsecured connections, the application's certificate for secured ones (Part 4 §5.7.3.1, 1.05, names
 //! both). One origin that tries many names is slowed as a whole, except for names that logged in from there before.
 
@@ -16,7 +16,7 @@ use crate::stack::channel::neighbourhood;
 const FREE: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
-/// Wrong passwords are forgotten after so long without another.
+/// Wrong passwords are forgotten after this time without another.
 const MEMORY: Duration = Duration::from_hours(1);
 /// Wrong passwords of one origin, whatever the names, before it is slowed as a whole; one more each `REFILL`.
 const ORIGIN_ROOM: u32 = 30;
@@ -90,8 +90,8 @@ impl Tally {
 }
 
 impl Bucket {
-    /// What is still held against the origin.
-    fn settle(&mut self, now: Instant) {
+    /// Forgives wrong passwords as time passes.
+    fn forgive(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.since);
         let forgiven = u32::try_from(passed.as_secs() / REFILL.as_secs()).unwrap_or(u32::MAX);
         self.wrong = self.wrong.saturating_sub(forgiven);
@@ -115,7 +115,7 @@ impl Lockout {
             return Ok(());
         }
         let Some(bucket) = self.origins.get_mut(&origin) else { return Ok(()) };
-        bucket.settle(now);
+        bucket.forgive(now);
         match bucket.wrong >= ORIGIN_ROOM {
             true => Err(Wait { left: (bucket.since + REFILL).saturating_duration_since(now), is_origin: true }),
             false => Ok(()),
@@ -134,12 +134,12 @@ impl Lockout {
         let wrong = tally.wrong;
         make_room(&mut self.origins, &origin, |bucket| (false, bucket.since));
         let bucket = self.origins.entry(origin).or_insert(Bucket { wrong: 0, since: now });
-        bucket.settle(now);
+        bucket.forgive(now);
         bucket.wrong = bucket.wrong.saturating_add(1).min(ORIGIN_ROOM);
         (wrong == FREE).then_some(Turn::Begins)
     }
 
-    /// A name that got a new password starts anew, wherever it comes from.
+    /// Forgets the wrong passwords of a name that got a new one, from all origins.
     pub fn forget(&mut self, name: &str) {
         let name = self.name(name);
         self.names.retain(|(of, _), _| *of != name);
@@ -201,14 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn who_guesses_one_name_makes_few_attempts_a_day() {
+    fn guessing_one_name_is_held_to_few_attempts_a_day() {
         let mut lockout = Lockout::default();
         let made = guesses(&mut lockout, |_| "opal".into(), origin(1), Instant::now(), Duration::from_hours(24));
         assert!((200..320).contains(&made), "{made}");
     }
 
     #[test]
-    fn who_tries_many_names_is_slowed_as_a_whole() {
+    fn an_origin_that_tries_many_names_is_slowed_as_a_whole() {
         let mut lockout = Lockout::default();
         let made = guesses(&mut lockout, |n| format!("user {n}"), origin(1), Instant::now(), Duration::from_mins(10));
         assert!((320..=340).contains(&made), "{made}");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_locks_out_somebody_else() {
+    fn no_client_locks_out_another() {
         let mut lockout = Lockout::default();
         let start = Instant::now();
         lockout.right("eva", origin(1), start);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_who_logged_in_stays() {
+    fn the_memory_is_bounded_and_keeps_names_that_logged_in() {
         let mut lockout = Lockout::default();
         let start = Instant::now();
         lockout.right("eva", origin(1), start);

@@ -8,12 +8,12 @@ use super::values::Values;
 use crate::history::{Annotation, ArchiveId, Cursor, Direction, Historian, Span};
 use crate::stack::codec::{Reader, Writer};
 use crate::ua::history::{Progress, Raw};
-use crate::value::{Sample, UaTime, Value};
+use crate::value::{BuiltIn, Sample, UaTime, Value};
 
 /// Default Binary of Annotation (Part 6 annex A, 1.05).
-const ANNOTATION: u32 = 893;
+const ANNOTATION: u32 = opcua::ObjectId::Annotation_Encoding_DefaultBinary as u32;
 
-/// Writes what has room of a span; returns where to go on.
+/// Writes the annotations of a span that fit; returns where to continue.
 pub fn write(
     historian: &dyn Historian,
     archive: ArchiveId,
@@ -21,8 +21,8 @@ pub fn write(
     progress: Progress,
     values: &mut Values<'_>,
 ) -> Result<Option<Progress>, StatusCode> {
-    // Remarks have no bounds (Part 11 §4.6, 1.05). It would be allowed to refuse who asks for them, but node-opcua does
-    // so when its user says nothing.
+    // Remarks have no bounds (Part 11 §4.6, 1.05). A server may refuse a request for them, but node-opcua asks for
+    // them by default.
     let domain = raw.domain()?;
     let from = progress.cursor();
     let span = match (from, domain.direction) {
@@ -39,7 +39,7 @@ pub fn write(
     for annotation in all.iter().skip(given) {
         if values.wanted() == 0 || !values.push_all(&[sample(annotation)]) {
             let is_begun = cursor.same > 0;
-            return Ok(Some(if is_begun { Progress::Behind(cursor) } else { Progress::Start }));
+            return Ok(Some(if is_begun { Progress::After(cursor) } else { Progress::Start }));
         }
         let same = if annotation.at == cursor.time { cursor.same + 1 } else { 1 };
         cursor = Cursor { time: annotation.at, as_of: 0, same };
@@ -70,7 +70,7 @@ pub fn write_at(
 /// An Annotation as the value at the time that it belongs to; its server time is when it was made.
 pub fn sample(annotation: &Annotation) -> Sample {
     let mut w = Writer::new();
-    w.u8(22);
+    w.variant_head(BuiltIn::ExtensionObject);
     w.extension_object(ANNOTATION, |w| {
         w.text(&annotation.message);
         w.text(&annotation.user);
@@ -84,12 +84,22 @@ pub fn sample(annotation: &Annotation) -> Sample {
     }
 }
 
-/// The annotation that a client wrote at `at`; what it left out is filled in with who it is and when. A new one is
-/// signed by who is logged in, whatever the client writes (Part 11 §6.6.6, 1.05: the user, as the system supplies it).
-pub fn read(value: &Value, at: UaTime, (user, now, is_new): (&str, UaTime, bool)) -> Result<Annotation, StatusCode> {
+/// The user that annotates, and the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Author<'a> {
+    pub user: &'a str,
+    pub now: UaTime,
+    /// The annotation was not there before.
+    pub is_new: bool,
+}
+
+/// The annotation that a client wrote at `at`. A missing user or time is filled in. A new annotation always names the
+/// user that is logged in, whatever the client writes (Part 11 §6.6.6, 1.05: the user, as the system supplies it).
+pub fn read(value: &Value, at: UaTime, author: Author<'_>) -> Result<Annotation, StatusCode> {
+    let Author { user, now, is_new } = author;
     let Value::Wire(bytes) = value else { return Err(StatusCode::BadTypeMismatch) };
     let mut reader = Reader::new(bytes);
-    if reader.u8()? != 22 {
+    if reader.u8()? != BuiltIn::ExtensionObject as u8 {
         return Err(StatusCode::BadTypeMismatch);
     }
     let object = reader.extension_object()?;
@@ -115,7 +125,8 @@ mod tests {
             ("erika", "", true, "erika"),
         ] {
             let written = Annotation { at, message: "odd".into(), user: wrote.into(), time: UaTime(2_000) };
-            let found = read(&sample(&written).value, at, (user, UaTime(3_000), is_new)).expect("an Annotation");
+            let found =
+                read(&sample(&written).value, at, Author { user, now: UaTime(3_000), is_new }).expect("an Annotation");
             assert_eq!((found.user.as_str(), found.time), (signed, UaTime(2_000)), "{wrote} by {user}");
         }
     }

@@ -1,4 +1,4 @@
-//! Who changed which history: one record of the audit and one audit event a node (Part 11 §5.8, 1.05).
+//! Changes of history in the audit: one record and one audit event for each node (Part 11 §5.8, 1.05).
 
 use super::annotations;
 use super::change::{Change, Outcome, Perform};
@@ -8,31 +8,29 @@ use crate::audit::{Kind, Record};
 use crate::history::export::time_to_text;
 use crate::history::{Direction, Historian, Span, Who};
 use crate::stack::codec::{NodeIdRef, Writer};
-use crate::ua::audit::{self, Told};
+use crate::ua::audit::{self, AuditFields};
 use crate::ua::history::Target;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
 use crate::ua::space::NodeIx;
-use crate::value::{Elements, Sample, UaTime, Value};
+use crate::value::{BuiltIn, Elements, Sample, UaTime, Value};
 
 /// Event types (Part 6 annex A, 1.05).
 mod kind {
-    pub const VALUE_UPDATE: u32 = 3006;
-    pub const RAW_MODIFY_DELETE: u32 = 3014;
-    pub const AT_TIME_DELETE: u32 = 3019;
-    pub const ANNOTATION_UPDATE: u32 = 19_095;
+    pub const VALUE_UPDATE: u32 = opcua::ObjectTypeId::AuditHistoryValueUpdateEventType as u32;
+    pub const RAW_MODIFY_DELETE: u32 = opcua::ObjectTypeId::AuditHistoryRawModifyDeleteEventType as u32;
+    pub const AT_TIME_DELETE: u32 = opcua::ObjectTypeId::AuditHistoryAtTimeDeleteEventType as u32;
+    pub const ANNOTATION_UPDATE: u32 = opcua::ObjectTypeId::AuditHistoryAnnotationUpdateEventType as u32;
 }
 /// DataTypes of the details.
 mod details {
-    pub const UPDATE_DATA: u32 = 680;
-    pub const UPDATE_STRUCTURE: u32 = 11_295;
-    pub const DELETE_RAW_MODIFIED: u32 = 686;
-    pub const DELETE_AT_TIME: u32 = 689;
+    pub const UPDATE_DATA: u32 = opcua::DataTypeId::UpdateDataDetails as u32;
+    pub const UPDATE_STRUCTURE: u32 = opcua::DataTypeId::UpdateStructureDataDetails as u32;
+    pub const DELETE_RAW_MODIFIED: u32 = opcua::DataTypeId::DeleteRawModifiedDetails as u32;
+    pub const DELETE_AT_TIME: u32 = opcua::DataTypeId::DeleteAtTimeDetails as u32;
 }
 /// An event that would carry more old or new values carries none.
 const VALUES: usize = 1_000;
-/// DataValue as a Variant's encoding byte.
-const DATA_VALUES: u8 = 23 | 0x80;
 
 /// A change that is about to be made.
 pub struct Changed<'a> {
@@ -41,7 +39,7 @@ pub struct Changed<'a> {
     pub change: &'a Change,
 }
 
-/// What is known of a change before it is made.
+/// A change as the audit knows it before it is made.
 pub struct Audit {
     node: NodeIx,
     kind: u32,
@@ -127,13 +125,13 @@ impl Audit {
             ..Record::new(Kind::HistoryUpdate, status, acting)
         };
         server.audit(record.with(format!("{user} {message}{how}")), || {
-            Some(Told {
+            Some(AuditFields {
                 kind,
                 source: Some(node),
                 source_name: "Attribute/HistoryUpdate",
                 entry: audit_entry.to_owned(),
                 extra,
-                ..Told::default()
+                ..AuditFields::default()
             })
         });
     }
@@ -151,12 +149,12 @@ fn verb(perform: Perform) -> &'static str {
 /// A NodeId of namespace 0 as a value.
 fn standard_id(number: u32) -> Value {
     let mut w = Writer::new();
-    w.u8(17);
+    w.variant_head(BuiltIn::NodeId);
     w.node_id(NodeIdRef::numeric(0, number));
     Value::Wire(w.buf.into())
 }
 
-/// What stands there before the change, unless that is a lot.
+/// The values before the change, unless they are many.
 fn old_values(historian: &dyn Historian, target: Target, change: &Change) -> Option<Value> {
     let at = |times: &[UaTime]| {
         let found = if times.len() > VALUES { None } else { historian.at(target.archive, times).ok() }?;
@@ -181,7 +179,7 @@ fn data_values(samples: &[Sample]) -> Value {
         return Value::Null;
     }
     let mut w = Writer::new();
-    w.u8(DATA_VALUES);
+    w.variant_array_head(BuiltIn::DataValue);
     w.count(samples.len());
     for sample in samples {
         w.data_value(&sample.value, sample.status, Some(sample.source_time), Some(sample.server_time));

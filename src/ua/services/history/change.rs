@@ -28,7 +28,7 @@ impl Perform {
     }
 }
 
-/// What is to be done to one node.
+/// A change of one node's history.
 #[derive(Debug)]
 pub enum Change {
     Values(Perform, Entries<Sample>),
@@ -56,10 +56,10 @@ impl<T> Entries<T> {
     }
 
     /// The statuses in the order of the request, with those of the good entries filled in.
-    fn settle(self, done: Vec<StatusCode>) -> Vec<StatusCode> {
+    fn merge(self, done: Vec<StatusCode>) -> Vec<StatusCode> {
         let mut done = done.into_iter();
-        let settle = |status: StatusCode| if status.is_bad() { status } else { done.next().unwrap_or(status) };
-        self.statuses.into_iter().map(settle).collect()
+        let merge = |status: StatusCode| if status.is_bad() { status } else { done.next().unwrap_or(status) };
+        self.statuses.into_iter().map(merge).collect()
     }
 }
 
@@ -81,7 +81,7 @@ impl Change {
                     Perform::Replace => edit(Edit::Replace(good))?,
                     Perform::Update | Perform::Remove => edit(Edit::Update(good))?,
                 };
-                (StatusCode::Good, entries.settle(done))
+                (StatusCode::Good, entries.merge(done))
             }
             Change::Annotations(perform, mut entries) => {
                 let good = std::mem::take(&mut entries.good);
@@ -92,14 +92,14 @@ impl Change {
                     Perform::Update => annotate(AnnotationEdit::Update(good))?,
                     Perform::Remove => annotate(AnnotationEdit::Remove(good))?,
                 };
-                (StatusCode::Good, entries.settle(done))
+                (StatusCode::Good, entries.merge(done))
             }
             Change::DeleteAt(mut entries) => {
                 let good = std::mem::take(&mut entries.good);
                 let done = if good.is_empty() { Vec::new() } else { edit(Edit::DeleteAt(good.clone()))? };
                 let deleted = good.into_iter().zip(&done).filter(|(_, status)| status.is_good()).map(|(time, _)| time);
                 purge(historian, archive, deleted.collect(), who).map_err(|fault| refused(&fault))?;
-                (StatusCode::Good, entries.settle(done))
+                (StatusCode::Good, entries.merge(done))
             }
             Change::DeleteSpan { is_modified, start, end } => {
                 let end = if end == start { UaTime(end.0.saturating_add(1)) } else { end };

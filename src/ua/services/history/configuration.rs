@@ -1,7 +1,4 @@
-//! What an HA Configuration says of its tag (Part 11 §5.2.2, 1.05).
-//!
-//! Where an archive starts is known to the disk alone: a Read that asks for it goes through the pool, and what was
-//! found is remembered for a while.
+//! Values of a tag's HA Configuration (Part 11 §5.2.2, 1.05).
 
 use std::time::Duration;
 

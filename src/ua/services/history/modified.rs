@@ -11,7 +11,7 @@ use crate::ua::history::{Progress, Raw};
 /// ModificationInfo of one value without its user's name: a time, an enumeration, a length.
 const INFO: usize = 16;
 
-/// Writes a HistoryModifiedData; returns the number of values, and where to go on if there is more.
+/// Writes a HistoryModifiedData; returns the number of values, and where to continue if there are more.
 pub fn write(
     historian: &dyn Historian,
     archive: ArchiveId,
@@ -42,7 +42,7 @@ pub fn write(
         }
         page.entries.iter().for_each(|entry| write_info(entry, &mut infos));
         match page.resume {
-            Some(cursor) => progress = Progress::Behind(cursor),
+            Some(cursor) => progress = Progress::After(cursor),
             None => break None,
         }
     };

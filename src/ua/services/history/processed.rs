@@ -28,7 +28,7 @@ impl Asked<'_> {
     }
 }
 
-/// Writes as many intervals as have room; returns where to go on.
+/// Writes as many intervals as fit; returns where to continue.
 pub fn write(
     of: Asked<'_>,
     processed: &Processed,

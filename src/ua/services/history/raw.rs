@@ -8,10 +8,10 @@ use crate::history::{ArchiveId, Direction, Fault, Historian, Span};
 use crate::ua::history::{Domain, Nearest, Progress, Raw};
 use crate::value::{Sample, UaTime};
 
-/// Without an end, the bound that is not there stands this far behind the last value (Part 11 §4.6, Table 1, 1.05).
+/// Without an end, the missing bound is this far after the last value (Part 11 §4.6, Table 1, 1.05).
 const BEYOND: i64 = 10_000_000;
 
-/// Writes what has room; returns where to go on, if there is more.
+/// Writes the values that fit; returns where to continue, if there are more.
 pub fn write(
     historian: &dyn Historian,
     archive: ArchiveId,
@@ -78,7 +78,7 @@ fn write_last_bound(
         None => {
             let at = match domain.to {
                 Some(to) => to,
-                None => behind_last(historian, archive, domain)?,
+                None => after_last(historian, archive, domain)?,
             };
             values.push_missing_bound(at);
             Ok(true)
@@ -86,8 +86,8 @@ fn write_last_bound(
     }
 }
 
-/// A second behind the last value in the direction of the read, or behind its start where there is none.
-fn behind_last(historian: &dyn Historian, archive: ArchiveId, domain: &Domain) -> Result<UaTime, Fault> {
+/// A second after the last value in the direction of the read, or after its start where there is none.
+fn after_last(historian: &dyn Historian, archive: ArchiveId, domain: &Domain) -> Result<UaTime, Fault> {
     let against = match domain.direction {
         Direction::Forward => Direction::Backward,
         Direction::Backward => Direction::Forward,
@@ -129,7 +129,7 @@ fn write_inside(
             continue;
         }
         match page.resume {
-            Some(cursor) => progress = Progress::Behind(cursor),
+            Some(cursor) => progress = Progress::After(cursor),
             None => return Ok(None),
         }
     }

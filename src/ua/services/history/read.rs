@@ -1,6 +1,6 @@
 //! HistoryRead (Part 4 §5.11.3, 1.05): taken apart on the connection's task, read and encoded in the pool.
 //!
-//! What does not fit into one response, or into the time that the client gives, comes with continuation points; the
+//! Values that do not fit into one response, or into the time that the client gives, come with continuation points; the
 //! share of each node is what is left, divided by the nodes that are left.
 
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use crate::ua::space::{Space, Viewer};
 use crate::value::{BuiltIn, IndexRange};
 
 /// Default Binary encodings (Part 6 annex A, 1.05).
-const HISTORY_DATA: u32 = 658;
-const HISTORY_MODIFIED_DATA: u32 = 11_227;
+const HISTORY_DATA: u32 = opcua::ObjectId::HistoryData_Encoding_DefaultBinary as u32;
+const HISTORY_MODIFIED_DATA: u32 = opcua::ObjectId::HistoryModifiedData_Encoding_DefaultBinary as u32;
 /// Bytes of a HistoryReadResult without its values.
 const RESULT: usize = 64;
-/// A node gets at least so much of the response while there is any.
+/// Bytes of the response that a node gets at least, while there are any.
 const LEAST_SHARE: usize = 4096;
 /// Without a hint the client's patience is taken to be this.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -252,7 +252,7 @@ impl Turn<'_> {
         }
     }
 
-    /// The body of a HistoryData or HistoryModifiedData; the number of values, and where to go on.
+    /// The body of a HistoryData or HistoryModifiedData; the number of values, and where to continue.
     fn write_values(&self, point: &Point, w: &mut Writer) -> Result<(usize, Option<Progress>), StatusCode> {
         let historian = &*self.archives.historian;
         let Target { tag, archive, subject } = point.target;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use opcua::StatusCode;
 
+use super::annotations::{self, Author};
 use super::audit::{Audit, Changed};
 use super::change::{Change, Entries, Perform};
-use super::{annotations, target_of};
+use super::target_of;
 use crate::history::Who;
 use crate::model::Plant;
 use crate::stack::codec::{DataValue, ExtensionRef, Reader, Writer};
@@ -23,12 +24,12 @@ use crate::value::{Sample, UaTime, Value};
 
 /// Default Binary encodings (Part 6 annex A, 1.05).
 mod encoding {
-    pub const UPDATE_DATA: u32 = 682;
-    pub const UPDATE_STRUCTURE: u32 = 11_300;
-    pub const DELETE_RAW_MODIFIED: u32 = 688;
-    pub const DELETE_AT_TIME: u32 = 691;
-    pub const UPDATE_EVENT: u32 = 685;
-    pub const DELETE_EVENT: u32 = 694;
+    pub const UPDATE_DATA: u32 = opcua::ObjectId::UpdateDataDetails_Encoding_DefaultBinary as u32;
+    pub const UPDATE_STRUCTURE: u32 = opcua::ObjectId::UpdateStructureDataDetails_Encoding_DefaultBinary as u32;
+    pub const DELETE_RAW_MODIFIED: u32 = opcua::ObjectId::DeleteRawModifiedDetails_Encoding_DefaultBinary as u32;
+    pub const DELETE_AT_TIME: u32 = opcua::ObjectId::DeleteAtTimeDetails_Encoding_DefaultBinary as u32;
+    pub const UPDATE_EVENT: u32 = opcua::ObjectId::UpdateEventDetails_Encoding_DefaultBinary as u32;
+    pub const DELETE_EVENT: u32 = opcua::ObjectId::DeleteEventDetails_Encoding_DefaultBinary as u32;
 }
 /// Entries of one request, over all its nodes.
 const ENTRIES: usize = 100_000;
@@ -138,7 +139,7 @@ impl Body<'_> {
         let entries = Entries::check(given, |value| {
             let at = source_time(&value, self.now)?;
             let written = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
-            annotations::read(written, at, (self.user, self.now, is_new))
+            annotations::read(written, at, Author { user: self.user, now: self.now, is_new })
         });
         Ok(Change::Annotations(perform, entries))
     }
@@ -197,8 +198,8 @@ fn delete_span(body: &mut Reader<'_>) -> Result<Change, StatusCode> {
 }
 
 impl Updating {
-    /// Does it, entry by entry, and returns the whole response, encoded. Runs in the pool. What is begun is finished
-    /// and told, also when nobody waits for the answer any more.
+    /// Does it, entry by entry, and returns the whole response, encoded. Runs in the pool. A change that has begun is
+    /// finished and audited, even when no client waits for the answer any more.
     fn run(self, abandoned: &Abandoned) -> Response {
         let Updating { server, session, head, user, audit_entry, changes, most_bytes } = self;
         let archives = server.archives.as_ref().ok_or(StatusCode::BadHistoryOperationUnsupported);

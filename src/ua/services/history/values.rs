@@ -7,7 +7,7 @@ use crate::model::Shape;
 use crate::stack::codec::{Timestamps, Writer};
 use crate::value::{BuiltIn, IndexRange, Sample, UaTime, Value};
 
-/// A value of unknown size may be large: so many are taken from the archive at once.
+/// Values of unknown size that are taken from the archive at once: each may be large.
 const FEW: usize = 16;
 
 /// Room for the values of one node.
@@ -61,7 +61,7 @@ impl<'w> Values<'w> {
         self.push_all_before(samples, 0)
     }
 
-    /// The same, when so many more bytes will follow the values.
+    /// The same, when this many more bytes will follow the values.
     pub fn push_all_before(&mut self, samples: &[Sample], bytes: usize) -> bool {
         let mark = self.w.mark();
         match self.range {
@@ -108,7 +108,7 @@ impl<'w> Values<'w> {
         self.count += 1;
     }
 
-    /// The number of values, and the writer behind them.
+    /// The number of values, and the writer after them.
     pub fn finish(self) -> (usize, &'w mut Writer) {
         self.w.set_count(self.count_at, self.count);
         (self.count, self.w)

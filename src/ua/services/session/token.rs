@@ -1,7 +1,7 @@
-//! Identity tokens (Part 4 §7.40, 1.05): who a session speaks for, once the client's signature and the token's own
-//! proof hold.
+//! Identity tokens (Part 4 §7.40, 1.05): the user of a session, once the client's signature and the token's own proof
+//! hold.
 //!
-//! What is wrong with a password, and with its encryption, is one answer to the client, given after the same work.
+//! A wrong password and a wrong encryption get the same answer, given after the same work.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::ua::session::{Caller, Identity, LoginRefused};
 use crate::ua::users::{NoLogin, Origin};
 
 /// Encoding ids of the identity tokens (Part 6 annex A, 1.05).
-const ANONYMOUS_TOKEN: u32 = 321;
-const USER_NAME_TOKEN: u32 = 324;
-const X509_TOKEN: u32 = 327;
+const ANONYMOUS_TOKEN: u32 = opcua::ObjectId::AnonymousIdentityToken_Encoding_DefaultBinary as u32;
+const USER_NAME_TOKEN: u32 = opcua::ObjectId::UserNameIdentityToken_Encoding_DefaultBinary as u32;
+const X509_TOKEN: u32 = opcua::ObjectId::X509IdentityToken_Encoding_DefaultBinary as u32;
 
 #[derive(Debug)]
 pub(super) enum IdentityToken {
@@ -28,8 +28,8 @@ pub(super) enum IdentityToken {
     Certificate(Vec<u8>),
 }
 
-/// What an ActivateSession proves, or not.
-pub(super) struct Claim {
+/// The proofs of an ActivateSession, unchecked.
+pub(super) struct LoginProofs {
     pub token: IdentityToken,
     pub token_signature: Vec<u8>,
     /// The client application's, over our certificate and the nonce.
@@ -73,62 +73,66 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    /// Whether the login is still what was proved: it takes a while, and somebody may exchange the accounts meanwhile.
+    /// Whether the login is still what was proved: it takes a while, and the accounts may be exchanged meanwhile.
     pub fn holds_in(&self, now: &Accounts) -> bool {
         self.identity.is_kept(&self.accounts, now)
     }
 }
 
-/// Who the token speaks for.
-pub(super) async fn identify(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Proof, LoginRefused> {
+/// Proves the identity that the token claims.
+pub(super) async fn identify(
+    server: &Arc<Server>,
+    caller: &Caller,
+    proofs: LoginProofs,
+) -> Result<Proof, LoginRefused> {
     let accounts = server.users.accounts();
-    Ok(Proof { identity: check(server, caller, claim).await?, accounts })
+    Ok(Proof { identity: check(server, caller, proofs).await?, accounts })
 }
 
 /// An application's signature alone is verified at once: that takes tens of microseconds, as long as the way to the pool
 /// and back.
-async fn check(server: &Arc<Server>, caller: &Caller, claim: Claim) -> Result<Identity, LoginRefused> {
+async fn check(server: &Arc<Server>, caller: &Caller, proofs: LoginProofs) -> Result<Identity, LoginRefused> {
     let check = Check {
         own: caller.security.own.clone(),
         policy: discovery::token_policy(server, caller.security.policy),
         caller: caller.clone(),
         server: Arc::clone(server),
     };
-    let lane = match &claim.token {
-        IdentityToken::Anonymous => return check.run(claim),
+    let lane = match &proofs.token {
+        IdentityToken::Anonymous => return check.run(proofs),
         IdentityToken::UserName { .. } => Lane::Password,
-        IdentityToken::Certificate(_) => claim.lane,
+        IdentityToken::Certificate(_) => proofs.lane,
     };
-    server.crypto.run(lane, neighbourhood(caller.peer.ip()), move || check.run(claim)).await?
+    server.crypto.run(lane, neighbourhood(caller.peer.ip()), move || check.run(proofs)).await?
 }
 
 /// All that the check needs, so that it can run in the crypto pool.
 struct Check {
     own: Option<Arc<crypto::Identity>>,
-    /// What protects secrets of users on this endpoint.
+    /// The policy that protects users' secrets on this endpoint.
     policy: Option<Policy>,
     caller: Caller,
     server: Arc<Server>,
 }
 
 impl Check {
-    fn run(&self, claim: Claim) -> Result<Identity, LoginRefused> {
+    fn run(&self, proofs: LoginProofs) -> Result<Identity, LoginRefused> {
         let security = &self.caller.security;
         if let Some(peer) = &security.peer
-            && !self.proves(&claim.nonce, &peer.key, security.policy, &claim.signature)
+            && !self.proves(&proofs.nonce, &peer.key, security.policy, &proofs.signature)
         {
             return Err(StatusCode::BadApplicationSignatureInvalid.into());
         }
-        match claim.token {
+        match proofs.token {
             IdentityToken::Anonymous if self.server.users.accounts().anonymous != Roles::NONE => {
                 Ok(Identity::Anonymous)
             }
             IdentityToken::Anonymous => Err(LoginRefused::because("", NoLogin::Anonymous)),
             IdentityToken::UserName { name, encrypted, algorithm } => {
-                self.password(&name, &encrypted, &algorithm, &claim.nonce)?;
+                self.password(&name, &encrypted, &algorithm, &proofs.nonce)?;
                 Ok(Identity::User(name))
             }
-            IdentityToken::Certificate(der) => self.certificate(der, &claim.nonce, &claim.token_signature),
+            IdentityToken::Certificate(der) => self.certificate(der, &proofs.nonce, &proofs.token_signature),
         }
     }
 
@@ -194,20 +198,20 @@ mod tests {
 
     #[test]
     fn a_login_that_became_another_while_it_was_proved_does_not_count() {
-        let anybody = Roles(1);
-        let before = accounts(&[("opal", Some("old"), None), ("erika", None, Some("erika.der"))], anybody);
+        let everyone = Roles(1);
+        let before = accounts(&[("opal", Some("old"), None), ("erika", None, Some("erika.der"))], everyone);
         let (opal, erika) = (
             Identity::User("opal".to_owned()),
             Identity::Certificate { name: "erika".to_owned(), der: Arc::default() },
         );
         for (identity, now, holds) in [
             (&opal, accounts(&[("opal", Some("old"), None)], Roles::NONE), true),
-            (&opal, accounts(&[("opal", Some("new"), None)], anybody), false),
-            (&opal, accounts(&[("opal", None, Some("opal.der"))], anybody), false),
-            (&opal, accounts(&[], anybody), false),
+            (&opal, accounts(&[("opal", Some("new"), None)], everyone), false),
+            (&opal, accounts(&[("opal", None, Some("opal.der"))], everyone), false),
+            (&opal, accounts(&[], everyone), false),
             (&erika, accounts(&[("erika", None, Some("erika.der"))], Roles::NONE), true),
-            (&erika, accounts(&[("erika", None, Some("other.der"))], anybody), false),
-            (&Identity::Anonymous, accounts(&[], anybody), true),
+            (&erika, accounts(&[("erika", None, Some("other.der"))], everyone), false),
+            (&Identity::Anonymous, accounts(&[], everyone), true),
             (&Identity::Anonymous, accounts(&[], Roles::NONE), false),
         ] {
             let proof = Proof { identity: identity.clone(), accounts: Arc::new(before.clone()) };

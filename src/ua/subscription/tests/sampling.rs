@@ -131,7 +131,7 @@ async fn a_sample_waits_half_a_publishing_interval_on_average() {
             ages.extend(case.run().iter().map(|seen| seen.at.saturating_sub(publishing * seen.number)));
         }
         ages.sort();
-        // The clock of this test lies 20 ms behind that of the polls.
+        // The clock of this test is 20 ms later than that of the polls.
         let median = ages[ages.len() / 2].saturating_sub(Duration::from_millis(20));
         assert!(median <= publishing / 2 + Duration::from_millis(5), "publishing {publishing:?}: {median:?}");
     }

@@ -240,7 +240,7 @@ fn a_refused_login_is_audited_with_name_and_reason_and_without_the_password() {
     let Value::Wire(status) = &found["StatusCodeId"] else { panic!("a status") };
     assert!(Reader::new(&status[1..]).status().expect("a status").is_bad());
     let Value::Wire(message) = &found["Message"] else { panic!("a message") };
-    assert!(String::from_utf8_lossy(message).contains("nobody has this name"));
+    assert!(String::from_utf8_lossy(message).contains("no user has this name"));
     let state = watch.field.server().dir().join("state");
     until("it is written down", || String::from_utf8_lossy(&files(&state)).contains("session.activation-refused"));
     let all = files(&state);

@@ -1,23 +1,23 @@
-//! A connection's place, as the listener sees it: whether somebody works there, and the word that it must be given up.
+//! A connection's place, as the listener sees it: whether a session uses it, and the order to give it up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
 #[derive(Debug, Default)]
-pub struct Seat {
-    is_taken: AtomicBool,
+pub struct ConnectionSlot {
+    is_in_use: AtomicBool,
     leave: Notify,
 }
 
-impl Seat {
+impl ConnectionSlot {
     /// Whether a session was activated over the connection and still uses it.
-    pub fn is_taken(&self) -> bool {
-        self.is_taken.load(Ordering::Relaxed)
+    pub fn is_in_use(&self) -> bool {
+        self.is_in_use.load(Ordering::Relaxed)
     }
 
-    pub fn set_taken(&self, is_taken: bool) {
-        self.is_taken.store(is_taken, Ordering::Relaxed);
+    pub fn set_in_use(&self, is_in_use: bool) {
+        self.is_in_use.store(is_in_use, Ordering::Relaxed);
     }
 
     /// Tells the connection to end.

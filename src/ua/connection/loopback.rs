@@ -1,5 +1,5 @@
-//! One client and its connection without a socket between them: the real channel, dispatch and services, told what
-//! comes in. The fuzzer's `service` target and the test that counts allocations stand on it.
+//! One client and its connection without a socket between them: the real channel, dispatch and services. The fuzzer's
+//! `service` target and the test that counts allocations use it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use crate::ua::server::Server;
 use crate::ua::session::Ending;
 use crate::value::{Hidden, Moment, UaTime};
 
-/// Stands in a request for the id of the subscription that the talk has.
+/// Placeholder in a request for the id of the client's subscription.
 pub const SUBSCRIPTION: u32 = 0xcafe_0001;
 
-pub struct Talk {
+pub struct LoopbackClient {
     server: Arc<Server>,
     runtime: Runtime,
     connection: Connection,
     client: ClientChannel,
-    heard: Input,
+    received: Input,
     token: Vec<u8>,
     subscription: u32,
 }
 
-impl Talk {
+impl LoopbackClient {
     /// A channel without security, an anonymous session on it, and a subscription in the session.
-    pub fn open(server: &Arc<Server>) -> Talk {
+    pub fn open(server: &Arc<Server>) -> LoopbackClient {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let client = ClientChannel::new(ClientSettings {
@@ -43,17 +43,17 @@ impl Talk {
             server: None,
             lifetime: Duration::from_secs(3600),
         });
-        let mut talk = Talk {
+        let mut loopback = LoopbackClient {
             connection: Connection::new(Arc::clone(server), peer, None),
             server: Arc::clone(server),
             runtime,
             client,
-            heard: Input::default(),
+            received: Input::default(),
             token: Vec::new(),
             subscription: 0,
         };
-        talk.begin();
-        talk
+        loopback.begin();
+        loopback
     }
 
     fn begin(&mut self) {
@@ -64,7 +64,7 @@ impl Talk {
         self.client.open(&mut out).expect("policy None needs no key");
         self.exchange(&out.buf);
         let created = self.ask(461, |w| {
-            w.text("urn:talk");
+            w.text("urn:loopback");
             (0..9).for_each(|_| w.u8(0)); // null ProductUri, empty ApplicationName, Server
             w.raw(&[0xff; 4 * 3]);
             w.raw(&[0xff; 4 * 5]);
@@ -131,7 +131,7 @@ impl Talk {
 
     /// Serves what lies in the input; returns how many bytes are to be sent.
     pub fn serve(&mut self) -> usize {
-        let Talk { runtime, connection, .. } = self;
+        let LoopbackClient { runtime, connection, .. } = self;
         let served = runtime.block_on(async {
             let served = connection.serve_input().await;
             connection.finish_history().await;
@@ -153,10 +153,10 @@ impl Talk {
     /// Takes the responses out, whole ones.
     pub fn take_answers(&mut self) -> Vec<Vec<u8>> {
         let outbox = &mut self.connection.outbox;
-        self.heard.room().extend_from_slice(outbox.unsent());
+        self.received.room().extend_from_slice(outbox.unsent());
         outbox.note_sent(outbox.waiting(), tokio::time::Instant::now());
         let mut answers = Vec::new();
-        while let Ok(Some(event)) = self.client.receive(Instant::now(), &mut self.heard) {
+        while let Ok(Some(event)) = self.client.receive(Instant::now(), &mut self.received) {
             if let ClientEvent::Response { body, .. } = event {
                 answers.push(body.to_vec());
             }
@@ -171,7 +171,7 @@ impl Talk {
     }
 }
 
-impl Drop for Talk {
+impl Drop for LoopbackClient {
     /// The session and its subscriptions end with it.
     fn drop(&mut self) {
         let token = <[u8; 32]>::try_from(self.token.as_slice()).ok().map(Hidden);
@@ -181,7 +181,7 @@ impl Drop for Talk {
     }
 }
 
-/// What follows a ResponseHeader that succeeded.
+/// The part of a response after its ResponseHeader, which must be good.
 fn skip_header(body: &[u8]) -> Reader<'_> {
     let mut reader = Reader::new(body);
     reader.node_id().expect("a type id");
@@ -194,24 +194,24 @@ fn skip_header(body: &[u8]) -> Reader<'_> {
     reader
 }
 
-/// Feeds requests to a fresh session: two bytes of type id, two of length, so many of body, again and again. Every
+/// Feeds requests to a fresh session: two bytes of type id, two of length, the body, again and again. Every
 /// `SUBSCRIPTION` in a body becomes the id of the subscription. Between two requests a publishing cycle passes.
 pub fn fuzz(server: &Arc<Server>, bytes: &[u8]) {
-    let mut talk = Talk::open(server);
+    let mut client = LoopbackClient::open(server);
     let mut rest = bytes;
     while let [a, b, c, d, more @ ..] = rest {
         let (type_id, length) = (u16::from_le_bytes([*a, *b]), usize::from(u16::from_le_bytes([*c, *d])));
         let (body, next) = more.split_at(length.min(more.len()));
         rest = next;
-        let body = with_subscription(body, talk.subscription);
-        talk.prepare(u32::from(type_id), |w| w.raw(&body));
-        talk.serve();
-        talk.tick();
-        talk.serve();
-        talk.take_answers();
+        let body = with_subscription(body, client.subscription);
+        client.prepare(u32::from(type_id), |w| w.raw(&body));
+        client.serve();
+        client.tick();
+        client.serve();
+        client.take_answers();
     }
-    drop(talk);
-    // What an input opened beside the talk, and left: the clock would end it.
+    drop(client);
+    // Sessions and subscriptions that the input opened and left: the clock would end them.
     server.sessions.all().iter().for_each(|session| server.end_session(session, true, &Ending::Shutdown));
     server.subscriptions.all().iter().for_each(|subscription| server.remove_subscription(subscription));
     assert_eq!(server.subscriptions.len(), 0, "a subscription stayed");
