@@ -1,4 +1,4 @@
-//! How many files this process may have open: each connection is one.
+//! The limit of open files of this process: each connection is one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -56,7 +56,7 @@ pub struct History {
     closed: PathBuf,
 }
 
-/// Where the store lies.
+/// The folder of the store.
 pub fn folder(plan: &HistoryPlan, state_dir: &Path) -> PathBuf {
     plan.path.clone().unwrap_or_else(|| state_dir.join("history"))
 }

@@ -147,7 +147,7 @@ pub fn own_request(plan: &ServerPlan) -> OwnRequest {
 /// A server that runs.
 pub struct Running {
     pub server: Arc<Server>,
-    /// Where it listens, with the ports that the system chose for port 0.
+    /// The addresses that it listens on, with the ports that the system chose for port 0.
     pub addresses: Vec<SocketAddr>,
     pub certificate: PathBuf,
     pub pki_dir: PathBuf,

@@ -34,7 +34,7 @@ pub struct ContinuationPoints<P> {
     held: BTreeMap<u64, P>,
     next: u64,
     most: usize,
-    /// How many points share a piece of memory, by its address.
+    /// Number of points that share a piece of memory, by its address.
     sharing: HashMap<usize, usize>,
     /// Bytes of all shared memory, each piece counted once.
     bytes: usize,

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_session_waits_behind_itself_and_not_before_others() {
+    async fn a_session_waits_for_its_own_requests_and_delays_no_other() {
         let pool = DiskPool::new(3);
         let (one, other) = (Gate::default(), Gate::default());
         let (release, held) = mpsc::channel::<()>();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_is_told_when_nobody_waits_for_it() {
+    async fn a_job_learns_that_no_client_waits_for_it() {
         let pool = DiskPool::new(3);
         let (seen, told) = mpsc::channel();
         let (started, running) = mpsc::channel();

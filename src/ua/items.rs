@@ -1,4 +1,4 @@
-//! How monitored items come to what they watch and leave it, one way for all ends.
+//! Attaches monitored items to their nodes and takes them away, one way for all ends.
 //!
 //! A subscription that ends is gone at once for its client. Its items are taken away in slices, so that no other work
 //! waits for them; each one leaves in constant time.

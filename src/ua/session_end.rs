@@ -1,4 +1,4 @@
-//! How a session ends, whatever the reason.
+//! The end of a session, one way for all reasons.
 
 use std::sync::Arc;
 

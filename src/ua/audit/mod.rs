@@ -61,7 +61,7 @@ pub struct AuditFields {
     /// `None`: the Server object.
     pub source: Option<NodeIx>,
     pub source_name: &'static str,
-    /// Where no user is known, what the specification puts in its place.
+    /// The specification's text in place of an unknown user.
     pub system: &'static str,
     /// The name by which the client finds this action in its own audit log.
     pub entry: String,

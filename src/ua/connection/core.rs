@@ -120,18 +120,9 @@ impl Core {
         responder.answer(call, |w| result.map(|logged_in| w.raw(&logged_in.response)));
     }
 
-    /// From now on this connection publishes for the session; the one that did is told to let go.
+    /// Carries the session from now on; the connection that did is woken to let go.
     fn bind(&mut self, session: &Arc<Session>) {
-        let old = {
-            let mut state = session.lock();
-            let old = state.wake.replace(Arc::clone(&self.wake));
-            state.alone_since = None;
-            if old.as_ref().is_some_and(|old| !Arc::ptr_eq(old, &self.wake)) {
-                state.publish.clear();
-            }
-            old
-        };
-        if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &self.wake)) {
+        if let Some(old) = session.bind(&self.wake) {
             old.notify_one();
         }
         if !self.bound.iter().any(|bound| Arc::ptr_eq(bound, session)) {

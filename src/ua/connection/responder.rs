@@ -1,4 +1,4 @@
-//! Where responses go: the channel and the buffer below it, and requests whose response is not there yet.
+//! The way of responses: the channel and its buffer, and requests whose response is not there yet.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -78,9 +78,9 @@ impl Processed {
 pub struct Domain {
     pub span: Span,
     pub direction: Direction,
-    /// Where the read begins.
+    /// The time at which the read begins.
     pub from: UaTime,
-    /// Where it ends; `None` without an end.
+    /// The time at which it ends; `None` without an end.
     pub to: Option<UaTime>,
 }
 
@@ -171,7 +171,7 @@ impl Raw {
 }
 
 impl Domain {
-    /// Where the bound before the first sample lies, and how to look for it: the nearest in `from`'s own place wins.
+    /// The place of the bound before the first sample, and the direction to look for it; a sample at `from` itself wins.
     pub fn first_bound(&self) -> Nearest {
         match self.direction {
             Direction::Forward => {
@@ -183,7 +183,7 @@ impl Domain {
         }
     }
 
-    /// Where the bound after the last sample lies; none without an end. A bound at the start itself is the first one,
+    /// The place of the bound after the last sample; none without an end. A bound at the start itself is the first one,
     /// so a read of one instant ends with the sample after it (Part 11 §4.6, Table 1, 1.05).
     pub fn last_bound(&self) -> Option<Nearest> {
         let to = self.to?;

@@ -21,7 +21,7 @@ pub struct Point {
     pub progress: Progress,
 }
 
-/// Whose history.
+/// The archive that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
     pub tag: TagId,

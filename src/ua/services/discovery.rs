@@ -133,7 +133,7 @@ pub fn write_endpoints(server: &Server, own: Option<&Identity>, url: &str, w: &m
     }
 }
 
-/// How a channel to an endpoint is secured.
+/// Security of the channels to an endpoint.
 #[derive(Debug, Clone, Copy)]
 struct EndpointKind {
     policy: Policy,

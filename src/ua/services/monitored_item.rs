@@ -226,7 +226,7 @@ fn revise_sampling(asked: f64, publishing: Duration, least: Duration) -> Duratio
     Duration::from_secs_f64((asked / 1000.0).min(86_400.0)).max(least)
 }
 
-/// Where samples come from, and the filter held against the Variable.
+/// The source of the samples, and the filter checked against the Variable.
 fn data_source(
     context: &Context<'_>,
     space: &Space,

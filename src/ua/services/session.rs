@@ -313,7 +313,7 @@ fn standing(caller: &Caller, session: &Session) -> Standing {
     }
 }
 
-/// Where users log in, a twentieth of the sessions is kept for them: clients without a login cannot take the last ones.
+/// Keeps a twentieth of the sessions for users that log in: clients without a login cannot take the last ones.
 fn check_anonymous_room(server: &Server, new: &Session) -> Result<(), StatusCode> {
     if server.users.accounts().users.is_empty() {
         return Ok(());

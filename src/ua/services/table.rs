@@ -35,19 +35,27 @@ pub enum Access {
     Activated,
 }
 
-/// How a service runs. Where it fails as a whole the answer is a ServiceFault.
+/// Writes a response at once, without a session.
+pub type Open = fn(&Visit<'_>, &mut Reader<'_>, &mut Writer) -> Result<(), StatusCode>;
+/// Makes or activates a session from the body of its request.
+pub type LogIn = for<'v> fn(&'v Visit<'v>, &'v [u8]) -> Login<'v>;
+/// Writes a response at once.
+pub type Now = fn(&Context<'_>, &mut Reader<'_>, &mut Writer) -> Result<(), StatusCode>;
+/// Writes a response at once, or returns the work that makes it; the written part is dropped then.
+pub type Later = fn(&Context<'_>, &mut Reader<'_>, &mut Writer) -> Result<Option<Work>, StatusCode>;
+/// Queues a request in its session.
+pub type Queue = fn(&Context<'_>, &mut Reader<'_>) -> Result<(), StatusCode>;
+
+/// The way in which a service runs. When it fails as a whole the answer is a ServiceFault.
 #[derive(Debug, Clone, Copy)]
 pub enum Run {
-    /// Writes the response at once and needs no session.
-    Open(fn(&Visit<'_>, &mut Reader<'_>, &mut Writer) -> Result<(), StatusCode>),
-    /// Makes or activates a session; the connection serves nothing else meanwhile. Gets the body of the request.
-    Login(for<'v> fn(&'v Visit<'v>, &'v [u8]) -> Login<'v>),
-    /// Writes the response at once.
-    Now(fn(&Context<'_>, &mut Reader<'_>, &mut Writer) -> Result<(), StatusCode>),
-    /// Writes the response at once, or returns the work that makes it. What it wrote before that is dropped.
-    Later(fn(&Context<'_>, &mut Reader<'_>, &mut Writer) -> Result<Option<Work>, StatusCode>),
-    /// Queues the request in its session: the connection answers it when the session has something to tell.
-    Queued(fn(&Context<'_>, &mut Reader<'_>) -> Result<(), StatusCode>),
+    Open(Open),
+    /// The connection serves nothing else meanwhile.
+    Login(LogIn),
+    Now(Now),
+    Later(Later),
+    /// The connection answers it when the session has a message.
+    Queued(Queue),
 }
 
 /// Bytes of a request that may hold more operations than others should wait for; a Read takes less time for each.
@@ -55,42 +63,65 @@ const LONG_REQUEST: usize = 16 * 1024;
 const NEVER: usize = usize::MAX;
 const ALWAYS: usize = 0;
 
-#[rustfmt::skip]
 pub const SERVICES: [Service; 27] = [
-    row(ObjectId::FindServersRequest_Encoding_DefaultBinary, Access::Open, Run::Open(discovery::find_servers)),
-    row(ObjectId::GetEndpointsRequest_Encoding_DefaultBinary, Access::Open, Run::Open(discovery::get_endpoints)),
-    row(ObjectId::CreateSessionRequest_Encoding_DefaultBinary, Access::Open, Run::Login(session::create)),
-    row(ObjectId::ActivateSessionRequest_Encoding_DefaultBinary, Access::Made, Run::Login(session::activate)),
-    row(ObjectId::CloseSessionRequest_Encoding_DefaultBinary, Access::Made, Run::Now(session::close)),
-    row(ObjectId::CancelRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(session::cancel)),
-    row(ObjectId::BrowseRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(view::browse)),
-    row(ObjectId::BrowseNextRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(view::browse_next)),
-    row(ObjectId::TranslateBrowsePathsToNodeIdsRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(view::translate)),
-    row(ObjectId::RegisterNodesRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(view::register)),
-    row(ObjectId::UnregisterNodesRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(view::unregister)),
-    row(ObjectId::ReadRequest_Encoding_DefaultBinary, Access::Activated, Run::Later(attribute::read)).long(attribute::LONG_READ),
-    row(ObjectId::HistoryReadRequest_Encoding_DefaultBinary, Access::Activated, Run::Later(history::read::read)).long(NEVER),
-    row(ObjectId::WriteRequest_Encoding_DefaultBinary, Access::Activated, Run::Later(write::write)),
-    row(ObjectId::HistoryUpdateRequest_Encoding_DefaultBinary, Access::Activated, Run::Later(history::update::update)).long(NEVER),
-    row(ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(monitored_item::create)),
-    row(ObjectId::ModifyMonitoredItemsRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(monitored_item::modify)),
-    row(ObjectId::SetMonitoringModeRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(monitored_item::set_mode)),
-    row(ObjectId::SetTriggeringRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(monitored_item::set_triggering)),
-    row(ObjectId::DeleteMonitoredItemsRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(monitored_item::delete)),
-    row(ObjectId::CreateSubscriptionRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(subscription::create)),
-    row(ObjectId::ModifySubscriptionRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(subscription::modify)),
-    row(ObjectId::SetPublishingModeRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(subscription::set_publishing_mode)),
-    row(ObjectId::PublishRequest_Encoding_DefaultBinary, Access::Activated, Run::Queued(publish::enqueue)).long(NEVER),
-    row(ObjectId::RepublishRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(publish::republish)),
-    row(ObjectId::TransferSubscriptionsRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(subscription::transfer)).long(ALWAYS),
-    row(ObjectId::DeleteSubscriptionsRequest_Encoding_DefaultBinary, Access::Activated, Run::Now(subscription::delete)),
+    open(ObjectId::FindServersRequest_Encoding_DefaultBinary, discovery::find_servers),
+    open(ObjectId::GetEndpointsRequest_Encoding_DefaultBinary, discovery::get_endpoints),
+    login(ObjectId::CreateSessionRequest_Encoding_DefaultBinary, Access::Open, session::create),
+    login(ObjectId::ActivateSessionRequest_Encoding_DefaultBinary, Access::Made, session::activate),
+    now(ObjectId::CloseSessionRequest_Encoding_DefaultBinary, session::close).access(Access::Made).long(NEVER),
+    now(ObjectId::CancelRequest_Encoding_DefaultBinary, session::cancel).long(NEVER),
+    now(ObjectId::BrowseRequest_Encoding_DefaultBinary, view::browse),
+    now(ObjectId::BrowseNextRequest_Encoding_DefaultBinary, view::browse_next),
+    now(ObjectId::TranslateBrowsePathsToNodeIdsRequest_Encoding_DefaultBinary, view::translate),
+    now(ObjectId::RegisterNodesRequest_Encoding_DefaultBinary, view::register),
+    now(ObjectId::UnregisterNodesRequest_Encoding_DefaultBinary, view::unregister),
+    later(ObjectId::ReadRequest_Encoding_DefaultBinary, attribute::read).long(attribute::LONG_READ),
+    later(ObjectId::HistoryReadRequest_Encoding_DefaultBinary, history::read::read).long(NEVER),
+    later(ObjectId::WriteRequest_Encoding_DefaultBinary, write::write),
+    later(ObjectId::HistoryUpdateRequest_Encoding_DefaultBinary, history::update::update).long(NEVER),
+    now(ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary, monitored_item::create),
+    now(ObjectId::ModifyMonitoredItemsRequest_Encoding_DefaultBinary, monitored_item::modify),
+    now(ObjectId::SetMonitoringModeRequest_Encoding_DefaultBinary, monitored_item::set_mode),
+    now(ObjectId::SetTriggeringRequest_Encoding_DefaultBinary, monitored_item::set_triggering),
+    now(ObjectId::DeleteMonitoredItemsRequest_Encoding_DefaultBinary, monitored_item::delete),
+    now(ObjectId::CreateSubscriptionRequest_Encoding_DefaultBinary, subscription::create),
+    now(ObjectId::ModifySubscriptionRequest_Encoding_DefaultBinary, subscription::modify),
+    now(ObjectId::SetPublishingModeRequest_Encoding_DefaultBinary, subscription::set_publishing_mode),
+    queued(ObjectId::PublishRequest_Encoding_DefaultBinary, publish::enqueue),
+    now(ObjectId::RepublishRequest_Encoding_DefaultBinary, publish::republish),
+    now(ObjectId::TransferSubscriptionsRequest_Encoding_DefaultBinary, subscription::transfer).long(ALWAYS),
+    now(ObjectId::DeleteSubscriptionsRequest_Encoding_DefaultBinary, subscription::delete),
 ];
 
 const fn row(request: ObjectId, access: Access, run: Run) -> Service {
     Service { request, access, run, counter: counter_of(request), long: LONG_REQUEST }
 }
 
+const fn open(request: ObjectId, run: Open) -> Service {
+    row(request, Access::Open, Run::Open(run))
+}
+
+const fn login(request: ObjectId, access: Access, run: LogIn) -> Service {
+    row(request, access, Run::Login(run))
+}
+
+const fn now(request: ObjectId, run: Now) -> Service {
+    row(request, Access::Activated, Run::Now(run))
+}
+
+const fn later(request: ObjectId, run: Later) -> Service {
+    row(request, Access::Activated, Run::Later(run))
+}
+
+const fn queued(request: ObjectId, run: Queue) -> Service {
+    row(request, Access::Activated, Run::Queued(run)).long(NEVER)
+}
+
 impl Service {
+    const fn access(self, access: Access) -> Service {
+        Service { access, ..self }
+    }
+
     const fn long(self, bytes: usize) -> Service {
         Service { long: bytes, ..self }
     }

@@ -171,7 +171,7 @@ pub fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer)
     Ok(())
 }
 
-/// Where one BrowsePath leads: the result of the operation. A request that cannot be read is the error.
+/// The end of one BrowsePath: the result of the operation. A request that cannot be read is the error.
 fn translate_one(
     space: &Space,
     viewer: &Viewer<'_>,

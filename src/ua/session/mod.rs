@@ -210,6 +210,17 @@ impl Session {
         self.state.lock()
     }
 
+    /// Binds the session to the connection that `wake` wakes; returns the other connection that had it.
+    pub fn bind(&self, wake: &Arc<Notify>) -> Option<Arc<Notify>> {
+        let mut state = self.lock();
+        let old = state.wake.replace(Arc::clone(wake)).filter(|old| !Arc::ptr_eq(old, wake));
+        state.alone_since = None;
+        if old.is_some() {
+            state.publish.clear();
+        }
+        old
+    }
+
     /// The session as its subscriptions see it.
     pub fn as_owner(self: &Arc<Self>) -> Weak<dyn Owner> {
         Arc::downgrade(self) as Weak<dyn Owner>

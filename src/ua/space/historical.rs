@@ -39,10 +39,10 @@ pub enum HistoricalProperty {
     Annotations,
 }
 
-/// How a part is made.
+/// Description of a property.
 pub(super) struct Made {
     pub part: HistoricalProperty,
-    /// Where it hangs; `None`: at the tag itself.
+    /// Its parent; `None`: the tag itself.
     parent: Option<HistoricalProperty>,
     reference: u32,
     /// Appended to the tag's own identifier; ends with the BrowseName.

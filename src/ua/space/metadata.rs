@@ -1,5 +1,7 @@
 //! NamespaceMetadata of our own namespaces, below Server.Namespaces (Part 5 §6.3.13 and §6.3.14, 1.05).
 
+use opcua::{DataTypeId, VariableId};
+
 use super::draft::{Draft, NewId, NewNode};
 use super::kinds;
 use super::{Class, DefaultOf, Detail, Label, NodeIx, Source};
@@ -13,16 +15,34 @@ const PROPERTY_TYPE: u32 = opcua::VariableTypeId::PropertyType as u32;
 const STRING_IDS: i32 = 1;
 
 /// Numbers of the defaults of namespace 0's own metadata, with their DataTypes.
-const DEFAULTS: [(&str, u32, u32, i32, DefaultOf); 3] = [
-    ("DefaultRolePermissions", 16_134, 96, 1, DefaultOf::RolePermissions),
-    ("DefaultUserRolePermissions", 16_135, 96, 1, DefaultOf::UserRolePermissions),
-    ("DefaultAccessRestrictions", 16_136, 95, -1, DefaultOf::AccessRestrictions),
+const DEFAULTS: [(&str, VariableId, DataTypeId, i32, DefaultOf); 3] = [
+    (
+        "DefaultRolePermissions",
+        VariableId::OPCUANamespaceMetadata_DefaultRolePermissions,
+        DataTypeId::RolePermissionType,
+        1,
+        DefaultOf::RolePermissions,
+    ),
+    (
+        "DefaultUserRolePermissions",
+        VariableId::OPCUANamespaceMetadata_DefaultUserRolePermissions,
+        DataTypeId::RolePermissionType,
+        1,
+        DefaultOf::UserRolePermissions,
+    ),
+    (
+        "DefaultAccessRestrictions",
+        VariableId::OPCUANamespaceMetadata_DefaultAccessRestrictions,
+        DataTypeId::AccessRestrictionType,
+        -1,
+        DefaultOf::AccessRestrictions,
+    ),
 ];
 
 /// `access` is the rule of a cell's own Object, from which its nodes inherit; `None` for other namespaces.
 pub fn describe_namespaces(draft: &mut Draft, access: impl Fn(&str) -> Option<AccessIx>) {
     for (_, number, _, _, of) in DEFAULTS {
-        draft.fill(number, Source::Default { access: None, of });
+        draft.fill(number as u32, Source::Default { access: None, of });
     }
     let uris: Vec<String> = draft.space().namespaces().iter().skip(1).filter(|uri| !uri.is_empty()).cloned().collect();
     for uri in uris {
@@ -48,14 +68,14 @@ fn describe(draft: &mut Draft, uri: &str, access: Option<AccessIx>) {
     draft.refer(parent, kinds::HAS_COMPONENT, at);
     let none = |elements: Elements| Value::array(elements);
     // Name, DataType, rank, value; nothing is promised about versions, so those are empty.
-    let properties: [(&str, u32, i32, Value); 7] = [
-        ("NamespaceUri", 12, -1, Value::text(uri)),
-        ("NamespaceVersion", 12, -1, Value::text("")),
-        ("NamespacePublicationDate", 13, -1, Value::DateTime(UaTime::NULL)),
-        ("IsNamespaceSubset", 1, -1, Value::Boolean(false)),
-        ("StaticNodeIdTypes", 256, 1, none(Elements::Int32(vec![STRING_IDS]))),
-        ("StaticNumericNodeIdRange", 291, 1, none(Elements::String(Vec::new()))),
-        ("StaticStringNodeIdPattern", 12, -1, Value::text("%")),
+    let properties: [(&str, DataTypeId, i32, Value); 7] = [
+        ("NamespaceUri", DataTypeId::String, -1, Value::text(uri)),
+        ("NamespaceVersion", DataTypeId::String, -1, Value::text("")),
+        ("NamespacePublicationDate", DataTypeId::DateTime, -1, Value::DateTime(UaTime::NULL)),
+        ("IsNamespaceSubset", DataTypeId::Boolean, -1, Value::Boolean(false)),
+        ("StaticNodeIdTypes", DataTypeId::IdType, 1, none(Elements::Int32(vec![STRING_IDS]))),
+        ("StaticNumericNodeIdRange", DataTypeId::NumericRange, 1, none(Elements::String(Vec::new()))),
+        ("StaticStringNodeIdPattern", DataTypeId::String, -1, Value::text("%")),
     ];
     for (name, data_type, rank, value) in properties {
         let dimensions = match &value {
@@ -74,15 +94,14 @@ fn describe(draft: &mut Draft, uri: &str, access: Option<AccessIx>) {
 
 /// Type and value of a property.
 struct Shape<'a> {
-    /// Number of the DataType in namespace 0.
-    data_type: u32,
+    data_type: DataTypeId,
     rank: i32,
     dimensions: &'a [u32],
     source: Source,
 }
 
 fn property(draft: &mut Draft, owner: NodeIx, id: &str, name: &str, of: Shape<'_>) {
-    let data_type = draft.standard(of.data_type);
+    let data_type = draft.standard(of.data_type as u32);
     let shape = draft.shape(data_type, of.rank, of.dimensions, of.source);
     let at = draft.add(NewNode {
         class: Class::Variable,

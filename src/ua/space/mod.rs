@@ -140,7 +140,7 @@ pub struct VariableShape {
     pub source: Source,
 }
 
-/// Where a Variable's value comes from.
+/// The source of a Variable's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// No value: an instance declaration, or one of the standard's that is not filled here.

@@ -2,6 +2,8 @@
 //! that a role is there; its holders are for SecurityAdmin over an encrypted channel (§4.4.1), others don't find the
 //! properties.
 
+use opcua::DataTypeId;
+
 use super::draft::{Draft, NewId, NewNode};
 use super::kinds;
 use super::{Class, Detail, Label, Live, Source};
@@ -23,13 +25,13 @@ pub enum RolePart {
 }
 
 /// Name, DataType and rank.
-const PARTS: [(RolePart, &str, u32, i32); 6] = [
-    (RolePart::Identities, "Identities", 15_634, 1),
-    (RolePart::ApplicationsExclude, "ApplicationsExclude", 1, -1),
-    (RolePart::Applications, "Applications", 12, 1),
-    (RolePart::EndpointsExclude, "EndpointsExclude", 1, -1),
-    (RolePart::Endpoints, "Endpoints", 15_528, 1),
-    (RolePart::CustomConfiguration, "CustomConfiguration", 1, -1),
+const PARTS: [(RolePart, &str, DataTypeId, i32); 6] = [
+    (RolePart::Identities, "Identities", DataTypeId::IdentityMappingRuleType, 1),
+    (RolePart::ApplicationsExclude, "ApplicationsExclude", DataTypeId::Boolean, -1),
+    (RolePart::Applications, "Applications", DataTypeId::String, 1),
+    (RolePart::EndpointsExclude, "EndpointsExclude", DataTypeId::Boolean, -1),
+    (RolePart::Endpoints, "Endpoints", DataTypeId::EndpointType, 1),
+    (RolePart::CustomConfiguration, "CustomConfiguration", DataTypeId::Boolean, -1),
 ];
 
 /// Numbers of the well-known roles (Part 6 annex A, 1.05), in the order of `model::ROLES`, each with those of its
@@ -71,7 +73,7 @@ fn describe(draft: &mut Draft, role: u8, name: &str) {
     draft.refer(role_set, kinds::HAS_COMPONENT, at);
     draft.add_role(at);
     for (part, name, data_type, rank) in PARTS {
-        let data_type = draft.standard(data_type);
+        let data_type = draft.standard(data_type as u32);
         let dimensions = if rank == 1 { &[0][..] } else { &[] };
         let shape = draft.shape(data_type, rank, dimensions, Source::Live(Live::Role { role, part }));
         let id = format!("{id}.{name}");

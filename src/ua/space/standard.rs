@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn namespace_0_holds_all_types_and_no_instance_that_nobody_answers() {
+    fn namespace_0_holds_all_types_and_no_instance_without_an_answer() {
         let space = space();
         assert!(space.node_count() > 4_500, "{} nodes", space.node_count());
         for (number, present) in

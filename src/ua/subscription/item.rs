@@ -46,7 +46,7 @@ pub enum Watched {
     Events(Box<EventFilter>, EventQueue),
 }
 
-/// Where an item has to be attached so that it hears of its node.
+/// The place where an item is attached so that it hears of its node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchedKind {
     Tag(TagId),

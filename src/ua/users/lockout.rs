@@ -24,7 +24,7 @@ const REFILL: Duration = Duration::from_secs(2);
 /// Names and origins that are remembered; beyond them the oldest go.
 const MOST: usize = 10_000;
 
-/// Where an attempt comes from.
+/// The origin of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// A network of 64 bits of IPv6, or one address of IPv4.
@@ -155,7 +155,7 @@ impl Lockout {
     }
 }
 
-/// Where the map is full the tenth that was quiet the longest goes; names that logged in go last.
+/// Removes the tenth that was quiet the longest from a full map; names that logged in go last.
 fn make_room<K: Copy + Eq + std::hash::Hash, V>(
     map: &mut HashMap<K, V>,
     new: &K,

@@ -26,7 +26,7 @@ use crate::ua::history::{Subject, Target};
 use crate::ua::server::Server;
 use crate::ua::space::{HistoricalProperty, Source, Space, Viewer};
 
-/// Whose history a node is. A node without an archive is BadHistoryOperationUnsupported.
+/// The archive of a node. A node without an archive is BadHistoryOperationUnsupported.
 fn target_of(server: &Server, space: &Space, viewer: &Viewer<'_>, id: NodeIdRef<'_>) -> Result<Target, StatusCode> {
     let at = space.find(id).filter(|at| viewer.sees(space, *at)).ok_or(StatusCode::BadNodeIdUnknown)?;
     viewer.check_channel(space, at)?;

@@ -35,7 +35,7 @@ pub(super) struct LoginProofs {
     /// The client application's, over our certificate and the nonce.
     pub signature: Vec<u8>,
     pub nonce: Vec<u8>,
-    /// How urgent it is where there is no password to look at.
+    /// The queue in which it waits when there is no password to check.
     pub lane: Lane,
 }
 
