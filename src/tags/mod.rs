@@ -4,11 +4,13 @@
 //! and null, never zero (Part 4 §7.11.1, 1.05).
 
 mod convert;
+mod raw;
 mod roster;
 mod slot;
 mod write;
 
 pub use convert::{leaves_deadband, to_raw};
+pub use raw::{RawSample, Stamp};
 pub use roster::{Member, Roster};
 pub use write::check_recorded;
 
@@ -26,40 +28,6 @@ use slot::Slot;
 
 /// Write requests that may wait for one link.
 pub const QUEUE: usize = 256;
-
-/// The moment of a batch: its source time, the server's time and the same on the clock that measures.
-#[derive(Debug, Clone, Copy)]
-pub struct Stamp {
-    pub source: UaTime,
-    pub server: UaTime,
-    pub now: Instant,
-}
-
-impl Stamp {
-    /// This moment, for a device that gives no time of its own.
-    pub fn now() -> Stamp {
-        let time = UaTime::now();
-        Stamp { source: time, server: time, now: Instant::now() }
-    }
-
-    fn moment(self) -> Moment {
-        Moment { mono: self.now, wall: self.server }
-    }
-}
-
-/// A value as the device gave it, before scale and type; or the code that says why there is none.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RawSample {
-    pub value: Result<Value, StatusCode>,
-    /// Power of ten from the point's `exponent` register.
-    pub exponent: Option<i8>,
-}
-
-impl From<Result<Value, StatusCode>> for RawSample {
-    fn from(value: Result<Value, StatusCode>) -> RawSample {
-        RawSample { value, exponent: None }
-    }
-}
 
 /// Why a poll brought no value. Until `stale_after` the last value stays, Uncertain; then the code comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +57,15 @@ impl Miss {
             Miss::Panicked => StatusCode::BadInternalError,
         }
     }
+}
+
+/// How far the quality of a tag goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lapse {
+    /// The last value stays, Uncertain.
+    Uncertain,
+    /// The value is gone, and the status says why.
+    Bad,
 }
 
 /// Somebody who wants the changes of tags: a monitored item's queue, history, alarms.
@@ -188,31 +165,38 @@ impl TagStore {
         read(&self.slot(tag).lock().sample)
     }
 
-    /// Takes a reply of a device: one stamp for all, scale and type conversion, deadband, change detection.
-    /// A value that did not change only renews the times.
+    /// Takes samples of a device: scale and type conversion, deadband, change detection. A sample without a time of its own
+    /// gets the batch's. A value that did not change only renews the times.
     pub fn commit(&self, samples: &[(TagId, RawSample)], stamp: Stamp) {
         for (id, raw) in samples {
             let tag = self.plant.tag(*id);
-            let value =
-                raw.value.as_ref().map_err(|code| *code).and_then(|value| self.tag_value(tag, value, raw.exponent));
+            let value = raw.value().and_then(|value| self.tag_value(tag, value, raw.exponent()));
             let mut slot = self.slot(*id).lock();
             if slot.is_out_of_service() {
                 continue;
             }
             slot.answered = Some(stamp.now);
+            let stamp = match raw.source_time() {
+                None => stamp,
+                Some(source) if !raw.is_ahead(stamp.server) => Stamp { source, ..stamp },
+                Some(_) => {
+                    if !std::mem::replace(&mut slot.warned_of_time, true) {
+                        let name = self.plant.tag_name(*id);
+                        log::warn!("{name}: the device's clock is more than 1 h ahead; using the time of arrival");
+                    }
+                    stamp
+                }
+            };
             match value {
                 Ok(value) => {
-                    slot.take(value, StatusCode::Good, tag.deadband, stamp);
+                    slot.take(value, raw.status(), tag.deadband, stamp);
                 }
                 Err(code) => {
-                    if let Ok(value) = &raw.value
+                    if let Ok(value) = raw.value()
                         && !std::mem::replace(&mut slot.warned, true)
                     {
                         let name = self.plant.tag_name(*id);
-                        log::warn!(
-                            "{name}: the device sends {}, which is no value of its type ({code})",
-                            value.shown()
-                        );
+                        log::warn!("{name}: the device sends {}, which its type cannot hold ({code})", value.shown());
                     }
                     slot.turn(Value::Null, code, stamp);
                 }
@@ -232,6 +216,13 @@ impl TagStore {
         for id in tags {
             let stale_after = self.plant.tag(*id).stale_after;
             self.slot(*id).lock().miss(why, stale_after, stamp);
+        }
+    }
+
+    /// The link or the device that sends these tags by itself is gone. Tags that are Bad already go straight to the code.
+    pub fn lapse(&self, tags: &[TagId], why: Miss, lapse: Lapse, stamp: Stamp) {
+        for id in tags {
+            self.slot(*id).lock().lapse(why, lapse, stamp);
         }
     }
 

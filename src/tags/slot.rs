@@ -8,7 +8,7 @@ use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::convert::leaves_deadband;
-use super::{Miss, Roster, Stamp, Watch};
+use super::{Lapse, Miss, Roster, Stamp, Watch};
 use crate::value::{Moment, Sample, Value};
 
 pub(super) struct Slot {
@@ -22,6 +22,8 @@ pub(super) struct Slot {
     pub dirty: bool,
     /// A value that the type or the enumeration lacks was logged.
     pub warned: bool,
+    /// A time of the device that is too far ahead was logged.
+    pub warned_of_time: bool,
     pub watches: Roster<Watch>,
 }
 
@@ -29,7 +31,16 @@ impl Slot {
     pub fn new(value: Value, status: StatusCode, stamp: Stamp) -> Slot {
         let good = value.clone();
         let sample = Sample { value, status, source_time: stamp.source, server_time: stamp.server };
-        Slot { sample, good, last_good: None, answered: None, dirty: false, warned: false, watches: Roster::default() }
+        Slot {
+            sample,
+            good,
+            last_good: None,
+            answered: None,
+            dirty: false,
+            warned: false,
+            warned_of_time: false,
+            watches: Roster::default(),
+        }
     }
 
     pub fn is_out_of_service(&self) -> bool {
@@ -60,11 +71,16 @@ impl Slot {
 
     /// SourceTimestamp moves when the quality changes, so that nobody shows an old alarm as new trouble.
     pub fn miss(&mut self, why: Miss, stale_after: Duration, stamp: Stamp) {
+        let lapse = if self.is_fresh(stale_after, stamp) { Lapse::Uncertain } else { Lapse::Bad };
+        self.lapse(why, lapse, stamp);
+    }
+
+    pub fn lapse(&mut self, why: Miss, lapse: Lapse, stamp: Stamp) {
         if self.is_out_of_service() {
             return;
         }
         let trusted = why != Miss::Panicked && !self.sample.status.is_bad();
-        let usable = trusted && self.is_fresh(stale_after, stamp);
+        let usable = trusted && lapse == Lapse::Uncertain;
         let status = if usable { StatusCode::UncertainLastUsableValue } else { why.code() };
         if status != self.sample.status {
             let value = if usable { self.good.clone() } else { Value::Null };

@@ -208,7 +208,7 @@ fn raw_values_become_the_tags_own_or_are_no_values_of_it() {
         tag.scale = scale;
         let store = store(vec![tag]);
         let name = format!("{raw:?} as {kind:?}, {scale:?}, {exponent:?}");
-        store.commit(&[(TagId(0), RawSample { value: Ok(raw.clone()), exponent })], at(start, 0));
+        store.commit(&[(TagId(0), RawSample::from(Ok(raw.clone())).scaled(exponent))], at(start, 0));
         let read = store.with(TagId(0), |sample| match sample.status.is_good() {
             true => Ok(sample.value.clone()),
             false => Err(sample.status),
@@ -359,4 +359,33 @@ fn a_value_whose_parts_do_not_come_together_grows_old_and_a_refusal_of_one_stays
     let refused = RawSample::from(Err(StatusCode::BadConfigurationError));
     store.commit(&[(TagId(0), refused)], at(start, 0));
     assert_eq!(later(stale.max(2_000)), StatusCode::BadConfigurationError);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_s_own_status_and_time_pass_and_a_bad_one_has_no_value() {
+    let start = Instant::now();
+    let store = store(vec![tag(shape(DataType::BuiltIn(BuiltIn::Double), &[]), device())]);
+    let (then, server) = (UaTime(5_000), at(start, 0).server);
+    let hour = 36_000_000_000;
+    let one = || Value::Double(1.0);
+    for (raw, value, status, source) in [
+        (RawSample::new(one(), StatusCode::GoodClamped).at(then), one(), StatusCode::GoodClamped, then),
+        (RawSample::new(one(), StatusCode::UncertainSubNormal).at(then), one(), StatusCode::UncertainSubNormal, then),
+        (RawSample::new(one(), StatusCode::BadSensorFailure).at(then), Value::Null, StatusCode::BadSensorFailure, then),
+        (RawSample::new(one(), StatusCode::Good), one(), StatusCode::Good, server),
+        // A clock that is an hour ahead is believed, a wilder one is not.
+        (
+            RawSample::new(one(), StatusCode::Good).at(UaTime(server.0 + hour)),
+            one(),
+            StatusCode::Good,
+            UaTime(server.0 + hour),
+        ),
+        (RawSample::new(one(), StatusCode::Good).at(UaTime(server.0 + hour + 1)), one(), StatusCode::Good, server),
+    ] {
+        store.commit(&[(TagId(0), raw.clone())], at(start, 0));
+        store.with(TagId(0), |sample| {
+            assert_eq!((&sample.value, sample.status, sample.source_time), (&value, status, source), "{raw:?}");
+            assert_eq!(sample.server_time, server);
+        });
+    }
 }

@@ -99,7 +99,7 @@ impl Master {
                 let whole = gathered.take(register, span, block.round, &self.wire.reply, block.start);
                 let Some(sample) = whole else { continue };
                 let (raw, start) = (gathered.raw(block.round).to_vec(), register.address.start);
-                point.hold(&sample.value, &raw, start);
+                point.hold(&sample, &raw, start);
                 out.push((point.tag, sample));
             }
         }
@@ -191,7 +191,7 @@ impl Set {
             true => Err(StatusCode::BadSensorFailure),
             false => register.decode(&self.raw, register.address.start),
         };
-        Some(RawSample { value, exponent: power })
+        Some(RawSample::from(value).scaled(power))
     }
 }
 
@@ -267,7 +267,7 @@ mod tests {
             let mut read = |at: usize, number: u64, is_extra: bool, word: u16| {
                 let round = Round { number, is_extra };
                 let sample = gathered.take(&register, &spans[at], round, &word.to_be_bytes(), spans[at].start);
-                sample.map(|sample| sample.value.expect("a number"))
+                sample.map(|sample| sample.value().expect("a number").clone())
             };
             let whole = |high: u32, low: u32| Some(Value::UInt32(high << 16 | low));
             assert_eq!((read(0, 1, false, 1), read(1, 1, false, 2)), (None, Some(Value::UInt32(wanted))));
@@ -307,9 +307,9 @@ mod tests {
         };
         for (value, exponent) in [(7, -2), (8, 3)] {
             let sample = scan(value, exponent);
-            assert_eq!(sample.value, Ok(Value::UInt32(value.into())));
-            assert_eq!(sample.exponent.map(i16::from), Some(exponent));
+            assert_eq!(sample.value(), Ok(&Value::UInt32(value.into())));
+            assert_eq!(sample.exponent().map(i16::from), Some(exponent));
         }
-        assert_eq!(scan(9, i16::MIN).value, Err(StatusCode::BadSensorFailure));
+        assert_eq!(scan(9, i16::MIN).value(), Err(StatusCode::BadSensorFailure));
     }
 }

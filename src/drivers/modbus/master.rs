@@ -56,9 +56,9 @@ pub(super) struct Point {
 
 impl Point {
     /// Keeps the registers of a value that was read, if it is one.
-    pub(super) fn hold(&mut self, value: &Result<Value, StatusCode>, data: &[u8], base: u16) {
+    pub(super) fn hold(&mut self, sample: &RawSample, data: &[u8], base: u16) {
         if self.has_write_every {
-            let register = self.register.as_ref().filter(|_| value.is_ok());
+            let register = self.register.as_ref().filter(|_| sample.value().is_ok());
             self.held = register.and_then(|register| register.unchanged(data, base));
         }
     }
@@ -178,8 +178,9 @@ impl Master {
                 (Some(_), Err(code)) => Err(code),
                 _ => register.decode(&self.wire.reply, base),
             };
-            point.hold(&value, &self.wire.reply, base);
-            out.push((point.tag, RawSample { value, exponent: point.exponent.ok() }));
+            let sample = RawSample::from(value).scaled(point.exponent.ok());
+            point.hold(&sample, &self.wire.reply, base);
+            out.push((point.tag, sample));
         }
     }
 

@@ -251,7 +251,7 @@ impl Protocol for Simulator {
         let time = self.began.map_or(Duration::ZERO, |began| began.elapsed());
         for span in &block.spans {
             let value = self.sample(span.id >> 1, time);
-            out.push((self.points[(span.id >> 1) as usize].plan.tag, RawSample { value, exponent: None }));
+            out.push((self.points[(span.id >> 1) as usize].plan.tag, RawSample::from(value)));
         }
         Ok(Answer::Samples)
     }

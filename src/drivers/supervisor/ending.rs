@@ -34,28 +34,28 @@ pub struct Output {
 impl Link {
     /// Writes what is to be left behind, reports it, and closes the link.
     pub(super) async fn finish(&mut self) {
-        self.beat.queue.close();
+        self.state.queue.close();
         let deadline = Instant::now() + STOP_WITHIN;
-        if self.beat.connected && timeout(CLIENTS_WITHIN, self.finish_clients()).await.is_err() {
+        if self.state.connected && timeout(CLIENTS_WITHIN, self.finish_clients()).await.is_err() {
             // A write that was interrupted leaves its reply on the line.
             self.close().await;
         }
-        self.beat.refuse_writes();
+        self.state.refuse_writes();
         let written = self.write_outputs(deadline).await;
-        if self.beat.connected {
+        if self.state.connected {
             self.read_back(&written, deadline).await;
         }
         self.close().await;
-        self.beat.health.lost(health::State::Stopped, false);
+        self.state.health.lost(health::State::Stopped, false);
     }
 
     async fn close(&mut self) {
-        self.beat.connected = false;
+        self.state.connected = false;
         drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
     }
 
     async fn finish_clients(&mut self) {
-        while let Ok(request) = self.beat.queue.try_recv() {
+        while let Ok(request) = self.state.queue.try_recv() {
             if self.finish_request(request).await.is_err() {
                 self.close().await;
                 return;
@@ -73,17 +73,17 @@ impl Link {
     }
 
     async fn write_last(&mut self, write: &Write) -> Result<StatusCode, LinkError> {
-        let Some(point) = self.beat.places.get(&write.tag).copied() else {
+        let Some(point) = self.state.places.get(&write.tag).copied() else {
             return Ok(StatusCode::BadConfigurationError);
         };
-        let exponent = match self.beat.needs_exponent(point, write) {
+        let exponent = match self.state.needs_exponent(point, write) {
             true => match self.protocol.exponent(point).await? {
                 Ok(exponent) => Some(exponent),
                 Err(code) => return Ok(code),
             },
             false => None,
         };
-        match self.beat.tags.to_raw(write.tag, &write.value, exponent) {
+        match self.state.tags.to_raw(write.tag, &write.value, exponent) {
             Ok(raw) => self.protocol.write(point, &raw, write.first.unwrap_or(0)).await,
             Err(code) => Ok(code),
         }
@@ -91,21 +91,21 @@ impl Link {
 
     /// Reads what was written, so that clients and history see what the devices are left with.
     async fn read_back(&mut self, written: &HashSet<TagId>, deadline: Instant) {
-        self.beat.schedule.read_again(written);
-        while let Some(at) = self.beat.schedule.next_again(Instant::now()) {
-            let block = self.beat.schedule.item(at).block.clone();
+        self.state.schedule.read_again(written);
+        while let Some(at) = self.state.schedule.next_again(Instant::now()) {
+            let block = self.state.schedule.item(at).block.clone();
             self.samples.clear();
             match timeout_at(deadline, self.protocol.read(&block, &mut self.samples)).await {
-                Ok(Ok(answer)) => self.beat.answer(at, answer, &self.samples),
+                Ok(Ok(answer)) => self.state.answer(at, answer, &self.samples),
                 Ok(Err(_)) | Err(_) => return,
             }
         }
     }
 
     fn is_silent(&self, tag: TagId) -> bool {
-        let connection = self.beat.tags.plant().tag(tag).connection();
+        let connection = self.state.tags.plant().tag(tag).connection();
         let device = self.connections.iter().position(|plan| Some(plan.ix) == connection);
-        device.is_some_and(|device| self.beat.schedule.is_silent(device))
+        device.is_some_and(|device| self.state.schedule.is_silent(device))
     }
 
     /// Writes each output and gives those that were written. A device that stays silent costs the time of one write, not
@@ -114,11 +114,11 @@ impl Link {
         let mut written = HashSet::new();
         let mut silent = HashSet::new();
         let mut unreachable = None;
-        let mut outputs = self.beat.on_stop();
+        let mut outputs = self.state.on_stop();
         // Devices that answer do not wait for those that do not.
         outputs.sort_by_key(|write| self.is_silent(write.tag));
         for write in outputs {
-            let device = self.beat.tags.plant().tag(write.tag).connection();
+            let device = self.state.tags.plant().tag(write.tag).connection();
             let result = match &unreachable {
                 Some(why) => Err(String::clone(why)),
                 None if silent.contains(&device) => Err("the device does not answer".to_owned()),
@@ -152,19 +152,19 @@ impl Link {
 
     /// One output. An output is a state and no command: when the connection breaks under it, it is written once more.
     async fn write_output(&mut self, write: &Write) -> Result<(), Failure> {
-        let mut is_new = !self.beat.connected;
+        let mut is_new = !self.state.connected;
         loop {
-            if !self.beat.connected {
+            if !self.state.connected {
                 self.close().await;
                 self.protocol.connect().await.map_err(|error| Failure::Unreachable(error.to_string()))?;
-                self.beat.connected = true;
+                self.state.connected = true;
             }
             let error = match self.write_last(write).await {
                 Ok(status) if status.is_good() => return Ok(()),
                 Ok(status) => return Err(Failure::Refused(status.to_string())),
                 Err(error) => error,
             };
-            self.beat.connected = error.is_usable();
+            self.state.connected = error.is_usable();
             match error {
                 LinkError::Closed { .. } | LinkError::Lost(_) if !is_new => is_new = true,
                 error @ (LinkError::Closed { .. } | LinkError::Lost(_)) => {

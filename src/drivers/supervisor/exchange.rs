@@ -28,30 +28,30 @@ impl Link {
     /// The raw value of a write, with the exponent that the device has now.
     pub(super) async fn raw_of(&mut self, point: u32, write: &Write) -> Result<Result<Value, Failed>, Stopped> {
         let mut exponent = None;
-        if self.beat.needs_exponent(point, write) {
+        if self.state.needs_exponent(point, write) {
             match self.exchange(point, Ask::Exponent).await? {
                 Ok(Told::Exponent(Ok(power))) => exponent = Some(power),
                 Ok(Told::Exponent(Err(code)) | Told::Status(code)) => return Ok(Err((code, None))),
                 Err(failed) => return Ok(Err(failed)),
             }
         }
-        Ok(self.beat.tags.to_raw(write.tag, &write.value, exponent).map_err(|code| (code, None)))
+        Ok(self.state.tags.to_raw(write.tag, &write.value, exponent).map_err(|code| (code, None)))
     }
 
     /// One request for a point, sent again only when nothing of it had gone out.
     pub(super) async fn exchange(&mut self, point: u32, ask: Ask<'_>) -> Result<Result<Told, Failed>, Stopped> {
-        let device = self.beat.device_of(self.beat.points[point as usize].tag);
+        let device = self.state.device_of(self.state.points[point as usize].tag);
         // Its close may be on the way, and whether a write was sent in vain can't be known.
-        if self.beat.hangs_up
-            && self.beat.asked > 0
+        if self.state.hangs_up
+            && self.state.asked > 0
             && let Err(error) = self.reopen().await?
         {
-            self.beat.count(device, &error);
+            self.state.count(device, &error);
             return Ok(Err((StatusCode::BadNoCommunication, Some(error))));
         }
         let mut may_reopen = true;
         loop {
-            self.beat.ask(device);
+            self.state.ask(device);
             let protocol = &mut self.protocol;
             let sent = async {
                 match &ask {
@@ -60,8 +60,8 @@ impl Link {
                     Ask::Again => protocol.rewrite(point).await.map(Told::Status),
                 }
             };
-            let sent = self.beat.alongside(sent).await?;
-            self.beat.remark(self.protocol.remark());
+            let sent = self.state.alongside(sent).await?;
+            self.state.remark(self.protocol.remark());
             let mut error = match sent {
                 Ok(told) => return Ok(Ok(told)),
                 Err(error) => error,
@@ -73,7 +73,7 @@ impl Link {
                     Err(failed) => error = failed,
                 }
             }
-            self.beat.count(device, &error);
+            self.state.count(device, &error);
             return Ok(Err((miss_of(&error).code(), (!error.is_usable()).then_some(error))));
         }
     }

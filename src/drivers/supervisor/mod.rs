@@ -12,7 +12,7 @@
 //! that was only just sent is sent once more. Whatever the link waits for, each class of tags is looked after at least
 //! once a period, so that quality falls in time.
 
-mod beat;
+mod state;
 mod ending;
 mod exchange;
 mod load;
@@ -36,7 +36,7 @@ use super::{ConnectionPlan, LinkError, PointPlan, Protocol, Samples, Settings, m
 use crate::health;
 use crate::model::ConnectionIx;
 use crate::tags::{Miss, Stamp, TagStore, Write, WriteRequest};
-use beat::Beat;
+use state::LinkState;
 pub use ending::{Output, STOP_WITHIN};
 use exchange::{Ask, Told};
 use load::Load;
@@ -69,8 +69,8 @@ pub fn start(
     let mut health = Vec::new();
     for connections in links {
         let mut link = Link::new(connections, tags, stop.clone(), outputs.clone(), Box::new(protocol));
-        health.push(Arc::clone(&link.beat.health));
-        let name = format!("link {}", link.beat.health.name);
+        health.push(Arc::clone(&link.state.health));
+        let name = format!("link {}", link.state.health.name);
         spawn(name, async move { link.run().await }.boxed());
     }
     health
@@ -105,7 +105,7 @@ fn miss_of(error: &LinkError) -> Miss {
 struct Link {
     connections: Vec<ConnectionPlan>,
     protocol: Box<dyn Protocol>,
-    beat: Beat,
+    state: LinkState,
     /// Makes the protocol, again after a panic.
     make: Make,
     delay: Duration,
@@ -142,7 +142,7 @@ impl Link {
         let points: Vec<PointPlan> = connections.iter().flat_map(|connection| connection.points.clone()).collect();
         let mut link = Link {
             refreshes: refresh::of(&points, Instant::now()),
-            beat: Beat {
+            state: LinkState {
                 queue: tags.attach(&ixs),
                 tags: Arc::clone(tags),
                 health: Arc::new(health::Link::new(names.join(" + "), ixs)),
@@ -170,7 +170,7 @@ impl Link {
         };
         let bad: HashSet<u32> = refused.iter().map(|(point, _)| *point).collect();
         for (point, error) in refused {
-            link.beat.refuse_point(point, &error.message);
+            link.state.refuse_point(point, &error.message);
         }
         link.plan(&bad);
         link
@@ -178,18 +178,18 @@ impl Link {
 
     fn plan(&mut self, refused: &HashSet<u32>) {
         let now = Instant::now();
-        for (period, points) in super::by_period(&self.beat.points) {
+        for (period, points) in super::by_period(&self.state.points) {
             let points: Vec<u32> = points.into_iter().filter(|point| !refused.contains(point)).collect();
             let item = |block: super::batch::Block| {
-                let tags = block.spans.iter().map(|span| self.beat.points[(span.id >> 1) as usize].tag).collect();
+                let tags = block.spans.iter().map(|span| self.state.points[(span.id >> 1) as usize].tag).collect();
                 let device = self.protocol.device(&block);
                 Item::new(block, device, tags)
             };
             let items = self.protocol.plan(&points).into_iter().map(item).collect();
             let stale_after =
-                |point: &u32| self.beat.tags.plant().tag(self.beat.points[*point as usize].tag).stale_after;
+                |point: &u32| self.state.tags.plant().tag(self.state.points[*point as usize].tag).stale_after;
             let stale_after = points.iter().map(stale_after).min().unwrap_or(period);
-            self.beat.schedule.add(period, stale_after, items, now);
+            self.state.schedule.add(period, stale_after, items, now);
         }
     }
 
@@ -201,7 +201,7 @@ impl Link {
                 Ok(Stopped) => break,
                 Err(_) => self.recover().await,
             }
-            if self.beat.is_stopped() {
+            if self.state.is_stopped() {
                 break;
             }
         }
@@ -217,19 +217,19 @@ impl Link {
                 Ok(error) => error,
                 Err(stopped) => return stopped,
             };
-            let has_answered = self.beat.answered_since_connect;
+            let has_answered = self.state.answered_since_connect;
             self.lose(&error).await;
             let is_lost = matches!(error, LinkError::Closed { .. } | LinkError::Lost(_));
             // When one device is silent others behind the same link may be alive: it is opened at once.
-            let is_alive = !is_lost && self.beat.schedule.anyone_alive();
+            let is_alive = !is_lost && self.state.schedule.anyone_alive();
             // Not everything at once where a device closes the link again and again.
             if !(is_alive || is_lost && has_answered) {
-                self.beat.schedule.restart(Instant::now());
+                self.state.schedule.restart(Instant::now());
             }
-            if has_answered || is_alive && self.beat.silence < SILENCE {
+            if has_answered || is_alive && self.state.silence < SILENCE {
                 continue;
             }
-            self.beat.dead = true;
+            self.state.dead = true;
             if self.wait().await.is_err() {
                 return Stopped;
             }
@@ -242,16 +242,16 @@ impl Link {
         while let Err(error) = self.open().await? {
             was_away = true;
             self.protocol.disconnect().await;
-            self.beat.dead = true;
-            let never = self.beat.why == Miss::NeverConnected;
-            self.beat.down(&error.to_string(), if never { Miss::NeverConnected } else { Miss::LinkDown });
-            self.beat.tell_trouble(&error.to_string());
+            self.state.dead = true;
+            let never = self.state.why == Miss::NeverConnected;
+            self.state.down(&error.to_string(), if never { Miss::NeverConnected } else { Miss::LinkDown });
+            self.state.tell_trouble(&error.to_string());
             self.wait().await?;
         }
         if was_away {
-            self.beat.schedule.restart(Instant::now());
+            self.state.schedule.restart(Instant::now());
         }
-        self.beat.up();
+        self.state.up();
         Ok(())
     }
 
@@ -259,7 +259,7 @@ impl Link {
         let limit = self.connections.iter().map(|connection| connection.timeout).max().unwrap_or_default();
         let limit = limit.max(Duration::from_secs(1));
         let attempt = timeout(limit, self.protocol.connect());
-        Ok(self.beat.alongside(attempt).await?.unwrap_or_else(|_| {
+        Ok(self.state.alongside(attempt).await?.unwrap_or_else(|_| {
             let text = format!("no connection within {} ms", limit.as_millis());
             Err(LinkError::Lost(text))
         }))
@@ -270,7 +270,7 @@ impl Link {
         drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
         let opened = self.open().await?;
         if opened.is_ok() {
-            self.beat.reopened();
+            self.state.reopened();
         }
         Ok(opened)
     }
@@ -281,14 +281,14 @@ impl Link {
         let delay = self.delay.min(longest);
         self.delay = (delay * 2).min(longest);
         let jittered = delay.mul_f64(0.8 + 0.4 * fastrand::f64());
-        self.beat.alongside(sleep_until(Instant::now() + jittered)).await
+        self.state.alongside(sleep_until(Instant::now() + jittered)).await
     }
 
     async fn lose(&mut self, error: &LinkError) {
-        self.beat.down(&error.to_string(), miss_of(error));
-        self.beat.tell_trouble(&error.to_string());
+        self.state.down(&error.to_string(), miss_of(error));
+        self.state.tell_trouble(&error.to_string());
         drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
-        if self.beat.answered_since_connect {
+        if self.state.answered_since_connect {
             self.delay = BACK_OFF_FIRST;
         }
     }
@@ -297,18 +297,18 @@ impl Link {
     async fn poll(&mut self) -> Result<LinkError, Stopped> {
         let mut ended = Vec::new();
         loop {
-            if self.beat.is_stopped() {
+            if self.state.is_stopped() {
                 return Err(Stopped);
             }
             if let Some(error) = self.waiting_write().await? {
                 return Ok(error);
             }
-            let step = self.beat.schedule.step(Instant::now(), &mut ended);
+            let step = self.state.schedule.step(Instant::now(), &mut ended);
             for scan in ended.drain(..) {
-                self.beat.health.scanned(scan.took);
-                self.beat.health.overruns.fetch_add(scan.skipped.into(), Ordering::Relaxed);
+                self.state.health.scanned(scan.took);
+                self.state.health.overruns.fetch_add(scan.skipped.into(), Ordering::Relaxed);
             }
-            self.beat.judge_load();
+            self.state.judge_load();
             match step {
                 Step::Read(at) => {
                     if let Some(error) = self.read(at).await? {
@@ -320,7 +320,7 @@ impl Link {
                         return Ok(error);
                     }
                     let until = self.next_refresh().map_or(until, |due| until.min(due));
-                    if let Some(request) = self.beat.idle(until).await?
+                    if let Some(request) = self.state.idle(until).await?
                         && let Err(error) = self.write(request).await?
                     {
                         return Ok(error);
@@ -332,7 +332,7 @@ impl Link {
 
     /// A write request that waits, if there is one; gives the error that ends the link.
     async fn waiting_write(&mut self) -> Result<Option<LinkError>, Stopped> {
-        match self.beat.queue.try_recv() {
+        match self.state.queue.try_recv() {
             Ok(request) => Ok(self.write(request).await?.err()),
             Err(_) => Ok(None),
         }
@@ -341,22 +341,22 @@ impl Link {
     /// One block, repeated as `retries` says; a write waits for one request at most, so it goes in between. Gives
     /// the error that ends the link.
     async fn read(&mut self, at: At) -> Result<Option<LinkError>, Stopped> {
-        let device = self.beat.schedule.item(at).device;
+        let device = self.state.schedule.item(at).device;
         // A demoted device gets one chance, so that it costs its neighbours little.
-        let mut left = if self.beat.schedule.is_demoted(device) { 0 } else { self.connections[device].retries };
-        let mut may_reopen = self.beat.answered_since_connect;
+        let mut left = if self.state.schedule.is_demoted(device) { 0 } else { self.connections[device].retries };
+        let mut may_reopen = self.state.answered_since_connect;
         loop {
             self.samples.clear();
-            let block = self.beat.schedule.item(at).block.clone();
-            self.beat.ask(device);
+            let block = self.state.schedule.item(at).block.clone();
+            self.state.ask(device);
             let began = Instant::now();
             let read = self.protocol.read(&block, &mut self.samples);
-            let read = self.beat.alongside(read).await?;
-            self.beat.remark(self.protocol.remark());
+            let read = self.state.alongside(read).await?;
+            self.state.remark(self.protocol.remark());
             let mut error = match read {
                 Ok(answer) => {
-                    self.beat.load.answered(began.elapsed());
-                    self.beat.answer(at, answer, &self.samples);
+                    self.state.load.answered(began.elapsed());
+                    self.state.answer(at, answer, &self.samples);
                     refresh::note(&mut self.refreshes, &self.samples, Instant::now());
                     return self.refresh().await;
                 }
@@ -368,7 +368,7 @@ impl Link {
                     Err(failed) => error = failed,
                 }
             }
-            self.beat.count(device, &error);
+            self.state.count(device, &error);
             if error.is_usable() && left > 0 {
                 left -= 1;
                 match self.waiting_write().await? {
@@ -376,7 +376,7 @@ impl Link {
                     ended => return Ok(ended),
                 }
             }
-            return Ok(self.beat.miss(at, error));
+            return Ok(self.state.miss(at, error));
         }
     }
 
@@ -405,7 +405,7 @@ impl Link {
         }
         // Clients see the device's own value at once, not a poll later.
         if !done.is_empty() {
-            self.beat.schedule.read_again(&done);
+            self.state.schedule.read_again(&done);
         }
         // The client may have given up waiting.
         drop(request.reply.send(statuses));
@@ -413,7 +413,7 @@ impl Link {
     }
 
     async fn write_one(&mut self, write: &Write) -> Result<(StatusCode, Option<LinkError>), Stopped> {
-        let Some(point) = self.beat.places.get(&write.tag).copied() else {
+        let Some(point) = self.state.places.get(&write.tag).copied() else {
             return Ok((StatusCode::BadConfigurationError, None));
         };
         let raw = match self.raw_of(point, write).await? {
@@ -425,20 +425,20 @@ impl Link {
             Ok(Told::Exponent(Ok(_))) => StatusCode::BadInternalError,
             Err(failed) => return Ok(failed),
         };
-        if status.is_good() && !self.beat.points[point as usize].read && write.first.is_none() {
-            self.beat.tags.show_written(write.tag, &write.value, Stamp::now());
+        if status.is_good() && !self.state.points[point as usize].read && write.first.is_none() {
+            self.state.tags.show_written(write.tag, &write.value, Stamp::now());
         }
         Ok((status, None))
     }
 
     /// After a panic: the points say so until the next attempt ends, and the protocol is made again.
     async fn recover(&mut self) {
-        log::error!("{}: its driver panicked; this is a bug in opcell, the link starts again", self.beat.health.name);
-        self.beat.dead = true;
-        self.beat.down("the driver panicked", Miss::Panicked);
+        log::error!("{}: its driver panicked; this is a bug in opcell, the link starts again", self.state.health.name);
+        self.state.dead = true;
+        self.state.down("the driver panicked", Miss::Panicked);
         self.protocol = (self.make)(&self.connections).0;
-        self.beat.schedule.restart(Instant::now());
-        self.beat.all_missed();
+        self.state.schedule.restart(Instant::now());
+        self.state.all_missed();
         // On stop the loop around ends.
         drop(self.wait().await);
     }

@@ -82,11 +82,11 @@ impl Link {
             if now < refresh.due || !refresh.is_known(now) {
                 continue;
             }
-            let device = self.beat.device_of(refresh.tag);
-            let is_present = self.beat.tags.with(refresh.tag, |sample| {
+            let device = self.state.device_of(refresh.tag);
+            let is_present = self.state.tags.with(refresh.tag, |sample| {
                 sample.status.is_good() || refresh.is_only_written && sample.status.is_uncertain()
             });
-            match is_present && !self.beat.schedule.is_silent(device) {
+            match is_present && !self.state.schedule.is_silent(device) {
                 false => refresh.due = now + refresh.every,
                 true if found.is_none_or(|(due, _)| refresh.due < due) => found = Some((refresh.due, at)),
                 true => {}
@@ -116,7 +116,7 @@ impl Link {
         let (now, refresh) = (Instant::now(), &mut self.refreshes[at]);
         let (tag, every) = (refresh.tag, refresh.every);
         let had_failed = std::mem::replace(&mut refresh.has_failed, !status.is_good());
-        let name = self.beat.tags.plant().tag_name(tag);
+        let name = self.state.tags.plant().tag_name(tag);
         if status.is_good() {
             refresh.pause = every;
             if had_failed {
@@ -126,16 +126,16 @@ impl Link {
         }
         if !had_failed {
             let text = format!("{name}: `write_every` could not write its value: {status}; trying again");
-            if let Some(line) = self.beat.notes.limited(&text, now) {
+            if let Some(line) = self.state.notes.limited(&text, now) {
                 log::warn!("{line}");
             }
         }
         if status != StatusCode::BadTimeout {
             return;
         }
-        let device = self.beat.device_of(tag);
+        let device = self.state.device_of(tag);
         let pause = (refresh.pause * 2).min(PAUSE_LONGEST.max(every));
-        for refresh in self.refreshes.iter_mut().filter(|refresh| self.beat.device_of(refresh.tag) == device) {
+        for refresh in self.refreshes.iter_mut().filter(|refresh| self.state.device_of(refresh.tag) == device) {
             refresh.pause = pause.max(refresh.every);
             refresh.due = refresh.due.max(now + refresh.pause);
         }

@@ -251,7 +251,7 @@ impl Rig {
             (Box::new(Scripted { script: Arc::clone(&of_link), devices: owners.clone(), tags }), Vec::new())
         };
         let mut link = Link::new(plans, &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
-        let health = Arc::clone(&link.beat.health);
+        let health = Arc::clone(&link.state.health);
         let task = tokio::spawn(async move { link.run().await });
         Rig { tags, script, health, stop, task }
     }

@@ -19,7 +19,7 @@ use crate::tags::{Miss, RawSample, Stamp, TagStore, Write, WriteRequest};
 use crate::value::UaTime;
 
 /// What goes on while the protocol is busy: writes are refused in a dead link, tags grow old.
-pub(super) struct Beat {
+pub(super) struct LinkState {
     pub tags: Arc<TagStore>,
     pub health: Arc<health::Link>,
     pub schedule: Schedule,
@@ -51,7 +51,7 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stopped| *stopped).await);
 }
 
-impl Beat {
+impl LinkState {
     /// Awaits `work` while tags grow old and, in a dead link, writes are refused. On stop a request under way may
     /// end within a second.
     pub async fn alongside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stopped> {
