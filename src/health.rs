@@ -46,6 +46,8 @@ pub struct Link {
     /// Scans that were skipped because the one before was late.
     pub overruns: AtomicU64,
     pub reconnects: AtomicU64,
+    /// Samples of a pushing driver that were dropped because newer ones of their tags came too fast.
+    pub dropped: AtomicU64,
     scan_last_us: AtomicU64,
     scan_max_us: AtomicU64,
     /// Units that are asked less often because they don't answer.
@@ -85,6 +87,8 @@ pub struct Snapshot {
     pub timeouts: u64,
     pub overruns: u64,
     pub reconnects: u64,
+    /// Samples that came faster than they could be taken.
+    pub dropped: u64,
     pub scan_last: Duration,
     pub scan_max: Duration,
     pub demoted: u32,
@@ -111,6 +115,7 @@ impl Link {
             connections,
             overruns: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
             scan_last_us: AtomicU64::new(0),
             scan_max_us: AtomicU64::new(0),
             demoted: AtomicU32::new(0),
@@ -155,6 +160,7 @@ impl Link {
             timeouts: device.timeouts.load(Ordering::Relaxed),
             overruns: self.overruns.load(Ordering::Relaxed),
             reconnects: self.reconnects.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
             scan_last: Duration::from_micros(self.scan_last_us.load(Ordering::Relaxed)),
             scan_max: Duration::from_micros(self.scan_max_us.load(Ordering::Relaxed)),
             demoted: self.demoted.load(Ordering::Relaxed),

@@ -7,6 +7,8 @@
 mod audit;
 mod bare;
 mod build;
+#[cfg(test)]
+mod driver_tests;
 mod files;
 pub mod history;
 mod housekeeping;

@@ -1,4 +1,4 @@
-//! `opcell check`: findings first, then what would be polled and how each Modbus address reads.
+//! `opcell check`: findings first, then what would be polled and how each address reads.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Answer, Global, findings_text, path_or_default};
 use crate::config::{self, Compiled, Shown};
-use crate::drivers::{self, PointSettings};
+use crate::drivers;
 use crate::model::{Period, count};
 
 #[derive(Debug, Args)]
@@ -82,23 +82,20 @@ fn millis(span: Duration) -> u128 {
     span.as_micros().div_ceil(1_000)
 }
 
-/// Both readings of each Modbus address.
+/// Each address that may be written in several ways, in all of them.
 fn addresses(compiled: &Compiled, shown: Shown) -> String {
-    let points = compiled.drivers.iter().flat_map(|connection| {
-        let modbus = connection.points.iter().filter(|point| matches!(point.settings, PointSettings::Modbus(_)));
-        modbus.map(move |point| (connection, point))
+    let points = compiled.drivers.iter().flat_map(|plan| plan.points.iter().map(move |point| (plan, point)));
+    let spelled = points.filter_map(|(plan, point)| {
+        let reading = plan.settings.check_point(point).ok()?;
+        Some((plan, point.tag, reading.spellings)).filter(|(.., spellings)| !spellings.is_empty())
     });
     let most = if shown == Shown::All { usize::MAX } else { MOST_ADDRESSES };
     let mut out = String::new();
     let mut seen = 0;
-    for (connection, point) in points {
+    for (plan, tag, spellings) in spelled {
         seen += 1;
-        if seen > most {
-            continue;
-        }
-        if let Ok(reading) = drivers::check_point(&connection.settings, point) {
-            let name = compiled.plant.tag_name(point.tag);
-            out.push_str(&format!("  {name}  {}  {}\n", connection.name, reading.spellings));
+        if seen <= most {
+            out.push_str(&format!("  {}  {}  {spellings}\n", compiled.plant.tag_name(tag), plan.name));
         }
     }
     if seen > most {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Answer, Global, compiled};
 use crate::config::{self, Compiled};
-use crate::drivers::{self, ConnectionPlan};
+use crate::drivers::{self, ConnectionPlan, ProbeLine};
 
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
@@ -33,7 +33,7 @@ pub fn probe(args: &ProbeArgs, global: &Global) -> Answer {
     };
     match runtime.block_on(drivers::probe(connection, &args.address)) {
         Ok(lines) => Answer { out: table(&lines), ..Answer::default() },
-        Err(error) => Answer::failed(&error),
+        Err(error) => Answer::failed(&error.to_string()),
     }
 }
 
@@ -60,7 +60,7 @@ fn select<'a>(compiled: &'a Compiled, wanted: &str) -> Result<&'a ConnectionPlan
     }
 }
 
-fn table(lines: &[(String, String)]) -> String {
-    let width = lines.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
-    lines.iter().map(|(key, text)| format!("{key:width$}  {text}\n")).collect()
+fn table(lines: &[ProbeLine]) -> String {
+    let width = lines.iter().map(|line| line.keys.chars().count()).max().unwrap_or(0);
+    lines.iter().map(|line| format!("{:width$}  {}\n", line.keys, line.value)).collect()
 }

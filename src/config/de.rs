@@ -75,8 +75,31 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for At<T> {
     }
 }
 
-/// Structs, by name, that read other keys of the outermost mapping.
-pub type Other<'a> = &'a [&'a str];
+/// Whose keys an entry has.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keys<'a> {
+    /// The driver that the entry's structs belong to.
+    driver: Option<&'a str>,
+    /// Name in `DOCS` of the outermost struct, where that is not its own.
+    owner: Option<&'static str>,
+    /// Structs that read other keys of the outermost mapping.
+    pub other: &'a [&'a str],
+}
+
+impl<'a> Keys<'a> {
+    /// The keys of the struct alone.
+    pub const OWN: Keys<'static> = Keys { driver: None, owner: None, other: &[] };
+
+    /// The struct's keys, next to those of others.
+    pub fn beside(other: &'a [&'a str]) -> Keys<'a> {
+        Keys { other, ..Keys::OWN }
+    }
+
+    /// The keys of a driver's struct, next to those that all drivers share.
+    pub fn of_driver(driver: &'a str, owner: &'static str, other: &'a [&'a str]) -> Keys<'a> {
+        Keys { driver: Some(driver), owner: Some(owner), other }
+    }
+}
 
 /// Whether an entry with this finding is worth further checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,10 +113,10 @@ pub(super) enum After {
 pub fn decode<'a, T: Deserialize<'a>>(
     source: &'a Source,
     ix: Ix,
-    other: Other<'a>,
+    keys: Keys<'a>,
     findings: &mut Findings,
 ) -> Option<T> {
-    let (value, wrong) = decode_noting(source, ix, other, findings);
+    let (value, wrong) = decode_noting(source, ix, keys, findings);
     value.filter(|_| wrong.is_none())
 }
 
@@ -104,13 +127,13 @@ pub(super) type Wrong = Option<Vec<Ix>>;
 fn decode_noting<'a, T: Deserialize<'a>>(
     source: &'a Source,
     ix: Ix,
-    other: Other<'a>,
+    keys: Keys<'a>,
     findings: &mut Findings,
 ) -> (Option<T>, Wrong) {
     let shared = Shared {
         source,
         root: ix,
-        other,
+        keys,
         holes: RefCell::default(),
         missing: RefCell::default(),
         noted: RefCell::default(),
@@ -142,7 +165,7 @@ fn decode_noting<'a, T: Deserialize<'a>>(
 pub(super) struct Shared<'a, 'f> {
     pub source: &'a Source,
     pub root: Ix,
-    pub other: Other<'a>,
+    pub keys: Keys<'a>,
     holes: RefCell<HashSet<Ix>>,
     /// Required keys that their mapping lacks.
     pub missing: RefCell<HashSet<(Ix, &'static str)>>,
@@ -157,10 +180,10 @@ pub(super) struct Shared<'a, 'f> {
 pub fn decode_entry<T: for<'a> Deserialize<'a>>(
     source: &mut Source,
     ix: Ix,
-    other: Other<'_>,
+    keys: Keys<'_>,
     findings: &mut Findings,
 ) -> (Option<T>, bool) {
-    let (value, wrong) = decode_noting::<T>(source, ix, other, findings);
+    let (value, wrong) = decode_noting::<T>(source, ix, keys, findings);
     let Some(wrong) = wrong else { return (value, true) };
     for at in wrong {
         // The innermost key whose value holds the fault is as if it were not there.
@@ -173,11 +196,20 @@ pub fn decode_entry<T: for<'a> Deserialize<'a>>(
             source.set_bad(here);
         }
     }
-    let value = decode_noting::<T>(source, ix, other, &mut Findings::default()).0;
+    let value = decode_noting::<T>(source, ix, keys, &mut Findings::default()).0;
     (value, false)
 }
 
 impl Shared<'_, '_> {
+    /// Name in `DOCS` of the struct that reads the mapping at `ix`.
+    fn name_of(&self, ix: Ix, name: &'static str) -> &'static str {
+        match self.keys.driver {
+            _ if ix == self.root => self.keys.owner.unwrap_or(name),
+            Some(driver) => DOCS.nested(driver, name),
+            None => name,
+        }
+    }
+
     fn wrong(&self) -> Wrong {
         (!self.is_clear.get()).then(|| self.holes.take().into_iter().collect())
     }
@@ -535,7 +567,7 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
         if !self.is_hole() && self.kind() != Kind::Mapping {
             return self.wanted("a mapping", "");
         }
-        super::de_map::read_struct(self, name, fields, visitor)
+        super::de_map::read_struct(self, self.shared.name_of(self.ix, name), fields, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'a>>(

@@ -8,7 +8,7 @@ use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 use super::de::{After, NodeDe};
 use super::de_error::Error;
 use super::docs::{DOCS, Key, list, nearest};
-use super::places;
+use super::places::{self, Stray};
 use super::source::{Ix, Kind};
 use super::spec;
 
@@ -78,12 +78,11 @@ fn known_entries(node: NodeDe<'_, '_, '_>, name: &'static str, fields: &'static 
         };
         let misplaced = || {
             let (exact, foreign) = (places::exact, places::foreign);
+            let stray = Stray { owner: name, mapping: node.ix, word: text, value };
             match meant {
                 Some((known, Likeness::Word)) if is_free(node, name, known, value) => None,
-                Some(_) => exact(source, name, node.ix, text, value),
-                None => {
-                    exact(source, name, node.ix, text, value).or_else(|| foreign(source, name, node.ix, text, value))
-                }
+                Some(_) => exact(source, stray),
+                None => exact(source, stray).or_else(|| foreign(source, stray)),
             }
         };
         if let Some(misplaced) = misplaced() {
@@ -151,7 +150,7 @@ fn misread(node: NodeDe<'_, '_, '_>, fields: &[&str], key: Ix, value: Ix) -> Opt
 /// Keys of the structs that read the same mapping.
 fn others(node: NodeDe<'_, '_, '_>) -> impl Iterator<Item = &'static Key> + Clone {
     let structs: Vec<&'static [Key]> = if node.ix == node.shared.root {
-        node.shared.other.iter().map(|name| DOCS.keys(name)).collect()
+        node.shared.keys.other.iter().map(|name| DOCS.keys(name)).collect()
     } else {
         Vec::new()
     };

@@ -1,13 +1,15 @@
 //! What the spec structs say about their keys: doc line, range, words that others use.
 //!
 //! It is read out of the JSON Schema that `schemars` makes of the structs, so schema, reference, range checks and
-//! suggestions have one source. Structs are found by name, so each name may be used once in the whole schema.
+//! suggestions have one source. The structs of a driver are found by the driver's name (`driver_keys`), all others by their own.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use schemars::generate::SchemaSettings;
 use serde_json::Value;
+
+use super::driver_keys::{self, DriverKeys};
+use super::spec;
 
 /// One key of a spec struct.
 #[derive(Debug, Clone, Default)]
@@ -25,20 +27,30 @@ pub struct Key {
 pub struct Docs {
     structs: HashMap<String, Vec<Key>>,
     /// In the order of the reference.
-    pub order: Vec<(String, String)>,
+    pub order: Vec<Section>,
     /// Words of each enumeration, with what is said about each.
     pub words: HashMap<String, Vec<(String, String)>>,
+    drivers: Vec<OfDriver>,
 }
 
-pub static DOCS: LazyLock<Docs> = LazyLock::new(|| {
-    let mut docs = Docs::default();
-    let mut generator = SchemaSettings::draft2020_12().into_generator();
-    super::reference::each(&mut generator);
-    for (name, schema) in generator.take_definitions(true) {
-        docs.add(&name, &schema);
-    }
-    docs
-});
+/// A struct of the reference.
+#[derive(Debug)]
+pub struct Section {
+    pub name: String,
+    pub title: String,
+    pub about: String,
+}
+
+/// Names of the structs that read the keys of a driver.
+#[derive(Debug)]
+pub struct OfDriver {
+    pub driver: &'static str,
+    pub connection: String,
+    /// `None` for a driver without point keys.
+    pub source: Option<String>,
+}
+
+pub static DOCS: LazyLock<Docs> = LazyLock::new(Docs::make);
 
 impl Key {
     /// What a value of it must be, in words.
@@ -57,8 +69,89 @@ impl Key {
     }
 }
 
+/// The title of a struct in the reference.
+fn title(name: &str) -> &str {
+    match name {
+        "NodeSpec" => "Node",
+        "SourceSpec" => "Source",
+        "OwnRole" => "Role",
+        name => name,
+    }
+}
+
 impl Docs {
-    fn add(&mut self, name: &str, schema: &Value) {
+    fn make() -> Docs {
+        let mut docs = Docs::default();
+        let own = driver_keys::definitions_of(spec::each_root);
+        let drivers = driver_keys::all(&own);
+        for (name, schema) in &own {
+            docs.add(name, title(name), schema);
+            match name.as_str() {
+                "Connection" => drivers.iter().for_each(|driver| docs.add_connection(driver)),
+                "SourceSpec" => docs.add_sources(&drivers),
+                _ => {}
+            }
+        }
+        docs
+    }
+
+    fn add_connection(&mut self, keys: &DriverKeys) {
+        let connection = driver_keys::connection_name(keys.driver);
+        self.add(&connection, &format!("Connection, driver `{}`", keys.driver), &keys.settings);
+        let source = keys.point.as_ref().map(|_| driver_keys::source_name(keys.driver));
+        self.drivers.push(OfDriver { driver: keys.driver, connection, source });
+        for (name, schema) in &keys.definitions {
+            if !self.structs.contains_key(name) && !self.words.contains_key(name) {
+                self.add(
+                    name,
+                    &format!("{}, driver `{}`", name.split(',').next().unwrap_or(name), keys.driver),
+                    schema,
+                );
+            }
+        }
+    }
+
+    /// Drivers of one family may have the same point keys: these are one section.
+    fn add_sources(&mut self, drivers: &[DriverKeys]) {
+        let mut left: Vec<&DriverKeys> = drivers.iter().filter(|keys| keys.point.is_some()).collect();
+        while let Some(first) = left.first().copied() {
+            let is_same = |keys: &&DriverKeys| keys.point == first.point;
+            let names: Vec<_> =
+                left.iter().filter(|keys| is_same(keys)).map(|keys| format!("`{}`", keys.driver)).collect();
+            let title = format!("Source, driver {}", names.join(" or "));
+            let Some(schema) = &first.point else { return };
+            self.add(&driver_keys::source_name(first.driver), &title, schema);
+            for other in left.iter().skip(1).filter(|keys| is_same(keys)) {
+                let keys = self.keys(&driver_keys::source_name(first.driver)).to_vec();
+                self.structs.insert(driver_keys::source_name(other.driver), keys);
+            }
+            left.retain(|keys| !is_same(keys));
+        }
+    }
+
+    /// Name of the struct that reads the connections of a driver of the list.
+    pub fn connection_of(&self, driver: &str) -> &str {
+        let known = self.drivers.iter().find(|known| known.driver == driver);
+        known.map_or("Connection", |known| &known.connection)
+    }
+
+    /// Name of the struct that reads the sources of a driver of the list, if it has keys at all.
+    pub fn source_of(&self, driver: &str) -> Option<&str> {
+        self.drivers.iter().find(|known| known.driver == driver)?.source.as_deref()
+    }
+
+    /// Names of the structs of each driver.
+    pub fn drivers(&self) -> &[OfDriver] {
+        &self.drivers
+    }
+
+    /// Name of a struct below a driver's own: the driver's, or one that it shares with others.
+    pub fn nested<'a>(&'a self, driver: &str, name: &'a str) -> &'a str {
+        let own = driver_keys::nested_name(name, driver);
+        self.structs.get_key_value(&own).map_or(name, |(own, _)| own)
+    }
+
+    fn add(&mut self, name: &str, title: &str, schema: &Value) {
         let words = words_in(schema);
         if !words.is_empty() {
             self.words.insert(name.to_owned(), words);
@@ -75,7 +168,8 @@ impl Docs {
             schema: value.clone(),
         });
         self.structs.insert(name.to_owned(), keys.collect());
-        self.order.push((name.to_owned(), text_of(schema, "description")));
+        let about = text_of(schema, "description");
+        self.order.push(Section { name: name.to_owned(), title: title.to_owned(), about });
     }
 
     pub fn keys(&self, name: &str) -> &[Key] {
@@ -153,7 +247,7 @@ mod tests {
     #[test]
     fn no_foreign_word_is_a_key_of_its_own_struct() {
         assert!(DOCS.order.len() > 20, "{:?}", DOCS.order);
-        for (name, _) in &DOCS.order {
+        for Section { name, .. } in &DOCS.order {
             for key in DOCS.keys(name) {
                 for word in &key.also {
                     assert!(DOCS.key(name, word).is_none(), "`{word}` of {name}.{} is a key of {name}", key.name);
@@ -165,7 +259,7 @@ mod tests {
 
     #[test]
     fn every_key_has_a_doc_line() {
-        for (name, _) in &DOCS.order {
+        for Section { name, .. } in &DOCS.order {
             for key in DOCS.keys(name) {
                 assert!(!key.doc.is_empty(), "{name}.{}", key.name);
             }

@@ -1,92 +1,76 @@
-//! The keys of drivers: which struct reads a connection's and a source's other half.
+//! Decodes the keys of drivers: a connection's and a source's other half, each by the type that its driver has for it.
 //!
 //! Both halves of a mapping skip each other's keys, and suggestions know both.
 
-use schemars::{Schema, SchemaGenerator, json_schema};
-use serde::de::DeserializeOwned;
-use serde_json::json;
-
-use super::de::{Other, decode, decode_entry};
+use super::de::{Keys, decode, decode_entry};
+use super::docs::DOCS;
 use super::report::Findings;
 use super::source::{Ix, Source};
-use crate::drivers::modbus::{RegisterPoint, RtuSettings, TcpSettings};
-use crate::drivers::{Kind, PointSettings, Settings, simulator};
-
-/// Structs of the settings of every driver, in the order of the reference.
-pub fn each_settings(generator: &mut SchemaGenerator) {
-    generator.subschema_for::<TcpSettings>();
-    generator.subschema_for::<RtuSettings>();
-    generator.subschema_for::<RegisterPoint>();
-    generator.subschema_for::<simulator::Settings>();
-}
-
-/// The schema of any driver's settings.
-pub fn settings_schema(generator: &mut SchemaGenerator) -> Schema {
-    let tcp = generator.subschema_for::<TcpSettings>();
-    let rtu = generator.subschema_for::<RtuSettings>();
-    let simulator = generator.subschema_for::<simulator::Settings>();
-    json_schema!({ "anyOf": [tcp, rtu, simulator] })
-}
-
-/// The schema of any driver's points.
-pub fn point_schema(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<RegisterPoint>()
-}
-
-/// Name in the schema of the struct that reads a connection of this driver.
-pub fn settings_struct(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Simulator => "Settings",
-        Kind::ModbusTcp => "TcpSettings",
-        Kind::ModbusRtu => "RtuSettings",
-    }
-}
-
-/// Name in the schema of the struct that reads a source of this driver, if it has keys at all.
-pub fn point_structs(kind: Kind) -> Other<'static> {
-    match kind {
-        Kind::Simulator => &[],
-        Kind::ModbusTcp | Kind::ModbusRtu => &["RegisterPoint"],
-    }
-}
+use crate::drivers::{self, About, Driver, PointSettings, Settings, Visit};
 
 /// The driver's half of a connection.
-pub fn settings(kind: Kind, source: &Source, at: Ix, findings: &mut Findings) -> Option<Settings> {
-    fn read<T: DeserializeOwned>(source: &Source, at: Ix, findings: &mut Findings) -> Option<T> {
-        quietly(findings, |findings| decode(source, at, &["Connection"], findings))
+pub fn settings(driver: &About, source: &Source, at: Ix, findings: &mut Findings) -> Option<Settings> {
+    drivers::named(driver.name, &mut DecodeSettings { source, at, findings }).flatten()
+}
+
+struct DecodeSettings<'a, 'f> {
+    source: &'a Source,
+    at: Ix,
+    findings: &'f mut Findings,
+}
+
+impl Visit for DecodeSettings<'_, '_> {
+    type Out = Option<Settings>;
+
+    fn driver<D: Driver>(&mut self) -> Option<Settings> {
+        let keys = Keys::of_driver(D::NAME, DOCS.connection_of(D::NAME), &["Connection"]);
+        let decoded = quietly(self.findings, |findings| decode::<D::Settings>(self.source, self.at, keys, findings));
+        decoded.map(Settings::of::<D>)
     }
-    Some(match kind {
-        Kind::Simulator => Settings::Simulator(read(source, at, findings)?),
-        Kind::ModbusTcp => Settings::ModbusTcp(read(source, at, findings)?),
-        Kind::ModbusRtu => Settings::ModbusRtu(read(source, at, findings)?),
-    })
 }
 
 /// Settings to judge addresses by where a connection's own had findings.
-pub fn stand_in(kind: Kind) -> Settings {
-    let read = "nothing but the required key is wanted";
-    match kind {
-        Kind::Simulator => Settings::Simulator(simulator::Settings::default()),
-        Kind::ModbusTcp => Settings::ModbusTcp(serde_json::from_value(json!({ "host": "" })).expect(read)),
-        Kind::ModbusRtu => Settings::ModbusRtu(serde_json::from_value(json!({ "serial": "" })).expect(read)),
+pub fn stand_in(driver: &About) -> Option<Settings> {
+    struct StandIn;
+
+    impl Visit for StandIn {
+        type Out = Settings;
+
+        fn driver<D: Driver>(&mut self) -> Settings {
+            Settings::of::<D>(D::stand_in())
+        }
     }
+    drivers::named(driver.name, &mut StandIn)
 }
 
-/// The driver's half of a source, and whether all of it was understood; `at` is `None` for one that is an address alone.
-pub fn point(
-    kind: Kind,
-    source: &mut Source,
+/// The keys of a point, and whether all of them were understood.
+pub struct Point {
+    pub keys: PointSettings,
+    pub is_whole: bool,
+}
+
+/// The driver's half of a source; `at` is `None` for one that is an address alone.
+pub fn point(driver: &About, source: &mut Source, at: Option<Ix>, findings: &mut Findings) -> Option<Point> {
+    drivers::named(driver.name, &mut DecodePoint { source, at, findings }).flatten()
+}
+
+struct DecodePoint<'a, 'f> {
+    source: &'a mut Source,
     at: Option<Ix>,
-    findings: &mut Findings,
-) -> Option<(PointSettings, bool)> {
-    match (kind, at) {
-        (Kind::Simulator, _) => Some((PointSettings::Simulator, true)),
-        (_, None) => Some((PointSettings::Modbus(RegisterPoint::default()), true)),
-        (_, Some(at)) => {
-            let (settings, is_whole) =
-                quietly(findings, |findings| decode_entry(source, at, &["SourceSpec"], findings));
-            Some((PointSettings::Modbus(settings?), is_whole))
-        }
+    findings: &'f mut Findings,
+}
+
+impl Visit for DecodePoint<'_, '_> {
+    type Out = Option<Point>;
+
+    fn driver<D: Driver>(&mut self) -> Option<Point> {
+        let (Some(at), Some(owner)) = (self.at, DOCS.source_of(D::NAME)) else {
+            return Some(Point { keys: PointSettings::of(D::Point::default()), is_whole: true });
+        };
+        let keys = Keys::of_driver(D::NAME, owner, &["SourceSpec"]);
+        let (point, is_whole) =
+            quietly(self.findings, |findings| decode_entry::<D::Point>(self.source, at, keys, findings));
+        Some(Point { keys: PointSettings::of(point?), is_whole })
     }
 }
 

@@ -234,7 +234,7 @@ fn key_before(text: &str, value: usize) -> &str {
 
 /// Whether any struct of the schema has this key.
 pub fn is_key(word: &str) -> bool {
-    DOCS.order.iter().any(|(owner, _)| DOCS.key(owner, word).is_some())
+    DOCS.order.iter().any(|section| DOCS.key(&section.name, word).is_some())
 }
 
 /// `type:Float` on a line of its own, up to two lines above the place where the parser stopped.

@@ -10,6 +10,7 @@ mod de_error;
 mod de_map;
 mod docs;
 mod driver;
+mod driver_keys;
 mod files;
 mod flow;
 mod outside;

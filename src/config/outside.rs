@@ -14,8 +14,11 @@ pub(super) enum Word<'a> {
 }
 
 /// Structs whose keys may be marked, and where their mappings are: below `users` or `connections`.
-const USER: &[&str] = &["User"];
-const CONNECTION: &[&str] = &["Connection", "TcpSettings", "RtuSettings", "Settings"];
+const USER: &str = "User";
+
+fn connections() -> impl Iterator<Item = &'static str> {
+    std::iter::once("Connection").chain(DOCS.drivers().iter().map(|of| of.connection.as_str()))
+}
 
 const SPELLINGS: &str = "write ${env:NAME}, ${env:NAME|fallback} or ${file:PATH}";
 
@@ -52,7 +55,6 @@ pub(super) fn word(source: &Source, at: Ix, is_server: bool) -> Result<Word<'_>,
 /// Whether the schema marks the key of this value: of a user in the server file, of a connection in any other.
 fn is_marked(source: &Source, at: Ix, is_server: bool) -> bool {
     let section = if is_server { "users" } else { "connections" };
-    let owners = if is_server { USER } else { CONNECTION };
     let Some(key) = source.key_of(at).map(|key| source.text(key)) else { return false };
     let is_in_section = || {
         let entry = source.parent(at)?;
@@ -60,7 +62,8 @@ fn is_marked(source: &Source, at: Ix, is_server: bool) -> bool {
         let is_top = source.parent(source.parent(whole)?).is_none();
         (is_top && source.text(source.key_of(whole)?) == section).then_some(())
     };
-    is_in_section().is_some() && owners.iter().any(|owner| DOCS.key(owner, key).is_some_and(is_secret))
+    let is_secret_of = |owner: &str| DOCS.key(owner, key).is_some_and(is_secret);
+    is_in_section().is_some() && if is_server { is_secret_of(USER) } else { connections().any(is_secret_of) }
 }
 
 fn is_secret(key: &Key) -> bool {
@@ -69,9 +72,9 @@ fn is_secret(key: &Key) -> bool {
 
 /// The keys that take a text from outside, in words.
 pub(super) fn marked_keys() -> String {
-    let names = |owners: &[&str]| {
+    let names = |owners: Vec<&'static str>| {
         let mut names: Vec<String> = Vec::new();
-        for key in owners.iter().flat_map(|owner| DOCS.keys(owner)).filter(|key| is_secret(key)) {
+        for key in owners.into_iter().flat_map(|owner| DOCS.keys(owner)).filter(|key| is_secret(key)) {
             let name = format!("`{}`", key.name);
             if !names.contains(&name) {
                 names.push(name);
@@ -79,19 +82,20 @@ pub(super) fn marked_keys() -> String {
         }
         names.join(", ")
     };
-    format!("{} of a connection and {} of a user", names(CONNECTION), names(USER))
+    format!("{} of a connection and {} of a user", names(connections().collect()), names(vec![USER]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::docs::Section;
 
     #[test]
     fn every_mark_of_the_schema_is_where_it_is_looked_for() {
         let mut count = 0;
-        for (name, _) in &DOCS.order {
+        for Section { name, .. } in &DOCS.order {
             for key in DOCS.keys(name).iter().filter(|key| is_secret(key)) {
-                let is_known = USER.contains(&name.as_str()) || CONNECTION.contains(&name.as_str());
+                let is_known = name == USER || connections().any(|owner| owner == name);
                 assert!(is_known, "{name}.{} is marked, and `{name}` is not looked at", key.name);
                 count += 1;
             }

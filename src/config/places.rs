@@ -1,9 +1,7 @@
 //! Keys that are right in another mapping: where they belong, and what to write there.
 
 use super::docs::{DOCS, Key};
-use super::driver;
 use super::source::{Ix, Source};
-use crate::drivers;
 
 /// A struct of the schema and how a person calls the place that it is read at.
 type Home = (&'static str, &'static str);
@@ -11,14 +9,8 @@ type Home = (&'static str, &'static str);
 const TAG: Home = ("NodeSpec", "at the tag itself, next to `source`");
 const NODE: Home = ("NodeSpec", "at a node");
 const SOURCE: Home = ("SourceSpec", "`source`");
-const POINT: Home = ("RegisterPoint", "`source`");
 const SCALE: Home = ("Scale", "`scale`");
-const LINKS: [Home; 4] = [
-    ("Connection", "at the connection, under `connections`"),
-    ("TcpSettings", "at the connection, under `connections`"),
-    ("RtuSettings", "at the connection, under `connections`"),
-    ("Settings", "at the connection, under `connections`"),
-];
+const CONNECTION: &str = "at the connection, under `connections`";
 const DEFAULTS: Home = ("Defaults", "in `defaults` of the cell file, or at a node");
 const CELL: Home = ("CellFile", "at the top of a cell file");
 const CLASS: Home = ("HistoryClass", "in a class under `history` of a cell file");
@@ -32,13 +24,33 @@ const USER: Home = ("User", "at a user, under `users` of the server file");
 const TYPE: Home = ("ObjectType", "at a type, under `types.objects`");
 const SERVERS: [Home; 7] = [SERVER, SECURITY, LIMITS, CERTIFICATE, STORE, AUDIT, USER];
 
+/// The structs that read a source's keys of some driver.
+fn points() -> impl Iterator<Item = Home> {
+    DOCS.drivers().iter().filter_map(|of| Some((of.source.as_deref()?, "`source`")))
+}
+
+/// The structs that read a connection.
+fn connections() -> impl Iterator<Item = Home> {
+    std::iter::once(("Connection", CONNECTION))
+        .chain(DOCS.drivers().iter().map(|of| (of.connection.as_str(), CONNECTION)))
+}
+
+fn is_point(owner: &str) -> bool {
+    points().any(|(name, _)| name == owner)
+}
+
+fn is_connection(owner: &str) -> bool {
+    connections().any(|(name, _)| name == owner)
+}
+
 /// Where a key of this struct's mapping may be meant, the nearest place first.
 fn homes(owner: &str) -> Vec<Home> {
     let mut homes = match owner {
-        "NodeSpec" => vec![SOURCE, POINT, SCALE],
-        "SourceSpec" | "RegisterPoint" => vec![TAG, SCALE],
-        "Scale" => vec![TAG, POINT, SOURCE],
-        "Connection" | "TcpSettings" | "RtuSettings" | "Settings" => vec![DEFAULTS, SOURCE, POINT, NODE, SCALE],
+        "NodeSpec" => std::iter::once(SOURCE).chain(points()).chain([SCALE]).collect(),
+        "SourceSpec" => vec![TAG, SCALE],
+        "Scale" => std::iter::once(TAG).chain(points()).chain([SOURCE]).collect(),
+        owner if is_point(owner) => vec![TAG, SCALE],
+        owner if is_connection(owner) => [DEFAULTS, SOURCE].into_iter().chain(points()).chain([NODE, SCALE]).collect(),
         "Defaults" => vec![NODE, CELL],
         "Access" | "Param" => vec![NODE],
         "HistoryClass" => vec![NODE, STORE],
@@ -54,14 +66,15 @@ fn homes(owner: &str) -> Vec<Home> {
     if is_of_server {
         homes.extend(SERVERS);
         homes.extend([CELL, DEFAULTS]);
-        homes.extend(LINKS);
+        homes.extend(connections());
     } else {
-        homes.extend(LINKS);
+        homes.extend(connections());
         homes.extend([TYPE, CELL, CLASS]);
         homes.extend(SERVERS);
     }
     if matches!(owner, "CellFile" | "IncludedFile") {
-        homes.extend([NODE, SOURCE, POINT]);
+        homes.extend([NODE, SOURCE]);
+        homes.extend(points());
     }
     homes.retain(|(name, _)| *name != owner);
     homes
@@ -83,36 +96,48 @@ const ENDS: [(&[&str], &str, Home, bool); 6] = [
     (&["eu_min", "scaled_low", "scaled_min", "eng_low"], "eu", SCALE, false), (&["eu_max", "scaled_high", "scaled_max", "eng_high"], "eu", SCALE, true),
 ];
 
+/// A key that its mapping doesn't know, and its value.
+#[derive(Debug, Clone, Copy)]
+pub struct Stray<'a> {
+    /// The struct that reads the mapping.
+    pub owner: &'a str,
+    pub mapping: Ix,
+    pub word: &'a str,
+    pub value: Ix,
+}
+
 /// The exact key of another mapping.
-pub fn exact(source: &Source, owner: &str, mapping: Ix, word: &str, value: Ix) -> Option<Misplaced> {
+pub fn exact(source: &Source, stray: Stray<'_>) -> Option<Misplaced> {
+    let Stray { owner, mapping, word, .. } = stray;
     if let Some(ends) = ends(source, owner, mapping, word) {
         return Some(ends);
     }
     homes(owner).into_iter().find_map(|home| {
         let key = DOCS.key(home.0, word)?;
-        Some(belongs(source, owner, home, key, (word, mapping, value)))
+        Some(belongs(source, stray, home, key))
     })
 }
 
 /// Another product's word for a key of another mapping.
-pub fn foreign(source: &Source, owner: &str, mapping: Ix, word: &str, value: Ix) -> Option<Misplaced> {
-    let lower = word.to_lowercase();
-    homes(owner).into_iter().find_map(|home| {
+pub fn foreign(source: &Source, stray: Stray<'_>) -> Option<Misplaced> {
+    let lower = stray.word.to_lowercase();
+    homes(stray.owner).into_iter().find_map(|home| {
         let key = DOCS.keys(home.0).iter().find(|key| key.also.contains(&lower) || key.name == lower)?;
-        Some(belongs(source, owner, home, key, (word, mapping, value)))
+        Some(belongs(source, stray, home, key))
     })
 }
 
-fn belongs(source: &Source, owner: &str, home: Home, key: &Key, (word, mapping, value): (&str, Ix, Ix)) -> Misplaced {
+fn belongs(source: &Source, stray: Stray<'_>, home: Home, key: &Key) -> Misplaced {
+    let Stray { owner, mapping, word, value } = stray;
     let name = key.name.as_str();
-    if let (Some(driver), true) = (driver_of(home.0), LINKS.iter().any(|(link, _)| *link == owner)) {
+    if let (Some(driver), true) = (driver_of(home.0), is_connection(owner)) {
         let help = format!("`{name}` is a key of `{driver}`; delete it here, or change `driver`");
         return Misplaced { message: format!("`{word}` doesn't belong here"), help };
     }
     let message = format!("`{word}` doesn't belong here");
     let shown = if source.is_scalar(value) { source.shown(value) } else { "…" };
     let help = match home {
-        POINT | SOURCE => {
+        (name_of_home, _) if home == SOURCE || is_point(name_of_home) => {
             let address = source.get(mapping, "source").filter(|at| source.is_scalar(*at));
             let address = address.map_or("…", |at| source.shown(at));
             let first = if name == "address" { String::new() } else { format!("address: {address}, ") };
@@ -126,13 +151,12 @@ fn belongs(source: &Source, owner: &str, home: Home, key: &Key, (word, mapping, 
 
 /// The driver whose connections this struct reads.
 fn driver_of(name: &str) -> Option<&'static str> {
-    let has = |driver: &&drivers::Driver| driver::settings_struct(driver.kind) == name;
-    drivers::DRIVERS.iter().find(has).map(|driver| driver.name)
+    DOCS.drivers().iter().find(|of| of.connection == name).map(|of| of.driver)
 }
 
 /// `min` and `max` are the two ends of one key.
 fn ends(source: &Source, owner: &str, mapping: Ix, word: &str) -> Option<Misplaced> {
-    if !matches!(owner, "NodeSpec" | "SourceSpec" | "RegisterPoint" | "Scale") {
+    if !matches!(owner, "NodeSpec" | "SourceSpec" | "Scale") && !is_point(owner) {
         return None;
     }
     let (_, key, home, _) = ENDS.iter().find(|(words, ..)| words.contains(&word.to_lowercase().as_str()))?;

@@ -6,7 +6,8 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{compile, driver, spec};
+use super::driver_keys::{self, DriverKeys};
+use super::{compile, spec};
 use crate::drivers::DRIVERS;
 use crate::model::ROLES;
 
@@ -30,8 +31,9 @@ pub fn schema(which: Which) -> Value {
     let mut schema = schema.to_value();
     let definitions = schema.get_mut("$defs").and_then(Value::as_object_mut);
     if let Some(definitions) = definitions.filter(|_| which != Which::Server) {
-        connections(definitions);
-        sources(definitions);
+        let drivers = driver_keys::all(&driver_keys::definitions_of(spec::each_root));
+        connections(definitions, &drivers);
+        sources(definitions, &drivers);
         nodes(definitions);
     }
     if let Some(connections) = schema.get_mut("properties").and_then(|all| all.get_mut("connections")) {
@@ -47,53 +49,67 @@ pub fn schema(which: Which) -> Value {
     schema
 }
 
-/// Properties and required keys of several structs that read one mapping.
-fn merged(definitions: &Map<String, Value>, names: &[&str]) -> Value {
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    for name in names {
-        let one = &definitions[*name];
-        properties.extend(one["properties"].as_object().cloned().unwrap_or_default());
-        required.extend(one["required"].as_array().cloned().unwrap_or_default());
+/// Adds the properties and required keys of a struct that reads the same mapping as `whole`. A key that both have may be
+/// either.
+fn add_keys(whole: &mut Value, more: &Value) {
+    for (key, schema) in more["properties"].as_object().into_iter().flatten() {
+        let properties = whole["properties"].as_object_mut().expect("a struct has properties");
+        match properties.get_mut(key) {
+            None => {
+                properties.insert(key.clone(), schema.clone());
+            }
+            Some(other) if other == schema => {}
+            Some(other) => match other.get_mut("anyOf").and_then(Value::as_array_mut) {
+                Some(choices) => choices.push(schema.clone()),
+                None => *other = json!({ "anyOf": [other.clone(), schema] }),
+            },
+        }
     }
-    json!({ "type": "object", "properties": properties, "required": required })
+    let required = more["required"].as_array().cloned().unwrap_or_default();
+    match whole["required"].as_array_mut() {
+        Some(all) => all.extend(required),
+        None => whole["required"] = Value::Array(required),
+    }
+}
+
+/// The keys of a struct, without those of others.
+fn bare(schema: &Value) -> Value {
+    json!({ "type": "object", "properties": schema["properties"], "required": schema["required"].as_array().cloned().unwrap_or_default() })
 }
 
 /// Names that a node may have.
 const NODE_NAME: &str = "^[^./@][^./]*$";
 
 /// A connection has the keys of its driver.
-fn connections(definitions: &mut Map<String, Value>) {
+fn connections(definitions: &mut Map<String, Value>, drivers: &[DriverKeys]) {
     if !definitions.contains_key("Connection") {
         return;
     }
     let mut rules = Vec::new();
-    for known in DRIVERS {
-        let name = format!("Connection, driver {}", known.name);
-        let mut whole = merged(definitions, &["Connection", driver::settings_struct(known.kind)]);
+    for (keys, known) in drivers.iter().zip(DRIVERS) {
+        let name = driver_keys::connection_name(keys.driver);
+        let mut whole = bare(&definitions["Connection"]);
+        add_keys(&mut whole, &keys.settings);
         whole["description"] = json!(known.about);
         definitions.insert(name.clone(), whole);
+        definitions.extend(keys.definitions.clone());
         rules.push(json!({
-            "if": { "properties": { "driver": { "const": known.name } }, "required": ["driver"] },
+            "if": { "properties": { "driver": { "const": keys.driver } }, "required": ["driver"] },
             "then": { "$ref": format!("#/$defs/{name}") },
         }));
-    }
-    for known in DRIVERS {
-        definitions.remove(driver::settings_struct(known.kind));
     }
     definitions["Connection"]["allOf"] = Value::Array(rules);
     // The keys of any driver are known here; each driver's own rule says which are its.
     definitions["Connection"]["additionalProperties"] = json!(true);
 }
 
-fn sources(definitions: &mut Map<String, Value>) {
-    if definitions.contains_key("SourceSpec") {
-        let description = definitions["SourceSpec"]["description"].clone();
-        let mut whole = merged(definitions, &["SourceSpec", "RegisterPoint"]);
-        whole["description"] = description;
-        definitions.insert("SourceSpec".into(), whole);
-        definitions.remove("RegisterPoint");
-    }
+/// A source may have the keys of any driver: its connection may be in another file.
+fn sources(definitions: &mut Map<String, Value>, drivers: &[DriverKeys]) {
+    let Some(source) = definitions.get_mut("SourceSpec") else { return };
+    let mut whole = bare(source);
+    drivers.iter().filter_map(|keys| keys.point.as_ref()).for_each(|point| add_keys(&mut whole, point));
+    whole["description"] = source["description"].clone();
+    *source = whole;
 }
 
 /// Keys that need or exclude each other.

@@ -1,4 +1,4 @@
-//! The block planner that all polling drivers share: points that lie close together are read by one request.
+//! The block planner of register protocols: points that lie close together are read by one request.
 //!
 //! A point is never torn over two blocks, and the plan depends only on the points, so the same cell always asks
 //! the same questions.
@@ -20,15 +20,6 @@ impl Span {
     }
 }
 
-/// The reading of a class of points to which a request belongs: values of different rounds never meet in one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Round {
-    /// Each round has its own.
-    pub number: u64,
-    /// Reads out of turn, as after a write; scans go on next to them.
-    pub is_extra: bool,
-}
-
 /// One request: everything from `start` on, and what of it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -36,8 +27,6 @@ pub struct Block {
     pub start: u32,
     pub count: u32,
     pub spans: Vec<Span>,
-    /// Set by the schedule when the block is due.
-    pub round: Round,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +50,7 @@ pub fn plan(mut spans: Vec<Span>, limits: impl Fn(u32) -> Limits) -> Vec<Block> 
             }
             _ => {
                 let (space, start, count) = (span.space, span.start, span.count);
-                blocks.push(Block { space, start, count, spans: vec![span], round: Round::default() });
+                blocks.push(Block { space, start, count, spans: vec![span] });
             }
         }
     }
@@ -89,8 +78,8 @@ pub fn halves(block: &Block) -> Option<(Block, Block)> {
 fn tight(spans: &[Span]) -> Option<Block> {
     let first = spans.first()?;
     let end = spans.iter().map(Span::end).max()?;
-    let (space, start, round) = (first.space, first.start, Round::default());
-    Some(Block { space, start, count: end - first.start, spans: spans.to_vec(), round })
+    let (space, start) = (first.space, first.start);
+    Some(Block { space, start, count: end - first.start, spans: spans.to_vec() })
 }
 
 #[cfg(test)]

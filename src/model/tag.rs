@@ -80,7 +80,9 @@ pub struct Tag {
     pub deadband: f64,
     /// A counter that starts again at 0 when it is full.
     pub wraps: bool,
+    /// Zero where the device sends by itself.
     pub poll: Duration,
+    /// `Duration::MAX`: silence makes it no worse.
     pub stale_after: Duration,
     /// Off: no polling, BadOutOfService.
     pub enabled: bool,
@@ -127,7 +129,7 @@ impl Tag {
         }
     }
 
-    /// How often a device is asked for it; zero where nobody is asked.
+    /// How often a device is asked for it; zero where none is asked, or where the device sends by itself.
     pub fn poll_period(&self) -> Duration {
         match self.origin {
             Origin::Device { read: true, .. } => self.poll,

@@ -98,7 +98,7 @@ impl Plant {
                 if let Some(address) = address(id) {
                     text.push_str(&format!(" {address}"));
                 }
-                if *read {
+                if *read && !tag.poll.is_zero() {
                     text.push_str(&format!(", every {}", Period(tag.poll)));
                 }
             }

@@ -42,6 +42,8 @@ pub enum Miss {
     Garbage,
     /// The device is busy: BadResourceUnavailable.
     Busy,
+    /// The peer refuses the credentials: BadUserAccessDenied.
+    Denied,
     /// The driver's code broke: BadInternalError at once, its last values are not trusted.
     Panicked,
 }
@@ -54,6 +56,7 @@ impl Miss {
             Miss::Silent => StatusCode::BadTimeout,
             Miss::Garbage => StatusCode::BadCommunicationError,
             Miss::Busy => StatusCode::BadResourceUnavailable,
+            Miss::Denied => StatusCode::BadUserAccessDenied,
             Miss::Panicked => StatusCode::BadInternalError,
         }
     }

@@ -158,7 +158,7 @@ fn a_value_may_come_from_the_environment_or_a_file() {
     files.files.insert("a.yaml".into(), cell.into());
     let (compiled, report) = config::load_from(&files, Path::new("a.yaml"), &Options::default());
     let compiled = compiled.unwrap_or_else(|| panic!("{}", report.render(Shown::All)));
-    let opcell::drivers::Settings::ModbusTcp(settings) = &compiled.drivers[0].settings else { panic!("not Modbus") };
+    let settings = compiled.drivers[0].settings.get::<opcell::drivers::modbus::Tcp>().expect("a Modbus connection");
     assert_eq!((settings.host.as_str(), settings.port, settings.unit_id), ("10.0.0.7", 5020, 7));
 }
 

@@ -28,7 +28,7 @@ fn every_example_is_without_findings() {
             let compiled = compiled.unwrap_or_else(|| panic!("{path}\n{}", report.render(Shown::All)));
             for connection in &compiled.drivers {
                 for point in &connection.points {
-                    let read = opcell::drivers::check_point(&connection.settings, point);
+                    let read = connection.settings.check_point(point);
                     assert!(read.is_ok(), "{path} {} {read:?}", point.address);
                 }
             }

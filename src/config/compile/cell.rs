@@ -5,24 +5,25 @@ use std::time::Duration;
 
 use super::Compiler;
 use super::types::TypeEntry;
-use crate::config::de::{At, decode, decode_entry};
+use crate::config::de::{At, Keys, decode, decode_entry};
 use crate::config::docs::{did_you_mean, list};
 use crate::config::files::CellSource;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec;
-use crate::drivers::Kind as DriverKind;
+use crate::drivers::About;
 use crate::model::{
     Access, Cell, ConnectionIx, EnumIx, Node, NodeIx, NodeKind, NodeName, Period, ROLES, Role, Roles, Text,
 };
 
 /// A connection as nodes refer to it; without `ix` it had findings of its own.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Link {
+pub(super) struct ConnectionRef {
     pub key: Ix,
     /// Its mapping.
     pub node: Ix,
     pub ix: Option<ConnectionIx>,
-    pub kind: Option<DriverKind>,
+    /// Its driver, or the one that is meant.
+    pub driver: Option<&'static About>,
     pub allow_write: bool,
 }
 
@@ -30,7 +31,7 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub index: u16,
-    pub connections: HashMap<String, Link>,
+    pub connections: HashMap<String, ConnectionRef>,
     /// Enumerations by name; `None`: it had findings.
     pub enums: HashMap<String, Option<EnumIx>>,
     pub types: HashMap<String, TypeEntry>,
@@ -60,11 +61,11 @@ impl Compiler<'_> {
         let (_, root) = &files.roots[0];
         let index = u16::try_from(self.plant.cells.len()).unwrap_or(u16::MAX);
         let mut scope = Scope { index, ..Scope::default() };
-        let head = decode_entry::<spec::CellFile>(&mut self.source, *root, &[], self.findings).0;
+        let head = decode_entry::<spec::CellFile>(&mut self.source, *root, Keys::OWN, self.findings).0;
         self.check_format(*root);
         let included: Vec<Ix> = files.roots[1..].iter().map(|(_, root)| *root).collect();
         for root in &included {
-            decode::<spec::IncludedFile>(&self.source, *root, &[], self.findings);
+            decode::<spec::IncludedFile>(&self.source, *root, Keys::OWN, self.findings);
             self.check_format(*root);
         }
         let name = head.as_ref().map_or_else(String::new, |head| head.cell.value.clone());
@@ -198,12 +199,12 @@ impl Compiler<'_> {
             access: Access::default(),
             history: None,
         };
-        if let (1, Some((name, link))) = (scope.connections.len(), scope.connections.iter().next()) {
-            inherited.connection = Some(At { ix: link.key, value: name.clone() });
+        if let (1, Some((name, only))) = (scope.connections.len(), scope.connections.iter().next()) {
+            inherited.connection = Some(At { ix: only.key, value: name.clone() });
         }
         let Some(given) = given else { return inherited };
         if let Some(connection) = given.connection {
-            self.link(&connection, scope);
+            self.connection_named(&connection, scope);
             inherited.connection = Some(connection);
         }
         if let Some(history) = given.history {
@@ -217,9 +218,9 @@ impl Compiler<'_> {
     }
 
     /// The connection of this name, or a finding where it is named.
-    pub(super) fn link(&mut self, name: &At<String>, scope: &Scope) -> Option<Link> {
-        if let Some(link) = scope.connections.get(&name.value) {
-            return Some(*link);
+    pub(super) fn connection_named(&mut self, name: &At<String>, scope: &Scope) -> Option<ConnectionRef> {
+        if let Some(connection) = scope.connections.get(&name.value) {
+            return Some(*connection);
         }
         let known = || scope.connections.keys().map(String::as_str);
         let mut help = did_you_mean(&name.value, known());

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::config::compile::Compiler;
-use crate::config::compile::cell::{Link, Scope};
-use crate::config::de::decode_entry;
-use crate::config::docs::{did_you_mean, list, nearest};
+use crate::config::compile::cell::{ConnectionRef, Scope};
+use crate::config::de::{Keys, decode_entry};
+use crate::config::docs::{DOCS, did_you_mean, list, nearest};
 use crate::config::source::Ix;
 use crate::config::{driver, spec};
-use crate::drivers::{ConnectionPlan, DRIVERS, Kind, Settings, modbus, simulator};
+use crate::drivers::simulator::{self, Simulator};
+use crate::drivers::{self, About, ConnectionPlan, DRIVERS, Driver, Settings};
 use crate::model::{Connection, ConnectionIx};
 
 impl Compiler<'_> {
@@ -25,77 +26,74 @@ impl Compiler<'_> {
                 continue;
             }
             self.check_name(key, &name);
-            let link = self.connection(&name, value, scope).unwrap_or(Link {
-                key,
-                node: value,
-                ix: None,
-                kind: None,
-                allow_write: true,
-            });
-            scope.connections.insert(name, Link { key, ..link });
+            let unknown = ConnectionRef { key, node: value, ix: None, driver: None, allow_write: true };
+            let connection = self.connection(&name, value, scope).unwrap_or(unknown);
+            scope.connections.insert(name, ConnectionRef { key, ..connection });
         }
         self.check_same_device(scope);
     }
 
-    /// One device by two names: they share a link, since what one link reads and writes back another may have changed.
+    /// Connections that seem to lead to one device by different names.
     fn check_same_device(&mut self, scope: &Scope) {
-        let mut links: Vec<_> = scope.connections.values().filter_map(|link| Some((link.ix?, link.key))).collect();
-        links.sort_unstable_by_key(|(ix, _)| ix.0);
-        for (at, (ix, key)) in links.iter().enumerate() {
+        let mut known: Vec<_> = scope.connections.values().filter_map(|at| Some((at.ix?, at.key))).collect();
+        known.sort_unstable_by_key(|(ix, _)| ix.0);
+        for (at, (ix, key)) in known.iter().enumerate() {
             let settings = &self.real_settings[ix.0 as usize];
-            let spellings = links[..at].iter().find_map(|(other, key)| {
-                let (first, second) = modbus::two_spellings(&self.real_settings[other.0 as usize], settings)?;
-                Some((other.0, *key, first.to_owned(), second.to_owned()))
+            let doubt = known[..at].iter().find_map(|(other, key)| {
+                let name = &self.drivers[other.0 as usize].name;
+                Some((*key, self.real_settings[other.0 as usize].same_device(name, settings)?))
             });
-            let Some((other, other_key, first, second)) = spellings else { continue };
-            let name = &self.drivers[other as usize].name;
-            let message = format!("`{second}` is the host `{first}` of connection `{name}`, with the same unit_id");
+            let Some((other_key, doubt)) = doubt else { continue };
             let also = self.source.place(other_key);
-            let finding = self.findings.warning(&self.source, *key, message).also(also, "first here");
-            finding.help("both share one link; use one connection, or write the host alike in both");
+            let finding = self.findings.warning(&self.source, *key, doubt.message).also(also, "first here");
+            finding.help(doubt.help);
         }
     }
 
-    fn connection(&mut self, name: &str, value: Ix, scope: &Scope) -> Option<Link> {
-        let wanted = self.source.get(value, "driver").filter(|at| self.source.is_scalar(*at));
-        let found = wanted.and_then(|at| DRIVERS.iter().find(|known| known.name == self.source.text(at)));
-        if let (Some(at), None) = (wanted, found) {
-            let text = self.source.text(at).to_owned();
-            let names = || DRIVERS.iter().map(|known| known.name);
-            let hint = match text.as_str() {
-                "modbus" => "did you mean `modbus-tcp`?".to_owned(),
-                _ => did_you_mean(&text, names()),
-            };
-            let hint = if hint.is_empty() { format!("known are {}", list(names(), 12)) } else { hint };
-            self.findings.error(&self.source, at, format!("no driver `{text}`")).help(hint);
+    /// The driver that is named, or a finding.
+    fn driver_named(&mut self, at: Ix) -> Option<&'static About> {
+        let text = self.source.text(at).to_owned();
+        if let Some(driver) = drivers::driver(&text) {
+            return Some(driver);
         }
+        let names = || DRIVERS.iter().map(|known| known.name);
+        let also = DRIVERS.iter().find(|known| known.also.contains(&text.as_str()));
+        let mut help =
+            also.map_or_else(|| did_you_mean(&text, names()), |known| format!("did you mean `{}`?", known.name));
+        if help.is_empty() {
+            help = format!("known are {}", list(names(), 12));
+        }
+        self.findings.error(&self.source, at, format!("no driver `{text}`")).help(help);
+        None
+    }
+
+    fn connection(&mut self, name: &str, value: Ix, scope: &Scope) -> Option<ConnectionRef> {
+        let wanted = self.source.get(value, "driver").filter(|at| self.source.is_scalar(*at));
+        let found = wanted.and_then(|at| self.driver_named(at));
         // A misspelt driver is judged by the keys of the one that is meant.
         let meant = found.or_else(|| {
-            let text = wanted.map(|at| self.source.text(at)).filter(|text| *text != "modbus")?;
-            let near = nearest(text, DRIVERS.iter().map(|known| known.name))?;
-            DRIVERS.iter().find(|known| known.name == near)
+            let near = nearest(self.source.text(wanted?), DRIVERS.iter().map(|known| known.name))?;
+            drivers::driver(near)
         });
-        let owners: &[&str] = match meant {
-            Some(driver) => &[driver::settings_struct(driver.kind)],
+        let owners: Vec<&str> = match meant {
+            Some(driver) => vec![DOCS.connection_of(driver.name)],
             // Without a driver every driver's keys are known, so that only the driver is wrong.
-            None => &["TcpSettings", "RtuSettings", "Settings"],
+            None => DOCS.drivers().iter().map(|of| of.connection.as_str()).collect(),
         };
-        let (common, is_whole) = decode_entry::<spec::Connection>(&mut self.source, value, owners, self.findings);
-        let mut settings = meant.and_then(|meant| driver::settings(meant.kind, &self.source, value, self.findings));
-        if let (Some(settings), Some(text)) = (&mut settings, self.shown_place(value)) {
-            settings.show_as(text);
+        let keys = Keys::beside(&owners);
+        let (common, is_whole) = decode_entry::<spec::Connection>(&mut self.source, value, keys, self.findings);
+        let mut settings = meant.and_then(|meant| driver::settings(meant, &self.source, value, self.findings));
+        if let (Some(known), Some(text)) = (&settings, meant.and_then(|meant| self.shown_place(value, meant))) {
+            settings = Some(known.shown_as(text));
         }
-        if let (Some(Settings::ModbusTcp(tcp)), Some(host)) = (&settings, self.source.get(value, "host"))
-            && tcp.host.is_empty()
-            && self.source.is_scalar(host)
-        {
-            let finding = self.findings.error(&self.source, host, "`host` is blank");
-            finding.help("write the name or the IP address of the device");
+        for error in settings.iter().flat_map(Settings::check) {
+            if let Some(at) = self.source.get(value, error.key).filter(|at| self.source.is_scalar(*at)) {
+                self.findings.error(&self.source, at, error.message).help(error.help);
+            }
         }
-        let kind = meant.map(|meant| meant.kind);
         let allow_write = common.as_ref().is_none_or(|common| common.allow_write.unwrap_or(!is_whole));
         let (Some(found), Some(common), Some(settings), true) = (found, common, settings, is_whole) else {
-            return Some(Link { key: value, node: value, ix: None, kind, allow_write });
+            return Some(ConnectionRef { key: value, node: value, ix: None, driver: meant, allow_write });
         };
         let ix = ConnectionIx(u32::try_from(self.drivers.len()).ok()?);
         let period = |given: Option<crate::model::Period>, default| given.map_or(default, |period| period.0);
@@ -103,12 +101,12 @@ impl Compiler<'_> {
             cell: scope.index,
             name: name.to_owned(),
             description: common.description.unwrap_or_default(),
-            driver: if self.options.simulate { "simulator" } else { found.name },
+            driver: if self.options.simulate { Simulator::NAME } else { found.name },
             enabled: common.enabled.unwrap_or(true),
             allow_write,
             timeout: period(common.timeout, Duration::from_secs(1)),
             retries: common.retries.unwrap_or(1),
-            reconnect_max: period(common.reconnect_max, longest_wait(found.kind)),
+            reconnect_max: period(common.reconnect_max, found.reconnect_max),
         };
         self.drivers.push(ConnectionPlan {
             ix,
@@ -122,13 +120,12 @@ impl Compiler<'_> {
         });
         self.real_settings.push(settings);
         self.plant.connections.push(connection);
-        Some(Link { key: value, node: value, ix: Some(ix), kind, allow_write })
+        Some(ConnectionRef { key: value, node: value, ix: Some(ix), driver: meant, allow_write })
     }
 
     /// The place of a device as it is written in the file, where a part of it came from outside of the file.
-    fn shown_place(&self, connection: Ix) -> Option<String> {
-        let parts = ["host", "port", "serial"].map(|key| self.source.get(connection, key));
-        let parts: Vec<Ix> = parts.into_iter().flatten().collect();
+    fn shown_place(&self, connection: Ix, driver: &About) -> Option<String> {
+        let parts: Vec<Ix> = driver.place.iter().filter_map(|key| self.source.get(connection, key)).collect();
         let shown = |at: &Ix| self.source.shown(*at).trim_matches(['"', '\'']);
         let is_hidden = parts.iter().any(|at| self.source.is_secret(*at));
         is_hidden.then(|| parts.iter().map(shown).collect::<Vec<_>>().join(":"))
@@ -136,14 +133,6 @@ impl Compiler<'_> {
 
     /// Each connection gets signals of its own.
     fn simulator_for(&self, ix: ConnectionIx) -> Settings {
-        Settings::Simulator(simulator::Settings { seed: u64::from(ix.0) + 1 })
-    }
-}
-
-/// A device on a network is back within seconds; a serial line that is gone was pulled by hand.
-fn longest_wait(kind: Kind) -> Duration {
-    match kind {
-        Kind::ModbusTcp | Kind::Simulator => Duration::from_secs(5),
-        Kind::ModbusRtu => Duration::from_secs(30),
+        Settings::of::<Simulator>(simulator::Settings { seed: u64::from(ix.0) + 1 })
     }
 }

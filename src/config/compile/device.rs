@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::Compiler;
-use super::cell::{Inherited, Link, Scope};
+use super::cell::{ConnectionRef, Inherited, Scope};
 use super::tag::Place;
-use crate::config::de::{At, decode_entry};
+use crate::config::de::{At, Keys, decode_entry};
+use crate::config::docs::DOCS;
 use crate::config::driver;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{NodeSpec, SourceSpec};
-use crate::drivers::{self, Part, PointError, PointPlan, PointSettings, Reading};
+use crate::drivers::simulator::{Simulator, check_signal};
+use crate::drivers::{About, Delivery, Driver, NoKeys, Part, PointError, PointPlan, PointSettings, Reading, Settings};
 use crate::model::{NodeIx, Origin, Shape};
 
 /// A source before its driver looked at it.
@@ -33,17 +35,12 @@ impl Compiler<'_> {
         inherited: &Inherited,
         scope: &Scope,
     ) -> Option<(Origin, Duration)> {
-        let found = self.link_of_source(at, inherited, scope);
+        let found = self.connection_of_source(at, inherited, scope);
         // What the source says beyond its connection is judged by the only driver that it can be.
-        let link = found.unwrap_or_else(|| self.unknown_link(at, scope));
+        let link = found.unwrap_or_else(|| self.unknown_connection(at, scope));
         let wanted = self.wanted(at, link);
-        let settings = match link.kind {
-            Some(kind) => {
-                let mapping = self.mapping_of(at);
-                driver::point(kind, &mut self.source, mapping, self.findings)
-            }
-            None => None,
-        };
+        let mapping = self.mapping_of(at);
+        let keys = link.driver.and_then(|driver| driver::point(driver, &mut self.source, mapping, self.findings));
         let wanted = wanted?;
         let common = wanted.spec.as_ref();
         let write = common.and_then(|common| common.write.as_ref()).is_some_and(|write| write.value);
@@ -63,15 +60,21 @@ impl Compiler<'_> {
         if let Some(text) = &spec.simulate {
             self.check_signal(text, shape);
         }
-        let real = match (link.ix, link.kind) {
-            (Some(ix), _) => self.real_settings[ix.0 as usize].clone(),
-            (None, kind) => driver::stand_in(kind?),
+        let real = match link.ix {
+            Some(ix) => self.real_settings[ix.0 as usize].clone(),
+            None => driver::stand_in(link.driver?)?,
         };
-        let (Some(shape), Some((settings, true))) = (shape, settings) else {
+        let (Some(shape), Some(driver::Point { keys: settings, is_whole: true })) = (shape, keys) else {
             self.check_addresses(&real, &wanted, spec);
             return None;
         };
-        let poll = common.and_then(|common| common.poll).map_or(inherited.poll, |poll| poll.0);
+        let poll = match link.driver.filter(|driver| driver.delivery == Delivery::Pushed) {
+            Some(driver) => {
+                self.refuse_poll(driver, wanted.mapping);
+                if self.options.simulate { inherited.poll } else { Duration::ZERO }
+            }
+            None => common.and_then(|common| common.poll).map_or(inherited.poll, |poll| poll.0),
+        };
         let point = PointPlan {
             tag: place.tag,
             address: wanted.address.value.clone(),
@@ -98,7 +101,7 @@ impl Compiler<'_> {
             self.registers.entry(link.node).or_default().add(&reading, wanted.address.ix);
         }
         if let (Some(raw), Some(value), false) = (output, &on_stop, place.has_wrong_scale)
-            && let Err(why) = drivers::check_output(&real, &point, place.scale, value)
+            && let Err(why) = real.check_output(&point, place.scale, value)
         {
             let shown = self.source.shown(raw.0).to_owned();
             let finding =
@@ -115,16 +118,23 @@ impl Compiler<'_> {
         Some((Origin::Device { connection, read, write, on_stop }, poll))
     }
 
+    /// A device that sends by itself has no poll period.
+    fn refuse_poll(&mut self, driver: &About, mapping: Option<Ix>) {
+        let Some(at) = mapping.and_then(|mapping| self.source.get(mapping, "poll")) else { return };
+        let finding = self.findings.error(&self.source, at, format!("driver `{}` is not polled", driver.name));
+        finding.help("delete `poll`; `stale_after` says how long the device may be silent");
+    }
+
     fn mapping_of(&self, at: Ix) -> Option<Ix> {
         (self.source.kind(at) == Kind::Mapping).then_some(at)
     }
 
     /// The connection that the source names, or inherits.
-    fn link_of_source(&mut self, at: Ix, inherited: &Inherited, scope: &Scope) -> Option<Link> {
+    fn connection_of_source(&mut self, at: Ix, inherited: &Inherited, scope: &Scope) -> Option<ConnectionRef> {
         let named = self.mapping_of(at).and_then(|mapping| self.source.get(mapping, "connection"));
         if let Some(ix) = named.filter(|ix| self.source.is_scalar(*ix)) {
             let name = At { ix, value: self.source.text(ix).to_owned() };
-            return self.link(&name, scope);
+            return self.connection_named(&name, scope);
         }
         if let Some(name) = &inherited.connection {
             // A name that is not known was said where it stands.
@@ -139,22 +149,24 @@ impl Compiler<'_> {
     }
 
     /// A stand-in for a connection that is not known.
-    fn unknown_link(&self, at: Ix, scope: &Scope) -> Link {
-        let mut kinds = scope.connections.values().map(|link| link.kind);
-        let kind = kinds.next().flatten().filter(|kind| kinds.all(|other| other == Some(*kind)));
-        Link { key: at, node: at, ix: None, kind, allow_write: true }
+    fn unknown_connection(&self, at: Ix, scope: &Scope) -> ConnectionRef {
+        let mut drivers = scope.connections.values().map(|known| known.driver);
+        let driver = drivers.next().flatten().filter(|driver| drivers.all(|other| other == Some(*driver)));
+        ConnectionRef { key: at, node: at, ix: None, driver, allow_write: true }
     }
 
-    fn wanted(&mut self, at: Ix, link: Link) -> Option<Wanted> {
+    fn wanted(&mut self, at: Ix, link: ConnectionRef) -> Option<Wanted> {
         if self.source.is_scalar(at) {
             let address = At { ix: at, value: self.source.text(at).to_owned() };
             return Some(Wanted { address, words: Vec::new(), spec: None, mapping: None, is_whole: true });
         }
-        let owners = match link.kind {
-            Some(kind) => driver::point_structs(kind),
-            None => &["RegisterPoint"],
+        let owners: Vec<&str> = match link.driver {
+            Some(driver) => DOCS.source_of(driver.name).into_iter().collect(),
+            // Without a driver every driver's keys are known.
+            None => DOCS.drivers().iter().filter_map(|of| of.source.as_deref()).collect(),
         };
-        let (spec, is_whole) = decode_entry::<SourceSpec>(&mut self.source, at, owners, self.findings);
+        let keys = Keys::beside(&owners);
+        let (spec, is_whole) = decode_entry::<SourceSpec>(&mut self.source, at, keys, self.findings);
         let spec = spec?;
         let (address, words) = self.address(spec.address.0, at);
         Some(Wanted { address, words, spec: Some(spec), mapping: Some(at), is_whole })
@@ -181,7 +193,7 @@ impl Compiler<'_> {
     }
 
     /// A write needs the connection, the tag and a role.
-    fn check_gates(&mut self, wanted: &Wanted, link: Link, inherited: &Inherited, scope: &Scope) {
+    fn check_gates(&mut self, wanted: &Wanted, link: ConnectionRef, inherited: &Inherited, scope: &Scope) {
         let Some(common) = &wanted.spec else { return };
         let write = common.write.as_ref().filter(|write| write.value);
         if let Some(read) = common.read.as_ref().filter(|read| !read.value && write.is_none() && wanted.is_whole) {
@@ -203,7 +215,7 @@ impl Compiler<'_> {
     fn check_point(
         &mut self,
         point: &PointPlan,
-        settings: &drivers::Settings,
+        settings: &Settings,
         wanted: &Wanted,
         spec: &NodeSpec,
     ) -> Option<Reading> {
@@ -213,7 +225,7 @@ impl Compiler<'_> {
             self.check_the_rest(point, settings, &missing, wanted, spec);
             return None;
         }
-        let reading = match drivers::check_point(settings, point) {
+        let reading = match settings.check_point(point) {
             Ok(reading) => reading,
             Err(error) => {
                 self.check_the_rest(point, settings, &error, wanted, spec);
@@ -240,7 +252,7 @@ impl Compiler<'_> {
     fn check_the_rest(
         &mut self,
         point: &PointPlan,
-        settings: &drivers::Settings,
+        settings: &Settings,
         first: &PointError,
         wanted: &Wanted,
         spec: &NodeSpec,
@@ -248,10 +260,10 @@ impl Compiler<'_> {
         let mut point = point.clone();
         let mut seen = vec![first.part];
         while let Some(part) = seen.last().copied() {
-            if !drivers::without(&mut point, part) {
+            if !settings.leave_out(&mut point, part) {
                 return;
             }
-            match drivers::check_point(settings, &point) {
+            match settings.check_point(&point) {
                 Err(error) if !seen.contains(&error.part) => {
                     seen.push(error.part);
                     self.point_error(error, wanted, spec);
@@ -262,14 +274,14 @@ impl Compiler<'_> {
     }
 
     /// The addresses alone, where the rest of the point is not known.
-    fn check_addresses(&mut self, settings: &drivers::Settings, wanted: &Wanted, spec: &NodeSpec) {
+    fn check_addresses(&mut self, settings: &Settings, wanted: &Wanted, spec: &NodeSpec) {
         let exponent = spec.scale.as_ref().and_then(|scale| scale.value.exponent.as_ref());
         let is_one = self.source.is_scalar(wanted.address.ix);
         let one = Some((wanted.address.value.clone(), Part::Address)).filter(|_| is_one);
         let words = wanted.words.iter().cloned().zip((0..).map(|at| Part::Entry("address", at)));
         let exponent = exponent.filter(|at| self.source.is_scalar(at.ix)).map(|at| (at.value.clone(), Part::Exponent));
         for (text, part) in one.into_iter().chain(words).chain(exponent) {
-            if let Err(error) = drivers::check_address(settings, &text) {
+            if let Err(error) = settings.check_address(&text) {
                 self.point_error(PointError { part, ..error }, wanted, spec);
             }
         }
@@ -316,7 +328,7 @@ impl Compiler<'_> {
             } else if !self.has_own_signal(connection) {
                 point.address = self.signal_for(shape, scope, node);
             }
-            point.settings = PointSettings::Simulator;
+            point.settings = PointSettings::of(NoKeys {});
             point.exponent = None;
             point.has_scale &= self.has_own_signal(connection) && spec.simulate.is_none();
             point.words.clear();
@@ -326,10 +338,9 @@ impl Compiler<'_> {
 
     /// `simulate:` is judged with or without `--simulate`.
     fn check_signal(&mut self, text: &At<String>, shape: Option<&Shape>) {
-        let settings = drivers::Settings::Simulator(drivers::simulator::Settings::default());
         let checked = match shape {
-            Some(shape) => drivers::simulator::check_signal(&text.value, shape.data_type.wire()),
-            None => drivers::check_address(&settings, &text.value),
+            Some(shape) => check_signal(&text.value, shape.data_type.wire()),
+            None => Simulator::check_address(&text.value),
         };
         if let Err(error) = checked {
             let place = self.source.part(text.ix, error.at);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Compiler;
 use super::cell::{Inherited, Scope};
-use crate::config::de::{At, decode_entry};
+use crate::config::de::{At, Keys, decode_entry};
 use crate::config::docs::{did_you_mean, list};
 use crate::config::files::beside;
 use crate::config::source::Ix;
@@ -44,7 +44,7 @@ impl Compiler<'_> {
                 continue;
             }
             self.check_name(key, &name);
-            let spec = decode_entry::<spec::HistoryClass>(&mut self.source, value, &[], self.findings).0;
+            let spec = decode_entry::<spec::HistoryClass>(&mut self.source, value, Keys::OWN, self.findings).0;
             let ix = spec.and_then(|spec| self.history_class(&name, &spec));
             scope.history.insert(name, (Some(key), ix));
         }

@@ -55,8 +55,9 @@ impl Compiled {
     /// The address space as text, with NodeIds, addresses and poll periods.
     pub fn tree(&self) -> String {
         let spelled = |connection: &ConnectionPlan, point: &drivers::PointPlan| {
-            let reading = drivers::check_point(&connection.settings, point).ok()?;
-            Some((point.tag, reading.spellings))
+            let reading = connection.settings.check_point(point).ok()?;
+            let is_one = reading.spellings.is_empty();
+            Some((point.tag, if is_one { point.address.clone() } else { reading.spellings }))
         };
         let all =
             self.drivers.iter().flat_map(|connection| connection.points.iter().map(move |point| (connection, point)));

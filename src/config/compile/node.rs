@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::cell::{Inherited, Scope};
 use super::types::TypeEntry;
 use super::{Compiler, MOST_NODES};
-use crate::config::de::{At, decode, decode_entry};
+use crate::config::de::{At, Keys, decode, decode_entry};
 use crate::config::docs::{did_you_mean, list, nearest};
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::NodeSpec;
@@ -208,7 +208,7 @@ impl Compiler<'_> {
         }
         if is_repeat_misspelt || !self.check_name(key, &name) && name.contains(['{', '}']) {
             // The node can't be made; its keys are judged all the same, but for the texts that need a value.
-            decode::<NodeSpec>(&self.source, value, &[], self.findings);
+            decode::<NodeSpec>(&self.source, value, Keys::OWN, self.findings);
             return;
         }
         // The findings keep the cell from being served; the node's keys are judged all the same.
@@ -246,7 +246,7 @@ impl Compiler<'_> {
     }
 
     fn node(&mut self, name: Arc<str>, own: Ix, template: Ix, walk: &Walk<'_>, scope: &mut Scope) {
-        let (spec, is_whole) = decode_entry::<NodeSpec>(&mut self.source, own, &[], self.findings);
+        let (spec, is_whole) = decode_entry::<NodeSpec>(&mut self.source, own, Keys::OWN, self.findings);
         let children = self.source.get(template, "children");
         let Some(spec) = spec else {
             // Its children are judged all the same.
@@ -340,7 +340,7 @@ impl Compiler<'_> {
         let mut inherited = from.clone();
         if let Some(connection) = &spec.connection {
             if matches!(into, Into::Cell) {
-                self.link(connection, scope);
+                self.connection_named(connection, scope);
             }
             inherited.connection = Some(connection.clone());
         }
@@ -452,7 +452,7 @@ impl Compiler<'_> {
             let value = self.filled(connection, &env).unwrap_or_default();
             let named = At { ix: connection, value };
             if below.into == Into::Cell {
-                self.link(&named, scope);
+                self.connection_named(&named, scope);
             }
             inherited.connection = Some(named);
         }

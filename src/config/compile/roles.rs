@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Compiler;
-use crate::config::de::{At, decode_entry};
+use crate::config::de::{At, Keys, decode_entry};
 use crate::config::source::Ix;
 use crate::config::spec;
 use crate::model::{Endpoint, ROLES, Role, RoleRule, Roles, ServerPlan, Subject};
@@ -33,7 +33,7 @@ impl Compiler<'_> {
                 let finding = self.findings.error(&self.source, key, format!("`{name}` can't be given to anybody"));
                 finding.help("it follows from how a session came in; name another role");
             }
-            let spec = decode_entry::<spec::OwnRole>(&mut self.source, value, &[], self.findings).0;
+            let spec = decode_entry::<spec::OwnRole>(&mut self.source, value, Keys::OWN, self.findings).0;
             let Some(spec) = spec else { continue };
             self.check_rule(key, &name, &spec, &listen);
             let texts = |list: Option<Vec<At<String>>>| list.into_iter().flatten().map(|entry| entry.value).collect();

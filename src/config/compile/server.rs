@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Compiler;
-use crate::config::de::{At, decode_entry};
+use crate::config::de::{At, Keys, decode_entry};
 use crate::config::files::beside;
 use crate::config::source::Ix;
 use crate::config::spec::{self, KeySize, LogLevel, Suppress};
@@ -81,7 +81,7 @@ impl Compiler<'_> {
 
     pub(super) fn server(&mut self, path: PathBuf, root: Ix) -> Option<ServerPlan> {
         self.check_format(root);
-        let given = decode_entry::<spec::ServerFile>(&mut self.source, root, &[], self.findings).0?;
+        let given = decode_entry::<spec::ServerFile>(&mut self.source, root, Keys::OWN, self.findings).0?;
         let mut plan = self.closed(&path);
         if let Some(application) = given.application {
             plan.application.name = application.name.unwrap_or_default();
@@ -165,7 +165,7 @@ impl Compiler<'_> {
         let entries: Vec<_> = self.source.entries(at).collect();
         for (key, value) in entries {
             let name = self.source.text(key).to_owned();
-            let (spec, is_whole) = decode_entry::<spec::User>(&mut self.source, value, &[], self.findings);
+            let (spec, is_whole) = decode_entry::<spec::User>(&mut self.source, value, Keys::OWN, self.findings);
             let user = spec.map_or_else(
                 || User { password_hash: None, certificate: None, roles: Roles::NONE },
                 |spec| self.user(key, spec, is_whole),

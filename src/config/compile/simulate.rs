@@ -3,7 +3,7 @@
 use super::Compiler;
 use super::cell::Scope;
 use crate::config::spec::NodeSpec;
-use crate::drivers;
+use crate::drivers::simulator::Simulator;
 use crate::model::{ConnectionIx, DataType, NodeIx, Origin, Shape};
 use crate::value::{BuiltIn, UaTime, Value};
 
@@ -27,7 +27,7 @@ impl Compiler<'_> {
 
     /// The connection is a simulator also without `--simulate`: its addresses are signals of raw values.
     pub(super) fn has_own_signal(&self, connection: usize) -> bool {
-        matches!(self.real_settings[connection], drivers::Settings::Simulator(_))
+        self.real_settings[connection].get::<Simulator>().is_some()
     }
 
     /// Under `--simulate` a signal stands for the value in the tag's unit: nothing is left to scale.

@@ -122,10 +122,13 @@ impl Compiler<'_> {
 
     /// A tag that may be older than it is polled would turn Bad between two good polls: said once where it is written.
     fn stale_after(&mut self, origin: &Origin, poll: Duration, inherited: &Inherited) -> Duration {
+        let is_device = matches!(origin, Origin::Device { read: true, .. });
         let Some(At { ix, value }) = inherited.stale_after.clone() else {
-            return (poll * 3).max(Duration::from_secs(5));
+            // A device that sends by itself is silent while nothing changes.
+            let is_pushed = is_device && poll.is_zero();
+            return if is_pushed { Duration::MAX } else { (poll * 3).max(Duration::from_secs(5)) };
         };
-        let is_polled = matches!(origin, Origin::Device { read: true, .. });
+        let is_polled = is_device && !poll.is_zero();
         if is_polled && value.0 < poll && self.short_lived.insert(ix) {
             let message = format!("`stale_after` {} is below `poll` {}", value, Period(poll));
             let finding = self.findings.warning(&self.source, ix, message);

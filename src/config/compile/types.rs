@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::Compiler;
 use super::cell::{Inherited, Scope};
 use super::node::{Into, Walk};
-use crate::config::de::{decode, decode_entry};
+use crate::config::de::{Keys, decode, decode_entry};
 use crate::config::report::Findings;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{self, ParamType};
@@ -138,7 +138,7 @@ impl Compiler<'_> {
             if !self.is_new_type(key, &name, scope) {
                 continue;
             }
-            let (head, is_whole) = decode_entry::<spec::ObjectType>(&mut self.source, value, &[], self.findings);
+            let (head, is_whole) = decode_entry::<spec::ObjectType>(&mut self.source, value, Keys::OWN, self.findings);
             let params = head.as_ref().and_then(|head| head.params).map_or_else(Vec::new, |raw| self.params(raw.0));
             let description = head.as_ref().and_then(|head| head.description).and_then(|raw| self.texts(raw.0));
             // The stand-in for children that are missing is the type itself.
@@ -208,7 +208,7 @@ impl Compiler<'_> {
                 let finding = self.findings.error(&self.source, key, format!("`{name}` can't name a parameter"));
                 finding.help("use letters, digits and `_`");
             }
-            let Some(param) = decode::<spec::Param>(&self.source, value, &[], self.findings) else { continue };
+            let Some(param) = decode::<spec::Param>(&self.source, value, Keys::OWN, self.findings) else { continue };
             let default = param.default.and_then(|raw| self.parameter_value(&name, param.kind, raw.0));
             params.push(Parameter { name, kind: param.kind, default });
         }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::values::{anything, by_name, text};
 use super::{HistoryClass, NodeSpec};
 use crate::config::de::{At, Raw};
+use crate::drivers::DRIVERS;
 use crate::model::Period;
 
 /// One manufacturing cell: its devices and what clients see of them.
@@ -68,8 +69,12 @@ pub struct IncludedFile {
 
 fn connections(generator: &mut SchemaGenerator) -> Schema {
     let connection = generator.subschema_for::<Connection>();
-    let settings = crate::config::driver::settings_schema(generator);
-    json_schema!({ "type": "object", "additionalProperties": { "allOf": [connection, settings] } })
+    json_schema!({ "type": "object", "additionalProperties": connection })
+}
+
+fn drivers(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<&str> = DRIVERS.iter().map(|driver| driver.name).collect();
+    json_schema!({ "type": "string", "enum": names })
 }
 
 /// What nodes inherit.
@@ -168,8 +173,8 @@ pub enum ParamType {
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Connection {
-    /// Which driver: modbus-tcp, modbus-rtu or simulator.
-    #[schemars(extend("x-also" = ["type", "protocol", "platform", "kind"]))]
+    /// Driver of the device's protocol; the reference says how addresses of each are written.
+    #[schemars(schema_with = "drivers", extend("x-also" = ["type", "protocol", "platform", "kind"]))]
     pub driver: At<String>,
     /// Text for people.
     pub description: Option<String>,

@@ -98,8 +98,7 @@ pub struct NodeSpec {
 
 fn source(generator: &mut SchemaGenerator) -> Schema {
     let mapping = generator.subschema_for::<SourceSpec>();
-    let point = crate::config::driver::point_schema(generator);
-    json_schema!({ "anyOf": [{ "type": ["string", "number"] }, { "allOf": [mapping, point] }] })
+    json_schema!({ "anyOf": [{ "type": ["string", "number"] }, mapping] })
 }
 
 fn address(_: &mut SchemaGenerator) -> Schema {

@@ -14,7 +14,7 @@ use super::point::Register;
 use super::raw::Change;
 use super::settings::{MaskWrite, WriteFunction};
 use super::wire::Outcome;
-use crate::drivers::LinkError;
+use crate::drivers::contract::LinkError;
 
 /// Functions that a device has shown to take or to refuse.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use super::master::{Master, request_of};
 use super::pdu::Request;
 use super::wire::Outcome;
 use crate::drivers::batch::{Block, Span};
-use crate::drivers::{LinkError, Samples};
+use crate::drivers::contract::{LinkError, Samples};
 use crate::tags::RawSample;
 
 /// Powers of ten beyond these are no scale factor of any device.

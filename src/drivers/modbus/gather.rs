@@ -9,8 +9,9 @@ use super::exponent::EXPONENTS;
 use super::master::Master;
 use super::point::Register;
 use super::raw::Change;
-use crate::drivers::Samples;
-use crate::drivers::batch::{Block, Round, Span};
+use crate::drivers::batch::{Block, Span};
+use crate::drivers::contract::Samples;
+use crate::drivers::poll::Round;
 use crate::tags::RawSample;
 
 /// The parts of one value as they come, those of scans and those of reads out of turn apart.
@@ -92,13 +93,13 @@ impl Master {
     }
 
     /// Takes the parts of a reply; values that are whole with them are samples.
-    pub(super) fn take_parts(&mut self, block: &Block, out: &mut Samples) {
+    pub(super) fn take_parts(&mut self, block: &Block, round: Round, out: &mut Samples) {
         for span in &block.spans {
             let point = &mut self.points[(span.id >> 1) as usize];
             if let (Some(register), Some(gathered)) = (&point.register, &mut point.gathered) {
-                let whole = gathered.take(register, span, block.round, &self.wire.reply, block.start);
+                let whole = gathered.take(register, span, round, &self.wire.reply, block.start);
                 let Some(sample) = whole else { continue };
-                let (raw, start) = (gathered.raw(block.round).to_vec(), register.address.start);
+                let (raw, start) = (gathered.raw(round).to_vec(), register.address.start);
                 point.hold(&sample, &raw, start);
                 out.push((point.tag, sample));
             }
@@ -215,7 +216,7 @@ mod tests {
     use super::super::settings::RegisterPoint;
     use super::super::settings::TcpSettings;
     use super::*;
-    use crate::drivers::{PointPlan, PointSettings};
+    use crate::drivers::{PointOf, PointPlan, PointSettings};
     use crate::model::TagId;
     use crate::value::{BuiltIn, Value};
 
@@ -226,7 +227,7 @@ mod tests {
             address: words[0].to_owned(),
             words: if words.len() > 1 { words.iter().map(|word| (*word).to_owned()).collect() } else { Vec::new() },
             exponent: exponent.map(str::to_owned),
-            settings: PointSettings::Modbus(RegisterPoint {
+            settings: PointSettings::of(RegisterPoint {
                 raw_type: Some(super::super::settings::RawType::Uint32),
                 split: Some(split),
                 ..RegisterPoint::default()
@@ -242,7 +243,7 @@ mod tests {
             enumeration: None,
             has_scale: exponent.is_some(),
         };
-        Register::new(&settings.defaults(), &point).expect("a point")
+        Register::new(&settings.defaults(), PointOf::new(&point)).expect("a point")
     }
 
     fn spans(register: &Register) -> Vec<Span> {

@@ -3,21 +3,20 @@
 //! Writes are in `change`, values with an exponent in `exponent`, and values whose parts come in several requests in
 //! `gather`.
 
-use std::time::Duration;
-
 use opcua::StatusCode;
 
 use super::address::Area;
 use super::change::Habits;
-use super::frame::Framing;
 use super::gather::Gathered;
+use super::line::Slave;
 use super::pdu::{Request, exception_text};
 use super::point::{MAX_READ_BITS, Register};
 use super::raw::Change;
-use super::settings::{Defaults, EchoSetting, SerialFraming, TcpFraming};
-use super::wire::{Manner, Outcome, Target, Wire};
+use super::settings::Defaults;
+use super::wire::{Manner, Outcome, Wire};
 use crate::drivers::batch::{self, Block, Limits};
-use crate::drivers::{Answer, ConnectionPlan, LinkError, PointError, Protocol, Refusal, Samples, Settings};
+use crate::drivers::contract::{Answer, Exponent, LinkError, Refusal, Samples};
+use crate::drivers::poll::{Ask, Poll, Round};
 use crate::model::TagId;
 use crate::tags::RawSample;
 use crate::value::Value;
@@ -64,100 +63,35 @@ impl Point {
     }
 }
 
-/// Where and how a connection's frames go; `None` for other drivers.
-pub fn target(settings: &Settings) -> Option<(Target, Framing)> {
-    match settings {
-        Settings::ModbusTcp(tcp) => {
-            let framing = match tcp.framing {
-                TcpFraming::Tcp => Framing::Tcp,
-                TcpFraming::Rtu => Framing::Rtu,
-                TcpFraming::Ascii => Framing::Ascii,
-            };
-            Some((Target::Tcp { host: tcp.host.clone(), port: tcp.port, shown: tcp.shown.clone() }, framing))
-        }
-        Settings::ModbusRtu(line) => {
-            let (framing, bits) = match line.framing {
-                SerialFraming::Rtu => (Framing::Rtu, 8),
-                SerialFraming::Ascii => (Framing::Ascii, 7),
-            };
-            let target = Target::Serial {
-                path: line.serial.clone(),
-                shown: line.shown.clone(),
-                baud: line.baud,
-                data_bits: line.data_bits.unwrap_or(bits),
-                parity: line.parity,
-                stop_bits: line.stop_bits,
-            };
-            Some((target, framing))
-        }
-        Settings::Simulator(_) => None,
-    }
-}
-
-/// Rest between two exchanges: as configured, else 3.5 characters and at least 1.75 ms on a serial line
-/// (MODBUS over Serial Line V1.02, §2.5.1.1).
-pub fn pause(settings: &Settings, target: &Target) -> Duration {
-    match settings {
-        Settings::ModbusTcp(tcp) => tcp.pause.0,
-        Settings::ModbusRtu(line) => match line.pause {
-            Some(pause) => pause.0,
-            None => (target.line_time(7) / 2).max(Duration::from_micros(1_750)),
-        },
-        Settings::Simulator(_) => Duration::ZERO,
-    }
-}
-
-fn echo_of(settings: &Settings) -> EchoSetting {
-    match settings {
-        Settings::ModbusTcp(tcp) => tcp.echo,
-        Settings::ModbusRtu(line) => line.echo,
-        Settings::Simulator(_) => EchoSetting::Absent,
-    }
-}
-
-pub fn defaults(settings: &Settings) -> Option<Defaults> {
-    match settings {
-        Settings::ModbusTcp(tcp) => Some(tcp.defaults()),
-        Settings::ModbusRtu(line) => Some(line.defaults()),
-        Settings::Simulator(_) => None,
-    }
-}
-
 impl Master {
-    /// A master for connections that share a link, and the points it refuses, by their place in the link.
-    pub fn new(connections: &[ConnectionPlan]) -> Option<(Master, Vec<(u32, PointError)>)> {
-        let (target, framing) = target(&connections.first()?.settings)?;
-        let echo = echo_of(&connections.first()?.settings);
-        let wire = Wire::new(target.clone(), framing, echo);
+    /// A master for connections that share a link.
+    pub fn new(slaves: Vec<Slave<'_>>) -> Master {
+        let first = &slaves.first().expect("a link has a connection").line;
+        let wire = Wire::new(first.target.clone(), first.framing, first.echo);
         let mut master = Master { wire, devices: Vec::new(), points: Vec::new(), wrote: false };
-        let mut refused = Vec::new();
-        for (device, connection) in (0..).zip(connections) {
-            let defaults = defaults(&connection.settings)?;
-            for plan in &connection.points {
-                let register = Register::new(&defaults, plan).map_err(|error| {
-                    refused.push((u32::try_from(master.points.len()).unwrap_or(u32::MAX), error));
-                });
-                let register = register.ok();
+        for (device, slave) in (0..).zip(slaves) {
+            for point in slave.points() {
+                let register = Register::new(&slave.line.defaults, point).ok();
                 let gathered = register.as_ref().and_then(Register::gathered);
                 master.points.push(Point {
-                    tag: plan.tag,
+                    tag: point.tag,
                     device,
                     register,
                     exponent: UNREAD,
                     gathered,
                     held: None,
-                    has_write_every: plan.write_every.is_some(),
+                    has_write_every: point.write_every.is_some(),
                 });
             }
             let manner = Manner {
-                unit: defaults.unit_id,
-                timeout: connection.timeout,
-                pause: pause(&connection.settings, &target),
+                unit: slave.line.defaults.unit_id,
+                timeout: slave.plan.timeout,
+                pause: slave.line.pause,
                 grow: 0,
             };
-            master.devices.push(Device { defaults, manner, habits: Habits::default() });
+            master.devices.push(Device { defaults: slave.line.defaults, manner, habits: Habits::default() });
         }
-        Some((master, refused))
+        master
     }
 
     pub(super) fn limits(&self, space: u32) -> Limits {
@@ -184,7 +118,7 @@ impl Master {
         }
     }
 
-    async fn read_block(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
+    async fn read_block(&mut self, block: &Block, round: Round, out: &mut Samples) -> Result<Answer, LinkError> {
         // An exponent of an earlier scan must not scale a value of this one.
         for span in block.spans.iter().filter(|span| span.id & 1 == 1) {
             self.points[(span.id >> 1) as usize].exponent = UNREAD;
@@ -194,7 +128,7 @@ impl Master {
             Outcome::Exception(code) => Some(code),
             Outcome::Data | Outcome::Written => {
                 self.take_exponents(block);
-                self.take_parts(block, out);
+                self.take_parts(block, round, out);
                 begin = out.len();
                 self.take_values(block, out);
                 None
@@ -239,24 +173,19 @@ impl Master {
     }
 
     /// Reads raw registers or bits, for `probe`.
-    pub async fn read_raw(&mut self, area: Area, start: u16, count: u16) -> Result<Result<&[u8], u8>, LinkError> {
-        match self.ask(0, Request::Read { area, start, count }).await? {
-            Outcome::Exception(code) => Ok(Err(code)),
-            Outcome::Data | Outcome::Written => Ok(Ok(&self.wire.reply)),
-        }
+    pub async fn read_raw(&mut self, area: Area, start: u16, count: u16) -> Result<Raw<'_>, LinkError> {
+        Ok(match self.ask(0, Request::Read { area, start, count }).await? {
+            Outcome::Exception(code) => Raw::Exception(code),
+            Outcome::Data | Outcome::Written => Raw::Data(&self.wire.reply),
+        })
     }
+}
 
-    /// Writes registers and reads others in the same exchange (FC 23), for `probe`.
-    pub async fn write_and_read(
-        &mut self,
-        (to, words): (u16, &[u16]),
-        (start, count): (u16, u16),
-    ) -> Result<Result<&[u8], u8>, LinkError> {
-        match self.ask(0, Request::ReadWrite { start, count, to, words }).await? {
-            Outcome::Exception(code) => Ok(Err(code)),
-            Outcome::Data | Outcome::Written => Ok(Ok(&self.wire.reply)),
-        }
-    }
+/// The reply to a raw read.
+#[derive(Debug, Clone, Copy)]
+pub enum Raw<'a> {
+    Data(&'a [u8]),
+    Exception(u8),
 }
 
 fn area_of(space: u32) -> Area {
@@ -277,19 +206,29 @@ fn low(number: u32) -> u16 {
     u16::try_from(number).expect("addresses end at 65535")
 }
 
-#[async_trait::async_trait]
-impl Protocol for Master {
-    fn plan(&self, points: &[u32]) -> Vec<Block> {
+/// The block with the device that answers it and the points that lie in it.
+fn ask_for(block: Block) -> Ask<Block> {
+    let points = block.spans.iter().map(|span| span.id >> 1).collect();
+    Ask { device: (block.space >> 8) as usize, points, request: block }
+}
+
+impl Poll for Master {
+    /// Registers or bits that one request reads. The id of a span is its point times two, plus one for the exponent that
+    /// accompanies the point.
+    type Request = Block;
+
+    fn plan(&self, points: &[u32]) -> Vec<Ask<Block>> {
         let mut spans = Vec::with_capacity(points.len());
         points.iter().for_each(|point| self.spans(*point, &mut spans));
         let blocks = batch::plan(spans, |space| self.limits(space));
         let mut blocks: Vec<Block> = blocks.into_iter().map(|block| self.with_parts(block)).collect();
         blocks.sort_by_key(|block| !block.spans.iter().any(|span| span.id & 1 == 1));
-        blocks
+        blocks.into_iter().map(ask_for).collect()
     }
 
-    fn device(&self, block: &Block) -> usize {
-        (block.space >> 8) as usize
+    fn split(&self, block: &Block) -> Option<[Ask<Block>; 2]> {
+        let (low, high) = batch::halves(block)?;
+        Some([ask_for(low), ask_for(high)])
     }
 
     async fn connect(&mut self) -> Result<(), LinkError> {
@@ -297,9 +236,9 @@ impl Protocol for Master {
         self.wire.connect().await
     }
 
-    async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
+    async fn read(&mut self, block: &Block, round: Round, out: &mut Samples) -> Result<Answer, LinkError> {
         self.wrote = false;
-        self.read_block(block, out).await
+        self.read_block(block, round, out).await
     }
 
     async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError> {
@@ -340,11 +279,11 @@ impl Protocol for Master {
         Ok(StatusCode::Good)
     }
 
-    async fn exponent(&mut self, point: u32) -> Result<Result<i8, StatusCode>, LinkError> {
+    async fn exponent(&mut self, point: u32) -> Result<Exponent, LinkError> {
         self.wrote = false;
         let device = usize::from(self.points[point as usize].device);
         self.read_exponents(device, &[point]).await?;
-        Ok(self.points[point as usize].exponent)
+        Ok(self.points[point as usize].exponent.map_or_else(Exponent::Unknown, Exponent::Power))
     }
 
     async fn disconnect(&mut self) {

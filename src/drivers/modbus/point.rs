@@ -7,7 +7,8 @@ use super::address::{Address, Bits};
 use super::invalid::Invalid;
 use super::settings::{Charset, Defaults, MaskWrite, RawType, RegisterPoint, WordOrder, WriteFunction};
 use super::text::Lettering;
-use crate::drivers::{Claim, Part, PointError, PointPlan, PointSettings};
+use crate::drivers::driver::PointOf;
+use crate::drivers::plan::{Claim, Part, PointError, PointPlan};
 use crate::value::BuiltIn;
 
 /// Registers of one request, at most (MODBUS Application Protocol V1.1b3, §6.3, §6.12), and coils (§6.1, §6.11).
@@ -46,12 +47,8 @@ pub struct Register {
 }
 
 impl Register {
-    pub fn new(defaults: &Defaults, point: &PointPlan) -> Result<Register, PointError> {
-        let default_settings = RegisterPoint::default();
-        let settings = match &point.settings {
-            PointSettings::Modbus(settings) => settings,
-            PointSettings::Simulator => &default_settings,
-        };
+    pub fn new(defaults: &Defaults, point: PointOf<'_, RegisterPoint>) -> Result<Register, PointError> {
+        let PointOf { plan: point, keys: settings } = point;
         let words = words(settings, point)?;
         let address = Address::parse(&point.address)?;
         let raw = raw_type(settings, point, address)?;
@@ -78,7 +75,7 @@ impl Register {
         check_types(&register, point)?;
         check_bits(&register, point)?;
         register.width = width(&register)?;
-        check_words(&register, point)?;
+        check_words(&register, settings)?;
         check_size(&register, defaults, point)?;
         register.add_invalid(settings, defaults)?;
         Ok(register)
@@ -216,11 +213,8 @@ fn article(name: &str) -> &'static str {
 }
 
 /// A wide reading that nobody wrote down, for a warning.
-pub fn guesses_wide(point: &PointPlan, register: &Register) -> Option<PointError> {
-    let is_said = match &point.settings {
-        PointSettings::Modbus(settings) => settings.raw_type.is_some(),
-        PointSettings::Simulator => true,
-    };
+pub fn guesses_wide(point: PointOf<'_, RegisterPoint>, register: &Register) -> Option<PointError> {
+    let is_said = point.keys.raw_type.is_some();
     let (raw, name) = (register.raw, register.raw.name());
     if is_said || raw.bits() <= 16 && !register.address.area.is_bits() || raw.bits() == 1 || point.words.len() > 1 {
         return None;
@@ -277,7 +271,7 @@ fn words(settings: &RegisterPoint, point: &PointPlan) -> Result<Vec<Address>, Po
 }
 
 /// The raw type has as many words as the list names.
-fn check_words(register: &Register, point: &PointPlan) -> Result<(), PointError> {
+fn check_words(register: &Register, settings: &RegisterPoint) -> Result<(), PointError> {
     let count = register.words.len();
     if count == 0 || usize::from(register.width) == count {
         return Ok(());
@@ -287,9 +281,9 @@ fn check_words(register: &Register, point: &PointPlan) -> Result<(), PointError>
         format!("raw_type {} has {} word{plural}, the list names {count}", register.raw.name(), register.width);
     let help = "two words make an int32, uint32 or float32, four an int64, uint64 or float64";
     let error = PointError::key("raw_type", message, help);
-    Err(match &point.settings {
-        PointSettings::Modbus(settings) if settings.raw_type.is_none() => PointError { part: Part::Address, ..error },
-        _ => error,
+    Err(match settings.raw_type {
+        None => PointError { part: Part::Address, ..error },
+        Some(_) => error,
     })
 }
 

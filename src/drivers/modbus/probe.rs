@@ -1,11 +1,18 @@
 //! One look at a device: what its registers say in every type and order, for commissioning.
 
+use std::time::Duration;
+
 use super::address::Address;
-use super::master::{Master, defaults};
+use super::line::Slave;
+use super::master::{Master, Raw};
 use super::pdu::exception_text;
 use super::point::Register;
-use super::settings::{RawType, RegisterPoint, WordOrder};
-use crate::drivers::{ConnectionPlan, LinkError, PointPlan, PointSettings, Protocol};
+use super::settings::{Defaults, RawType, RegisterPoint, WordOrder};
+use crate::drivers::contract::LinkError;
+use crate::drivers::driver::{PointOf, ProbeError, ProbeLine};
+use crate::drivers::plan::{ConnectionPlan, PointPlan};
+use crate::drivers::poll::Poll;
+use crate::drivers::settings::PointSettings;
 use crate::model::TagId;
 use crate::value::{BuiltIn, Value};
 
@@ -16,27 +23,32 @@ const ORDERS: [(&str, WordOrder, bool); 4] = [
     ("word_order: low-first, swap_bytes: true", WordOrder::LowFirst, true),
 ];
 
-/// Reads four registers (or 16 bits) from an address on, once, and says what they are in each type and order:
-/// the keys to write, and the value. Where fewer exist it takes fewer.
-pub async fn probe(connection: &ConnectionPlan, address: &str) -> Result<Vec<(String, String)>, String> {
-    let place = Address::parse(address).map_err(|error| format!("{}; {}", error.message, error.help))?;
-    let alone = ConnectionPlan { points: Vec::new(), ..connection.clone() };
-    let Some((mut master, _)) = Master::new(std::slice::from_ref(&alone)) else {
-        return Err(format!("{} is no Modbus connection", connection.name));
-    };
-    tokio::time::timeout(connection.timeout.max(std::time::Duration::from_secs(1)), master.connect())
+/// Reads four registers (or 16 bits) from an address on, once, and gives the keys to write and the value for each type and
+/// order. Where fewer exist it takes fewer.
+pub async fn probe(slave: Slave<'_>, address: &str) -> Result<Vec<ProbeLine>, ProbeError> {
+    let failed = |text: String| ProbeError::Failed(text);
+    let place = Address::parse(address).map_err(|error| failed(format!("{}; {}", error.message, error.help)))?;
+    let (name, timeout, defaults) = (&slave.plan.name, slave.plan.timeout, slave.line.defaults.clone());
+    // The points of the cell are not asked for.
+    let alone = ConnectionPlan { points: Vec::new(), ..slave.plan.clone() };
+    let mut master = Master::new(vec![Slave { line: slave.line, plan: &alone }]);
+    tokio::time::timeout(timeout.max(Duration::from_secs(1)), master.connect())
         .await
-        .map_err(|_| format!("{}: no connection within {} ms", connection.name, connection.timeout.as_millis()))?
-        .map_err(|error| error.to_string())?;
+        .map_err(|_| failed(format!("{name}: no connection within {} ms", timeout.as_millis())))?
+        .map_err(|error| failed(error.to_string()))?;
     let answer = read(&mut master, place).await;
     master.disconnect().await;
-    let (data, count) = answer?;
-    let mut lines = vec![("address".to_owned(), format!("{place} = {}", place.modicon()))];
+    let (data, count) = answer.map_err(failed)?;
+    let mut lines = vec![line("address", format!("{place} = {}", place.modicon()))];
     match place.area.is_bits() {
         true => lines.extend(bits(&data, count)),
-        false => lines.extend(registers(connection, place, &data, count)),
+        false => lines.extend(registers(&defaults, place, &data, count)),
     }
     Ok(lines)
+}
+
+fn line(keys: &str, value: String) -> ProbeLine {
+    ProbeLine { keys: keys.to_owned(), value }
 }
 
 async fn read(master: &mut Master, place: Address) -> Result<(Vec<u8>, u16), String> {
@@ -44,25 +56,25 @@ async fn read(master: &mut Master, place: Address) -> Result<(Vec<u8>, u16), Str
     let mut count = most.min(u16::MAX - place.start).max(1);
     loop {
         match master.read_raw(place.area, place.start, count).await {
-            Ok(Ok(data)) => return Ok((data.to_vec(), count)),
+            Ok(Raw::Data(data)) => return Ok((data.to_vec(), count)),
             // Where their map ends some devices answer with fewer registers than asked.
             Err(error @ LinkError::Garbage { .. }) if count > 1 && error.is_usable() => count /= 2,
-            Ok(Err(2 | 3)) if count > 1 => count /= 2,
+            Ok(Raw::Exception(2 | 3)) if count > 1 => count /= 2,
             Err(error) => return Err(format!("{place}: {error}")),
-            Ok(Err(code)) => return Err(format!("{place}: the device answers {}", exception_text(code))),
+            Ok(Raw::Exception(code)) => return Err(format!("{place}: the device answers {}", exception_text(code))),
         }
     }
 }
 
-fn bits(data: &[u8], count: u16) -> Vec<(String, String)> {
+fn bits(data: &[u8], count: u16) -> Vec<ProbeLine> {
     let bit = |at: u16| data.get(usize::from(at / 8)).is_some_and(|byte| byte >> (at % 8) & 1 == 1);
     let all: String = (0..count).map(|at| if bit(at) { '1' } else { '0' }).collect();
-    vec![("bool".to_owned(), bit(0).to_string()), (format!("{count} bits, this one first"), all)]
+    vec![line("bool", bit(0).to_string()), line(&format!("{count} bits, this one first"), all)]
 }
 
-fn registers(connection: &ConnectionPlan, place: Address, data: &[u8], count: u16) -> Vec<(String, String)> {
+fn registers(defaults: &Defaults, place: Address, data: &[u8], count: u16) -> Vec<ProbeLine> {
     let words: Vec<String> = data.chunks_exact(2).map(|pair| format!("{:02X}{:02X}", pair[0], pair[1])).collect();
-    let mut lines = vec![("registers".to_owned(), words.join(" "))];
+    let mut lines = vec![line("registers", words.join(" "))];
     for (name, raw) in RawType::ALL {
         if raw == RawType::Bool {
             continue;
@@ -81,10 +93,10 @@ fn registers(connection: &ConnectionPlan, place: Address, data: &[u8], count: u1
                 nan: Some(matches!(raw, RawType::Float32 | RawType::Float64)),
                 ..RegisterPoint::default()
             };
-            if let Some(text) = show(connection, place, data, settings, raw, count) {
+            if let Some(text) = show(defaults, place, data, settings, raw, count) {
                 let keys =
                     if order.is_empty() { format!("raw_type: {name}") } else { format!("raw_type: {name}, {order}") };
-                lines.push((keys, text));
+                lines.push(line(&keys, text));
             }
         }
     }
@@ -92,7 +104,7 @@ fn registers(connection: &ConnectionPlan, place: Address, data: &[u8], count: u1
 }
 
 fn show(
-    connection: &ConnectionPlan,
+    defaults: &Defaults,
     place: Address,
     data: &[u8],
     settings: RegisterPoint,
@@ -109,7 +121,7 @@ fn show(
         address: Address { bits: None, ..place }.to_string(),
         words: Vec::new(),
         exponent: None,
-        settings: PointSettings::Modbus(settings),
+        settings: PointSettings::of(settings),
         kind,
         elements: 1,
         is_array: false,
@@ -121,7 +133,7 @@ fn show(
         enumeration: None,
         has_scale: true,
     };
-    let register = Register::new(&defaults(&connection.settings)?, &point).ok()?;
+    let register = Register::new(defaults, PointOf::new(&point)).ok()?;
     Some(match register.decode(data, place.start) {
         Ok(value) => text_of(&value),
         Err(code) => code.to_string(),

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Visitor};
 
 use super::invalid::RawNumber;
+use crate::drivers::plan::Part;
 use crate::model::Period;
 
 /// Modbus TCP, and RTU or ASCII frames over TCP as serial servers send them.
@@ -22,7 +23,7 @@ pub struct TcpSettings {
     #[serde(default = "default_port")]
     #[schemars(range(min = 1, max = 65535), extend("x-unit" = "TCP port", "x-secret" = true))]
     pub port: u16,
-    /// Frames on the connection: rtu and ascii for serial servers.
+    /// Frames on the connection; rtu and ascii are for serial servers (default tcp).
     #[serde(default)]
     #[schemars(extend("x-also" = ["mode", "transmission_mode"]))]
     pub framing: TcpFraming,
@@ -30,7 +31,7 @@ pub struct TcpSettings {
     #[serde(default = "default_unit")]
     #[schemars(range(min = 0, max = 255), extend("x-also" = ["slave", "slave_id", "unit", "device_id", "station"], "x-secret" = true))]
     pub unit_id: u8,
-    /// Order of 16-bit words in 32- and 64-bit values.
+    /// Order of 16-bit words in 32- and 64-bit values (default high-first).
     #[serde(default)]
     #[schemars(extend("x-also" = ["byte_order", "endianness", "swap_words"]))]
     pub word_order: WordOrder,
@@ -51,21 +52,22 @@ pub struct TcpSettings {
     #[serde(default)]
     #[schemars(extend("x-also" = ["local_echo", "echo_suppression"]))]
     pub echo: EchoSetting,
-    /// Rest between two requests.
+    /// Pause between two requests (default 0ms).
     #[serde(default = "default_pause_tcp")]
     #[schemars(extend("x-also" = ["delay", "message_wait_milliseconds", "inter_frame_delay"]))]
     pub pause: Period,
     /// Raw values by which the device says that it has no value, for every point of the connection whose `raw_type` they
-    /// fit (65535, -32768, 0x8000); a hexadecimal number is the bit pattern.
+    /// fit (65535, -32768, 0x8000); a hexadecimal number is the bit pattern (default none).
     #[serde(default)]
     #[schemars(extend("x-also" = ["nan_value", "no_value"]))]
     pub invalid: Vec<RawNumber>,
-    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. `auto` tries the other once after a
-    /// refusal or silence of the first write, and remembers what works.
+    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. `auto` tries the other once after the
+    /// first write was refused or not answered, and remembers what works (default auto).
     #[serde(default)]
     #[schemars(extend("x-also" = ["write_multiple", "force_multiple", "function_code"]))]
     pub write_function: WriteFunction,
-    /// Writes of bits and bytes: by FC 22 where the device has it (auto), or always by reading and writing the register.
+    /// Writes of bits and bytes: by FC 22 where the device has it (auto), or always by reading and writing the register
+    /// (default auto).
     #[serde(default)]
     pub mask_write: MaskWrite,
 }
@@ -84,18 +86,18 @@ pub struct RtuSettings {
     #[serde(default = "default_baud")]
     #[schemars(range(min = 300, max = 921600), extend("x-unit" = "bit/s", "x-also" = ["baudrate", "baud_rate", "speed"]))]
     pub baud: u32,
-    /// Data bits: 7 or 8; 8 if left out, 7 for ascii.
+    /// Data bits: 7 or 8 (default 8; 7 for ascii).
     #[serde(default)]
     #[schemars(range(min = 7, max = 8), extend("x-also" = ["bytesize", "bits"]))]
     pub data_bits: Option<u8>,
-    /// Parity.
+    /// Parity (default even).
     #[serde(default)]
     pub parity: Parity,
     /// Stop bits: 1 or 2.
     #[serde(default = "default_stop_bits")]
     #[schemars(range(min = 1, max = 2), extend("x-also" = ["stopbits"]))]
     pub stop_bits: u8,
-    /// Frames on the line.
+    /// Frames on the line (default rtu).
     #[serde(default)]
     #[schemars(extend("x-also" = ["mode", "method", "transmission_mode"]))]
     pub framing: SerialFraming,
@@ -103,7 +105,7 @@ pub struct RtuSettings {
     #[serde(default = "default_unit")]
     #[schemars(range(min = 1, max = 247), extend("x-also" = ["slave", "slave_id", "unit", "device_id", "station"], "x-secret" = true))]
     pub unit_id: u8,
-    /// Order of 16-bit words in 32- and 64-bit values.
+    /// Order of 16-bit words in 32- and 64-bit values (default high-first).
     #[serde(default)]
     #[schemars(extend("x-also" = ["byte_order", "endianness", "swap_words"]))]
     pub word_order: WordOrder,
@@ -124,21 +126,22 @@ pub struct RtuSettings {
     #[serde(default)]
     #[schemars(extend("x-also" = ["local_echo", "echo_suppression"]))]
     pub echo: EchoSetting,
-    /// Rest between two requests; 3.5 characters if left out, at least 1750 µs.
+    /// Pause between two requests (default 3.5 characters, at least 1750 µs).
     #[serde(default)]
     #[schemars(extend("x-also" = ["delay", "message_wait_milliseconds", "inter_frame_delay"]))]
     pub pause: Option<Period>,
     /// Raw values by which the device says that it has no value, for every point of the connection whose `raw_type` they
-    /// fit (65535, -32768, 0x8000); a hexadecimal number is the bit pattern.
+    /// fit (65535, -32768, 0x8000); a hexadecimal number is the bit pattern (default none).
     #[serde(default)]
     #[schemars(extend("x-also" = ["nan_value", "no_value"]))]
     pub invalid: Vec<RawNumber>,
-    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. `auto` tries the other once after a
-    /// refusal or silence of the first write, and remembers what works.
+    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. `auto` tries the other once after the
+    /// first write was refused or not answered, and remembers what works (default auto).
     #[serde(default)]
     #[schemars(extend("x-also" = ["write_multiple", "force_multiple", "function_code"]))]
     pub write_function: WriteFunction,
-    /// Writes of bits and bytes: by FC 22 where the device has it (auto), or always by reading and writing the register.
+    /// Writes of bits and bytes: by FC 22 where the device has it (auto), or always by reading and writing the register
+    /// (default auto).
     #[serde(default)]
     pub mask_write: MaskWrite,
 }
@@ -147,33 +150,33 @@ pub struct RtuSettings {
 /// `holding/10.4..7` for the number in bits 4 to 7.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, schemars::JsonSchema)]
 pub struct RegisterPoint {
-    /// Type on the wire; follows `type` if left out. An enumeration takes one register where its values fit.
+    /// Type in the device (default: follows `type`). An enumeration takes one register where its values fit.
     #[serde(default)]
     #[schemars(extend("x-also" = ["data_type", "value_type", "raw"]))]
     pub raw_type: Option<RawType>,
-    /// Order of 16-bit words; the connection's if left out.
+    /// Order of 16-bit words (default: the connection's).
     #[serde(default)]
     #[schemars(extend("x-also" = ["byte_order", "endianness", "swap_words"]))]
     pub word_order: Option<WordOrder>,
-    /// Bytes inside each word are swapped; the connection's if left out.
+    /// Bytes inside each word are swapped (default: the connection's).
     #[serde(default)]
     #[schemars(extend("x-also" = ["swap", "byte_swap"]))]
     pub swap_bytes: Option<bool>,
     /// Raw values by which the device says that it has no value (65535, -32768, 0x8000): the tag turns BadSensorFailure.
-    /// They are compared in `raw_type`; a hexadecimal number is the bit pattern. The connection's if left out.
+    /// They are compared in `raw_type`; a hexadecimal number is the bit pattern (default: the connection's).
     #[serde(default)]
     #[schemars(extend("x-also" = ["nan_value", "no_value"]))]
     pub invalid: Option<Vec<RawNumber>>,
     /// NaN and ±Infinity are values; without it they turn the tag BadSensorFailure, and a client's NaN is refused. Only
-    /// for float32 and float64.
+    /// for float32 and float64 (default false).
     #[serde(default)]
     #[schemars(extend("x-also" = ["allow_nan"]))]
     pub nan: Option<bool>,
-    /// Encoding of a text, in reads and writes; if left out utf-8, and on reads Latin-1 where the bytes are not valid.
+    /// Encoding of a text, in reads and writes (default utf-8; on reads Latin-1 where the bytes are not valid).
     #[serde(default)]
     #[schemars(extend("x-also" = ["encoding", "codepage"]))]
     pub charset: Option<Charset>,
-    /// Letters of a text in each register: 2, or 1 in the low byte (the high byte with `swap_bytes`); 2 if left out.
+    /// Letters of a text in each register: 2, or 1 in the low byte (the high byte with `swap_bytes`) (default 2).
     #[serde(default)]
     #[schemars(range(min = 1, max = 2), extend("x-also" = ["bytes_per_register"]))]
     pub chars_per_register: Option<u8>,
@@ -182,12 +185,12 @@ pub struct RegisterPoint {
     #[serde(default)]
     pub split: Option<bool>,
     /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16; `single` writes a longer value
-    /// register by register. The connection's if left out.
+    /// register by register (default: the connection's).
     #[serde(default)]
     #[schemars(extend("x-also" = ["write_multiple", "force_multiple", "function_code"]))]
     pub write_function: Option<WriteFunction>,
     /// Writes of bits and bytes: by FC 22 where the device has it (auto), or always by reading and writing the register.
-    /// The connection's if left out.
+    /// (default: the connection's).
     #[serde(default)]
     pub mask_write: Option<MaskWrite>,
 }
@@ -227,31 +230,25 @@ pub enum MaskWrite {
 }
 
 impl RegisterPoint {
-    /// Forgets a key whose value was refused; false for a key that is not its own.
-    pub(crate) fn leave_out(&mut self, key: &str) -> bool {
-        match key {
-            "raw_type" => self.raw_type = None,
-            "word_order" => self.word_order = None,
-            "swap_bytes" => self.swap_bytes = None,
-            "invalid" => self.invalid = None,
-            "nan" => self.nan = None,
-            "charset" => self.charset = None,
-            "chars_per_register" => self.chars_per_register = None,
-            "split" => self.split = None,
+    /// Leaves out a key whose value was refused, or puts a number that fits in place of an entry of `invalid`, so that the
+    /// others keep their places; false for what is not its own.
+    pub(super) fn leave_out(&mut self, part: Part) -> bool {
+        match part {
+            Part::Key("raw_type") => self.raw_type = None,
+            Part::Key("word_order") => self.word_order = None,
+            Part::Key("swap_bytes") => self.swap_bytes = None,
+            Part::Key("invalid") => self.invalid = None,
+            Part::Key("nan") => self.nan = None,
+            Part::Key("charset") => self.charset = None,
+            Part::Key("chars_per_register") => self.chars_per_register = None,
+            Part::Key("split") => self.split = None,
+            Part::Entry("invalid", at) => match self.invalid.as_mut().and_then(|all| all.get_mut(at)) {
+                Some(entry) => *entry = RawNumber("0".to_owned()),
+                None => return false,
+            },
             _ => return false,
         }
         true
-    }
-
-    /// Puts a value that fits numbers in place of an entry of `invalid`, so that the others keep their places.
-    pub(crate) fn leave_out_invalid(&mut self, at: usize) -> bool {
-        match self.invalid.as_mut().and_then(|all| all.get_mut(at)) {
-            Some(entry) => {
-                *entry = RawNumber("0".to_owned());
-                true
-            }
-            None => false,
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::belief::{Belief, Echo, Longer, Next, is_of_gateway};
 use super::frame::{self, Asked, Found, Framing, MAX_FRAME, Misfit};
 use super::pdu::{Reply, Request};
 use super::settings::{EchoSetting, Parity};
-use crate::drivers::LinkError;
+use crate::drivers::contract::LinkError;
 
 /// Where the frames go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -3,9 +3,8 @@
 //! Each signal is a function of the time since the link was opened first, of the seed and of the tag; so two runs
 //! with the same seed show the same. A value that is written stays until the server stops.
 
+mod notes;
 mod signal;
-
-pub use signal::SIGNALS;
 
 use std::f64::consts::TAU;
 use std::time::Duration;
@@ -13,8 +12,11 @@ use std::time::Duration;
 use opcua::StatusCode;
 use tokio::time::Instant;
 
-use super::batch::{Block, Round, Span};
-use super::{Answer, ConnectionPlan, LinkError, PointError, PointPlan, PollPlan, Protocol, Reading, Samples};
+use super::contract::{Answer, LinkError, Samples};
+use super::driver::{ConnectionOf, Driver, NoKeys, PointOf};
+use super::link::Link;
+use super::plan::{PointError, PointPlan, Reading};
+use super::poll::{Ask, Poll, Round};
 use crate::tags::RawSample;
 use crate::value::{BuiltIn, Elements, Value};
 use signal::Signal;
@@ -37,13 +39,37 @@ impl Default for Settings {
     }
 }
 
-pub(super) fn check_point(_: &Settings, point: &PointPlan) -> Result<Reading, PointError> {
-    check_signal(&point.address, point.kind)?;
-    Ok(Reading { spellings: point.address.clone(), ..Reading::default() })
-}
+/// The driver of made-up signals.
+#[derive(Debug)]
+pub struct Simulator;
 
-pub(super) fn check_address(text: &str) -> Result<(), PointError> {
-    Signal::parse(text).map(drop)
+impl Driver for Simulator {
+    const NAME: &'static str = "simulator";
+    const ABOUT: &'static str = "signals without a device: sine, ramp, counter and more";
+
+    type Settings = Settings;
+    type Point = NoKeys;
+
+    fn stand_in() -> Settings {
+        Settings::default()
+    }
+
+    fn check_address(text: &str) -> Result<(), PointError> {
+        Signal::parse(text).map(drop)
+    }
+
+    fn check_point(_: &Settings, point: PointOf<'_, NoKeys>) -> Result<Reading, PointError> {
+        check_signal(&point.address, point.kind)?;
+        Ok(Reading::default())
+    }
+
+    fn open(connections: &[ConnectionOf<'_, Simulator>]) -> Link {
+        Link::poll(Signals::new(connections[0]))
+    }
+
+    fn address_notes() -> String {
+        notes::signals()
+    }
 }
 
 /// Whether the text is a signal that makes values of this type.
@@ -62,13 +88,8 @@ pub fn check_signal(text: &str, kind: BuiltIn) -> Result<(), PointError> {
     Ok(())
 }
 
-pub(super) fn poll_plan(connection: &ConnectionPlan) -> PollPlan {
-    let tags = connection.points.iter().filter(|point| point.read).count();
-    PollPlan { connection: connection.ix, tags, requests: Vec::new(), worst_scan: Duration::ZERO, load: 0.0 }
-}
-
-/// The protocol of a connection without a device.
-pub struct Simulator {
+/// The signals of a connection.
+struct Signals {
     seed: u64,
     points: Vec<Point>,
     began: Option<Instant>,
@@ -82,16 +103,14 @@ struct Point {
     walks: Vec<(u64, f64)>,
 }
 
-impl Simulator {
-    pub fn new(settings: &Settings, plans: &[PointPlan]) -> (Simulator, Vec<(u32, PointError)>) {
-        let mut refused = Vec::new();
-        let point = |(at, plan): (u32, &PointPlan)| {
-            let signal = check_point(settings, plan).and_then(|_| Signal::parse(&plan.address));
-            let signal = signal.map_err(|error| refused.push((at, error))).ok();
-            Point { plan: plan.clone(), signal, written: None, walks: Vec::new() }
+impl Signals {
+    fn new(connection: ConnectionOf<'_, Simulator>) -> Signals {
+        let point = |point: PointOf<'_, NoKeys>| {
+            // A signal that was refused is never asked for.
+            let signal = check_signal(&point.address, point.kind).and_then(|()| Signal::parse(&point.address)).ok();
+            Point { plan: point.plan.clone(), signal, written: None, walks: Vec::new() }
         };
-        let points = (0..).zip(plans).map(point).collect();
-        (Simulator { seed: settings.seed, points, began: None }, refused)
+        Signals { seed: connection.settings.seed, points: connection.points().map(point).collect(), began: None }
     }
 
     fn sample(&mut self, at: u32, time: Duration) -> Result<Value, StatusCode> {
@@ -229,17 +248,15 @@ fn gauss(seed: u64) -> f64 {
     radius * (TAU * unit(seed.rotate_left(32) ^ 1)).cos()
 }
 
-#[async_trait::async_trait]
-impl Protocol for Simulator {
-    fn plan(&self, points: &[u32]) -> Vec<Block> {
-        let span = |point: &u32| Span { space: 0, start: *point, count: 1, id: point * 2 };
-        let spans: Vec<Span> = points.iter().map(span).collect();
-        let Some(last) = points.iter().max() else { return Vec::new() };
-        vec![Block { space: 0, start: 0, count: last + 1, spans, round: Round::default() }]
-    }
+impl Poll for Signals {
+    /// The points that are read at once.
+    type Request = Vec<u32>;
 
-    fn device(&self, _: &Block) -> usize {
-        0
+    fn plan(&self, points: &[u32]) -> Vec<Ask<Vec<u32>>> {
+        if points.is_empty() {
+            return Vec::new();
+        }
+        vec![Ask { device: 0, points: points.to_vec(), request: points.to_vec() }]
     }
 
     async fn connect(&mut self) -> Result<(), LinkError> {
@@ -247,11 +264,11 @@ impl Protocol for Simulator {
         Ok(())
     }
 
-    async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
+    async fn read(&mut self, points: &Vec<u32>, _: Round, out: &mut Samples) -> Result<Answer, LinkError> {
         let time = self.began.map_or(Duration::ZERO, |began| began.elapsed());
-        for span in &block.spans {
-            let value = self.sample(span.id >> 1, time);
-            out.push((self.points[(span.id >> 1) as usize].plan.tag, RawSample::from(value)));
+        for point in points {
+            let value = self.sample(*point, time);
+            out.push((self.points[*point as usize].plan.tag, RawSample::from(value)));
         }
         Ok(Answer::Samples)
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::super::PointError;
+use crate::drivers::plan::PointError;
 use crate::model::Period;
 
 #[derive(Debug, Clone, PartialEq)]

@@ -9,8 +9,9 @@ use std::time::Duration;
 use opcua::StatusCode;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{CLOSE_WITHIN, Link};
-use crate::drivers::LinkError;
+use super::{CLOSE_WITHIN, Supervisor};
+use crate::drivers::contract::{Exponent, LinkError};
+use crate::drivers::link::Way;
 use crate::health;
 use crate::model::TagId;
 use crate::tags::{Write, WriteRequest};
@@ -31,18 +32,18 @@ pub struct Output {
     pub result: Result<(), String>,
 }
 
-impl Link {
+impl Supervisor {
     /// Writes what is to be left behind, reports it, and closes the link.
     pub(super) async fn finish(&mut self) {
         self.state.queue.close();
         let deadline = Instant::now() + STOP_WITHIN;
-        if self.state.connected && timeout(CLIENTS_WITHIN, self.finish_clients()).await.is_err() {
+        if self.state.connected.is_some() && timeout(CLIENTS_WITHIN, self.finish_clients()).await.is_err() {
             // A write that was interrupted leaves its reply on the line.
             self.close().await;
         }
         self.state.refuse_writes();
         let written = self.write_outputs(deadline).await;
-        if self.state.connected {
+        if self.state.connected.is_some() {
             self.read_back(&written, deadline).await;
         }
         self.close().await;
@@ -50,8 +51,8 @@ impl Link {
     }
 
     async fn close(&mut self) {
-        self.state.connected = false;
-        drop(timeout(CLOSE_WITHIN, self.protocol.disconnect()).await);
+        self.state.connected = None;
+        drop(timeout(CLOSE_WITHIN, self.way.disconnect()).await);
     }
 
     async fn finish_clients(&mut self) {
@@ -77,26 +78,27 @@ impl Link {
             return Ok(StatusCode::BadConfigurationError);
         };
         let exponent = match self.state.needs_exponent(point, write) {
-            true => match self.protocol.exponent(point).await? {
-                Ok(exponent) => Some(exponent),
-                Err(code) => return Ok(code),
+            true => match self.way.exponent(point).await? {
+                Exponent::Power(exponent) => Some(exponent),
+                Exponent::Unknown(code) => return Ok(code),
             },
             false => None,
         };
         match self.state.tags.to_raw(write.tag, &write.value, exponent) {
-            Ok(raw) => self.protocol.write(point, &raw, write.first.unwrap_or(0)).await,
+            Ok(raw) => self.way.write(point, &raw, write.first.unwrap_or(0), &self.state.feed).await,
             Err(code) => Ok(code),
         }
     }
 
     /// Reads what was written, so that clients and history see what the devices are left with.
     async fn read_back(&mut self, written: &HashSet<TagId>, deadline: Instant) {
+        let Way::Poll(poll) = &mut self.way else { return };
         self.state.schedule.read_again(written);
         while let Some(at) = self.state.schedule.next_again(Instant::now()) {
-            let block = self.state.schedule.item(at).block.clone();
+            let item = self.state.schedule.item(at);
             self.samples.clear();
-            match timeout_at(deadline, self.protocol.read(&block, &mut self.samples)).await {
-                Ok(Ok(answer)) => self.state.answer(at, answer, &self.samples),
+            match timeout_at(deadline, poll.read(item.request, item.round, &mut self.samples)).await {
+                Ok(Ok(answer)) => self.state.answer(at, answer, &self.samples, &mut |request| poll.split(request)),
                 Ok(Err(_)) | Err(_) => return,
             }
         }
@@ -152,19 +154,19 @@ impl Link {
 
     /// One output. An output is a state and no command: when the connection breaks under it, it is written once more.
     async fn write_output(&mut self, write: &Write) -> Result<(), Failure> {
-        let mut is_new = !self.state.connected;
+        let mut is_new = self.state.connected.is_none();
         loop {
-            if !self.state.connected {
+            if self.state.connected.is_none() {
                 self.close().await;
-                self.protocol.connect().await.map_err(|error| Failure::Unreachable(error.to_string()))?;
-                self.state.connected = true;
+                self.way.connect().await.map_err(|error| Failure::Unreachable(error.to_string()))?;
+                self.state.connected = Some(Instant::now());
             }
             let error = match self.write_last(write).await {
                 Ok(status) if status.is_good() => return Ok(()),
                 Ok(status) => return Err(Failure::Refused(status.to_string())),
                 Err(error) => error,
             };
-            self.state.connected = error.is_usable();
+            self.state.connected = self.state.connected.filter(|_| error.is_usable());
             match error {
                 LinkError::Closed { .. } | LinkError::Lost(_) if !is_new => is_new = true,
                 error @ (LinkError::Closed { .. } | LinkError::Lost(_)) => {

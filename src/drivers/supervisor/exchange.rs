@@ -2,9 +2,9 @@
 
 use opcua::StatusCode;
 
-use super::{Link, Stopped, miss_of};
-use crate::drivers::LinkError;
-use crate::tags::Write;
+use super::state::miss_of;
+use super::{Opening, Stopped, Supervisor};
+use crate::drivers::contract::{Exponent, LinkError};
 use crate::value::Value;
 
 /// What a write asks of the device.
@@ -17,64 +17,64 @@ pub(super) enum Ask<'a> {
 
 /// The device's answer.
 pub(super) enum Told {
-    Exponent(Result<i8, StatusCode>),
-    Status(StatusCode),
+    Exponent(i8),
+    Written(Written),
 }
 
-/// The status for the client; the error is that of a link that is not worth keeping.
-pub(super) type Failed = (StatusCode, Option<LinkError>);
+/// The status for the client, and the error that ends the link.
+pub(super) struct Written {
+    pub status: StatusCode,
+    pub error: Option<LinkError>,
+}
 
-impl Link {
-    /// The raw value of a write, with the exponent that the device has now.
-    pub(super) async fn raw_of(&mut self, point: u32, write: &Write) -> Result<Result<Value, Failed>, Stopped> {
-        let mut exponent = None;
-        if self.state.needs_exponent(point, write) {
-            match self.exchange(point, Ask::Exponent).await? {
-                Ok(Told::Exponent(Ok(power))) => exponent = Some(power),
-                Ok(Told::Exponent(Err(code)) | Told::Status(code)) => return Ok(Err((code, None))),
-                Err(failed) => return Ok(Err(failed)),
-            }
-        }
-        Ok(self.state.tags.to_raw(write.tag, &write.value, exponent).map_err(|code| (code, None)))
+impl From<StatusCode> for Written {
+    fn from(status: StatusCode) -> Written {
+        Written { status, error: None }
     }
+}
 
+impl Supervisor {
     /// One request for a point, sent again only when nothing of it had gone out.
-    pub(super) async fn exchange(&mut self, point: u32, ask: Ask<'_>) -> Result<Result<Told, Failed>, Stopped> {
+    pub(super) async fn exchange(&mut self, point: u32, ask: Ask<'_>) -> Result<Told, Stopped> {
         let device = self.state.device_of(self.state.points[point as usize].tag);
         // Its close may be on the way, and whether a write was sent in vain can't be known.
         if self.state.hangs_up
             && self.state.asked > 0
-            && let Err(error) = self.reopen().await?
+            && let Opening::Failed(error) = self.reopen().await?
         {
             self.state.count(device, &error);
-            return Ok(Err((StatusCode::BadNoCommunication, Some(error))));
+            return Ok(Told::Written(Written { status: StatusCode::BadNoCommunication, error: Some(error) }));
         }
         let mut may_reopen = true;
         loop {
             self.state.ask(device);
-            let protocol = &mut self.protocol;
+            let (way, feed) = (&mut self.way, self.state.feed.clone());
             let sent = async {
-                match &ask {
-                    Ask::Exponent => protocol.exponent(point).await.map(Told::Exponent),
-                    Ask::Value(value, first) => protocol.write(point, value, *first).await.map(Told::Status),
-                    Ask::Again => protocol.rewrite(point).await.map(Told::Status),
-                }
+                Ok(match &ask {
+                    Ask::Exponent => match way.exponent(point).await? {
+                        Exponent::Power(power) => Told::Exponent(power),
+                        Exponent::Unknown(code) => Told::Written(code.into()),
+                    },
+                    Ask::Value(value, first) => Told::Written(way.write(point, value, *first, &feed).await?.into()),
+                    Ask::Again => Told::Written(way.rewrite(point).await?.into()),
+                })
             };
             let sent = self.state.alongside(sent).await?;
-            self.state.remark(self.protocol.remark());
+            self.state.remark(self.way.remark());
             let mut error = match sent {
-                Ok(told) => return Ok(Ok(told)),
+                Ok(told) => return Ok(told),
                 Err(error) => error,
             };
             // Nothing of it was sent.
             if matches!(error, LinkError::Closed { sent: false }) && std::mem::take(&mut may_reopen) {
                 match self.reopen().await? {
-                    Ok(()) => continue,
-                    Err(failed) => error = failed,
+                    Opening::Done => continue,
+                    Opening::Failed(failed) => error = failed,
                 }
             }
             self.state.count(device, &error);
-            return Ok(Err((miss_of(&error).code(), (!error.is_usable()).then_some(error))));
+            let (status, is_usable) = (miss_of(&error).code(), error.is_usable());
+            return Ok(Told::Written(Written { status, error: (!is_usable).then_some(error) }));
         }
     }
 }

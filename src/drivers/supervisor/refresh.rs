@@ -10,8 +10,9 @@ use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::exchange::{Ask, Told};
-use super::{Link, Stopped};
-use crate::drivers::{LinkError, PointPlan, Samples};
+use super::{Stopped, Supervisor};
+use crate::drivers::contract::{LinkError, Samples};
+use crate::drivers::plan::PointPlan;
 use crate::model::TagId;
 
 /// A value that was read longer ago waits for its next read.
@@ -68,7 +69,7 @@ impl Refresh {
     }
 }
 
-impl Link {
+impl Supervisor {
     /// When the next point is due; those whose last read is too old wait for their next one.
     pub(super) fn next_refresh(&self) -> Option<Instant> {
         let known = self.refreshes.iter().filter(|refresh| refresh.is_known(refresh.due.max(Instant::now())));
@@ -101,13 +102,12 @@ impl Link {
         let refresh = &mut self.refreshes[at];
         refresh.due = Instant::now() + refresh.every;
         let point = refresh.point;
-        let (status, error) = match self.exchange(point, Ask::Again).await? {
-            Ok(Told::Status(status) | Told::Exponent(Err(status))) => (status, None),
-            Ok(Told::Exponent(Ok(_))) => (StatusCode::BadInternalError, None),
-            Err(failed) => failed,
+        let written = match self.exchange(point, Ask::Again).await? {
+            Told::Written(written) => written,
+            Told::Exponent(_) => StatusCode::BadInternalError.into(),
         };
-        self.refreshed(at, status);
-        Ok(error)
+        self.refreshed(at, written.status);
+        Ok(written.error)
     }
 
     /// A write that failed is logged once, and so is the first good one after it. A device without an answer is left alone

@@ -10,31 +10,41 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::load::{Load, News};
 use super::notes::Notes;
+use super::pushed::Pushed;
 use super::{CLOSE_WITHIN, SILENCE, Stopped};
-use crate::drivers::schedule::{At, Schedule};
-use crate::drivers::{Answer, LinkError, PointPlan, Refusal, Samples};
+use crate::drivers::contract::{Answer, LinkError, Refusal, Samples};
+use crate::drivers::feed::Feed;
+use crate::drivers::plan::PointPlan;
+use crate::drivers::poll::{Ask, RequestIx};
+use crate::drivers::schedule::{At, Item, Schedule};
 use crate::health;
 use crate::model::{Origin, TagId};
-use crate::tags::{Miss, RawSample, Stamp, TagStore, Write, WriteRequest};
+use crate::tags::{Lapse, Miss, RawSample, Stamp, TagStore, Write, WriteRequest};
 use crate::value::UaTime;
 
 /// What goes on while the protocol is busy: writes are refused in a dead link, tags grow old.
 pub(super) struct LinkState {
     pub tags: Arc<TagStore>,
     pub health: Arc<health::Link>,
+    /// Empty for a pushing driver.
     pub schedule: Schedule,
+    /// Samples of a pushing driver; without a place for a polling one.
+    pub feed: Feed,
+    /// Quality of the tags of a pushing driver.
+    pub pushed: Option<Pushed>,
     pub points: Vec<PointPlan>,
     pub places: HashMap<TagId, u32>,
     pub queue: mpsc::Receiver<WriteRequest>,
     pub stop: watch::Receiver<bool>,
-    pub connected: bool,
+    /// Since when the link is open.
+    pub connected: Option<Instant>,
     /// Not connected, and nothing says that it soon will be: writes are refused at once. While a link is only
     /// opened again they wait for it.
     pub dead: bool,
     /// What a poll misses now.
     pub why: Miss,
     /// Requests in a row without an answer.
-    pub silence: u32,
+    pub unanswered: u32,
     pub answered_since_connect: bool,
     /// Requests on the present connection.
     pub asked: u32,
@@ -44,6 +54,29 @@ pub(super) struct LinkState {
     pub logged: String,
     pub notes: Notes,
     pub load: Load,
+}
+
+/// What ended a time of listening.
+pub(super) enum Listened {
+    Write(WriteRequest),
+    Ended(LinkError),
+}
+
+/// Cuts a request that the device refuses as a whole.
+pub(super) type Split<'a> = dyn FnMut(RequestIx) -> Option<[Ask<RequestIx>; 2]> + 'a;
+
+fn item_of(points: &[PointPlan], ask: Ask<RequestIx>) -> Item {
+    let tags = ask.points.iter().map(|point| points[*point as usize].tag).collect();
+    Item::new(ask.request, ask.device, tags)
+}
+
+pub(super) fn miss_of(error: &LinkError) -> Miss {
+    match error {
+        LinkError::Timeout { .. } => Miss::Silent,
+        LinkError::Garbage { .. } => Miss::Garbage,
+        LinkError::Denied(_) => Miss::Denied,
+        LinkError::Closed { .. } | LinkError::Lost(_) => Miss::LinkDown,
+    }
 }
 
 /// Resolves when stop is asked for, or when nobody is left who could.
@@ -58,20 +91,21 @@ impl LinkState {
         let mut work = std::pin::pin!(work);
         let mut stop = self.stop.clone();
         loop {
-            let sweep = self.schedule.next_sweep(Instant::now());
+            let sweep = self.next_sweep();
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
                 () = stopped(&mut stop) => {
-                    if self.connected {
+                    if self.connected.is_some() {
                         return timeout(CLOSE_WITHIN, work).await.map_err(|_| {
-                            self.connected = false;
+                            self.connected = None;
                             Stopped
                         });
                     }
                     return Err(Stopped);
                 }
                 Some(request) = self.queue.recv(), if self.dead => self.refuse(request),
+                () = self.feed.news() => self.take_fed(),
                 () = sleep_until(sweep) => self.sweep(),
             }
         }
@@ -81,12 +115,29 @@ impl LinkState {
     pub async fn idle(&mut self, until: Instant) -> Result<Option<WriteRequest>, Stopped> {
         let mut stop = self.stop.clone();
         loop {
-            let sweep = self.schedule.next_sweep(Instant::now());
+            let sweep = self.next_sweep();
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return Err(Stopped),
                 Some(request) = self.queue.recv() => return Ok(Some(request)),
                 () = sleep_until(until) => return Ok(None),
+                () = sleep_until(sweep) => self.sweep(),
+            }
+        }
+    }
+
+    /// Takes what a pushing driver feeds while it runs, until a write comes or the driver ends.
+    pub async fn listen(&mut self, run: impl Future<Output = LinkError>) -> Result<Listened, Stopped> {
+        let mut run = std::pin::pin!(run);
+        let mut stop = self.stop.clone();
+        loop {
+            let sweep = self.next_sweep();
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => return Err(Stopped),
+                Some(request) = self.queue.recv() => return Ok(Listened::Write(request)),
+                () = self.feed.news() => self.take_fed(),
+                error = &mut run => return Ok(Listened::Ended(error)),
                 () = sleep_until(sweep) => self.sweep(),
             }
         }
@@ -99,7 +150,12 @@ impl LinkState {
     pub fn sweep(&mut self) {
         let stamp = Stamp::now();
         let (tags, why) = (&self.tags, self.why);
-        self.schedule.sweep(stamp.now, self.connected, |aged| match aged.item {
+        if let Some(pushed) = &mut self.pushed {
+            // While the link is open, only silence makes a tag worse.
+            let why = if self.connected.is_some() { Miss::Silent } else { why };
+            pushed.sweep(stamp.now, |tag, lapse| tags.lapse(&[tag], why, lapse, stamp));
+        }
+        self.schedule.sweep(stamp.now, self.connected.is_some(), |aged| match aged.item {
             item if aged.is_silent && aged.is_old => tags.miss(&item.tags, why, stamp),
             // A slow class is not asked yet, but its device is known to be silent.
             item if aged.is_silent => tags.expire(&item.tags, why, stamp),
@@ -113,11 +169,18 @@ impl LinkState {
 
     /// All that is polled misses now, whatever the time.
     pub fn all_missed(&self) {
+        if let Some(pushed) = &self.pushed {
+            self.tags.lapse(&pushed.tags(), self.why, Lapse::Bad, Stamp::now());
+        }
         self.schedule.items().for_each(|item| self.tags.miss(&item.tags, self.why, Stamp::now()));
     }
 
     pub fn up(&mut self) {
-        (self.connected, self.dead) = (true, false);
+        let now = Instant::now();
+        (self.connected, self.dead) = (Some(now), false);
+        if let Some(pushed) = &mut self.pushed {
+            pushed.up(now);
+        }
         self.why = Miss::Silent;
         self.answered_since_connect = false;
         self.asked = 0;
@@ -134,8 +197,11 @@ impl LinkState {
     }
 
     pub fn down(&mut self, error: &str, why: Miss) {
-        self.connected = false;
+        self.connected = None;
         self.why = why;
+        if let Some(pushed) = &mut self.pushed {
+            pushed.down(Instant::now());
+        }
         // A silent device has its error already, and its neighbours on the link have none.
         if why != Miss::Silent && why != Miss::Garbage {
             self.health.error(error, UaTime::now());
@@ -201,20 +267,56 @@ impl LinkState {
         }
     }
 
-    pub fn answer(&mut self, at: At, answer: Answer, samples: &Samples) {
+    /// The item of a planned request.
+    pub fn item(&self, ask: Ask<RequestIx>) -> Item {
+        item_of(&self.points, ask)
+    }
+
+    pub fn next_sweep(&self) -> Instant {
+        let polled = self.schedule.next_sweep(Instant::now());
+        self.pushed.as_ref().and_then(Pushed::next_sweep).map_or(polled, |pushed| pushed.min(polled))
+    }
+
+    /// Commits what a pushing driver has fed.
+    pub fn take_fed(&mut self) {
+        let Some(pushed) = &mut self.pushed else { return };
         let stamp = Stamp::now();
-        self.silence = 0;
+        let mut samples = Samples::new();
+        self.feed.drain(|point, sample| samples.extend(pushed.heard(point, stamp.now).map(|tag| (tag, sample))));
+        if samples.is_empty() {
+            return;
+        }
+        self.hear();
+        self.tags.commit(&samples, stamp);
+        let dropped = self.feed.take_dropped();
+        if dropped > 0 {
+            self.health.dropped.fetch_add(dropped, Ordering::Relaxed);
+            let text = format!("{dropped} samples came faster than they could be taken and were dropped");
+            if let Some(line) = self.notes.limited(&text, stamp.now) {
+                log::warn!("{}: {line}; the newest of each tag was kept", self.health.name);
+            }
+        }
+    }
+
+    /// The link says something: it is alive.
+    fn hear(&mut self) {
+        self.unanswered = 0;
         self.answered_since_connect = true;
         if !self.logged.is_empty() {
             log::info!("{}: answers", self.health.name);
             self.logged.clear();
         }
+    }
+
+    pub fn answer(&mut self, at: At, answer: Answer, samples: &Samples, split: &mut Split<'_>) {
+        let stamp = Stamp::now();
+        self.hear();
         match answer {
             Answer::Samples => {
                 self.tags.commit(samples, stamp);
                 self.alive(at, stamp.now);
             }
-            Answer::Refused { why, text } => self.refused(at, why, &text, stamp),
+            Answer::Refused { why, text } => self.refused(at, why, &text, stamp, split),
         }
     }
 
@@ -226,7 +328,7 @@ impl LinkState {
         self.tell_demoted();
     }
 
-    pub fn refused(&mut self, at: At, why: Refusal, text: &str, stamp: Stamp) {
+    fn refused(&mut self, at: At, why: Refusal, text: &str, stamp: Stamp, split: &mut Split<'_>) {
         self.health.failed(self.schedule.item(at).device, text.to_owned(), false, UaTime::now());
         match why {
             Refusal::Unreachable => {
@@ -244,7 +346,9 @@ impl LinkState {
                 self.alive(at, stamp.now);
             }
             Refusal::Block | Refusal::Unsupported => {
-                if why == Refusal::Block && self.schedule.cut(at) {
+                let points = &self.points;
+                let halves = |request| Some(split(request)?.map(|half| item_of(points, half)));
+                if why == Refusal::Block && self.schedule.cut(at, halves) {
                     return;
                 }
                 self.schedule.refuse(at, stamp.now);
@@ -265,20 +369,24 @@ impl LinkState {
     }
 
     /// A request without an answer; gives the error when the link is not worth keeping.
-    pub fn miss(&mut self, at: At, error: LinkError) -> Option<LinkError> {
+    pub fn miss(&mut self, at: At, error: LinkError, split: &mut Split<'_>) -> Option<LinkError> {
         let stamp = Stamp::now();
         let tags = self.schedule.item(at).tags.clone();
-        self.tags.miss(&tags, super::miss_of(&error), stamp);
-        self.silence += 1;
+        self.tags.miss(&tags, miss_of(&error), stamp);
+        self.unanswered += 1;
         match error {
             LinkError::Timeout { .. } => self.demote(at, stamp.now),
-            LinkError::Garbage { .. } => self.schedule.garbled(at, stamp.now),
+            LinkError::Garbage { .. } => {
+                let points = &self.points;
+                let halves = |request| Some(split(request)?.map(|half| item_of(points, half)));
+                self.schedule.garbled(at, stamp.now, halves);
+            }
             // Some devices close the connection instead of an answer; the next block has its turn.
-            LinkError::Closed { .. } | LinkError::Lost(_) => {
+            LinkError::Closed { .. } | LinkError::Denied(_) | LinkError::Lost(_) => {
                 self.schedule.missed(at, stamp.now);
             }
         }
-        let all_silent = self.silence >= SILENCE && !self.schedule.anyone_alive();
+        let all_silent = self.unanswered >= SILENCE && !self.schedule.anyone_alive();
         (!error.is_usable() || all_silent).then_some(error)
     }
 

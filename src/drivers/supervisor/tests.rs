@@ -2,13 +2,14 @@
 
 mod quiet;
 
+use opcua::StatusCode;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::drivers::batch::{Block, Round, Span};
-use crate::drivers::{Answer, PointSettings, Refusal};
+use crate::drivers::simulator::{self, Simulator};
+use crate::drivers::{Answer, Ask, NoKeys, PointSettings, Poll, Refusal, Round, Settings};
 use crate::model::{AccessIx, Cell, Connection, DataType, NodeIx, Origin, Plant, Shape, Tag, TagId};
-use crate::tags::RawSample;
+use crate::tags::{RawSample, Write};
 use crate::value::{BuiltIn, Value};
 
 const POLL: Duration = Duration::from_millis(100);
@@ -73,18 +74,13 @@ struct Scripted {
     tags: Vec<TagId>,
 }
 
-#[async_trait::async_trait]
-impl Protocol for Scripted {
-    fn plan(&self, points: &[u32]) -> Vec<Block> {
-        let block = |point: &u32| {
-            let span = Span { space: 0, start: *point * 10, count: 1, id: *point * 2 };
-            Block { space: 0, start: span.start, count: 1, spans: vec![span], round: Round::default() }
-        };
-        points.iter().map(block).collect()
-    }
+impl Poll for Scripted {
+    /// The point that is read.
+    type Request = u32;
 
-    fn device(&self, block: &Block) -> usize {
-        self.devices[(block.start / 10) as usize]
+    fn plan(&self, points: &[u32]) -> Vec<Ask<u32>> {
+        let ask = |point: &u32| Ask { device: self.devices[*point as usize], points: vec![*point], request: *point };
+        points.iter().map(ask).collect()
     }
 
     async fn connect(&mut self) -> Result<(), LinkError> {
@@ -98,8 +94,8 @@ impl Protocol for Scripted {
         }
     }
 
-    async fn read(&mut self, block: &Block, out: &mut Samples) -> Result<Answer, LinkError> {
-        let point = block.start / 10;
+    async fn read(&mut self, point: &u32, _: Round, out: &mut Samples) -> Result<Answer, LinkError> {
+        let point = *point;
         self.script.note(Event::Read(point));
         let does = self.script.does.lock()[point as usize];
         match does {
@@ -164,7 +160,7 @@ fn point(tag: u32, poll: Duration) -> PointPlan {
         address: format!("p{tag}"),
         words: Vec::new(),
         exponent: None,
-        settings: PointSettings::Simulator,
+        settings: PointSettings::of(NoKeys {}),
         kind: BuiltIn::UInt16,
         elements: 1,
         is_array: false,
@@ -213,7 +209,7 @@ impl Rig {
             plans.push(ConnectionPlan {
                 ix: ConnectionIx(ix),
                 name,
-                settings: Settings::Simulator(simulator::Settings::default()),
+                settings: Settings::of::<Simulator>(simulator::Settings::default()),
                 timeout: TIMEOUT,
                 retries: 0,
                 reconnect_max: LONGEST,
@@ -246,11 +242,12 @@ impl Rig {
         let tags = Arc::new(TagStore::new(&Arc::new(plant)));
         let (stop, stopped) = watch::channel(false);
         let of_link = Arc::clone(&script);
-        let make = move |plans: &[ConnectionPlan]| -> Made {
+        let make = move |plans: &[ConnectionPlan]| -> Opened {
             let tags = plans.iter().flat_map(|plan| plan.points.iter().map(|point| point.tag)).collect();
-            (Box::new(Scripted { script: Arc::clone(&of_link), devices: owners.clone(), tags }), Vec::new())
+            let scripted = Scripted { script: Arc::clone(&of_link), devices: owners.clone(), tags };
+            Opened { link: crate::drivers::Link::poll(scripted), refused: Vec::new() }
         };
-        let mut link = Link::new(plans, &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
+        let mut link = Supervisor::new(plans, &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
         let health = Arc::clone(&link.state.health);
         let task = tokio::spawn(async move { link.run().await });
         Rig { tags, script, health, stop, task }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use opcell::drivers::Settings;
-use opcell::drivers::modbus::{Framing, RawType, TcpFraming, TcpSettings};
+use opcell::drivers::modbus::{self, Framing, RawType, TcpFraming, TcpSettings};
 use opcell::model::TagId;
 use opcell::tags::{Watch, Watcher};
 use opcell::value::{BuiltIn, Elements, Moment, Sample, Value};
@@ -20,7 +20,7 @@ use testkit::{device, slave};
 const FRAMINGS: [(TcpFraming, Framing); 2] = [(TcpFraming::Rtu, Framing::Rtu), (TcpFraming::Ascii, Framing::Ascii)];
 
 fn link(port: u16, framing: TcpFraming, points: Vec<Point>) -> Line {
-    let settings = Settings::ModbusTcp(TcpSettings { framing, max_gap: 8, ..tcp(port) });
+    let settings = Settings::of::<modbus::Tcp>(TcpSettings { framing, max_gap: 8, ..tcp(port) });
     Line { timeout: Duration::from_millis(150), retries: 1, ..Line::new(settings, points) }
 }
 
@@ -121,9 +121,8 @@ async fn a_reply_that_comes_twice_shifts_no_value() {
             .await;
             let points = [0u16, 100, 200].map(|at| point(&format!("holding/{at}"), BuiltIn::UInt16)).to_vec();
             let mut line = link(device.port, framing, points);
-            if let Settings::ModbusTcp(settings) = &mut line.settings {
-                settings.max_gap = gap;
-            }
+            let settings = line.settings.get::<modbus::Tcp>().expect("a TCP line").clone();
+            line.settings = Settings::of::<modbus::Tcp>(TcpSettings { max_gap: gap, ..settings });
             let bench = Bench::start(vec![line]);
             let diaries = [0, 1, 2].map(|tag| diary(&bench, tag));
             until_async("30 reads of each", || diaries.iter().all(|diary| diary.0.lock().len() >= 30)).await;
@@ -292,7 +291,7 @@ async fn one_host_by_two_names_is_one_link() {
     let listening = slave.listen(Framing::Tcp, slave::Faults::none()).await;
     let line = |host: &str| {
         let settings = TcpSettings { host: host.to_owned(), ..tcp(listening.port) };
-        Line::new(Settings::ModbusTcp(settings), vec![point("holding/1", BuiltIn::UInt16)])
+        Line::new(Settings::of::<modbus::Tcp>(settings), vec![point("holding/1", BuiltIn::UInt16)])
     };
     let bench = Bench::start(vec![line("127.0.0.1"), line("localhost"), line("LOCALHOST")]);
     assert_eq!(bench.links.len(), 1);

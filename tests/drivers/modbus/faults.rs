@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use opcell::drivers::Settings;
-use opcell::drivers::modbus::{Framing, TcpFraming, TcpSettings};
+use opcell::drivers::modbus::{self, Framing, TcpFraming, TcpSettings};
 use opcell::model::TagId;
 use opcell::tags::{Watch, Watcher};
 use opcell::value::{BuiltIn, Moment, Sample, Value};
@@ -49,7 +49,7 @@ impl Watcher for Judge {
 
 /// Blocks of one length at many places, so that a reply to another request would fit.
 fn settings(port: u16, framing: TcpFraming) -> Settings {
-    Settings::ModbusTcp(TcpSettings { framing, max_registers: 8, max_gap: 0, ..tcp(port) })
+    Settings::of::<modbus::Tcp>(TcpSettings { framing, max_registers: 8, max_gap: 0, ..tcp(port) })
 }
 
 fn line(settings: Settings) -> Line {
@@ -130,7 +130,7 @@ async fn no_wrong_value_is_good_whatever_happens_on_a_serial_line() {
         let near = folder.path().join("a").display().to_string();
         let mut settings = plant::serial(&near, more);
         (settings.max_registers, settings.max_gap) = (8, 0);
-        let bench = Bench::start(vec![line(Settings::ModbusRtu(settings))]);
+        let bench = Bench::start(vec![line(Settings::of::<modbus::Rtu>(settings))]);
         run(bench, &slave, &format!("{framing:?} on a serial line")).await;
         task.abort();
         drop(task.await);
@@ -255,7 +255,7 @@ async fn endure_over_tcp(framing: TcpFraming, over: Framing) {
         let line = bad_line::Line { echo, ..bad_line::Line::new(over, TIMEOUT) };
         let requests = Arc::clone(&line.requests);
         let (port, task) = line.listen(Arc::clone(&slave), fastrand::u64(..)).await;
-        let settings = Settings::ModbusTcp(TcpSettings { framing, max_gap: 8, ..tcp(port) });
+        let settings = Settings::of::<modbus::Tcp>(TcpSettings { framing, max_gap: 8, ..tcp(port) });
         endure(settings, &slave, &requests, &format!("{over:?} over TCP, echo {echo}")).await;
         task.abort();
     }
@@ -272,7 +272,7 @@ async fn endure_on_a_serial_line(framing: Framing, more: &str) {
         let requests = Arc::clone(&line.requests);
         let task = tokio::spawn(line.on(port, Arc::clone(&slave), fastrand::u64(..)));
         let near = folder.path().join("a").display().to_string();
-        let settings = Settings::ModbusRtu(plant::serial(&near, more));
+        let settings = Settings::of::<modbus::Rtu>(plant::serial(&near, more));
         endure(settings, &slave, &requests, &format!("{framing:?} on a serial line, echo {echo}")).await;
         task.abort();
         drop(task.await);

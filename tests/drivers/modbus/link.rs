@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use opcell::drivers::Settings;
-use opcell::drivers::modbus::{Framing, RawType, TcpFraming, TcpSettings};
+use opcell::drivers::modbus::{self, Framing, RawType, TcpFraming, TcpSettings};
 use opcell::model::{Scale, TagId};
 use opcell::tags::{Watch, Watcher};
 use opcell::value::{BuiltIn, Elements, Moment, Sample, Value};
@@ -17,7 +17,7 @@ use testkit::until::until_async;
 
 async fn started(slave: &Arc<Slave>, points: Vec<Point>) -> (Bench, slave::Listening) {
     let listening = slave.listen(Framing::Tcp, Faults::none()).await;
-    let line = Line::new(Settings::ModbusTcp(tcp(listening.port)), points);
+    let line = Line::new(Settings::of::<modbus::Tcp>(tcp(listening.port)), points);
     (Bench::start(vec![line]), listening)
 }
 
@@ -137,8 +137,10 @@ async fn a_stopped_device_turns_its_tags_bad_within_a_poll_after_stale_after_and
         let listening = slave.listen(Framing::Tcp, Faults::none()).await;
         let port = listening.port;
         let points = (0..50).map(|at| point(&format!("holding/{}", at * 100), BuiltIn::UInt32)).collect();
-        let line =
-            Line { stale_after: Duration::from_millis(600), ..Line::new(Settings::ModbusTcp(tcp(port)), points) };
+        let line = Line {
+            stale_after: Duration::from_millis(600),
+            ..Line::new(Settings::of::<modbus::Tcp>(tcp(port)), points)
+        };
         let bench = Bench::start(vec![line]);
         for tag in 0..50 {
             bench.until_status(tag, StatusCode::Good).await;
@@ -183,8 +185,10 @@ async fn a_stopped_device_turns_its_tags_bad_within_a_poll_after_stale_after_and
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_was_never_there_is_not_connected() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("port").local_addr().expect("address").port();
-    let bench =
-        Bench::start(vec![Line::new(Settings::ModbusTcp(tcp(port)), vec![point("holding/0", BuiltIn::UInt16)])]);
+    let bench = Bench::start(vec![Line::new(
+        Settings::of::<modbus::Tcp>(tcp(port)),
+        vec![point("holding/0", BuiltIn::UInt16)],
+    )]);
     let sample = bench.until_status(0, StatusCode::BadNotConnected).await;
     assert_eq!(sample.value, Value::Null);
     assert_eq!(bench.write(0, &Value::UInt16(1)).await, StatusCode::BadNotConnected);
@@ -260,7 +264,7 @@ async fn on_stop_is_written_before_the_link_closes() {
 async fn the_queue_of_a_link_refuses_at_once_when_it_is_full() {
     let slave = Slave::new();
     let listening = slave.listen(Framing::Tcp, Faults::none()).await;
-    let settings = Settings::ModbusTcp(TcpSettings { unit_id: 1, ..tcp(listening.port) });
+    let settings = Settings::of::<modbus::Tcp>(TcpSettings { unit_id: 1, ..tcp(listening.port) });
     let line =
         Line { timeout: Duration::from_secs(5), ..Line::new(settings, vec![point("holding/0", BuiltIn::UInt16)]) };
     let bench = Bench::start(vec![line]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opcell::drivers::Settings;
-use opcell::drivers::modbus::{RawType, TcpFraming, WordOrder};
+use opcell::drivers::modbus::{self, RawType, TcpFraming, WordOrder};
 use opcell::value::{BuiltIn, Elements, Value};
 use opcua::StatusCode;
 use testkit::peers::Peer;
@@ -159,8 +159,8 @@ async fn pymodbus_on_a_serial_line() {
         let Some(mut peer) = peers::pymodbus(&[how, &far]) else { return };
         ready(&mut peer);
         let near = folder.path().join("a").display().to_string();
-        every_table(Settings::ModbusRtu(serial(&near, more)), true, StatusCode::BadCommunicationError).await;
-        every_type_and_order(Settings::ModbusRtu(serial(&near, more))).await;
+        every_table(Settings::of::<modbus::Rtu>(serial(&near, more)), true, StatusCode::BadCommunicationError).await;
+        every_type_and_order(Settings::of::<modbus::Rtu>(serial(&near, more))).await;
     }
 }
 
@@ -169,8 +169,8 @@ async fn libmodbus_over_tcp() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(mut peer) = peers::libmodbus(folder.path(), &[]) else { return };
     let port: u16 = peer.wait_for("port").parse().expect("a port");
-    every_table(Settings::ModbusTcp(tcp(port)), false, StatusCode::BadConfigurationError).await;
-    every_type_and_order(Settings::ModbusTcp(tcp(port))).await;
+    every_table(Settings::of::<modbus::Tcp>(tcp(port)), false, StatusCode::BadConfigurationError).await;
+    every_type_and_order(Settings::of::<modbus::Tcp>(tcp(port))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +181,7 @@ async fn a_stopped_pymodbus_turns_everything_bad_and_a_started_one_good() {
     let points = (0..200).map(|at| point(&format!("holding/{}", at * 4), BuiltIn::UInt16)).collect();
     let bench = Bench::start(vec![Line {
         stale_after: Duration::from_secs(1),
-        ..Line::new(Settings::ModbusTcp(tcp(port)), points)
+        ..Line::new(Settings::of::<modbus::Tcp>(tcp(port)), points)
     }]);
     for tag in 0..200 {
         bench.until_status(tag, StatusCode::Good).await;
@@ -213,14 +213,14 @@ async fn a_probe_shows_a_register_in_all_types_and_orders() {
     let port = peers::free_port();
     let Some(mut peer) = peers::pymodbus(&["tcp", &port.to_string()]) else { return };
     ready(&mut peer);
-    let (_, plans) = plant::assemble(vec![Line::new(Settings::ModbusTcp(tcp(port)), vec![])]);
+    let (_, plans) = plant::assemble(vec![Line::new(Settings::of::<modbus::Tcp>(tcp(port)), vec![])]);
     let lines = opcell::drivers::probe(&plans[0], "40998").await.expect("an answer");
-    let shown = |key: &str| lines.iter().find(|(name, _)| name == key).map(|(_, text)| text.as_str());
+    let shown = |key: &str| lines.iter().find(|line| line.keys == key).map(|line| line.value.as_str());
     assert_eq!(shown("address"), Some("holding/997 = 40998"));
     assert_eq!(shown("registers"), Some("03E5 03E6"), "there are but three registers, two are taken");
     assert_eq!(shown("raw_type: uint16"), Some("997"));
     assert_eq!(shown("raw_type: uint16, swap_bytes: true"), Some("58627"));
     assert_eq!(shown("raw_type: uint32, word_order: low-first"), Some("65405925"));
     let error = opcell::drivers::probe(&plans[0], "holding/2000").await.expect_err("no such register");
-    assert_eq!(error, "holding/2000: answers with 0 bytes of data, asked for 2");
+    assert_eq!(error.to_string(), "holding/2000: answers with 0 bytes of data, asked for 2");
 }

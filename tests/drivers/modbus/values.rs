@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opcell::drivers::Settings;
-use opcell::drivers::modbus::{Charset, Framing, MaskWrite, RawType, TcpFraming, TcpSettings, WriteFunction};
+use opcell::drivers::modbus::{self, Charset, Framing, MaskWrite, RawType, TcpFraming, TcpSettings, WriteFunction};
 use opcell::model::Scale;
 use opcell::value::{BuiltIn, Value};
 use opcua::StatusCode;
@@ -19,7 +19,7 @@ async fn started(slave: &Arc<Slave>, settings: TcpSettings, points: Vec<Point>) 
     let listening = slave.listen(framing, Faults::none()).await;
     let settings = TcpSettings { port: listening.port, ..settings };
     let timeout = Duration::from_millis(200);
-    (Bench::start(vec![Line { timeout, ..Line::new(Settings::ModbusTcp(settings), points) }]), listening)
+    (Bench::start(vec![Line { timeout, ..Line::new(Settings::of::<modbus::Tcp>(settings), points) }]), listening)
 }
 
 fn set(slave: &Slave, at: usize, words: &[u16]) {
@@ -294,7 +294,7 @@ async fn a_value_in_parts_is_of_one_scan_also_when_replies_are_lost_and_neighbou
             if pdu[0] == 3 && asked % 7 == 0 { trouble(start) } else { Does::Answer }
         }));
         let listening = slave.listen(Framing::Tcp, Faults::none()).await;
-        let settings = Settings::ModbusTcp(tcp(listening.port));
+        let settings = Settings::of::<modbus::Tcp>(tcp(listening.port));
         let bench =
             Bench::start(vec![Line { timeout: Duration::from_millis(60), retries, ..Line::new(settings, points) }]);
         bench.until_status(0, StatusCode::Good).await;
@@ -343,7 +343,7 @@ async fn a_write_of_a_value_in_parts_shows_at_once_and_is_never_mixed_with_the_o
     set(&slave, 0, &[0, 0]);
     set(&slave, 1000, &[0, 0]);
     let listening = slave.listen(Framing::Tcp, Faults::none()).await;
-    let settings = Settings::ModbusTcp(TcpSettings { max_registers: 1, max_gap: 0, ..tcp(listening.port) });
+    let settings = Settings::of::<modbus::Tcp>(TcpSettings { max_registers: 1, max_gap: 0, ..tcp(listening.port) });
     let minute = Duration::from_secs(60);
     let bench = Bench::start(vec![Line { poll: minute, stale_after: minute * 3, ..Line::new(settings, points) }]);
     for tag in 0..3 {
@@ -443,7 +443,7 @@ async fn a_write_uses_the_exponent_that_the_device_has_at_that_moment() {
     set(&slave, 3000, &[0]);
     let listening = slave.listen(Framing::Tcp, Faults::none()).await;
     let minute = Duration::from_secs(60);
-    let settings = Settings::ModbusTcp(tcp(listening.port));
+    let settings = Settings::of::<modbus::Tcp>(tcp(listening.port));
     let bench = Bench::start(vec![Line { poll: minute, stale_after: minute * 3, ..Line::new(settings, points) }]);
     for (tag, at, exponent) in [(0, 10, 11), (1, 20, 3000)] {
         bench.until_status(tag, StatusCode::Good).await;

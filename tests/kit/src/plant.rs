@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::drivers::modbus::{RawType, RegisterPoint, RtuSettings, TcpFraming, TcpSettings, WordOrder};
+use opcell::drivers::modbus::{self, RawType, RegisterPoint, RtuSettings, TcpFraming, TcpSettings, WordOrder};
 use opcell::drivers::{self, ConnectionPlan, PointPlan, PointSettings, Settings};
 use opcell::health;
 use opcell::model::{
@@ -121,7 +121,7 @@ pub fn tcp(port: u16) -> TcpSettings {
 }
 
 pub fn tcp_unit(port: u16, unit_id: u8, framing: TcpFraming) -> Settings {
-    Settings::ModbusTcp(TcpSettings { unit_id, framing, ..tcp(port) })
+    Settings::of::<modbus::Tcp>(TcpSettings { unit_id, framing, ..tcp(port) })
 }
 
 pub fn serial(path: &str, more: &str) -> RtuSettings {
@@ -280,7 +280,7 @@ fn plan_of(point: &Point, line: &Line, tag: TagId) -> PointPlan {
         address: point.address.clone(),
         words: point.words.clone(),
         exponent: point.exponent.clone(),
-        settings: PointSettings::Modbus(point.register.clone()),
+        settings: PointSettings::of(point.register.clone()),
         kind: point.kind,
         elements: point.elements.unwrap_or(1) as usize,
         is_array: point.elements.is_some(),

@@ -3,13 +3,19 @@
 //! A scan that is late is skipped and counted, never queued up. A device that stays silent is asked less and less
 //! often, so that behind a gateway it doesn't hold up its neighbours.
 
+mod item;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::batch::{self, Block, Round};
+use crate::drivers::poll::{RequestIx, Round};
 use crate::model::TagId;
+pub use item::Item;
+use item::{Class, next_after};
 
 /// Polls without an answer before a device is demoted.
 const MISSES: u32 = 3;
@@ -18,43 +24,6 @@ const DEMOTED_FIRST: Duration = Duration::from_secs(10);
 const DEMOTED_LONGEST: Duration = Duration::from_secs(300);
 /// A single point that the device refuses is asked again after this: its program may have changed.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
-const SWEEP_SHORTEST: Duration = Duration::from_millis(20);
-
-#[derive(Debug)]
-pub struct Item {
-    /// The schedule's own name for it.
-    key: u32,
-    pub block: Block,
-    pub device: usize,
-    pub tags: Vec<TagId>,
-    /// It was asked at least once.
-    asked: bool,
-    /// The last answer, also a refusal.
-    answered: Option<Instant>,
-    not_before: Option<Instant>,
-    /// Replies in a row that made no sense.
-    garbage: u32,
-    /// To be read before anything else: something wrote to it, or its device is back.
-    again: bool,
-    /// Its tags grew old while its device was silent.
-    lapsed: bool,
-}
-
-#[derive(Debug)]
-struct Class {
-    period: Duration,
-    /// Start of the present or next scan.
-    due: Instant,
-    /// Began, when a scan is under way.
-    began: Option<Instant>,
-    /// The round of the present or last scan.
-    round: u64,
-    next: usize,
-    items: Vec<Item>,
-    sweep: Instant,
-    /// Shortest `stale_after` of its tags.
-    stale_after: Duration,
-}
 
 /// An item whose tags are to be looked after.
 #[derive(Debug, Clone)]
@@ -250,7 +219,7 @@ impl Schedule {
             while let Some(item) = class.items.get_mut(class.next) {
                 if !devices[item.device].rests(scan, now) && item.not_before.is_none_or(|at| at <= now) {
                     item.asked = true;
-                    item.block.round = Round { number: class.round, is_extra: false };
+                    item.round = Round { number: class.round, is_extra: false };
                     return Step::Read(At { class: ix, item: class.next, again: false });
                 }
                 class.next += 1;
@@ -271,7 +240,7 @@ impl Schedule {
                 let rests = self.devices[item.device].demoted.is_some_and(|(until, _)| now < until);
                 if !rests && item.not_before.is_none_or(|at| at <= now) {
                     item.asked = true;
-                    item.block.round = Round { number: self.extra, is_extra: true };
+                    item.round = Round { number: self.extra, is_extra: true };
                     return Some(At { class: ix, item: at, again: true });
                 }
             }
@@ -324,13 +293,13 @@ impl Schedule {
     /// A reply that made no sense; the scan goes on. Some devices answer with fewer registers than asked where their
     /// map ends (pymodbus 3.9.2 does), so a block that is answered so again and again is cut. A single place that
     /// is rests longer and longer, since without ids each such reply costs the link a time-out.
-    pub fn garbled(&mut self, at: At, now: Instant) {
+    pub fn garbled(&mut self, at: At, now: Instant, cut: impl FnOnce(RequestIx) -> Option<[Item; 2]>) {
         let class = &mut self.classes[at.class];
         class.pass(at);
         let item = &mut class.items[at.item];
         item.garbage += 1;
         let Some(rests) = item.garbage.checked_sub(MISSES) else { return };
-        if self.cut(at) {
+        if self.cut(at, cut) {
             if !at.again {
                 self.classes[at.class].next = at.item;
             }
@@ -347,25 +316,25 @@ impl Schedule {
         item.garbage = 0;
     }
 
-    /// The device refuses the block: cuts it in two that are asked next; false when it is one place.
-    pub fn cut(&mut self, at: At) -> bool {
+    /// The device refuses the request: puts two in its place that are asked next; false when `cut` has none to give.
+    pub fn cut(&mut self, at: At, cut: impl FnOnce(RequestIx) -> Option<[Item; 2]>) -> bool {
         let class = &mut self.classes[at.class];
-        let items = &mut class.items;
-        let Some((low, high)) = batch::halves(&items[at.item].block) else { return false };
+        let Some(parts) = cut(class.items[at.item].request) else { return false };
         class.next += usize::from(class.next > at.item);
-        let old = items.remove(at.item);
+        let old = class.items.remove(at.item);
         self.again -= usize::from(old.again);
         self.unname(&old);
-        let (low_tags, high_tags) = old.tags.split_at(low.spans.len());
-        let part = |block, tags: &[TagId]| Item {
-            answered: old.answered,
-            asked: old.asked,
-            ..Item::new(block, old.device, tags.to_vec())
-        };
-        let mut parts = [part(low, low_tags), part(high, high_tags)];
+        let mut parts = parts.map(|part| Item { answered: old.answered, asked: old.asked, ..part });
         parts.iter_mut().for_each(|part| self.name(part));
         self.classes[at.class].items.splice(at.item..at.item, parts);
         true
+    }
+
+    /// Drops all classes, so that everything can be planned again; what is known of devices stays.
+    pub fn clear(&mut self) {
+        self.classes.clear();
+        self.keys.clear();
+        self.again = 0;
     }
 
     pub fn demoted(&self) -> usize {
@@ -396,105 +365,5 @@ impl Schedule {
                 look(Aged { item, period: class.period, is_silent, is_old, parts });
             }
         }
-    }
-}
-
-impl Item {
-    /// `tags` are those of the spans, in their order.
-    pub fn new(block: Block, device: usize, tags: Vec<TagId>) -> Item {
-        Item {
-            key: 0,
-            block,
-            device,
-            tags,
-            asked: false,
-            answered: None,
-            not_before: None,
-            garbage: 0,
-            again: false,
-            lapsed: false,
-        }
-    }
-
-    /// The last replies made no sense.
-    pub fn is_garbled(&self) -> bool {
-        self.garbage > 0
-    }
-
-    /// Nothing was ever asked for here, so no device failed to answer.
-    pub fn is_unasked(&self) -> bool {
-        !self.asked
-    }
-
-    fn is_refused(&self, now: Instant) -> bool {
-        self.garbage == 0 && self.not_before.is_some_and(|until| now < until)
-    }
-}
-
-impl Class {
-    /// Often enough that a tag turns Bad soon after its `stale_after`, also when it is polled seldom.
-    fn sweep_period(&self) -> Duration {
-        self.period.min((self.stale_after / 4).max(SWEEP_SHORTEST))
-    }
-
-    /// The scan goes on behind the item, unless that was read out of turn.
-    fn pass(&mut self, at: At) {
-        if !at.again {
-            self.next = at.item + 1;
-        }
-    }
-
-    fn end(&mut self, now: Instant) -> Option<Scan> {
-        let began = self.began.take()?;
-        self.next = 0;
-        let (due, skipped) = next_after(self.due, self.period, now);
-        self.due = due;
-        Some(Scan { took: now.saturating_duration_since(began), skipped })
-    }
-}
-
-/// The first time of the row `last + n * period` after `now`, and how many of the row it passes over.
-fn next_after(last: Instant, period: Duration, now: Instant) -> (Instant, u32) {
-    let next = last + period;
-    if next > now {
-        return (next, 0);
-    }
-    let late = now.saturating_duration_since(next).as_nanos() / period.as_nanos().max(1);
-    let skipped = u32::try_from(late).unwrap_or(u32::MAX - 1) + 1;
-    (next + period * skipped, skipped)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn all_items_of_a_tag_are_read_again_in_a_round_of_their_own_and_its_parts_are_looked_after() {
-        let item = |start: u32, tag: u32| {
-            let block = Block { space: 0, start, count: 1, spans: Vec::new(), round: Round::default() };
-            Item::new(block, 0, vec![TagId(tag)])
-        };
-        let (now, second) = (Instant::now(), Duration::from_secs(1));
-        let mut schedule = Schedule::new(1);
-        schedule.add(second, second * 3, vec![item(0, 7), item(10, 8), item(20, 7)], now);
-        let mut ended = Vec::new();
-        let mut read = |schedule: &mut Schedule| {
-            let Step::Read(at) = schedule.step(now, &mut ended) else { panic!("something is due") };
-            schedule.answered(at, now);
-            let block = &schedule.item(at).block;
-            (block.start, block.round)
-        };
-        let scan = read(&mut schedule);
-        assert_eq!((scan.0, scan.1.is_extra), (0, false));
-        schedule.read_again(&HashSet::from([TagId(7)]));
-        let turns: Vec<(u32, Round)> = (0..4).map(|_| read(&mut schedule)).collect();
-        let again: Vec<&(u32, Round)> = turns.iter().filter(|(_, round)| round.is_extra).collect();
-        assert_eq!(again.iter().map(|(start, _)| *start).collect::<Vec<_>>(), [0, 20]);
-        assert_eq!(again[0].1, again[1].1);
-        let goes_on: Vec<u32> = turns.iter().filter(|(_, round)| *round == scan.1).map(|(start, _)| *start).collect();
-        assert_eq!(goes_on, [10, 20], "the scan goes on");
-        let mut parts = Vec::new();
-        schedule.sweep(now + second * 2, true, |aged| parts.push((aged.item.block.start, aged.parts)));
-        assert_eq!(parts, [(0, vec![TagId(7)]), (10, vec![]), (20, vec![TagId(7)])]);
     }
 }

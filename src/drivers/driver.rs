@@ -1,0 +1,206 @@
+//! The contract of a driver with a cell file: one type a driver, without an instance.
+//!
+//! All here is pure and knows no device, so that `opcell check` can ask it. Config decodes `Settings` and `Point` by their
+//! types; nobody outside of a driver's folder names them.
+
+use std::fmt::Debug;
+use std::ops::Deref;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::link::Link;
+use super::plan::{ConnectionPlan, Part, PointError, PointPlan, PollPlan, Reading};
+use crate::value::Value;
+
+/// Keys of a cell file that a driver reads. Their doc comments are the user's reference and the schema.
+pub trait Keys: DeserializeOwned + JsonSchema + Clone + PartialEq + Debug + Send + Sync + 'static {}
+
+impl<T: DeserializeOwned + JsonSchema + Clone + PartialEq + Debug + Send + Sync + 'static> Keys for T {}
+
+/// A protocol, as `driver:` names it.
+pub trait Driver: Debug + Send + Sync + 'static {
+    const NAME: &'static str;
+    /// One line for the reference, without a full stop.
+    const ABOUT: &'static str;
+    /// Names that people may write instead, for the hint.
+    const ALSO: &'static [&'static str] = &[];
+    /// Keys of the settings that say where the device is. Where one of them comes from outside of the cell file, logs and
+    /// clients see the text of the file instead.
+    const PLACE: &'static [&'static str] = &[];
+    /// Longest wait between two attempts to connect, unless `reconnect_max` says otherwise. A device on a network is back
+    /// within seconds.
+    const RECONNECT_MAX: Duration = Duration::from_secs(5);
+    const DELIVERY: Delivery = Delivery::Polled;
+    /// An address that fits every point, to judge its other parts by where the address was refused.
+    const STAND_IN: Option<&'static str> = None;
+
+    /// Keys of a connection, in addition to those that all drivers share.
+    type Settings: Keys;
+    /// Keys of a source, in addition to those that all drivers share; `NoKeys` where there are none.
+    type Point: Keys + Default;
+
+    /// Settings to judge points by where a connection's own had findings.
+    fn stand_in() -> Self::Settings;
+
+    /// Names the device's place by this text in logs and for clients.
+    fn show_as(_settings: &mut Self::Settings, _text: String) {}
+
+    /// Faults of the settings that their types don't show, each with its key.
+    fn check_settings(_settings: &Self::Settings) -> Vec<SettingsError> {
+        Vec::new()
+    }
+
+    /// A doubt about two connections that seem to lead to one device by different names; `name` is the first's.
+    fn same_device(_first: &Self::Settings, _name: &str, _second: &Self::Settings) -> Option<Doubt> {
+        None
+    }
+
+    /// Reads an address alone, for a point whose type is not known.
+    fn check_address(text: &str) -> Result<(), PointError>;
+
+    /// Reads a point's address and compares it with its type.
+    fn check_point(settings: &Self::Settings, point: PointOf<'_, Self::Point>) -> Result<Reading, PointError>;
+
+    /// Whether a device could hold this raw value of a point, whatever it is doing; the text says why not.
+    fn check_output(_: &Self::Settings, _: PointOf<'_, Self::Point>, _raw: &Value) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Leaves out a key, or an entry of a list, that was refused, so that the other parts can be judged; false when it is not
+    /// the driver's own.
+    fn leave_out(_keys: &mut Self::Point, _part: Part) -> bool {
+        false
+    }
+
+    /// How much the connection polls, before it is ever opened; without requests where the driver has none to plan.
+    fn poll_plan(connection: ConnectionOf<'_, Self>) -> PollPlan {
+        PollPlan::without_requests(connection.plan)
+    }
+
+    /// Connections with the same key share one link; `None`: each has its own.
+    fn link_key(_settings: &Self::Settings) -> Option<LinkKey> {
+        None
+    }
+
+    /// Makes the link of connections that share one. Nothing is opened yet. Points that `check_point` refuses are among
+    /// those of the connections, and are never asked for.
+    fn open(connections: &[ConnectionOf<'_, Self>]) -> Link;
+
+    /// One look at an address of the device, for commissioning: keys to write, and the value that they give.
+    fn probe<'a>(
+        _connection: ConnectionOf<'a, Self>,
+        _address: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<ProbeLine>, ProbeError>> {
+        async { Err(ProbeError::NotOffered { driver: Self::NAME }) }.boxed()
+    }
+
+    /// How addresses are written, as Markdown for the reference; empty for nothing beyond `ABOUT`.
+    fn address_notes() -> String {
+        String::new()
+    }
+}
+
+/// How values come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Each point is asked for at its poll period.
+    Polled,
+    /// The device sends by itself: a point has no poll period, and an unchanged value does not grow old.
+    Pushed,
+}
+
+/// The point keys of a driver that has none.
+#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, JsonSchema)]
+pub struct NoKeys {}
+
+/// What connections must have in common to share a link, as host and port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkKey(pub String);
+
+/// A fault of a key of the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    pub key: &'static str,
+    pub message: String,
+    pub help: String,
+}
+
+/// Something that is allowed and rarely meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    pub message: String,
+    pub help: String,
+}
+
+/// A line of `opcell probe`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeLine {
+    /// Keys to write, as `raw_type: int16`, or what the value is.
+    pub keys: String,
+    pub value: String,
+}
+
+/// Why there is nothing to show.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    #[error("driver `{driver}` does not offer `probe`")]
+    NotOffered { driver: &'static str },
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A connection with its driver's own settings.
+#[derive(Debug)]
+pub struct ConnectionOf<'a, D: Driver + ?Sized> {
+    pub plan: &'a ConnectionPlan,
+    pub settings: &'a D::Settings,
+}
+
+/// A point with its driver's own keys.
+#[derive(Debug)]
+pub struct PointOf<'a, P> {
+    pub plan: &'a PointPlan,
+    pub keys: &'a P,
+}
+
+impl<D: Driver + ?Sized> Clone for ConnectionOf<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D: Driver + ?Sized> Copy for ConnectionOf<'_, D> {}
+
+impl<'a, D: Driver + ?Sized> ConnectionOf<'a, D> {
+    /// All points, in the order in which they are numbered.
+    pub fn points(self) -> impl Iterator<Item = PointOf<'a, D::Point>> {
+        self.plan.points.iter().map(PointOf::new)
+    }
+}
+
+impl<P> Clone for PointOf<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for PointOf<'_, P> {}
+
+impl<'a, P: 'static> PointOf<'a, P> {
+    /// The point's keys are those of the driver: config makes both from one connection.
+    pub(super) fn new(plan: &'a PointPlan) -> PointOf<'a, P> {
+        PointOf { plan, keys: plan.settings.get().expect("a point has the keys of its connection's driver") }
+    }
+}
+
+impl<P> Deref for PointOf<'_, P> {
+    type Target = PointPlan;
+
+    fn deref(&self) -> &PointPlan {
+        self.plan
+    }
+}

@@ -1,0 +1,85 @@
+//! A link as a driver opens it, by one of the two contracts.
+
+use futures_util::future::BoxFuture;
+use opcua::StatusCode;
+
+use super::contract::{Exponent, LinkError};
+use super::feed::Feed;
+use super::plan::PointError;
+use super::poll::{AnyPoll, Planned, Poll};
+use super::push::{AnyPush, Push};
+use crate::value::Value;
+
+/// An opened driver: it asks, or its device sends by itself.
+pub struct Link(pub(super) Way);
+
+pub(super) enum Way {
+    Poll(Box<dyn AnyPoll>),
+    Push(Box<dyn AnyPush>),
+}
+
+impl Link {
+    pub fn poll<P: Poll>(driver: P) -> Link {
+        Link(Way::Poll(Box::new(Planned::new(driver))))
+    }
+
+    pub fn push<P: Push>(driver: P) -> Link {
+        Link(Way::Push(Box::new(driver)))
+    }
+}
+
+/// A link, and the points that its driver refuses: they are neither read nor written.
+pub(super) struct Opened {
+    pub link: Link,
+    pub refused: Vec<(u32, PointError)>,
+}
+
+impl Way {
+    pub fn connect(&mut self) -> BoxFuture<'_, Result<(), LinkError>> {
+        match self {
+            Way::Poll(poll) => poll.connect(),
+            Way::Push(push) => push.connect(),
+        }
+    }
+
+    pub fn write<'a>(
+        &'a mut self,
+        point: u32,
+        value: &'a Value,
+        first: u32,
+        feed: &'a Feed,
+    ) -> BoxFuture<'a, Result<StatusCode, LinkError>> {
+        match self {
+            Way::Poll(poll) => poll.write(point, value, first),
+            Way::Push(push) => push.write(point, value, first, feed),
+        }
+    }
+
+    pub fn rewrite(&mut self, point: u32) -> BoxFuture<'_, Result<StatusCode, LinkError>> {
+        match self {
+            Way::Poll(poll) => poll.rewrite(point),
+            Way::Push(_) => Box::pin(async { Ok(StatusCode::GoodNoData) }),
+        }
+    }
+
+    pub fn exponent(&mut self, point: u32) -> BoxFuture<'_, Result<Exponent, LinkError>> {
+        match self {
+            Way::Poll(poll) => poll.exponent(point),
+            Way::Push(_) => Box::pin(async { Ok(Exponent::Unknown(StatusCode::BadConfigurationError)) }),
+        }
+    }
+
+    pub fn disconnect(&mut self) -> BoxFuture<'_, ()> {
+        match self {
+            Way::Poll(poll) => poll.disconnect(),
+            Way::Push(push) => push.disconnect(),
+        }
+    }
+
+    pub fn remark(&mut self) -> Option<String> {
+        match self {
+            Way::Poll(poll) => poll.remark(),
+            Way::Push(push) => push.remark(),
+        }
+    }
+}

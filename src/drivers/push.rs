@@ -1,0 +1,83 @@
+//! The contract of a driver whose device sends by itself: it feeds samples as they come.
+
+use futures_util::future::BoxFuture;
+use opcua::StatusCode;
+
+use super::contract::LinkError;
+use super::feed::Feed;
+use crate::value::Value;
+
+/// One link to a device, a broker or a server that sends values without being asked for each. Nothing here connects
+/// again or logs: the supervisor does.
+///
+/// Points are indices into those of all connections that the link was opened with, in their order.
+pub trait Push: Send + 'static {
+    /// Opens the link and asks for the values of all points that are read. A future that is dropped leaves it closed.
+    fn connect(&mut self) -> impl Future<Output = Result<(), LinkError>> + Send;
+
+    /// Feeds the samples that come, and returns what ended the link. The supervisor drops the future for each write and
+    /// calls `run` again: nothing that was received may be lost by that. A source that cannot be interrupted runs in a
+    /// task or thread of the driver's own, with a clone of the feed, and ends in `disconnect`.
+    fn run(&mut self, feed: &Feed) -> impl Future<Output = LinkError> + Send;
+
+    /// Writes one point from element `first` on; the status is the device's, or GoodCompletesAsynchronously where the
+    /// protocol has no answer. Never repeated. Samples that come meanwhile may be fed.
+    fn write(
+        &mut self,
+        point: u32,
+        value: &Value,
+        first: u32,
+        feed: &Feed,
+    ) -> impl Future<Output = Result<StatusCode, LinkError>> + Send;
+
+    /// Closes the link; the caller bounds it.
+    fn disconnect(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Something about the link that the log should say once, if there is news.
+    fn remark(&mut self) -> Option<String> {
+        None
+    }
+}
+
+/// A pushing driver as the supervisor sees it.
+pub(super) trait AnyPush: Send {
+    fn connect(&mut self) -> BoxFuture<'_, Result<(), LinkError>>;
+    fn run<'a>(&'a mut self, feed: &'a Feed) -> BoxFuture<'a, LinkError>;
+    fn write<'a>(
+        &'a mut self,
+        point: u32,
+        value: &'a Value,
+        first: u32,
+        feed: &'a Feed,
+    ) -> BoxFuture<'a, Result<StatusCode, LinkError>>;
+    fn disconnect(&mut self) -> BoxFuture<'_, ()>;
+    fn remark(&mut self) -> Option<String>;
+}
+
+impl<P: Push> AnyPush for P {
+    fn connect(&mut self) -> BoxFuture<'_, Result<(), LinkError>> {
+        Box::pin(Push::connect(self))
+    }
+
+    fn run<'a>(&'a mut self, feed: &'a Feed) -> BoxFuture<'a, LinkError> {
+        Box::pin(Push::run(self, feed))
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        point: u32,
+        value: &'a Value,
+        first: u32,
+        feed: &'a Feed,
+    ) -> BoxFuture<'a, Result<StatusCode, LinkError>> {
+        Box::pin(Push::write(self, point, value, first, feed))
+    }
+
+    fn disconnect(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(Push::disconnect(self))
+    }
+
+    fn remark(&mut self) -> Option<String> {
+        Push::remark(self)
+    }
+}

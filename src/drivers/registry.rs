@@ -1,0 +1,74 @@
+//! The list of drivers: one line a driver, and nothing else outside of its folder.
+//!
+//! The list is of types. Whoever needs a driver's own types (config decodes its keys, the schema shows them) visits it;
+//! all others ask through `Settings`.
+
+use std::time::Duration;
+
+use super::driver::{Delivery, Driver};
+
+/// Work that is done for the type of a driver.
+pub trait Visit {
+    type Out;
+
+    fn driver<D: Driver>(&mut self) -> Self::Out;
+}
+
+/// A driver's constants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub also: &'static [&'static str],
+    pub place: &'static [&'static str],
+    pub reconnect_max: Duration,
+    pub delivery: Delivery,
+}
+
+impl About {
+    const fn of<D: Driver>() -> About {
+        About {
+            name: D::NAME,
+            about: D::ABOUT,
+            also: D::ALSO,
+            place: D::PLACE,
+            reconnect_max: D::RECONNECT_MAX,
+            delivery: D::DELIVERY,
+        }
+    }
+}
+
+macro_rules! drivers {
+    ($($(#[$when:meta])* $driver:ty),* $(,)?) => {
+        /// Every driver there is, in the order of the list.
+        pub const DRIVERS: &[About] = &[$($(#[$when])* About::of::<$driver>()),*];
+
+        /// Visits each driver.
+        pub fn each<V: Visit>(visit: &mut V) -> Vec<V::Out> {
+            vec![$($(#[$when])* visit.driver::<$driver>()),*]
+        }
+
+        /// Visits the driver of this name.
+        pub fn named<V: Visit>(name: &str, visit: &mut V) -> Option<V::Out> {
+            $($(#[$when])* if name == <$driver as Driver>::NAME {
+                return Some(visit.driver::<$driver>());
+            })*
+            None
+        }
+    };
+}
+
+drivers![
+    super::simulator::Simulator,
+    super::modbus::Tcp,
+    super::modbus::Rtu,
+    #[cfg(test)]
+    super::toys::Gauge,
+    #[cfg(test)]
+    super::toys::Ticker,
+];
+
+/// The driver of this name.
+pub fn driver(name: &str) -> Option<&'static About> {
+    DRIVERS.iter().find(|driver| driver.name == name)
+}

@@ -1,0 +1,282 @@
+//! A connection's settings and a point's keys without their types: what a plan holds of its driver.
+//!
+//! Both can be compared, and both keep their type inside: whoever knows the driver gets it back by `get`.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::driver::{ConnectionOf, Doubt, Driver, LinkKey, PointOf, ProbeError, ProbeLine, SettingsError};
+use super::link::Opened;
+use super::plan::{ConnectionPlan, Part, PointError, PointPlan, PollPlan, Reading};
+use crate::model::Scale;
+use crate::tags;
+use crate::value::Value;
+
+/// A driver with the settings of one connection.
+#[derive(Debug, Clone)]
+pub struct Settings(Arc<dyn AnySettings>);
+
+/// The keys that a driver has at one point.
+#[derive(Debug, Clone)]
+pub struct PointSettings(Arc<dyn AnyKeys>);
+
+impl PartialEq for Settings {
+    fn eq(&self, other: &Settings) -> bool {
+        self.0.is_same(&*other.0)
+    }
+}
+
+impl PartialEq for PointSettings {
+    fn eq(&self, other: &PointSettings) -> bool {
+        self.0.is_same(&*other.0)
+    }
+}
+
+impl PointSettings {
+    pub fn of<P: super::driver::Keys>(keys: P) -> PointSettings {
+        PointSettings(Arc::new(keys))
+    }
+
+    /// The keys, if they are of this type.
+    pub fn get<P: 'static>(&self) -> Option<&P> {
+        self.0.as_any().downcast_ref()
+    }
+}
+
+impl Settings {
+    pub fn of<D: Driver>(settings: D::Settings) -> Settings {
+        Settings(Arc::new(Held::<D> { settings }))
+    }
+
+    /// The settings, if they are of this driver.
+    pub fn get<D: Driver>(&self) -> Option<&D::Settings> {
+        Some(&self.0.as_any().downcast_ref::<Held<D>>()?.settings)
+    }
+
+    /// The driver's name.
+    pub fn driver(&self) -> &'static str {
+        self.0.driver()
+    }
+
+    /// Point keys that say nothing.
+    pub fn no_keys(&self) -> PointSettings {
+        self.0.no_keys()
+    }
+
+    /// The same, with the device's place named by this text in logs and for clients.
+    #[must_use]
+    pub fn shown_as(&self, text: String) -> Settings {
+        self.0.shown_as(text)
+    }
+
+    pub fn check(&self) -> Vec<SettingsError> {
+        self.0.check()
+    }
+
+    /// A doubt about two connections that seem to lead to one device; `name` is the first's.
+    pub fn same_device(&self, name: &str, second: &Settings) -> Option<Doubt> {
+        self.0.same_device(name, &*second.0)
+    }
+
+    /// Reads an address alone, for a point whose type is not known. No I/O.
+    pub fn check_address(&self, text: &str) -> Result<(), PointError> {
+        self.0.check_address(text)
+    }
+
+    /// Reads a point's address and compares it with its type. No I/O.
+    pub fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError> {
+        self.0.check_point(point)
+    }
+
+    /// Whether a device could hold this value of a point, whatever it is doing; the text says why not. The exponent of a
+    /// device is not known here, so a value that depends on it passes. No I/O.
+    pub fn check_output(&self, point: &PointPlan, scale: Option<Scale>, value: &Value) -> Result<(), String> {
+        let raw = |power| tags::to_raw(scale, value, power);
+        if point.exponent.is_some() && raw(Some(0)) != raw(Some(1)) {
+            return Ok(());
+        }
+        let raw = raw(None).map_err(|_| "it lies outside the scale".to_owned())?;
+        self.0.check_output(point, &raw)
+    }
+
+    /// Puts something that fits in place of a part that was refused, so that the other parts can be judged; false when
+    /// there is nothing that fits.
+    pub fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool {
+        self.0.leave_out(point, part)
+    }
+
+    /// Whether connections with these settings share one link.
+    pub(super) fn shares_link(&self, other: &Settings) -> bool {
+        let key = self.0.link_key();
+        self.driver() == other.driver() && key.is_some() && key == other.0.link_key()
+    }
+}
+
+/// The poll plan of each connection, in their order. No I/O.
+pub fn poll_plan(connections: &[ConnectionPlan]) -> Vec<PollPlan> {
+    connections.iter().map(|connection| connection.settings.0.poll_plan(connection)).collect()
+}
+
+/// One look at an address of a device.
+pub async fn probe(connection: &ConnectionPlan, address: &str) -> Result<Vec<ProbeLine>, ProbeError> {
+    connection.settings.0.probe(connection, address).await
+}
+
+/// Opens the link of connections that share one.
+pub(super) fn open(connections: &[ConnectionPlan]) -> Opened {
+    connections[0].settings.0.open(connections)
+}
+
+/// The settings with the type of their driver.
+#[derive(Debug)]
+struct Held<D: Driver> {
+    settings: D::Settings,
+}
+
+impl<D: Driver> Held<D> {
+    fn connection<'a>(&'a self, plan: &'a ConnectionPlan) -> ConnectionOf<'a, D> {
+        ConnectionOf { plan, settings: &self.settings }
+    }
+}
+
+trait AnyKeys: Debug + Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn is_same(&self, other: &dyn AnyKeys) -> bool;
+}
+
+impl<P: super::driver::Keys> AnyKeys for P {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn is_same(&self, other: &dyn AnyKeys) -> bool {
+        other.as_any().downcast_ref::<P>() == Some(self)
+    }
+}
+
+trait AnySettings: Debug + Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn is_same(&self, other: &dyn AnySettings) -> bool;
+    fn driver(&self) -> &'static str;
+    fn no_keys(&self) -> PointSettings;
+    fn shown_as(&self, text: String) -> Settings;
+    fn check(&self) -> Vec<SettingsError>;
+    fn same_device(&self, name: &str, second: &dyn AnySettings) -> Option<Doubt>;
+    fn check_address(&self, text: &str) -> Result<(), PointError>;
+    fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError>;
+    fn check_output(&self, point: &PointPlan, raw: &Value) -> Result<(), String>;
+    fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool;
+    fn link_key(&self) -> Option<LinkKey>;
+    fn poll_plan(&self, connection: &ConnectionPlan) -> PollPlan;
+    fn open(&self, connections: &[ConnectionPlan]) -> Opened;
+    fn probe<'a>(
+        &'a self,
+        connection: &'a ConnectionPlan,
+        address: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<ProbeLine>, ProbeError>>;
+}
+
+impl<D: Driver> AnySettings for Held<D> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn is_same(&self, other: &dyn AnySettings) -> bool {
+        other.as_any().downcast_ref::<Held<D>>().is_some_and(|other| other.settings == self.settings)
+    }
+
+    fn driver(&self) -> &'static str {
+        D::NAME
+    }
+
+    fn no_keys(&self) -> PointSettings {
+        PointSettings::of(D::Point::default())
+    }
+
+    fn shown_as(&self, text: String) -> Settings {
+        let mut settings = self.settings.clone();
+        D::show_as(&mut settings, text);
+        Settings::of::<D>(settings)
+    }
+
+    fn check(&self) -> Vec<SettingsError> {
+        D::check_settings(&self.settings)
+    }
+
+    fn same_device(&self, name: &str, second: &dyn AnySettings) -> Option<Doubt> {
+        let second = second.as_any().downcast_ref::<Held<D>>()?;
+        D::same_device(&self.settings, name, &second.settings)
+    }
+
+    fn check_address(&self, text: &str) -> Result<(), PointError> {
+        D::check_address(text)
+    }
+
+    fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError> {
+        D::check_point(&self.settings, PointOf::new(point))
+    }
+
+    fn check_output(&self, point: &PointPlan, raw: &Value) -> Result<(), String> {
+        D::check_output(&self.settings, PointOf::new(point), raw)
+    }
+
+    fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool {
+        match (part, D::STAND_IN) {
+            (Part::Address | Part::Entry("address", _), Some(address)) => {
+                address.clone_into(&mut point.address);
+                point.words.clear();
+                true
+            }
+            (Part::Key("scale"), _) => {
+                point.has_scale = false;
+                true
+            }
+            (Part::Exponent, _) => {
+                point.exponent = None;
+                true
+            }
+            (part, _) => {
+                let mut keys = PointOf::<D::Point>::new(point).keys.clone();
+                let is_own = D::leave_out(&mut keys, part);
+                point.settings = PointSettings::of(keys);
+                is_own
+            }
+        }
+    }
+
+    fn link_key(&self) -> Option<LinkKey> {
+        D::link_key(&self.settings)
+    }
+
+    fn poll_plan(&self, connection: &ConnectionPlan) -> PollPlan {
+        D::poll_plan(self.connection(connection))
+    }
+
+    fn open(&self, connections: &[ConnectionPlan]) -> Opened {
+        let mut typed = Vec::with_capacity(connections.len());
+        let mut refused = Vec::new();
+        let mut number = 0;
+        for plan in connections {
+            let settings = plan.settings.get::<D>().expect("connections that share a link have one driver");
+            for point in &plan.points {
+                if let Err(error) = D::check_point(settings, PointOf::new(point)) {
+                    refused.push((number, error));
+                }
+                number += 1;
+            }
+            typed.push(ConnectionOf { plan, settings });
+        }
+        Opened { link: D::open(&typed), refused }
+    }
+
+    fn probe<'a>(
+        &'a self,
+        connection: &'a ConnectionPlan,
+        address: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<ProbeLine>, ProbeError>> {
+        D::probe(self.connection(connection), address)
+    }
+}

@@ -1,0 +1,83 @@
+//! Writes of clients: each once, with the device's answer.
+
+use std::collections::HashSet;
+
+use opcua::StatusCode;
+use tokio::time::Instant;
+
+use super::exchange::{Ask, Told, Written};
+use super::{Stopped, Supervisor};
+use crate::drivers::contract::LinkError;
+use crate::tags::{Stamp, Write, WriteRequest};
+use crate::value::Value;
+
+impl Supervisor {
+    /// All writes of a request, each once. Gives the error that ends the link.
+    pub(super) async fn write(&mut self, request: WriteRequest) -> Result<Option<LinkError>, Stopped> {
+        let mut statuses = Vec::with_capacity(request.writes.len());
+        let mut broken = None;
+        let mut done = HashSet::new();
+        for write in &request.writes {
+            if broken.is_some() {
+                statuses.push(StatusCode::BadNoCommunication);
+                continue;
+            }
+            if Instant::now() >= request.expires {
+                statuses.push(StatusCode::BadTimeout);
+                continue;
+            }
+            let written = self.write_one(write).await?;
+            if written.status.is_good() {
+                done.insert(write.tag);
+            }
+            statuses.push(written.status);
+            broken = written.error;
+        }
+        // Clients see the device's own value at once, not a poll later.
+        if !done.is_empty() {
+            self.state.schedule.read_again(&done);
+        }
+        // The client may have given up waiting.
+        drop(request.reply.send(statuses));
+        Ok(broken)
+    }
+
+    async fn write_one(&mut self, write: &Write) -> Result<Written, Stopped> {
+        let Some(point) = self.state.places.get(&write.tag).copied() else {
+            return Ok(StatusCode::BadConfigurationError.into());
+        };
+        let raw = match self.raw_of(point, write).await? {
+            Raw::Value(raw) => raw,
+            Raw::None(written) => return Ok(written),
+        };
+        let written = match self.exchange(point, Ask::Value(&raw, write.first.unwrap_or(0))).await? {
+            Told::Written(written) => written,
+            Told::Exponent(_) => StatusCode::BadInternalError.into(),
+        };
+        if written.status.is_good() && !self.state.points[point as usize].read && write.first.is_none() {
+            self.state.tags.show_written(write.tag, &write.value, Stamp::now());
+        }
+        Ok(written)
+    }
+
+    /// The raw value of a write, with the exponent that the device has now.
+    async fn raw_of(&mut self, point: u32, write: &Write) -> Result<Raw, Stopped> {
+        let mut exponent = None;
+        if self.state.needs_exponent(point, write) {
+            match self.exchange(point, Ask::Exponent).await? {
+                Told::Exponent(power) => exponent = Some(power),
+                Told::Written(written) => return Ok(Raw::None(written)),
+            }
+        }
+        Ok(match self.state.tags.to_raw(write.tag, &write.value, exponent) {
+            Ok(raw) => Raw::Value(raw),
+            Err(code) => Raw::None(code.into()),
+        })
+    }
+}
+
+/// The raw value of a write, or the end of the write.
+enum Raw {
+    Value(Value),
+    None(Written),
+}
