@@ -300,10 +300,10 @@ fn a_pushing_toy_brings_its_own_status_and_time_and_comes_back_after_a_loss() {
         session.until("A", "waiting", |read| read.status == Some(StatusCode::BadWaitingForInitialData));
         let then = UaTime(UaTime::now().0 - 600_000_000);
         // Good with a sub-code, and a minute old: neither is lost on the way.
-        device.say(&format!("a 21.5 00a60000 {}", then.0));
+        device.say(&format!("a 21.5 00300000 {}", then.0));
         device.say(&format!("n 3 00000000 {}", then.0));
         let read = session.until("A", "there", |read| read.value == Some(Value::Double(21.5)));
-        assert_eq!((read.status, read.source_time), (Some(StatusCode::GoodCommunicationEvent), Some(then)));
+        assert_eq!((read.status, read.source_time), (Some(StatusCode::GoodClamped), Some(then)));
         assert!(read.server_time.is_some_and(|server| server > then), "the server's time is its own");
         session.until("N", "negated", |read| read.value == Some(Value::Double(-3.0)));
         device.say(&format!("a 22 40950000 {}", then.0 + 1));

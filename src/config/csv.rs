@@ -4,8 +4,8 @@
 //! separates, whichever the header has; quotes hold separators and line ends, and a doubled quote is one quote.
 
 use super::docs::{DOCS, did_you_mean};
-use super::report::{Findings, Place};
-use super::source::{Ix, Kind, Source};
+use super::report::Findings;
+use super::source::{Ix, Kind, Place, Source};
 
 /// Structs whose keys may be columns, the nearest first, and where a column of theirs goes.
 const OWNERS: [(&str, Target); 4] = [

@@ -3,16 +3,18 @@
 //! Everything that a cell names (includes, CSV files, `${env:}`, `${file:}`) is read here, before anything is
 //! compiled.
 
-use std::collections::HashMap;
+mod reach;
+
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::compile::Options;
+use super::loaded::{CellSource, Loaded};
+use super::options::Options;
 use super::outside;
-use super::reach::{Purpose, Reach, normal};
 use super::report::Findings;
 use super::source::{Ix, Kind, Source};
 use super::syntax;
+use reach::{Purpose, Reach, normal};
 
 /// What loading needs of the world; the disk, or files in memory for tests and fuzzing.
 pub trait Files {
@@ -108,25 +110,6 @@ const MOST_FILES: usize = 1_000;
 pub(super) const RELATIVE: &str = "paths are relative to the file that names them";
 const SMALLEST: &str =
     "the smallest cell is:\n  schema: 1\n  cell: press\n  nodes:\n    Speed: { type: Float, value: 0 }";
-
-/// One cell file with the files that it includes, itself first.
-#[derive(Debug)]
-pub struct CellSource {
-    pub path: PathBuf,
-    pub roots: Vec<(PathBuf, Ix)>,
-}
-
-/// Everything that was read.
-#[derive(Debug, Default)]
-pub struct Loaded {
-    pub source: Source,
-    pub server: Option<(PathBuf, Ix)>,
-    pub cells: Vec<CellSource>,
-    /// CSV files by path.
-    pub csv: HashMap<PathBuf, u16>,
-    /// Paths of all that was read, for whoever watches them.
-    pub read: Vec<PathBuf>,
-}
 
 struct Loader<'a> {
     files: &'a dyn Files,
@@ -274,7 +257,7 @@ impl Loader<'_> {
         let root = self.loaded.source.parse(file, self.findings);
         let Some(root) = root else {
             if !self.findings.has_errors_since(mark) {
-                let place = super::report::Place { file, start: 0, end: 0 };
+                let place = super::source::Place { file, start: 0, end: 0 };
                 self.findings.error_at(place, "this file is empty").help(SMALLEST);
             }
             return None;

@@ -3,20 +3,20 @@
 //! `source` reads YAML into an arena with places, `de` turns entries into the structs of `spec`, `compile` checks
 //! them against each other and builds the plant, `report` draws what was found. `files` alone touches the disk.
 
+mod at;
 mod compile;
 mod csv;
 mod de;
-mod de_error;
-mod de_map;
 mod docs;
 mod driver;
 mod driver_keys;
 mod files;
 mod flow;
+mod loaded;
+mod options;
 mod outside;
 mod parse;
 mod places;
-mod reach;
 mod reference;
 mod report;
 mod schema;
@@ -29,9 +29,10 @@ mod writing;
 
 use std::path::Path;
 
-pub use compile::{Compiled, Options};
+pub use compile::Compiled;
 pub use docs::did_you_mean;
 pub use files::{Disk, Files, Memory};
+pub use options::Options;
 pub use reference::{EXIT_CODES, reference};
 pub use report::{Finding, Report, Severity, Shown};
 pub use schema::{Which, schema};

@@ -8,14 +8,24 @@ use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle};
 
-use super::report::{Findings, Place};
-use super::source::{Ix, Kind, NONE, Source};
+use super::report::Findings;
+use super::source::{Ix, Kind, NONE, Place, Source};
 
 /// Longest nest of mappings and lists.
 const DEPTH: usize = 64;
 
+impl Source {
+    /// Parses file `file` into the arena; `None` after a syntax error, which is that file's only finding.
+    pub fn parse(&mut self, file: u16, findings: &mut Findings) -> Option<Ix> {
+        let text = self.take_text(file);
+        let root = Builder { source: self, findings, file, text: &text, open: Vec::new(), root: None }.run();
+        self.put_text(file, text);
+        root
+    }
+}
+
 /// Turns parser events into nodes; `open` is the stack of mappings and lists with their last child.
-pub(super) struct Builder<'a> {
+struct Builder<'a> {
     pub source: &'a mut Source,
     pub findings: &'a mut Findings,
     pub file: u16,

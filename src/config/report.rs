@@ -7,15 +7,7 @@ use std::collections::{HashMap, HashSet};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::source::{Ix, Source};
-
-/// Bytes `start..end` of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
-    pub file: u16,
-    pub start: u32,
-    pub end: u32,
-}
+use super::source::{Ix, Place, Source};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {

@@ -7,8 +7,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::parse::Builder;
-use super::report::{Findings, Place};
+/// Bytes `start..end` of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    pub file: u16,
+    pub start: u32,
+    pub end: u32,
+}
 
 /// A node of the arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,13 +92,13 @@ impl Source {
         Some(at)
     }
 
-    /// Parses file `file` into the arena; `None` after a syntax error, which is that file's only finding.
-    pub fn parse(&mut self, file: u16, findings: &mut Findings) -> Option<Ix> {
-        // The text leaves its place while the arena grows, so that no copy of it is needed.
-        let text = std::mem::take(&mut self.files[usize::from(file)].text);
-        let root = Builder { source: self, findings, file, text: &text, open: Vec::new(), root: None }.run();
+    /// The text leaves its place while the arena grows, so that no copy of it is needed.
+    pub(super) fn take_text(&mut self, file: u16) -> String {
+        std::mem::take(&mut self.files[usize::from(file)].text)
+    }
+
+    pub(super) fn put_text(&mut self, file: u16, text: String) {
         self.files[usize::from(file)].text = text;
-        root
     }
 
     /// Number of nodes.

@@ -3,7 +3,8 @@
 //! A broken file gets exactly one finding: what follows a syntax error would only be invented.
 
 use super::flow;
-use super::report::{Findings, Place};
+use super::report::Findings;
+use super::source::Place;
 
 /// The text of a file's bytes, or a finding that says what the bytes are instead.
 pub fn decode(bytes: Vec<u8>, file: u16, findings: &mut Findings) -> String {

@@ -13,7 +13,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::link::Link;
-use super::plan::{ConnectionPlan, Part, PointError, PointPlan, PollPlan, Reading};
+use super::plan::{ConnectionPlan, PointPlan};
+use super::reading::{Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError};
 use crate::value::Value;
 
 /// Keys of a cell file that a driver reads. Their doc comments are the user's reference and the schema.
@@ -116,42 +117,6 @@ pub enum Delivery {
 /// The point keys of a driver that has none.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, JsonSchema)]
 pub struct NoKeys {}
-
-/// What connections must have in common to share a link, as host and port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkKey(pub String);
-
-/// A fault of a key of the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsError {
-    pub key: &'static str,
-    pub message: String,
-    pub help: String,
-}
-
-/// Something that is allowed and rarely meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doubt {
-    pub message: String,
-    pub help: String,
-}
-
-/// A line of `opcell probe`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeLine {
-    /// Keys to write, as `raw_type: int16`, or what the value is.
-    pub keys: String,
-    pub value: String,
-}
-
-/// Why there is nothing to show.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProbeError {
-    #[error("driver `{driver}` does not offer `probe`")]
-    NotOffered { driver: &'static str },
-    #[error("{0}")]
-    Failed(String),
-}
 
 /// A connection with its driver's own settings.
 #[derive(Debug)]

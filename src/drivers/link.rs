@@ -5,9 +5,9 @@ use opcua::StatusCode;
 
 use super::contract::{Exponent, LinkError};
 use super::feed::Feed;
-use super::plan::PointError;
 use super::poll::{AnyPoll, Planned, Poll};
 use super::push::{AnyPush, Push};
+use super::reading::PointError;
 use crate::value::Value;
 
 /// An opened driver: it asks, or its device sends by itself.

@@ -13,6 +13,7 @@ pub mod modbus;
 mod plan;
 mod poll;
 mod push;
+mod reading;
 mod registry;
 mod schedule;
 mod settings;
@@ -22,14 +23,15 @@ mod supervisor;
 mod toys;
 
 pub use contract::{Answer, Exponent, LinkError, Refusal, Samples};
-pub use driver::{
-    ConnectionOf, Delivery, Doubt, Driver, Keys, LinkKey, NoKeys, PointOf, ProbeError, ProbeLine, SettingsError,
-};
+pub use driver::{ConnectionOf, Delivery, Driver, Keys, NoKeys, PointOf};
 pub use feed::Feed;
 pub use link::Link;
-pub use plan::{Claim, ConnectionPlan, Part, PlannedRequest, PointError, PointPlan, PollPlan, Reading};
+pub use plan::{ConnectionPlan, PointPlan, PointSettings, Settings};
 pub use poll::{Ask, Poll, Round};
 pub use push::Push;
+pub use reading::{
+    Claim, Doubt, LinkKey, Part, PlannedRequest, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
+};
 pub use registry::{About, DRIVERS, Visit, driver, each, named};
-pub use settings::{PointSettings, Settings, poll_plan, probe};
+pub use settings::{poll_plan, probe};
 pub use supervisor::{Output, STOP_WITHIN, Spawn, start};

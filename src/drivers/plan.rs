@@ -1,12 +1,19 @@
-//! Connections and points as a checked cell gives them to drivers, and the drivers' answers about them. Plain data.
+//! Connections and points as a checked cell gives them to drivers.
+//!
+//! A plan holds the settings and keys of its driver without their types (`settings` makes them, and gives them back).
 
+use std::any::Any;
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::{PointSettings, Settings};
+use futures_util::future::BoxFuture;
+
+use super::link::Opened;
+use super::reading::{Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError};
 use crate::model::{ConnectionIx, TagId};
-use crate::value::BuiltIn;
+use crate::value::{BuiltIn, Value};
 
 /// One tag of a connection, as its driver sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,90 +58,13 @@ pub struct ConnectionPlan {
     pub points: Vec<PointPlan>,
 }
 
-/// A fault in a point; `at` is the wrong part inside the text of the address (or of the exponent's address).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PointError {
-    pub message: String,
-    pub help: String,
-    pub at: Range<usize>,
-    pub part: Part,
-}
-
-/// Which text `PointError::at` counts in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    Address,
-    Exponent,
-    /// A key next to the address, as `raw_type` or `nan`; `at` is empty.
-    Key(&'static str),
-    /// One entry of a list, by its key and place.
-    Entry(&'static str, usize),
-}
-
-impl PointError {
-    pub(crate) fn new(at: Range<usize>, message: String, help: &str) -> PointError {
-        PointError { message, help: help.to_owned(), at, part: Part::Address }
+/// Places of the points that are read, by their period; a period of nothing counts as 1 ms.
+pub(super) fn by_period(points: &[PointPlan]) -> BTreeMap<Duration, Vec<u32>> {
+    let mut classes: BTreeMap<Duration, Vec<u32>> = BTreeMap::new();
+    for (at, point) in (0..).zip(points).filter(|(_, point)| point.read) {
+        classes.entry(point.poll.max(Duration::from_millis(1))).or_default().push(at);
     }
-
-    pub(crate) fn key(key: &'static str, message: String, help: &str) -> PointError {
-        PointError { message, help: help.to_owned(), at: 0..0, part: Part::Key(key) }
-    }
-}
-
-/// A driver's answer for a point that is right.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reading {
-    /// The address in each spelling that it has, as `holding/70 = 40071`; empty where there is only one.
-    pub spellings: String,
-    /// Another YAML reader would take the address for a number that reads differently: it wants quotes.
-    pub wants_quotes: bool,
-    /// Something that is allowed and rarely meant.
-    pub warning: Option<PointError>,
-    /// Places in the device, to be compared with those of other points.
-    pub claims: Vec<Claim>,
-    /// Entries of the connection's `invalid` that this point can have.
-    pub invalid: Vec<usize>,
-    /// Bits of its whole numbers without a sign; 0 for what is no whole number.
-    pub integer_bits: u32,
-}
-
-/// Registers of a device that a point reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Claim {
-    pub space: u8,
-    pub start: u32,
-    pub count: u32,
-    /// Registers of one element.
-    pub step: u32,
-    /// Bits or bytes of the registers, or their bytes as they are: others may read the same.
-    pub is_part: bool,
-}
-
-impl Claim {
-    pub fn end(&self) -> u32 {
-        self.start + self.count
-    }
-
-    /// Both read the same registers and cut them into values differently.
-    pub fn contradicts(&self, other: &Claim) -> bool {
-        let overlaps = self.space == other.space && self.start < other.end() && other.start < self.end();
-        let is_aligned = self.step == other.step && self.start.abs_diff(other.start).is_multiple_of(self.step.max(1));
-        overlaps && !self.is_part && !other.is_part && !is_aligned
-    }
-}
-
-/// How much a connection polls, before it is ever opened.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PollPlan {
-    pub connection: ConnectionIx,
-    pub tags: usize,
-    /// Requests of one scan of everything.
-    pub requests: Vec<PlannedRequest>,
-    /// Longest scan of everything when each request is answered: from the baud rate on a serial line,
-    /// from 5 ms a round trip over TCP, with the pauses between requests.
-    pub worst_scan: Duration,
-    /// Share of the link's time that polling takes at the wanted periods; above 1 scans come late.
-    pub load: f64,
+    classes
 }
 
 impl PollPlan {
@@ -145,21 +75,51 @@ impl PollPlan {
     }
 }
 
-/// One read of a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedRequest {
-    /// The table and its first and last address, as `holding/100..131`.
-    pub place: String,
-    /// Tags that get their value, or the exponent of one, from it.
-    pub tags: usize,
-    pub period: Duration,
+/// A driver with the settings of one connection.
+#[derive(Debug, Clone)]
+pub struct Settings(pub(super) Arc<dyn AnySettings>);
+
+/// The keys that a driver has at one point.
+#[derive(Debug, Clone)]
+pub struct PointSettings(pub(super) Arc<dyn AnyKeys>);
+
+impl PartialEq for Settings {
+    fn eq(&self, other: &Settings) -> bool {
+        self.0.is_same(&*other.0)
+    }
 }
 
-/// Places of the points that are read, by their period; a period of nothing counts as 1 ms.
-pub(super) fn by_period(points: &[PointPlan]) -> BTreeMap<Duration, Vec<u32>> {
-    let mut classes: BTreeMap<Duration, Vec<u32>> = BTreeMap::new();
-    for (at, point) in (0..).zip(points).filter(|(_, point)| point.read) {
-        classes.entry(point.poll.max(Duration::from_millis(1))).or_default().push(at);
+impl PartialEq for PointSettings {
+    fn eq(&self, other: &PointSettings) -> bool {
+        self.0.is_same(&*other.0)
     }
-    classes
+}
+
+/// Keys of some driver.
+pub(super) trait AnyKeys: Debug + Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn is_same(&self, other: &dyn AnyKeys) -> bool;
+}
+
+/// What a driver says of a connection.
+pub(super) trait AnySettings: Debug + Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn is_same(&self, other: &dyn AnySettings) -> bool;
+    fn driver(&self) -> &'static str;
+    fn no_keys(&self) -> PointSettings;
+    fn shown_as(&self, text: String) -> Settings;
+    fn check(&self) -> Vec<SettingsError>;
+    fn same_device(&self, name: &str, second: &dyn AnySettings) -> Option<Doubt>;
+    fn check_address(&self, text: &str) -> Result<(), PointError>;
+    fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError>;
+    fn check_output(&self, point: &PointPlan, raw: &Value) -> Result<(), String>;
+    fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool;
+    fn link_key(&self) -> Option<LinkKey>;
+    fn poll_plan(&self, connection: &ConnectionPlan) -> PollPlan;
+    fn open(&self, connections: &[ConnectionPlan]) -> Opened;
+    fn probe<'a>(
+        &'a self,
+        connection: &'a ConnectionPlan,
+        address: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<ProbeLine>, ProbeError>>;
 }

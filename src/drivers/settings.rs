@@ -8,32 +8,13 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::driver::{ConnectionOf, Doubt, Driver, LinkKey, PointOf, ProbeError, ProbeLine, SettingsError};
+use super::driver::{ConnectionOf, Driver, PointOf};
 use super::link::Opened;
-use super::plan::{ConnectionPlan, Part, PointError, PointPlan, PollPlan, Reading};
+use super::plan::{AnyKeys, AnySettings, ConnectionPlan, PointPlan, PointSettings, Settings};
+use super::reading::{Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError};
 use crate::model::Scale;
 use crate::tags;
 use crate::value::Value;
-
-/// A driver with the settings of one connection.
-#[derive(Debug, Clone)]
-pub struct Settings(Arc<dyn AnySettings>);
-
-/// The keys that a driver has at one point.
-#[derive(Debug, Clone)]
-pub struct PointSettings(Arc<dyn AnyKeys>);
-
-impl PartialEq for Settings {
-    fn eq(&self, other: &Settings) -> bool {
-        self.0.is_same(&*other.0)
-    }
-}
-
-impl PartialEq for PointSettings {
-    fn eq(&self, other: &PointSettings) -> bool {
-        self.0.is_same(&*other.0)
-    }
-}
 
 impl PointSettings {
     pub fn of<P: super::driver::Keys>(keys: P) -> PointSettings {
@@ -142,11 +123,6 @@ impl<D: Driver> Held<D> {
     }
 }
 
-trait AnyKeys: Debug + Send + Sync {
-    fn as_any(&self) -> &dyn Any;
-    fn is_same(&self, other: &dyn AnyKeys) -> bool;
-}
-
 impl<P: super::driver::Keys> AnyKeys for P {
     fn as_any(&self) -> &dyn Any {
         self
@@ -155,28 +131,6 @@ impl<P: super::driver::Keys> AnyKeys for P {
     fn is_same(&self, other: &dyn AnyKeys) -> bool {
         other.as_any().downcast_ref::<P>() == Some(self)
     }
-}
-
-trait AnySettings: Debug + Send + Sync {
-    fn as_any(&self) -> &dyn Any;
-    fn is_same(&self, other: &dyn AnySettings) -> bool;
-    fn driver(&self) -> &'static str;
-    fn no_keys(&self) -> PointSettings;
-    fn shown_as(&self, text: String) -> Settings;
-    fn check(&self) -> Vec<SettingsError>;
-    fn same_device(&self, name: &str, second: &dyn AnySettings) -> Option<Doubt>;
-    fn check_address(&self, text: &str) -> Result<(), PointError>;
-    fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError>;
-    fn check_output(&self, point: &PointPlan, raw: &Value) -> Result<(), String>;
-    fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool;
-    fn link_key(&self) -> Option<LinkKey>;
-    fn poll_plan(&self, connection: &ConnectionPlan) -> PollPlan;
-    fn open(&self, connections: &[ConnectionPlan]) -> Opened;
-    fn probe<'a>(
-        &'a self,
-        connection: &'a ConnectionPlan,
-        address: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<ProbeLine>, ProbeError>>;
 }
 
 impl<D: Driver> AnySettings for Held<D> {

@@ -66,24 +66,6 @@ impl FromIterator<Role> for Roles {
     }
 }
 
-/// Index into `Plant::access`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AccessIx(pub u16);
-
-impl AccessIx {
-    /// `Access::ADMINISTRATORS`: rules of who has which role. No rule of a plant has this place, and what would not fit
-    /// into the table falls on it, so that nothing opens by accident.
-    pub const ADMINISTRATORS: AccessIx = AccessIx(u16::MAX);
-    /// `Access::OPEN`, with values over encrypted channels alone.
-    pub const ENCRYPTED: AccessIx = AccessIx(u16::MAX - 1);
-
-    /// The place of the next rule of a plant.
-    pub fn next(rules: usize) -> AccessIx {
-        let free = u16::try_from(rules).ok().filter(|ix| *ix < AccessIx::ENCRYPTED.0);
-        free.map_or(AccessIx::ADMINISTRATORS, AccessIx)
-    }
-}
-
 /// The roles that may browse and read, write, call, and edit history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Access {

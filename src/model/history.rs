@@ -7,10 +7,6 @@ use std::time::Duration;
 use super::{DataType, Plant, TagId};
 use crate::value::BuiltIn;
 
-/// Index into `Plant::history`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HistoryIx(pub u16);
-
 /// How much history to keep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistoryClass {

@@ -8,6 +8,7 @@ mod audit;
 mod count;
 mod endpoint;
 mod history;
+mod ix;
 mod network;
 mod node;
 mod period;
@@ -16,20 +17,21 @@ mod subject;
 mod tag;
 mod tree;
 
-pub use access::{Access, AccessIx, ROLES, Role, Roles};
+pub use access::{Access, ROLES, Role, Roles};
 pub use audit::{AuditLog, AuditPlan};
 pub use count::count;
 pub use endpoint::Endpoint;
-pub use history::{HistoryClass, HistoryDeadband, HistoryIx, HistoryPartition, HistoryPlan};
+pub use history::{HistoryClass, HistoryDeadband, HistoryPartition, HistoryPlan};
+pub use ix::{AccessIx, ConnectionIx, EnumIx, HistoryIx, NodeIx, ObjectTypeIx, TagId};
 pub use network::Network;
-pub use node::{Cell, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, ObjectTypeIx, Text};
+pub use node::{Cell, EnumType, Node, NodeKind, NodeName, ObjectType, Text};
 pub use period::Period;
 pub use server::{
     Accounts, Application, CertificatePlan, Limits, Listen, Policy, RoleRule, SIMULATE_FOLDER, Security, ServerPlan,
     Suppressed, User,
 };
 pub use subject::Subject;
-pub use tag::{ConnectionIx, DataType, EnumIx, Origin, Scale, Shape, Tag, TagId, Unit};
+pub use tag::{DataType, Origin, Scale, Shape, Tag, Unit};
 
 use std::time::Duration;
 

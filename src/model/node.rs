@@ -2,15 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AccessIx, Shape, TagId};
-
-/// Index into `Cell::nodes`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeIx(pub u32);
-
-/// Index into `Cell::object_types`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectTypeIx(pub u32);
+use super::{AccessIx, NodeIx, ObjectTypeIx, Shape, TagId};
 
 /// One cell file, compiled.
 #[derive(Debug)]

@@ -3,20 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccessIx, HistoryIx, NodeIx};
+use super::{AccessIx, ConnectionIx, EnumIx, HistoryIx, NodeIx};
 use crate::value::{BuiltIn, Value};
-
-/// Index into `Plant::tags` and into the tag store, over all cells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TagId(pub u32);
-
-/// Index into `Plant::connections`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionIx(pub u32);
-
-/// Index into `Cell::enums`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EnumIx(pub u32);
 
 /// The DataType that clients see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -365,14 +365,14 @@ fn a_value_whose_parts_do_not_come_together_grows_old_and_a_refusal_of_one_stays
 async fn a_device_s_own_status_and_time_pass_and_a_bad_one_has_no_value() {
     let start = Instant::now();
     let store = store(vec![tag(shape(DataType::BuiltIn(BuiltIn::Double), &[]), device())]);
-    let (then, server) = (UaTime(5_000), at(start, 0).server);
+    let (then, Stamp { source: arrival, server, .. }) = (UaTime(5_000), at(start, 0));
     let hour = 36_000_000_000;
     let one = || Value::Double(1.0);
     for (raw, value, status, source) in [
         (RawSample::new(one(), StatusCode::GoodClamped).at(then), one(), StatusCode::GoodClamped, then),
         (RawSample::new(one(), StatusCode::UncertainSubNormal).at(then), one(), StatusCode::UncertainSubNormal, then),
         (RawSample::new(one(), StatusCode::BadSensorFailure).at(then), Value::Null, StatusCode::BadSensorFailure, then),
-        (RawSample::new(one(), StatusCode::Good), one(), StatusCode::Good, server),
+        (RawSample::new(one(), StatusCode::Good), one(), StatusCode::Good, arrival),
         // A clock that is an hour ahead is believed, a wilder one is not.
         (
             RawSample::new(one(), StatusCode::Good).at(UaTime(server.0 + hour)),
@@ -380,7 +380,7 @@ async fn a_device_s_own_status_and_time_pass_and_a_bad_one_has_no_value() {
             StatusCode::Good,
             UaTime(server.0 + hour),
         ),
-        (RawSample::new(one(), StatusCode::Good).at(UaTime(server.0 + hour + 1)), one(), StatusCode::Good, server),
+        (RawSample::new(one(), StatusCode::Good).at(UaTime(server.0 + hour + 1)), one(), StatusCode::Good, arrival),
     ] {
         store.commit(&[(TagId(0), raw.clone())], at(start, 0));
         store.with(TagId(0), |sample| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Compiler;
-use crate::config::de::At;
+use crate::config::at::At;
 use crate::config::source::Ix;
 use crate::config::spec::{self, AuditFormat};
 use crate::model::{AuditLog, AuditPlan, Period};

@@ -1,60 +1,17 @@
 //! One cell: its files together, its names, its types, and then its nodes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Compiler;
-use super::types::TypeEntry;
-use crate::config::de::{At, Keys, decode, decode_entry};
+use super::scope::{ConnectionRef, Inherited, Scope};
+use crate::config::at::At;
+use crate::config::de::{Keys, decode, decode_entry};
 use crate::config::docs::{did_you_mean, list};
-use crate::config::files::CellSource;
+use crate::config::loaded::CellSource;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec;
-use crate::drivers::About;
-use crate::model::{
-    Access, Cell, ConnectionIx, EnumIx, Node, NodeIx, NodeKind, NodeName, Period, ROLES, Role, Roles, Text,
-};
-
-/// A connection as nodes refer to it; without `ix` it had findings of its own.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ConnectionRef {
-    pub key: Ix,
-    /// Its mapping.
-    pub node: Ix,
-    pub ix: Option<ConnectionIx>,
-    /// Its driver, or the one that is meant.
-    pub driver: Option<&'static About>,
-    pub allow_write: bool,
-}
-
-/// Names of one cell.
-#[derive(Debug, Default)]
-pub(super) struct Scope {
-    pub index: u16,
-    pub connections: HashMap<String, ConnectionRef>,
-    /// Enumerations by name; `None`: it had findings.
-    pub enums: HashMap<String, Option<EnumIx>>,
-    pub types: HashMap<String, TypeEntry>,
-    pub history: super::history::Classes,
-    /// Names of history classes that are not known, each told once.
-    pub no_history: HashSet<String>,
-    /// Pinned NodeIds, and where each is said.
-    pub pinned: HashMap<NodeName, Ix>,
-}
-
-/// What a node inherits.
-#[derive(Debug, Clone)]
-pub(super) struct Inherited {
-    /// Name of the connection and where it is said.
-    pub connection: Option<At<String>>,
-    pub poll: Duration,
-    /// And where it is said; `None`: 3 polls, at least 5 s.
-    pub stale_after: Option<At<Period>>,
-    pub enabled: bool,
-    pub access: Access,
-    /// Name of the history class and where it is said.
-    pub history: Option<At<String>>,
-}
+use crate::model::{Access, Cell, Node, NodeIx, NodeKind, NodeName, ROLES, Role, Roles, Text};
 
 impl Compiler<'_> {
     pub(super) fn cell(&mut self, files: &CellSource) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::scope::{ConnectionRef, Scope};
 use crate::config::compile::Compiler;
-use crate::config::compile::cell::{ConnectionRef, Scope};
 use crate::config::de::{Keys, decode_entry};
 use crate::config::docs::{DOCS, did_you_mean, list, nearest};
 use crate::config::source::Ix;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Compiler;
-use super::cell::{ConnectionRef, Inherited, Scope};
+use super::scope::{ConnectionRef, Inherited, Scope};
 use super::tag::Place;
-use crate::config::de::{At, Keys, decode_entry};
+use crate::config::at::At;
+use crate::config::de::{Keys, decode_entry};
 use crate::config::docs::DOCS;
 use crate::config::driver;
 use crate::config::source::{Ix, Kind};

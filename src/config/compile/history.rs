@@ -1,12 +1,12 @@
 //! History: the classes of a cell, the built-in ones, and the class that a tag has.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
 use super::Compiler;
-use super::cell::{Inherited, Scope};
-use crate::config::de::{At, Keys, decode_entry};
+use super::scope::{Inherited, Scope};
+use crate::config::at::At;
+use crate::config::de::{Keys, decode_entry};
 use crate::config::docs::{did_you_mean, list};
 use crate::config::files::beside;
 use crate::config::source::Ix;
@@ -17,9 +17,6 @@ use crate::model::{HistoryClass, HistoryDeadband, HistoryIx, HistoryPartition, H
 const NONE: &str = "none";
 
 const DAY: Duration = Duration::from_secs(86_400);
-
-/// Classes of a cell by name, and where each is defined; `None`: it had findings, or is built in and unused.
-pub(super) type Classes = HashMap<String, (Option<Ix>, Option<HistoryIx>)>;
 
 /// Built in: name, every sample, longest interval, keep in days.
 const BUILT_IN: [(&str, bool, u64, u32); 3] =

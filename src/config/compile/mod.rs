@@ -11,6 +11,7 @@ mod history;
 mod node;
 mod registers;
 mod roles;
+mod scope;
 mod server;
 mod simulate;
 mod tag;
@@ -18,27 +19,15 @@ mod types;
 mod value;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::files::Loaded;
+use super::loaded::Loaded;
+use super::options::Options;
 use super::report::Findings;
 use super::source::{Ix, Source};
 use crate::drivers::{self, ConnectionPlan};
 use crate::model::{Access, AccessIx, Plant, ServerPlan, Unit};
-
-/// What the command line says about a cell.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// A simulator in place of every driver.
-    pub simulate: bool,
-    /// Instead of the server file's `listen`.
-    pub listen: Option<Vec<SocketAddr>>,
-    pub state_dir: Option<PathBuf>,
-    pub pki_dir: Option<PathBuf>,
-    pub log: Option<log::LevelFilter>,
-}
 
 /// Everything a server needs to run.
 #[derive(Debug)]

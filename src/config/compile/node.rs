@@ -6,47 +6,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::cell::{Inherited, Scope};
-use super::types::TypeEntry;
+use super::scope::{Entry, Inherited, Into, Scope, TypeEntry, Walk};
 use super::{Compiler, MOST_NODES};
-use crate::config::de::{At, Keys, decode, decode_entry};
+use crate::config::at::At;
+use crate::config::de::{Keys, decode, decode_entry};
 use crate::config::docs::{did_you_mean, list, nearest};
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::NodeSpec;
 use crate::config::template::{self, Env, Fault};
 use crate::config::{csv, files};
-use crate::model::{Node, NodeIx, NodeKind, NodeName, ObjectTypeIx};
-
-/// Where nodes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Into {
-    Cell,
-    /// As instance declarations of this type.
-    Type(ObjectTypeIx),
-}
-
-/// What a level of nodes has in common.
-#[derive(Clone)]
-pub(super) struct Walk<'e> {
-    pub into: Into,
-    pub parent: Option<NodeIx>,
-    /// Levels above, in the file and through types.
-    pub depth: u8,
-    pub env: &'e Env,
-    /// The instance whose template is walked, and how a finding names it.
-    pub instance: Option<(Ix, String)>,
-    /// The node that copies hang below, and the word between.
-    pub hang: (Ix, &'static str),
-    pub inherited: Inherited,
-}
-
-/// A node's keys; `is_whole`: all of them were understood, so that what is not there was not written.
-#[derive(Clone, Copy)]
-pub(super) struct Entry<'a> {
-    pub spec: &'a NodeSpec,
-    pub own: Ix,
-    pub is_whole: bool,
-}
+use crate::model::{Node, NodeIx, NodeKind, NodeName};
 
 /// Names of one level, with the key of each.
 type Seen = HashMap<Arc<str>, Ix>;

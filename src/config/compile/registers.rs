@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Compiler;
-use super::cell::Scope;
-use crate::config::de::At;
+use super::scope::Scope;
+use crate::config::at::At;
 use crate::config::source::Ix;
 use crate::config::spec::{NodeSpec, SourceSpec};
 use crate::drivers::{Claim, Reading};

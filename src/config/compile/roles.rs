@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use super::Compiler;
-use crate::config::de::{At, Keys, decode_entry};
+use crate::config::at::At;
+use crate::config::de::{Keys, decode_entry};
 use crate::config::source::Ix;
 use crate::config::spec;
 use crate::model::{Endpoint, ROLES, Role, RoleRule, Roles, ServerPlan, Subject};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Compiler;
-use crate::config::de::{At, Keys, decode_entry};
+use crate::config::at::At;
+use crate::config::de::{Keys, decode_entry};
 use crate::config::files::beside;
 use crate::config::source::Ix;
 use crate::config::spec::{self, KeySize, LogLevel, Suppress};
@@ -242,7 +243,7 @@ impl Compiler<'_> {
         if plan.accounts.users.is_empty() && plan.accounts.anonymous == Roles::NONE {
             let root = plan.file.as_ref().and_then(|_| self.source.files.first()).map(|_| 0);
             if let Some(file) = root {
-                let place = crate::config::report::Place { file, start: 0, end: 0 };
+                let place = crate::config::source::Place { file, start: 0, end: 0 };
                 let finding = self.findings.warning_at(place, "nobody can log in");
                 finding.help("run `opcell user add NAME --role Operator`, or write `anonymous: [Observer]`");
             }

@@ -1,7 +1,7 @@
 //! The signal that stands in for a device under `--simulate`, when a tag names none.
 
 use super::Compiler;
-use super::cell::Scope;
+use super::scope::Scope;
 use crate::config::spec::NodeSpec;
 use crate::drivers::simulator::Simulator;
 use crate::model::{ConnectionIx, DataType, NodeIx, Origin, Shape};

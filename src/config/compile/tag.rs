@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Compiler;
-use super::cell::{Inherited, Scope};
-use super::node::{Entry, Into, Walk};
-use crate::config::de::At;
+use super::scope::{Entry, Inherited, Into, Scope, Walk};
+use crate::config::at::At;
 use crate::config::docs::{did_you_mean, list};
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{Deadband, NodeSpec, Scale as ScaleSpec};

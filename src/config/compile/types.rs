@@ -6,35 +6,13 @@
 use std::collections::HashSet;
 
 use super::Compiler;
-use super::cell::{Inherited, Scope};
-use super::node::{Into, Walk};
+use super::scope::{Inherited, Into, Parameter, Scope, TypeEntry, Walk};
 use crate::config::de::{Keys, decode, decode_entry};
 use crate::config::report::Findings;
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{self, ParamType};
 use crate::config::template::{self, Env};
 use crate::model::{EnumIx, EnumType, ObjectType, ObjectTypeIx, Text};
-
-/// A parameter of a type.
-#[derive(Debug, Clone)]
-pub(super) struct Parameter {
-    pub name: String,
-    pub kind: ParamType,
-    pub default: Option<String>,
-}
-
-/// An object type as `of:` refers to it; without `spec` it had findings of its own.
-#[derive(Debug, Clone)]
-pub(super) struct TypeEntry {
-    pub key: Ix,
-    pub ix: ObjectTypeIx,
-    pub children: Option<Ix>,
-    /// Place of `connection:` in the type.
-    pub connection: Option<Ix>,
-    pub params: Vec<Parameter>,
-    /// Names of the types that its children are instances of.
-    uses: Vec<(String, Ix)>,
-}
 
 impl Compiler<'_> {
     pub(super) fn types(&mut self, roots: &[Ix], scope: &mut Scope, inherited: &Inherited) {

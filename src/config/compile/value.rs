@@ -1,7 +1,7 @@
 //! Values that a file gives: constants, start values and outputs at stop.
 
 use super::Compiler;
-use super::cell::Scope;
+use super::scope::Scope;
 use crate::config::de::boolean_help;
 use crate::config::docs::{did_you_mean, list};
 use crate::config::source::{Ix, Kind};

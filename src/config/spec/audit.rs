@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::history::Size;
-use crate::config::de::At;
+use crate::config::at::At;
 use crate::model::Period;
 
 /// Who did what: each act is a line in the log and a record in files that show when they were changed.

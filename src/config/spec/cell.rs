@@ -4,8 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::values::{anything, by_name, text};
-use super::{HistoryClass, NodeSpec};
-use crate::config::de::{At, Raw};
+use super::{Access, HistoryClass, NodeSpec};
+use crate::config::at::{At, Raw};
 use crate::drivers::DRIVERS;
 use crate::model::Period;
 
@@ -94,22 +94,6 @@ pub struct Defaults {
     pub stale_after: Option<At<Period>>,
 }
 
-/// Roles that may do something; each key that is left out is inherited.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct Access {
-    /// Roles that may browse and read (default [AuthenticatedUser, Observer]).
-    pub read: Option<Vec<At<String>>>,
-    /// Roles that may write (default [Operator, Engineer]).
-    pub write: Option<Vec<At<String>>>,
-    /// Roles that may call methods (default [Operator, Engineer, Supervisor]).
-    pub call: Option<Vec<At<String>>>,
-    /// Roles that may insert, replace and delete history (default [Engineer]).
-    pub edit_history: Option<Vec<At<String>>>,
-    /// Values and history only over encrypted channels (SignAndEncrypt); browsing needs none (default false).
-    #[schemars(extend("x-also" = ["encryption", "encryption_required"]))]
-    pub encrypted: Option<bool>,
-}
-
 /// Own types.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -176,7 +160,7 @@ pub struct Connection {
     /// Driver of the device's protocol; the reference says how addresses of each are written.
     #[schemars(schema_with = "drivers", extend("x-also" = ["type", "protocol", "platform", "kind"]))]
     pub driver: At<String>,
-    /// Text for people.
+    /// Text for people (default none).
     pub description: Option<String>,
     /// Off: never opened, its tags are BadOutOfService (default true).
     pub enabled: Option<bool>,

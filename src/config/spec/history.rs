@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de;
 
 use super::values::Deadband;
-use crate::config::de::At;
+use crate::config::at::At;
 use crate::model::Period;
 
 /// How much history to keep; a tag names one of these, or one of the built-in `fast`, `process` and `events`.

@@ -3,6 +3,7 @@
 //! `x-also` holds what other products call a key. `Raw` fields are read by a later step and give editors their
 //! shape by `schema_with`. No flatten, no untagged: they would lose places.
 
+mod access;
 mod audit;
 mod cell;
 mod history;
@@ -10,8 +11,9 @@ mod node;
 mod server;
 mod values;
 
+pub use access::Access;
 pub use audit::{Audit, AuditFormat};
-pub use cell::{Access, CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType};
+pub use cell::{CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType};
 pub use history::{HistoryClass, HistoryStore, OnFull, Partition, Record, Size};
 pub use node::{NodeSpec, Scale, SourceSpec};
 pub use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, Suppress, User};

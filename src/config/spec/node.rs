@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::Access;
 use super::values::{Deadband, Span, anything, by_name, text};
-use crate::config::de::{At, Raw};
+use crate::config::at::{At, Raw};
 use crate::model::Period;
 
 /// A node: with `type` a tag, with `of` an instance of an object type, else a folder.

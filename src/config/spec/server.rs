@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::history::Size;
 use super::values::by_name;
 use super::{Audit, HistoryStore};
-use crate::config::de::{At, Raw};
+use crate::config::at::{At, Raw};
 use crate::model::{Period, Policy};
 
 /// What is served, to whom, and where.

@@ -14,8 +14,9 @@ use super::settings::{Defaults, RegisterPoint};
 use super::wire::{self, Target};
 use crate::drivers::batch::Block;
 use crate::drivers::driver::PointOf;
-use crate::drivers::plan::{PlannedRequest, PointError, PollPlan, Reading, by_period};
+use crate::drivers::plan::by_period;
 use crate::drivers::poll::Poll;
+use crate::drivers::reading::{PlannedRequest, PointError, PollPlan, Reading};
 use crate::value::Value;
 
 pub fn check_point(defaults: &Defaults, point: PointOf<'_, RegisterPoint>) -> Result<Reading, PointError> {

@@ -11,9 +11,10 @@ use super::line::{Line, Slave};
 use super::master::Master;
 use super::settings::{RegisterPoint, RtuSettings, TcpSettings};
 use super::{check, notes, probe};
-use crate::drivers::driver::{ConnectionOf, Doubt, Driver, LinkKey, PointOf, ProbeError, ProbeLine, SettingsError};
+use crate::drivers::driver::{ConnectionOf, Driver, PointOf};
 use crate::drivers::link::Link;
-use crate::drivers::plan::{Part, PointError, PollPlan, Reading};
+use crate::drivers::reading::{Doubt, LinkKey, ProbeError, ProbeLine, SettingsError};
+use crate::drivers::reading::{Part, PointError, PollPlan, Reading};
 use crate::value::Value;
 
 /// An address that every point may have.

@@ -6,8 +6,9 @@ use super::frame::Framing;
 use super::settings::RegisterPoint;
 use super::settings::{Defaults, EchoSetting, RtuSettings, SerialFraming, TcpFraming, TcpSettings};
 use super::wire::Target;
-use crate::drivers::driver::{LinkKey, PointOf};
+use crate::drivers::driver::PointOf;
 use crate::drivers::plan::ConnectionPlan;
+use crate::drivers::reading::LinkKey;
 
 /// A connection's place, and what its points inherit.
 #[derive(Debug, Clone)]

@@ -5,12 +5,9 @@
 
 mod address;
 mod belief;
-mod change;
 mod check;
 mod driver;
-mod exponent;
 mod frame;
-mod gather;
 mod host;
 mod invalid;
 mod line;

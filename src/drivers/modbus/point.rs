@@ -8,7 +8,8 @@ use super::invalid::Invalid;
 use super::settings::{Charset, Defaults, MaskWrite, RawType, RegisterPoint, WordOrder, WriteFunction};
 use super::text::Lettering;
 use crate::drivers::driver::PointOf;
-use crate::drivers::plan::{Claim, Part, PointError, PointPlan};
+use crate::drivers::plan::PointPlan;
+use crate::drivers::reading::{Claim, Part, PointError};
 use crate::value::BuiltIn;
 
 /// Registers of one request, at most (MODBUS Application Protocol V1.1b3, §6.3, §6.12), and coils (§6.1, §6.11).

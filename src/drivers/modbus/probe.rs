@@ -9,10 +9,11 @@ use super::pdu::exception_text;
 use super::point::Register;
 use super::settings::{Defaults, RawType, RegisterPoint, WordOrder};
 use crate::drivers::contract::LinkError;
-use crate::drivers::driver::{PointOf, ProbeError, ProbeLine};
+use crate::drivers::driver::PointOf;
+use crate::drivers::plan::PointSettings;
 use crate::drivers::plan::{ConnectionPlan, PointPlan};
 use crate::drivers::poll::Poll;
-use crate::drivers::settings::PointSettings;
+use crate::drivers::reading::{ProbeError, ProbeLine};
 use crate::model::TagId;
 use crate::value::{BuiltIn, Value};
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Visitor};
 
 use super::invalid::RawNumber;
-use crate::drivers::plan::Part;
+use crate::drivers::reading::Part;
 use crate::model::Period;
 
 /// Modbus TCP, and RTU or ASCII frames over TCP as serial servers send them.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::drivers::plan::PointError;
+use crate::drivers::reading::PointError;
 use crate::model::Period;
 
 #[derive(Debug, Clone, PartialEq)]

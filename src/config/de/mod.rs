@@ -4,243 +4,19 @@
 //! gives a neutral value. Entries are small, so this costs nothing that can be measured. The value is handed out
 //! only if nothing was found.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
-use std::fmt;
+mod decode;
+mod error;
+mod hole;
+mod map;
 
-use serde::de::{self, Deserialize, IntoDeserializer, Visitor};
+use serde::de::{self, IntoDeserializer, Visitor};
 
-use super::de_error::Error;
+use super::at::{AT, RAW};
 use super::docs::DOCS;
-use super::report::Findings;
-use super::source::{Ix, Kind, Source};
-
-/// A value and its node, for what later checks point at.
-#[derive(Debug, Clone)]
-pub struct At<T> {
-    pub ix: Ix,
-    pub value: T,
-}
-
-/// A subtree that a later step reads.
-#[derive(Debug, Clone, Copy)]
-pub struct Raw(pub Ix);
-
-pub(super) const AT: &str = "@At";
-pub(super) const RAW: &str = "@Raw";
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
-    fn deserialize<D: de::Deserializer<'de>>(from: D) -> Result<At<T>, D::Error> {
-        struct Pair<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Pair<T> {
-            type Value = At<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value with its place")
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut pair: A) -> Result<At<T>, A::Error> {
-                let missing = || de::Error::custom("a place without a value");
-                let ix = Ix(pair.next_element()?.ok_or_else(missing)?);
-                Ok(At { ix, value: pair.next_element()?.ok_or_else(missing)? })
-            }
-        }
-        from.deserialize_newtype_struct(AT, Pair(std::marker::PhantomData))
-    }
-}
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: de::Deserializer<'de>>(from: D) -> Result<Raw, D::Error> {
-        struct Index;
-        impl<'de> Visitor<'de> for Index {
-            type Value = Raw;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a subtree")
-            }
-            fn visit_newtype_struct<D: de::Deserializer<'de>>(self, from: D) -> Result<Raw, D::Error> {
-                Ok(Raw(Ix(u32::deserialize(from)?)))
-            }
-        }
-        from.deserialize_newtype_struct(RAW, Index)
-    }
-}
-
-impl<T: schemars::JsonSchema> schemars::JsonSchema for At<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        T::schema_name()
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        generator.subschema_for::<T>()
-    }
-}
-
-/// Whose keys an entry has.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Keys<'a> {
-    /// The driver that the entry's structs belong to.
-    driver: Option<&'a str>,
-    /// Name in `DOCS` of the outermost struct, where that is not its own.
-    owner: Option<&'static str>,
-    /// Structs that read other keys of the outermost mapping.
-    pub other: &'a [&'a str],
-}
-
-impl<'a> Keys<'a> {
-    /// The keys of the struct alone.
-    pub const OWN: Keys<'static> = Keys { driver: None, owner: None, other: &[] };
-
-    /// The struct's keys, next to those of others.
-    pub fn beside(other: &'a [&'a str]) -> Keys<'a> {
-        Keys { other, ..Keys::OWN }
-    }
-
-    /// The keys of a driver's struct, next to those that all drivers share.
-    pub fn of_driver(driver: &'a str, owner: &'static str, other: &'a [&'a str]) -> Keys<'a> {
-        Keys { driver: Some(driver), owner: Some(owner), other }
-    }
-}
-
-/// Whether an entry with this finding is worth further checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
-    /// It is clear what was meant, and it was read so.
-    GoOn,
-    Stop,
-}
-
-/// Decodes the entry at `ix`; `None` when it had findings that leave its meaning open.
-pub fn decode<'a, T: Deserialize<'a>>(
-    source: &'a Source,
-    ix: Ix,
-    keys: Keys<'a>,
-    findings: &mut Findings,
-) -> Option<T> {
-    let (value, wrong) = decode_noting(source, ix, keys, findings);
-    value.filter(|_| wrong.is_none())
-}
-
-/// Faults of an entry: the nodes whose text doesn't fit, none of them where only keys are unknown or missing.
-pub(super) type Wrong = Option<Vec<Ix>>;
-
-/// The value with neutral parts in place of the wrong ones, and what was wrong.
-fn decode_noting<'a, T: Deserialize<'a>>(
-    source: &'a Source,
-    ix: Ix,
-    keys: Keys<'a>,
-    findings: &mut Findings,
-) -> (Option<T>, Wrong) {
-    let shared = Shared {
-        source,
-        root: ix,
-        keys,
-        holes: RefCell::default(),
-        missing: RefCell::default(),
-        noted: RefCell::default(),
-        is_clear: Cell::new(true),
-        findings: RefCell::new(findings),
-    };
-    loop {
-        let error = match T::deserialize(NodeDe { shared: &shared, ix, limits: None, field: None }) {
-            Ok(value) => return (Some(value), shared.wrong()),
-            Err(error) => error,
-        };
-        let at = error.at.unwrap_or(ix);
-        shared.is_clear.set(false);
-        if error.missing.is_some() {
-            shared.record(at, &error);
-            // What stands in its place may fit as little: said already.
-            shared.noted.borrow_mut().insert(at);
-            continue;
-        }
-        if source.kind(at) != Kind::Bad && shared.noted.borrow_mut().insert(at) {
-            shared.record(at, &error);
-        }
-        if !shared.holes.borrow_mut().insert(at) {
-            return (None, Some(shared.holes.take().into_iter().collect()));
-        }
-    }
-}
-
-pub(super) struct Shared<'a, 'f> {
-    pub source: &'a Source,
-    pub root: Ix,
-    pub keys: Keys<'a>,
-    holes: RefCell<HashSet<Ix>>,
-    /// Required keys that their mapping lacks.
-    pub missing: RefCell<HashSet<(Ix, &'static str)>>,
-    /// Nodes that have their finding.
-    noted: RefCell<HashSet<Ix>>,
-    is_clear: Cell<bool>,
-    findings: RefCell<&'f mut Findings>,
-}
-
-/// Decodes the entry at `ix` with every part that was wrong left out, so that later checks judge the rest in the same
-/// run. Also, whether nothing was wrong, so that what is not there was not written.
-pub fn decode_entry<T: for<'a> Deserialize<'a>>(
-    source: &mut Source,
-    ix: Ix,
-    keys: Keys<'_>,
-    findings: &mut Findings,
-) -> (Option<T>, bool) {
-    let (value, wrong) = decode_noting::<T>(source, ix, keys, findings);
-    let Some(wrong) = wrong else { return (value, true) };
-    for at in wrong {
-        // The innermost key whose value holds the fault is as if it were not there.
-        let mut here = at;
-        while here != ix && source.key_of(here).is_none() {
-            let Some(parent) = source.parent(here) else { break };
-            here = parent;
-        }
-        if here != ix {
-            source.set_bad(here);
-        }
-    }
-    let value = decode_noting::<T>(source, ix, keys, &mut Findings::default()).0;
-    (value, false)
-}
-
-impl Shared<'_, '_> {
-    /// Name in `DOCS` of the struct that reads the mapping at `ix`.
-    fn name_of(&self, ix: Ix, name: &'static str) -> &'static str {
-        match self.keys.driver {
-            _ if ix == self.root => self.keys.owner.unwrap_or(name),
-            Some(driver) => DOCS.nested(driver, name),
-            None => name,
-        }
-    }
-
-    fn wrong(&self) -> Wrong {
-        (!self.is_clear.get()).then(|| self.holes.take().into_iter().collect())
-    }
-
-    fn record(&self, at: Ix, error: &Error) {
-        let mut findings = self.findings.borrow_mut();
-        let finding = findings.error(self.source, at, error.message.clone());
-        if !self.source.is_secret(at) {
-            finding.help(error.help.clone());
-        }
-        finding.help(error.doc.clone());
-    }
-
-    /// Records what to write instead, unless a later step finds that this would be wrong, too.
-    pub fn note_tentative(&self, at: Ix, message: String, help: String) {
-        if self.noted.borrow_mut().insert(at) {
-            let mut findings = self.findings.borrow_mut();
-            findings.error(self.source, at, message).tentative_help(help);
-        }
-    }
-
-    /// Records a finding next to the value, once for its node.
-    pub fn note(&self, at: Ix, message: String, help: String, after: After) {
-        if after == After::Stop {
-            self.is_clear.set(false);
-        }
-        if self.noted.borrow_mut().insert(at) {
-            self.record(at, &Error { at: Some(at), message, help, ..Error::default() });
-        }
-    }
-}
+use super::source::{Ix, Kind};
+use decode::Shared;
+pub use decode::{Keys, decode, decode_entry};
+use error::Error;
 
 /// The key whose value is read: struct and name, for doc line and range.
 pub(super) type Field = (&'static str, &'static str);
@@ -379,7 +155,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
     /// One element without its brackets: judged as if it had them, and suggested with them only if it may stand there.
     fn wrapped<V: Visitor<'a>>(&self, visitor: V) -> Result<V::Value, Error> {
         let found = format!("expected a list, found {}", self.found());
-        match visitor.visit_seq(super::de_map::Elements::one(*self)) {
+        match visitor.visit_seq(map::Elements::one(*self)) {
             Ok(value) => {
                 self.shared.note_tentative(self.ix, found, format!("write [{}]", self.shared.source.shown(self.ix)));
                 Ok(value)
@@ -500,7 +276,7 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
 
     fn deserialize_newtype_struct<V: Visitor<'a>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
         match name {
-            AT => visitor.visit_seq(super::de_map::Pair { node: self, step: 0 }),
+            AT => visitor.visit_seq(map::Pair { node: self, step: 0 }),
             RAW => visitor.visit_newtype_struct(IntoDeserializer::<Error>::into_deserializer(self.ix.0)),
             _ => visitor.visit_newtype_struct(self),
         }
@@ -508,11 +284,11 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
 
     fn deserialize_seq<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
         if self.is_hole() {
-            return visitor.visit_seq(super::de_map::Elements::empty(self));
+            return visitor.visit_seq(map::Elements::empty(self));
         }
         match self.kind() {
             Kind::Sequence => {
-                let result = visitor.visit_seq(super::de_map::Elements::of(self));
+                let result = visitor.visit_seq(map::Elements::of(self));
                 self.place(result)
             }
             Kind::Plain | Kind::Quoted | Kind::Made if !self.text().contains(',') => self.wrapped(visitor),
@@ -522,7 +298,7 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
 
     fn deserialize_tuple<V: Visitor<'a>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
         if self.is_hole() {
-            return visitor.visit_seq(super::de_map::Elements::holes(self, length));
+            return visitor.visit_seq(map::Elements::holes(self, length));
         }
         let count = self.shared.source.children(self.ix).count();
         if self.kind() == Kind::Sequence && count != length {
@@ -554,7 +330,7 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
         if !self.is_hole() && self.kind() != Kind::Mapping {
             return self.wanted("a mapping", "write name: value, one a line");
         }
-        let result = visitor.visit_map(super::de_map::Entries::of_map(self));
+        let result = visitor.visit_map(map::Entries::of_map(self));
         self.place(result)
     }
 
@@ -567,7 +343,7 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
         if !self.is_hole() && self.kind() != Kind::Mapping {
             return self.wanted("a mapping", "");
         }
-        super::de_map::read_struct(self, self.shared.name_of(self.ix, name), fields, visitor)
+        map::read_struct(self, self.shared.name_of(self.ix, name), fields, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'a>>(

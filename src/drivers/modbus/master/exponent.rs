@@ -6,12 +6,12 @@
 
 use opcua::StatusCode;
 
-use super::address::Address;
-use super::master::{Master, request_of};
-use super::pdu::Request;
-use super::wire::Outcome;
+use super::{Master, request_of};
 use crate::drivers::batch::{Block, Span};
 use crate::drivers::contract::{LinkError, Samples};
+use crate::drivers::modbus::address::Address;
+use crate::drivers::modbus::pdu::Request;
+use crate::drivers::modbus::wire::Outcome;
 use crate::tags::RawSample;
 
 /// Powers of ten beyond these are no scale factor of any device.

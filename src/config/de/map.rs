@@ -5,12 +5,14 @@
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::de::{After, NodeDe};
-use super::de_error::Error;
-use super::docs::{DOCS, Key, list, nearest};
-use super::places::{self, Stray};
-use super::source::{Ix, Kind};
-use super::spec;
+use super::NodeDe;
+use super::decode::After;
+use super::error::Error;
+use super::hole::HoleDe;
+use crate::config::docs::{DOCS, Key, list, nearest};
+use crate::config::places::{self, Stray};
+use crate::config::source::{Ix, Kind};
+use crate::config::spec;
 
 /// One entry of a mapping as the struct sees it.
 struct Entry {
@@ -198,92 +200,6 @@ impl<'a> de::MapAccess<'a> for Fields<'_, 'a, '_> {
             return value.wanted(what, "");
         }
         value.place(seed.deserialize(value))
-    }
-}
-
-/// Stands for a required key that is missing: neutral values all the way down.
-#[derive(Clone, Copy)]
-struct HoleDe {
-    ix: Ix,
-}
-
-impl<'de> de::Deserializer<'de> for HoleDe {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_borrowed_str("")
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_none()
-    }
-
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_bool(false)
-    }
-
-    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_u8(0)
-    }
-
-    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_u16(0)
-    }
-
-    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_u32(0)
-    }
-
-    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_f64(0.0)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_seq(de::value::SeqDeserializer::<std::iter::Empty<u32>, Error>::new(std::iter::empty()))
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_map(de::value::MapDeserializer::<std::iter::Empty<(u32, u32)>, Error>::new(std::iter::empty()))
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        visitor.visit_enum(variants.first().copied().unwrap_or("").into_deserializer())
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        match name {
-            super::de::AT => visitor.visit_seq(HolePair { hole: self, step: 0 }),
-            super::de::RAW => visitor.visit_newtype_struct(IntoDeserializer::<Error>::into_deserializer(self.ix.0)),
-            _ => visitor.visit_newtype_struct(self),
-        }
-    }
-
-    serde::forward_to_deserialize_any! {
-        i8 i16 i32 i64 u64 f32 char str string bytes byte_buf unit unit_struct tuple tuple_struct struct identifier
-        ignored_any
-    }
-}
-
-struct HolePair {
-    hole: HoleDe,
-    step: u8,
-}
-
-impl<'a> de::SeqAccess<'a> for HolePair {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        self.step += 1;
-        match self.step {
-            1 => seed.deserialize(IntoDeserializer::<Error>::into_deserializer(self.hole.ix.0)).map(Some),
-            2 => seed.deserialize(self.hole).map(Some),
-            _ => Ok(None),
-        }
     }
 }
 

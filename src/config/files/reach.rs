@@ -5,8 +5,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::files::Files;
-use super::source::{Ix, Source};
+use super::Files;
+use crate::config::source::{Ix, Source};
 
 /// What a file is named for, which decides how its name must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Reach {
         let text = if is_pattern { &*path.file_name().unwrap_or_default().to_string_lossy() } else { text };
         let (name, help) = match purpose {
             Purpose::Secret => (text.to_owned(), ""),
-            Purpose::Yaml | Purpose::Rows => (path.display().to_string(), super::files::RELATIVE),
+            Purpose::Yaml | Purpose::Rows => (path.display().to_string(), super::RELATIVE),
         };
         let cannot = |error: std::io::Error| (format!("cannot read {name}: {error}"), help);
         let real = files.resolve(path).map_err(cannot)?;

@@ -4,13 +4,13 @@
 
 use opcua::StatusCode;
 
-use super::address::Address;
+use super::Master;
 use super::exponent::EXPONENTS;
-use super::master::Master;
-use super::point::Register;
-use super::raw::Change;
 use crate::drivers::batch::{Block, Span};
 use crate::drivers::contract::Samples;
+use crate::drivers::modbus::address::Address;
+use crate::drivers::modbus::point::Register;
+use crate::drivers::modbus::raw::Change;
 use crate::drivers::poll::Round;
 use crate::tags::RawSample;
 
@@ -213,9 +213,9 @@ fn area_of(span: &Span) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::RegisterPoint;
-    use super::super::settings::TcpSettings;
     use super::*;
+    use crate::drivers::modbus::settings::RegisterPoint;
+    use crate::drivers::modbus::settings::TcpSettings;
     use crate::drivers::{PointOf, PointPlan, PointSettings};
     use crate::model::TagId;
     use crate::value::{BuiltIn, Value};
@@ -228,7 +228,7 @@ mod tests {
             words: if words.len() > 1 { words.iter().map(|word| (*word).to_owned()).collect() } else { Vec::new() },
             exponent: exponent.map(str::to_owned),
             settings: PointSettings::of(RegisterPoint {
-                raw_type: Some(super::super::settings::RawType::Uint32),
+                raw_type: Some(crate::drivers::modbus::settings::RawType::Uint32),
                 split: Some(split),
                 ..RegisterPoint::default()
             }),

@@ -3,23 +3,27 @@
 //! Writes are in `change`, values with an exponent in `exponent`, and values whose parts come in several requests in
 //! `gather`.
 
+mod change;
+mod exponent;
+mod gather;
+
 use opcua::StatusCode;
 
-use super::address::Area;
-use super::change::Habits;
-use super::gather::Gathered;
-use super::line::Slave;
-use super::pdu::{Request, exception_text};
-use super::point::{MAX_READ_BITS, Register};
-use super::raw::Change;
-use super::settings::Defaults;
-use super::wire::{Manner, Outcome, Wire};
 use crate::drivers::batch::{self, Block, Limits};
 use crate::drivers::contract::{Answer, Exponent, LinkError, Refusal, Samples};
+use crate::drivers::modbus::address::Area;
+use crate::drivers::modbus::line::Slave;
+use crate::drivers::modbus::pdu::{Request, exception_text};
+use crate::drivers::modbus::point::{MAX_READ_BITS, Register};
+use crate::drivers::modbus::raw::Change;
+use crate::drivers::modbus::settings::Defaults;
+use crate::drivers::modbus::wire::{Manner, Outcome, Wire};
 use crate::drivers::poll::{Ask, Poll, Round};
 use crate::model::TagId;
 use crate::tags::RawSample;
 use crate::value::Value;
+use change::Habits;
+use gather::Gathered;
 
 /// The exponent's own request failed.
 const UNREAD: Result<i8, StatusCode> = Err(StatusCode::BadCommunicationError);

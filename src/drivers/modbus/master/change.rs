@@ -7,14 +7,14 @@ use std::slice;
 
 use opcua::StatusCode;
 
-use super::address::Area;
-use super::master::Master;
-use super::pdu::Request;
-use super::point::Register;
-use super::raw::Change;
-use super::settings::{MaskWrite, WriteFunction};
-use super::wire::Outcome;
+use super::Master;
 use crate::drivers::contract::LinkError;
+use crate::drivers::modbus::address::Area;
+use crate::drivers::modbus::pdu::Request;
+use crate::drivers::modbus::point::Register;
+use crate::drivers::modbus::raw::Change;
+use crate::drivers::modbus::settings::{MaskWrite, WriteFunction};
+use crate::drivers::modbus::wire::Outcome;
 
 /// Functions that a device has shown to take or to refuse.
 #[derive(Debug, Default)]

@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::de;
 
-use super::docs::{did_you_mean, list};
-use super::source::Ix;
+use crate::config::docs::{did_you_mean, list};
+use crate::config::source::Ix;
 
 #[derive(Debug, Default)]
-pub(super) struct Error {
+pub struct Error {
     pub at: Option<Ix>,
     pub message: String,
     pub help: String,

@@ -1,0 +1,107 @@
+//! What the steps of a cell's compilation share: its names, and what a level of nodes inherits.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::config::at::At;
+use crate::config::source::Ix;
+use crate::config::spec::{NodeSpec, ParamType};
+use crate::config::template::Env;
+use crate::drivers::About;
+use crate::model::{Access, ConnectionIx, EnumIx, HistoryIx, NodeIx, NodeName, ObjectTypeIx, Period};
+
+/// A connection as nodes refer to it; without `ix` it had findings of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ConnectionRef {
+    pub key: Ix,
+    /// Its mapping.
+    pub node: Ix,
+    pub ix: Option<ConnectionIx>,
+    /// Its driver, or the one that is meant.
+    pub driver: Option<&'static About>,
+    pub allow_write: bool,
+}
+
+/// Names of one cell.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    pub index: u16,
+    pub connections: HashMap<String, ConnectionRef>,
+    /// Enumerations by name; `None`: it had findings.
+    pub enums: HashMap<String, Option<EnumIx>>,
+    pub types: HashMap<String, TypeEntry>,
+    pub history: Classes,
+    /// Names of history classes that are not known, each told once.
+    pub no_history: HashSet<String>,
+    /// Pinned NodeIds, and where each is said.
+    pub pinned: HashMap<NodeName, Ix>,
+}
+
+/// What a node inherits.
+#[derive(Debug, Clone)]
+pub(super) struct Inherited {
+    /// Name of the connection and where it is said.
+    pub connection: Option<At<String>>,
+    pub poll: Duration,
+    /// And where it is said; `None`: 3 polls, at least 5 s.
+    pub stale_after: Option<At<Period>>,
+    pub enabled: bool,
+    pub access: Access,
+    /// Name of the history class and where it is said.
+    pub history: Option<At<String>>,
+}
+
+/// Classes of a cell by name, and where each is defined; `None`: it had findings, or is built in and unused.
+pub(super) type Classes = HashMap<String, (Option<Ix>, Option<HistoryIx>)>;
+
+/// An object type as `of:` refers to it; without `spec` it had findings of its own.
+#[derive(Debug, Clone)]
+pub(super) struct TypeEntry {
+    pub key: Ix,
+    pub ix: ObjectTypeIx,
+    pub children: Option<Ix>,
+    /// Place of `connection:` in the type.
+    pub connection: Option<Ix>,
+    pub params: Vec<Parameter>,
+    /// Names of the types that its children are instances of.
+    pub uses: Vec<(String, Ix)>,
+}
+
+/// A parameter of a type.
+#[derive(Debug, Clone)]
+pub(super) struct Parameter {
+    pub name: String,
+    pub kind: ParamType,
+    pub default: Option<String>,
+}
+
+/// Where nodes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Into {
+    Cell,
+    /// As instance declarations of this type.
+    Type(ObjectTypeIx),
+}
+
+/// What a level of nodes has in common.
+#[derive(Clone)]
+pub(super) struct Walk<'e> {
+    pub into: Into,
+    pub parent: Option<NodeIx>,
+    /// Levels above, in the file and through types.
+    pub depth: u8,
+    pub env: &'e Env,
+    /// The instance whose template is walked, and how a finding names it.
+    pub instance: Option<(Ix, String)>,
+    /// The node that copies hang below, and the word between.
+    pub hang: (Ix, &'static str),
+    pub inherited: Inherited,
+}
+
+/// A node's keys; `is_whole`: all of them were understood, so that what is not there was not written.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub spec: &'a NodeSpec,
+    pub own: Ix,
+    pub is_whole: bool,
+}

@@ -1,0 +1,138 @@
+//! A driver's answers about the points of a cell: faults, readings, poll plans. Plain data.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::model::ConnectionIx;
+
+/// A fault in a point; `at` is the wrong part inside the text of the address (or of the exponent's address).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PointError {
+    pub message: String,
+    pub help: String,
+    pub at: Range<usize>,
+    pub part: Part,
+}
+
+/// Which text `PointError::at` counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Address,
+    Exponent,
+    /// A key next to the address, as `raw_type` or `nan`; `at` is empty.
+    Key(&'static str),
+    /// One entry of a list, by its key and place.
+    Entry(&'static str, usize),
+}
+
+impl PointError {
+    pub(crate) fn new(at: Range<usize>, message: String, help: &str) -> PointError {
+        PointError { message, help: help.to_owned(), at, part: Part::Address }
+    }
+
+    pub(crate) fn key(key: &'static str, message: String, help: &str) -> PointError {
+        PointError { message, help: help.to_owned(), at: 0..0, part: Part::Key(key) }
+    }
+}
+
+/// A driver's answer for a point that is right.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// The address in each spelling that it has, as `holding/70 = 40071`; empty where there is only one.
+    pub spellings: String,
+    /// Another YAML reader would take the address for a number that reads differently: it wants quotes.
+    pub wants_quotes: bool,
+    /// Something that is allowed and rarely meant.
+    pub warning: Option<PointError>,
+    /// Places in the device, to be compared with those of other points.
+    pub claims: Vec<Claim>,
+    /// Entries of the connection's `invalid` that this point can have.
+    pub invalid: Vec<usize>,
+    /// Bits of its whole numbers without a sign; 0 for what is no whole number.
+    pub integer_bits: u32,
+}
+
+/// Registers of a device that a point reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    pub space: u8,
+    pub start: u32,
+    pub count: u32,
+    /// Registers of one element.
+    pub step: u32,
+    /// Bits or bytes of the registers, or their bytes as they are: others may read the same.
+    pub is_part: bool,
+}
+
+impl Claim {
+    pub fn end(&self) -> u32 {
+        self.start + self.count
+    }
+
+    /// Both read the same registers and cut them into values differently.
+    pub fn contradicts(&self, other: &Claim) -> bool {
+        let overlaps = self.space == other.space && self.start < other.end() && other.start < self.end();
+        let is_aligned = self.step == other.step && self.start.abs_diff(other.start).is_multiple_of(self.step.max(1));
+        overlaps && !self.is_part && !other.is_part && !is_aligned
+    }
+}
+
+/// How much a connection polls, before it is ever opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PollPlan {
+    pub connection: ConnectionIx,
+    pub tags: usize,
+    /// Requests of one scan of everything.
+    pub requests: Vec<PlannedRequest>,
+    /// Longest scan of everything when each request is answered: from the baud rate on a serial line,
+    /// from 5 ms a round trip over TCP, with the pauses between requests.
+    pub worst_scan: Duration,
+    /// Share of the link's time that polling takes at the wanted periods; above 1 scans come late.
+    pub load: f64,
+}
+
+/// One read of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedRequest {
+    /// The table and its first and last address, as `holding/100..131`.
+    pub place: String,
+    /// Tags that get their value, or the exponent of one, from it.
+    pub tags: usize,
+    pub period: Duration,
+}
+
+/// What connections must have in common to share a link, as host and port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkKey(pub String);
+
+/// A fault of a key of the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    pub key: &'static str,
+    pub message: String,
+    pub help: String,
+}
+
+/// Something that is allowed and rarely meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    pub message: String,
+    pub help: String,
+}
+
+/// A line of `opcell probe`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeLine {
+    /// Keys to write, as `raw_type: int16`, or what the value is.
+    pub keys: String,
+    pub value: String,
+}
+
+/// Why there is nothing to show.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    #[error("driver `{driver}` does not offer `probe`")]
+    NotOffered { driver: &'static str },
+    #[error("{0}")]
+    Failed(String),
+}
