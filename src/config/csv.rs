@@ -8,12 +8,13 @@ use super::report::Findings;
 use super::source::{Ix, Kind, Place, Source};
 
 /// Structs whose keys may be columns, the nearest first, and where a column of theirs goes.
-const OWNERS: [(&str, Target); 4] = [
-    ("NodeSpec", Target::Node),
-    ("SourceSpec", Target::Source),
-    ("RegisterPoint", Target::Source),
-    ("Scale", Target::Scale),
-];
+fn owners() -> impl Iterator<Item = (&'static str, Target)> {
+    let points = DOCS.drivers().iter().filter_map(|of| Some((of.source.as_deref()?, Target::Source)));
+    [("NodeSpec", Target::Node), ("SourceSpec", Target::Source)]
+        .into_iter()
+        .chain(points)
+        .chain([("Scale", Target::Scale)])
+}
 
 /// Columns that are no key: the name of the node and the two ends of `range`, each with other products' words.
 const OWN: [(&str, Target, &[&str]); 3] = [
@@ -168,7 +169,7 @@ fn known_column(head: &str) -> Option<(Target, &str)> {
     if let Some((name, target, _)) = OWN.iter().find(|(name, ..)| *name == head) {
         return Some((*target, name));
     }
-    OWNERS.iter().find(|(owner, _)| DOCS.key(owner, head).is_some()).map(|(_, target)| (*target, head))
+    owners().find(|(owner, _)| DOCS.key(owner, head).is_some()).map(|(_, target)| (target, head))
 }
 
 /// The column that other products call so.
@@ -182,7 +183,7 @@ fn foreign_column(head: &str) -> Option<(Target, &'static str)> {
     {
         return Some((*target, name));
     }
-    OWNERS.iter().find_map(|(owner, target)| {
+    owners().find_map(|(owner, target)| {
         let key = DOCS
             .keys(owner)
             .iter()
@@ -190,13 +191,13 @@ fn foreign_column(head: &str) -> Option<(Target, &'static str)> {
         match key.name.as_str() {
             "source" => Some((Target::Source, "address")),
             name if MAPPINGS.contains(&name) => None,
-            name => Some((*target, name)),
+            name => Some((target, name)),
         }
     })
 }
 
 fn column_names() -> impl Iterator<Item = &'static str> {
-    let keys = OWNERS.iter().flat_map(|(owner, _)| DOCS.keys(owner)).map(|key| key.name.as_str());
+    let keys = owners().flat_map(|(owner, _)| DOCS.keys(owner)).map(|key| key.name.as_str());
     OWN.iter().map(|(name, ..)| *name).chain(keys).filter(|name| !MAPPINGS.contains(name))
 }
 
