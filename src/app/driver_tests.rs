@@ -293,7 +293,7 @@ fn a_pushing_toy_brings_its_own_status_and_time_and_comes_back_after_a_loss() {
     };
     let device = Device::start("", answer);
     let cell = format!(
-        "schema: 1\ncell: toys\ndefaults: {{ access: {{ read: [Anonymous], write: [Anonymous] }} }}\nconnections:\n  t: {{ driver: toy-ticker, port: {}, password: x, allow_write: true, reconnect_max: 1s }}\nnodes:\n  A: {{ type: Double, source: {{ address: a, write: true }} }}\n  N: {{ type: Double, source: {{ address: n, negate: true }}, stale_after: 300ms }}\n  Q: {{ type: Double, source: q }}\n",
+        "schema: 1\ncell: toys\ndefaults: {{ access: {{ read: [Anonymous], write: [Anonymous] }} }}\nconnections:\n  t: {{ driver: toy-ticker, port: {}, pin: x, allow_write: true, reconnect_max: 1s }}\nnodes:\n  A: {{ type: Double, source: {{ address: a, write: true }} }}\n  N: {{ type: Double, source: {{ address: n, negate: true }}, stale_after: 300ms }}\n  Q: {{ type: Double, source: q }}\n",
         device.port
     );
     with_server(&cell, |session, running| {
@@ -346,7 +346,7 @@ fn refused_credentials_are_said_of_each_tag() {
     with_server(&cell, |session, running| {
         session.until_status("A", StatusCode::BadUserAccessDenied);
         let error = running.server.links[0].snapshot().last_error;
-        assert_eq!(error, "the ticker answers `go away`; check `password`");
+        assert_eq!(error, "the ticker answers `go away`; check `pin`");
     });
 }
 
@@ -367,10 +367,7 @@ fn keys_belong_to_the_driver_of_the_connection_whatever_its_structs_are_called()
             cell("driver: toy-ticker, port: 5000, seed: 7", "source: a"),
             "`seed` is a key of `simulator`; delete it here",
         ),
-        (
-            cell("driver: toy-gauge, port: 5000, password: x", "source: a"),
-            "`password` is a key of `toy-ticker`; delete",
-        ),
+        (cell("driver: toy-gauge, port: 5000, pin: x", "source: a"), "`pin` is a key of `toy-ticker`; delete"),
         (cell("driver: toy-gauge, port: 99999", "source: a"), "99999 is out of range 1..65535"),
         // And so are `RegisterPoint` of Modbus and of the ticker.
         (cell(ticker, "source: { address: a, raw_type: int16 }"), "unknown key `raw_type`"),
@@ -385,7 +382,7 @@ fn keys_belong_to_the_driver_of_the_connection_whatever_its_structs_are_called()
     let schema = config::schema(config::Which::Cell);
     let keys = |driver: &str| {
         let definition = &schema["$defs"][format!("Connection, driver {driver}")]["properties"];
-        (definition["seed"].is_object(), definition["password"].is_object(), definition["port"].is_object())
+        (definition["seed"].is_object(), definition["pin"].is_object(), definition["port"].is_object())
     };
     assert_eq!(
         [keys("simulator"), keys("toy-gauge"), keys("toy-ticker")],

@@ -18,10 +18,10 @@ pub struct Settings {
     /// TCP port on this host.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
-    /// Password of the ticker (default none).
+    /// Number that the ticker asks for (default none).
     #[serde(default)]
     #[schemars(extend("x-secret" = true))]
-    pub password: Option<String>,
+    pub pin: Option<String>,
 }
 
 /// Keys of a tick in addition to its name.
@@ -45,7 +45,7 @@ impl Driver for Ticker {
     type Point = RegisterPoint;
 
     fn stand_in() -> Settings {
-        Settings { port: 1, password: None }
+        Settings { port: 1, pin: None }
     }
 
     fn check_address(text: &str) -> Result<(), PointError> {
@@ -120,11 +120,11 @@ impl Push for Listener {
         self.received.clear();
         let stream = TcpStream::connect(("127.0.0.1", self.settings.port)).await.map_err(|error| lost(&error))?;
         self.stream = Some(stream);
-        let password = self.settings.password.clone().unwrap_or_default();
-        self.send(format!("hello {password}\n")).await?;
+        let pin = self.settings.pin.clone().unwrap_or_default();
+        self.send(format!("hello {pin}\n")).await?;
         match self.line().await?.as_str() {
             "welcome" => Ok(()),
-            answer => Err(LinkError::Denied(format!("the ticker answers `{answer}`; check `password`"))),
+            answer => Err(LinkError::Denied(format!("the ticker answers `{answer}`; check `pin`"))),
         }
     }
 
