@@ -22,18 +22,18 @@ static LOG: RateLimitedLog = RateLimitedLog::new();
 
 /// Logs a line that a client or a full disk can cause. `kind` is a constant of the place that logs, as `login refused`;
 /// `peer` is the address that causes the line.
-pub fn limited(level: Level, kind: &'static str, peer: Option<IpAddr>, line: fmt::Arguments<'_>) {
+pub(crate) fn limited(level: Level, kind: &'static str, peer: Option<IpAddr>, line: fmt::Arguments<'_>) {
     let target = if peer.is_some() { "client" } else { "opcell" };
     LOG.write(Entry { level, target, kind, peer }, line, Instant::now());
 }
 
 /// A line of the audit, for people.
-pub fn limited_audit(level: Level, kind: &'static str, line: fmt::Arguments<'_>) {
+pub(crate) fn limited_audit(level: Level, kind: &'static str, line: fmt::Arguments<'_>) {
     LOG.write(Entry { level, target: "audit", kind, peer: None }, line, Instant::now());
 }
 
 /// Logs the counts of minutes that are over; to be called each second. `is_last` logs all that is left.
-pub fn flush(is_last: bool) {
+pub(crate) fn flush(is_last: bool) {
     LOG.flush(Instant::now(), is_last);
 }
 

@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use opcell::app;
-use opcell::audit::{Audit, Scribe};
-use opcell::config::{self, Options};
-use opcell::model::AuditPlan;
-use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
-use opcell::stack::crypto::PoolThreads;
-use opcell::ua::connection::loopback::LoopbackClient;
-use opcell::ua::server::Server;
+use opcell::testing::app;
+use opcell::testing::audit::{Audit, Scribe};
+use opcell::testing::config::{self, Options};
+use opcell::testing::model::AuditPlan;
+use opcell::testing::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
+use opcell::testing::stack::crypto::PoolThreads;
+use opcell::testing::ua::connection::loopback::LoopbackClient;
+use opcell::testing::ua::server::Server;
 use opcell::value::Value;
 use opcua::StatusCode;
 

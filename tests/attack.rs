@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use opcell::pki::{OwnCertificate, OwnRequest};
-use opcell::stack::channel::Peer;
-use opcell::stack::client::ClientError;
-use opcell::stack::codec::Writer;
-use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy};
+use opcell::testing::pki::{OwnCertificate, OwnRequest};
+use opcell::testing::stack::channel::Peer;
+use opcell::testing::stack::client::ClientError;
+use opcell::testing::stack::codec::Writer;
+use opcell::testing::stack::crypto::{Identity, MessageSecurityMode, Policy};
 use opcua::{BrowseDescription, BrowseDirection, BrowseRequest, BrowseResultMask, ObjectId, ObjectTypeId};
 use socket2::{Domain, Socket, Type};
 

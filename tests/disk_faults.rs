@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use opcell::history::store::{Partition, Settings, Store};
-use opcell::history::{ArchiveId, ArchiveSpec, Direction, Edit, Fault as HistoryFault, Historian, Row, Span, Who};
+use opcell::testing::history::store::{Partition, Settings, Store};
+use opcell::testing::history::{
+    ArchiveId, ArchiveSpec, Direction, Edit, Fault as HistoryFault, Historian, Row, Span, Who,
+};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcell_faultvfs::{Fault, Operation, Rule, clear, install, power_cut, power_on, set};
 use opcua::StatusCode;

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::StatusCode;
 

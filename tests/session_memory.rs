@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::stack::codec::NodeIdRef;
 use opcua::StatusCode;
 
 use testkit::program::{Serving, folder};

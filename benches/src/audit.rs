@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opcell::app;
-use opcell::audit::Audit;
-use opcell::config::{self, Options};
-use opcell::model::{AuditLog, AuditPlan};
-use opcell::stack::codec::NodeIdRef;
-use opcell::ua::connection::loopback::LoopbackClient;
-use opcell::ua::server::Server;
+use opcell::testing::app;
+use opcell::testing::audit::Audit;
+use opcell::testing::config::{self, Options};
+use opcell::testing::model::{AuditLog, AuditPlan};
+use opcell::testing::stack::codec::NodeIdRef;
+use opcell::testing::ua::connection::loopback::LoopbackClient;
+use opcell::testing::ua::server::Server;
 use opcell::value::Value;
 use opcua::StatusCode;
 
@@ -18,7 +18,7 @@ use crate::rows::Table;
 const VALUES: usize = 100;
 const REQUESTS: usize = 300;
 
-fn server(audit: Audit) -> (Arc<Server>, opcell::stack::crypto::PoolThreads) {
+fn server(audit: Audit) -> (Arc<Server>, opcell::testing::stack::crypto::PoolThreads) {
     let dir = tempfile::tempdir().expect("a folder");
     let tags: String = (0..VALUES).map(|n| format!("  T{n}: {{ type: Double, value: 1.5, write: true }}\n")).collect();
     let path = dir.path().join("cell.yaml");

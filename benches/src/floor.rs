@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use opcell::stack::channel::{Caller, CertificateCheck, Event, Pace, Refusal, Seen, ServerChannel, ServerSettings};
-use opcell::stack::codec::{IdRef, Reader, Writer};
-use opcell::stack::transport::{Input, Limits};
+use opcell::testing::stack::channel::{
+    Caller, CertificateCheck, Event, Pace, Refusal, Seen, ServerChannel, ServerSettings,
+};
+use opcell::testing::stack::codec::{IdRef, Reader, Writer};
+use opcell::testing::stack::transport::{Input, Limits};
 use opcell::value::{UaTime, Value};
 use opcua::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -118,7 +120,7 @@ fn bare(body: &[u8], values: &HashMap<String, f64>, w: &mut Writer) -> Result<()
     reader.i32()?;
     let count = reader.count(16)?;
     let now = UaTime::now();
-    w.node_id(opcell::stack::codec::NodeIdRef::numeric(0, 634));
+    w.node_id(opcell::testing::stack::codec::NodeIdRef::numeric(0, 634));
     w.time(now);
     w.u32(handle);
     w.u32(0);

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use opcell::stack::channel::{ClientChannel, ClientEvent, ClientSettings};
-use opcell::stack::codec::{NodeIdRef, Writer};
-use opcell::stack::crypto::Identity;
-use opcell::stack::transport::Input;
+use opcell::testing::stack::channel::{ClientChannel, ClientEvent, ClientSettings};
+use opcell::testing::stack::codec::{NodeIdRef, Writer};
+use opcell::testing::stack::crypto::Identity;
+use opcell::testing::stack::transport::Input;
 
 use crate::process::ServerProcess;
 use crate::rows::{Table, client_identity, new_identity, secure_settings, server};

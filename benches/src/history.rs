@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opcell::history::store::{Settings, Store};
-use opcell::history::{ArchiveId, ArchiveSpec, Direction, Historian, Point, Row, Span, Summary, Visitor};
+use opcell::testing::history::store::{Settings, Store};
+use opcell::testing::history::{ArchiveId, ArchiveSpec, Direction, Historian, Point, Row, Span, Summary, Visitor};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::StatusCode;
 

@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opcell::config::{self, Options};
-use opcell::history::store::{Settings, Store};
-use opcell::history::{Archives, Gather, Historian};
-use opcell::model::{Plant, TagId};
-use opcell::tags::{RawSample, Stamp, TagStore};
+use opcell::testing::config::{self, Options};
+use opcell::testing::history::store::{Settings, Store};
+use opcell::testing::history::{Archives, Gather, Historian};
+use opcell::testing::model::{Plant, TagId};
+use opcell::testing::tags::{RawSample, Stamp, TagStore};
 use opcell::value::{UaTime, Value};
 
 use crate::rows::Table;

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opcell::pki::{OwnCertificate, OwnRequest};
-use opcell::stack::channel::{ClientSettings, Peer};
-use opcell::stack::codec::NodeIdRef;
-use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy};
+use opcell::testing::pki::{OwnCertificate, OwnRequest};
+use opcell::testing::stack::channel::{ClientSettings, Peer};
+use opcell::testing::stack::codec::NodeIdRef;
+use opcell::testing::stack::crypto::{Identity, MessageSecurityMode, Policy};
 use opcell::value::Value;
 use opcua::AttributeId;
 use tempfile::TempDir;

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opcell::stack::channel::Peer;
-use opcell::stack::crypto::Identity;
+use opcell::testing::stack::channel::Peer;
+use opcell::testing::stack::crypto::Identity;
 
 use crate::cell;
 use crate::process::{ServerProcess, own_cpu};

@@ -8,16 +8,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opcell::model::{Accounts, Roles, User};
-use opcell::pki::{OwnCertificate, OwnRequest};
-use opcell::stack::channel::{
+use opcell::testing::model::{Accounts, Roles, User};
+use opcell::testing::pki::{OwnCertificate, OwnRequest};
+use opcell::testing::stack::channel::{
     Caller, CertificateCheck, ClientChannel, ClientSettings, Event, OpenJob, Pace, Peer, Refusal, Seen, ServerChannel,
     ServerSettings,
 };
-use opcell::stack::codec::Writer;
-use opcell::stack::crypto::{Identities, Identity, MessageSecurityMode, Policy, decrypt_secret, encrypt_secret};
-use opcell::stack::transport::{Input, Limits};
-use opcell::ua::users::{Origin, Users, hash_password};
+use opcell::testing::stack::codec::Writer;
+use opcell::testing::stack::crypto::{
+    Identities, Identity, MessageSecurityMode, Policy, decrypt_secret, encrypt_secret,
+};
+use opcell::testing::stack::transport::{Input, Limits};
+use opcell::testing::ua::users::{Origin, Users, hash_password};
 use opcell::value::Hidden;
 
 use crate::rows::Table;

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use opcell::history::store::{Settings, Store};
-use opcell::history::{ArchiveId, ArchiveSpec, Historian, Row};
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::history::store::{Settings, Store};
+use opcell::testing::history::{ArchiveId, ArchiveSpec, Historian, Row};
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::{ExtensionObject, HistoryReadRequest, StatusCode};
 

@@ -7,7 +7,7 @@ const EDGES: [u32; 14] =
     [0, 1, 2, 7, 8, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
 
 /// One seed with one to eight changes, at most `most` bytes.
-pub fn mutate(seeds: &[Vec<u8>], random: &mut Rng, most: usize) -> Vec<u8> {
+pub(crate) fn mutate(seeds: &[Vec<u8>], random: &mut Rng, most: usize) -> Vec<u8> {
     let mut bytes = seeds[random.usize(..seeds.len())].clone();
     for _ in 0..random.usize(1..=8) {
         change(&mut bytes, seeds, random);

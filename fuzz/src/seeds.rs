@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use opcell::stack::channel::{ClientChannel, ClientSettings};
-use opcell::stack::codec::{Writer, random_value};
-use opcell::stack::crypto::{MessageSecurityMode, Policy};
-use opcell::stack::transport::{Acknowledge, Fatal, Hello, Limits, ReverseHello};
+use opcell::testing::stack::channel::{ClientChannel, ClientSettings};
+use opcell::testing::stack::codec::{Writer, random_value};
+use opcell::testing::stack::crypto::{MessageSecurityMode, Policy};
+use opcell::testing::stack::transport::{Acknowledge, Fatal, Hello, Limits, ReverseHello};
 use opcua::StatusCode;
 
 pub use crate::seeds_service::service;

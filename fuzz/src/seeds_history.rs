@@ -1,6 +1,6 @@
 //! Well-formed requests for history: each kind of details, and one of each edit.
 
-use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
+use opcell::testing::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
 use opcell::value::{UaTime, Value};
 use opcua::StatusCode;
 
@@ -91,7 +91,7 @@ fn update(now: i64) -> Vec<u8> {
 }
 
 /// Edits, and then each way of reading.
-pub fn history() -> Vec<Vec<u8>> {
+pub(crate) fn history() -> Vec<Vec<u8>> {
     let now = UaTime::now().0;
     let mut all = vec![update(now)];
     all.extend([649, 652, 655, 23_500, 646].map(|kind| read(kind, now)));

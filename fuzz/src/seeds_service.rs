@@ -1,17 +1,17 @@
 //! Well-formed requests of every service that the server has, and some of those that it has not.
 
-use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
-use opcell::ua::connection::loopback::SUBSCRIPTION;
+use opcell::testing::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
+use opcell::testing::ua::connection::loopback::SUBSCRIPTION;
 use opcell::value::{UaTime, Value};
 use opcua::StatusCode;
 
 const NAMES: [&str; 6] = ["Pump.Setpoint", "Pump.Number", "Pump.Name", "Pump.Curve", "Pump.State", "Pump.Fixed"];
 
-pub fn tag(name: &str) -> NodeIdRef<'_> {
+pub(crate) fn tag(name: &str) -> NodeIdRef<'_> {
     NodeIdRef::string(2, name)
 }
 
-pub fn one(type_id: u16, body: impl FnOnce(&mut Writer)) -> Vec<u8> {
+pub(crate) fn one(type_id: u16, body: impl FnOnce(&mut Writer)) -> Vec<u8> {
     let mut w = Writer::new();
     body(&mut w);
     let length = u16::try_from(w.mark()).expect("a seed is small");

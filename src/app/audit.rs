@@ -17,7 +17,7 @@ const SEVERITY_TROUBLE: u16 = 800;
 const SEVERITY_BACK: u16 = 100;
 const LOOK: Duration = Duration::from_secs(1);
 
-pub fn started(server: &Server) {
+pub(crate) fn started(server: &Server) {
     let plan = &server.plan;
     let file = plan.file.as_ref().map_or_else(|| "no server file".to_owned(), |file| file.display().to_string());
     let (version, users, tags) = (env!("CARGO_PKG_VERSION"), plan.accounts.users.len(), server.plant.tags.len());
@@ -25,7 +25,7 @@ pub fn started(server: &Server) {
 }
 
 /// Ends what sessions are left, tells the end, and writes all that waits.
-pub async fn stopped(server: &Arc<Server>, scribe: Option<Scribe>, reason: &str) {
+pub(crate) async fn stopped(server: &Arc<Server>, scribe: Option<Scribe>, reason: &str) {
     for session in server.sessions.all() {
         server.end_session(&session, true, &Ending::Shutdown);
     }
@@ -38,7 +38,7 @@ pub async fn stopped(server: &Arc<Server>, scribe: Option<Scribe>, reason: &str)
 
 /// Records each certificate that came to a folder or left it, and once a minute what was folded; tells clients when the
 /// files cannot be written.
-pub async fn run(server: Arc<Server>, pki: Arc<Pki>) {
+pub(crate) async fn run(server: Arc<Server>, pki: Arc<Pki>) {
     let mut changes = pki.changes();
     let mut known = pki.holdings();
     let mut trouble = None;
@@ -81,7 +81,7 @@ fn tell_trouble(server: &Server, trouble: Option<&str>) {
 }
 
 /// Which users came, went and changed; `None` when nothing did.
-pub fn users_changed(old: &Accounts, new: &Accounts) -> Option<String> {
+pub(crate) fn users_changed(old: &Accounts, new: &Accounts) -> Option<String> {
     let lacking = |of: &Accounts, other: &Accounts| -> Vec<String> {
         of.users.keys().filter(|name| !other.users.contains_key(*name)).cloned().collect()
     };

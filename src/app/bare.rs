@@ -45,7 +45,8 @@ impl Assembly {
         historian: Option<Arc<dyn Historian>>,
         audit: Audit,
     ) -> Result<(Arc<Server>, PoolThreads), StartError> {
-        let (crypto, threads) = CryptoPool::start(1, QueueLimits { of_address: 16, in_all: 16 }).map_err(StartError::Thread)?;
+        let (crypto, threads) =
+            CryptoPool::start(1, QueueLimits { of_address: 16, in_all: 16 }).map_err(StartError::Thread)?;
         let of_cells: Vec<u16> = (2..).take(self.plant.cells.len()).collect();
         let started = UaTime::now();
         let space = self.space(&Namespaces { of_cells: &of_cells, pinned: &[] }, audit.is_on(), started);

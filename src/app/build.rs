@@ -18,7 +18,7 @@ use crate::ua::users::{PinnedNames, Users};
 use crate::value::UaTime;
 
 /// The namespaces of the cells by their index.
-pub struct Namespaces<'a> {
+pub(crate) struct Namespaces<'a> {
     /// One for each cell.
     pub of_cells: &'a [u16],
     /// Every namespace that ever had an index, from index 2 on.
@@ -26,7 +26,7 @@ pub struct Namespaces<'a> {
 }
 
 /// Everything that a server needs in addition to its cell; a bare one has stand-ins for most of it.
-pub struct Opened {
+pub(crate) struct Opened {
     pub tags: Arc<TagStore>,
     /// `None`: no tag has a history class.
     pub archives: Option<Arc<Archives>>,

@@ -30,7 +30,7 @@ const SEVERITY_BACK: u16 = 100;
 
 /// Ends the archives where a server crashed, before another program changes its store: the next start would take that
 /// change for the last thing that the server did.
-pub fn finish(store: &Store) -> Result<(), Fault> {
+pub(crate) fn finish(store: &Store) -> Result<(), Fault> {
     let closed = store.folder().join(CLOSED);
     let Some(last) = store.last_commit().filter(|_| !closed.exists()) else { return Ok(()) };
     let mut open = Vec::new();
@@ -49,7 +49,7 @@ pub fn finish(store: &Store) -> Result<(), Fault> {
 }
 
 /// The store of a server that has tags with history.
-pub struct History {
+pub(crate) struct History {
     store: Arc<Store>,
     pub archives: Arc<Archives>,
     gather: Option<Arc<Gather>>,
@@ -57,11 +57,11 @@ pub struct History {
 }
 
 /// The folder of the store.
-pub fn folder(plan: &HistoryPlan, state_dir: &Path) -> PathBuf {
+pub(crate) fn folder(plan: &HistoryPlan, state_dir: &Path) -> PathBuf {
     plan.path.clone().unwrap_or_else(|| state_dir.join("history"))
 }
 
-pub fn settings(plan: &HistoryPlan, state_dir: &Path) -> Settings {
+pub(crate) fn settings(plan: &HistoryPlan, state_dir: &Path) -> Settings {
     let partition = plan.partition.map(|partition| match partition {
         HistoryPartition::Day => Partition::Day,
         HistoryPartition::Month => Partition::Month,
@@ -78,7 +78,7 @@ pub fn settings(plan: &HistoryPlan, state_dir: &Path) -> Settings {
 
 impl History {
     /// `None` when no tag has a history class.
-    pub async fn open(plan: &ServerPlan, plant: &Arc<Plant>) -> Result<Option<History>, Fault> {
+    pub(crate) async fn open(plan: &ServerPlan, plant: &Arc<Plant>) -> Result<Option<History>, Fault> {
         if plant.tags.iter().all(|tag| tag.history.is_none()) {
             return Ok(None);
         }
@@ -100,12 +100,12 @@ impl History {
     }
 
     /// Begins to record.
-    pub fn watch(&mut self, tags: &Arc<TagStore>, started: UaTime) {
+    pub(crate) fn watch(&mut self, tags: &Arc<TagStore>, started: UaTime) {
         self.gather = Some(Gather::start(&self.archives, tags, started));
     }
 
     /// HistoryAdmin over, looks after silent tags, and reports when recording stops and resumes.
-    pub fn run(&self, server: &Arc<Server>) -> impl Future<Output = ()> + Send + 'static {
+    pub(crate) fn run(&self, server: &Arc<Server>) -> impl Future<Output = ()> + Send + 'static {
         let (store, server) = (Arc::clone(&self.store), Arc::clone(server));
         let gather = self.gather.clone();
         async move {
@@ -139,7 +139,7 @@ impl History {
     }
 
     /// Ends every archive and closes the store; everything is on disk then.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let done = tokio::task::spawn_blocking(move || {
             if let Some(gather) = &self.gather {
                 gather.stop(UaTime::now());
@@ -157,7 +157,7 @@ impl History {
     }
 
     /// Work on the live store that the command line may ask for.
-    pub fn admin(&self) -> HistoryAdmin {
+    pub(crate) fn admin(&self) -> HistoryAdmin {
         HistoryAdmin { store: Arc::clone(&self.store) }
     }
 }
@@ -174,13 +174,13 @@ fn tell(server: &Server, stopped: Option<&str>) {
 
 /// A live store, as the control socket needs it.
 #[derive(Clone)]
-pub struct HistoryAdmin {
+pub(crate) struct HistoryAdmin {
     store: Arc<Store>,
 }
 
 impl HistoryAdmin {
     /// Inserts the rows of a CSV file.
-    pub async fn import(self, file: PathBuf) -> Result<String, String> {
+    pub(crate) async fn import(self, file: PathBuf) -> Result<String, String> {
         let done = tokio::task::spawn_blocking(move || {
             let input =
                 std::fs::File::open(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
@@ -191,7 +191,7 @@ impl HistoryAdmin {
         done.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    pub async fn compact(self) -> Result<String, String> {
+    pub(crate) async fn compact(self) -> Result<String, String> {
         let done = tokio::task::spawn_blocking(move || {
             let before = self.store.stats().bytes_on_disk;
             self.store.compact().map_err(|error| error.to_string())?;
@@ -200,23 +200,23 @@ impl HistoryAdmin {
         done.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    pub fn status(&self) -> HistoryStatus {
+    pub(crate) fn status(&self) -> HistoryStatus {
         status_of(&self.store.stats())
     }
 }
 
-pub fn imported_text(imported: Imported) -> String {
+pub(crate) fn imported_text(imported: Imported) -> String {
     let Imported { inserted, present, refused } = imported;
     let (were, are) = (if present == 1 { "was" } else { "were" }, if refused == 1 { "is" } else { "are" });
     let inserted = crate::model::count(inserted, "sample");
     format!("{inserted} inserted, {present} {were} there already, {refused} {are} older than is kept")
 }
 
-pub fn compacted_text(before: u64, after: u64) -> String {
+pub(crate) fn compacted_text(before: u64, after: u64) -> String {
     format!("{} before, {after} after", crate::model::count(before, "byte"))
 }
 
-pub fn status_of(stats: &Stats) -> HistoryStatus {
+pub(crate) fn status_of(stats: &Stats) -> HistoryStatus {
     HistoryStatus {
         archives: stats.archives,
         samples: stats.samples,

@@ -20,7 +20,7 @@ use crate::value::{UaTime, Value};
 const SEVERITY_LOST: u16 = 700;
 const SEVERITY_BACK: u16 = 100;
 
-pub async fn run(server: Arc<Server>) {
+pub(crate) async fn run(server: Arc<Server>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let connections = server.links.iter().flat_map(|link| link.connections.iter().map(move |ix| (link, *ix)));
@@ -100,7 +100,7 @@ fn report_connection(server: &Server, ix: ConnectionIx, known: &mut State) {
 }
 
 /// Tells clients with an event view that the server is about to end (Part 5 §6.4.31, 1.05).
-pub fn announce_shutdown(server: &Server, reason: &str) {
+pub(crate) fn announce_shutdown(server: &Server, reason: &str) {
     let extra = vec![("SystemState", Value::Int32(server.status.state()))];
     let message = reason.to_owned();
     server.raise_own(OwnEvent { kind: kinds::SYSTEM_STATUS_CHANGE, message, severity: SEVERITY_LOST, extra });

@@ -17,13 +17,13 @@ use crate::stack::transport::Rate;
 use crate::ua::connection::{self, ConnectionSlot};
 use crate::ua::server::Server;
 
-pub struct Bound {
+pub(crate) struct Bound {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
 }
 
 impl Bound {
-    pub async fn open(addresses: &[SocketAddr]) -> Result<Bound, StartError> {
+    pub(crate) async fn open(addresses: &[SocketAddr]) -> Result<Bound, StartError> {
         let mut bound = Bound { listeners: Vec::new(), addresses: Vec::new() };
         for address in addresses {
             let failed = |source| StartError::Listen { address: *address, source };
@@ -34,12 +34,12 @@ impl Bound {
         Ok(bound)
     }
 
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
     /// From here on clients are answered.
-    pub fn serve(self, server: &Arc<Server>, tasks: &mut Tasks, stop: &watch::Receiver<bool>) {
+    pub(crate) fn serve(self, server: &Arc<Server>, tasks: &mut Tasks, stop: &watch::Receiver<bool>) {
         let places = Arc::new(Places::new(server.limits.new_connections));
         for (listener, address) in self.listeners.into_iter().zip(self.addresses) {
             let accept = accept(listener, Arc::clone(server), tasks.clone(), stop.clone(), Arc::clone(&places));

@@ -3,7 +3,7 @@
 const LEAST: u64 = 256 << 20;
 
 /// A quarter of the memory, at least 256 MiB; `None` where the kernel does not say how much there is.
-pub fn quarter_of_machine() -> Option<u64> {
+pub(crate) fn quarter_of_machine() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let machine = total_of(&read("/proc/meminfo")?)?;
     // A container's limit; the text is `max` where there is none.

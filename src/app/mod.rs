@@ -10,7 +10,7 @@ mod build;
 #[cfg(test)]
 mod driver_tests;
 mod files;
-pub mod history;
+pub(crate) mod history;
 mod housekeeping;
 mod listener;
 mod memory;
@@ -49,7 +49,7 @@ use build::{Namespaces, Opened};
 use history::History;
 use listener::Bound;
 use retained::Retention;
-pub use signals::Signals;
+pub(crate) use signals::Signals;
 use tasks::Tasks;
 
 /// The end is announced this long before, so that clients see ServerState and SecondsTillShutdown.

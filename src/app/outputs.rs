@@ -12,7 +12,7 @@ use crate::ua::server::Server;
 
 /// Called when the links have ended; outputs of a link that did not end in time count as not written.
 /// Returns how many outputs were written.
-pub fn report(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Output>) -> usize {
+pub(crate) fn report(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Output>) -> usize {
     let mut open = wanted(&server.plant);
     let mut written = 0;
     while let Ok(output) = outputs.try_recv() {

@@ -11,13 +11,13 @@ use crate::state::{Retained, State, StateError};
 use crate::tags::TagStore;
 use crate::value::{UaTime, Value};
 
-pub struct Retention {
+pub(crate) struct Retention {
     values: BTreeMap<String, Retained>,
     has_failed: bool,
 }
 
 impl Retention {
-    pub fn restore(state: &State, plant: &Plant, tags: &TagStore) -> Result<Retention, StateError> {
+    pub(crate) fn restore(state: &State, plant: &Plant, tags: &TagStore) -> Result<Retention, StateError> {
         let values = state.retained()?;
         for (n, tag) in plant.tags.iter().enumerate() {
             let Origin::Memory { initial, write: true } = &tag.origin else { continue };
@@ -41,7 +41,7 @@ impl Retention {
     }
 
     /// Writes what changed since the last call. A disk that refuses is told once, until it takes again.
-    pub fn save(&mut self, state: &State, tags: &TagStore) {
+    pub(crate) fn save(&mut self, state: &State, tags: &TagStore) {
         let changed = tags.take_changed();
         if changed.is_empty() && !self.has_failed {
             return;

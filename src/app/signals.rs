@@ -25,7 +25,7 @@ const WITHOUT_MEANING: [(&str, Number); 5] = [
 
 /// The handlers; install them before anything else, so that a signal during the start is only remembered.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     ends: Vec<(&'static str, Signal)>,
     hangup: Signal,
     others: Vec<(&'static str, Signal)>,
@@ -36,7 +36,7 @@ pub struct Signals {
 
 impl Signals {
     /// Needs a runtime around it.
-    pub fn install() -> io::Result<Signals> {
+    pub(crate) fn install() -> io::Result<Signals> {
         let ignores_hangup = ignores_hangup();
         let hangup = signal(SignalKind::hangup())?;
         let (ends, others) = (handlers(&ENDS)?, handlers(&WITHOUT_MEANING)?);
@@ -44,7 +44,7 @@ impl Signals {
     }
 
     /// Waits until the server has to stop, and gives the reason.
-    pub async fn end(&mut self) -> String {
+    pub(crate) async fn end(&mut self) -> String {
         loop {
             tokio::select! {
                 name = first(&mut self.ends) => return format!("the server received {name}"),

@@ -20,7 +20,7 @@ use crate::ua::session::Session;
 use crate::value::UaTime;
 
 /// Answers the requests of the command line.
-pub struct ControlService {
+pub(crate) struct ControlService {
     pub server: Arc<Server>,
     pub addresses: Vec<SocketAddr>,
     pub history: Option<HistoryAdmin>,
@@ -30,7 +30,7 @@ pub struct ControlService {
 }
 
 /// Opens the control socket. A server without one still serves: the log says why there is none.
-pub fn serve(state_dir: &Path, service: ControlService, tasks: &Tasks) {
+pub(crate) fn serve(state_dir: &Path, service: ControlService, tasks: &Tasks) {
     let listener = match Listener::open(state_dir) {
         Ok(listener) => listener,
         Err(error) => {

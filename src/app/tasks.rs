@@ -13,7 +13,7 @@ use crate::logging;
 
 /// All tasks of a running server; clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -24,7 +24,7 @@ struct Inner {
 }
 
 impl Tasks {
-    pub fn spawn(&self, name: String, task: BoxFuture<'static, ()>) {
+    pub(crate) fn spawn(&self, name: String, task: BoxFuture<'static, ()>) {
         let told = name.clone();
         let guarded = async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
@@ -41,7 +41,7 @@ impl Tasks {
     }
 
     /// Waits for all tasks whose name begins so, but not longer than `until`.
-    pub async fn join_named(&self, prefix: &str, until: Instant) {
+    pub(crate) async fn join_named(&self, prefix: &str, until: Instant) {
         while Instant::now() < until && self.count(prefix) > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
@@ -56,7 +56,7 @@ impl Tasks {
         inner.names.iter().filter(|(name, handle)| name.starts_with(prefix) && !handle.is_finished()).count()
     }
 
-    pub async fn abort_all(&self) {
+    pub(crate) async fn abort_all(&self) {
         let mut running = std::mem::take(&mut self.inner.lock().running);
         running.shutdown().await;
     }

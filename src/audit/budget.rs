@@ -11,7 +11,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The bounds of a budget.
 #[derive(Debug, Clone, Copy)]
-pub struct Most {
+pub(crate) struct Most {
     pub a_minute: u32,
     pub an_hour: u32,
     /// Of all addresses together.
@@ -21,7 +21,7 @@ pub struct Most {
 }
 
 #[derive(Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     most: Most,
     seen: HashMap<Option<IpAddr>, Seen>,
     hour: Option<(Instant, u32)>,
@@ -35,14 +35,14 @@ struct Seen {
 
 /// A record that may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     Ordinary,
     /// One of the first of its address in this hour.
     First,
 }
 
 /// The network of an address: a host with IPv6 has 2^64 addresses.
-pub fn network(peer: IpAddr) -> IpAddr {
+pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
         v4 => v4,
@@ -50,12 +50,12 @@ pub fn network(peer: IpAddr) -> IpAddr {
 }
 
 impl Budget {
-    pub fn new(most: Most) -> Budget {
+    pub(crate) fn new(most: Most) -> Budget {
         Budget { most, seen: HashMap::new(), hour: None }
     }
 
     /// Takes a place for one more record of this network; `None`: it has used up what it may cause.
-    pub fn take(&mut self, network: Option<IpAddr>, now: Instant) -> Option<Place> {
+    pub(crate) fn take(&mut self, network: Option<IpAddr>, now: Instant) -> Option<Place> {
         let mut key = network;
         if self.seen.len() >= ADDRESSES && !self.seen.contains_key(&key) {
             self.seen.retain(|_, seen| now.saturating_duration_since(seen.hour.0) < HOUR);

@@ -41,7 +41,7 @@ struct Fold {
 }
 
 #[derive(Debug)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     folds: HashMap<Key, Fold>,
     /// Of them, those of an address.
     of_address: usize,
@@ -56,7 +56,7 @@ impl Default for Evidence {
 
 impl Evidence {
     /// Whether this refusal is written whole; else it is counted.
-    pub fn admits(&mut self, record: &Record, now: Instant) -> bool {
+    pub(crate) fn admits(&mut self, record: &Record, now: Instant) -> bool {
         let (kind, network) = (record.kind, record.who.peer.map(network));
         let user = bounded(&record.who.user).into_owned().into_boxed_str();
         let exact = Key::Exact { kind, network, user, status: record.status.bits() };
@@ -83,7 +83,7 @@ impl Evidence {
     }
 
     /// The records of what was counted in this minute; the next one begins.
-    pub fn take(&mut self) -> Vec<Record> {
+    pub(crate) fn take(&mut self) -> Vec<Record> {
         self.of_address = 0;
         let folds = std::mem::take(&mut self.folds).into_iter().filter(|(_, fold)| fold.more > 0);
         let mut records: Vec<Record> = folds.map(|(key, fold)| fold.record(&key)).collect();

@@ -24,7 +24,7 @@ const MOST_GAPS: usize = 100;
 /// Where a file starts: its first record's number, and the hash before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Start {
+pub(crate) struct Start {
     pub file: u32,
     pub number: u64,
     #[serde(with = "digits")]
@@ -34,7 +34,7 @@ pub struct Start {
 /// Where evidence is missing or damaged, and a new file was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Gap {
+pub(crate) struct Gap {
     pub start: Start,
     /// The last record that the head knew before; 0 when there was no head.
     pub expected: u64,
@@ -42,7 +42,7 @@ pub struct Gap {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Head {
+pub(crate) struct Head {
     pub version: u32,
     /// The last record; 0 before the first.
     pub number: u64,
@@ -64,7 +64,7 @@ pub struct Head {
 /// Files that retention removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Dropped {
+pub(crate) struct Dropped {
     pub files: u64,
     pub records: u64,
     /// Time of the newest record in them, in seconds since 1970.
@@ -72,7 +72,7 @@ pub struct Dropped {
 }
 
 impl Dropped {
-    pub fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         self.files == 0
     }
 }
@@ -82,11 +82,11 @@ mod digits {
 
     use super::{Hash, from_hex, hex};
 
-    pub fn serialize<S: Serializer>(hash: &Hash, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(hash: &Hash, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&hex(hash))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Hash, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Hash, D::Error> {
         let text = String::deserialize(from)?;
         from_hex(text.as_bytes()).ok_or_else(|| de::Error::custom("not 64 hex digits"))
     }
@@ -101,7 +101,7 @@ struct Signed {
 
 /// The content of a head's file, after its checks.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     None,
     Good(Head),
     /// Not what the key's owner wrote.
@@ -110,7 +110,7 @@ pub enum Found {
 
 impl Head {
     /// Before the first record of all.
-    pub fn new() -> Head {
+    pub(crate) fn new() -> Head {
         let start = Start { file: 1, number: 1, chain: BEGINNING };
         Head {
             version: VERSION,
@@ -124,7 +124,7 @@ impl Head {
         }
     }
 
-    pub fn add_gap(&mut self, gap: Gap) {
+    pub(crate) fn add_gap(&mut self, gap: Gap) {
         if self.gaps.len() >= MOST_GAPS {
             self.gaps.remove(0);
         }
@@ -135,7 +135,7 @@ impl Head {
         serde_json::to_vec(self).expect("our own struct has text keys and plain values")
     }
 
-    pub fn read(path: &Path, key: &MacKey) -> Result<Found, AuditError> {
+    pub(crate) fn read(path: &Path, key: &MacKey) -> Result<Found, AuditError> {
         match fs::read(path) {
             Ok(bytes) => Ok(Head::parse(&bytes, key)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::None),
@@ -143,7 +143,7 @@ impl Head {
         }
     }
 
-    pub fn parse(bytes: &[u8], key: &MacKey) -> Found {
+    pub(crate) fn parse(bytes: &[u8], key: &MacKey) -> Found {
         let signed: Signed = match serde_json::from_slice(bytes) {
             Ok(signed) => signed,
             Err(error) => return Found::Wrong(format!("the head cannot be read: {error}")),
@@ -159,13 +159,13 @@ impl Head {
     }
 
     /// The bytes of the file.
-    pub fn signed(&self, key: &MacKey) -> Vec<u8> {
+    pub(crate) fn signed(&self, key: &MacKey) -> Vec<u8> {
         let signed = Signed { mac: hex(&key.sign(&self.bytes())), head: self.clone() };
         serde_json::to_vec(&signed).expect("our own struct has text keys and plain values")
     }
 
     /// Replaces the file: writes a new one, syncs it, renames it and syncs the folder.
-    pub fn replace(&self, path: &Path, key: &MacKey) -> io::Result<()> {
+    pub(crate) fn replace(&self, path: &Path, key: &MacKey) -> io::Result<()> {
         let bytes = self.signed(key);
         let beside = path.with_extension("head.new");
         let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
@@ -177,7 +177,7 @@ impl Head {
 }
 
 /// Makes what was done to a file's name durable.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
@@ -185,7 +185,7 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 /// The chains of the audit. Each has its own files, its own head and its own share of the disk, so that a flood of
 /// writes removes no record of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// All records but those of `Writes`; in folders of earlier versions those as well.
     Security,
     /// Writes of clients, and what clients change in the history.
@@ -193,9 +193,9 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Class; 2] = [Class::Security, Class::Writes];
+    pub(crate) const ALL: [Class; 2] = [Class::Security, Class::Writes];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Class::Security => "security",
             Class::Writes => "writes",
@@ -227,7 +227,7 @@ impl Class {
 
 /// The places of one chain below a state folder. Both chains share folder and key.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub(crate) struct Places {
     pub class: Class,
     pub folder: PathBuf,
     pub head: PathBuf,
@@ -235,7 +235,7 @@ pub struct Places {
 }
 
 impl Places {
-    pub fn of(state_dir: &Path, class: Class) -> Places {
+    pub(crate) fn of(state_dir: &Path, class: Class) -> Places {
         let head = match class {
             Class::Security => "audit.head",
             Class::Writes => "audit-writes.head",
@@ -244,16 +244,16 @@ impl Places {
         Places { class, folder, head: state_dir.join(head), key }
     }
 
-    pub fn file_name(&self, number: u32) -> String {
+    pub(crate) fn file_name(&self, number: u32) -> String {
         format!("{}{number:06}.jsonl", self.class.prefix())
     }
 
-    pub fn file(&self, number: u32) -> PathBuf {
+    pub(crate) fn file(&self, number: u32) -> PathBuf {
         self.folder.join(self.file_name(number))
     }
 
     /// The numbers of the files that are there, in order.
-    pub fn files(&self) -> Result<Vec<u32>, AuditError> {
+    pub(crate) fn files(&self) -> Result<Vec<u32>, AuditError> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -269,7 +269,7 @@ impl Places {
     }
 
     /// Reads the key of this chain; refuses a file that others can read.
-    pub fn read_key(&self) -> Result<Option<MacKey>, AuditError> {
+    pub(crate) fn read_key(&self) -> Result<Option<MacKey>, AuditError> {
         let data = match fs::metadata(&self.key) {
             Ok(data) => data,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -288,7 +288,7 @@ impl Places {
 
     /// Makes a new key and, where there is no head, the first head under it. The key gets its name last: so a key
     /// without a head was made by hand; a crash never leaves one.
-    pub fn make_key(&self) -> Result<MacKey, AuditError> {
+    pub(crate) fn make_key(&self) -> Result<MacKey, AuditError> {
         let mut secret = [0; KEY];
         fill_random(&mut secret);
         let (key, beside) = (self.class.key(&secret), self.new_key());
@@ -307,12 +307,12 @@ impl Places {
     }
 
     /// A first start that ended before the key had its name.
-    pub fn is_half_made(&self) -> bool {
+    pub(crate) fn is_half_made(&self) -> bool {
         self.new_key().exists()
     }
 
     /// Removes the head that such a start wrote, under a key that was never stored.
-    pub fn forget_head(&self) -> Result<(), AuditError> {
+    pub(crate) fn forget_head(&self) -> Result<(), AuditError> {
         match fs::remove_file(&self.head) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(AuditError::io(&self.head)(error)),
             _ => Ok(()),

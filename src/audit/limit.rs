@@ -30,7 +30,7 @@ const OF_CHANNEL: usize = 3;
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-pub struct Limiter {
+pub(crate) struct Limiter {
     evidence: Evidence,
     routine: Budget,
     left_out: HashMap<Option<IpAddr>, LeftOut>,
@@ -61,7 +61,7 @@ impl Default for Limiter {
 impl Limiter {
     /// `None`: this record is counted, not written. Else the records to be written before it: how the channel of a
     /// refusal began, where that was left out.
-    pub fn admit(&mut self, record: &Record, now: Instant) -> Option<Vec<Record>> {
+    pub(crate) fn admit(&mut self, record: &Record, now: Instant) -> Option<Vec<Record>> {
         match record.weight() {
             Weight::Own => Some(Vec::new()),
             Weight::Evidence => {
@@ -105,7 +105,7 @@ impl Limiter {
     }
 
     /// The records of what was counted, once a minute, or all that is left where it is the `last` time.
-    pub fn take_folded(&mut self, now: Instant, is_last: bool) -> Vec<Record> {
+    pub(crate) fn take_folded(&mut self, now: Instant, is_last: bool) -> Vec<Record> {
         let is_due = self.since.is_some_and(|since| is_last || now.saturating_duration_since(since) >= MINUTE);
         if !is_due {
             return Vec::new();

@@ -15,25 +15,25 @@ use super::text::{bounded, hex, push_quoted, time_text};
 use crate::value::UaTime;
 
 /// Bytes of a line of the file at the most, the line break not counted: each of its texts is bounded.
-pub const MOST: usize = 32 << 10;
+pub(crate) const MOST: usize = 32 << 10;
 const CHAIN: &str = ",\"chain\":\"";
 const DIGITS: usize = 64;
 const END: &str = "\"}";
 
 /// A link of the chain.
-pub type Hash = [u8; 32];
+pub(crate) type Hash = [u8; 32];
 
 /// The hash before the very first record.
-pub const BEGINNING: Hash = [0; 32];
+pub(crate) const BEGINNING: Hash = [0; 32];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field<'a> {
+pub(crate) enum Field<'a> {
     Text(&'a str),
     Number(u64),
 }
 
 /// One record, whatever it is, as names and texts.
-pub trait Fields {
+pub(crate) trait Fields {
     fn time(&self) -> UaTime;
     fn kind(&self) -> Kind;
     /// All but time and kind, in the order in which they are shown; empty texts are left out by the caller.
@@ -84,7 +84,7 @@ impl Fields for Record {
 
 /// One write of a request.
 #[derive(Debug, Clone, Copy)]
-pub struct OneWrite<'a> {
+pub(crate) struct OneWrite<'a> {
     pub of: &'a Writes,
     pub write: &'a Write,
 }
@@ -137,7 +137,7 @@ fn push_json(out: &mut String, fields: &dyn Fields) {
 }
 
 /// `{"time":…}` on one line.
-pub fn json(fields: &dyn Fields) -> String {
+pub(crate) fn json(fields: &dyn Fields) -> String {
     let mut out = String::from("{");
     push_json(&mut out, fields);
     out.push('}');
@@ -145,14 +145,14 @@ pub fn json(fields: &dyn Fields) -> String {
 }
 
 /// `session.activated status=Good user="eva" session=5` on one line.
-pub fn text(fields: &dyn Fields) -> String {
+pub(crate) fn text(fields: &dyn Fields) -> String {
     let mut out = fields.kind().name().to_owned();
     fields.each(&mut |name, field| push_field(&mut out, name, field));
     out
 }
 
 /// Words stand as they are, everything else in quotes.
-pub fn push_field(out: &mut String, name: &str, field: Field<'_>) {
+pub(crate) fn push_field(out: &mut String, name: &str, field: Field<'_>) {
     match field {
         Field::Text("") => {}
         Field::Text(text) => {
@@ -165,7 +165,7 @@ pub fn push_field(out: &mut String, name: &str, field: Field<'_>) {
 }
 
 /// Appends a line of the file, its break included; returns the next link of the chain.
-pub fn push_chained(out: &mut String, number: u64, before: &Hash, fields: &dyn Fields) -> Hash {
+pub(crate) fn push_chained(out: &mut String, number: u64, before: &Hash, fields: &dyn Fields) -> Hash {
     let start = out.len();
     write!(out, "{{\"n\":{number},").expect("text takes every write");
     push_json(out, fields);
@@ -178,13 +178,13 @@ pub fn push_chained(out: &mut String, number: u64, before: &Hash, fields: &dyn F
 }
 
 /// The hash over the link before and a line's body.
-pub fn link(before: &Hash, body: &[u8]) -> Hash {
+pub(crate) fn link(before: &Hash, body: &[u8]) -> Hash {
     crate::stack::crypto::sha256(&[before, body])
 }
 
 /// A line of the file, taken apart; nothing of it is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     pub number: u64,
     pub body: &'a [u8],
     pub chain: Hash,
@@ -192,7 +192,7 @@ pub struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// `None` for what is no line of ours.
-    pub fn parse(line: &'a [u8]) -> Option<Line<'a>> {
+    pub(crate) fn parse(line: &'a [u8]) -> Option<Line<'a>> {
         if line.len() > MOST {
             return None;
         }
@@ -209,26 +209,26 @@ impl<'a> Line<'a> {
     }
 
     /// Whether it follows this link.
-    pub fn follows(&self, before: &Hash) -> bool {
+    pub(crate) fn follows(&self, before: &Hash) -> bool {
         link(before, self.body) == self.chain
     }
 }
 
 /// The time that a line states, in seconds since 1970.
-pub fn time_of(line: &[u8]) -> Option<i64> {
+pub(crate) fn time_of(line: &[u8]) -> Option<i64> {
     let value: serde_json::Value = serde_json::from_slice(line).ok()?;
     let nanoseconds = nanoseconds(value.get("time")?.as_str()?)?;
     i64::try_from(nanoseconds.div_euclid(1_000_000_000)).ok()
 }
 
 /// The time of a record as it is written, in nanoseconds since 1970.
-pub fn nanoseconds(text: &str) -> Option<i128> {
+pub(crate) fn nanoseconds(text: &str) -> Option<i128> {
     let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
     Some(time.unix_timestamp_nanos())
 }
 
 /// 64 lower-case digits.
-pub fn from_hex(digits: &[u8]) -> Option<Hash> {
+pub(crate) fn from_hex(digits: &[u8]) -> Option<Hash> {
     let mut hash = BEGINNING;
     if digits.len() != DIGITS {
         return None;

@@ -34,10 +34,11 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-pub use record::{Content, Kind, Names, Node, Record, Weight, Who, Write, Writes};
-pub use show::{Filter, Shown, show};
-pub use text::value_text;
-pub use verify::{Finding, Kept, Verdict, verify};
+pub use record::{Content, Kind, Names, Node, Record, Who, Write, Writes};
+pub use show::{Filter, show};
+pub(crate) use text::value_text;
+pub(crate) use verify::{Finding, Kept};
+pub use verify::{Verdict, verify};
 pub use walk::Fault;
 
 use crate::model::{AuditLog, AuditPlan};

@@ -14,42 +14,42 @@ const BYTES: usize = 32 << 20;
 const RESERVED_RECORDS: usize = 10_000;
 const RESERVED_BYTES: usize = 8 << 20;
 /// Records for which the thread is woken before its pause is over.
-pub const BATCH: usize = 4_000;
+pub(crate) const BATCH: usize = 4_000;
 
 #[derive(Debug)]
-pub enum Item {
+pub(crate) enum Item {
     Record(Box<Record>),
     Writes(Box<Writes>),
 }
 
 /// How much something is: records, and bytes in memory, roughly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Size {
+pub(crate) struct Size {
     pub records: usize,
     pub bytes: usize,
 }
 
 /// Records that found no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lost {
+pub(crate) struct Lost {
     pub writes: u64,
     pub others: u64,
 }
 
 impl Item {
     /// It records values or history that a client changed. A client can cause any number of these records.
-    pub fn is_writes(&self) -> bool {
+    pub(crate) fn is_writes(&self) -> bool {
         match self {
             Item::Writes(_) => true,
             Item::Record(record) => record.kind == Kind::HistoryUpdate,
         }
     }
 
-    pub fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         if self.is_writes() { Class::Writes } else { Class::Security }
     }
 
-    pub fn size(&self) -> Size {
+    pub(crate) fn size(&self) -> Size {
         let who = |user: &String, application: &String| user.len() + application.len();
         match self {
             Item::Record(record) => {
@@ -65,7 +65,7 @@ impl Item {
     }
 
     /// Each record in it.
-    pub fn each(&self, take: &mut dyn FnMut(&dyn Fields)) {
+    pub(crate) fn each(&self, take: &mut dyn FnMut(&dyn Fields)) {
         match self {
             Item::Record(record) => take(&**record),
             Item::Writes(of) => of.writes.iter().for_each(|write| take(&OneWrite { of, write })),
@@ -74,7 +74,7 @@ impl Item {
 }
 
 #[derive(Debug, Default)]
-pub struct Queue {
+pub(crate) struct Queue {
     items: VecDeque<Item>,
     size: Size,
     lost: Lost,
@@ -82,7 +82,7 @@ pub struct Queue {
 
 impl Queue {
     /// Takes it in, or counts it as lost.
-    pub fn push(&mut self, item: Item) -> bool {
+    pub(crate) fn push(&mut self, item: Item) -> bool {
         let size = item.size();
         let (records, bytes) = match item.is_writes() {
             true => (RECORDS - RESERVED_RECORDS, BYTES - RESERVED_BYTES),
@@ -100,7 +100,7 @@ impl Queue {
         true
     }
 
-    pub fn pop(&mut self) -> Option<Item> {
+    pub(crate) fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
         let size = item.size();
         self.size = Size { records: self.size.records - size.records, bytes: self.size.bytes - size.bytes };
@@ -108,25 +108,25 @@ impl Queue {
     }
 
     /// Puts back what was popped.
-    pub fn unpop(&mut self, item: Item) {
+    pub(crate) fn unpop(&mut self, item: Item) {
         let size = item.size();
         self.size = Size { records: self.size.records + size.records, bytes: self.size.bytes + size.bytes };
         self.items.push_front(item);
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    pub fn size(&self) -> Size {
+    pub(crate) fn size(&self) -> Size {
         self.size
     }
 
-    pub fn take_lost(&mut self) -> Lost {
+    pub(crate) fn take_lost(&mut self) -> Lost {
         std::mem::take(&mut self.lost)
     }
 
-    pub fn count_lost(&mut self, lost: Lost) {
+    pub(crate) fn count_lost(&mut self, lost: Lost) {
         self.lost.writes += lost.writes;
         self.lost.others += lost.others;
     }

@@ -15,7 +15,7 @@ use crate::stack::crypto::MacKey;
 
 /// The trail, and the records that report on the start.
 #[derive(Debug)]
-pub struct Opened {
+pub(crate) struct Opened {
     pub trail: Trail,
     pub told: Vec<Record>,
 }
@@ -35,7 +35,7 @@ enum Ending {
 
 impl Trail {
     /// Opens both chains, each with its own bounds.
-    pub fn open(state_dir: &Path, bounds: Bounds) -> Result<[Opened; 2], AuditError> {
+    pub(crate) fn open(state_dir: &Path, bounds: Bounds) -> Result<[Opened; 2], AuditError> {
         let mut security = Trail::find(Places::of(state_dir, Class::Security), bounds, true)?;
         let is_known = security.trail.head.has_writes;
         let mut writes = Trail::find(Places::of(state_dir, Class::Writes), bounds, is_known)?;

@@ -10,14 +10,14 @@ use crate::each_elements;
 use crate::value::{Elements, UaTime, Value};
 
 /// Characters of a text in a record; more is cut off, and said so.
-pub const LONGEST: usize = 256;
+pub(crate) const LONGEST: usize = 256;
 /// Bytes of a value that a waiting record may hold.
-pub const HELD: usize = 1_024;
+pub(crate) const HELD: usize = 1_024;
 /// Elements of an array that are shown.
 const ELEMENTS: usize = 32;
 
 /// Cuts a text to its bound, and says how long it was.
-pub fn bounded(text: &str) -> Cow<'_, str> {
+pub(crate) fn bounded(text: &str) -> Cow<'_, str> {
     // Not more bytes are not more characters.
     let end = if text.len() <= LONGEST { None } else { text.char_indices().nth(LONGEST) };
     match end {
@@ -35,7 +35,7 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// The text as a JSON string, all on one line of visible characters.
-pub fn push_quoted(out: &mut String, text: &str) {
+pub(crate) fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -57,7 +57,7 @@ pub fn push_quoted(out: &mut String, text: &str) {
 }
 
 /// `2026-11-21T20:15:03.123456Z`.
-pub fn time_text(time: UaTime) -> String {
+pub(crate) fn time_text(time: UaTime) -> String {
     const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
     // A client may write any 64 bits as a DateTime.
@@ -66,7 +66,7 @@ pub fn time_text(time: UaTime) -> String {
     moment.ok().and_then(|moment| moment.format(FORMAT).ok()).unwrap_or_else(|| format!("{} ticks", time.0))
 }
 
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     let digit = |four: u8| char::from(DIGITS[usize::from(four)]);
     let mut text = String::with_capacity(bytes.len() * 2);
@@ -75,7 +75,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// Bytes that a value keeps alive.
-pub fn weight(value: &Value) -> usize {
+pub(crate) fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::ByteString(bytes) | Value::Wire(bytes) => bytes.len(),
@@ -89,7 +89,7 @@ pub fn weight(value: &Value) -> usize {
 }
 
 /// A value as people read it: `21.5`, `[1, 2, 3]`, `0x0102`; long ones are cut, and said so.
-pub fn value_text(value: &Value) -> String {
+pub(crate) fn value_text(value: &Value) -> String {
     match value {
         Value::Array(array) => {
             let count = each_elements!(&array.elements, v => v.len());

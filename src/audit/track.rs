@@ -19,7 +19,7 @@ const REMIND: Duration = Duration::from_secs(600);
 /// Time between two looks at the retention.
 const RETAIN: Duration = Duration::from_secs(3_600);
 
-pub struct Track {
+pub(crate) struct Track {
     trail: Trail,
     /// Taken from the queue and logged, not yet in the file.
     pub held: Queue,
@@ -31,21 +31,21 @@ pub struct Track {
 }
 
 impl Track {
-    pub fn new(trail: Trail) -> Track {
+    pub(crate) fn new(trail: Trail) -> Track {
         Track { trail, held: Queue::default(), retry_at: None, trouble: None, reminded: None, retained: None }
     }
 
-    pub fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         self.trail.places.class
     }
 
     /// Whether so much is held that nothing more should be taken before it is written.
-    pub fn has_batch(&self) -> bool {
+    pub(crate) fn has_batch(&self) -> bool {
         self.held.size().records >= BATCH && self.retry_at.is_none()
     }
 
     /// Appends what is held, batch after batch, and confirms it.
-    pub fn keep(&mut self, now: Instant) {
+    pub(crate) fn keep(&mut self, now: Instant) {
         let mut done = Ok(());
         while done.is_ok() && !self.held.is_empty() {
             let mut batch = Vec::new();

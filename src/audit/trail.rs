@@ -22,14 +22,14 @@ use crate::value::UaTime;
 
 /// Bounds of the files of one chain.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     pub keep: Duration,
     pub max_size: u64,
     pub max_file: u64,
 }
 
 #[derive(Debug)]
-pub struct Trail {
+pub(crate) struct Trail {
     pub(super) places: Places,
     pub(super) key: MacKey,
     /// As far as the files are durable.
@@ -68,7 +68,7 @@ struct Old {
 
 impl Trail {
     /// Appends the records and makes them durable. On an error nothing of them is there.
-    pub fn append(&mut self, items: &[Item]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, items: &[Item]) -> io::Result<()> {
         self.look_after()?;
         let mut text = String::with_capacity(items.len() * 400);
         let (mut number, mut chain) = (self.head.number, self.head.chain);
@@ -143,7 +143,7 @@ impl Trail {
     }
 
     /// Writes the head, when it is older than the file.
-    pub fn confirm(&mut self) -> io::Result<()> {
+    pub(crate) fn confirm(&mut self) -> io::Result<()> {
         if self.is_unconfirmed {
             self.head.replace(&self.places.head, &self.key)?;
             self.is_unconfirmed = false;
@@ -162,13 +162,13 @@ impl Trail {
     }
 
     /// Whether a file was begun since it was last asked.
-    pub fn take_rotated(&mut self) -> bool {
+    pub(crate) fn take_rotated(&mut self) -> bool {
         std::mem::take(&mut self.is_rotated)
     }
 
     /// Lets the oldest files go that are too old or too many. The head forgets them first: so a crash leaves a file
     /// too many, never one too few, and the next time it goes.
-    pub fn retain(&mut self, now: UaTime) -> io::Result<()> {
+    pub(crate) fn retain(&mut self, now: UaTime) -> io::Result<()> {
         let oldest_kept = now.unix_seconds().saturating_sub_unsigned(self.bounds.keep.as_secs());
         let files: Vec<u32> = self.places.files().map_err(io::Error::other)?;
         let mut kept = Vec::new();

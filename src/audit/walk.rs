@@ -50,14 +50,14 @@ impl fmt::Display for Fault {
 
 /// How far the chain was followed: the last record that is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Link {
+pub(crate) struct Link {
     pub number: u64,
     pub chain: Hash,
 }
 
 /// Where the chain broke in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Break {
+pub(crate) struct Break {
     /// From 1 on.
     pub line: u64,
     pub fault: Fault,
@@ -66,7 +66,7 @@ pub struct Break {
 
 /// The content of one file.
 #[derive(Debug)]
-pub struct Walked {
+pub(crate) struct Walked {
     pub last: Link,
     /// Bytes of the whole lines that follow the chain.
     pub good_bytes: u64,
@@ -101,7 +101,7 @@ impl<R: BufRead> Lines<R> {
 }
 
 /// Follows the chain through a file. `note` hears of every good record and its link.
-pub fn walk(path: &Path, before: Link, note: &mut dyn FnMut(Link, &[u8])) -> io::Result<Walked> {
+pub(crate) fn walk(path: &Path, before: Link, note: &mut dyn FnMut(Link, &[u8])) -> io::Result<Walked> {
     let mut lines = Lines { from: BufReader::with_capacity(1 << 16, File::open(path)?), buffer: Vec::new() };
     let mut walked = Walked { last: before, good_bytes: 0, lines: 0, broken: None };
     while let Some(raw) = lines.next()? {

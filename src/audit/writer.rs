@@ -23,7 +23,7 @@ const TELL_LOST: Duration = Duration::from_secs(1);
 /// With more records waiting the log gets no line of a write.
 const BEHIND: usize = 8_000;
 
-pub struct Writer {
+pub(crate) struct Writer {
     shared: Arc<Shared>,
     /// One for each chain; none where nothing goes to files.
     tracks: Vec<Track>,
@@ -36,12 +36,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn new(shared: Arc<Shared>, trails: Vec<Trail>) -> Writer {
+    pub(crate) fn new(shared: Arc<Shared>, trails: Vec<Trail>) -> Writer {
         let tracks = trails.into_iter().map(Track::new).collect();
         Writer { shared, tracks, unlogged: 0, lost_told: None, kept: None }
     }
 
-    pub fn run(mut self) {
+    pub(crate) fn run(mut self) {
         loop {
             let is_closed = self.wait();
             loop {

@@ -46,7 +46,7 @@ pub struct ShowArgs {
     pub kind: Option<String>,
 }
 
-pub fn audit(args: &AuditArgs, global: &Global) -> Answer {
+pub(crate) fn audit(args: &AuditArgs, global: &Global) -> Answer {
     let at = match &args.verb {
         AuditVerb::Verify(at) | AuditVerb::Show(ShowArgs { at, .. }) => at,
     };

@@ -28,7 +28,7 @@ const MOST_ADDRESSES: usize = 40;
 /// Requests that are shown without `--all`.
 const MOST_REQUESTS: usize = 40;
 
-pub fn check(args: &CheckArgs, global: &Global) -> Answer {
+pub(crate) fn check(args: &CheckArgs, global: &Global) -> Answer {
     let path = match path_or_default(args.path.as_deref()) {
         Ok(path) => path,
         Err(answer) => return answer,

@@ -84,7 +84,7 @@ pub struct ImportArgs {
     pub at: At,
 }
 
-pub fn history(args: &HistoryArgs, global: &Global) -> Answer {
+pub(crate) fn history(args: &HistoryArgs, global: &Global) -> Answer {
     let done = match &args.verb {
         HistoryVerb::Stats(at) => stats(at, global),
         HistoryVerb::Verify(at) => verify(at, global),

@@ -117,7 +117,7 @@ impl PkiVerb {
     }
 }
 
-pub fn pki(args: &PkiArgs, global: &Global) -> Answer {
+pub(crate) fn pki(args: &PkiArgs, global: &Global) -> Answer {
     let path = args.verb.path();
     let in_folder = |work: &dyn Fn(&Path) -> Result<String, PkiError>| match folder(path, global) {
         Ok(dir) => told(work(&dir)),

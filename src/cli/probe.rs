@@ -18,7 +18,7 @@ pub struct ProbeArgs {
     pub path: Option<PathBuf>,
 }
 
-pub fn probe(args: &ProbeArgs, global: &Global) -> Answer {
+pub(crate) fn probe(args: &ProbeArgs, global: &Global) -> Answer {
     let compiled = match compiled(args.path.as_deref(), global, "") {
         Ok(compiled) => compiled,
         Err(answer) => return answer,

@@ -20,7 +20,7 @@ pub struct RunArgs {
 }
 
 /// Runs until a signal or a closed terminal ends it, then returns the answer.
-pub fn run(args: &RunArgs, global: &Global, print: &mut dyn FnMut(&str)) -> Answer {
+pub(crate) fn run(args: &RunArgs, global: &Global, print: &mut dyn FnMut(&str)) -> Answer {
     let failed = |what: &str, error: std::io::Error| Answer {
         err: format!("error: cannot {what}: {error}\n"),
         code: 1,

@@ -20,7 +20,7 @@ pub enum Which {
     Server,
 }
 
-pub fn schema(args: &SchemaArgs) -> Answer {
+pub(crate) fn schema(args: &SchemaArgs) -> Answer {
     let which = match args.which {
         Which::Cell => config::Which::Cell,
         Which::Included => config::Which::Included,

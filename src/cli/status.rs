@@ -18,7 +18,7 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-pub fn status(args: &StatusArgs, global: &Global) -> Answer {
+pub(crate) fn status(args: &StatusArgs, global: &Global) -> Answer {
     let dir = match &global.state_dir {
         Some(dir) => dir.clone(),
         None => match server_plan(args.path.as_deref(), global, "--state-dir DIR") {

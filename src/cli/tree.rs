@@ -13,7 +13,7 @@ pub struct TreeArgs {
     pub path: Option<PathBuf>,
 }
 
-pub fn tree(args: &TreeArgs, global: &Global) -> Answer {
+pub(crate) fn tree(args: &TreeArgs, global: &Global) -> Answer {
     let path = match path_or_default(args.path.as_deref()) {
         Ok(path) => path,
         Err(answer) => return answer,

@@ -77,7 +77,7 @@ pub struct Place {
 const MOST_BYTES: usize = 512;
 const LEAST_CHARACTERS: usize = 8;
 
-pub fn user(args: &UserArgs, global: &Global) -> Answer {
+pub(crate) fn user(args: &UserArgs, global: &Global) -> Answer {
     let done = match &args.verb {
         UserVerb::Add(args) => add(args, global),
         UserVerb::Passwd(args) => passwd(args, global),

@@ -8,14 +8,14 @@ use super::source::Ix;
 
 /// A value and its node, for what later checks point at.
 #[derive(Debug, Clone)]
-pub struct At<T> {
+pub(crate) struct At<T> {
     pub ix: Ix,
     pub value: T,
 }
 
 /// A subtree that a later step reads.
 #[derive(Debug, Clone, Copy)]
-pub struct Raw(pub Ix);
+pub(crate) struct Raw(pub Ix);
 
 pub(super) const AT: &str = "@At";
 pub(super) const RAW: &str = "@Raw";

@@ -107,7 +107,7 @@ fn quoted(text: &str, start: usize, separator: u8) -> Result<(Cell, usize), usiz
 }
 
 /// The rows of a file as `(name, mapping)` below the node that has `rows`.
-pub fn rows(source: &mut Source, file: u16, owner: Ix, findings: &mut Findings) -> Vec<(Ix, Ix)> {
+pub(crate) fn rows(source: &mut Source, file: u16, owner: Ix, findings: &mut Findings) -> Vec<(Ix, Ix)> {
     let text = std::mem::take(&mut source.files[usize::from(file)].text);
     let split = split(&text);
     let mut made = Vec::new();

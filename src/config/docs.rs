@@ -13,7 +13,7 @@ use super::spec;
 
 /// One key of a spec struct.
 #[derive(Debug, Clone, Default)]
-pub struct Key {
+pub(crate) struct Key {
     pub name: String,
     pub doc: String,
     pub limits: Option<(f64, f64)>,
@@ -24,7 +24,7 @@ pub struct Key {
 }
 
 #[derive(Debug, Default)]
-pub struct Docs {
+pub(crate) struct Docs {
     structs: HashMap<String, Vec<Key>>,
     /// In the order of the reference.
     pub order: Vec<Section>,
@@ -35,7 +35,7 @@ pub struct Docs {
 
 /// A struct of the reference.
 #[derive(Debug)]
-pub struct Section {
+pub(crate) struct Section {
     pub name: String,
     pub title: String,
     pub about: String,
@@ -43,18 +43,18 @@ pub struct Section {
 
 /// Names of the structs that read the keys of a driver.
 #[derive(Debug)]
-pub struct OfDriver {
+pub(crate) struct OfDriver {
     pub driver: &'static str,
     pub connection: String,
     /// `None` for a driver without point keys.
     pub source: Option<String>,
 }
 
-pub static DOCS: LazyLock<Docs> = LazyLock::new(Docs::make);
+pub(crate) static DOCS: LazyLock<Docs> = LazyLock::new(Docs::make);
 
 impl Key {
     /// What a value of it must be, in words.
-    pub fn wanted(&self) -> &'static str {
+    pub(crate) fn wanted(&self) -> &'static str {
         let kind = self.schema.get("type");
         let kind = kind.and_then(|kind| kind.as_str().or_else(|| kind.as_array()?.first()?.as_str()));
         match kind {
@@ -130,23 +130,23 @@ impl Docs {
     }
 
     /// Name of the struct that reads the connections of a driver of the list.
-    pub fn connection_of(&self, driver: &str) -> &str {
+    pub(crate) fn connection_of(&self, driver: &str) -> &str {
         let known = self.drivers.iter().find(|known| known.driver == driver);
         known.map_or("Connection", |known| &known.connection)
     }
 
     /// Name of the struct that reads the sources of a driver of the list, if it has keys at all.
-    pub fn source_of(&self, driver: &str) -> Option<&str> {
+    pub(crate) fn source_of(&self, driver: &str) -> Option<&str> {
         self.drivers.iter().find(|known| known.driver == driver)?.source.as_deref()
     }
 
     /// Names of the structs of each driver.
-    pub fn drivers(&self) -> &[OfDriver] {
+    pub(crate) fn drivers(&self) -> &[OfDriver] {
         &self.drivers
     }
 
     /// Name of a struct below a driver's own: the driver's, or one that it shares with others.
-    pub fn nested<'a>(&'a self, driver: &str, name: &'a str) -> &'a str {
+    pub(crate) fn nested<'a>(&'a self, driver: &str, name: &'a str) -> &'a str {
         let own = driver_keys::nested_name(name, driver);
         self.structs.get_key_value(&own).map_or(name, |(own, _)| own)
     }
@@ -172,11 +172,11 @@ impl Docs {
         self.order.push(Section { name: name.to_owned(), title: title.to_owned(), about });
     }
 
-    pub fn keys(&self, name: &str) -> &[Key] {
+    pub(crate) fn keys(&self, name: &str) -> &[Key] {
         self.structs.get(name).map_or(&[], Vec::as_slice)
     }
 
-    pub fn key(&self, name: &str, key: &str) -> Option<&Key> {
+    pub(crate) fn key(&self, name: &str, key: &str) -> Option<&Key> {
         self.keys(name).iter().find(|at| at.name == key)
     }
 }
@@ -214,7 +214,7 @@ fn words_of(value: &Value) -> Vec<String> {
 
 /// The name that `wrong` most likely means: what others call it first, then the nearest by spelling; a wrong hint
 /// is worse than none.
-pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = wrong.to_lowercase();
     let mut best: Option<(usize, &str)> = None;
     for name in known {
@@ -229,12 +229,12 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 }
 
 /// `; did you mean …` as a help line, or nothing.
-pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(wrong, known).map(|name| format!("did you mean `{name}`?")).unwrap_or_default()
 }
 
 /// The first `most` of a list in words, each in code quotes.
-pub fn list<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
     let all: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
     let more = if all.len() > most { ", …" } else { "" };
     format!("{}{more}", all[..all.len().min(most)].join(", "))

@@ -9,7 +9,7 @@ use super::source::{Ix, Source};
 use crate::drivers::{self, About, Driver, PointSettings, Settings, Visit};
 
 /// The driver's half of a connection.
-pub fn settings(driver: &About, source: &Source, at: Ix, findings: &mut Findings) -> Option<Settings> {
+pub(crate) fn settings(driver: &About, source: &Source, at: Ix, findings: &mut Findings) -> Option<Settings> {
     drivers::named(driver.name, &mut DecodeSettings { source, at, findings }).flatten()
 }
 
@@ -30,7 +30,7 @@ impl Visit for DecodeSettings<'_, '_> {
 }
 
 /// Settings to judge addresses by where a connection's own had findings.
-pub fn stand_in(driver: &About) -> Option<Settings> {
+pub(crate) fn stand_in(driver: &About) -> Option<Settings> {
     struct StandIn;
 
     impl Visit for StandIn {
@@ -44,13 +44,13 @@ pub fn stand_in(driver: &About) -> Option<Settings> {
 }
 
 /// The keys of a point, and whether all of them were understood.
-pub struct Point {
+pub(crate) struct Point {
     pub keys: PointSettings,
     pub is_whole: bool,
 }
 
 /// The driver's half of a source; `at` is `None` for one that is an address alone.
-pub fn point(driver: &About, source: &mut Source, at: Option<Ix>, findings: &mut Findings) -> Option<Point> {
+pub(crate) fn point(driver: &About, source: &mut Source, at: Option<Ix>, findings: &mut Findings) -> Option<Point> {
     drivers::named(driver.name, &mut DecodePoint { source, at, findings }).flatten()
 }
 

@@ -8,7 +8,7 @@ use crate::drivers::{self, Driver, Visit};
 
 /// The keys that a driver adds to a connection and to a source.
 #[derive(Debug)]
-pub struct DriverKeys {
+pub(crate) struct DriverKeys {
     pub driver: &'static str,
     pub settings: Value,
     /// `None` for a driver without point keys.
@@ -18,23 +18,23 @@ pub struct DriverKeys {
 }
 
 /// Name of the struct that reads a connection's keys of this driver.
-pub fn connection_name(driver: &str) -> String {
+pub(crate) fn connection_name(driver: &str) -> String {
     format!("Connection, driver {driver}")
 }
 
 /// Name of the struct that reads a source's keys of this driver.
-pub fn source_name(driver: &str) -> String {
+pub(crate) fn source_name(driver: &str) -> String {
     format!("Source, driver {driver}")
 }
 
 /// Name of a further struct of a driver whose own name is taken.
-pub fn nested_name(name: &str, driver: &str) -> String {
+pub(crate) fn nested_name(name: &str, driver: &str) -> String {
     format!("{name}, driver {driver}")
 }
 
 /// The keys of every driver. Definitions that are equal to one of `taken` or of an earlier driver share its name; others
 /// of the same name get the driver's name as well.
-pub fn all(taken: &Map<String, Value>) -> Vec<DriverKeys> {
+pub(crate) fn all(taken: &Map<String, Value>) -> Vec<DriverKeys> {
     let mut taken = taken.clone();
     let mut all = drivers::each(&mut MakeKeys);
     for keys in &mut all {
@@ -103,7 +103,7 @@ fn point_to(schema: &mut Value, from: &str, to: &str) {
 }
 
 /// Definitions of structs that are known by their own names.
-pub fn definitions_of(add: impl FnOnce(&mut SchemaGenerator)) -> Map<String, Value> {
+pub(crate) fn definitions_of(add: impl FnOnce(&mut SchemaGenerator)) -> Map<String, Value> {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     add(&mut generator);
     generator.take_definitions(true)

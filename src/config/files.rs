@@ -31,7 +31,7 @@ pub trait Files {
 
 /// The file system and the environment of this process.
 #[derive(Debug, Clone, Copy)]
-pub struct Disk;
+pub(crate) struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -119,7 +119,7 @@ struct Loader<'a> {
 }
 
 /// Reads what stands at `path`: a folder, a server file or a cell file.
-pub fn load(files: &dyn Files, path: &Path, options: &Options, findings: &mut Findings) -> Loaded {
+pub(crate) fn load(files: &dyn Files, path: &Path, options: &Options, findings: &mut Findings) -> Loaded {
     let mut reach = Reach::default();
     options.state_dir.iter().chain(&options.pki_dir).for_each(|folder| reach.close(folder));
     let mut loader = Loader { files, loaded: Loaded::default(), findings, reach };
@@ -383,7 +383,7 @@ fn looks_like_cell(source: &Source, root: Ix) -> bool {
 }
 
 /// `name`, relative to the folder of `file`.
-pub fn beside(file: &Path, name: &str) -> PathBuf {
+pub(crate) fn beside(file: &Path, name: &str) -> PathBuf {
     folder_of(file).join(name)
 }
 

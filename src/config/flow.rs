@@ -7,7 +7,7 @@ use super::docs::DOCS;
 
 /// A fault in the text of a file: the byte where it is, its length, the message and the help.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
+pub(crate) struct Fault {
     pub at: usize,
     pub length: usize,
     pub message: String,
@@ -39,7 +39,7 @@ struct Item {
 }
 
 /// The first fault at or before the place where the parser stopped, if it is one of those that people make.
-pub fn fault(text: &str, stopped: usize) -> Option<Fault> {
+pub(crate) fn fault(text: &str, stopped: usize) -> Option<Fault> {
     let line_end = text[stopped..].find('\n').map_or(text.len(), |end| stopped + end);
     Scan { text, end: line_end, open: Vec::new(), comment: None }.run()
 }
@@ -233,12 +233,12 @@ fn key_before(text: &str, value: usize) -> &str {
 }
 
 /// Whether any struct of the schema has this key.
-pub fn is_key(word: &str) -> bool {
+pub(crate) fn is_key(word: &str) -> bool {
     DOCS.order.iter().any(|section| DOCS.key(&section.name, word).is_some())
 }
 
 /// `type:Float` on a line of its own, up to two lines above the place where the parser stopped.
-pub fn missing_blank(text: &str, stopped: usize) -> Option<Fault> {
+pub(crate) fn missing_blank(text: &str, stopped: usize) -> Option<Fault> {
     let end = text[stopped..].find('\n').map_or(text.len(), |end| stopped + end);
     let mut found = None;
     let mut start = end;

@@ -7,14 +7,14 @@ use super::source::{Ix, Source};
 
 /// One cell file with the files that it includes, itself first.
 #[derive(Debug)]
-pub struct CellSource {
+pub(crate) struct CellSource {
     pub path: PathBuf,
     pub roots: Vec<(PathBuf, Ix)>,
 }
 
 /// Everything that was read.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     pub source: Source,
     pub server: Option<(PathBuf, Ix)>,
     pub cells: Vec<CellSource>,

@@ -30,13 +30,14 @@ mod writing;
 use std::path::Path;
 
 pub use compile::Compiled;
-pub use docs::did_you_mean;
-pub use files::{Disk, Files, Memory};
+pub(crate) use docs::did_you_mean;
+pub use files::Memory;
+pub(crate) use files::{Disk, Files};
 pub use options::Options;
 pub use reference::{EXIT_CODES, reference};
 pub use report::{Finding, Report, Severity, Shown};
 pub use schema::{Which, schema};
-pub use writing::{NewUser, NotWritten, add_user, remove_user, set_password};
+pub(crate) use writing::{NewUser, NotWritten, add_user, remove_user, set_password};
 
 /// Reads and compiles what stands at `path`; the result is there only when no finding is an error.
 pub fn load(path: &Path, options: &Options) -> (Option<Compiled>, Report) {

@@ -16,7 +16,7 @@ const DEPTH: usize = 64;
 
 impl Source {
     /// Parses file `file` into the arena; `None` after a syntax error, which is that file's only finding.
-    pub fn parse(&mut self, file: u16, findings: &mut Findings) -> Option<Ix> {
+    pub(crate) fn parse(&mut self, file: u16, findings: &mut Findings) -> Option<Ix> {
         let text = self.take_text(file);
         let root = Builder { source: self, findings, file, text: &text, open: Vec::new(), root: None }.run();
         self.put_text(file, text);
@@ -36,7 +36,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    pub fn run(mut self) -> Option<Ix> {
+    pub(crate) fn run(mut self) -> Option<Ix> {
         let options = granit_parser::options! {
             strict_indentation: true,
             emit_unresolved_aliases: true,

@@ -82,7 +82,7 @@ fn homes(owner: &str) -> Vec<Home> {
 
 /// Where a key that its mapping doesn't know belongs: the message and what to write.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Misplaced {
+pub(crate) struct Misplaced {
     pub message: String,
     pub help: String,
 }
@@ -98,7 +98,7 @@ const ENDS: [(&[&str], &str, Home, bool); 6] = [
 
 /// A key that its mapping doesn't know, and its value.
 #[derive(Debug, Clone, Copy)]
-pub struct Stray<'a> {
+pub(crate) struct Stray<'a> {
     /// The struct that reads the mapping.
     pub owner: &'a str,
     pub mapping: Ix,
@@ -107,7 +107,7 @@ pub struct Stray<'a> {
 }
 
 /// The exact key of another mapping.
-pub fn exact(source: &Source, stray: Stray<'_>) -> Option<Misplaced> {
+pub(crate) fn exact(source: &Source, stray: Stray<'_>) -> Option<Misplaced> {
     let Stray { owner, mapping, word, .. } = stray;
     if let Some(ends) = ends(source, owner, mapping, word) {
         return Some(ends);
@@ -119,7 +119,7 @@ pub fn exact(source: &Source, stray: Stray<'_>) -> Option<Misplaced> {
 }
 
 /// Another product's word for a key of another mapping.
-pub fn foreign(source: &Source, stray: Stray<'_>) -> Option<Misplaced> {
+pub(crate) fn foreign(source: &Source, stray: Stray<'_>) -> Option<Misplaced> {
     let lower = stray.word.to_lowercase();
     homes(stray.owner).into_iter().find_map(|home| {
         let key = DOCS.keys(home.0).iter().find(|key| key.also.contains(&lower) || key.name == lower)?;

@@ -30,7 +30,7 @@ pub struct Finding {
 
 /// Findings while they are collected.
 #[derive(Debug, Default)]
-pub struct Findings {
+pub(crate) struct Findings {
     list: Vec<Finding>,
 }
 
@@ -66,24 +66,24 @@ impl Findings {
         self.list.last_mut().expect("just pushed")
     }
 
-    pub fn error_at(&mut self, place: Place, message: impl Into<String>) -> &mut Finding {
+    pub(crate) fn error_at(&mut self, place: Place, message: impl Into<String>) -> &mut Finding {
         self.push(Severity::Error, Some(place), None, message.into())
     }
 
-    pub fn warning_at(&mut self, place: Place, message: impl Into<String>) -> &mut Finding {
+    pub(crate) fn warning_at(&mut self, place: Place, message: impl Into<String>) -> &mut Finding {
         self.push(Severity::Warning, Some(place), None, message.into())
     }
 
     /// A finding that has no place in a file.
-    pub fn error_without_place(&mut self, message: impl Into<String>) -> &mut Finding {
+    pub(crate) fn error_without_place(&mut self, message: impl Into<String>) -> &mut Finding {
         self.push(Severity::Error, None, None, message.into())
     }
 
-    pub fn error(&mut self, source: &Source, at: Ix, message: impl Into<String>) -> &mut Finding {
+    pub(crate) fn error(&mut self, source: &Source, at: Ix, message: impl Into<String>) -> &mut Finding {
         self.on_node(Severity::Error, source, at, message.into())
     }
 
-    pub fn warning(&mut self, source: &Source, at: Ix, message: impl Into<String>) -> &mut Finding {
+    pub(crate) fn warning(&mut self, source: &Source, at: Ix, message: impl Into<String>) -> &mut Finding {
         self.on_node(Severity::Warning, source, at, message.into())
     }
 
@@ -108,20 +108,20 @@ impl Findings {
         finding
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
 
-    pub fn has_errors(&self) -> bool {
+    pub(crate) fn has_errors(&self) -> bool {
         self.has_errors_since(0)
     }
 
-    pub fn has_errors_in_file(&self, file: u16) -> bool {
+    pub(crate) fn has_errors_in_file(&self, file: u16) -> bool {
         self.list.iter().any(|finding| finding.place.is_some_and(|place| place.file == file))
     }
 
     /// Drops what was found from `mark` on and stood there before.
-    pub fn drop_repeats_since(&mut self, mark: usize) {
+    pub(crate) fn drop_repeats_since(&mut self, mark: usize) {
         let new = self.list.split_off(mark);
         for finding in new {
             if !self.list.iter().rev().take(32).any(|old| old.place == finding.place && old.message == finding.message)
@@ -131,17 +131,17 @@ impl Findings {
         }
     }
 
-    pub fn has_errors_since(&self, mark: usize) -> bool {
+    pub(crate) fn has_errors_since(&self, mark: usize) -> bool {
         self.list[mark..].iter().any(|finding| finding.severity == Severity::Error)
     }
 
     /// Takes the findings of `other` whose node is `kept`.
-    pub fn take_from(&mut self, other: Findings, kept: impl Fn(Ix) -> bool) {
+    pub(crate) fn take_from(&mut self, other: Findings, kept: impl Fn(Ix) -> bool) {
         self.list.extend(other.list.into_iter().filter(|finding| finding.node.is_none_or(&kept)));
     }
 
     /// Sorts by file and place, and drops what was found twice (a mistake in a type, seen by each instance).
-    pub fn into_report(mut self, source: Source) -> Report {
+    pub(crate) fn into_report(mut self, source: Source) -> Report {
         for finding in &mut self.list {
             for (secret, notation) in source.secrets() {
                 hide(finding, secret, notation);

@@ -17,12 +17,12 @@ pub struct Place {
 
 /// A node of the arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ix(pub u32);
+pub(crate) struct Ix(pub u32);
 
 pub(super) const NONE: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A key without a value.
     Null,
     Plain,
@@ -48,7 +48,7 @@ pub(super) struct Node {
 }
 
 #[derive(Debug)]
-pub struct File {
+pub(crate) struct File {
     /// As it is shown: the path as the user gave it, or below it.
     pub name: String,
     pub text: String,
@@ -65,7 +65,7 @@ struct Origin {
 
 /// All files and the arena.
 #[derive(Default)]
-pub struct Source {
+pub(crate) struct Source {
     pub files: Vec<File>,
     pub(super) nodes: Vec<Node>,
     pub(super) texts: HashMap<Ix, Box<str>>,
@@ -86,7 +86,7 @@ type Retext<'a> = dyn FnMut(&Source, Ix) -> Result<Option<String>, ()> + 'a;
 
 impl Source {
     /// Adds a file's text and returns its index, or `None` when there are too many.
-    pub fn add_file(&mut self, name: String, text: String) -> Option<u16> {
+    pub(crate) fn add_file(&mut self, name: String, text: String) -> Option<u16> {
         let at = u16::try_from(self.files.len()).ok()?;
         self.files.push(File { name, text, line_starts: std::cell::OnceCell::new() });
         Some(at)
@@ -102,12 +102,12 @@ impl Source {
     }
 
     /// Number of nodes.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
     /// Values of mappings and elements of lists among the nodes from `first` on.
-    pub fn values_from(&self, first: usize) -> Vec<Ix> {
+    pub(crate) fn values_from(&self, first: usize) -> Vec<Ix> {
         let end = u32::try_from(self.nodes.len()).unwrap_or(NONE);
         let parents = (u32::try_from(first).unwrap_or(end)..end).map(Ix);
         let mut values = Vec::new();
@@ -130,16 +130,16 @@ impl Source {
         &self.nodes[ix.0 as usize]
     }
 
-    pub fn kind(&self, ix: Ix) -> Kind {
+    pub(crate) fn kind(&self, ix: Ix) -> Kind {
         self.node(ix).kind
     }
 
-    pub fn is_scalar(&self, ix: Ix) -> bool {
+    pub(crate) fn is_scalar(&self, ix: Ix) -> bool {
         matches!(self.kind(ix), Kind::Plain | Kind::Quoted | Kind::Made)
     }
 
     /// The text of a scalar; empty for anything else.
-    pub fn text(&self, ix: Ix) -> &str {
+    pub(crate) fn text(&self, ix: Ix) -> &str {
         let node = self.node(ix);
         if let Some(text) = self.texts.get(&ix) {
             return text;
@@ -153,7 +153,7 @@ impl Source {
     }
 
     /// The text as it may be shown: what stands in the file where `${…}` was replaced.
-    pub fn shown(&self, ix: Ix) -> &str {
+    pub(crate) fn shown(&self, ix: Ix) -> &str {
         if self.secrets.contains_key(&ix) { self.raw(ix) } else { self.text(ix) }
     }
 
@@ -162,16 +162,16 @@ impl Source {
         &self.files[usize::from(node.file)].text[node.start as usize..node.end as usize]
     }
 
-    pub fn is_secret(&self, ix: Ix) -> bool {
+    pub(crate) fn is_secret(&self, ix: Ix) -> bool {
         self.secrets.contains_key(&ix)
     }
 
     /// Each secret text with what stands for it in the file.
-    pub fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
         self.secrets.iter().map(|(ix, text)| (&**text, self.raw(*ix)))
     }
 
-    pub fn children(&self, ix: Ix) -> impl Iterator<Item = Ix> {
+    pub(crate) fn children(&self, ix: Ix) -> impl Iterator<Item = Ix> {
         let mut next = self.node(ix).first;
         std::iter::from_fn(move || {
             let at = (next != NONE).then_some(Ix(next))?;
@@ -181,7 +181,7 @@ impl Source {
     }
 
     /// Keys and values of a mapping; none for anything else.
-    pub fn entries(&self, ix: Ix) -> impl Iterator<Item = (Ix, Ix)> {
+    pub(crate) fn entries(&self, ix: Ix) -> impl Iterator<Item = (Ix, Ix)> {
         let mut next = if self.kind(ix) == Kind::Mapping { self.node(ix).first } else { NONE };
         std::iter::from_fn(move || {
             let key = (next != NONE).then_some(Ix(next))?;
@@ -191,25 +191,25 @@ impl Source {
         })
     }
 
-    pub fn get(&self, mapping: Ix, key: &str) -> Option<Ix> {
+    pub(crate) fn get(&self, mapping: Ix, key: &str) -> Option<Ix> {
         self.entries(mapping).find(|(at, _)| self.text(*at) == key).map(|(_, value)| value)
     }
 
     /// Visits a subtree in the order of the file.
-    pub fn walk(&self, ix: Ix, visit: &mut dyn FnMut(&Source, Ix)) {
+    pub(crate) fn walk(&self, ix: Ix, visit: &mut dyn FnMut(&Source, Ix)) {
         visit(self, ix);
         for child in self.children(ix) {
             self.walk(child, visit);
         }
     }
 
-    pub fn place(&self, ix: Ix) -> Place {
+    pub(crate) fn place(&self, ix: Ix) -> Place {
         let node = self.node(ix);
         Place { file: node.file, start: node.start, end: node.end }
     }
 
     /// A part of a scalar's text as a place; the whole scalar when the text is not what stands in the file.
-    pub fn part(&self, ix: Ix, part: Range<usize>) -> Place {
+    pub(crate) fn part(&self, ix: Ix, part: Range<usize>) -> Place {
         let whole = self.place(ix);
         if self.texts.contains_key(&ix) || part.is_empty() || part.end > self.text(ix).len() {
             return whole;
@@ -219,13 +219,13 @@ impl Source {
         Place { file: whole.file, start, end }
     }
 
-    pub fn parent(&self, ix: Ix) -> Option<Ix> {
+    pub(crate) fn parent(&self, ix: Ix) -> Option<Ix> {
         let parent = self.node(ix).parent;
         (parent != NONE).then_some(Ix(parent))
     }
 
     /// The key of a value, when it is one of a mapping.
-    pub fn key_of(&self, value: Ix) -> Option<Ix> {
+    pub(crate) fn key_of(&self, value: Ix) -> Option<Ix> {
         if let Some(origin) = self.origins.get(&value) {
             return Some(origin.key);
         }
@@ -245,7 +245,7 @@ impl Source {
     }
 
     /// Where the node stands in the tree, as `connections.plc.unit_id` or `cells[0]`. Walks up; for findings only.
-    pub fn path(&self, ix: Ix) -> String {
+    pub(crate) fn path(&self, ix: Ix) -> String {
         let mut parts: Vec<String> = Vec::new();
         let mut at = self.value_of(ix).unwrap_or(ix);
         while let Some(parent) = self.parent(at) {
@@ -264,7 +264,7 @@ impl Source {
     }
 
     /// The instance that a made node belongs to, and how to say so.
-    pub fn instance_of(&self, ix: Ix) -> Option<(Ix, &str)> {
+    pub(crate) fn instance_of(&self, ix: Ix) -> Option<(Ix, &str)> {
         let mut at = Some(ix);
         while let Some(here) = at {
             if let Some((instance, label)) = self.origins.get(&here).and_then(|origin| origin.instance.as_ref()) {
@@ -276,25 +276,25 @@ impl Source {
     }
 
     /// Gives a scalar another text, which was made and is not in the file.
-    pub fn set_text(&mut self, ix: Ix, text: &str) {
+    pub(crate) fn set_text(&mut self, ix: Ix, text: &str) {
         self.texts.insert(ix, text.into());
         self.nodes[ix.0 as usize].kind = Kind::Made;
     }
 
     /// The same for a text that must never be shown.
-    pub fn set_secret(&mut self, ix: Ix, text: &str) {
+    pub(crate) fn set_secret(&mut self, ix: Ix, text: &str) {
         self.set_text(ix, text);
         self.secrets.insert(ix, text.into());
     }
 
-    pub fn set_bad(&mut self, ix: Ix) {
+    pub(crate) fn set_bad(&mut self, ix: Ix) {
         let node = &mut self.nodes[ix.0 as usize];
         node.kind = Kind::Bad;
         node.first = NONE;
     }
 
     /// A scalar of a CSV file, or a copy at the place of another node.
-    pub fn make(&mut self, place: Place, kind: Kind, parent: Option<Ix>) -> Ix {
+    pub(crate) fn make(&mut self, place: Place, kind: Kind, parent: Option<Ix>) -> Ix {
         self.push(Node {
             start: place.start,
             end: place.end,
@@ -308,7 +308,7 @@ impl Source {
     }
 
     /// Links `children` below `parent` in this order.
-    pub fn link(&mut self, parent: Ix, children: &[Ix]) {
+    pub(crate) fn link(&mut self, parent: Ix, children: &[Ix]) {
         let is_mapping = self.kind(parent) == Kind::Mapping;
         self.nodes[parent.0 as usize].first = children.first().map_or(NONE, |at| at.0);
         for (at, child) in children.iter().enumerate() {
@@ -321,12 +321,12 @@ impl Source {
     }
 
     /// Notes where a made value hangs, see `Origin`.
-    pub fn hang(&mut self, value: Ix, parent: Ix, key: Ix, via: &'static str) {
+    pub(crate) fn hang(&mut self, value: Ix, parent: Ix, key: Ix, via: &'static str) {
         self.nodes[value.0 as usize].parent = parent.0;
         self.origins.insert(value, Origin { key, via, instance: None });
     }
 
-    pub fn made_for(&mut self, value: Ix, instance: Ix, label: String) {
+    pub(crate) fn made_for(&mut self, value: Ix, instance: Ix, label: String) {
         if let Some(origin) = self.origins.get_mut(&value) {
             origin.instance = Some((instance, label));
         }
@@ -335,7 +335,7 @@ impl Source {
     /// A copy of the subtree at `from`; `text` gives a scalar's new text, `None` to keep it, or an
     /// error that was reported. Skips the value of
     /// `without` in the top mapping.
-    pub fn copy(&mut self, from: Ix, without: &[&str], text: &mut Retext<'_>) -> Ix {
+    pub(crate) fn copy(&mut self, from: Ix, without: &[&str], text: &mut Retext<'_>) -> Ix {
         let place = self.place(from);
         let at = self.make(place, self.kind(from), None);
         if self.is_scalar(from) {
@@ -373,7 +373,7 @@ impl Source {
     }
 
     /// Line and column of an offset, both from 1, the column in characters.
-    pub fn line_column(&self, file: u16, offset: u32) -> (usize, usize) {
+    pub(crate) fn line_column(&self, file: u16, offset: u32) -> (usize, usize) {
         let file = &self.files[usize::from(file)];
         let starts = file.line_starts();
         let line = starts.partition_point(|start| *start <= offset);
@@ -385,7 +385,7 @@ impl Source {
 
 impl File {
     /// Offsets at which lines begin.
-    pub fn line_starts(&self) -> &[u32] {
+    pub(crate) fn line_starts(&self) -> &[u32] {
         self.line_starts.get_or_init(|| {
             let ends = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
             let after = ends.map(|(at, _)| u32::try_from(at + 1).expect("files are smaller than 4 GiB"));

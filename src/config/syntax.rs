@@ -7,7 +7,7 @@ use super::report::Findings;
 use super::source::Place;
 
 /// The text of a file's bytes, or a finding that says what the bytes are instead.
-pub fn decode(bytes: Vec<u8>, file: u16, findings: &mut Findings) -> String {
+pub(crate) fn decode(bytes: Vec<u8>, file: u16, findings: &mut Findings) -> String {
     let bytes = match bytes.as_slice() {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
             findings.error_at(Place { file, start: 0, end: 0 }, "this file is UTF-16").help("save it as UTF-8");
@@ -34,7 +34,7 @@ fn not_utf8(bytes: Vec<u8>, file: u16, findings: &mut Findings) -> String {
 }
 
 /// Reports the parser's error at byte `at`.
-pub fn report(findings: &mut Findings, file: u16, text: &str, at: usize, message: &str) {
+pub(crate) fn report(findings: &mut Findings, file: u16, text: &str, at: usize, message: &str) {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;

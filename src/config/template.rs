@@ -2,39 +2,39 @@
 
 /// Names and the texts that stand for them; the last entry of a name wins.
 #[derive(Debug, Clone, Default)]
-pub struct Env {
+pub(crate) struct Env {
     entries: Vec<(String, String)>,
 }
 
 impl Env {
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    pub fn with(&self, name: &str, text: &str) -> Env {
+    pub(crate) fn with(&self, name: &str, text: &str) -> Env {
         let mut env = self.clone();
         env.entries.push((name.to_owned(), text.to_owned()));
         env
     }
 
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.entries.iter().rev().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 }
 
 /// What is wrong with a `{…}`; the name is the one that nobody knows.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     Unknown(String),
     Other(String),
 }
 
 /// The text with every `{…}` replaced, or `None` when it holds none.
-pub fn fill(text: &str, env: &Env) -> Result<Option<String>, Fault> {
+pub(crate) fn fill(text: &str, env: &Env) -> Result<Option<String>, Fault> {
     if !text.contains('{') {
         return Ok(None);
     }
@@ -55,7 +55,7 @@ pub fn fill(text: &str, env: &Env) -> Result<Option<String>, Fault> {
 }
 
 /// Names in the `{…}` of a text.
-pub fn names(text: &str) -> Vec<String> {
+pub(crate) fn names(text: &str) -> Vec<String> {
     let inner = text.split('{').skip(1).filter_map(|part| part.split('}').next());
     let words = inner.flat_map(|inner| inner.split(|c: char| !(c.is_alphanumeric() || c == '_')));
     words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -145,7 +145,7 @@ impl Sum<'_> {
 }
 
 /// The texts that a `repeat` variable takes: `1..3` includes both ends.
-pub fn range(text: &str, most: usize) -> Result<Vec<String>, String> {
+pub(crate) fn range(text: &str, most: usize) -> Result<Vec<String>, String> {
     let wrong = || format!("`{text}` is not a range");
     let (low, high) = text.split_once("..").ok_or_else(wrong)?;
     let parse = |end: &str| end.trim().parse::<i64>().map_err(|_| wrong());

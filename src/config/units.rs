@@ -89,7 +89,7 @@ fn columns(line: &'static str) -> (&'static str, &'static str, &'static str) {
 }
 
 /// The unit that a symbol, a name or a code means.
-pub fn find(text: &str) -> Option<Unit> {
+pub(crate) fn find(text: &str) -> Option<Unit> {
     let line = line_of(text.trim())?;
     let (code, symbol, name) = columns(line);
     let id = code.bytes().fold(0, |id, byte| id << 8 | i32::from(byte));
@@ -132,13 +132,13 @@ fn in_any_case(folded: &str) -> &'static [&'static str] {
 }
 
 /// A unit that is not in the table, shown as it was given.
-pub fn unknown(text: &str) -> Unit {
+pub(crate) fn unknown(text: &str) -> Unit {
     Unit { id: -1, symbol: text.to_owned(), name: text.to_owned() }
 }
 
 /// The text to write instead of one that is no unit. A symbol of other letters is mostly another quantity, so symbols are
 /// suggested by letter case alone, and names only where all the nearest measure the same.
-pub fn hint(text: &str) -> String {
+pub(crate) fn hint(text: &str) -> String {
     let folded = fold(text.trim());
     let mut symbols: Vec<&str> = in_any_case(&folded).iter().map(|line| columns(line).1).collect();
     symbols.sort_unstable();

@@ -7,7 +7,7 @@ use super::source::{Ix, Kind, Source};
 
 /// An entry for `users:`.
 #[derive(Clone, Copy)]
-pub struct NewUser<'a> {
+pub(crate) struct NewUser<'a> {
     pub name: &'a str,
     pub roles: &'a [String],
     pub password_hash: Option<&'a str>,
@@ -17,7 +17,7 @@ pub struct NewUser<'a> {
 
 /// Why a text stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotWritten {
+pub(crate) enum NotWritten {
     #[error("it is no YAML that can be read")]
     Unreadable,
     #[error("it has this user already")]
@@ -32,7 +32,7 @@ pub enum NotWritten {
 
 impl NewUser<'_> {
     /// The entry as one line of YAML.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let roles: Vec<String> = self.roles.iter().map(|role| plain_or_quoted(role)).collect();
         let hash = self.password_hash.map_or_else(String::new, |hash| format!(", {}", hash_entry(hash)));
         let file =
@@ -57,7 +57,7 @@ fn plain_or_quoted(text: &str) -> String {
 }
 
 /// The text of a server file with one more user.
-pub fn add_user(text: &str, user: &NewUser<'_>) -> Result<String, NotWritten> {
+pub(crate) fn add_user(text: &str, user: &NewUser<'_>) -> Result<String, NotWritten> {
     let (source, root) = parse(text).ok_or(NotWritten::Unreadable)?;
     if source.get(root, "users").is_some_and(|users| source.get(users, user.name).is_some()) {
         return Err(NotWritten::Exists);
@@ -73,7 +73,7 @@ pub fn add_user(text: &str, user: &NewUser<'_>) -> Result<String, NotWritten> {
 }
 
 /// The text of a server file in which a user has another password, or one at last.
-pub fn set_password(text: &str, name: &str, hash: &str) -> Result<String, NotWritten> {
+pub(crate) fn set_password(text: &str, name: &str, hash: &str) -> Result<String, NotWritten> {
     let (source, root) = parse(text).ok_or(NotWritten::Unreadable)?;
     let user = user_of(&source, root, name).ok_or(NotWritten::Missing)?;
     let old = source.get(user, "password_hash");
@@ -99,7 +99,7 @@ pub fn set_password(text: &str, name: &str, hash: &str) -> Result<String, NotWri
 }
 
 /// The text of a server file without a user.
-pub fn remove_user(text: &str, name: &str) -> Result<String, NotWritten> {
+pub(crate) fn remove_user(text: &str, name: &str) -> Result<String, NotWritten> {
     let (source, root) = parse(text).ok_or(NotWritten::Unreadable)?;
     let user = user_of(&source, root, name).ok_or(NotWritten::Missing)?;
     let (start, end) = span_of(&source, root, user, text).ok_or(NotWritten::Layout)?;

@@ -8,8 +8,8 @@ mod server;
 mod status;
 
 pub use client::{AskError, ask};
-pub use server::{Answer, Listener};
-pub use status::{CertificateStatus, HistoryStatus, LinkStatus, SessionStatus, Status};
+pub(crate) use server::{Answer, Listener};
+pub(crate) use status::{CertificateStatus, HistoryStatus, LinkStatus, SessionStatus, Status};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -17,18 +17,18 @@ use super::{DEADLINE, MOST_ASKED, MOST_ASKERS, Request, Response, socket_of};
 use crate::logging;
 
 /// Answers a request.
-pub type Answer = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
+pub(crate) type Answer = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
 /// The open socket; its file goes when this does.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     socket: UnixListener,
     path: PathBuf,
 }
 
 impl Listener {
     /// Opens the socket in a state folder that this process has locked: a socket that lies there is left over.
-    pub fn open(state_dir: &Path) -> io::Result<Listener> {
+    pub(crate) fn open(state_dir: &Path) -> io::Result<Listener> {
         let path = socket_of(state_dir);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -41,7 +41,7 @@ impl Listener {
     }
 
     /// Answers until it is dropped.
-    pub async fn serve(self, answer: Answer) {
+    pub(crate) async fn serve(self, answer: Answer) {
         let mut asking = JoinSet::new();
         loop {
             while asking.len() >= MOST_ASKERS {

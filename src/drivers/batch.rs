@@ -5,7 +5,7 @@
 
 /// Where a point lies: `count` units from `start` in one address space of one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span {
+pub(crate) struct Span {
     /// The driver's own number for device and table; spaces are never mixed in a block.
     pub space: u32,
     pub start: u32,
@@ -15,14 +15,14 @@ pub struct Span {
 }
 
 impl Span {
-    pub fn end(&self) -> u32 {
+    pub(crate) fn end(&self) -> u32 {
         self.start + self.count
     }
 }
 
 /// One request: everything from `start` on, and what of it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
+pub(crate) struct Block {
     pub space: u32,
     pub start: u32,
     pub count: u32,
@@ -30,7 +30,7 @@ pub struct Block {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Longest request.
     pub max: u32,
     /// Largest hole that is read along.
@@ -38,7 +38,7 @@ pub struct Limits {
 }
 
 /// Groups the spans into blocks. A span longer than the limit gets a block of its own.
-pub fn plan(mut spans: Vec<Span>, limits: impl Fn(u32) -> Limits) -> Vec<Block> {
+pub(crate) fn plan(mut spans: Vec<Span>, limits: impl Fn(u32) -> Limits) -> Vec<Block> {
     spans.sort_unstable();
     let mut blocks: Vec<Block> = Vec::new();
     for span in spans {
@@ -64,7 +64,7 @@ fn joins(block: &Block, span: &Span, limit: Limits) -> bool {
 }
 
 /// Two blocks with half of the spans each and no hole at their ends; `None` when there is only one place left.
-pub fn halves(block: &Block) -> Option<(Block, Block)> {
+pub(crate) fn halves(block: &Block) -> Option<(Block, Block)> {
     let first = block.spans.first()?;
     let middle = block.spans.len() / 2;
     // Spans of the same place stay together: cutting between them would ask the same question twice.

@@ -8,7 +8,7 @@ use crate::model::TagId;
 use crate::tags::RawSample;
 
 /// Samples of one reply, ready to be committed as one batch.
-pub type Samples = Vec<(TagId, RawSample)>;
+pub(crate) type Samples = Vec<(TagId, RawSample)>;
 
 /// The device's answer to a read.
 #[derive(Debug, Clone, PartialEq, Eq)]

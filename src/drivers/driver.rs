@@ -116,7 +116,7 @@ pub enum Delivery {
 
 /// The point keys of a driver that has none.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, JsonSchema)]
-pub struct NoKeys {}
+pub(crate) struct NoKeys {}
 
 /// A connection with its driver's own settings.
 #[derive(Debug)]

@@ -35,14 +35,14 @@ pub(super) struct Opened {
 }
 
 impl Way {
-    pub fn connect(&mut self) -> BoxFuture<'_, Result<(), LinkError>> {
+    pub(crate) fn connect(&mut self) -> BoxFuture<'_, Result<(), LinkError>> {
         match self {
             Way::Poll(poll) => poll.connect(),
             Way::Push(push) => push.connect(),
         }
     }
 
-    pub fn write<'a>(
+    pub(crate) fn write<'a>(
         &'a mut self,
         point: u32,
         value: &'a Value,
@@ -55,28 +55,28 @@ impl Way {
         }
     }
 
-    pub fn rewrite(&mut self, point: u32) -> BoxFuture<'_, Result<StatusCode, LinkError>> {
+    pub(crate) fn rewrite(&mut self, point: u32) -> BoxFuture<'_, Result<StatusCode, LinkError>> {
         match self {
             Way::Poll(poll) => poll.rewrite(point),
             Way::Push(_) => Box::pin(async { Ok(StatusCode::GoodNoData) }),
         }
     }
 
-    pub fn exponent(&mut self, point: u32) -> BoxFuture<'_, Result<Exponent, LinkError>> {
+    pub(crate) fn exponent(&mut self, point: u32) -> BoxFuture<'_, Result<Exponent, LinkError>> {
         match self {
             Way::Poll(poll) => poll.exponent(point),
             Way::Push(_) => Box::pin(async { Ok(Exponent::Unknown(StatusCode::BadConfigurationError)) }),
         }
     }
 
-    pub fn disconnect(&mut self) -> BoxFuture<'_, ()> {
+    pub(crate) fn disconnect(&mut self) -> BoxFuture<'_, ()> {
         match self {
             Way::Poll(poll) => poll.disconnect(),
             Way::Push(push) => push.disconnect(),
         }
     }
 
-    pub fn remark(&mut self) -> Option<String> {
+    pub(crate) fn remark(&mut self) -> Option<String> {
         match self {
             Way::Poll(poll) => poll.remark(),
             Way::Push(push) => push.remark(),

@@ -9,7 +9,7 @@ mod contract;
 mod driver;
 mod feed;
 mod link;
-pub mod modbus;
+pub(crate) mod modbus;
 mod plan;
 mod poll;
 mod push;
@@ -17,21 +17,16 @@ mod reading;
 mod registry;
 mod schedule;
 mod settings;
-pub mod simulator;
+pub(crate) mod simulator;
 mod supervisor;
 #[cfg(test)]
 mod toys;
 
-pub use contract::{Answer, Exponent, LinkError, Refusal, Samples};
-pub use driver::{ConnectionOf, Delivery, Driver, Keys, NoKeys, PointOf};
-pub use feed::Feed;
-pub use link::Link;
+pub(crate) use driver::{Delivery, Driver, NoKeys};
 pub use plan::{ConnectionPlan, PointPlan, PointSettings, Settings};
-pub use poll::{Ask, Poll, Round};
-pub use push::Push;
-pub use reading::{
-    Claim, Doubt, LinkKey, Part, PlannedRequest, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
-};
-pub use registry::{About, DRIVERS, Visit, driver, each, named};
-pub use settings::{poll_plan, probe};
-pub use supervisor::{Output, STOP_WITHIN, Spawn, start};
+pub(crate) use reading::{Claim, Part, PointError, ProbeLine, Reading};
+pub(crate) use registry::{About, DRIVERS, Visit, driver, each, named};
+pub(crate) use settings::poll_plan;
+pub use settings::probe;
+pub(crate) use supervisor::STOP_WITHIN;
+pub use supervisor::{Output, start};

@@ -91,7 +91,7 @@ pub struct Round {
 
 /// A request of the link by its number; the supervisor plans with these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestIx(pub(super) u32);
+pub(crate) struct RequestIx(pub(super) u32);
 
 /// A polling driver as the supervisor sees it, whatever its requests are.
 pub(super) trait AnyPoll: Send {
@@ -126,7 +126,7 @@ pub(super) struct Planned<P: Poll> {
 }
 
 impl<P: Poll> Planned<P> {
-    pub fn new(poll: P) -> Planned<P> {
+    pub(crate) fn new(poll: P) -> Planned<P> {
         Planned { poll, requests: Vec::new() }
     }
 

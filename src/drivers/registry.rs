@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::driver::{Delivery, Driver};
 
 /// Work that is done for the type of a driver.
-pub trait Visit {
+pub(crate) trait Visit {
     type Out;
 
     fn driver<D: Driver>(&mut self) -> Self::Out;
@@ -16,7 +16,7 @@ pub trait Visit {
 
 /// A driver's constants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct About {
+pub(crate) struct About {
     pub name: &'static str,
     pub about: &'static str,
     pub also: &'static [&'static str],
@@ -41,15 +41,15 @@ impl About {
 macro_rules! drivers {
     ($($(#[$when:meta])* $driver:ty),* $(,)?) => {
         /// Every driver there is, in the order of the list.
-        pub const DRIVERS: &[About] = &[$($(#[$when])* About::of::<$driver>()),*];
+        pub(crate) const DRIVERS: &[About] = &[$($(#[$when])* About::of::<$driver>()),*];
 
         /// Visits each driver.
-        pub fn each<V: Visit>(visit: &mut V) -> Vec<V::Out> {
+        pub(crate) fn each<V: Visit>(visit: &mut V) -> Vec<V::Out> {
             vec![$($(#[$when])* visit.driver::<$driver>()),*]
         }
 
         /// Visits the driver of this name.
-        pub fn named<V: Visit>(name: &str, visit: &mut V) -> Option<V::Out> {
+        pub(crate) fn named<V: Visit>(name: &str, visit: &mut V) -> Option<V::Out> {
             $($(#[$when])* if name == <$driver as Driver>::NAME {
                 return Some(visit.driver::<$driver>());
             })*
@@ -69,6 +69,6 @@ drivers![
 ];
 
 /// The driver of this name.
-pub fn driver(name: &str) -> Option<&'static About> {
+pub(crate) fn driver(name: &str) -> Option<&'static About> {
     DRIVERS.iter().find(|driver| driver.name == name)
 }

@@ -97,7 +97,7 @@ impl Settings {
 }
 
 /// The poll plan of each connection, in their order. No I/O.
-pub fn poll_plan(connections: &[ConnectionPlan]) -> Vec<PollPlan> {
+pub(crate) fn poll_plan(connections: &[ConnectionPlan]) -> Vec<PollPlan> {
     connections.iter().map(|connection| connection.settings.0.poll_plan(connection)).collect()
 }
 

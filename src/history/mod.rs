@@ -6,12 +6,12 @@
 //!                                        aggregate ───┘◄──── ua::services::history, cli
 //! ```
 
-pub mod aggregate;
+pub(crate) mod aggregate;
 mod archives;
-pub mod export;
+pub(crate) mod export;
 mod gather;
 mod query;
-pub mod store;
+pub(crate) mod store;
 
 pub use archives::Archives;
 pub use gather::{Gather, SWEEP};

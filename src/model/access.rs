@@ -7,7 +7,7 @@
 pub struct Role(pub u8);
 
 /// The well-known roles by name; `Role(i)` is `ROLES[i]`.
-pub const ROLES: [&str; 9] = [
+pub(crate) const ROLES: [&str; 9] = [
     "Anonymous",
     "AuthenticatedUser",
     "TrustedApplication",

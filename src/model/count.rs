@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// The number and the noun, in the plural unless the number is 1. Nouns that take no plain `s` are not for here.
-pub fn count<N: Copy + Display + TryInto<u64>>(number: N, noun: &str) -> String {
+pub(crate) fn count<N: Copy + Display + TryInto<u64>>(number: N, noun: &str) -> String {
     let is_one = number.try_into().is_ok_and(|number: u64| number == 1);
     format!("{number} {noun}{}", if is_one { "" } else { "s" })
 }

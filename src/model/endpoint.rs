@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// `opc.tcp://host:port`; what follows is passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// `None`: a name, which stands for every address of this host.
     pub address: Option<IpAddr>,
     pub port: u16,
@@ -13,7 +13,7 @@ pub struct Endpoint {
 const PORT: u16 = 4840;
 
 impl Endpoint {
-    pub fn parse(url: &str) -> Option<Endpoint> {
+    pub(crate) fn parse(url: &str) -> Option<Endpoint> {
         let rest = url.strip_prefix("opc.tcp://")?;
         let place = rest.split('/').next().filter(|place| !place.is_empty())?;
         let (host, port) = match place.strip_prefix('[') {
@@ -32,12 +32,12 @@ impl Endpoint {
     }
 
     /// Whether a connection whose near end this is came to the endpoint. What the client says it dialled is no proof.
-    pub fn is_at(&self, near: SocketAddr) -> bool {
+    pub(crate) fn is_at(&self, near: SocketAddr) -> bool {
         self.port == near.port() && self.address.is_none_or(|address| address == near.ip().to_canonical())
     }
 
     /// Whether something that listens there can be it; port 0 is one that is not known yet.
-    pub fn may_be(&self, listen: SocketAddr) -> bool {
+    pub(crate) fn may_be(&self, listen: SocketAddr) -> bool {
         let is_address =
             listen.ip().is_unspecified() || self.address.is_none_or(|address| address == listen.ip().to_canonical());
         is_address && (listen.port() == 0 || listen.port() == self.port)

@@ -17,21 +17,25 @@ mod subject;
 mod tag;
 mod tree;
 
-pub use access::{Access, ROLES, Role, Roles};
+pub(crate) use access::{Access, ROLES};
+pub use access::{Role, Roles};
 pub use audit::{AuditLog, AuditPlan};
-pub use count::count;
-pub use endpoint::Endpoint;
-pub use history::{HistoryClass, HistoryDeadband, HistoryPartition, HistoryPlan};
-pub use ix::{AccessIx, ConnectionIx, EnumIx, HistoryIx, NodeIx, ObjectTypeIx, TagId};
-pub use network::Network;
-pub use node::{Cell, EnumType, Node, NodeKind, NodeName, ObjectType, Text};
-pub use period::Period;
-pub use server::{
-    Accounts, Application, CertificatePlan, Limits, Listen, Policy, RoleRule, SIMULATE_FOLDER, Security, ServerPlan,
-    Suppressed, User,
+pub(crate) use count::count;
+pub(crate) use endpoint::Endpoint;
+pub(crate) use history::{HistoryClass, HistoryDeadband, HistoryPartition, HistoryPlan};
+pub use ix::{AccessIx, ConnectionIx, NodeIx, TagId};
+pub(crate) use ix::{EnumIx, HistoryIx, ObjectTypeIx};
+pub(crate) use network::Network;
+pub use node::{Cell, Node, NodeKind, NodeName};
+pub(crate) use node::{EnumType, ObjectType, Text};
+pub(crate) use period::Period;
+pub use server::{Accounts, User};
+pub(crate) use server::{
+    Application, CertificatePlan, Limits, Policy, RoleRule, SIMULATE_FOLDER, Security, ServerPlan, Suppressed,
 };
-pub use subject::Subject;
-pub use tag::{DataType, Origin, Scale, Shape, Tag, Unit};
+pub(crate) use subject::Subject;
+pub(crate) use tag::Unit;
+pub use tag::{DataType, Origin, Scale, Shape, Tag};
 
 use std::time::Duration;
 

@@ -32,10 +32,10 @@ pub struct ServerPlan {
 }
 
 /// Folder below the state folder for a server that simulates.
-pub const SIMULATE_FOLDER: &str = "simulate";
+pub(crate) const SIMULATE_FOLDER: &str = "simulate";
 
 /// An entry of `listen:`.
-pub type Listen = SocketAddr;
+pub(crate) type Listen = SocketAddr;
 
 #[derive(Debug, Clone, Default)]
 pub struct Application {

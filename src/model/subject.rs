@@ -10,7 +10,7 @@ const NAMES: [&str; 9] = ["CN", "O", "OU", "DC", "L", "S", "C", "dnQualifier", "
 
 /// Place in `NAMES` and value, sorted by place; equal names stay in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Subject(Vec<(usize, String)>);
+pub(crate) struct Subject(Vec<(usize, String)>);
 
 fn place(name: &str) -> Option<usize> {
     let name = if name.eq_ignore_ascii_case("ST") { "S" } else { name };
@@ -19,14 +19,14 @@ fn place(name: &str) -> Option<usize> {
 
 impl Subject {
     /// Of the names in a certificate, in their order.
-    pub fn new<'n>(names: impl Iterator<Item = (&'n str, &'n str)>) -> Subject {
+    pub(crate) fn new<'n>(names: impl Iterator<Item = (&'n str, &'n str)>) -> Subject {
         let mut all: Vec<_> = names.filter_map(|(name, value)| Some((place(name)?, value.to_owned()))).collect();
         all.sort_by_key(|(place, _)| *place);
         Subject(all)
     }
 
     /// `None` for what is no subject, or has a name that is never looked at: such a rule would meet more than it says.
-    pub fn parse(text: &str) -> Option<Subject> {
+    pub(crate) fn parse(text: &str) -> Option<Subject> {
         let mut all = Vec::new();
         let mut rest = text.trim();
         while !rest.is_empty() {
@@ -54,10 +54,6 @@ impl Subject {
         }
         all.sort_by_key(|(place, _)| *place);
         if all.is_empty() { None } else { Some(Subject(all)) }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

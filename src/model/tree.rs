@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Where a tag lies in its device, if that is known.
-pub type Address<'a> = &'a dyn Fn(TagId) -> Option<String>;
+pub(crate) type Address<'a> = &'a dyn Fn(TagId) -> Option<String>;
 
 impl Plant {
     /// Types first, then nodes, each below its parent. `address` is where a tag lies in its device.

@@ -82,13 +82,13 @@ static ALGORITHMS: [(&str, &[Algorithm]); 6] = [
 
 impl Signature {
     /// With an algorithm that is not in the table it never verifies.
-    pub fn new(algorithm: &AlgorithmIdentifier<'_>, signed: &[u8], value: &[u8]) -> Signature {
+    pub(crate) fn new(algorithm: &AlgorithmIdentifier<'_>, signed: &[u8], value: &[u8]) -> Signature {
         let id = algorithm.algorithm.to_id_string();
         let algorithm = ALGORITHMS.iter().find(|(known, _)| *known == id).map_or(&[][..], |(_, list)| *list);
         Signature { algorithm, signed: signed.to_vec(), value: value.to_vec() }
     }
 
-    pub fn is_by(&self, spki: &[u8]) -> bool {
+    pub(crate) fn is_by(&self, spki: &[u8]) -> bool {
         self.algorithm
             .iter()
             .any(|algorithm| aws::UnparsedPublicKey::new(*algorithm, spki).verify(&self.signed, &self.value).is_ok())
@@ -266,7 +266,7 @@ fn common_name(name: &X509Name<'_>) -> String {
 }
 
 /// The ApplicationUri that a client's certificate states, for comparison with CreateSession's (Part 4 §5.7.2, 1.05).
-pub fn application_uri(chain: &[u8]) -> Option<String> {
+pub(crate) fn application_uri(chain: &[u8]) -> Option<String> {
     let leaf = crate::stack::crypto::certificate::leaf(chain)?;
     Certificate::parse(leaf)?.uris.into_iter().next()
 }

@@ -38,7 +38,7 @@ pub(super) struct Constraints {
 
 impl Constraints {
     /// `Some(None)`: the extension is there and can't be read.
-    pub fn of(x509: &X509Certificate<'_>) -> Option<Option<Constraints>> {
+    pub(crate) fn of(x509: &X509Certificate<'_>) -> Option<Option<Constraints>> {
         let extension = x509.extensions().iter().find(|extension| extension.oid.to_id_string() == OID)?;
         let ParsedExtension::NameConstraints(found) = extension.parsed_extension() else { return Some(None) };
         Some(Some(Constraints::from(found)))
@@ -52,7 +52,7 @@ impl Constraints {
     }
 
     /// The first name that is not allowed, in words.
-    pub fn refused(&self, names: &[Name]) -> Option<String> {
+    pub(crate) fn refused(&self, names: &[Name]) -> Option<String> {
         names.iter().find(|name| !self.allows(name)).map(Name::shown)
     }
 
@@ -90,7 +90,7 @@ impl Name {
     }
 
     /// All names that a certificate states, its subject among them.
-    pub fn all(x509: &X509Certificate<'_>) -> Vec<Name> {
+    pub(crate) fn all(x509: &X509Certificate<'_>) -> Vec<Name> {
         let mut names = Vec::new();
         let subject = parts(x509.subject());
         if !subject.is_empty() {

@@ -48,7 +48,7 @@ struct Scope {
 }
 
 impl Crl {
-    pub fn parse(der: &[u8], file: &str) -> Option<Crl> {
+    pub(crate) fn parse(der: &[u8], file: &str) -> Option<Crl> {
         let (rest, crl) = CertificateRevocationList::from_der(der).ok()?;
         if !rest.is_empty() {
             return None;
@@ -67,17 +67,17 @@ impl Crl {
     }
 
     /// Whether the issuer has made it and may make lists.
-    pub fn is_by(&self, issuer: &Certificate) -> bool {
+    pub(crate) fn is_by(&self, issuer: &Certificate) -> bool {
         self.issuer_raw == issuer.subject_raw && issuer.signs_lists && self.signature.is_by(&issuer.spki)
     }
 
-    pub fn revokes(&self, issued: &Certificate) -> bool {
+    pub(crate) fn revokes(&self, issued: &Certificate) -> bool {
         let is_of_others = self.scope.is_indirect || self.scope.only_attributes;
         self.not_understood.is_none() && !is_of_others && self.serials.contains(&issued.serial)
     }
 
     /// Why this file is no complete list for any certificate, now or later.
-    pub fn fault(&self) -> Option<String> {
+    pub(crate) fn fault(&self) -> Option<String> {
         let scope = &self.scope;
         if self.not_understood.is_some() {
             return self.not_understood.clone();
@@ -97,7 +97,7 @@ impl Crl {
     }
 
     /// Why it doesn't show that this certificate is not revoked, with the time in seconds since 1970-01-01.
-    pub fn objection(&self, issued: &Certificate, now: i64) -> Option<String> {
+    pub(crate) fn objection(&self, issued: &Certificate, now: i64) -> Option<String> {
         if let Some(fault) = self.fault() {
             return Some(fault);
         }

@@ -43,7 +43,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub fn read(dir: &Path) -> Result<Store, PkiError> {
+    pub(crate) fn read(dir: &Path) -> Result<Store, PkiError> {
         let mut store = Store::default();
         for entry in store.entries(&dir.join("trusted"))? {
             store.trusted.insert(entry.certificate.thumbprint, entry.certificate);
@@ -62,7 +62,7 @@ impl Store {
     }
 
     /// A certificate as it was sent; those that lie in the folders have been taken apart already.
-    pub fn taken_apart(&self, der: &[u8]) -> Option<Arc<Certificate>> {
+    pub(crate) fn taken_apart(&self, der: &[u8]) -> Option<Arc<Certificate>> {
         let thumbprint = crate::stack::crypto::thumbprint(der);
         let known = self.trusted.get(&thumbprint).or_else(|| self.issuers.get(&thumbprint));
         match known.filter(|known| known.der == der) {
@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// One file that counts as trusted.
-    pub fn from_file(bytes: &[u8]) -> Store {
+    pub(crate) fn from_file(bytes: &[u8]) -> Store {
         let mut store = Store::default();
         for certificate in store.take(bytes, Path::new("trusted/file")) {
             store.trusted.insert(certificate.thumbprint, certificate);
@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// Revocation lists that came since `before` and count for no certificate, a line each.
-    pub fn warn_of_lists(&self, before: &Store) {
+    pub(crate) fn warn_of_lists(&self, before: &Store) {
         for list in &self.crls {
             let known = before.crls.iter().any(|other| other.file == list.file && other.fault() == list.fault());
             if let Some(fault) = list.fault().filter(|_| !known) {

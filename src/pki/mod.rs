@@ -33,15 +33,18 @@ use std::sync::atomic::AtomicU64;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-pub use certificate::{Certificate, application_uri};
+pub use certificate::Certificate;
+pub(crate) use certificate::application_uri;
 pub use own::{Form, Keeper, OwnCertificate, OwnRequest, host_name, install, request};
-pub use subject::subject;
-pub use verbs::{add_user, export, list, reject, revoke, show, trust};
-pub use window::LONGEST_WINDOW;
+pub(crate) use subject::subject;
+pub(crate) use verbs::{add_user, export, reject, show};
+pub use verbs::{list, revoke, trust};
+pub(crate) use window::LONGEST_WINDOW;
 
 use folders::Store;
 use path::Demand;
-pub use path::{Step, Suppressed};
+pub(crate) use path::Step;
+pub use path::Suppressed;
 use rejected::{Rejection, Waiting};
 use window::Window;
 

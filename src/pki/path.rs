@@ -24,7 +24,7 @@ const MAX_OBJECTIONS: usize = 3;
 
 /// The steps in the order in which they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
+pub(crate) enum Step {
     /// It is one certificate, whole, with nothing critical that is not understood.
     Structure,
     /// Every issuer up to a root is known.
@@ -47,7 +47,7 @@ pub enum Step {
 
 impl Step {
     /// The code for logs and audit: of the certificate itself, or of an issuer above it.
-    pub fn code(self, is_issuer: bool) -> StatusCode {
+    pub(crate) fn code(self, is_issuer: bool) -> StatusCode {
         match (self, is_issuer) {
             (Step::Structure | Step::Signature, _) => StatusCode::BadCertificateInvalid,
             (Step::Chain, _) => StatusCode::BadCertificateChainIncomplete,
@@ -66,24 +66,12 @@ impl Step {
     }
 
     /// The code for the client: as long as the certificate is not trusted, only that the checks failed.
-    pub fn wire(self, is_issuer: bool) -> StatusCode {
+    pub(crate) fn wire(self, is_issuer: bool) -> StatusCode {
         match self {
             Step::Structure | Step::Chain | Step::Signature | Step::Policy | Step::Trust | Step::Revocation => {
                 StatusCode::BadSecurityChecksFailed
             }
             Step::Validity | Step::Uri | Step::Usage | Step::FindList => self.code(is_issuer),
-        }
-    }
-
-    /// Number of the audit event type for it (Part 5 §6.4.12 to §6.4.18, 1.05).
-    pub fn audit_type(self) -> u32 {
-        match self {
-            Step::Structure | Step::Chain | Step::Signature | Step::Policy => 2086,
-            Step::Trust => 2087,
-            Step::Validity => 2085,
-            Step::Uri => 2082,
-            Step::Usage => 2089,
-            Step::FindList | Step::Revocation => 2088,
         }
     }
 }
@@ -116,7 +104,7 @@ impl Suppressed {
 
 /// The first step that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     pub step: Step,
     /// It is an issuer's fault.
     pub is_issuer: bool,
@@ -130,27 +118,27 @@ impl Finding {
     }
 
     /// For logs and audit.
-    pub fn code(&self) -> StatusCode {
+    pub(crate) fn code(&self) -> StatusCode {
         self.step.code(self.is_issuer)
     }
 
     /// For the client.
-    pub fn wire(&self) -> StatusCode {
+    pub(crate) fn wire(&self) -> StatusCode {
         self.step.wire(self.is_issuer)
     }
 }
 
 /// The use of a certificate, and the time of the check (seconds since 1970).
 #[derive(Debug, Clone, Copy)]
-pub struct Demand {
+pub(crate) struct Demand {
     pub now: i64,
     pub suppressed: Suppressed,
 }
 
 /// A certificate that may be used, and what was let through because its step is suppressed.
-pub type Passed = (Arc<Certificate>, Vec<Finding>);
+pub(crate) type Passed = (Arc<Certificate>, Vec<Finding>);
 /// The certificate, as far as it could be read, and why it may not be used.
-pub type Refused = (Option<Arc<Certificate>>, Finding);
+pub(crate) type Refused = (Option<Arc<Certificate>>, Finding);
 
 /// Takes the steps for what a client sent: its own certificate first, then issuers.
 pub(super) fn validate(store: &Store, chain: &[u8], demand: Demand) -> Result<Passed, Refused> {

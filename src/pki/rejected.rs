@@ -37,7 +37,7 @@ pub(super) struct Rejection {
 }
 
 impl Rejection {
-    pub fn from(&self) -> String {
+    pub(crate) fn from(&self) -> String {
         from(self.address)
     }
 }
@@ -82,7 +82,7 @@ pub(super) struct Rejected {
 
 impl Rejected {
     /// Writes one refusal down, or leaves it when too many came.
-    pub fn note(&mut self, folder: &Path, rejection: &Rejection, now: i64) -> io::Result<()> {
+    pub(crate) fn note(&mut self, folder: &Path, rejection: &Rejection, now: i64) -> io::Result<()> {
         let thumbprint = rejection.certificate.thumbprint;
         let from = rejection.address.map(|address| neighbourhood(address.ip()));
         let seen = self.seen.get_or_insert_with(|| read_folder(folder));
@@ -121,12 +121,12 @@ impl Rejected {
     }
 
     /// Refusals that did not even come this far.
-    pub fn note_lost(&mut self, count: u64) {
+    pub(crate) fn note_lost(&mut self, count: u64) {
         self.left_out += count;
     }
 
     #[cfg(test)]
-    pub fn was_told(&self) -> bool {
+    pub(crate) fn was_told(&self) -> bool {
         self.told.is_some()
     }
 

@@ -18,7 +18,7 @@ const TYPES: [(&str, &str); 9] = [
 ];
 
 /// Of a certificate (DER); empty when a value in it can't be read, so that nothing is met by less than the whole.
-pub fn subject(der: &[u8]) -> Subject {
+pub(crate) fn subject(der: &[u8]) -> Subject {
     let Ok((_, x509)) = X509Certificate::from_der(der) else { return Subject::default() };
     let mut names = Vec::new();
     for attribute in x509.subject().iter_attributes() {

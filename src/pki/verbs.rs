@@ -74,7 +74,7 @@ pub fn trust(dir: &Path, which: &str) -> Result<String, PkiError> {
 }
 
 /// Removes a certificate from `rejected`; it returns when the client tries again.
-pub fn reject(dir: &Path, which: &str) -> Result<String, PkiError> {
+pub(crate) fn reject(dir: &Path, which: &str) -> Result<String, PkiError> {
     let entry = select(certificates(&dir.join("rejected"))?, which, "rejected")?;
     remove(&entry, "rejected")?;
     let (short, name) = (entry.certificate.short(), printable(entry.certificate.name()));
@@ -91,7 +91,7 @@ pub fn revoke(dir: &Path, which: &str) -> Result<String, PkiError> {
 }
 
 /// Puts a person's certificate among those that may log in, as NAME.der; returns that name of the file.
-pub fn add_user(dir: &Path, name: &str, from: &Path) -> Result<String, PkiError> {
+pub(crate) fn add_user(dir: &Path, name: &str, from: &Path) -> Result<String, PkiError> {
     let certificate = read_one(from)?;
     if !certificate.is_valid_at(UaTime::now().unix_seconds()) {
         let span = format!("{} to {}", when(certificate.not_before), when(certificate.not_after));
@@ -130,7 +130,7 @@ fn of_file(file: &Path) -> Result<Option<Certificate>, PkiError> {
 }
 
 /// The server's own certificate, for clients that want it in their trust list: DER, or PEM for `.pem` and `.crt`.
-pub fn export(dir: &Path, to: &Path) -> Result<String, PkiError> {
+pub(crate) fn export(dir: &Path, to: &Path) -> Result<String, PkiError> {
     let own = dir.join("own/certificate.der");
     let chain = fs::read(&own).map_err(PkiError::io(&own))?;
     let leaf = crate::stack::crypto::certificate::leaf(&chain)
@@ -162,7 +162,7 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     text
 }
 
-pub fn show(dir: &Path, which: &str) -> Result<String, PkiError> {
+pub(crate) fn show(dir: &Path, which: &str) -> Result<String, PkiError> {
     let mut all = Vec::new();
     for folder in super::folders::FOLDERS {
         all.extend(of_folder(dir, folder)?);

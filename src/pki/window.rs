@@ -15,7 +15,7 @@ use crate::model::Network;
 use crate::stack::channel::Caller;
 
 /// Seconds; a longer one would be forgotten open.
-pub const LONGEST_WINDOW: u64 = 3_600;
+pub(crate) const LONGEST_WINDOW: u64 = 3_600;
 
 /// Clients that one window lets in.
 const MOST: u32 = 20;

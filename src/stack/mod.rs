@@ -1,7 +1,7 @@
 //! The OPC UA communication stack (Part 6), for both roles; it knows no node and no tag.
 
-pub mod channel;
-pub mod client;
-pub mod codec;
-pub mod crypto;
-pub mod transport;
+pub(crate) mod channel;
+pub(crate) mod client;
+pub(crate) mod codec;
+pub(crate) mod crypto;
+pub(crate) mod transport;

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::{StateError, io_error};
 
 /// `None` when there is no file yet.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -21,7 +21,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
-pub fn replace<T: Serialize>(path: &Path, content: &T) -> Result<(), StateError> {
+pub(crate) fn replace<T: Serialize>(path: &Path, content: &T) -> Result<(), StateError> {
     let bytes = serde_json::to_vec_pretty(content).expect("our own structs have text keys and plain values");
     let beside = path.with_extension("new");
     let write = || -> io::Result<()> {

@@ -33,7 +33,7 @@ pub enum StateError {
 
 /// The folder, locked for as long as this lives.
 #[derive(Debug)]
-pub struct State {
+pub(crate) struct State {
     dir: PathBuf,
     _lock: File,
     namespaces: Vec<String>,
@@ -41,7 +41,7 @@ pub struct State {
 
 /// A value of a memory tag as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retained {
+pub(crate) struct Retained {
     /// An encoded Variant, as hex digits.
     pub value: String,
     /// Ticks of 100 ns since 1601.
@@ -65,7 +65,7 @@ struct RetainedFile {
 
 impl State {
     /// Makes the folder when it is missing, and locks it.
-    pub fn open(dir: &Path) -> Result<State, StateError> {
+    pub(crate) fn open(dir: &Path) -> Result<State, StateError> {
         fs::create_dir_all(dir).map_err(io_error(dir))?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(io_error(dir))?;
         let lock = lock(dir)?;
@@ -78,12 +78,15 @@ impl State {
         Ok(State { dir: dir.to_owned(), _lock: lock, namespaces })
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// The index of each namespace, the same at every start; new ones come last and are written down first.
-    pub fn pin_namespaces<'u>(&mut self, uris: impl IntoIterator<Item = &'u str>) -> Result<Vec<u16>, StateError> {
+    pub(crate) fn pin_namespaces<'u>(
+        &mut self,
+        uris: impl IntoIterator<Item = &'u str>,
+    ) -> Result<Vec<u16>, StateError> {
         let before = self.namespaces.len();
         let mut indices = Vec::new();
         for uri in uris {
@@ -106,12 +109,12 @@ impl State {
     }
 
     /// Namespaces that were seen once, by index from 2 on.
-    pub fn namespaces(&self) -> &[String] {
+    pub(crate) fn namespaces(&self) -> &[String] {
         &self.namespaces
     }
 
     /// Values of memory tags, by `NAMESPACE|PATH`.
-    pub fn retained(&self) -> Result<BTreeMap<String, Retained>, StateError> {
+    pub(crate) fn retained(&self) -> Result<BTreeMap<String, Retained>, StateError> {
         let path = self.dir.join("retained.json");
         match file::read::<RetainedFile>(&path)? {
             Some(file) if file.version > VERSION => Err(StateError::Newer { path, found: file.version }),
@@ -120,7 +123,7 @@ impl State {
         }
     }
 
-    pub fn save_retained(&self, values: &BTreeMap<String, Retained>) -> Result<(), StateError> {
+    pub(crate) fn save_retained(&self, values: &BTreeMap<String, Retained>) -> Result<(), StateError> {
         let file = RetainedFile { version: VERSION, values: values.clone() };
         file::replace(&self.dir.join("retained.json"), &file)
     }

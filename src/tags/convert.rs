@@ -6,7 +6,7 @@ use crate::model::{Scale, Tag};
 use crate::value::{Array, BuiltIn, Elements, Value};
 
 /// The tag's value of a raw one. A number that the tag's type cannot hold is BadDataEncodingInvalid, never cut.
-pub fn to_tag(tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
+pub(crate) fn to_tag(tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
     let kind = tag.shape.data_type.wire();
     let calculates = tag.scale.is_some() || exponent.is_some();
     if !calculates && raw.built_in() == Some(kind) {
@@ -27,7 +27,7 @@ pub fn to_tag(tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, Sta
 
 /// The raw value of a tag's value. A scaled one is an integer where that is exact, else a Double that the driver
 /// rounds.
-pub fn to_raw(scale: Option<Scale>, value: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
+pub(crate) fn to_raw(scale: Option<Scale>, value: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
     if scale.is_none() && exponent.is_none() {
         return Ok(value.clone());
     }
@@ -247,7 +247,7 @@ fn shift(number: f64, exponent: Option<i8>) -> f64 {
 }
 
 /// NaN compares false with everything; a sensor that turns NaN must be heard, once.
-pub fn leaves_deadband(last: &Value, now: &Value, band: f64) -> bool {
+pub(crate) fn leaves_deadband(last: &Value, now: &Value, band: f64) -> bool {
     if band > 0.0 {
         if let (Some(last), Some(now)) = (last.as_f64(), now.as_f64()) {
             return (now - last).abs() > band || now.is_nan() != last.is_nan();

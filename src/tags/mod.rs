@@ -9,10 +9,10 @@ mod roster;
 mod slot;
 mod write;
 
-pub use convert::{leaves_deadband, to_raw};
+pub(crate) use convert::{leaves_deadband, to_raw};
 pub use raw::{RawSample, Stamp};
-pub use roster::{Member, Roster};
-pub use write::check_recorded;
+pub(crate) use roster::{Member, Roster};
+pub(crate) use write::check_recorded;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::value::{IndexRange, Moment, Sample, UaTime, Value};
 use slot::Slot;
 
 /// Write requests that may wait for one link.
-pub const QUEUE: usize = 256;
+pub(crate) const QUEUE: usize = 256;
 
 /// Why a poll brought no value. Until `stale_after` the last value stays, Uncertain; then the code comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

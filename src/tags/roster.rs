@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 /// A member of a roster: whose it is, and its number there.
-pub trait Member {
+pub(crate) trait Member {
     /// The address of the owner, which outlives the membership.
     fn owner(&self) -> usize;
     fn key(&self) -> u32;
@@ -17,7 +17,7 @@ pub trait Member {
 const SHORT: usize = 16;
 
 #[derive(Debug)]
-pub struct Roster<T> {
+pub(crate) struct Roster<T> {
     members: Vec<T>,
     index: Option<Box<Index>>,
 }
@@ -36,20 +36,20 @@ impl<T> Default for Roster<T> {
 }
 
 impl<T: Member> Roster<T> {
-    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
         self.members.iter()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.members.len()
     }
 
     /// Adds a member; owner and key together must be new.
-    pub fn add(&mut self, member: T) {
+    pub(crate) fn add(&mut self, member: T) {
         self.members.push(member);
         match &mut self.index {
             Some(index) => index.insert(&self.members, self.members.len() - 1),
@@ -62,7 +62,7 @@ impl<T: Member> Roster<T> {
         }
     }
 
-    pub fn remove(&mut self, owner: usize, key: u32) -> Option<T> {
+    pub(crate) fn remove(&mut self, owner: usize, key: u32) -> Option<T> {
         let is_it = |member: &T| member.key() == key && member.owner() == owner;
         let Some(index) = &mut self.index else {
             let at = self.members.iter().position(is_it)?;
@@ -89,7 +89,7 @@ impl<T: Member> Roster<T> {
     }
 
     /// Members of one owner.
-    pub fn count_of(&self, owner: usize) -> usize {
+    pub(crate) fn count_of(&self, owner: usize) -> usize {
         match &self.index {
             Some(index) => index.of_owner.get(&owner).map_or(0, |count| *count as usize),
             None => self.members.iter().filter(|member| member.owner() == owner).count(),

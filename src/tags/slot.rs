@@ -28,7 +28,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub fn new(value: Value, status: StatusCode, stamp: Stamp) -> Slot {
+    pub(crate) fn new(value: Value, status: StatusCode, stamp: Stamp) -> Slot {
         let good = value.clone();
         let sample = Sample { value, status, source_time: stamp.source, server_time: stamp.server };
         Slot {
@@ -43,12 +43,12 @@ impl Slot {
         }
     }
 
-    pub fn is_out_of_service(&self) -> bool {
+    pub(crate) fn is_out_of_service(&self) -> bool {
         self.sample.status == StatusCode::BadOutOfService
     }
 
     /// A usable value: shown when it leaves the deadband or the status is new.
-    pub fn take(&mut self, value: Value, status: StatusCode, deadband: f64, stamp: Stamp) {
+    pub(crate) fn take(&mut self, value: Value, status: StatusCode, deadband: f64, stamp: Stamp) {
         self.last_good = Some(stamp.now);
         let news = self.sample.status != status || leaves_deadband(&self.good, &value, deadband);
         if news {
@@ -61,7 +61,7 @@ impl Slot {
     }
 
     /// A status without a usable new value, as the device or its driver says it.
-    pub fn turn(&mut self, value: Value, status: StatusCode, stamp: Stamp) {
+    pub(crate) fn turn(&mut self, value: Value, status: StatusCode, stamp: Stamp) {
         let news = self.sample.status != status;
         self.sample.value = value;
         self.sample.status = status;
@@ -70,12 +70,12 @@ impl Slot {
     }
 
     /// SourceTimestamp moves when the quality changes, so that nobody shows an old alarm as new trouble.
-    pub fn miss(&mut self, why: Miss, stale_after: Duration, stamp: Stamp) {
+    pub(crate) fn miss(&mut self, why: Miss, stale_after: Duration, stamp: Stamp) {
         let lapse = if self.is_fresh(stale_after, stamp) { Lapse::Uncertain } else { Lapse::Bad };
         self.lapse(why, lapse, stamp);
     }
 
-    pub fn lapse(&mut self, why: Miss, lapse: Lapse, stamp: Stamp) {
+    pub(crate) fn lapse(&mut self, why: Miss, lapse: Lapse, stamp: Stamp) {
         if self.is_out_of_service() {
             return;
         }
@@ -89,12 +89,12 @@ impl Slot {
     }
 
     /// The device spoke of the tag within `stale_after`: what it said stays while the next answer is late.
-    pub fn is_answered(&self, stale_after: Duration, stamp: Stamp) -> bool {
+    pub(crate) fn is_answered(&self, stale_after: Duration, stamp: Stamp) -> bool {
         self.answered.is_some_and(|at| stamp.now.saturating_duration_since(at) < stale_after)
     }
 
     /// The last good value is younger than `stale_after`.
-    pub fn is_fresh(&self, stale_after: Duration, stamp: Stamp) -> bool {
+    pub(crate) fn is_fresh(&self, stale_after: Duration, stamp: Stamp) -> bool {
         self.last_good.is_some_and(|at| stamp.now.saturating_duration_since(at) < stale_after)
     }
 

@@ -8,7 +8,7 @@ use opcua::StatusCode;
 use crate::model::{DataType, Origin, Plant, Shape, Tag};
 use crate::value::{Elements, IndexRange, Indices, Value};
 
-pub fn check_writable(plant: &Plant, tag: &Tag) -> Result<(), StatusCode> {
+pub(crate) fn check_writable(plant: &Plant, tag: &Tag) -> Result<(), StatusCode> {
     let open = match tag.origin {
         Origin::Device { connection, .. } => plant.connections[connection.0 as usize].allow_write,
         Origin::Memory { .. } => true,
@@ -17,7 +17,7 @@ pub fn check_writable(plant: &Plant, tag: &Tag) -> Result<(), StatusCode> {
 }
 
 /// A whole value: type, rank, dimensions, length, range, enumeration.
-pub fn check_whole(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), StatusCode> {
+pub(crate) fn check_whole(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), StatusCode> {
     check_type(tag, value)?;
     if !has_shape(&tag.shape, value) {
         return Err(StatusCode::BadTypeMismatch);
@@ -26,7 +26,7 @@ pub fn check_whole(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), Status
 }
 
 /// A value that is said to have been: as a whole value, but a device may have left its EURange.
-pub fn check_recorded(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), StatusCode> {
+pub(crate) fn check_recorded(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), StatusCode> {
     check_type(tag, value)?;
     if !has_shape(&tag.shape, value) {
         return Err(StatusCode::BadTypeMismatch);
@@ -37,7 +37,7 @@ pub fn check_recorded(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), Sta
 
 /// A value for a device, whole or by index range; gives the first element of a part. Only a run of elements of
 /// a one-dimensional array can be sent alone: anything else would need the rest, which may be stale.
-pub fn check_part(
+pub(crate) fn check_part(
     plant: &Plant,
     tag: &Tag,
     value: &Value,
@@ -117,7 +117,7 @@ fn check_range(shape: &Shape, value: &Value) -> Result<(), StatusCode> {
     if fits { Ok(()) } else { Err(StatusCode::BadOutOfRange) }
 }
 
-pub fn check_enum(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), StatusCode> {
+pub(crate) fn check_enum(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), StatusCode> {
     let DataType::Enum(at) = tag.shape.data_type else { return Ok(()) };
     let names = &plant.cells[usize::from(tag.cell)].enums[at.0 as usize].values;
     let known = |number: i32| names.iter().any(|(value, _)| *value == number);

@@ -1,7 +1,7 @@
 //! The application that this server is, as clients see it.
 
 /// ProductUri of BuildInfo and of the ApplicationDescription.
-pub const PRODUCT_URI: &str = "urn:opcell";
+pub(crate) const PRODUCT_URI: &str = "urn:opcell";
 
 /// Name and address of the application, with all defaults filled in.
 #[derive(Debug, Clone)]

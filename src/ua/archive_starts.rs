@@ -18,7 +18,7 @@ const FRESH: Duration = Duration::from_secs(10);
 const MOST: usize = 20_000;
 
 /// The time of the first value of an archive; `None` for an empty one.
-pub type Start = Result<Option<UaTime>, StatusCode>;
+pub(crate) type Start = Result<Option<UaTime>, StatusCode>;
 
 /// A start, and when it was looked up.
 #[derive(Debug, Clone, Copy)]

@@ -66,7 +66,7 @@ fn signed(bytes: usize) -> i64 {
 }
 
 /// Bytes that a queued value keeps beyond its own place.
-pub fn weight(value: &Value) -> usize {
+pub(crate) fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::ByteString(bytes) | Value::Wire(bytes) => bytes.len(),

@@ -5,7 +5,7 @@
 
 mod channel_life;
 mod core;
-pub mod loopback;
+pub(crate) mod loopback;
 mod publisher;
 mod responder;
 mod slot;
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::core::{Core, Peer};
-pub use self::slot::ConnectionSlot;
+pub(crate) use self::slot::ConnectionSlot;
 use crate::logging;
 use crate::stack::channel::{Caller, Event, ServerChannel};
 use crate::stack::transport::{Fatal, Input, RefusedCertificate};
@@ -49,7 +49,7 @@ pub async fn serve(
     }
 }
 
-pub struct Connection {
+pub(crate) struct Connection {
     channel: ServerChannel,
     input: Input,
     outbox: Outbox,
@@ -59,7 +59,7 @@ pub struct Connection {
 
 /// Why a connection ended.
 #[derive(Debug)]
-pub enum End {
+pub(crate) enum End {
     Closed,
     Stopped,
     Stalled,
@@ -69,7 +69,7 @@ pub enum End {
 
 impl Connection {
     /// `near` is our end of the connection: what roles by endpoint are compared with.
-    pub fn new(server: Arc<Server>, peer: SocketAddr, near: Option<SocketAddr>) -> Connection {
+    pub(crate) fn new(server: Arc<Server>, peer: SocketAddr, near: Option<SocketAddr>) -> Connection {
         let now = Instant::now();
         let id = server.ids.channel();
         let channel = ServerChannel::new(Arc::clone(&server.channels), id, Some(peer), now.into_std());

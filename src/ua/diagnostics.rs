@@ -15,21 +15,22 @@ use crate::ua::subscription::Subscription;
 use crate::value::{BuiltIn, Moment, Sample, UaTime, Value};
 
 /// Numbers of the live variables in namespace 0 (Part 6 annex A, 1.05).
-pub mod numbers {
-    pub const SERVER_STATUS: u32 = opcua::VariableId::Server_ServerStatus as u32;
-    pub const CURRENT_TIME: u32 = opcua::VariableId::Server_ServerStatus_CurrentTime as u32;
-    pub const STATE: u32 = opcua::VariableId::Server_ServerStatus_State as u32;
-    pub const SECONDS_TILL_SHUTDOWN: u32 = opcua::VariableId::Server_ServerStatus_SecondsTillShutdown as u32;
-    pub const SHUTDOWN_REASON: u32 = opcua::VariableId::Server_ServerStatus_ShutdownReason as u32;
-    pub const SUMMARY: u32 = opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary as u32;
-    pub const SUBSCRIPTIONS: u32 = opcua::VariableId::Server_ServerDiagnostics_SubscriptionDiagnosticsArray as u32;
-    pub const ENABLED_FLAG: u32 = opcua::VariableId::Server_ServerDiagnostics_EnabledFlag as u32;
-    pub const SESSIONS: u32 =
+pub(crate) mod numbers {
+    pub(crate) const SERVER_STATUS: u32 = opcua::VariableId::Server_ServerStatus as u32;
+    pub(crate) const CURRENT_TIME: u32 = opcua::VariableId::Server_ServerStatus_CurrentTime as u32;
+    pub(crate) const STATE: u32 = opcua::VariableId::Server_ServerStatus_State as u32;
+    pub(crate) const SECONDS_TILL_SHUTDOWN: u32 = opcua::VariableId::Server_ServerStatus_SecondsTillShutdown as u32;
+    pub(crate) const SHUTDOWN_REASON: u32 = opcua::VariableId::Server_ServerStatus_ShutdownReason as u32;
+    pub(crate) const SUMMARY: u32 = opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary as u32;
+    pub(crate) const SUBSCRIPTIONS: u32 =
+        opcua::VariableId::Server_ServerDiagnostics_SubscriptionDiagnosticsArray as u32;
+    pub(crate) const ENABLED_FLAG: u32 = opcua::VariableId::Server_ServerDiagnostics_EnabledFlag as u32;
+    pub(crate) const SESSIONS: u32 =
         opcua::VariableId::Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionDiagnosticsArray as u32;
-    pub const SESSION_SECURITY: u32 =
+    pub(crate) const SESSION_SECURITY: u32 =
         opcua::VariableId::Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionSecurityDiagnosticsArray as u32;
     /// Components of the summary, in the order of ServerDiagnosticsSummaryDataType.
-    pub const SUMMARY_PARTS: [u32; 12] = [
+    pub(crate) const SUMMARY_PARTS: [u32; 12] = [
         opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_ServerViewCount as u32,
         opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount as u32,
         opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CumulatedSessionCount as u32,
@@ -43,7 +44,7 @@ pub mod numbers {
         opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_SecurityRejectedRequestsCount as u32,
         opcua::VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_RejectedRequestsCount as u32,
     ];
-    pub const ALL: [u32; 10] = [
+    pub(crate) const ALL: [u32; 10] = [
         SERVER_STATUS,
         CURRENT_TIME,
         STATE,
@@ -58,15 +59,16 @@ pub mod numbers {
 }
 
 mod encoding {
-    pub const SERVER_STATUS: u32 = opcua::ObjectId::ServerStatusDataType_Encoding_DefaultBinary as u32;
-    pub const SUMMARY: u32 = opcua::ObjectId::ServerDiagnosticsSummaryDataType_Encoding_DefaultBinary as u32;
-    pub const SESSION: u32 = opcua::ObjectId::SessionDiagnosticsDataType_Encoding_DefaultBinary as u32;
-    pub const SESSION_SECURITY: u32 = opcua::ObjectId::SessionSecurityDiagnosticsDataType_Encoding_DefaultBinary as u32;
-    pub const SUBSCRIPTION: u32 = opcua::ObjectId::SubscriptionDiagnosticsDataType_Encoding_DefaultBinary as u32;
+    pub(crate) const SERVER_STATUS: u32 = opcua::ObjectId::ServerStatusDataType_Encoding_DefaultBinary as u32;
+    pub(crate) const SUMMARY: u32 = opcua::ObjectId::ServerDiagnosticsSummaryDataType_Encoding_DefaultBinary as u32;
+    pub(crate) const SESSION: u32 = opcua::ObjectId::SessionDiagnosticsDataType_Encoding_DefaultBinary as u32;
+    pub(crate) const SESSION_SECURITY: u32 =
+        opcua::ObjectId::SessionSecurityDiagnosticsDataType_Encoding_DefaultBinary as u32;
+    pub(crate) const SUBSCRIPTION: u32 = opcua::ObjectId::SubscriptionDiagnosticsDataType_Encoding_DefaultBinary as u32;
 }
 
 /// BuildInfo. BuildDate is the start of the program: a reproducible build has no other date.
-pub fn write_build_info(started: UaTime, w: &mut Writer) {
+pub(crate) fn write_build_info(started: UaTime, w: &mut Writer) {
     w.text(PRODUCT_URI);
     w.text("opcell");
     w.text("opcell");
@@ -75,7 +77,7 @@ pub fn write_build_info(started: UaTime, w: &mut Writer) {
     w.time(started);
 }
 
-pub fn live_sample(server: &Server, live: Live, moment: Moment) -> Sample {
+pub(crate) fn live_sample(server: &Server, live: Live, moment: Moment) -> Sample {
     let now = moment.wall;
     let value = match live {
         Live::Standard(number) => standard(server, number, moment),

@@ -13,7 +13,7 @@ use crate::history::Fault;
 use crate::logging;
 
 /// The status that a client gets for trouble with the store; the operator reads the rest in the log.
-pub fn refused(fault: &Fault) -> StatusCode {
+pub(crate) fn refused(fault: &Fault) -> StatusCode {
     if let Fault::Store { .. } = fault {
         logging::limited(log::Level::Warn, "history request failed", None, format_args!("{fault}"));
     }

@@ -33,7 +33,7 @@ const HISTORY_PROFILES: [&str; 2] = [
 
 /// Sources of the values.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     pub application: &'a Application,
     pub limits: &'a Limits,
     pub wire: &'a transport::Limits,
@@ -44,7 +44,7 @@ pub struct Facts<'a> {
     pub audits: bool,
 }
 
-pub fn fill(draft: &mut Draft, facts: Facts<'_>) {
+pub(crate) fn fill(draft: &mut Draft, facts: Facts<'_>) {
     let Facts { application, limits, wire, plant, plan, started, audits } = facts;
     describe_roles(draft, &plan.own_roles);
     // Over encrypted channels alone (Part 5 §6.3.4, 1.05).

@@ -2,6 +2,6 @@
 
 use opcua::ObjectId;
 
-pub const DATA_CHANGE_FILTER: u32 = ObjectId::DataChangeFilter_Encoding_DefaultBinary as u32;
-pub const EVENT_FILTER: u32 = ObjectId::EventFilter_Encoding_DefaultBinary as u32;
-pub const AGGREGATE_FILTER: u32 = ObjectId::AggregateFilter_Encoding_DefaultBinary as u32;
+pub(crate) const DATA_CHANGE_FILTER: u32 = ObjectId::DataChangeFilter_Encoding_DefaultBinary as u32;
+pub(crate) const EVENT_FILTER: u32 = ObjectId::EventFilter_Encoding_DefaultBinary as u32;
+pub(crate) const AGGREGATE_FILTER: u32 = ObjectId::AggregateFilter_Encoding_DefaultBinary as u32;

@@ -25,7 +25,7 @@ const AGGREGATES_PER_SESSION: usize = 10_000;
 const LOW: usize = 1 << 20;
 
 /// Takes away the items of subscriptions that have ended; it ends when it is dropped.
-pub async fn sweep(server: Arc<Server>) {
+pub(crate) async fn sweep(server: Arc<Server>) {
     loop {
         server.subscriptions.some_ended().await;
         while let Some(subscription) = server.subscriptions.take_ended() {

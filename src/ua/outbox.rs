@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use crate::stack::codec::Writer;
 
 /// Beyond this much unsent output no more requests are taken out of the input.
-pub const FLUSH: usize = 256 * 1024;
+pub(crate) const FLUSH: usize = 256 * 1024;
 
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     pub out: Writer,
     /// Bytes of `out` that are on their way already.
     sent: usize,
@@ -19,16 +19,16 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    pub fn unsent(&self) -> &[u8] {
+    pub(crate) fn unsent(&self) -> &[u8] {
         &self.out.buf[self.sent..]
     }
 
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.out.buf.len() - self.sent
     }
 
     /// Called after anything may have been written: the time of a stall begins with the first byte that waits.
-    pub fn note_written(&mut self, now: Instant) {
+    pub(crate) fn note_written(&mut self, now: Instant) {
         if self.waiting() == 0 {
             self.waits_since = None;
         } else if self.waits_since.is_none() {
@@ -36,7 +36,7 @@ impl Outbox {
         }
     }
 
-    pub fn note_sent(&mut self, count: usize, now: Instant) {
+    pub(crate) fn note_sent(&mut self, count: usize, now: Instant) {
         self.sent += count;
         self.waits_since = (self.waiting() > 0).then_some(now);
         if self.waiting() == 0 {
@@ -53,7 +53,7 @@ impl Outbox {
     }
 
     /// When a client that takes nothing is to be cut.
-    pub fn stalls_at(&self, most: Duration) -> Option<Instant> {
+    pub(crate) fn stalls_at(&self, most: Duration) -> Option<Instant> {
         self.waits_since.map(|since| since + most)
     }
 }

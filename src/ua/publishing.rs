@@ -38,7 +38,7 @@ pub async fn run(server: Arc<Server>) {
 }
 
 /// One cycle of one subscription, and what follows from it for its session.
-pub fn tick(server: &Arc<Server>, subscription: &Arc<Subscription>, now: Moment) {
+pub(crate) fn tick(server: &Arc<Server>, subscription: &Arc<Subscription>, now: Moment) {
     let mut live = Vec::new();
     subscription.due_live(now.mono, &mut live);
     // Many items may look at the same variable: it is made once.

@@ -7,8 +7,9 @@ use crate::value::{BuiltIn, Elements, Value};
 
 /// Default Binary encodings (Part 6 annex A, 1.05).
 mod encoding {
-    pub const IDENTITY_MAPPING_RULE_TYPE: u32 = opcua::ObjectId::IdentityMappingRuleType_Encoding_DefaultBinary as u32;
-    pub const ENDPOINT_TYPE: u32 = opcua::ObjectId::EndpointType_Encoding_DefaultBinary as u32;
+    pub(crate) const IDENTITY_MAPPING_RULE_TYPE: u32 =
+        opcua::ObjectId::IdentityMappingRuleType_Encoding_DefaultBinary as u32;
+    pub(crate) const ENDPOINT_TYPE: u32 = opcua::ObjectId::EndpointType_Encoding_DefaultBinary as u32;
 }
 
 /// IdentityCriteriaType (Part 18 §4.4.4, 1.05), as far as something here is one.
@@ -23,7 +24,7 @@ enum Criteria {
     TrustedApplication = 9,
 }
 
-pub fn value(accounts: &Accounts, role: Role, part: RolePart) -> Value {
+pub(crate) fn value(accounts: &Accounts, role: Role, part: RolePart) -> Value {
     let rules = || accounts.role_rules.iter().filter(move |rule| rule.role == role);
     match part {
         RolePart::Identities => identities_value(&identities(accounts, role)),

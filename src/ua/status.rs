@@ -16,7 +16,7 @@ pub struct Status {
 
 /// ServerState (Part 5 §12.6, 1.05).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerState {
+pub(crate) enum ServerState {
     Running = 0,
     Shutdown = 4,
     /// The outputs are not connected to hardware, and inputs are simulated.

@@ -10,13 +10,14 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub use lockout::{Origin, Turn, Wait};
+pub use lockout::Origin;
+pub(crate) use lockout::{Turn, Wait};
 
 use crate::model::Accounts;
 use lockout::Lockout;
 
 /// The names under which a certificate (DER) lies in `pki_dir/users`; none when it may not log in.
-pub type PinnedNames = Box<dyn Fn(&[u8]) -> Vec<String> + Send + Sync>;
+pub(crate) type PinnedNames = Box<dyn Fn(&[u8]) -> Vec<String> + Send + Sync>;
 
 /// The accounts of the server and the check of logins. The accounts may be exchanged while a login is checked.
 pub struct Users {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use opcell::drivers::modbus::Framing;
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::drivers::modbus::Framing;
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::StatusCode;
 use testkit::device::{CLOSE, Device, Heard, Says, device, now};

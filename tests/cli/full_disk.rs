@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use opcell::audit::{Filter, show, verify};
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::audit::{Filter, show, verify};
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::StatusCode;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};

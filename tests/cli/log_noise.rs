@@ -1,7 +1,7 @@
 //! Lines of the log that a client or a full disk can cause are bounded, each kind by itself, and the others are
 //! counted.
 
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::{Sample, UaTime, Value};
 use opcua::{PerformUpdateType, StatusCode};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};

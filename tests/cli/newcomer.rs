@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use opcell::stack::channel::Peer;
-use opcell::stack::client::ClientError;
-use opcell::stack::codec::NodeIdRef;
-use opcell::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy};
+use opcell::testing::stack::channel::Peer;
+use opcell::testing::stack::client::ClientError;
+use opcell::testing::stack::codec::NodeIdRef;
+use opcell::testing::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy};
 use opcell::value::Value;
 use opcua::{StatusCode, VariableId};
 

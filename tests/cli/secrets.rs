@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use opcell::stack::channel::Peer;
-use opcell::stack::codec::NodeIdRef;
-use opcell::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy, encrypt_secret};
-use opcell::ua::users::hash_password;
+use opcell::testing::stack::channel::Peer;
+use opcell::testing::stack::codec::NodeIdRef;
+use opcell::testing::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy, encrypt_secret};
+use opcell::testing::ua::users::hash_password;
 use opcell::value::Value;
 use opcua::{ObjectId, StatusCode};
 

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use opcell::config::{self, Options};
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::config::{self, Options};
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::StatusCode;
 use tempfile::TempDir;

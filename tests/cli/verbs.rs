@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::pki::{OwnCertificate, OwnRequest};
-use opcell::stack::channel::Peer;
-use opcell::stack::client::ClientError;
-use opcell::stack::codec::NodeIdRef;
-use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy, encrypt_secret};
+use opcell::testing::pki::{OwnCertificate, OwnRequest};
+use opcell::testing::stack::channel::Peer;
+use opcell::testing::stack::client::ClientError;
+use opcell::testing::stack::codec::NodeIdRef;
+use opcell::testing::stack::crypto::{Identity, MessageSecurityMode, Policy, encrypt_secret};
 use opcell::value::Value;
 use opcua::StatusCode;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use opcell::config::{self, Options, Report, Severity, Shown};
+use opcell::testing::config::{self, Options, Report, Severity, Shown};
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new("tests/cases/config");
@@ -158,7 +158,8 @@ fn a_value_may_come_from_the_environment_or_a_file() {
     files.files.insert("a.yaml".into(), cell.into());
     let (compiled, report) = config::load_from(&files, Path::new("a.yaml"), &Options::default());
     let compiled = compiled.unwrap_or_else(|| panic!("{}", report.render(Shown::All)));
-    let settings = compiled.drivers[0].settings.get::<opcell::drivers::modbus::Tcp>().expect("a Modbus connection");
+    let settings =
+        compiled.drivers[0].settings.get::<opcell::testing::drivers::modbus::Tcp>().expect("a Modbus connection");
     assert_eq!((settings.host.as_str(), settings.port, settings.unit_id), ("10.0.0.7", 5020, 7));
 }
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use opcell::config::{self, Memory, Options, Severity, Shown};
+use opcell::testing::config::{self, Memory, Options, Severity, Shown};
 use proptest::prelude::*;
 
 const EXAMPLES: [&str; 4] = [

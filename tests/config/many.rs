@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use opcell::config::{self, Memory, Options, Shown};
+use opcell::testing::config::{self, Memory, Options, Shown};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

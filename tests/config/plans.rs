@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use opcell::config::{self, Compiled, Memory, Options, Shown};
-use opcell::model::{NodeKind, NodeName, Origin, Role, Roles, Scale, Tag};
+use opcell::testing::config::{self, Compiled, Memory, Options, Shown};
+use opcell::testing::model::{NodeKind, NodeName, Origin, Role, Roles, Scale, Tag};
 use opcell::value::{BuiltIn, Value};
 
 fn files(list: &[(&str, &str)]) -> Memory {

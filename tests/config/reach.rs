@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use opcell::config::{self, Memory, Options, Shown};
+use opcell::testing::config::{self, Memory, Options, Shown};
 use testkit::program;
 
 const PLANTED: &str = "planted-swordfish";
@@ -252,7 +252,7 @@ fn the_server_file_reads_no_keys_either() {
     let server = dir.path().join("server.yaml");
     fs::write(dir.path().join("cell/cell.yaml"), "schema: 1\ncell: a\n").expect("written");
     fs::create_dir_all(dir.path().join("history")).expect("made");
-    let hash = opcell::ua::users::hash_password(b"a-long-password").expect("a hash");
+    let hash = opcell::testing::ua::users::hash_password(b"a-long-password").expect("a hash");
     for name in ["hash", "history/hash", "cell/hash"] {
         fs::write(dir.path().join(name), &hash).expect("written");
     }

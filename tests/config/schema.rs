@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use opcell::config;
+use opcell::testing::config;
 use serde_json::{Value, json};
 use testkit::peers;
 

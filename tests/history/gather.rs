@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::config::{self, Options};
-use opcell::history::{
+use opcell::testing::config::{self, Options};
+use opcell::testing::history::{
     Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Archives, Cursor, Direction, Edit, Fault, Gather, Historian,
     ModifiedPage, Page, Row, Span, Stats, Visitor, Who,
 };
-use opcell::model::TagId;
-use opcell::tags::{Miss, RawSample, Stamp, TagStore};
+use opcell::testing::model::TagId;
+use opcell::testing::tags::{Miss, RawSample, Stamp, TagStore};
 use opcell::value::{Sample, UaTime, Value};
 use opcua::StatusCode;
 use parking_lot::Mutex;

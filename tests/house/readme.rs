@@ -95,9 +95,10 @@ fn the_three_examples_in_the_readme_do_what_they_say() {
     ] {
         assert!(tree.contains(line), "{line}\n{tree}");
     }
-    let (compiled, _) = opcell::config::load(std::path::Path::new(&*path), &opcell::config::Options::default());
+    let (compiled, _) =
+        opcell::testing::config::load(std::path::Path::new(&*path), &opcell::testing::config::Options::default());
     let scale = compiled.expect("the cell is good").plant.tags[0].scale;
-    assert_eq!(scale, Some(opcell::model::Scale::Factor { factor: 0.1, offset: 0.0 }), "2305 is 230.5");
+    assert_eq!(scale, Some(opcell::testing::model::Scale::Factor { factor: 0.1, offset: 0.0 }), "2305 is 230.5");
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn the_node_ids_in_the_readme_are_there() {
 #[test]
 fn the_reference_names_every_variable_of_a_connection() {
     let text = std::fs::read_to_string(root().join("docs/reference.md")).expect("docs/reference.md");
-    for (name, _) in opcell::ua::space::CONNECTION_VARIABLES {
+    for (name, _) in opcell::testing::ua::space::CONNECTION_VARIABLES {
         assert!(text.contains(&format!("`{name}`")), "{name}");
     }
 }
@@ -129,8 +130,8 @@ fn the_cells_in_the_pages_are_good() {
             let path = dir.path().join("cell.yaml");
             let head = if cell.starts_with("schema: 1") { "" } else { "schema: 1\ncell: c\n" };
             std::fs::write(&path, format!("{head}{cell}")).expect("written");
-            let (compiled, report) = opcell::config::load(&path, &opcell::config::Options::default());
-            assert!(compiled.is_some(), "{page}\n{}", report.render(opcell::config::Shown::Some));
+            let (compiled, report) = opcell::testing::config::load(&path, &opcell::testing::config::Options::default());
+            assert!(compiled.is_some(), "{page}\n{}", report.render(opcell::testing::config::Shown::Some));
         }
     }
 }
@@ -168,8 +169,8 @@ fn the_cells_in_the_page_on_history_are_good() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("cell.yaml");
         std::fs::write(&path, &whole).expect("written");
-        let (compiled, report) = opcell::config::load(&path, &opcell::config::Options::default());
-        assert!(compiled.is_some(), "{whole}\n{}", report.render(opcell::config::Shown::Some));
+        let (compiled, report) = opcell::testing::config::load(&path, &opcell::testing::config::Options::default());
+        assert!(compiled.is_some(), "{whole}\n{}", report.render(opcell::testing::config::Shown::Some));
     }
 }
 
@@ -221,7 +222,7 @@ fn the_first_command_starts_the_demo() {
     assert!(text.contains("opc.tcp://127.0.0.1:4840"), "{text}");
     assert!(lines.iter().any(|line| line.starts_with("certificate") && line.contains("certificate.der")), "{text}");
     let mut session = ua::Session::open("127.0.0.1:4840".parse().expect("an address"));
-    let state = session.read_value(opcell::stack::codec::NodeIdRef::numeric(0, 2259));
+    let state = session.read_value(opcell::testing::stack::codec::NodeIdRef::numeric(0, 2259));
     assert_eq!(state.value, Some(opcell::value::Value::Int32(0)), "the demo runs");
     session.close();
 }

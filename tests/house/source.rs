@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A file of `src`.
-pub struct Source {
+pub(crate) struct Source {
     /// Path below `src`, such as `ua/space/mod.rs`.
     pub path: String,
     /// Its first part, without `.rs`.
@@ -14,19 +14,19 @@ pub struct Source {
 
 impl Source {
     /// The file and its folder hold tests only.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         self.path.ends_with("tests.rs") || self.path.contains("/tests/")
     }
 
     /// The text up to the unit tests, without comments.
-    pub fn product_code(&self) -> String {
+    pub(crate) fn product_code(&self) -> String {
         let product = self.text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         product.lines().map(without_comment).collect::<Vec<_>>().join("\n")
     }
 }
 
 /// All files of `src`, sorted by path.
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let root = root().join("src");
     let read = |path: PathBuf| {
         let below = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
@@ -37,12 +37,12 @@ pub fn sources() -> Vec<Source> {
 }
 
 /// The folder of the package.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Files below a folder with this extension, sorted.
-pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a readable folder") {
         let path = entry.expect("an entry").path();
@@ -57,11 +57,11 @@ pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 /// A line up to its comment. Two slashes inside a string literal count as a comment too; no rule minds.
-pub fn without_comment(line: &str) -> &str {
+pub(crate) fn without_comment(line: &str) -> &str {
     line.split("//").next().unwrap_or_default()
 }
 
 /// Lines of code.
-pub fn code(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn code(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(without_comment)
 }

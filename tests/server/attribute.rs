@@ -1,6 +1,6 @@
 //! The Attribute service set: Read and Write.
 
-use opcell::stack::codec::{NodeIdRef, QualifiedNameRef};
+use opcell::testing::stack::codec::{NodeIdRef, QualifiedNameRef};
 use opcell::value::{Elements, Value};
 use opcua::{ObjectId, StatusCode};
 use testkit::server::{CELL, TestServer};

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use opcell::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
+use opcell::testing::stack::codec::{NodeIdRef, QualifiedNameRef, Writer};
 use opcua::{ObjectId, StatusCode};
 
 use testkit::target::Target;

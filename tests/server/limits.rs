@@ -1,14 +1,14 @@
 //! Limits that the server advertises, each reached and then exceeded by one.
 
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::{
     AttributeId, BrowseDescription, BrowseDirection, MonitoredItemCreateResult, NodeId, ObjectId, RegisterNodesRequest,
     StatusCode, VariableId,
 };
 use testkit::request::{
-    ToNodeId, browse, browse_next, browse_of, browse_path, create_items, create_subscription, delete_subscriptions, item, publish,
-    read, translate, write,
+    ToNodeId, browse, browse_next, browse_of, browse_path, create_items, create_subscription, delete_subscriptions,
+    item, publish, read, translate, write,
 };
 use testkit::server::{CELL, TestServer};
 use testkit::ua::{Session, unsecured};

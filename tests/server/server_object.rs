@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use opcell::history::aggregate::Aggregate;
-use opcell::stack::codec::{IdRef, Reader};
-use opcell::stack::crypto::MessageSecurityMode;
+use opcell::testing::history::aggregate::Aggregate;
+use opcell::testing::stack::codec::{IdRef, Reader};
+use opcell::testing::stack::crypto::MessageSecurityMode;
 use opcell::value::{Elements, Value};
 use opcua::{NodeId, ObjectId, ReferenceTypeId, StatusCode, VariableId};
 use testkit::interop::Field;

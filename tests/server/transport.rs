@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use opcell::stack::client::ClientError;
-use opcell::stack::codec::{NodeIdRef, Writer};
-use opcell::stack::crypto::{MessageSecurityMode, Policy};
+use opcell::testing::stack::client::ClientError;
+use opcell::testing::stack::codec::{NodeIdRef, Writer};
+use opcell::testing::stack::crypto::{MessageSecurityMode, Policy};
 use opcell::value::Value;
 use opcua::{AttributeId, ObjectId, ObjectTypeId, ReadRequest, StatusCode};
 use testkit::request::{create_items, delete_items, event_field, event_filter, filtered_item, read};
@@ -140,7 +140,7 @@ fn a_channel_that_is_not_renewed_ends_with_its_token() {
     let server = TestServer::with(CELL, None, |_, wire| {
         wire.channel_lifetime = Duration::from_millis(200)..=Duration::from_secs(3600);
     });
-    let short = |millis| opcell::stack::channel::ClientSettings {
+    let short = |millis| opcell::testing::stack::channel::ClientSettings {
         lifetime: Duration::from_millis(millis),
         ..settings(Policy::None, MessageSecurityMode::None)
     };

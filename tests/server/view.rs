@@ -1,6 +1,6 @@
 //! The View service set: Browse, BrowseNext and TranslateBrowsePathsToNodeIds.
 
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::stack::codec::NodeIdRef;
 use opcua::{
     BrowseDescription, BrowseDirection, BrowsePath, BrowseRequest, BrowseResultMask, DateTime, ObjectId, ObjectTypeId,
     QualifiedName, ReferenceTypeId, RelativePath, RelativePathElement, StatusCode, ViewDescription,

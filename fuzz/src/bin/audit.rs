@@ -1,6 +1,6 @@
 //! Lines and heads of the audit's files, and any text through a line and back.
 
-use opcell::audit;
+use opcell::testing::audit;
 
 fn main() {
     opcell_fuzz::run("audit", audit::fuzz_seeds(), audit::fuzz);

@@ -1,5 +1,5 @@
 //! Certificates, revocation lists and PEM.
 
 fn main() {
-    opcell_fuzz::run("certificates", Vec::new(), opcell::pki::fuzz_certificate);
+    opcell_fuzz::run("certificates", Vec::new(), opcell::testing::pki::fuzz_certificate);
 }

@@ -3,5 +3,5 @@
 use opcell_fuzz::seeds;
 
 fn main() {
-    opcell_fuzz::run("channel", seeds::channel(), opcell::stack::channel::fuzz);
+    opcell_fuzz::run("channel", seeds::channel(), opcell::testing::stack::channel::fuzz);
 }

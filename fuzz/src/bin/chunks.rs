@@ -3,5 +3,5 @@
 use opcell_fuzz::seeds;
 
 fn main() {
-    opcell_fuzz::run("chunks", seeds::chunks(), opcell::stack::channel::fuzz_chunks);
+    opcell_fuzz::run("chunks", seeds::chunks(), opcell::testing::stack::channel::fuzz_chunks);
 }

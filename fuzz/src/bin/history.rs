@@ -1,6 +1,6 @@
 //! Whatever a disk may hold where history should stand: parts of blocks, batches of the journal.
 
-use opcell::history::store;
+use opcell::testing::history::store;
 
 fn main() {
     opcell_fuzz::run("history", store::fuzz_seeds(), store::fuzz);

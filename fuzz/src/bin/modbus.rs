@@ -3,5 +3,5 @@
 use opcell_fuzz::seeds;
 
 fn main() {
-    opcell_fuzz::run("modbus", seeds::modbus(), opcell::drivers::modbus::fuzz_reply);
+    opcell_fuzz::run("modbus", seeds::modbus(), opcell::testing::drivers::modbus::fuzz_reply);
 }

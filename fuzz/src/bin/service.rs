@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use opcell::app;
-use opcell::config::{self, Options};
-use opcell::history::store::{Settings, Store};
-use opcell::stack::crypto::PoolThreads;
-use opcell::ua::connection::loopback;
-use opcell::ua::server::Server;
+use opcell::testing::app;
+use opcell::testing::config::{self, Options};
+use opcell::testing::history::store::{Settings, Store};
+use opcell::testing::stack::crypto::PoolThreads;
+use opcell::testing::ua::connection::loopback;
+use opcell::testing::ua::server::Server;
 use opcell_fuzz::seeds;
 
 fn server() -> &'static Arc<Server> {

@@ -3,5 +3,5 @@
 use opcell_fuzz::seeds;
 
 fn main() {
-    opcell_fuzz::run("transport", seeds::transport(), opcell::stack::transport::fuzz);
+    opcell_fuzz::run("transport", seeds::transport(), opcell::testing::stack::transport::fuzz);
 }

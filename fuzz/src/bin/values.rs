@@ -3,5 +3,5 @@
 use opcell_fuzz::seeds;
 
 fn main() {
-    opcell_fuzz::run("values", seeds::values(), opcell::stack::codec::fuzz_value);
+    opcell_fuzz::run("values", seeds::values(), opcell::testing::stack::codec::fuzz_value);
 }

@@ -3,5 +3,5 @@
 use opcell_fuzz::seeds;
 
 fn main() {
-    opcell_fuzz::run("yaml", seeds::yaml(), opcell::config::fuzz);
+    opcell_fuzz::run("yaml", seeds::yaml(), opcell::testing::config::fuzz);
 }

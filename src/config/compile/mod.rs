@@ -84,7 +84,7 @@ pub(super) struct Compiler<'a> {
 }
 
 /// Compiles everything; the source comes back for the report. There is no result when there was an error.
-pub fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (Option<Compiled>, Source) {
+pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (Option<Compiled>, Source) {
     let Loaded { source, server, cells, csv, read } = loaded;
     let mut compiler = Compiler {
         source,

@@ -24,7 +24,7 @@ pub(super) struct Registers {
 }
 
 impl Registers {
-    pub fn add(&mut self, reading: &Reading, at: Ix) {
+    pub(crate) fn add(&mut self, reading: &Reading, at: Ix) {
         self.has_points = true;
         self.claims.extend(reading.claims.iter().map(|claim| (*claim, at)));
         self.invalid.extend(reading.invalid.iter().copied());

@@ -55,12 +55,12 @@ pub(super) struct Place {
 }
 
 /// DataTypes that a tag may have.
-pub fn type_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn type_names() -> impl Iterator<Item = &'static str> {
     TYPES.iter().map(|(name, _)| *name)
 }
 
 /// Other products' names for them.
-pub fn foreign_type_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn foreign_type_names() -> impl Iterator<Item = &'static str> {
     ELSEWHERE.iter().map(|(name, _)| *name)
 }
 

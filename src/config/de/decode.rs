@@ -13,7 +13,7 @@ use crate::config::source::{Ix, Kind, Source};
 
 /// Whose keys an entry has.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Keys<'a> {
+pub(crate) struct Keys<'a> {
     /// The driver that the entry's structs belong to.
     driver: Option<&'a str>,
     /// Name in `DOCS` of the outermost struct, where that is not its own.
@@ -24,29 +24,29 @@ pub struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     /// The keys of the struct alone.
-    pub const OWN: Keys<'static> = Keys { driver: None, owner: None, other: &[] };
+    pub(crate) const OWN: Keys<'static> = Keys { driver: None, owner: None, other: &[] };
 
     /// The struct's keys, next to those of others.
-    pub fn beside(other: &'a [&'a str]) -> Keys<'a> {
+    pub(crate) fn beside(other: &'a [&'a str]) -> Keys<'a> {
         Keys { other, ..Keys::OWN }
     }
 
     /// The keys of a driver's struct, next to those that all drivers share.
-    pub fn of_driver(driver: &'a str, owner: &'static str, other: &'a [&'a str]) -> Keys<'a> {
+    pub(crate) fn of_driver(driver: &'a str, owner: &'static str, other: &'a [&'a str]) -> Keys<'a> {
         Keys { driver: Some(driver), owner: Some(owner), other }
     }
 }
 
 /// Whether an entry with this finding is worth further checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
+pub(crate) enum After {
     /// It is clear what was meant, and it was read so.
     GoOn,
     Stop,
 }
 
 /// Decodes the entry at `ix`; `None` when it had findings that leave its meaning open.
-pub fn decode<'a, T: Deserialize<'a>>(
+pub(crate) fn decode<'a, T: Deserialize<'a>>(
     source: &'a Source,
     ix: Ix,
     keys: Keys<'a>,
@@ -57,7 +57,7 @@ pub fn decode<'a, T: Deserialize<'a>>(
 }
 
 /// Faults of an entry: the nodes whose text doesn't fit, none of them where only keys are unknown or missing.
-pub type Wrong = Option<Vec<Ix>>;
+pub(crate) type Wrong = Option<Vec<Ix>>;
 
 /// The value with neutral parts in place of the wrong ones, and what was wrong.
 fn decode_noting<'a, T: Deserialize<'a>>(
@@ -98,7 +98,7 @@ fn decode_noting<'a, T: Deserialize<'a>>(
     }
 }
 
-pub struct Shared<'a, 'f> {
+pub(crate) struct Shared<'a, 'f> {
     pub source: &'a Source,
     pub root: Ix,
     pub keys: Keys<'a>,
@@ -113,7 +113,7 @@ pub struct Shared<'a, 'f> {
 
 /// Decodes the entry at `ix` with every part that was wrong left out, so that later checks judge the rest in the same
 /// run. Also, whether nothing was wrong, so that what is not there was not written.
-pub fn decode_entry<T: for<'a> Deserialize<'a>>(
+pub(crate) fn decode_entry<T: for<'a> Deserialize<'a>>(
     source: &mut Source,
     ix: Ix,
     keys: Keys<'_>,
@@ -138,7 +138,7 @@ pub fn decode_entry<T: for<'a> Deserialize<'a>>(
 
 impl Shared<'_, '_> {
     /// Name in `DOCS` of the struct that reads the mapping at `ix`.
-    pub fn name_of(&self, ix: Ix, name: &'static str) -> &'static str {
+    pub(crate) fn name_of(&self, ix: Ix, name: &'static str) -> &'static str {
         match self.keys.driver {
             _ if ix == self.root => self.keys.owner.unwrap_or(name),
             Some(driver) => DOCS.nested(driver, name),
@@ -160,7 +160,7 @@ impl Shared<'_, '_> {
     }
 
     /// Records what to write instead, unless a later step finds that this would be wrong, too.
-    pub fn note_tentative(&self, at: Ix, message: String, help: String) {
+    pub(crate) fn note_tentative(&self, at: Ix, message: String, help: String) {
         if self.noted.borrow_mut().insert(at) {
             let mut findings = self.findings.borrow_mut();
             findings.error(self.source, at, message).tentative_help(help);
@@ -168,7 +168,7 @@ impl Shared<'_, '_> {
     }
 
     /// Records a finding next to the value, once for its node.
-    pub fn note(&self, at: Ix, message: String, help: String, after: After) {
+    pub(crate) fn note(&self, at: Ix, message: String, help: String, after: After) {
         if after == After::Stop {
             self.is_clear.set(false);
         }

@@ -8,7 +8,7 @@ use crate::config::docs::{did_you_mean, list};
 use crate::config::source::Ix;
 
 #[derive(Debug, Default)]
-pub struct Error {
+pub(crate) struct Error {
     pub at: Option<Ix>,
     pub message: String,
     pub help: String,
@@ -18,7 +18,7 @@ pub struct Error {
 }
 
 impl Error {
-    pub fn at(at: Ix, message: impl Into<String>, help: impl Into<String>) -> Error {
+    pub(crate) fn at(at: Ix, message: impl Into<String>, help: impl Into<String>) -> Error {
         Error { at: Some(at), message: message.into(), help: help.into(), ..Error::default() }
     }
 }

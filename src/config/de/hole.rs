@@ -8,7 +8,7 @@ use crate::config::source::Ix;
 
 /// Stands for a required key that is missing: neutral values all the way down.
 #[derive(Clone, Copy)]
-pub struct HoleDe {
+pub(crate) struct HoleDe {
     pub ix: Ix,
 }
 

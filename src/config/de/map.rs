@@ -228,22 +228,22 @@ pub(super) struct Elements<'s, 'a, 'f> {
 }
 
 impl<'s, 'a, 'f> Elements<'s, 'a, 'f> {
-    pub fn of(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {
+    pub(crate) fn of(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {
         let elements: Vec<Ix> = node.shared.source.children(node.ix).collect();
         Elements { node, elements: elements.into_iter() }
     }
 
     /// A scalar as a list of itself.
-    pub fn one(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {
+    pub(crate) fn one(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {
         Elements { node, elements: vec![node.ix].into_iter() }
     }
 
-    pub fn empty(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {
+    pub(crate) fn empty(node: NodeDe<'s, 'a, 'f>) -> Elements<'s, 'a, 'f> {
         Elements { node, elements: Vec::new().into_iter() }
     }
 
     /// The hole itself, `length` times.
-    pub fn holes(node: NodeDe<'s, 'a, 'f>, length: usize) -> Elements<'s, 'a, 'f> {
+    pub(crate) fn holes(node: NodeDe<'s, 'a, 'f>, length: usize) -> Elements<'s, 'a, 'f> {
         Elements { node, elements: vec![node.ix; length].into_iter() }
     }
 }
@@ -274,7 +274,7 @@ pub(super) struct Entries<'s, 'a, 'f> {
 }
 
 impl<'s, 'a, 'f> Entries<'s, 'a, 'f> {
-    pub fn of_map(node: NodeDe<'s, 'a, 'f>) -> Entries<'s, 'a, 'f> {
+    pub(crate) fn of_map(node: NodeDe<'s, 'a, 'f>) -> Entries<'s, 'a, 'f> {
         let entries: Vec<_> = if node.is_hole() { Vec::new() } else { node.shared.source.entries(node.ix).collect() };
         Entries { node, entries: entries.into_iter(), value: None }
     }

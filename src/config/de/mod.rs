@@ -15,7 +15,7 @@ use super::at::{AT, RAW};
 use super::docs::DOCS;
 use super::source::{Ix, Kind};
 use decode::Shared;
-pub use decode::{Keys, decode, decode_entry};
+pub(crate) use decode::{Keys, decode, decode_entry};
 use error::Error;
 
 /// The key whose value is read: struct and name, for doc line and range.
@@ -30,19 +30,19 @@ pub(super) struct NodeDe<'s, 'a, 'f> {
 }
 
 impl<'a> NodeDe<'_, 'a, '_> {
-    pub fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         self.shared.source.kind(self.ix)
     }
 
-    pub fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.shared.source.text(self.ix)
     }
 
-    pub fn is_hole(&self) -> bool {
+    pub(crate) fn is_hole(&self) -> bool {
         self.kind() == Kind::Bad || self.shared.holes.borrow().contains(&self.ix)
     }
 
-    pub fn place<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn place<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         result.map_err(|mut error| {
             if error.at.is_none() {
                 error.at = Some(self.ix);
@@ -56,7 +56,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
     }
 
     /// What stands here, in words.
-    pub fn found(&self) -> String {
+    pub(crate) fn found(&self) -> String {
         match self.kind() {
             Kind::Mapping => "a mapping".into(),
             Kind::Sequence => "a list".into(),
@@ -65,7 +65,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
         }
     }
 
-    pub fn wanted<T>(&self, what: &str, help: &str) -> Result<T, Error> {
+    pub(crate) fn wanted<T>(&self, what: &str, help: &str) -> Result<T, Error> {
         if self.kind() == Kind::Null {
             let key = self.shared.source.key_of(self.ix).map(|key| self.shared.source.shown(key).to_owned());
             let message = key.map_or_else(|| "a value is missing".into(), |key| format!("`{key}` has no value"));

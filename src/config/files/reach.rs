@@ -47,14 +47,14 @@ const CLOSED: &str = "keys, certificates, state and history are never read by a 
 
 impl Reach {
     /// Begins with a cell file in this folder.
-    pub fn cell(&mut self, folder: &Path) {
+    pub(crate) fn cell(&mut self, folder: &Path) {
         self.close_defaults(folder);
         self.base = normal(folder);
         self.folder = Some(normal(folder));
     }
 
     /// Begins with a server file, whose keys say where certificates, state and history are.
-    pub fn server(&mut self, file: &Path, source: &Source, root: Ix) {
+    pub(crate) fn server(&mut self, file: &Path, source: &Source, root: Ix) {
         let folder = file.parent().unwrap_or(Path::new(""));
         self.operator(folder);
         self.close_defaults(folder);
@@ -68,17 +68,17 @@ impl Reach {
     }
 
     /// Goes on with what the server file in this folder names.
-    pub fn operator(&mut self, folder: &Path) {
+    pub(crate) fn operator(&mut self, folder: &Path) {
         self.base = normal(folder);
         self.folder = None;
     }
 
     /// Whether the server file names what is read next.
-    pub fn is_operator(&self) -> bool {
+    pub(crate) fn is_operator(&self) -> bool {
         self.folder.is_none()
     }
 
-    pub fn close(&mut self, folder: &Path) {
+    pub(crate) fn close(&mut self, folder: &Path) {
         self.closed.push(normal(folder));
     }
 
@@ -89,7 +89,7 @@ impl Reach {
     }
 
     /// Judges a name, or a pattern of names, by its text alone.
-    pub fn check_text(&self, path: &Path, text: &str, purpose: Purpose) -> Result<(), Refused> {
+    pub(crate) fn check_text(&self, path: &Path, text: &str, purpose: Purpose) -> Result<(), Refused> {
         if self.closed.iter().any(|closed| lies_in(&normal(path), closed) && !self.is_own(path, closed, purpose)) {
             return Err((format!("`{text}` lies in a folder of keys, state or history"), CLOSED));
         }
@@ -116,13 +116,19 @@ impl Reach {
     }
 
     /// Judges a file that the command line names, where it is one and no pipe.
-    pub fn check_first(files: &dyn Files, path: &Path) -> Result<(), Refused> {
+    pub(crate) fn check_first(files: &dyn Files, path: &Path) -> Result<(), Refused> {
         let real = files.resolve(path).unwrap_or_else(|_| path.to_owned());
         if files.is_file(&real) { check_ending(&real, Purpose::Yaml) } else { Ok(()) }
     }
 
     /// Judges a file by its name and by where its links lead; the path to read.
-    pub fn check(&self, files: &dyn Files, path: &Path, text: &str, purpose: Purpose) -> Result<PathBuf, Refused> {
+    pub(crate) fn check(
+        &self,
+        files: &dyn Files,
+        path: &Path,
+        text: &str,
+        purpose: Purpose,
+    ) -> Result<PathBuf, Refused> {
         self.check_text(path, text, purpose)?;
         check_ending(path, purpose)?;
         let is_pattern = text.contains(['*', '?', '[']);

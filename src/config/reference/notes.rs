@@ -7,7 +7,7 @@ use crate::drivers::{self, DRIVERS, Driver, Visit};
 use crate::health::State;
 use crate::model::ROLES;
 
-pub fn all() -> String {
+pub(crate) fn all() -> String {
     let mut out = String::new();
     out.push_str(&VALUES.replace("{marked}", &outside::marked_keys()));
     let types: Vec<String> = compile::type_names().map(|name| format!("`{name}`")).collect();

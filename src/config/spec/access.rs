@@ -7,7 +7,7 @@ use crate::config::at::At;
 
 /// Roles that may do something; each key that is left out is inherited.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct Access {
+pub(crate) struct Access {
     /// Roles that may browse and read (default [AuthenticatedUser, Observer]).
     pub read: Option<Vec<At<String>>>,
     /// Roles that may write (default [Operator, Engineer]).

@@ -9,7 +9,7 @@ use crate::model::Period;
 
 /// Who did what: each act is a line in the log and a record in files that show when they were changed.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct Audit {
+pub(crate) struct Audit {
     /// Lines in the log, target `audit`: text, json or off (default text). In text, routine and refusals that have a
     /// warning of their own are at level debug, and each kind has 30 lines a minute; in json every record is at info.
     pub log: Option<AuditFormat>,
@@ -33,7 +33,7 @@ pub struct Audit {
 /// How a record looks in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum AuditFormat {
+pub(crate) enum AuditFormat {
     Text,
     Json,
     Off,

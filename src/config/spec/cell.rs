@@ -12,7 +12,7 @@ use crate::model::Period;
 /// One manufacturing cell: its devices and what clients see of them.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct CellFile {
+pub(crate) struct CellFile {
     /// Format of this file: 1.
     pub schema: At<u32>,
     /// Name of the cell; its object below Objects.
@@ -46,7 +46,7 @@ pub struct CellFile {
 /// A file that a cell file includes.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct IncludedFile {
+pub(crate) struct IncludedFile {
     /// Format of this file: 1.
     pub schema: Option<At<u32>>,
     /// More files of this cell, as paths or globs from this file.
@@ -79,7 +79,7 @@ fn drivers(_: &mut SchemaGenerator) -> Schema {
 
 /// What nodes inherit.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct Defaults {
+pub(crate) struct Defaults {
     /// Who may read, write, call.
     pub access: Option<Access>,
     /// Connection of every source (default: the only connection, if there is one).
@@ -97,7 +97,7 @@ pub struct Defaults {
 /// Own types.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct Types {
+pub(crate) struct Types {
     /// Enumerations: value to text (EnumStrings, EnumDefinition), as `{ 0: Stopped, 1: Running }`.
     #[serde(default)]
     #[schemars(schema_with = "enums")]
@@ -114,7 +114,7 @@ fn enums(_: &mut SchemaGenerator) -> Schema {
 
 /// A type of objects.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct ObjectType {
+pub(crate) struct ObjectType {
     /// Parameters by name; `{name}` in a text is replaced by the instance's value, `{base+1}` calculates.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<Param>", extend("x-also" = ["parameters", "vars", "inputs"]))]
@@ -132,7 +132,7 @@ pub struct ObjectType {
 
 /// A parameter of an object type.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct Param {
+pub(crate) struct Param {
     /// int, number, text, duration or connection.
     #[serde(rename = "type")]
     pub kind: ParamType,
@@ -145,7 +145,7 @@ pub struct Param {
 /// What a parameter may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum ParamType {
+pub(crate) enum ParamType {
     Int,
     Number,
     Text,
@@ -156,7 +156,7 @@ pub enum ParamType {
 /// A link to a device; in addition to these keys it has those of its driver.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// Driver of the device's protocol; the reference says how addresses of each are written.
     #[schemars(schema_with = "drivers", extend("x-also" = ["type", "protocol", "platform", "kind"]))]
     pub driver: At<String>,

@@ -12,7 +12,7 @@ use crate::model::Period;
 
 /// How much history to keep; a tag names one of these, or one of the built-in `fast`, `process` and `events`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct HistoryClass {
+pub(crate) struct HistoryClass {
     /// How long samples are kept (retention).
     #[schemars(extend("x-also" = ["retention", "retain", "ttl", "max_age"]))]
     pub keep: At<Period>,
@@ -37,14 +37,14 @@ pub struct HistoryClass {
 /// What is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Record {
+pub(crate) enum Record {
     OnChange,
     EverySample,
 }
 
 /// The history store; used as soon as a tag has a history class.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct HistoryStore {
+pub(crate) struct HistoryStore {
     /// Folder (default: history in state_dir).
     #[schemars(extend("x-also" = ["dir", "folder", "directory"]))]
     pub path: Option<String>,
@@ -65,7 +65,7 @@ pub struct HistoryStore {
 /// What happens at the size bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum OnFull {
+pub(crate) enum OnFull {
     DropOldest,
     Stop,
 }
@@ -73,14 +73,14 @@ pub enum OnFull {
 /// Time span of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Partition {
+pub(crate) enum Partition {
     Day,
     Month,
 }
 
 /// Bytes, as `64MiB` or `20GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size(pub u64);
+pub(crate) struct Size(pub u64);
 
 const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
 

@@ -11,13 +11,13 @@ mod node;
 mod server;
 mod values;
 
-pub use access::Access;
-pub use audit::{Audit, AuditFormat};
-pub use cell::{CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType};
-pub use history::{HistoryClass, HistoryStore, OnFull, Partition, Record, Size};
-pub use node::{NodeSpec, Scale, SourceSpec};
-pub use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, Suppress, User};
-pub use values::Deadband;
+pub(crate) use access::Access;
+pub(crate) use audit::{Audit, AuditFormat};
+pub(crate) use cell::{CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType};
+pub(crate) use history::{HistoryClass, HistoryStore, OnFull, Partition, Record, Size};
+pub(crate) use node::{NodeSpec, Scale, SourceSpec};
+pub(crate) use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, Suppress, User};
+pub(crate) use values::Deadband;
 
 use schemars::SchemaGenerator;
 
@@ -31,12 +31,12 @@ const LATER: [(&str, &[&str]); 5] = [
 ];
 
 /// Whether the key is a word of the schema that a later version brings.
-pub fn is_later(owner: &str, key: &str) -> bool {
+pub(crate) fn is_later(owner: &str, key: &str) -> bool {
     LATER.iter().any(|(name, words)| *name == owner && words.contains(&key))
 }
 
 /// Puts every struct of this room into the generator, in the order of the reference.
-pub fn each_root(generator: &mut SchemaGenerator) {
+pub(crate) fn each_root(generator: &mut SchemaGenerator) {
     generator.subschema_for::<CellFile>();
     generator.subschema_for::<IncludedFile>();
     generator.subschema_for::<ServerFile>();

@@ -11,7 +11,7 @@ use crate::model::Period;
 /// A node: with `type` a tag, with `of` an instance of an object type, else a folder.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct NodeSpec {
+pub(crate) struct NodeSpec {
     /// DataType that clients see; makes the node a Variable.
     #[serde(rename = "type")]
     #[schemars(extend("x-also" = ["data_type", "datatype", "value_type"]))]
@@ -113,7 +113,7 @@ fn array(_: &mut SchemaGenerator) -> Schema {
 /// Where a value comes from; in addition to these keys it has those of the connection's driver.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct SourceSpec {
+pub(crate) struct SourceSpec {
     /// Address in the driver's notation; on Modbus also a list: the 16-bit words of one value, most significant first.
     #[schemars(schema_with = "address", extend("x-also" = ["at", "register", "topic", "offset", "path"]))]
     pub address: Raw,
@@ -141,7 +141,7 @@ pub struct SourceSpec {
 
 /// Raw to engineering units: `raw` and `eu`, or `factor` and `offset`.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct Scale {
+pub(crate) struct Scale {
     /// Raw values at the two ends.
     pub raw: Option<At<Span>>,
     /// Engineering values at the two ends (default: `range`).

@@ -12,7 +12,7 @@ use crate::model::{Period, Policy};
 /// What is served, to whom, and where.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct ServerFile {
+pub(crate) struct ServerFile {
     /// Format of this file: 1.
     pub schema: At<u32>,
     /// Cell files to serve, as paths or globs from this file.
@@ -58,7 +58,7 @@ pub struct ServerFile {
 /// Log levels.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     Error,
     Warn,
     Info,
@@ -68,7 +68,7 @@ pub enum LogLevel {
 
 /// Who this server is.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct Application {
+pub(crate) struct Application {
     /// ApplicationName (default opcell on HOST).
     pub name: Option<String>,
     /// ApplicationUri, also inside the certificate; never change it (default urn:HOST:opcell).
@@ -77,7 +77,7 @@ pub struct Application {
 
 /// Encryption and certificates.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct Security {
+pub(crate) struct Security {
     /// SecurityPolicies offered, always with Sign and SignAndEncrypt (default: all three).
     pub policies: Option<At<Vec<Policy>>>,
     /// Also serve data without any protection: for the lab only (default false).
@@ -95,7 +95,7 @@ pub struct Security {
 /// A check that Part 4 §6.1.3 lets an administrator suppress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Suppress {
+pub(crate) enum Suppress {
     /// The certificate's own validity.
     Time,
     IssuerTime,
@@ -109,7 +109,7 @@ pub enum Suppress {
 
 /// The server's own certificate.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct Certificate {
+pub(crate) struct Certificate {
     /// RSA key of a certificate made here, in bits (default 2048).
     #[schemars(extend("x-also" = ["key_bits", "bits"]))]
     pub key_size: Option<KeySize>,
@@ -124,7 +124,7 @@ pub struct Certificate {
 
 /// RSA key sizes.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub enum KeySize {
+pub(crate) enum KeySize {
     #[serde(rename = "2048")]
     Bits2048,
     #[serde(rename = "3072")]
@@ -147,7 +147,7 @@ impl JsonSchema for KeySize {
 
 /// A person.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct User {
+pub(crate) struct User {
     /// OPC UA roles.
     #[schemars(extend("x-also" = ["role", "groups"]))]
     pub roles: Vec<At<String>>,
@@ -160,7 +160,7 @@ pub struct User {
 
 /// A role of this server, or more holders of a well-known one.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct OwnRole {
+pub(crate) struct OwnRole {
     /// Users that have it, by name.
     pub users: Option<Vec<At<String>>>,
     /// Certificates that have it, of people or of client applications, by thumbprint or whole subject.
@@ -174,7 +174,7 @@ pub struct OwnRole {
 
 /// Upper bounds.
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct ServerLimits {
+pub(crate) struct ServerLimits {
     /// MaxSessions (default 100).
     #[schemars(range(min = 1, max = 10000))]
     pub max_sessions: Option<u32>,

@@ -9,7 +9,7 @@ use serde::de::{self, Visitor};
 
 /// `0.5`, in the tag's unit, or `0.2%` of its range.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Deadband {
+pub(crate) enum Deadband {
     Absolute(f64),
     Percent(f64),
 }
@@ -44,7 +44,7 @@ impl JsonSchema for Deadband {
 
 /// `[low, high]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Span(pub f64, pub f64);
+pub(crate) struct Span(pub f64, pub f64);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: de::Deserializer<'de>>(from: D) -> Result<Span, D::Error> {
@@ -78,17 +78,17 @@ impl JsonSchema for Span {
 }
 
 /// Schema of a mapping whose values are `T`, by name.
-pub fn by_name<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+pub(crate) fn by_name<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let values = generator.subschema_for::<T>();
     json_schema!({ "type": "object", "additionalProperties": values })
 }
 
 /// Schema of a text, alone or by language.
-pub fn text(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn text(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "object"], "additionalProperties": { "type": "string" } })
 }
 
 /// Schema of anything.
-pub fn anything(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn anything(_: &mut SchemaGenerator) -> Schema {
     json_schema!({})
 }

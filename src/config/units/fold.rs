@@ -8,7 +8,7 @@ const COMPATIBLE: &str = "㎀pA ㎁nA ㎂μA ㎃mA ㎄kA ㎈cal ㎉kcal ㎊pF �
     ㏅cd ㏈dB ㏉Gy ㏊ha ㏌in ㏏kt ㏐lm ㏓lx ㏖mol ㏛sr ㏜Sv ㏝Wb ㏞V/m ㏟A/m ℃°C ℉°F";
 
 /// The text with characters that mean the same made the same.
-pub fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -41,12 +41,12 @@ fn digit(c: char, zero: char) -> char {
 }
 
 /// A folded symbol without the signs that are left out at will: `kV·A` and `kVA`, `m^3` and `m3`.
-pub fn loose(folded: &str) -> String {
+pub(crate) fn loose(folded: &str) -> String {
     folded.replace("**", "").chars().filter(|c| !matches!(c, '·' | '.' | ' ' | '^')).collect()
 }
 
 /// A folded symbol with its letters as the table has them: `mL` as `ml`, `uS` as `μS`, `kOhm` as `kΩ`, `deg` as `°`.
-pub fn spelled(folded: &str) -> String {
+pub(crate) fn spelled(folded: &str) -> String {
     let mut out = String::new();
     let mut rest = folded;
     while !rest.is_empty() {
@@ -85,7 +85,7 @@ fn letters_of(word: &str) -> String {
 }
 
 /// A name in lower case and the singular, in British spelling, without a remark in brackets.
-pub fn singular(name: &str) -> String {
+pub(crate) fn singular(name: &str) -> String {
     let name = name.split(" [").next().unwrap_or(name).to_lowercase();
     let words = name.split(' ').map(|word| {
         let word =
@@ -101,7 +101,7 @@ pub fn singular(name: &str) -> String {
 }
 
 /// The quantity that a name measures: its words without the SI prefixes.
-pub fn stem(name: &str) -> String {
+pub(crate) fn stem(name: &str) -> String {
     const PREFIXES: [&str; 16] = [
         "kilo", "mega", "giga", "tera", "peta", "milli", "micro", "nano", "pico", "femto", "hecto", "deca", "deka",
         "deci", "centi", "exa",

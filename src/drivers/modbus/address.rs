@@ -10,7 +10,7 @@ use super::super::PointError;
 
 /// The four tables of a device (MODBUS Application Protocol V1.1b3, §4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Area {
+pub(crate) enum Area {
     Coil,
     Discrete,
     Input,
@@ -45,35 +45,35 @@ const ALSO: [(&str, &str); 14] = [
 const FORMS: &str = "write coil/N, discrete/N, input/N or holding/N counted from 0, or Modicon's 40001 counted from 1";
 
 impl Area {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         AREAS[self as usize].0
     }
 
     /// Coils and discrete inputs: one bit an address.
-    pub fn is_bits(self) -> bool {
+    pub(crate) fn is_bits(self) -> bool {
         matches!(self, Area::Coil | Area::Discrete)
     }
 
-    pub fn is_writable(self) -> bool {
+    pub(crate) fn is_writable(self) -> bool {
         matches!(self, Area::Coil | Area::Holding)
     }
 }
 
 /// Bits of a value after byte and word order, from the lowest to the highest; the same twice for one bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bits {
+pub(crate) struct Bits {
     pub first: u8,
     pub last: u8,
 }
 
 impl Bits {
     /// Several bits make a number; one is true or false.
-    pub fn is_number(self) -> bool {
+    pub(crate) fn is_number(self) -> bool {
         self.first < self.last
     }
 
     /// The bits in their places.
-    pub fn mask(self) -> u64 {
+    pub(crate) fn mask(self) -> u64 {
         u64::MAX >> (63 - (self.last - self.first)) << self.first
     }
 }
@@ -89,14 +89,14 @@ impl fmt::Display for Bits {
 
 /// A place in a device, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     pub area: Area,
     pub start: u16,
     pub bits: Option<Bits>,
 }
 
 impl Address {
-    pub fn parse(text: &str) -> Result<Address, PointError> {
+    pub(crate) fn parse(text: &str) -> Result<Address, PointError> {
         let (place, bits) = match text.split_once('.') {
             None => (text, None),
             Some((place, bits)) => (place, Some(parse_bits(bits, place.len() + 1)?)),
@@ -116,7 +116,7 @@ impl Address {
     }
 
     /// As Modicon's manuals count: table digit, then the number from 1 in four digits, or in five where it needs them.
-    pub fn modicon(&self) -> String {
+    pub(crate) fn modicon(&self) -> String {
         let (digit, number) = (AREAS[self.area as usize].2, u32::from(self.start) + 1);
         let bits = self.bits.map_or(String::new(), |bits| bits.to_string());
         match number {
@@ -134,7 +134,7 @@ impl fmt::Display for Address {
 }
 
 /// Without quotes another YAML reader sees a number: octal `00033`, or `450200.10` that loses its last 0.
-pub fn wants_quotes(text: &str) -> bool {
+pub(crate) fn wants_quotes(text: &str) -> bool {
     !text.contains('/') && !text.contains("..") && (text.starts_with('0') || text.contains('.'))
 }
 

@@ -83,7 +83,7 @@ struct Answered {
 
 /// Whether the line sends back what is written to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Echo {
+pub(crate) enum Echo {
     Unknown,
     Present,
     Absent,
@@ -91,7 +91,7 @@ pub enum Echo {
 
 /// The next step towards the reply to a request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// Ask, and read so many registers or bits more than wanted.
     Ask { more: u16 },
     /// Ask this first; its reply can be taken for nothing else.
@@ -101,7 +101,7 @@ pub enum Next {
 }
 
 #[derive(Debug)]
-pub struct Belief {
+pub(crate) struct Belief {
     setting: EchoSetting,
     pub echo: Echo,
     /// The frames carry an id of their own.
@@ -135,7 +135,7 @@ impl Place {
 }
 
 impl Belief {
-    pub fn new(setting: EchoSetting, has_ids: bool) -> Belief {
+    pub(crate) fn new(setting: EchoSetting, has_ids: bool) -> Belief {
         let mut belief = Belief {
             setting,
             echo: Echo::Unknown,
@@ -150,7 +150,7 @@ impl Belief {
 
     /// A new connection may lead to another adaptor, unless the last reply came just before. What is owed stays owed, and
     /// so is what may come again: it may wait in a buffer for just this connection.
-    pub fn connected(&mut self, last_reply: Option<Instant>) {
+    pub(crate) fn connected(&mut self, last_reply: Option<Instant>) {
         let now = Instant::now();
         let is_recent = last_reply.is_some_and(|at| now.saturating_duration_since(at) < ADAPTOR_KEPT);
         if !is_recent && !self.has_ids {
@@ -169,14 +169,14 @@ impl Belief {
     }
 
     /// The line was seen to echo, or not to.
-    pub fn learn(&mut self, echo: Echo) {
+    pub(crate) fn learn(&mut self, echo: Echo) {
         if self.setting == EchoSetting::Auto {
             self.echo = echo;
         }
     }
 
     /// Whether the exact bytes of this request are cut off when they come back.
-    pub fn cuts_echo_of(&self, request: &Request<'_>) -> bool {
+    pub(crate) fn cuts_echo_of(&self, request: &Request<'_>) -> bool {
         match self.setting {
             EchoSetting::Absent => false,
             EchoSetting::Present => true,
@@ -185,7 +185,7 @@ impl Belief {
     }
 
     /// The step by which a reply to this request can be believed; `grow` is how much longer a read may be made.
-    pub fn next(&mut self, unit: u8, request: &Request<'_>, grow: u16, now: Instant) -> Next {
+    pub(crate) fn next(&mut self, unit: u8, request: &Request<'_>, grow: u16, now: Instant) -> Next {
         self.answered.retain(|answered| !answered.passed || now < answered.until);
         self.owed.retain(|(_, at)| now.saturating_duration_since(*at) < FORGOTTEN_AFTER);
         if self.is_free(unit, request) {
@@ -209,7 +209,7 @@ impl Belief {
     }
 
     /// The request goes out: until it is answered its reply is owed.
-    pub fn sent(&mut self, unit: u8, request: &Request<'_>, now: Instant) {
+    pub(crate) fn sent(&mut self, unit: u8, request: &Request<'_>, now: Instant) {
         let of_unit = |owed: &&(Look, Instant)| owed.0.unit == unit;
         if self.owed.iter().filter(of_unit).count() >= MOST_OWED
             && let Some(oldest) = self.owed.iter().position(|owed| owed.0.unit == unit)
@@ -220,13 +220,13 @@ impl Belief {
     }
 
     /// The reply of the request that was sent last has come: what the unit owed before is over.
-    pub fn replied(&mut self, unit: u8, request: &Request<'_>, line_time: Duration, now: Instant) {
+    pub(crate) fn replied(&mut self, unit: u8, request: &Request<'_>, line_time: Duration, now: Instant) {
         self.owed.retain(|(owed, _)| owed.unit != unit);
         self.pass(Look::of(unit, request), line_time, now);
     }
 
     /// An exception has come, of the request that was sent last or of an older one of its function.
-    pub fn refused(&mut self, unit: u8, request: &Request<'_>, code: u8, line_time: Duration, now: Instant) {
+    pub(crate) fn refused(&mut self, unit: u8, request: &Request<'_>, code: u8, line_time: Duration, now: Instant) {
         let function = request.function();
         if is_of_gateway(code) {
             self.pass(Look::exception(unit, function), line_time, now);
@@ -246,7 +246,7 @@ impl Belief {
     }
 
     /// How a longer read than wanted ended; a device that refuses it is asked only what is wanted.
-    pub fn tried_longer(&mut self, unit: u8, request: &Request<'_>, outcome: Longer, now: Instant) {
+    pub(crate) fn tried_longer(&mut self, unit: u8, request: &Request<'_>, outcome: Longer, now: Instant) {
         let (area, start) = request.place();
         let place = self.places.entry((unit, area, start)).or_default();
         match outcome {
@@ -258,7 +258,7 @@ impl Belief {
     }
 
     /// An older request than the one that was sent last is owed a reply of the same look.
-    pub fn is_owed_twice(&self, unit: u8, request: &Request<'_>) -> bool {
+    pub(crate) fn is_owed_twice(&self, unit: u8, request: &Request<'_>) -> bool {
         let look = Look::of(unit, request);
         self.owed.iter().filter(|(owed, _)| *owed == look).count() > 1
     }
@@ -333,7 +333,7 @@ impl Belief {
 
 /// How a read that was made longer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Longer {
+pub(crate) enum Longer {
     Answered,
     Failed,
     Refused,
@@ -342,7 +342,7 @@ pub enum Longer {
 }
 
 /// Exceptions of a gateway that has no answer of the device.
-pub fn is_of_gateway(code: u8) -> bool {
+pub(crate) fn is_of_gateway(code: u8) -> bool {
     matches!(code, 10 | 11)
 }
 

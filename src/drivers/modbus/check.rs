@@ -19,7 +19,7 @@ use crate::drivers::poll::Poll;
 use crate::drivers::reading::{PlannedRequest, PointError, PollPlan, Reading};
 use crate::value::Value;
 
-pub fn check_point(defaults: &Defaults, point: PointOf<'_, RegisterPoint>) -> Result<Reading, PointError> {
+pub(crate) fn check_point(defaults: &Defaults, point: PointOf<'_, RegisterPoint>) -> Result<Reading, PointError> {
     let register = point::Register::new(defaults, point)?;
     let has_own = point.keys.invalid.is_some();
     let fits = |number: &RawNumber| !has_own && invalid::Invalid::default().add(number, register.raw);
@@ -33,7 +33,7 @@ pub fn check_point(defaults: &Defaults, point: PointOf<'_, RegisterPoint>) -> Re
     })
 }
 
-pub fn check_output(defaults: &Defaults, point: PointOf<'_, RegisterPoint>, raw: &Value) -> Result<(), String> {
+pub(crate) fn check_output(defaults: &Defaults, point: PointOf<'_, RegisterPoint>, raw: &Value) -> Result<(), String> {
     // A point that is refused has findings of its own.
     let Ok(mut register) = point::Register::new(defaults, point) else { return Ok(()) };
     if register.encode(raw, 0).is_ok() {
@@ -55,7 +55,7 @@ pub fn check_output(defaults: &Defaults, point: PointOf<'_, RegisterPoint>, raw:
 const ROUND_TRIP: Duration = Duration::from_millis(5);
 
 /// The poll plan of one connection.
-pub fn poll_plan(slave: Slave<'_>) -> PollPlan {
+pub(crate) fn poll_plan(slave: Slave<'_>) -> PollPlan {
     let mut plan = PollPlan::without_requests(slave.plan);
     let Line { target, framing, pause, .. } = slave.line.clone();
     let time_of = |block: &Block| {

@@ -16,7 +16,7 @@ pub enum Framing {
 
 /// Where a reply is looked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     pub transaction: u16,
     pub unit: u8,
     /// Only this request can be meant: transaction id 0 and unit id 0 are taken for its own (Modbus TCP).
@@ -26,7 +26,7 @@ pub struct Asked<'a> {
 
 /// What `find` saw in the bytes so far.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     /// The reply's PDU, in the bytes for TCP and RTU, decoded in `scratch` for ASCII; `used` bytes are done with.
     Reply { pdu: Range<usize>, used: usize },
     /// Not yet; `used` bytes can be forgotten, and `garbage` when they were no stale reply.
@@ -38,9 +38,9 @@ pub enum Found {
 }
 
 /// Longest frame of any framing: ASCII writes two characters a byte.
-pub const MAX_FRAME: usize = 1 + 2 * (MAX_PDU + 2) + 2;
+pub(crate) const MAX_FRAME: usize = 1 + 2 * (MAX_PDU + 2) + 2;
 
-pub fn encode(framing: Framing, asked: &Asked<'_>, out: &mut Vec<u8>) {
+pub(crate) fn encode(framing: Framing, asked: &Asked<'_>, out: &mut Vec<u8>) {
     out.clear();
     match framing {
         Framing::Tcp => {
@@ -67,7 +67,7 @@ pub fn encode(framing: Framing, asked: &Asked<'_>, out: &mut Vec<u8>) {
 }
 
 /// Looks for the reply to `asked` in the bytes received so far.
-pub fn find(framing: Framing, asked: &Asked<'_>, bytes: &[u8], scratch: &mut Vec<u8>) -> Found {
+pub(crate) fn find(framing: Framing, asked: &Asked<'_>, bytes: &[u8], scratch: &mut Vec<u8>) -> Found {
     match framing {
         Framing::Tcp => find_tcp(asked, bytes),
         Framing::Rtu => find_rtu(asked, bytes),
@@ -114,7 +114,7 @@ fn may_be_header(bytes: &[u8]) -> bool {
 }
 
 /// Transaction and unit ids of the whole frames in these bytes (Modbus TCP).
-pub fn ids(bytes: &[u8]) -> impl Iterator<Item = (u16, u8)> {
+pub(crate) fn ids(bytes: &[u8]) -> impl Iterator<Item = (u16, u8)> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let header = rest.get(..7)?;
@@ -125,7 +125,7 @@ pub fn ids(bytes: &[u8]) -> impl Iterator<Item = (u16, u8)> {
 }
 
 /// Forgets whole frames, and keeps the part of one that has come (Modbus TCP).
-pub fn skip_whole(bytes: &mut Vec<u8>) {
+pub(crate) fn skip_whole(bytes: &mut Vec<u8>) {
     let mut used = 0;
     while let Some(length) = bytes.get(used + 4..used + 6) {
         let end = used + 6 + usize::from(u16::from_be_bytes([length[0], length[1]]));
@@ -139,7 +139,7 @@ pub fn skip_whole(bytes: &mut Vec<u8>) {
 
 /// The difference between what came and what was asked for; its text is for logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Misfit {
+pub(crate) enum Misfit {
     #[error("answers with transaction id {came}, asked with {asked}")]
     Transaction { came: u16, asked: u16 },
     #[error("answers with unit id {came}, asked with {asked}")]
@@ -159,12 +159,12 @@ pub enum Misfit {
 
 impl Misfit {
     /// The device gives less than was asked for, as some do where their map ends.
-    pub fn is_short(self) -> bool {
+    pub(crate) fn is_short(self) -> bool {
         matches!(self, Misfit::Length { came, asked } if came < asked)
     }
 }
 
-pub fn misfit(framing: Framing, asked: &Asked<'_>, bytes: &[u8]) -> Misfit {
+pub(crate) fn misfit(framing: Framing, asked: &Asked<'_>, bytes: &[u8]) -> Misfit {
     let mut scratch = Vec::new();
     let (body, has_sum) = match framing {
         Framing::Tcp => return Misfit::Incomplete,

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 /// Reads a host; what could never be opened is refused with `what is wrong | what to write`. An empty text passes: it
 /// also stands in for a key that is missing, and the cell's compiler says so.
-pub fn read<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let host = String::deserialize(from)?;
     match fault(&host).filter(|_| !host.is_empty()) {
         None => Ok(host),

@@ -59,7 +59,7 @@ impl schemars::JsonSchema for RawNumber {
 
 /// Bit patterns that mean "no value" in one raw type.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Invalid {
+pub(crate) struct Invalid {
     patterns: Vec<u64>,
     /// Any NaN.
     nan: bool,
@@ -67,7 +67,7 @@ pub struct Invalid {
 
 impl Invalid {
     /// Takes the number when the raw type can have it; says whether it can.
-    pub fn add(&mut self, number: &RawNumber, raw: RawType) -> bool {
+    pub(crate) fn add(&mut self, number: &RawNumber, raw: RawType) -> bool {
         let is_float = matches!(raw, RawType::Float32 | RawType::Float64);
         if number.is_nan() && is_float {
             self.nan = true;
@@ -86,7 +86,7 @@ impl Invalid {
     }
 
     /// The low bits of `pattern` are one of them.
-    pub fn has(&self, raw: RawType, pattern: u64) -> bool {
+    pub(crate) fn has(&self, raw: RawType, pattern: u64) -> bool {
         let pattern = pattern & mask(raw);
         self.patterns.contains(&pattern) || self.nan && raw::float(raw, pattern).is_some_and(f64::is_nan)
     }

@@ -12,7 +12,7 @@ use crate::drivers::reading::LinkKey;
 
 /// A connection's place, and what its points inherit.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub(crate) struct Line {
     pub target: Target,
     pub framing: Framing,
     /// Rest between two exchanges.
@@ -23,13 +23,13 @@ pub struct Line {
 
 /// A connection with its line.
 #[derive(Debug, Clone)]
-pub struct Slave<'a> {
+pub(crate) struct Slave<'a> {
     pub line: Line,
     pub plan: &'a ConnectionPlan,
 }
 
 impl<'a> Slave<'a> {
-    pub fn points(&self) -> impl Iterator<Item = PointOf<'a, RegisterPoint>> + use<'a> {
+    pub(crate) fn points(&self) -> impl Iterator<Item = PointOf<'a, RegisterPoint>> + use<'a> {
         self.plan.points.iter().map(PointOf::new)
     }
 }
@@ -70,7 +70,7 @@ impl From<&RtuSettings> for Line {
 impl Line {
     /// Connections with the same host, port and framing share a link, and so do those on one serial port: that has one
     /// speed and one framing, and the first connection says which.
-    pub fn link_key(&self) -> LinkKey {
+    pub(crate) fn link_key(&self) -> LinkKey {
         LinkKey(match &self.target {
             Target::Tcp { host, port, .. } => format!("{}:{port} {:?}", plain_host(host), self.framing),
             Target::Serial { path, .. } => path.clone(),
@@ -79,7 +79,7 @@ impl Line {
 }
 
 /// Names that mean one host are one: case says nothing, and this host has three names.
-pub fn plain_host(host: &str) -> String {
+pub(crate) fn plain_host(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     match host.as_str() {
         "localhost" | "::1" | "[::1]" => "127.0.0.1".to_owned(),

@@ -21,17 +21,14 @@ mod settings;
 mod text;
 mod wire;
 
-pub use address::{Address, Area};
+pub(crate) use address::Area;
 pub use driver::{Rtu, Tcp};
-pub use frame::{Asked, Found, Framing, crc, lrc};
-pub use invalid::RawNumber;
-pub use pdu::{Reply, Request};
+pub(crate) use frame::{Asked, Found};
+pub use frame::{Framing, crc, lrc};
+pub(crate) use pdu::Request;
 pub use settings::{
-    Charset, Defaults, EchoSetting, MaskWrite, Parity, RawType, RegisterPoint, RtuSettings, SerialFraming, TcpFraming,
-    TcpSettings, WordOrder, WriteFunction,
+    Charset, MaskWrite, RawType, RegisterPoint, RtuSettings, TcpFraming, TcpSettings, WordOrder, WriteFunction,
 };
-
-pub use wire::{Stream, Target};
 
 /// Feeds bytes to the parsers of all framings as if they were a device's reply; for fuzzing.
 pub fn fuzz_reply(bytes: &[u8]) {

@@ -5,11 +5,11 @@
 use super::address::Area;
 
 /// Longest PDU (§4.1): 256 bytes of a serial frame less unit id and check sum.
-pub const MAX_PDU: usize = 253;
+pub(crate) const MAX_PDU: usize = 253;
 
 /// One request. Counts are checked by who makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request<'a> {
+pub(crate) enum Request<'a> {
     Read {
         area: Area,
         start: u16,
@@ -48,7 +48,7 @@ pub enum Request<'a> {
 
 /// What a device answered; the data of a read without its byte count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reply<'a> {
+pub(crate) enum Reply<'a> {
     Data(&'a [u8]),
     Written,
     /// The device said no, with this exception code.
@@ -56,7 +56,7 @@ pub enum Reply<'a> {
 }
 
 impl Request<'_> {
-    pub fn function(&self) -> u8 {
+    pub(crate) fn function(&self) -> u8 {
         match self {
             Request::Read { area: Area::Coil, .. } => 1,
             Request::Read { area: Area::Discrete, .. } => 2,
@@ -71,7 +71,7 @@ impl Request<'_> {
         }
     }
 
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.push(self.function());
         match *self {
             Request::Read { start, count, .. } => put(out, &[start, count]),
@@ -100,7 +100,7 @@ impl Request<'_> {
     }
 
     /// Where the request begins.
-    pub fn place(&self) -> (Area, u16) {
+    pub(crate) fn place(&self) -> (Area, u16) {
         match *self {
             Request::Read { area, start, .. } => (area, start),
             Request::WriteCoil { at: start, .. } | Request::WriteCoils { start, .. } => (Area::Coil, start),
@@ -112,7 +112,7 @@ impl Request<'_> {
     }
 
     /// Bytes of a right reply's PDU; an exception has 2.
-    pub fn reply_length(&self) -> usize {
+    pub(crate) fn reply_length(&self) -> usize {
         match *self {
             Request::Read { area, count, .. } if area.is_bits() => 2 + usize::from(count).div_ceil(8),
             Request::Read { count, .. } | Request::ReadWrite { count, .. } => 2 + usize::from(count) * 2,
@@ -122,7 +122,7 @@ impl Request<'_> {
     }
 
     /// A right reply could be the request itself, byte for byte: on a line that echoes it says nothing.
-    pub fn is_its_own_reply(&self) -> bool {
+    pub(crate) fn is_its_own_reply(&self) -> bool {
         match *self {
             Request::WriteCoil { .. } | Request::WriteRegister { .. } | Request::Mask { .. } => true,
             Request::Read { start, .. } => self.reply_length() == 5 && start >> 8 == 3,
@@ -131,7 +131,7 @@ impl Request<'_> {
     }
 
     /// The reply to this very request, or `None`: another function, length, byte count or echo.
-    pub fn reply<'a>(&self, pdu: &'a [u8]) -> Option<Reply<'a>> {
+    pub(crate) fn reply<'a>(&self, pdu: &'a [u8]) -> Option<Reply<'a>> {
         let (first, rest) = pdu.split_first()?;
         if *first == self.function() | 0x80 {
             return match rest {
@@ -173,7 +173,7 @@ fn byte(count: usize) -> u8 {
 }
 
 /// The exception's name as the specification has it (§7), for logs and `probe`.
-pub fn exception_text(code: u8) -> &'static str {
+pub(crate) fn exception_text(code: u8) -> &'static str {
     match code {
         1 => "exception 1, illegal function",
         2 => "exception 2, illegal data address",

@@ -13,14 +13,14 @@ use crate::drivers::reading::{Claim, Part, PointError};
 use crate::value::BuiltIn;
 
 /// Registers of one request, at most (MODBUS Application Protocol V1.1b3, §6.3, §6.12), and coils (§6.1, §6.11).
-pub const MAX_READ_REGISTERS: u16 = 125;
-pub const MAX_READ_BITS: u16 = 2_000;
-pub const MAX_WRITE_REGISTERS: u16 = 123;
-pub const MAX_WRITE_BITS: u16 = 1_968;
+pub(crate) const MAX_READ_REGISTERS: u16 = 125;
+pub(crate) const MAX_READ_BITS: u16 = 2_000;
+pub(crate) const MAX_WRITE_REGISTERS: u16 = 123;
+pub(crate) const MAX_WRITE_BITS: u16 = 1_968;
 
 /// A checked point.
 #[derive(Debug, Clone)]
-pub struct Register {
+pub(crate) struct Register {
     pub address: Address,
     /// The words of one value, most significant first, where they lie apart; `address` is the first.
     pub words: Vec<Address>,
@@ -48,7 +48,7 @@ pub struct Register {
 }
 
 impl Register {
-    pub fn new(defaults: &Defaults, point: PointOf<'_, RegisterPoint>) -> Result<Register, PointError> {
+    pub(crate) fn new(defaults: &Defaults, point: PointOf<'_, RegisterPoint>) -> Result<Register, PointError> {
         let PointOf { plan: point, keys: settings } = point;
         let words = words(settings, point)?;
         let address = Address::parse(&point.address)?;
@@ -101,7 +101,7 @@ impl Register {
     }
 
     /// Registers that the value claims, to be compared with those of other tags; coils and inputs may be shared.
-    pub fn claims(&self) -> Vec<Claim> {
+    pub(crate) fn claims(&self) -> Vec<Claim> {
         if self.address.area.is_bits() {
             return Vec::new();
         }
@@ -120,7 +120,7 @@ impl Register {
     }
 
     /// Bits that a whole number of this raw type needs, without its sign; 0 for what is no whole number.
-    pub fn integer_bits(&self) -> u32 {
+    pub(crate) fn integer_bits(&self) -> u32 {
         match self.raw {
             RawType::Float32 | RawType::Float64 | RawType::Text | RawType::Bytes => 0,
             _ if self.address.bits.is_some() => self.address.bits.map_or(0, |bits| bits.mask().count_ones()),
@@ -132,12 +132,12 @@ impl Register {
     }
 
     /// Registers or bits of the whole point.
-    pub fn count(&self) -> u16 {
+    pub(crate) fn count(&self) -> u16 {
         u16::try_from(usize::from(self.width) * self.elements).unwrap_or(u16::MAX)
     }
 
     /// Both ways to write the address, as `holding/70 = 40071`, and where it ends when it is longer than one.
-    pub fn spellings(&self) -> String {
+    pub(crate) fn spellings(&self) -> String {
         if !self.words.is_empty() {
             let both = |word: &Address| format!("{word} = {}", word.modicon());
             return self.words.iter().map(both).collect::<Vec<_>>().join(", ");
@@ -214,7 +214,7 @@ fn article(name: &str) -> &'static str {
 }
 
 /// A wide reading that nobody wrote down, for a warning.
-pub fn guesses_wide(point: PointOf<'_, RegisterPoint>, register: &Register) -> Option<PointError> {
+pub(crate) fn guesses_wide(point: PointOf<'_, RegisterPoint>, register: &Register) -> Option<PointError> {
     let is_said = point.keys.raw_type.is_some();
     let (raw, name) = (register.raw, register.raw.name());
     if is_said || raw.bits() <= 16 && !register.address.area.is_bits() || raw.bits() == 1 || point.words.len() > 1 {

@@ -26,7 +26,7 @@ const ORDERS: [(&str, WordOrder, bool); 4] = [
 
 /// Reads four registers (or 16 bits) from an address on, once, and gives the keys to write and the value for each type and
 /// order. Where fewer exist it takes fewer.
-pub async fn probe(slave: Slave<'_>, address: &str) -> Result<Vec<ProbeLine>, ProbeError> {
+pub(crate) async fn probe(slave: Slave<'_>, address: &str) -> Result<Vec<ProbeLine>, ProbeError> {
     let failed = |text: String| ProbeError::Failed(text);
     let place = Address::parse(address).map_err(|error| failed(format!("{}; {}", error.message, error.help)))?;
     let (name, timeout, defaults) = (&slave.plan.name, slave.plan.timeout, slave.line.defaults.clone());

@@ -9,7 +9,7 @@ use crate::value::{Elements, Value};
 
 /// A change of a device; one request each.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub(crate) enum Change {
     Bits {
         start: u16,
         bits: Vec<bool>,
@@ -28,7 +28,7 @@ pub enum Change {
 
 impl Change {
     /// It writes one of these registers or bits.
-    pub fn touches(&self, place: Address, count: u16) -> bool {
+    pub(crate) fn touches(&self, place: Address, count: u16) -> bool {
         let (start, length) = match self {
             Change::Bits { start, bits } => (*start, bits.len()),
             Change::Words { start, words } => (*start, words.len()),
@@ -42,7 +42,7 @@ impl Change {
 
 impl Register {
     /// The value in the reply's data, whose first register or bit has the address `base`.
-    pub fn decode(&self, data: &[u8], base: u16) -> Result<Value, StatusCode> {
+    pub(crate) fn decode(&self, data: &[u8], base: u16) -> Result<Value, StatusCode> {
         if !self.is_array {
             return self.element(data, base, 0);
         }
@@ -124,7 +124,7 @@ impl Register {
     }
 
     /// The changes that write `value`, from element `first` on. A number that does not fit is BadOutOfRange.
-    pub fn encode(&self, value: &Value, first: u32) -> Result<Vec<Change>, StatusCode> {
+    pub(crate) fn encode(&self, value: &Value, first: u32) -> Result<Vec<Change>, StatusCode> {
         let start = usize::from(self.address.start) + first as usize * usize::from(self.width);
         let start = u16::try_from(start).map_err(|_| StatusCode::BadIndexRangeNoData)?;
         let elements = match value {
@@ -159,7 +159,7 @@ impl Register {
     }
 
     /// The value is not a part of an array.
-    pub fn is_whole(&self, value: &Value) -> bool {
+    pub(crate) fn is_whole(&self, value: &Value) -> bool {
         match value {
             Value::Array(array) => array.elements.len() == self.elements,
             _ => !self.is_array,
@@ -167,7 +167,7 @@ impl Register {
     }
 
     /// The changes that leave the point as it is in the reply's data, whose first register or bit has the address `base`.
-    pub fn unchanged(&self, data: &[u8], base: u16) -> Option<Vec<Change>> {
+    pub(crate) fn unchanged(&self, data: &[u8], base: u16) -> Option<Vec<Change>> {
         let (start, first) = (self.address.start, usize::from(self.address.start - base));
         let units = first..first + usize::from(self.count());
         if self.address.area.is_bits() {

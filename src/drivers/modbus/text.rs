@@ -12,7 +12,7 @@ const OUT: StatusCode = StatusCode::BadOutOfRange;
 
 /// How the letters of a text lie in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Lettering {
+pub(crate) struct Lettering {
     /// `None`: UTF-8, or Latin-1 where the bytes are not valid.
     pub charset: Option<Charset>,
     /// One letter in the low byte of each register.
@@ -23,12 +23,12 @@ pub struct Lettering {
 
 impl Lettering {
     /// Registers of a text of at most `length` bytes.
-    pub fn registers(self, length: usize) -> usize {
+    pub(crate) fn registers(self, length: usize) -> usize {
         if self.one_each { length } else { length.div_ceil(2) }
     }
 
     /// The text in these registers, bytes inside the words in their right order.
-    pub fn read(self, words: &[u16], length: usize) -> Result<String, StatusCode> {
+    pub(crate) fn read(self, words: &[u16], length: usize) -> Result<String, StatusCode> {
         let text = match self.charset {
             Some(Charset::Utf16) => utf16(words)?,
             charset => {
@@ -56,7 +56,7 @@ impl Lettering {
     }
 
     /// The registers that hold this text; what they could not give back is refused.
-    pub fn write(self, text: &str, length: usize) -> Result<Vec<u16>, StatusCode> {
+    pub(crate) fn write(self, text: &str, length: usize) -> Result<Vec<u16>, StatusCode> {
         let count = self.registers(length);
         if text.contains('\0') {
             return Err(OUT);

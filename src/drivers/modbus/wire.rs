@@ -19,7 +19,7 @@ use crate::drivers::contract::LinkError;
 
 /// Where the frames go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Target {
+pub(crate) enum Target {
     Tcp { host: String, port: u16, shown: Option<String> },
     Serial { path: String, shown: Option<String>, baud: u32, data_bits: u8, parity: Parity, stop_bits: u8 },
 }
@@ -40,18 +40,18 @@ const MOST_UNASKED: usize = 64 * 1024;
 /// Transactions without a reply that are remembered.
 const MOST_UNANSWERED: usize = 64;
 
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// What came of an exchange; `Data` is in `Wire::reply`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Data,
     Written,
     Exception(u8),
 }
 
-pub struct Wire {
+pub(crate) struct Wire {
     target: Target,
     framing: Framing,
     stream: Option<Box<dyn Stream>>,
@@ -79,7 +79,7 @@ pub struct Wire {
 
 /// How one exchange is made.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner {
+pub(crate) struct Manner {
     pub unit: u8,
     pub timeout: Duration,
     /// Rest since the exchange before.
@@ -89,7 +89,7 @@ pub struct Manner {
 }
 
 impl Wire {
-    pub fn new(target: Target, framing: Framing, echo: EchoSetting) -> Wire {
+    pub(crate) fn new(target: Target, framing: Framing, echo: EchoSetting) -> Wire {
         Wire {
             target,
             framing,
@@ -110,7 +110,7 @@ impl Wire {
         }
     }
 
-    pub async fn connect(&mut self) -> Result<(), LinkError> {
+    pub(crate) async fn connect(&mut self) -> Result<(), LinkError> {
         self.stream = None;
         self.received.clear();
         self.stream = Some(open(&self.target).await?);
@@ -120,7 +120,7 @@ impl Wire {
         Ok(())
     }
 
-    pub async fn disconnect(&mut self) {
+    pub(crate) async fn disconnect(&mut self) {
         if let Some(mut stream) = self.stream.take() {
             // The link is given up whatever the peer says to it.
             drop(stream.shutdown().await);
@@ -128,7 +128,7 @@ impl Wire {
     }
 
     /// One request and its reply.
-    pub async fn exchange(&mut self, manner: Manner, request: Request<'_>) -> Result<Outcome, LinkError> {
+    pub(crate) async fn exchange(&mut self, manner: Manner, request: Request<'_>) -> Result<Outcome, LinkError> {
         let Some(mut stream) = self.stream.take() else {
             return Err(LinkError::Closed { sent: false });
         };
@@ -442,7 +442,7 @@ impl Wire {
 }
 
 /// Bytes of the reply's frame.
-pub fn reply_size(framing: Framing, request: &Request<'_>) -> usize {
+pub(crate) fn reply_size(framing: Framing, request: &Request<'_>) -> usize {
     let pdu = request.reply_length();
     match framing {
         Framing::Tcp => pdu + 7,
@@ -453,7 +453,7 @@ pub fn reply_size(framing: Framing, request: &Request<'_>) -> usize {
 
 impl Target {
     /// Time that so many bytes take on a serial line; none over TCP.
-    pub fn line_time(&self, bytes: usize) -> Duration {
+    pub(crate) fn line_time(&self, bytes: usize) -> Duration {
         match self {
             Target::Tcp { .. } => Duration::ZERO,
             Target::Serial { baud, data_bits, parity, stop_bits, .. } => {

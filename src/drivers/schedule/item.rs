@@ -12,7 +12,7 @@ use crate::model::TagId;
 const SWEEP_SHORTEST: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
-pub struct Item {
+pub(crate) struct Item {
     /// The schedule's own name for it.
     pub(super) key: u32,
     pub request: RequestIx,
@@ -51,7 +51,7 @@ pub(super) struct Class {
 
 impl Item {
     /// `tags` get a value, or a part of one, from the request.
-    pub fn new(request: RequestIx, device: usize, tags: Vec<TagId>) -> Item {
+    pub(crate) fn new(request: RequestIx, device: usize, tags: Vec<TagId>) -> Item {
         Item {
             key: 0,
             request,
@@ -68,12 +68,12 @@ impl Item {
     }
 
     /// The last replies made no sense.
-    pub fn is_garbled(&self) -> bool {
+    pub(crate) fn is_garbled(&self) -> bool {
         self.garbage > 0
     }
 
     /// Nothing was ever asked for here, so no device failed to answer.
-    pub fn is_unasked(&self) -> bool {
+    pub(crate) fn is_unasked(&self) -> bool {
         !self.asked
     }
 

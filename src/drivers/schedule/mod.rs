@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::drivers::poll::{RequestIx, Round};
 use crate::model::TagId;
-pub use item::Item;
+pub(crate) use item::Item;
 use item::{Class, next_after};
 
 /// Polls without an answer before a device is demoted.
@@ -27,7 +27,7 @@ const REFUSED_FOR: Duration = Duration::from_secs(60);
 
 /// An item whose tags are to be looked after.
 #[derive(Debug, Clone)]
-pub struct Aged<'a> {
+pub(crate) struct Aged<'a> {
     pub item: &'a Item,
     /// Its device gave no answer to the last request.
     pub is_silent: bool,
@@ -55,14 +55,14 @@ impl Device {
 
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     Read(At),
     Wait(Instant),
 }
 
 /// An item's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct At {
+pub(crate) struct At {
     class: usize,
     item: usize,
     /// Out of turn: the scan of its class is where it was.
@@ -71,14 +71,14 @@ pub struct At {
 
 /// A scan that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scan {
+pub(crate) struct Scan {
     pub took: Duration,
     /// Scans that were skipped because this one was late.
     pub skipped: u32,
 }
 
 #[derive(Debug)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     classes: Vec<Class>,
     devices: Vec<Device>,
     /// Items that are to be read again.
@@ -95,30 +95,30 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    pub fn new(devices: usize) -> Schedule {
+    pub(crate) fn new(devices: usize) -> Schedule {
         let devices = vec![Device::default(); devices];
         let (classes, keys) = (Vec::new(), HashMap::new());
         Schedule { classes, devices, again: 0, was_again: false, extra: 0, rounds: 0, keys, next_key: 0 }
     }
 
     /// Adds a scan class, due at once; `stale_after` is the shortest of its tags.
-    pub fn add(&mut self, period: Duration, stale_after: Duration, mut items: Vec<Item>, now: Instant) {
+    pub(crate) fn add(&mut self, period: Duration, stale_after: Duration, mut items: Vec<Item>, now: Instant) {
         items.iter_mut().for_each(|item| self.name(item));
         let mut class = Class { period, due: now, began: None, round: 0, next: 0, items, sweep: now, stale_after };
         class.sweep = now + class.sweep_period();
         self.classes.push(class);
     }
 
-    pub fn item(&self, at: At) -> &Item {
+    pub(crate) fn item(&self, at: At) -> &Item {
         &self.classes[at.class].items[at.item]
     }
 
-    pub fn items(&self) -> impl Iterator<Item = &Item> {
+    pub(crate) fn items(&self) -> impl Iterator<Item = &Item> {
         self.classes.iter().flat_map(|class| &class.items)
     }
 
     /// After a loss everything is due, and what was refused or demoted before gets a new chance.
-    pub fn restart(&mut self, now: Instant) {
+    pub(crate) fn restart(&mut self, now: Instant) {
         for class in &mut self.classes {
             (class.due, class.began, class.next) = (now, None, 0);
             for item in &mut class.items {
@@ -149,7 +149,7 @@ impl Schedule {
     }
 
     /// All blocks of these tags are read next, one request each: a value that comes in parts needs each of them.
-    pub fn read_again(&mut self, tags: &HashSet<TagId>) {
+    pub(crate) fn read_again(&mut self, tags: &HashSet<TagId>) {
         let keys: HashSet<u32> = tags.iter().filter_map(|tag| self.keys.get(tag)).flatten().copied().collect();
         self.begin_extra();
         let items = self.classes.iter_mut().flat_map(|class| &mut class.items);
@@ -168,7 +168,7 @@ impl Schedule {
     }
 
     /// Requests a second that the plan asks for, without what rests.
-    pub fn planned_rate(&self, now: Instant) -> f64 {
+    pub(crate) fn planned_rate(&self, now: Instant) -> f64 {
         let rests = |item: &&Item| {
             self.devices[item.device].demoted.is_some() || item.not_before.is_some_and(|until| now < until)
         };
@@ -180,17 +180,17 @@ impl Schedule {
     }
 
     /// The device's last request had no answer.
-    pub fn is_silent(&self, device: usize) -> bool {
+    pub(crate) fn is_silent(&self, device: usize) -> bool {
         self.devices[device].misses > 0 || self.devices[device].demoted.is_some()
     }
 
     /// Some device answered its last request, or was not asked yet.
-    pub fn anyone_alive(&self) -> bool {
+    pub(crate) fn anyone_alive(&self) -> bool {
         self.devices.iter().any(|device| device.misses == 0)
     }
 
     /// The most urgent request, or how long there is none. Scans that ended on the way are pushed to `ended`.
-    pub fn step(&mut self, now: Instant, ended: &mut Vec<Scan>) -> Step {
+    pub(crate) fn step(&mut self, now: Instant, ended: &mut Vec<Scan>) -> Step {
         // In turns, so that a client that writes without a pause doesn't keep the scans from their turn.
         let may_wait =
             std::mem::replace(&mut self.was_again, false) && self.classes.iter().any(|class| class.due <= now);
@@ -229,7 +229,7 @@ impl Schedule {
     }
 
     /// The next item that is to be read again; one whose device rests is left to its scan.
-    pub fn next_again(&mut self, now: Instant) -> Option<At> {
+    pub(crate) fn next_again(&mut self, now: Instant) -> Option<At> {
         if self.again == 0 {
             return None;
         }
@@ -249,7 +249,7 @@ impl Schedule {
     }
 
     /// The device answered; the scan goes on. What grew old while it was silent is read at once.
-    pub fn answered(&mut self, at: At, now: Instant) -> Option<usize> {
+    pub(crate) fn answered(&mut self, at: At, now: Instant) -> Option<usize> {
         let class = &mut self.classes[at.class];
         class.pass(at);
         let item = &mut class.items[at.item];
@@ -274,7 +274,7 @@ impl Schedule {
     }
 
     /// No answer; the scan goes on. Gives the device when this demotes it.
-    pub fn missed(&mut self, at: At, now: Instant) -> Option<usize> {
+    pub(crate) fn missed(&mut self, at: At, now: Instant) -> Option<usize> {
         let class = &mut self.classes[at.class];
         class.pass(at);
         let ix = class.items[at.item].device;
@@ -293,7 +293,7 @@ impl Schedule {
     /// A reply that made no sense; the scan goes on. Some devices answer with fewer registers than asked where their
     /// map ends (pymodbus 3.9.2 does), so a block that is answered so again and again is cut. A single place that
     /// is rests longer and longer, since without ids each such reply costs the link a time-out.
-    pub fn garbled(&mut self, at: At, now: Instant, cut: impl FnOnce(RequestIx) -> Option<[Item; 2]>) {
+    pub(crate) fn garbled(&mut self, at: At, now: Instant, cut: impl FnOnce(RequestIx) -> Option<[Item; 2]>) {
         let class = &mut self.classes[at.class];
         class.pass(at);
         let item = &mut class.items[at.item];
@@ -310,14 +310,14 @@ impl Schedule {
     }
 
     /// The device refuses all of a block for good: it is left alone for a while.
-    pub fn refuse(&mut self, at: At, now: Instant) {
+    pub(crate) fn refuse(&mut self, at: At, now: Instant) {
         let item = &mut self.classes[at.class].items[at.item];
         item.not_before = Some(now + REFUSED_FOR);
         item.garbage = 0;
     }
 
     /// The device refuses the request: puts two in its place that are asked next; false when `cut` has none to give.
-    pub fn cut(&mut self, at: At, cut: impl FnOnce(RequestIx) -> Option<[Item; 2]>) -> bool {
+    pub(crate) fn cut(&mut self, at: At, cut: impl FnOnce(RequestIx) -> Option<[Item; 2]>) -> bool {
         let class = &mut self.classes[at.class];
         let Some(parts) = cut(class.items[at.item].request) else { return false };
         class.next += usize::from(class.next > at.item);
@@ -331,28 +331,28 @@ impl Schedule {
     }
 
     /// Drops all classes, so that everything can be planned again; what is known of devices stays.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.classes.clear();
         self.keys.clear();
         self.again = 0;
     }
 
-    pub fn demoted(&self) -> usize {
+    pub(crate) fn demoted(&self) -> usize {
         self.devices.iter().filter(|device| device.demoted.is_some()).count()
     }
 
-    pub fn is_demoted(&self, device: usize) -> bool {
+    pub(crate) fn is_demoted(&self, device: usize) -> bool {
         self.devices[device].demoted.is_some()
     }
 
     /// When a class's tags are next to be looked after.
-    pub fn next_sweep(&self, now: Instant) -> Instant {
+    pub(crate) fn next_sweep(&self, now: Instant) -> Instant {
         self.classes.iter().map(|class| class.sweep).min().unwrap_or(now + Duration::from_secs(3_600))
     }
 
     /// Calls `look` for each item of the classes whose tags are to be looked after; what the device refuses stays as the
     /// refusal left it.
-    pub fn sweep(&mut self, now: Instant, is_connected: bool, mut look: impl FnMut(Aged<'_>)) {
+    pub(crate) fn sweep(&mut self, now: Instant, is_connected: bool, mut look: impl FnMut(Aged<'_>)) {
         for class in self.classes.iter_mut().filter(|class| class.sweep <= now) {
             class.sweep = next_after(class.sweep, class.sweep_period(), now).0;
             for item in class.items.iter_mut().filter(|item| !item.is_refused(now)) {

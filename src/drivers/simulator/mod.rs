@@ -24,7 +24,7 @@ use signal::Signal;
 
 /// A source of made-up signals.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Same seed, same signals.
     #[serde(default = "default_seed")]
     pub seed: u64,
@@ -42,7 +42,7 @@ impl Default for Settings {
 
 /// The driver of made-up signals.
 #[derive(Debug)]
-pub struct Simulator;
+pub(crate) struct Simulator;
 
 impl Driver for Simulator {
     const NAME: &'static str = "simulator";
@@ -74,7 +74,7 @@ impl Driver for Simulator {
 }
 
 /// Whether the text is a signal that makes values of this type.
-pub fn check_signal(text: &str, kind: BuiltIn) -> Result<(), PointError> {
+pub(crate) fn check_signal(text: &str, kind: BuiltIn) -> Result<(), PointError> {
     let signal = Signal::parse(text)?;
     let is_text = matches!(signal, Signal::Text { .. });
     let fits = match kind {

@@ -7,7 +7,7 @@ use crate::drivers::reading::PointError;
 use crate::model::Period;
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Signal {
+pub(crate) enum Signal {
     Sine { mean: f64, amp: f64, period: Duration, phase: f64, noise: f64 },
     Ramp { low: f64, high: f64, period: Duration, phase: f64 },
     Square { low: f64, high: f64, period: Duration, duty: f64, phase: f64 },
@@ -19,11 +19,11 @@ pub enum Signal {
 }
 
 /// A signal as the reference shows it: name, what it makes, and its arguments with their defaults.
-pub type About = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+pub(crate) type About = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// Each signal; an empty default is none.
 #[rustfmt::skip]
-pub const SIGNALS: [About; 8] = [
+pub(crate) const SIGNALS: [About; 8] = [
     ("sine", "a wave around a mean, with noise", &[("mean", "0"), ("amp", "1"), ("period", "1min"), ("phase", "0"), ("noise", "0")]),
     ("ramp", "from low to high, again and again", &[("low", "0"), ("high", "100"), ("period", "1min"), ("phase", "0")]),
     ("square", "high for the share `duty` of a period, then low", &[("low", "0"), ("high", "1"), ("period", "10s"), ("duty", "0.5"), ("phase", "0")]),
@@ -44,7 +44,7 @@ struct Argument<'a> {
 struct Arguments<'a>(Vec<Argument<'a>>);
 
 impl Signal {
-    pub fn parse(text: &str) -> Result<Signal, PointError> {
+    pub(crate) fn parse(text: &str) -> Result<Signal, PointError> {
         let (name, inside) = match text.split_once('(') {
             None => (text.trim_end(), ""),
             Some((name, rest)) => match rest.trim_end().strip_suffix(')') {

@@ -19,7 +19,7 @@ use crate::value::Value;
 
 /// From stop until all values are written, at the most: as long as devices answer, no output is given up. A silent
 /// device costs the time of one write.
-pub const STOP_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// Of that, for writes of clients that were accepted before the stop.
 const CLIENTS_WITHIN: Duration = Duration::from_millis(500);
 

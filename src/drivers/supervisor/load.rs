@@ -13,7 +13,7 @@ const TOO_MUCH: f64 = 1.02;
 const ENOUGH: f64 = 0.95;
 
 #[derive(Debug)]
-pub struct Load {
+pub(crate) struct Load {
     began: Instant,
     busy: Duration,
     answers: u32,
@@ -22,7 +22,7 @@ pub struct Load {
 
 /// The load of one window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Judged {
+pub(crate) struct Judged {
     /// Share of the link's time that the plan needs; 1 is all of it.
     pub share: f64,
     pub planned: f64,
@@ -32,24 +32,24 @@ pub struct Judged {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
+pub(crate) enum News {
     TooMuch,
     Kept,
 }
 
 impl Load {
-    pub fn new(now: Instant) -> Load {
+    pub(crate) fn new(now: Instant) -> Load {
         Load { began: now, busy: Duration::ZERO, answers: 0, is_too_much: false }
     }
 
     /// A request was answered after this time.
-    pub fn answered(&mut self, took: Duration) {
+    pub(crate) fn answered(&mut self, took: Duration) {
         self.busy += took;
         self.answers += 1;
     }
 
     /// The load, once a window; `planned` is what the plan asks for, in requests a second.
-    pub fn judge(&mut self, now: Instant, planned: impl FnOnce() -> f64) -> Option<Judged> {
+    pub(crate) fn judge(&mut self, now: Instant, planned: impl FnOnce() -> f64) -> Option<Judged> {
         if now.saturating_duration_since(self.began) < WINDOW || self.answers < FEWEST {
             return None;
         }

@@ -42,14 +42,15 @@ use super::settings;
 use crate::health;
 use crate::model::ConnectionIx;
 use crate::tags::{Miss, TagStore};
-pub use ending::{Output, STOP_WITHIN};
+pub use ending::Output;
+pub(crate) use ending::STOP_WITHIN;
 use load::Load;
 use notes::Notes;
 use pushed::{Heard, Pushed};
 use state::{LinkState, miss_of};
 
 /// How a task comes to life: its name and itself. Who owns the tasks passes it in.
-pub type Spawn<'a> = dyn FnMut(String, BoxFuture<'static, ()>) + 'a;
+pub(crate) type Spawn<'a> = dyn FnMut(String, BoxFuture<'static, ()>) + 'a;
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
 /// Polls in a row without any answer after which a link is opened again.

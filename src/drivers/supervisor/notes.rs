@@ -10,7 +10,7 @@ const EVERY: Duration = Duration::from_secs(60);
 const MOST_KINDS: usize = 32;
 
 #[derive(Debug, Default)]
-pub struct Notes {
+pub(crate) struct Notes {
     /// When a kind was logged last, and how many lines were left out since.
     said: HashMap<String, (Instant, u64)>,
     once: HashSet<String>,
@@ -18,7 +18,7 @@ pub struct Notes {
 
 impl Notes {
     /// The line to log for this text now: none when its kind was logged within the last minute.
-    pub fn limited(&mut self, text: &str, now: Instant) -> Option<String> {
+    pub(crate) fn limited(&mut self, text: &str, now: Instant) -> Option<String> {
         let mut kind = kind_of(text);
         if self.said.len() >= MOST_KINDS && !self.said.contains_key(&kind) {
             kind.clear();
@@ -40,7 +40,7 @@ impl Notes {
     }
 
     /// Whether this kind of text is new to the link.
-    pub fn is_first(&mut self, text: &str) -> bool {
+    pub(crate) fn is_first(&mut self, text: &str) -> bool {
         self.once.len() < MOST_KINDS && self.once.insert(kind_of(text))
     }
 }

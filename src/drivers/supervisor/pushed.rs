@@ -56,24 +56,24 @@ impl Heard {
 }
 
 impl Pushed {
-    pub fn new(points: Vec<Option<Heard>>) -> Pushed {
+    pub(crate) fn new(points: Vec<Option<Heard>>) -> Pushed {
         Pushed { points, lost: None, next: None }
     }
 
     /// The link is open: silence counts from now on.
-    pub fn up(&mut self, now: Instant) {
+    pub(crate) fn up(&mut self, now: Instant) {
         self.lost = None;
         self.points.iter_mut().flatten().for_each(|heard| heard.last = now);
         self.next = Some(now);
     }
 
-    pub fn down(&mut self, now: Instant) {
+    pub(crate) fn down(&mut self, now: Instant) {
         self.lost.get_or_insert(now);
         self.next = Some(now);
     }
 
     /// A sample came; `None` for a point that nobody reads.
-    pub fn heard(&mut self, point: u32, now: Instant) -> Option<TagId> {
+    pub(crate) fn heard(&mut self, point: u32, now: Instant) -> Option<TagId> {
         let heard = self.points.get_mut(point as usize)?.as_mut()?;
         heard.last = now;
         let due = now.checked_add(heard.stale_after);
@@ -81,12 +81,12 @@ impl Pushed {
         Some(heard.tag)
     }
 
-    pub fn next_sweep(&self) -> Option<Instant> {
+    pub(crate) fn next_sweep(&self) -> Option<Instant> {
         self.next
     }
 
     /// Calls `turn` for each tag whose quality is down.
-    pub fn sweep(&mut self, now: Instant, mut turn: impl FnMut(TagId, Lapse)) {
+    pub(crate) fn sweep(&mut self, now: Instant, mut turn: impl FnMut(TagId, Lapse)) {
         if self.next.is_none_or(|next| next > now) {
             return;
         }
@@ -102,7 +102,7 @@ impl Pushed {
     }
 
     /// The tags of all points that are read.
-    pub fn tags(&self) -> Vec<TagId> {
+    pub(crate) fn tags(&self) -> Vec<TagId> {
         self.points.iter().flatten().map(|heard| heard.tag).collect()
     }
 }

@@ -87,7 +87,7 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
 impl LinkState {
     /// Awaits `work` while tags grow old and, in a dead link, writes are refused. On stop a request under way may
     /// end within a second.
-    pub async fn alongside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+    pub(crate) async fn alongside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stopped> {
         let mut work = std::pin::pin!(work);
         let mut stop = self.stop.clone();
         loop {
@@ -112,7 +112,7 @@ impl LinkState {
     }
 
     /// Nothing is due before `until`; a write may come.
-    pub async fn idle(&mut self, until: Instant) -> Result<Option<WriteRequest>, Stopped> {
+    pub(crate) async fn idle(&mut self, until: Instant) -> Result<Option<WriteRequest>, Stopped> {
         let mut stop = self.stop.clone();
         loop {
             let sweep = self.next_sweep();
@@ -127,7 +127,7 @@ impl LinkState {
     }
 
     /// Takes what a pushing driver feeds while it runs, until a write comes or the driver ends.
-    pub async fn listen(&mut self, run: impl Future<Output = LinkError>) -> Result<Listened, Stopped> {
+    pub(crate) async fn listen(&mut self, run: impl Future<Output = LinkError>) -> Result<Listened, Stopped> {
         let mut run = std::pin::pin!(run);
         let mut stop = self.stop.clone();
         loop {
@@ -143,11 +143,11 @@ impl LinkState {
         }
     }
 
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 
-    pub fn sweep(&mut self) {
+    pub(crate) fn sweep(&mut self) {
         let stamp = Stamp::now();
         let (tags, why) = (&self.tags, self.why);
         if let Some(pushed) = &mut self.pushed {
@@ -168,14 +168,14 @@ impl LinkState {
     }
 
     /// All that is polled misses now, whatever the time.
-    pub fn all_missed(&self) {
+    pub(crate) fn all_missed(&self) {
         if let Some(pushed) = &self.pushed {
             self.tags.lapse(&pushed.tags(), self.why, Lapse::Bad, Stamp::now());
         }
         self.schedule.items().for_each(|item| self.tags.miss(&item.tags, self.why, Stamp::now()));
     }
 
-    pub fn up(&mut self) {
+    pub(crate) fn up(&mut self) {
         let now = Instant::now();
         (self.connected, self.dead) = (Some(now), false);
         if let Some(pushed) = &mut self.pushed {
@@ -188,7 +188,7 @@ impl LinkState {
     }
 
     /// The peer had closed a quiet connection, and a new one is there: nothing was lost.
-    pub fn reopened(&mut self) {
+    pub(crate) fn reopened(&mut self) {
         // The request that found it closed is one of them.
         self.hangs_up = self.asked <= 2;
         self.asked = 0;
@@ -196,7 +196,7 @@ impl LinkState {
         self.health.connected(UaTime::now());
     }
 
-    pub fn down(&mut self, error: &str, why: Miss) {
+    pub(crate) fn down(&mut self, error: &str, why: Miss) {
         self.connected = None;
         self.why = why;
         if let Some(pushed) = &mut self.pushed {
@@ -214,7 +214,7 @@ impl LinkState {
     }
 
     /// Once for each new trouble, not for each attempt.
-    pub fn tell_trouble(&mut self, error: &str) {
+    pub(crate) fn tell_trouble(&mut self, error: &str) {
         if self.logged != error {
             error.clone_into(&mut self.logged);
             if let Some(line) = self.notes.limited(error, Instant::now()) {
@@ -224,20 +224,20 @@ impl LinkState {
     }
 
     /// A request goes out for the device of this place.
-    pub fn ask(&mut self, device: usize) {
+    pub(crate) fn ask(&mut self, device: usize) {
         self.asked = self.asked.saturating_add(1);
         self.health.asked(device);
     }
 
     /// Something that the log should say once in the life of the link.
-    pub fn remark(&mut self, remark: Option<String>) {
+    pub(crate) fn remark(&mut self, remark: Option<String>) {
         if let Some(remark) = remark.filter(|remark| self.notes.is_first(remark)) {
             log::info!("{}: {remark}", self.health.name);
         }
     }
 
     /// Whether the poll plan is kept: in the log when that changes, else in status and nodes.
-    pub fn judge_load(&mut self) {
+    pub(crate) fn judge_load(&mut self) {
         let now = Instant::now();
         let Some(judged) = self.load.judge(now, || self.schedule.planned_rate(now)) else { return };
         self.health.loaded(judged.share);
@@ -256,7 +256,7 @@ impl LinkState {
         }
     }
 
-    pub fn count(&mut self, device: usize, error: &LinkError) {
+    pub(crate) fn count(&mut self, device: usize, error: &LinkError) {
         let is_timeout = matches!(error, LinkError::Timeout { .. });
         self.health.failed(device, error.to_string(), is_timeout, UaTime::now());
         if let LinkError::Garbage { text, usable: true } = error {
@@ -268,17 +268,17 @@ impl LinkState {
     }
 
     /// The item of a planned request.
-    pub fn item(&self, ask: Ask<RequestIx>) -> Item {
+    pub(crate) fn item(&self, ask: Ask<RequestIx>) -> Item {
         item_of(&self.points, ask)
     }
 
-    pub fn next_sweep(&self) -> Instant {
+    pub(crate) fn next_sweep(&self) -> Instant {
         let polled = self.schedule.next_sweep(Instant::now());
         self.pushed.as_ref().and_then(Pushed::next_sweep).map_or(polled, |pushed| pushed.min(polled))
     }
 
     /// Commits what a pushing driver has fed.
-    pub fn take_fed(&mut self) {
+    pub(crate) fn take_fed(&mut self) {
         let Some(pushed) = &mut self.pushed else { return };
         let stamp = Stamp::now();
         let mut samples = Samples::new();
@@ -308,7 +308,7 @@ impl LinkState {
         }
     }
 
-    pub fn answer(&mut self, at: At, answer: Answer, samples: &Samples, split: &mut Split<'_>) {
+    pub(crate) fn answer(&mut self, at: At, answer: Answer, samples: &Samples, split: &mut Split<'_>) {
         let stamp = Stamp::now();
         self.hear();
         match answer {
@@ -320,7 +320,7 @@ impl LinkState {
         }
     }
 
-    pub fn alive(&mut self, at: At, now: Instant) {
+    pub(crate) fn alive(&mut self, at: At, now: Instant) {
         self.health.heard(self.schedule.item(at).device);
         if let Some(device) = self.schedule.answered(at, now) {
             log::info!("{}: {} answers again", self.health.name, self.device_name(device));
@@ -362,14 +362,14 @@ impl LinkState {
         }
     }
 
-    pub fn turn(&self, at: At, code: StatusCode, stamp: Stamp) {
+    pub(crate) fn turn(&self, at: At, code: StatusCode, stamp: Stamp) {
         let bad = |tag: &TagId| (*tag, RawSample::from(Err(code)));
         let samples: Samples = self.schedule.item(at).tags.iter().map(bad).collect();
         self.tags.commit(&samples, stamp);
     }
 
     /// A request without an answer; gives the error when the link is not worth keeping.
-    pub fn miss(&mut self, at: At, error: LinkError, split: &mut Split<'_>) -> Option<LinkError> {
+    pub(crate) fn miss(&mut self, at: At, error: LinkError, split: &mut Split<'_>) -> Option<LinkError> {
         let stamp = Stamp::now();
         let tags = self.schedule.item(at).tags.clone();
         self.tags.miss(&tags, miss_of(&error), stamp);
@@ -390,7 +390,7 @@ impl LinkState {
         (!error.is_usable() || all_silent).then_some(error)
     }
 
-    pub fn demote(&mut self, at: At, now: Instant) {
+    pub(crate) fn demote(&mut self, at: At, now: Instant) {
         if let Some(device) = self.schedule.missed(at, now) {
             self.health.silent(device);
             log::warn!("{}: {} is silent and is asked less often", self.health.name, self.device_name(device));
@@ -398,36 +398,36 @@ impl LinkState {
         self.tell_demoted();
     }
 
-    pub fn tell_demoted(&self) {
+    pub(crate) fn tell_demoted(&self) {
         let count = u32::try_from(self.schedule.demoted()).unwrap_or(u32::MAX);
         self.health.demoted.store(count, Ordering::Relaxed);
     }
 
-    pub fn device_name(&self, device: usize) -> String {
+    pub(crate) fn device_name(&self, device: usize) -> String {
         let ix = self.health.connections[device].0 as usize;
         self.tags.plant().connections.get(ix).map_or(String::new(), |connection| connection.name.clone())
     }
 
     /// What is written depends on the exponent that the device has: nothing else than zero is the same with each.
-    pub fn needs_exponent(&self, point: u32, write: &Write) -> bool {
+    pub(crate) fn needs_exponent(&self, point: u32, write: &Write) -> bool {
         let raw = |power| self.tags.to_raw(write.tag, &write.value, Some(power));
         self.points[point as usize].exponent.is_some() && raw(0) != raw(1)
     }
 
     /// The place on the link of the tag's connection.
-    pub fn device_of(&self, tag: TagId) -> usize {
+    pub(crate) fn device_of(&self, tag: TagId) -> usize {
         let connection = self.tags.plant().tag(tag).connection();
         self.health.connections.iter().position(|of| Some(*of) == connection).unwrap_or(0)
     }
 
-    pub fn refuse_point(&mut self, point: u32, message: &str) {
+    pub(crate) fn refuse_point(&mut self, point: u32, message: &str) {
         let tag = self.points[point as usize].tag;
         log::error!("{}: {message}", self.tags.plant().tag_name(tag));
         self.tags.commit(&[(tag, RawSample::from(Err(StatusCode::BadConfigurationError)))], Stamp::now());
     }
 
     /// Nothing was sent: BadTimeout would say that the outcome is unknown.
-    pub fn refuse(&self, request: WriteRequest) {
+    pub(crate) fn refuse(&self, request: WriteRequest) {
         let code = match self.why {
             Miss::Silent | Miss::Garbage | Miss::Busy => StatusCode::BadNoCommunication,
             why => why.code(),
@@ -436,7 +436,7 @@ impl LinkState {
         drop(request.reply.send(statuses));
     }
 
-    pub fn refuse_writes(&mut self) {
+    pub(crate) fn refuse_writes(&mut self) {
         while let Ok(request) = self.queue.try_recv() {
             let statuses = vec![StatusCode::BadShutdown; request.writes.len()];
             drop(request.reply.send(statuses));
@@ -444,7 +444,7 @@ impl LinkState {
     }
 
     /// The values to leave behind in the devices.
-    pub fn on_stop(&self) -> Vec<Write> {
+    pub(crate) fn on_stop(&self) -> Vec<Write> {
         let value = |point: &PointPlan| match &self.tags.plant().tag(point.tag).origin {
             Origin::Device { on_stop: Some(value), .. } if point.write => {
                 Some(Write { tag: point.tag, value: value.clone(), first: None })

@@ -6,8 +6,11 @@ use opcua::StatusCode;
 use parking_lot::Mutex;
 
 use super::*;
+use crate::drivers::contract::{Answer, Refusal};
+use crate::drivers::driver::NoKeys;
+use crate::drivers::plan::{PointSettings, Settings};
+use crate::drivers::poll::{Ask, Poll, Round};
 use crate::drivers::simulator::{self, Simulator};
-use crate::drivers::{Answer, Ask, NoKeys, PointSettings, Poll, Refusal, Round, Settings};
 use crate::model::{AccessIx, Cell, Connection, DataType, NodeIx, Origin, Plant, Shape, Tag, TagId};
 use crate::tags::{RawSample, Write};
 use crate::value::{BuiltIn, Value};
@@ -245,7 +248,7 @@ impl Rig {
         let make = move |plans: &[ConnectionPlan]| -> Opened {
             let tags = plans.iter().flat_map(|plan| plan.points.iter().map(|point| point.tag)).collect();
             let scripted = Scripted { script: Arc::clone(&of_link), devices: owners.clone(), tags };
-            Opened { link: crate::drivers::Link::poll(scripted), refused: Vec::new() }
+            Opened { link: crate::drivers::link::Link::poll(scripted), refused: Vec::new() }
         };
         let mut link = Supervisor::new(plans, &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
         let health = Arc::clone(&link.state.health);

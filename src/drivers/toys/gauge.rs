@@ -6,17 +6,18 @@ use opcua::StatusCode;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
-use crate::drivers::{
-    Answer, Ask, ConnectionOf, Driver, Link, LinkError, NoKeys, PointError, PointOf, Poll, ProbeError, ProbeLine,
-    Reading, Round, Samples,
-};
+use crate::drivers::contract::{Answer, LinkError, Samples};
+use crate::drivers::driver::{ConnectionOf, Driver, NoKeys, PointOf};
+use crate::drivers::link::Link;
+use crate::drivers::poll::{Ask, Poll, Round};
+use crate::drivers::reading::{PointError, ProbeError, ProbeLine, Reading};
 use crate::model::TagId;
 use crate::tags::RawSample;
 use crate::value::Value;
 
 /// A gauge on the network.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// TCP port on this host.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
@@ -24,7 +25,7 @@ pub struct Settings {
 
 /// The driver of gauges.
 #[derive(Debug)]
-pub struct Gauge;
+pub(crate) struct Gauge;
 
 impl Driver for Gauge {
     const NAME: &'static str = "toy-gauge";

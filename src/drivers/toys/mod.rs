@@ -3,5 +3,5 @@
 mod gauge;
 mod ticker;
 
-pub use gauge::Gauge;
-pub use ticker::Ticker;
+pub(crate) use gauge::Gauge;
+pub(crate) use ticker::Ticker;

@@ -8,13 +8,18 @@ use opcua::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::drivers::{ConnectionOf, Delivery, Driver, Feed, Link, LinkError, PointError, PointOf, Push, Reading};
+use crate::drivers::contract::LinkError;
+use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
+use crate::drivers::feed::Feed;
+use crate::drivers::link::Link;
+use crate::drivers::push::Push;
+use crate::drivers::reading::{PointError, Reading};
 use crate::tags::RawSample;
 use crate::value::{UaTime, Value};
 
 /// A ticker on the network.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// TCP port on this host.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
@@ -26,7 +31,7 @@ pub struct Settings {
 
 /// Keys of a tick in addition to its name.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, schemars::JsonSchema)]
-pub struct RegisterPoint {
+pub(crate) struct RegisterPoint {
     /// Changes the sign of the number (default false).
     #[serde(default)]
     pub negate: bool,
@@ -34,7 +39,7 @@ pub struct RegisterPoint {
 
 /// The driver of tickers.
 #[derive(Debug)]
-pub struct Ticker;
+pub(crate) struct Ticker;
 
 impl Driver for Ticker {
     const NAME: &'static str = "toy-ticker";

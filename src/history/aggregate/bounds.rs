@@ -35,7 +35,7 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    pub fn missing(time: UaTime) -> Bound {
+    pub(crate) fn missing(time: UaTime) -> Bound {
         Bound {
             time,
             number: f64::NAN,
@@ -46,7 +46,7 @@ impl Bound {
         }
     }
 
-    pub fn raw(point: &Point, rules: &Rules) -> Bound {
+    pub(crate) fn raw(point: &Point, rules: &Rules) -> Bound {
         Bound {
             time: point.time,
             number: point.number,
@@ -67,7 +67,7 @@ impl Bound {
     }
 
     /// The status, with the Interpolated bit if the value is interpolated.
-    pub fn marked_status(&self) -> StatusCode {
+    pub(crate) fn marked_status(&self) -> StatusCode {
         marked(self.status, if self.interpolated { INTERPOLATED } else { 0 })
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Slice {
 
 impl Grid {
     /// `interval` in milliseconds; 0 makes one interval of the whole time.
-    pub fn new(start: UaTime, end: UaTime, interval: f64) -> Result<Grid, StatusCode> {
+    pub(crate) fn new(start: UaTime, end: UaTime, interval: f64) -> Result<Grid, StatusCode> {
         if start == UaTime::NULL || end == UaTime::NULL || start == end || interval.is_nan() || interval < 0.0 {
             return Err(StatusCode::BadInvalidArgument);
         }
@@ -73,7 +73,7 @@ impl Grid {
     }
 
     /// At most `limit` intervals from number `first` on.
-    pub fn slice(&self, first: u64, limit: usize) -> Slice {
+    pub(crate) fn slice(&self, first: u64, limit: usize) -> Slice {
         let left = self.count.saturating_sub(first);
         let len = usize::try_from(left).unwrap_or(usize::MAX).min(limit);
         Slice { grid: *self, first, len }
@@ -82,7 +82,7 @@ impl Grid {
 
 impl Slice {
     /// Number `at` in the order of time.
-    pub fn get(&self, at: usize) -> Interval {
+    pub(crate) fn get(&self, at: usize) -> Interval {
         debug_assert!(at < self.len);
         let number =
             if self.grid.backward() { self.first + (self.len - 1 - at) as u64 } else { self.first + at as u64 };
@@ -90,17 +90,17 @@ impl Slice {
     }
 
     /// From the earliest low end to the latest high end.
-    pub fn ends(&self) -> (UaTime, UaTime) {
+    pub(crate) fn ends(&self) -> (UaTime, UaTime) {
         (self.get(0).low, self.get(self.len - 1).high)
     }
 
     /// The times of the samples that are in these intervals.
-    pub fn members(&self) -> Span {
+    pub(crate) fn members(&self) -> Span {
         Span { first: self.get(0).members().first, last: self.get(self.len - 1).members().last }
     }
 
     /// The number of the interval that holds the time, which must lie after the high end of number `at`.
-    pub fn seek(&self, at: usize, time: UaTime) -> usize {
+    pub(crate) fn seek(&self, at: usize, time: UaTime) -> usize {
         let (mut low, mut high) = (at, self.len - 1);
         if self.get(high).members().last < time {
             return self.len;
@@ -118,7 +118,7 @@ impl Slice {
 
     /// The high end of the interval in which time goes on at `time`, which no interval before number `at` holds;
     /// `None` after the last one.
-    pub fn high_end(&self, at: usize, time: UaTime) -> Option<UaTime> {
+    pub(crate) fn high_end(&self, at: usize, time: UaTime) -> Option<UaTime> {
         let mut at = self.seek(at, time);
         if at < self.len && self.get(at).high <= time {
             at += 1;
@@ -127,13 +127,13 @@ impl Slice {
     }
 
     /// Results in the order of time become results in the order of the request.
-    pub fn in_request_order<T>(&self, results: &mut [T]) {
+    pub(crate) fn in_request_order<T>(&self, results: &mut [T]) {
         if self.grid.backward() {
             results.reverse();
         }
     }
 
-    pub fn next(&self) -> Option<u64> {
+    pub(crate) fn next(&self) -> Option<u64> {
         let next = self.first + self.len as u64;
         (next < self.grid.count).then_some(next)
     }
@@ -141,21 +141,21 @@ impl Slice {
 
 impl Interval {
     /// The start in the direction of the request: the timestamp of most aggregates.
-    pub fn start(&self) -> UaTime {
+    pub(crate) fn start(&self) -> UaTime {
         if self.backward { self.high } else { self.low }
     }
 
-    pub fn end(&self) -> UaTime {
+    pub(crate) fn end(&self) -> UaTime {
         if self.backward { self.low } else { self.high }
     }
 
     /// The time just before the end (Part 13 §3.1.3, 1.05), in the resolution of the calculation.
-    pub fn effective_end(&self) -> UaTime {
+    pub(crate) fn effective_end(&self) -> UaTime {
         if self.backward { UaTime(self.low.0 + TICKS_A_MS) } else { UaTime(self.high.0 - TICKS_A_MS) }
     }
 
     /// The times of its samples: the start is inside, the end isn't.
-    pub fn members(&self) -> Span {
+    pub(crate) fn members(&self) -> Span {
         if self.backward {
             Span { first: UaTime(self.low.0 + 1), last: self.high }
         } else {
@@ -175,22 +175,22 @@ pub(super) struct Edges {
 }
 
 impl Edges {
-    pub fn new(slice: Slice) -> Edges {
+    pub(crate) fn new(slice: Slice) -> Edges {
         let current = slice.get(0);
         Edges { slice, passed: 0, next: current.low, current }
     }
 
     /// An interval has begun and not ended.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         0 < self.passed && self.passed <= self.slice.len
     }
 
-    pub fn are_left(&self) -> bool {
+    pub(crate) fn are_left(&self) -> bool {
         self.passed <= self.slice.len
     }
 
     /// Passes the next edge; true when an interval begins there.
-    pub fn pass(&mut self) -> bool {
+    pub(crate) fn pass(&mut self) -> bool {
         self.passed += 1;
         if !self.is_open() {
             self.next = UaTime(i64::MAX);
@@ -202,7 +202,7 @@ impl Edges {
     }
 
     /// All samples of a frame lie in one interval, after the edges that were passed.
-    pub fn holds(&self, frame: &Summary) -> bool {
+    pub(crate) fn holds(&self, frame: &Summary) -> bool {
         let high = if frame.first.time < self.next {
             Some(self.next)
         } else {

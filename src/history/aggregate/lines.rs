@@ -86,7 +86,7 @@ impl Visitor for Walk {
 
 impl Walk {
     /// `before` is the last usable sample before the slice.
-    pub fn new(method: Method, slice: Slice, extent: Extent, before: Nearest) -> Walk {
+    pub(crate) fn new(method: Method, slice: Slice, extent: Extent, before: Nearest) -> Walk {
         let Method { aggregate, rules, shape } = method;
         let edges = Edges::new(slice);
         Walk {
@@ -105,17 +105,17 @@ impl Walk {
     }
 
     /// The next edge, or the end of all time.
-    pub fn next_edge(&self) -> UaTime {
+    pub(crate) fn next_edge(&self) -> UaTime {
         self.edges.next
     }
 
     /// Where the current interval begins, or the first one will.
-    pub fn begins(&self) -> UaTime {
+    pub(crate) fn begins(&self) -> UaTime {
         self.edges.current.low
     }
 
     /// Times of the samples that the current interval may answer.
-    pub fn wanted(&self) -> [Option<UaTime>; 6] {
+    pub(crate) fn wanted(&self) -> [Option<UaTime>; 6] {
         [self.from.map(|point| point.time), self.start.sample, None, None, None, None]
     }
 
@@ -201,7 +201,7 @@ impl Walk {
     }
 
     /// Passes the next edge as if no usable sample followed.
-    pub fn extrapolate(&mut self) {
+    pub(crate) fn extrapolate(&mut self) {
         self.weigh(self.edges.next, None);
         let bound = self.bound(self.edges.next, None);
         self.pass(bound);

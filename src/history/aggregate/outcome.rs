@@ -33,29 +33,29 @@ pub(super) enum Found {
 }
 
 impl Outcome {
-    pub fn no_data(interval: &Interval) -> Outcome {
+    pub(crate) fn no_data(interval: &Interval) -> Outcome {
         Outcome { time: interval.start(), status: StatusCode::BadNoData, found: Found::Nothing }
     }
 
-    pub fn new(interval: &Interval, status: StatusCode, found: Found) -> Outcome {
+    pub(crate) fn new(interval: &Interval, status: StatusCode, found: Found) -> Outcome {
         Outcome { time: interval.start(), status, found }
     }
 
     /// A sample as it is.
-    pub fn raw(point: &Point) -> Outcome {
+    pub(crate) fn raw(point: &Point) -> Outcome {
         let found = Found::Sample { number: point.number, at: point.time };
         Outcome { time: point.time, status: point.status, found }
     }
 
     /// Takes away the value of a Bad result.
-    pub fn checked(mut self) -> Outcome {
+    pub(crate) fn checked(mut self) -> Outcome {
         if self.status.is_bad() {
             self.found = Found::Nothing;
         }
         self
     }
 
-    pub fn partial_if(mut self, partial: bool) -> Outcome {
+    pub(crate) fn partial_if(mut self, partial: bool) -> Outcome {
         if partial {
             self.status = marked(self.status, PARTIAL);
         }

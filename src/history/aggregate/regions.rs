@@ -48,7 +48,7 @@ const fn candidate(number: f64) -> Candidate {
 }
 
 impl Regions {
-    pub const EMPTY: Regions = Regions {
+    pub(crate) const EMPTY: Regions = Regions {
         good: 0,
         uncertain: 0,
         bad: 0,
@@ -60,7 +60,7 @@ impl Regions {
         worst: Worst { status: opcua::StatusCode::Good, class: Class::Good, count: 0 },
     };
 
-    pub fn time(&mut self, class: Class, ticks: i64) {
+    pub(crate) fn time(&mut self, class: Class, ticks: i64) {
         match class {
             Class::Good => self.good += ticks,
             Class::Uncertain => self.uncertain += ticks,
@@ -69,13 +69,13 @@ impl Regions {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "ticks of an interval")]
-    pub fn area(&mut self, ticks: i64, mean: f64) {
+    pub(crate) fn area(&mut self, ticks: i64, mean: f64) {
         self.covered += ticks;
         self.area += mean * (ticks as f64 / TICKS_A_SECOND);
     }
 
     /// A whole frame from its first sample to its last; all of it is Good.
-    pub fn frame(&mut self, frame: &Summary, shape: Shape) {
+    pub(crate) fn frame(&mut self, frame: &Summary, shape: Shape) {
         let ticks = frame.last.time.0 - frame.first.time.0;
         self.good += ticks;
         self.covered += ticks;
@@ -88,7 +88,7 @@ impl Regions {
         self.offer_greatest(extreme(&frame.max));
     }
 
-    pub fn offer(&mut self, candidate: Candidate) {
+    pub(crate) fn offer(&mut self, candidate: Candidate) {
         self.offer_least(candidate);
         self.offer_greatest(candidate);
     }
@@ -109,7 +109,7 @@ impl Regions {
         }
     }
 
-    pub fn quality(&mut self, status: opcua::StatusCode, class: Class) {
+    pub(crate) fn quality(&mut self, status: opcua::StatusCode, class: Class) {
         if class > self.worst.class || self.worst.count == 0 {
             self.worst = Worst { status, class, count: 1 };
         } else if class == self.worst.class {
@@ -117,7 +117,7 @@ impl Regions {
         }
     }
 
-    pub fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "ticks of an interval")]
         let ticks = self.covered as f64;
         ticks / TICKS_A_SECOND
@@ -135,7 +135,7 @@ fn extreme(extreme: &Extreme) -> Candidate {
 }
 
 impl Candidate {
-    pub fn of_point(point: &Point) -> Candidate {
+    pub(crate) fn of_point(point: &Point) -> Candidate {
         Candidate {
             number: point.number,
             time: point.time,
@@ -145,7 +145,7 @@ impl Candidate {
         }
     }
 
-    pub fn of_bound(bound: &Bound) -> Candidate {
+    pub(crate) fn of_bound(bound: &Bound) -> Candidate {
         Candidate {
             number: bound.number,
             time: bound.time,
@@ -184,7 +184,7 @@ pub(super) struct Part<'a> {
 
 impl Regions {
     /// A part of the time between two neighbouring samples, with simple bounds.
-    pub fn part(&mut self, rules: &Rules, weighing: Weighing, part: &Part) {
+    pub(crate) fn part(&mut self, rules: &Rules, weighing: Weighing, part: &Part) {
         let ticks = part.high.0 - part.low.0;
         if ticks == 0 {
             return;
@@ -224,7 +224,7 @@ impl Regions {
     }
 
     /// The end of the data: its last sample lasts for the smallest time there is, a Bad one to the interval's end.
-    pub fn last(&mut self, rules: &Rules, weighing: Weighing, last: &Point, rest: Range<UaTime>) {
+    pub(crate) fn last(&mut self, rules: &Rules, weighing: Weighing, last: &Point, rest: Range<UaTime>) {
         let Range { start: low, end: high } = rest;
         let class = rules.class(last);
         if !rules.usable(class) {

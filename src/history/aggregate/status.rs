@@ -47,7 +47,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub fn new(aggregate: Aggregate, configuration: &Configuration) -> Rules {
+    pub(crate) fn new(aggregate: Aggregate, configuration: &Configuration) -> Rules {
         // "The server shall ignore the TreatUncertainAsBad for this aggregate": §5.4.3.35 and §5.4.3.36.
         let ignores = matches!(aggregate, Aggregate::WorstQuality | Aggregate::WorstQuality2);
         Rules {
@@ -58,7 +58,7 @@ impl Rules {
         }
     }
 
-    pub fn class(&self, point: &Point) -> Class {
+    pub(crate) fn class(&self, point: &Point) -> Class {
         let severity = point.status.bits() >> 30;
         if self.needs_numbers && !point.number.is_finite() {
             Class::Bad
@@ -72,7 +72,7 @@ impl Rules {
     }
 
     /// Whether a sample serves for calculation; Good ones always do.
-    pub fn usable(&self, class: Class) -> bool {
+    pub(crate) fn usable(&self, class: Class) -> bool {
         match class {
             Class::Good => true,
             Class::Uncertain => !self.treat_uncertain_as_bad,
@@ -81,7 +81,7 @@ impl Rules {
     }
 
     /// PercentTime: ticks of each class. Uncertain time goes with the Good or the Bad.
-    pub fn by_time(&self, good: i64, uncertain: i64, bad: i64) -> StatusCode {
+    pub(crate) fn by_time(&self, good: i64, uncertain: i64, bad: i64) -> StatusCode {
         if self.treat_uncertain_as_bad {
             self.by_share(good, uncertain + bad, good + uncertain + bad)
         } else {
@@ -91,7 +91,7 @@ impl Rules {
 
     /// PercentValues: samples of each class. Uncertain ones go with the Bad, or with neither: what is calculated is
     /// calculated of the Good ones alone.
-    pub fn by_values(&self, good: u64, uncertain: u64, bad: u64) -> StatusCode {
+    pub(crate) fn by_values(&self, good: u64, uncertain: u64, bad: u64) -> StatusCode {
         let ticks = |count: u64| i64::try_from(count).unwrap_or(i64::MAX / 4);
         let bad = if self.treat_uncertain_as_bad { bad + uncertain } else { bad };
         let total = if self.treat_uncertain_as_bad { good + bad } else { good + uncertain + bad };

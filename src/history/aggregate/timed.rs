@@ -66,7 +66,7 @@ impl Visitor for Walk {
 
 impl Walk {
     /// `from` is the last sample before the slice.
-    pub fn new(method: Method, slice: Slice, extent: Extent, from: Option<Point>) -> Walk {
+    pub(crate) fn new(method: Method, slice: Slice, extent: Extent, from: Option<Point>) -> Walk {
         let Method { aggregate, rules, shape } = method;
         let weighing = match aggregate {
             Aggregate::DurationInStateZero
@@ -93,22 +93,22 @@ impl Walk {
     }
 
     /// The next edge, or the end of all time.
-    pub fn next_edge(&self) -> UaTime {
+    pub(crate) fn next_edge(&self) -> UaTime {
         self.edges.next
     }
 
     /// Where the current interval begins, or the first one will.
-    pub fn begins(&self) -> UaTime {
+    pub(crate) fn begins(&self) -> UaTime {
         self.edges.current.low
     }
 
     /// Passes the next edge while no sample was ever seen.
-    pub fn end_without_sample(&mut self) {
+    pub(crate) fn end_without_sample(&mut self) {
         self.pass(Bound::missing(self.edges.next));
     }
 
     /// Times of the samples that the current interval may answer.
-    pub fn wanted(&self) -> [Option<UaTime>; 6] {
+    pub(crate) fn wanted(&self) -> [Option<UaTime>; 6] {
         let from = self.from.map(|point| point.time);
         [from, self.start.sample, self.regions.min.sample, self.regions.max.sample, None, None]
     }

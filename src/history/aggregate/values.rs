@@ -192,30 +192,30 @@ impl Visitor for Walk {
 
 impl Walk {
     /// `previous` is the last usable number before the slice.
-    pub fn new(aggregate: Aggregate, rules: Rules, slice: Slice, extent: Extent, previous: Option<f64>) -> Walk {
+    pub(crate) fn new(aggregate: Aggregate, rules: Rules, slice: Slice, extent: Extent, previous: Option<f64>) -> Walk {
         let last_member = slice.get(0).members().last;
         Walk { aggregate, rules, slice, extent, at: 0, last_member, tally: EMPTY, previous, outcomes: Vec::new() }
     }
 
     /// Where the interval begins that is being tallied.
-    pub fn begins(&self) -> UaTime {
+    pub(crate) fn begins(&self) -> UaTime {
         self.slice.get(self.at).low
     }
 
     /// The time at which it is over.
-    pub fn ends(&self) -> UaTime {
+    pub(crate) fn ends(&self) -> UaTime {
         self.slice.get(self.at).high
     }
 
     /// A sample before the first interval.
-    pub fn precede(&mut self, point: &Point) {
+    pub(crate) fn precede(&mut self, point: &Point) {
         if self.rules.usable(self.rules.class(point)) {
             self.previous = Some(point.number);
         }
     }
 
     /// Times of the samples that the interval may answer.
-    pub fn wanted(&self) -> [Option<UaTime>; 6] {
+    pub(crate) fn wanted(&self) -> [Option<UaTime>; 6] {
         let tally = &self.tally;
         let time = |point: &Option<Point>| point.map(|point| point.time);
         let [first, last] = [time(&tally.first), time(&tally.last)];
@@ -240,7 +240,7 @@ impl Walk {
     }
 
     /// Goes on to the interval that holds the time.
-    pub fn advance(&mut self, time: UaTime) {
+    pub(crate) fn advance(&mut self, time: UaTime) {
         if time > self.last_member {
             self.finish_up_to(self.slice.seek(self.at, time));
         }

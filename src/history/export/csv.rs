@@ -23,7 +23,7 @@ const LAST: UaTime = UaTime(2_650_467_743_999_999_999);
 const LONGEST: usize = 64 << 20;
 
 /// Writes a header and each archive's samples of a span; answers their number.
-pub fn export_csv(
+pub(crate) fn export_csv(
     historian: &dyn Historian,
     archives: &[(ArchiveId, ArchiveSpec)],
     span: Span,
@@ -55,7 +55,7 @@ pub fn export_csv(
 
 /// The result of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Imported {
+pub(crate) struct Imported {
     pub inserted: u64,
     /// There was a sample at the time; it was left as it is.
     pub present: u64,
@@ -65,7 +65,7 @@ pub struct Imported {
 
 /// Puts the rows of a CSV file into archives that exist, as samples that come late. What is there already stays. Each 10,000 rows are durable
 /// before the next are read, so an import that ended early can be run again.
-pub fn import_csv(
+pub(crate) fn import_csv(
     historian: &dyn Historian,
     archives: &[(ArchiveId, ArchiveSpec)],
     input: impl Read,

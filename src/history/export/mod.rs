@@ -7,9 +7,10 @@ mod csv;
 mod parquet;
 mod text;
 
-pub use self::csv::{Imported, export_csv, import_csv};
-pub use self::parquet::export_parquet;
-pub use self::text::{time_from_text, time_to_text};
+pub(crate) use self::csv::{Imported, export_csv, import_csv};
+pub(crate) use self::parquet::export_parquet;
+pub(crate) use self::text::time_from_text;
+pub use self::text::time_to_text;
 
 use std::io;
 
@@ -20,7 +21,7 @@ use crate::value::Sample;
 const PAGE: usize = 10_000;
 
 #[derive(Debug, thiserror::Error)]
-pub enum ExportError {
+pub(crate) enum ExportError {
     #[error(transparent)]
     History(#[from] Fault),
     #[error("cannot write the export: {0}")]

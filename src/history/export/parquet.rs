@@ -29,7 +29,7 @@ const SCHEMA: &str = "message history {
 const GROUP: usize = 1_000_000;
 
 /// Writes each archive's samples of a span; answers their number.
-pub fn export_parquet(
+pub(crate) fn export_parquet(
     historian: &dyn Historian,
     archives: &[(ArchiveId, ArchiveSpec)],
     span: Span,

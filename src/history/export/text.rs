@@ -23,7 +23,7 @@ pub fn time_to_text(time: UaTime) -> String {
 pub(super) const UNIX_EPOCH_NANOS: i128 = 11_644_473_600_000_000_000;
 
 /// Reads a time as `time_to_text` writes it, or any RFC 3339 time.
-pub fn time_from_text(text: &str) -> Option<UaTime> {
+pub(crate) fn time_from_text(text: &str) -> Option<UaTime> {
     if let Ok(ticks) = text.parse::<i64>() {
         return Some(UaTime(ticks));
     }
@@ -32,12 +32,12 @@ pub fn time_from_text(text: &str) -> Option<UaTime> {
 }
 
 /// The code's name, or its number when info bits are set.
-pub fn status_to_text(status: StatusCode) -> String {
+pub(crate) fn status_to_text(status: StatusCode) -> String {
     let code = status.sub_code();
     if StatusCode::from(code as u32) == status { code.name().to_owned() } else { format!("0x{:08X}", status.bits()) }
 }
 
-pub fn status_from_text(text: &str) -> Option<StatusCode> {
+pub(crate) fn status_from_text(text: &str) -> Option<StatusCode> {
     match text.strip_prefix("0x") {
         Some(hex) => u32::from_str_radix(hex, 16).ok().map(StatusCode::from),
         None => SubStatusCode::from_str(text).ok().map(|code| StatusCode::from(code as u32)),
@@ -46,7 +46,7 @@ pub fn status_from_text(text: &str) -> Option<StatusCode> {
 
 /// Empty for no value. Arrays are JSON lists, of several dimensions with `dimensions`; what OPC UA alone knows is its
 /// Variant in hexadecimal.
-pub fn value_to_text(value: &Value) -> String {
+pub(crate) fn value_to_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Boolean(value) => value.to_string(),
@@ -80,7 +80,7 @@ fn array_to_text(array: &Array) -> String {
 }
 
 /// Reads the text of a value of this type; `None` when it is no such text.
-pub fn value_from_text(kind: BuiltIn, is_array: bool, text: &str) -> Option<Value> {
+pub(crate) fn value_from_text(kind: BuiltIn, is_array: bool, text: &str) -> Option<Value> {
     if !is_array {
         return scalar(kind, text);
     }

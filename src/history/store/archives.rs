@@ -15,7 +15,7 @@ const LONG: i64 = 90 * 24 * 3600 * 10_000_000;
 
 /// How long each archive keeps its samples, by id, in ticks of 100 ns.
 #[derive(Default)]
-pub struct Retention {
+pub(crate) struct Retention {
     keep: Vec<Option<i64>>,
 }
 
@@ -25,17 +25,17 @@ impl Retention {
     }
 
     /// The oldest time that is kept.
-    pub fn floor(&self, archive: ArchiveId, now: UaTime) -> UaTime {
+    pub(crate) fn floor(&self, archive: ArchiveId, now: UaTime) -> UaTime {
         UaTime(now.0.saturating_sub(self.keep(archive).unwrap_or(0)))
     }
 
     /// Each archive and how long it keeps, in ticks.
-    pub fn all(&self) -> impl Iterator<Item = (ArchiveId, i64)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (ArchiveId, i64)> {
         self.keep.iter().zip(0..).filter_map(|(keep, id)| Some((ArchiveId(id), (*keep)?)))
     }
 
     /// The longest time that any archive keeps, in ticks.
-    pub fn longest(&self) -> Option<i64> {
+    pub(crate) fn longest(&self) -> Option<i64> {
         self.keep.iter().flatten().copied().max()
     }
 
@@ -48,7 +48,7 @@ impl Retention {
     }
 }
 
-pub struct Archives {
+pub(crate) struct Archives {
     retention: RwLock<Retention>,
     specs: RwLock<BTreeMap<ArchiveId, ArchiveSpec>>,
     /// The kind of partition for all archives, where the settings name one.
@@ -60,7 +60,7 @@ pub struct Archives {
 }
 
 impl Archives {
-    pub fn new(partition: Option<Partition>) -> Archives {
+    pub(crate) fn new(partition: Option<Partition>) -> Archives {
         Archives {
             retention: RwLock::default(),
             specs: RwLock::default(),
@@ -70,7 +70,7 @@ impl Archives {
         }
     }
 
-    pub fn note(&self, archives: impl Iterator<Item = (ArchiveId, ArchiveSpec)>) {
+    pub(crate) fn note(&self, archives: impl Iterator<Item = (ArchiveId, ArchiveSpec)>) {
         let (mut retention, mut specs) = (self.retention.write(), self.specs.write());
         for (id, spec) in archives {
             retention.set(id, &spec);
@@ -78,24 +78,24 @@ impl Archives {
         }
     }
 
-    pub fn knows(&self, archive: ArchiveId) -> bool {
+    pub(crate) fn knows(&self, archive: ArchiveId) -> bool {
         self.retention.read().keep(archive).is_some()
     }
 
-    pub fn retention(&self) -> RwLockReadGuard<'_, Retention> {
+    pub(crate) fn retention(&self) -> RwLockReadGuard<'_, Retention> {
         self.retention.read()
     }
 
-    pub fn specs(&self) -> Vec<(ArchiveId, ArchiveSpec)> {
+    pub(crate) fn specs(&self) -> Vec<(ArchiveId, ArchiveSpec)> {
         self.specs.read().iter().map(|(id, spec)| (*id, spec.clone())).collect()
     }
 
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.specs.read().len() as u64
     }
 
     /// The kind of partition that takes an archive's samples.
-    pub fn family(&self, archive: ArchiveId) -> Partition {
+    pub(crate) fn family(&self, archive: ArchiveId) -> Partition {
         let by_age = || {
             let keeps_long = self.retention.read().keep(archive).is_some_and(|keep| keep > LONG);
             if keeps_long { Partition::Month } else { Partition::Day }
@@ -104,7 +104,7 @@ impl Archives {
     }
 
     /// Takes out and counts the samples that are older than their archive keeps, and those of no archive.
-    pub fn refuse(&self, batches: &mut VecDeque<Vec<Row>>, now: UaTime) {
+    pub(crate) fn refuse(&self, batches: &mut VecDeque<Vec<Row>>, now: UaTime) {
         let retention = self.retention.read();
         let keeps = |row: &Row| {
             let time = row.sample.source_time.0;
@@ -122,11 +122,11 @@ impl Archives {
         }
     }
 
-    pub fn too_old(&self) -> u64 {
+    pub(crate) fn too_old(&self) -> u64 {
         self.too_old.load(Ordering::Relaxed)
     }
 
-    pub fn unknown(&self) -> u64 {
+    pub(crate) fn unknown(&self) -> u64 {
         self.unknown.load(Ordering::Relaxed)
     }
 }

@@ -21,11 +21,11 @@ const SERVER_EQUAL: u8 = 2;
 const GOOD: u8 = 4;
 
 /// Bytes of samples in one journal row, about.
-pub const BATCH: usize = 16 << 20;
+pub(crate) const BATCH: usize = 16 << 20;
 
 /// An edit of one archive, as the journal keeps it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EditRecord {
+pub(crate) struct EditRecord {
     pub archive: ArchiveId,
     /// Samples that are put in.
     pub put: Vec<Sample>,
@@ -38,15 +38,15 @@ pub struct EditRecord {
 }
 
 impl EditRecord {
-    pub fn new(archive: ArchiveId) -> EditRecord {
+    pub(crate) fn new(archive: ArchiveId) -> EditRecord {
         EditRecord { archive, put: Vec::new(), cleared: Vec::new(), log: Vec::new(), forget: None }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.put.is_empty() && self.cleared.is_empty() && self.log.is_empty() && self.forget.is_none()
     }
 
-    pub fn tombstones(&self, seq: u64) -> impl Iterator<Item = Tombstone> {
+    pub(crate) fn tombstones(&self, seq: u64) -> impl Iterator<Item = Tombstone> {
         self.cleared.iter().map(move |(first, last)| Tombstone { first: *first, last: *last, seq })
     }
 }
@@ -54,7 +54,7 @@ impl EditRecord {
 /// The journal's `kind` column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Content {
+pub(crate) enum Content {
     Samples = 0,
     Edit = 1,
 }
@@ -115,14 +115,14 @@ impl Packer {
 }
 
 /// A value of the kind OTHER: its length, then an encoded Variant.
-pub fn put_value(out: &mut Vec<u8>, value: &Value) {
+pub(crate) fn put_value(out: &mut Vec<u8>, value: &Value) {
     let mut writer = Writer::new();
     writer.variant(value);
     put_var(out, writer.buf.len() as u64);
     out.extend_from_slice(&writer.buf);
 }
 
-pub fn take_variant(input: &mut Input<'_>) -> Intact<Value> {
+pub(crate) fn take_variant(input: &mut Input<'_>) -> Intact<Value> {
     let length = input.count(input.rest().len())?;
     Reader::new(input.take(length)?).variant().map_err(|_| Damage("a value does not decode"))
 }
@@ -141,7 +141,7 @@ fn take_value(input: &mut Input<'_>, kind: Kind) -> Intact<Value> {
 }
 
 /// Rows into packed batches of bounded size, each with its number of rows.
-pub fn encode_samples<'r>(rows: impl Iterator<Item = &'r Row>, raw: &mut Vec<u8>) -> Vec<(Vec<u8>, usize)> {
+pub(crate) fn encode_samples<'r>(rows: impl Iterator<Item = &'r Row>, raw: &mut Vec<u8>) -> Vec<(Vec<u8>, usize)> {
     let mut rows = rows.peekable();
     let mut batches = Vec::new();
     while rows.peek().is_some() {
@@ -163,7 +163,7 @@ pub fn encode_samples<'r>(rows: impl Iterator<Item = &'r Row>, raw: &mut Vec<u8>
 }
 
 /// Hands each row of a batch to `take`.
-pub fn decode_samples(batch: &[u8], take: &mut dyn FnMut(Row)) -> Intact<()> {
+pub(crate) fn decode_samples(batch: &[u8], take: &mut dyn FnMut(Row)) -> Intact<()> {
     let mut input = Input::new(batch);
     let count = input.count(usize::MAX)?;
     let raw = unpacked(&mut input)?;
@@ -175,7 +175,7 @@ pub fn decode_samples(batch: &[u8], take: &mut dyn FnMut(Row)) -> Intact<()> {
     if input.is_at_end() { Ok(()) } else { Err(Damage("more follows than was counted")) }
 }
 
-pub fn encode_edit(edit: &EditRecord) -> Vec<u8> {
+pub(crate) fn encode_edit(edit: &EditRecord) -> Vec<u8> {
     let mut raw = Vec::new();
     put_var(&mut raw, u64::from(edit.archive.0));
     put_var(&mut raw, edit.put.len() as u64);
@@ -200,7 +200,7 @@ pub fn encode_edit(edit: &EditRecord) -> Vec<u8> {
     batch
 }
 
-pub fn decode_edit(batch: &[u8]) -> Intact<EditRecord> {
+pub(crate) fn decode_edit(batch: &[u8]) -> Intact<EditRecord> {
     let raw = unpacked(&mut Input::new(batch))?;
     let mut input = Input::new(&raw);
     let archive = u32::try_from(input.var()?).map_err(|_| Damage("an archive's number is out of range"))?;
@@ -222,14 +222,14 @@ pub fn decode_edit(batch: &[u8]) -> Intact<EditRecord> {
 }
 
 /// A modification as the journal and `meta.db` keep it.
-pub fn put_modification(out: &mut Vec<u8>, entry: &Modification) {
+pub(crate) fn put_modification(out: &mut Vec<u8>, entry: &Modification) {
     out.push(entry.kind as u8);
     out.extend_from_slice(&entry.time.0.to_le_bytes());
     put_text(out, &entry.user);
     Packer::default().put(out, ArchiveId(0), &entry.sample);
 }
 
-pub fn take_modification(input: &mut Input<'_>) -> Intact<Modification> {
+pub(crate) fn take_modification(input: &mut Input<'_>) -> Intact<Modification> {
     let kind = match input.byte()? {
         1 => UpdateKind::Insert,
         2 => UpdateKind::Replace,
@@ -244,7 +244,7 @@ pub fn take_modification(input: &mut Input<'_>) -> Intact<Modification> {
 }
 
 /// Batches for the fuzzer, after the byte that counts a block's samples.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let sample = |n: i64, value: Value| Sample {
         value,
         status: StatusCode::Good,

@@ -3,7 +3,7 @@
 use super::trouble::{Damage, Intact};
 
 /// Seven bits a byte, the lowest first; the high bit says that more follow.
-pub fn put_var(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put_var(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
@@ -12,20 +12,20 @@ pub fn put_var(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Small magnitudes of either sign become small numbers.
-pub fn put_zigzag(out: &mut Vec<u8>, number: i64) {
+pub(crate) fn put_zigzag(out: &mut Vec<u8>, number: i64) {
     put_var(out, zigzag(number));
 }
 
-pub fn zigzag(number: i64) -> u64 {
+pub(crate) fn zigzag(number: i64) -> u64 {
     (number << 1 ^ number >> 63).cast_unsigned()
 }
 
-pub fn unzigzag(number: u64) -> i64 {
+pub(crate) fn unzigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
 /// A double without the low bytes that are zero: singles and small integers take few.
-pub fn put_f64(out: &mut Vec<u8>, number: f64) {
+pub(crate) fn put_f64(out: &mut Vec<u8>, number: f64) {
     let bytes = number.to_bits().to_be_bytes();
     let length = 8 - bytes.iter().rev().take_while(|byte| **byte == 0).count();
     out.push(length.to_le_bytes()[0]);
@@ -34,38 +34,38 @@ pub fn put_f64(out: &mut Vec<u8>, number: f64) {
 
 /// Reads front to back; every read may find that the bytes are at their end.
 #[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
+pub(crate) struct Input<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Input<'a> {
-    pub fn new(bytes: &'a [u8]) -> Input<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Input<'a> {
         Input { rest: bytes }
     }
 
-    pub fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    pub fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub fn take(&mut self, count: usize) -> Intact<&'a [u8]> {
+    pub(crate) fn take(&mut self, count: usize) -> Intact<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Damage("it ends too early"))?;
         self.rest = rest;
         Ok(taken)
     }
 
-    pub fn byte(&mut self) -> Intact<u8> {
+    pub(crate) fn byte(&mut self) -> Intact<u8> {
         Ok(self.take(1)?[0])
     }
 
-    pub fn array<const N: usize>(&mut self) -> Intact<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Intact<[u8; N]> {
         Ok(self.take(N)?.try_into().expect("`take` gave as many bytes as it was asked for"))
     }
 
-    pub fn var(&mut self) -> Intact<u64> {
+    pub(crate) fn var(&mut self) -> Intact<u64> {
         let mut number = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -78,42 +78,42 @@ impl<'a> Input<'a> {
     }
 
     /// A count or length that must not be larger than `most`.
-    pub fn count(&mut self, most: usize) -> Intact<usize> {
+    pub(crate) fn count(&mut self, most: usize) -> Intact<usize> {
         usize::try_from(self.var()?).ok().filter(|count| *count <= most).ok_or(Damage("a length is too large"))
     }
 
-    pub fn zigzag(&mut self) -> Intact<i64> {
+    pub(crate) fn zigzag(&mut self) -> Intact<i64> {
         Ok(unzigzag(self.var()?))
     }
 
-    pub fn f64(&mut self) -> Intact<f64> {
+    pub(crate) fn f64(&mut self) -> Intact<f64> {
         let length = self.count(8)?;
         let mut bytes = [0; 8];
         bytes[..length].copy_from_slice(self.take(length)?);
         Ok(f64::from_bits(u64::from_be_bytes(bytes)))
     }
 
-    pub fn i64(&mut self) -> Intact<i64> {
+    pub(crate) fn i64(&mut self) -> Intact<i64> {
         Ok(i64::from_le_bytes(self.array()?))
     }
 
-    pub fn u32(&mut self) -> Intact<u32> {
+    pub(crate) fn u32(&mut self) -> Intact<u32> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    pub fn text(&mut self) -> Intact<&'a str> {
+    pub(crate) fn text(&mut self) -> Intact<&'a str> {
         let length = self.count(self.rest.len())?;
         std::str::from_utf8(self.take(length)?).map_err(|_| Damage("a text is not UTF-8"))
     }
 }
 
-pub fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_var(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
 
 /// Bytes packed with LZ4, their length first.
-pub fn put_packed(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_packed(out: &mut Vec<u8>, bytes: &[u8]) {
     put_var(out, bytes.len() as u64);
     let start = out.len();
     out.resize(start + lz4_flex::block::get_maximum_output_size(bytes.len()), 0);
@@ -122,7 +122,7 @@ pub fn put_packed(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The whole rest of the input, unpacked. LZ4 packs at most 255 bytes into one, so a stated length is held against that.
-pub fn unpacked(input: &mut Input<'_>) -> Intact<Vec<u8>> {
+pub(crate) fn unpacked(input: &mut Input<'_>) -> Intact<Vec<u8>> {
     let most = input.rest.len().saturating_mul(255);
     let length = input.count(most)?;
     let packed = input.take(input.rest.len())?;
@@ -134,7 +134,7 @@ pub fn unpacked(input: &mut Input<'_>) -> Intact<Vec<u8>> {
 }
 
 /// CRC32 over all parts.
-pub fn crc(numbers: &[i64], bytes: &[&[u8]]) -> u32 {
+pub(crate) fn crc(numbers: &[i64], bytes: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     numbers.iter().for_each(|number| hasher.update(&number.to_le_bytes()));
     bytes.iter().for_each(|bytes| hasher.update(bytes));

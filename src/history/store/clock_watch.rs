@@ -11,20 +11,20 @@ const JUMP: i64 = 60 * 10_000_000;
 
 /// Compares the wall clock with a stopwatch, to tell whether ages can be judged by it.
 #[derive(Debug, Default)]
-pub struct ClockWatch {
+pub(crate) struct ClockWatch {
     began: Option<(Instant, UaTime)>,
     before: Option<(Instant, UaTime)>,
 }
 
 impl ClockWatch {
     /// Trusts the clock at once: for a caller that knows the time.
-    pub fn trust(&mut self, at: Instant, now: UaTime) {
+    pub(crate) fn trust(&mut self, at: Instant, now: UaTime) {
         self.began = at.checked_sub(STEADY).map(|then| (then, now));
         self.before = Some((at, now));
     }
 
     /// The clock has run steadily for an hour.
-    pub fn is_steady(&mut self, at: Instant, now: UaTime) -> bool {
+    pub(crate) fn is_steady(&mut self, at: Instant, now: UaTime) -> bool {
         let jumped = self.before.is_none_or(|(then, clock)| {
             let passed = i64::try_from((at - then).as_nanos() / 100).unwrap_or(i64::MAX);
             (now.0 - clock.0 - passed).abs() > JUMP

@@ -19,7 +19,7 @@ use super::settings::Effort;
 use crate::history::{ArchiveId, Cursor, Fault};
 use crate::value::UaTime;
 
-pub struct Commits {
+pub(crate) struct Commits {
     /// The newest commit that readers see.
     visible: AtomicU64,
     /// Everything up to this commit is in blocks; its journal rows may go.
@@ -45,7 +45,7 @@ pub struct Commits {
 }
 
 impl Commits {
-    pub fn new(pin: Duration, is_reader: bool) -> Commits {
+    pub(crate) fn new(pin: Duration, is_reader: bool) -> Commits {
         Commits {
             visible: AtomicU64::new(0),
             in_blocks: AtomicU64::new(0),
@@ -62,49 +62,49 @@ impl Commits {
     }
 
     /// Starts with the newest commit that was found on the disk, and its time.
-    pub fn start(&self, last: u64, time: Option<UaTime>) {
+    pub(crate) fn start(&self, last: u64, time: Option<UaTime>) {
         self.visible.store(last, Ordering::Release);
         let time = time.map_or(0, |time| time.0);
         self.found_time.store(time, Ordering::Relaxed);
         self.last_time.store(time, Ordering::Relaxed);
     }
 
-    pub fn visible(&self) -> u64 {
+    pub(crate) fn visible(&self) -> u64 {
         self.visible.load(Ordering::Acquire)
     }
 
     /// Lets readers see everything up to this commit; the number never falls.
-    pub fn show(&self, seq: u64) {
+    pub(crate) fn show(&self, seq: u64) {
         self.visible.fetch_max(seq, Ordering::AcqRel);
     }
 
-    pub fn in_blocks(&self) -> u64 {
+    pub(crate) fn in_blocks(&self) -> u64 {
         self.in_blocks.load(Ordering::Acquire)
     }
 
-    pub fn found(&self) -> u64 {
+    pub(crate) fn found(&self) -> u64 {
         self.found.load(Ordering::Acquire)
     }
 
     /// Notes a commit that a partition says it has.
-    pub fn note_found(&self, seq: u64) {
+    pub(crate) fn note_found(&self, seq: u64) {
         self.found.fetch_max(seq, Ordering::AcqRel);
     }
 
-    pub fn note_time(&self, now: UaTime) {
+    pub(crate) fn note_time(&self, now: UaTime) {
         self.last_time.store(now.0, Ordering::Release);
     }
 
-    pub fn last_time(&self) -> Option<UaTime> {
+    pub(crate) fn last_time(&self) -> Option<UaTime> {
         some_time(self.last_time.load(Ordering::Relaxed))
     }
 
-    pub fn found_time(&self) -> Option<UaTime> {
+    pub(crate) fn found_time(&self) -> Option<UaTime> {
         some_time(self.found_time.load(Ordering::Relaxed))
     }
 
     /// Notes that everything up to this commit is in blocks.
-    pub fn note_flush(&self, seq: u64) {
+    pub(crate) fn note_flush(&self, seq: u64) {
         let mut flushes = self.flushes.lock();
         flushes.push_back((Instant::now(), seq));
         // Only the newest flush that is at least `pin` old is ever asked for.
@@ -116,7 +116,7 @@ impl Commits {
     }
 
     /// The newest commit whose older versions no valid read can still need. `Effort::All` does not spare reads.
-    pub fn horizon(&self, effort: Effort) -> u64 {
+    pub(crate) fn horizon(&self, effort: Effort) -> u64 {
         let flushes = self.flushes.lock();
         let is_due = |(at, _): &&(Instant, u64)| effort == Effort::All || at.elapsed() >= self.pin;
         let flushed = flushes.iter().filter(is_due).map(|(_, seq)| *seq).max().unwrap_or(0);
@@ -124,23 +124,23 @@ impl Commits {
     }
 
     /// Expires the reads that began before this commit.
-    pub fn expire_before(&self, horizon: u64) {
+    pub(crate) fn expire_before(&self, horizon: u64) {
         self.floor.fetch_max(horizon, Ordering::AcqRel);
     }
 
     /// Notes that retention removed samples up to this instant.
-    pub fn note_removed(&self, last: i64) {
+    pub(crate) fn note_removed(&self, last: i64) {
         self.removed.fetch_max(last, Ordering::AcqRel);
     }
 
-    pub fn note_forgotten(&self, archive: ArchiveId, seq: u64) {
+    pub(crate) fn note_forgotten(&self, archive: ArchiveId, seq: u64) {
         self.forgotten.lock().insert(archive, seq);
     }
 
     /// The commit up to which a read sees: the newest one for a first page, the first page's for the others. A store
     /// that reads next to a running server sees everything: the server's merges do not know of this reader, and give
     /// merged samples later commits.
-    pub fn pinned(&self, archive: ArchiveId, resume: Option<Cursor>) -> Result<u64, Fault> {
+    pub(crate) fn pinned(&self, archive: ArchiveId, resume: Option<Cursor>) -> Result<u64, Fault> {
         if self.is_reader {
             return Ok(i64::MAX.cast_unsigned());
         }
@@ -152,7 +152,7 @@ impl Commits {
     }
 
     /// Maintenance that started meanwhile may have dropped versions that a read of this commit has yet to see.
-    pub fn has_expired(&self, as_of: u64) -> bool {
+    pub(crate) fn has_expired(&self, as_of: u64) -> bool {
         as_of < self.floor.load(Ordering::Acquire)
     }
 }

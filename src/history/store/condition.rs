@@ -12,7 +12,7 @@ use crate::logging;
 const MOST_REPORTED: usize = 100_000;
 
 #[derive(Default)]
-pub struct Condition {
+pub(crate) struct Condition {
     damaged: AtomicU64,
     /// Damage that was logged, by file and block.
     reported: Mutex<HashSet<(PathBuf, i64)>>,
@@ -24,7 +24,7 @@ pub struct Condition {
 
 impl Condition {
     /// Logs and counts damage, once for each block; `block` is -1 for a whole file.
-    pub fn note_damage(&self, path: &Path, block: i64, what: &str) {
+    pub(crate) fn note_damage(&self, path: &Path, block: i64, what: &str) {
         let mut reported = self.reported.lock();
         if reported.len() < MOST_REPORTED && reported.insert((path.to_owned(), block)) {
             self.count_damage(1);
@@ -32,16 +32,16 @@ impl Condition {
         }
     }
 
-    pub fn count_damage(&self, pieces: usize) {
+    pub(crate) fn count_damage(&self, pieces: usize) {
         self.damaged.fetch_add(pieces as u64, Ordering::Relaxed);
     }
 
-    pub fn damaged(&self) -> u64 {
+    pub(crate) fn damaged(&self) -> u64 {
         self.damaged.load(Ordering::Relaxed)
     }
 
     /// Sets why nothing is recorded, or that recording works again.
-    pub fn stop(&self, reason: Option<String>) {
+    pub(crate) fn stop(&self, reason: Option<String>) {
         let mut stopped = self.stopped.lock();
         match (&*stopped, &reason) {
             (None, Some(reason)) => {
@@ -57,12 +57,12 @@ impl Condition {
         *stopped = reason;
     }
 
-    pub fn stopped(&self) -> Option<String> {
+    pub(crate) fn stopped(&self) -> Option<String> {
         self.stopped.lock().clone()
     }
 
     /// Notes how the last flush ended.
-    pub fn note_flush(&self, fault: Option<String>) {
+    pub(crate) fn note_flush(&self, fault: Option<String>) {
         let mut known = self.flush_fault.lock();
         match (&*known, &fault) {
             (before, Some(fault)) if before.as_ref() != Some(fault) => {
@@ -78,7 +78,7 @@ impl Condition {
         *known = fault;
     }
 
-    pub fn flush_fault(&self) -> Option<String> {
+    pub(crate) fn flush_fault(&self) -> Option<String> {
         self.flush_fault.lock().clone()
     }
 }

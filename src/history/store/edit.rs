@@ -10,13 +10,13 @@ use crate::history::{ArchiveId, Edit, Fault, Modification, Span, UpdateKind, Who
 use crate::value::{Sample, UaTime};
 
 /// The outcome of planning an edit: the record for the journal, and a status for each entry.
-pub struct Outcome {
+pub(crate) struct Outcome {
     pub record: EditRecord,
     pub statuses: Vec<StatusCode>,
 }
 
 /// The present content of the archive, for planning.
-pub trait Present {
+pub(crate) trait Present {
     fn at(&self, time: UaTime) -> Result<Option<Sample>, Fault>;
     fn within(&self, span: Span) -> Result<Vec<Sample>, Fault>;
     fn has_modified(&self, span: Span) -> Result<bool, Fault>;
@@ -33,7 +33,7 @@ struct Plan<'a> {
     statuses: Vec<StatusCode>,
 }
 
-pub fn plan(
+pub(crate) fn plan(
     archive: ArchiveId,
     edit: &Edit,
     who: &Who,

@@ -11,7 +11,7 @@ use crate::history::ArchiveId;
 
 /// An archive's blocks in one file.
 #[derive(Debug, Default)]
-pub struct List {
+pub(crate) struct List {
     /// In order of their first sample.
     pub blocks: Vec<BlockRow>,
     pub tombstones: Vec<Tombstone>,
@@ -20,13 +20,13 @@ pub struct List {
 }
 
 /// Bytes as they were written, or why they are not.
-pub enum Found {
+pub(crate) enum Found {
     Bytes(Vec<u8>),
     Lost(String),
 }
 
 /// All that a partition has of an archive.
-pub fn list(connection: &Connection, key: Key, archive: ArchiveId) -> Result<List, rusqlite::Error> {
+pub(crate) fn list(connection: &Connection, key: Key, archive: ArchiveId) -> Result<List, rusqlite::Error> {
     let query = "SELECT id, archive, first, last, count, oldest, newest, times, index_crc, data_crc, crc \
                  FROM block WHERE archive = ?";
     let mut statement = connection.prepare_cached(query)?;
@@ -50,15 +50,15 @@ pub fn list(connection: &Connection, key: Key, archive: ArchiveId) -> Result<Lis
     Ok(list)
 }
 
-pub fn frames(connection: &Connection, row: &BlockRow) -> Result<Found, rusqlite::Error> {
+pub(crate) fn frames(connection: &Connection, row: &BlockRow) -> Result<Found, rusqlite::Error> {
     block_bytes(connection, "SELECT frames FROM block WHERE id = ?", row.id, row.index_crc)
 }
 
-pub fn data(connection: &Connection, row: &BlockRow) -> Result<Found, rusqlite::Error> {
+pub(crate) fn data(connection: &Connection, row: &BlockRow) -> Result<Found, rusqlite::Error> {
     block_bytes(connection, "SELECT data FROM block WHERE id = ?", row.id, row.data_crc)
 }
 
-pub fn times(connection: &Connection, id: i64) -> Result<Found, rusqlite::Error> {
+pub(crate) fn times(connection: &Connection, id: i64) -> Result<Found, rusqlite::Error> {
     let read = || -> Result<Option<(i64, Vec<u8>)>, rusqlite::Error> {
         let mut statement = connection.prepare_cached("SELECT crc, data FROM times WHERE id = ?")?;
         statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()

@@ -28,7 +28,7 @@ fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
 }
 
 /// Opens a file for writing, makes it when it is missing: write-ahead log, each commit synced.
-pub fn open_to_write(path: &Path, schema: &str) -> Result<Connection, Fault> {
+pub(crate) fn open_to_write(path: &Path, schema: &str) -> Result<Connection, Fault> {
     let at = sql_fault(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(&at)?;
@@ -48,7 +48,7 @@ pub fn open_to_write(path: &Path, schema: &str) -> Result<Connection, Fault> {
 }
 
 /// Opens a file for reading alone, which never writes to it.
-pub fn open_to_read(path: &Path) -> Result<Connection, Fault> {
+pub(crate) fn open_to_read(path: &Path) -> Result<Connection, Fault> {
     let at = sql_fault(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(&at)?;
@@ -60,7 +60,7 @@ pub fn open_to_read(path: &Path) -> Result<Connection, Fault> {
 
 /// Makes the closing of a connection write nothing more: after a failed sync nobody knows which part of the write-ahead
 /// log is on the disk, and a checkpoint would mix it into the database.
-pub fn distrust(connection: &Connection) {
+pub(crate) fn distrust(connection: &Connection) {
     if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
         log::debug!("{error}");
     }
@@ -68,7 +68,7 @@ pub fn distrust(connection: &Connection) {
 
 /// Writes a database from scratch into a new file, because the sync of the old one failed: pages that a failed sync left
 /// in memory only would be taken for written. After a crash in between, `finish_renewal` completes the work.
-pub fn renew(path: &Path) -> Result<(), Fault> {
+pub(crate) fn renew(path: &Path) -> Result<(), Fault> {
     let (old, new) = (beside(path, ".old"), beside(path, ".new"));
     remove(&new)?;
     {
@@ -84,7 +84,7 @@ pub fn renew(path: &Path) -> Result<(), Fault> {
 }
 
 /// Completes an interrupted `renew`, or removes its unfinished file. To be called before a file is opened.
-pub fn finish_renewal(path: &Path) -> Result<(), Fault> {
+pub(crate) fn finish_renewal(path: &Path) -> Result<(), Fault> {
     let (old, new) = (beside(path, ".old"), beside(path, ".new"));
     if !old.exists() {
         return remove(&new);
@@ -101,7 +101,7 @@ pub fn finish_renewal(path: &Path) -> Result<(), Fault> {
 }
 
 /// Removes a file that may be gone already.
-pub fn remove(path: &Path) -> Result<(), Fault> {
+pub(crate) fn remove(path: &Path) -> Result<(), Fault> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_fault(path)(error)),
         Ok(()) | Err(_) => Ok(()),
@@ -109,7 +109,7 @@ pub fn remove(path: &Path) -> Result<(), Fault> {
 }
 
 /// The name of a file that SQLite, or a renewal, keeps next to a database.
-pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -117,7 +117,7 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Plays back a change that was interrupted before the file had its write-ahead log, which a reader may not; answers
 /// whether the file was begun and never finished.
-pub fn settle(path: &Path) -> Result<bool, rusqlite::Error> {
+pub(crate) fn settle(path: &Path) -> Result<bool, rusqlite::Error> {
     let is_small = fs::metadata(path).is_ok_and(|data| data.len() <= u64::from(PAGE_BYTES));
     if !is_small && !beside(path, "-journal").exists() {
         return Ok(false);
@@ -129,7 +129,7 @@ pub fn settle(path: &Path) -> Result<bool, rusqlite::Error> {
 }
 
 /// Whether a file was begun and never finished: a power cut came before its tables were durable.
-pub fn is_unborn(connection: &Connection) -> Result<bool, rusqlite::Error> {
+pub(crate) fn is_unborn(connection: &Connection) -> Result<bool, rusqlite::Error> {
     let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0));
     Ok(number("PRAGMA user_version")? == 0
         && number("PRAGMA page_count")? <= 1
@@ -145,7 +145,7 @@ fn check_format(path: &Path, format: i64) -> Result<(), Fault> {
 }
 
 /// The folder's lock; it goes with the process, and its file says who has it.
-pub fn lock(folder: &Path) -> Result<File, Fault> {
+pub(crate) fn lock(folder: &Path) -> Result<File, Fault> {
     fs::create_dir_all(folder).map_err(io_fault(folder))?;
     let path = folder.join("lock");
     let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
@@ -168,7 +168,7 @@ pub fn lock(folder: &Path) -> Result<File, Fault> {
 }
 
 /// Renames a database together with its write-ahead log.
-pub fn rename(from: &Path, to: &Path) -> Result<(), Fault> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Fault> {
     for suffix in ["-wal", ""] {
         let (from, to) = (beside(from, suffix), beside(to, suffix));
         if from.exists() {
@@ -183,6 +183,6 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), Fault> {
 }
 
 /// Makes the creation, renaming and removal of files in a folder durable.
-pub fn sync_folder(folder: &Path) -> Result<(), Fault> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), Fault> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_fault(folder))
 }

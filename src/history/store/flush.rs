@@ -26,13 +26,18 @@ const MOST_SHARED: usize = 4096;
 
 /// Columns of times that were written, by what is in them: tags of a poll group share theirs.
 #[derive(Default)]
-pub struct Columns {
+pub(crate) struct Columns {
     known: HashMap<(Vec<i64>, Vec<u64>), i64, foldhash::fast::FixedState>,
 }
 
 impl Columns {
     /// The row that holds these times, written when there is none yet.
-    pub fn place(&mut self, change: &mut Change<'_>, times: &[i64], seqs: &[u64]) -> Result<i64, rusqlite::Error> {
+    pub(crate) fn place(
+        &mut self,
+        change: &mut Change<'_>,
+        times: &[i64],
+        seqs: &[u64],
+    ) -> Result<i64, rusqlite::Error> {
         let key = (times.to_vec(), seqs.to_vec());
         if let Some(id) = self.known.get(&key) {
             return Ok(*id);
@@ -50,7 +55,7 @@ impl Columns {
 type Parcels = BTreeMap<Key, Vec<ArchiveId>>;
 
 /// Writes all that is in the head into blocks.
-pub fn flush(shared: &Shared) -> Result<(), Fault> {
+pub(crate) fn flush(shared: &Shared) -> Result<(), Fault> {
     rewrite::renew_suspects(shared)?;
     // An edit that is committed is also in the log of modified values before its journal row may go. It may wait for
     // the writer, which may wait for this flush: so the wait has a limit.
@@ -61,7 +66,7 @@ pub fn flush(shared: &Shared) -> Result<(), Fault> {
 }
 
 /// The same where no edit can be under way.
-pub fn flush_alone(shared: &Shared) -> Result<(), Fault> {
+pub(crate) fn flush_alone(shared: &Shared) -> Result<(), Fault> {
     // A head whose flush failed comes first, then what came since.
     let rounds = if shared.heads.read().frozen.is_some() { 2 } else { 1 };
     (0..rounds).try_for_each(|_| flush_head(shared))
@@ -154,7 +159,7 @@ fn write_archive(
 }
 
 /// Writes rows as blocks of an archive.
-pub fn put_all(
+pub(crate) fn put_all(
     change: &mut Change<'_>,
     columns: &mut Columns,
     archive: ArchiveId,

@@ -14,7 +14,7 @@ use crate::history::{ArchiveId, Span};
 use crate::value::{Sample, UaTime, Value};
 
 /// Commits that one head can tell apart.
-pub const MOST_COMMITS: u64 = 1 << 27;
+pub(crate) const MOST_COMMITS: u64 = 1 << 27;
 /// Rows that a lane makes room for before they come, at most.
 const MOST_EXPECTED: usize = 4096;
 
@@ -36,7 +36,7 @@ impl HeadRow {
 }
 
 #[derive(Debug, Default)]
-pub struct Lane {
+pub(crate) struct Lane {
     rows: Vec<HeadRow>,
     others: Vec<Value>,
     pub tombstones: Vec<Tombstone>,
@@ -46,7 +46,7 @@ pub struct Lane {
 }
 
 #[derive(Debug, Default)]
-pub struct Head {
+pub(crate) struct Head {
     /// By archive id.
     lanes: Vec<Lane>,
     /// Commits before the first of this head.
@@ -60,21 +60,21 @@ pub struct Head {
 
 impl Head {
     /// A head for the commits after `base`.
-    pub fn after(base: u64) -> Head {
+    pub(crate) fn after(base: u64) -> Head {
         Head { base, last: base, ..Head::default() }
     }
 
     /// The head that comes after this one.
-    pub fn successor(&self) -> Head {
+    pub(crate) fn successor(&self) -> Head {
         let lane = |lane: &Lane| Lane { expected: lane.rows.len().min(MOST_EXPECTED), ..Lane::default() };
         Head { lanes: self.lanes.iter().map(lane).collect(), ..Head::after(self.last) }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.samples == 0 && self.tombstones == 0
     }
 
-    pub fn is_full_of_commits(&self) -> bool {
+    pub(crate) fn is_full_of_commits(&self) -> bool {
         self.last - self.base >= MOST_COMMITS - 1
     }
 
@@ -88,7 +88,7 @@ impl Head {
 
     /// Takes a sample of commit `seq`. A sample that says what the one before said is dropped; answers whether it was
     /// kept.
-    pub fn push(&mut self, archive: ArchiveId, sample: Sample, seq: u64) -> bool {
+    pub(crate) fn push(&mut self, archive: ArchiveId, sample: Sample, seq: u64) -> bool {
         let commits = u32::try_from(seq.saturating_sub(self.base)).unwrap_or(u32::MAX).min((1 << 27) - 1);
         let lane = self.lane(archive);
         let kept = lane.push(sample, commits << 5);
@@ -99,14 +99,14 @@ impl Head {
         kept
     }
 
-    pub fn bury(&mut self, archive: ArchiveId, tombstone: Tombstone) {
+    pub(crate) fn bury(&mut self, archive: ArchiveId, tombstone: Tombstone) {
         self.lane(archive).tombstones.push(tombstone);
         self.tombstones += 1;
         self.last = self.last.max(tombstone.seq);
     }
 
     /// Puts in and takes away what an edit says.
-    pub fn apply(&mut self, edit: &EditRecord, seq: u64) {
+    pub(crate) fn apply(&mut self, edit: &EditRecord, seq: u64) {
         edit.tombstones(seq).for_each(|tombstone| self.bury(edit.archive, tombstone));
         for sample in &edit.put {
             self.push(edit.archive, sample.clone(), seq);
@@ -115,13 +115,13 @@ impl Head {
     }
 
     /// Archives that have anything here.
-    pub fn archives(&self) -> impl Iterator<Item = ArchiveId> {
+    pub(crate) fn archives(&self) -> impl Iterator<Item = ArchiveId> {
         let used = |lane: &Lane| !lane.rows.is_empty() || !lane.tombstones.is_empty();
         self.lanes.iter().zip(0..).filter(move |(lane, _)| used(lane)).map(|(_, id)| ArchiveId(id))
     }
 
     /// The partitions that an archive's samples belong to.
-    pub fn keys(&self, archive: ArchiveId, family: Partition) -> BTreeSet<Key> {
+    pub(crate) fn keys(&self, archive: ArchiveId, family: Partition) -> BTreeSet<Key> {
         let Some(lane) = self.lanes.get(archive.0 as usize) else { return BTreeSet::new() };
         let mut keys = BTreeSet::new();
         let mut held: Option<(i64, i64)> = None;
@@ -136,19 +136,19 @@ impl Head {
     }
 
     /// The samples of a span, in time order.
-    pub fn rows(&self, archive: ArchiveId, span: Span) -> Rows {
+    pub(crate) fn rows(&self, archive: ArchiveId, span: Span) -> Rows {
         match self.lanes.get(archive.0 as usize) {
             Some(lane) => lane.rows_of(span, self.base),
             None => Rows::empty(),
         }
     }
 
-    pub fn tombstones(&self, archive: ArchiveId) -> &[Tombstone] {
+    pub(crate) fn tombstones(&self, archive: ArchiveId) -> &[Tombstone] {
         self.lanes.get(archive.0 as usize).map_or(&[], |lane| &lane.tombstones)
     }
 
     /// Times of all samples: first and last.
-    pub fn extent(&self) -> Option<(i64, i64)> {
+    pub(crate) fn extent(&self) -> Option<(i64, i64)> {
         let ends = |lane: &Lane| {
             if lane.is_unsorted {
                 let times = lane.rows.iter().map(|row| row.time);

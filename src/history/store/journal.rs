@@ -16,11 +16,11 @@ use super::wal;
 use crate::history::{Fault, Row};
 use crate::value::UaTime;
 
-pub const FILE: &str = "journal.db";
+pub(crate) const FILE: &str = "journal.db";
 const SCHEMA: &str = "CREATE TABLE journal(seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL, \
                       crc INTEGER NOT NULL, batch BLOB NOT NULL);";
 
-pub struct Journal {
+pub(crate) struct Journal {
     path: PathBuf,
     connection: Connection,
     mark: Option<Mark>,
@@ -31,7 +31,7 @@ pub struct Journal {
 }
 
 /// One row, on its way in.
-pub struct Entry {
+pub(crate) struct Entry {
     pub seq: u64,
     pub content: Content,
     pub batch: Vec<u8>,
@@ -39,7 +39,7 @@ pub struct Entry {
 
 /// One row, on its way out.
 #[derive(Debug)]
-pub enum Replayed {
+pub(crate) enum Replayed {
     Samples(Vec<Row>),
     Edit(EditRecord),
     Damaged(&'static str),
@@ -47,7 +47,7 @@ pub enum Replayed {
 
 /// The outcome of a replay.
 #[derive(Debug, Default, Clone)]
-pub struct Replay {
+pub(crate) struct Replay {
     pub last: u64,
     pub last_commit: Option<UaTime>,
     /// Rows that could not be read, and why.
@@ -56,7 +56,7 @@ pub struct Replay {
 
 impl Journal {
     /// Opens it for writing.
-    pub fn open(folder: &Path) -> Result<Journal, Fault> {
+    pub(crate) fn open(folder: &Path) -> Result<Journal, Fault> {
         let path = folder.join(FILE);
         let log_damage = wal::keep_damaged(&path, UaTime::now().unix_seconds()).map_err(io_fault(&path))?;
         let connection = files::open_to_write(&path, SCHEMA)?;
@@ -65,7 +65,7 @@ impl Journal {
         Ok(Journal { connection, mark, log_damage, synced: mark::read(folder), path })
     }
 
-    pub fn open_to_read(folder: &Path) -> Result<Journal, Fault> {
+    pub(crate) fn open_to_read(folder: &Path) -> Result<Journal, Fault> {
         let path = folder.join(FILE);
         // Read before the rows: a server that writes meanwhile only adds to them.
         let synced = mark::read(folder);
@@ -74,20 +74,20 @@ impl Journal {
     }
 
     /// A write has failed: nothing more may be written to this file.
-    pub fn distrust(&self) {
+    pub(crate) fn distrust(&self) {
         files::distrust(&self.connection);
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
 
     /// Writes rows and takes away those up to `trim`, in one transaction; returns when it is on disk.
-    pub fn write(&mut self, time: UaTime, entries: &[Entry], trim: u64) -> Result<(), rusqlite::Error> {
+    pub(crate) fn write(&mut self, time: UaTime, entries: &[Entry], trim: u64) -> Result<(), rusqlite::Error> {
         let transaction = self.connection.transaction()?;
         {
             let mut insert = transaction.prepare_cached("INSERT INTO journal VALUES(?,?,?,?,?)")?;
@@ -112,7 +112,7 @@ impl Journal {
 
     /// Adds losses that the rows do not show: damage of the write-ahead log, and missing commits. `last` is the
     /// last commit that is in the journal or in a block.
-    pub fn find_lost(&self, last: u64, replay: &mut Replay) {
+    pub(crate) fn find_lost(&self, last: u64, replay: &mut Replay) {
         let gone = self.synced.filter(|synced| *synced > last);
         let what = match (&self.log_damage, gone) {
             (None, None) => return,
@@ -128,7 +128,7 @@ impl Journal {
 
     /// Hands over every row in the order of commits. Damaged rows are reported and left out; the rest is read
     /// even if a part of the file is lost.
-    pub fn replay(&self, take: &mut dyn FnMut(u64, Replayed)) -> Result<Replay, Fault> {
+    pub(crate) fn replay(&self, take: &mut dyn FnMut(u64, Replayed)) -> Result<Replay, Fault> {
         let mut replay = Replay::default();
         let mut after = -1i64;
         loop {

@@ -18,7 +18,7 @@ use crate::value::UaTime;
 const SETTLED: i64 = 3600 * 10_000_000;
 
 /// Merges all partitions, compacts those whose time is over, removes old data.
-pub fn maintain(shared: &Shared, now: UaTime, effort: Effort) -> Result<(), Fault> {
+pub(crate) fn maintain(shared: &Shared, now: UaTime, effort: Effort) -> Result<(), Fault> {
     renew_suspects(shared)?;
     let horizon = shared.commits.horizon(effort);
     let is_steady = shared.trusts_clock(now);

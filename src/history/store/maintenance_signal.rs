@@ -12,29 +12,29 @@ struct Calls {
 
 /// Wakes the maintenance thread, and ends it.
 #[derive(Default)]
-pub struct MaintenanceSignal {
+pub(crate) struct MaintenanceSignal {
     calls: Mutex<Calls>,
     bell: Condvar,
 }
 
 impl MaintenanceSignal {
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.calls.lock().is_awake = true;
         self.bell.notify_one();
     }
 
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.calls.lock().is_closing = true;
         self.bell.notify_one();
     }
 
     /// The store closes: long work stops where it can.
-    pub fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.calls.lock().is_closing
     }
 
     /// Waits until it is woken, for `longest` at most; false when the store closes.
-    pub fn wait(&self, longest: Duration) -> bool {
+    pub(crate) fn wait(&self, longest: Duration) -> bool {
         let mut calls = self.calls.lock();
         if !calls.is_awake && !calls.is_closing {
             self.bell.wait_for(&mut calls, longest);

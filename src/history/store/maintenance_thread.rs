@@ -20,7 +20,7 @@ const FIRST_TIDY: Duration = Duration::from_secs(300);
 /// Time between two checks of the size of all files.
 const WEIGH: Duration = Duration::from_secs(60);
 
-pub fn run(shared: &Shared) {
+pub(crate) fn run(shared: &Shared) {
     let (mut flushed, mut weighed) = (Instant::now(), Instant::now());
     let mut tidy_at = flushed + FIRST_TIDY;
     while shared.maintenance.wait(ROUND) {

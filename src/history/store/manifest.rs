@@ -16,13 +16,13 @@ const ENTRY: usize = 8;
 
 /// The blocks that an archive should have, and their checksums xored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     pub blocks: u32,
     pub sum: u32,
 }
 
 impl Tally {
-    pub fn add(&mut self, sum: u32) {
+    pub(crate) fn add(&mut self, sum: u32) {
         self.blocks += 1;
         self.sum ^= sum;
     }
@@ -30,16 +30,21 @@ impl Tally {
 
 /// The rows that a transaction has changed.
 #[derive(Default)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     buckets: BTreeMap<u32, Vec<u8>>,
 }
 
 impl Manifest {
-    pub fn add(&mut self, connection: &Connection, archive: ArchiveId, sum: u32) -> Result<(), rusqlite::Error> {
+    pub(crate) fn add(&mut self, connection: &Connection, archive: ArchiveId, sum: u32) -> Result<(), rusqlite::Error> {
         self.change(connection, archive, |tally| tally.add(sum))
     }
 
-    pub fn remove(&mut self, connection: &Connection, archive: ArchiveId, sum: u32) -> Result<(), rusqlite::Error> {
+    pub(crate) fn remove(
+        &mut self,
+        connection: &Connection,
+        archive: ArchiveId,
+        sum: u32,
+    ) -> Result<(), rusqlite::Error> {
         self.change(connection, archive, |tally| {
             tally.blocks = tally.blocks.saturating_sub(1);
             tally.sum ^= sum;
@@ -67,7 +72,7 @@ impl Manifest {
     }
 
     /// Writes what has changed.
-    pub fn store(&mut self, connection: &Connection) -> Result<(), rusqlite::Error> {
+    pub(crate) fn store(&mut self, connection: &Connection) -> Result<(), rusqlite::Error> {
         let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO manifest VALUES(?,?,?)")?;
         for (bucket, sums) in std::mem::take(&mut self.buckets) {
             insert.execute(params![bucket, crc(&[i64::from(bucket)], &[&sums]), sums])?;
@@ -97,7 +102,7 @@ fn read(connection: &Connection, bucket: u32) -> Result<Option<Option<Vec<u8>>>,
 }
 
 /// The blocks that an archive should have; `None` when the manifest itself is damaged.
-pub fn expected(connection: &Connection, archive: ArchiveId) -> Result<Option<Tally>, rusqlite::Error> {
+pub(crate) fn expected(connection: &Connection, archive: ArchiveId) -> Result<Option<Tally>, rusqlite::Error> {
     let (bucket, at) = place(archive);
     Ok(match read(connection, bucket)? {
         None => Some(Tally::default()),
@@ -106,7 +111,7 @@ pub fn expected(connection: &Connection, archive: ArchiveId) -> Result<Option<Ta
 }
 
 /// Every row is as it was written.
-pub fn is_intact(connection: &Connection) -> Result<bool, rusqlite::Error> {
+pub(crate) fn is_intact(connection: &Connection) -> Result<bool, rusqlite::Error> {
     let mut statement = connection.prepare_cached("SELECT bucket FROM manifest")?;
     let buckets = statement.query_map([], |row| row.get::<_, u32>(0))?.collect::<Result<Vec<u32>, _>>()?;
     for bucket in buckets {

@@ -13,15 +13,15 @@ const BYTES: usize = 12;
 
 /// The mark, open for writing.
 #[derive(Debug)]
-pub struct Mark(File);
+pub(crate) struct Mark(File);
 
 impl Mark {
-    pub fn open(folder: &Path) -> io::Result<Mark> {
+    pub(crate) fn open(folder: &Path) -> io::Result<Mark> {
         OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(FILE)).map(Mark)
     }
 
     /// Called when a commit has been synced.
-    pub fn set(&self, seq: u64) -> io::Result<()> {
+    pub(crate) fn set(&self, seq: u64) -> io::Result<()> {
         let mut bytes = [0; BYTES];
         bytes[..8].copy_from_slice(&seq.to_le_bytes());
         bytes[8..].copy_from_slice(&sum(seq).to_le_bytes());
@@ -30,7 +30,7 @@ impl Mark {
 }
 
 /// The last commit that was synced; `None` where nothing can be said.
-pub fn read(folder: &Path) -> Option<u64> {
+pub(crate) fn read(folder: &Path) -> Option<u64> {
     let bytes: [u8; BYTES] = fs::read(folder.join(FILE)).ok()?.try_into().ok()?;
     let seq = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
     (bytes[8..] == sum(seq).to_le_bytes()).then_some(seq)

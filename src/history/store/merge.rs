@@ -27,7 +27,7 @@ const MOST_TIMES: usize = 256;
 
 /// How much is to be merged.
 #[derive(Debug, Clone, Copy)]
-pub struct Task {
+pub(crate) struct Task {
     /// Commits up to here.
     pub horizon: u64,
     /// Also where little is won: the partition will not be written any more.
@@ -44,7 +44,7 @@ const HEAVY: i64 = 64 << 10;
 const MOST_JOINED: usize = 64;
 
 /// Merges what can be merged in a partition; tells how many samples were rewritten.
-pub fn merge(shared: &Shared, partition: &PartitionFile, task: Task) -> Result<usize, Fault> {
+pub(crate) fn merge(shared: &Shared, partition: &PartitionFile, task: Task) -> Result<usize, Fault> {
     let mut writer = shared.lease(partition.name)?;
     let path = partition.path.clone();
     let at = super::trouble::sql_fault(&path);

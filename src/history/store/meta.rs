@@ -13,7 +13,7 @@ use super::trouble::sql_fault;
 use crate::history::{ArchiveId, ArchiveSpec, Fault};
 use crate::value::BuiltIn;
 
-pub const FILE: &str = "meta.db";
+pub(crate) const FILE: &str = "meta.db";
 const SCHEMA: &str = "
     CREATE TABLE archive(id INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, identifier TEXT NOT NULL,
         kind INTEGER NOT NULL, is_array INTEGER NOT NULL, class TEXT NOT NULL, keep INTEGER NOT NULL,
@@ -23,29 +23,29 @@ const SCHEMA: &str = "
     CREATE TABLE annotation(archive INTEGER NOT NULL, at INTEGER NOT NULL, time INTEGER NOT NULL, user TEXT NOT NULL,
         message TEXT NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY(archive, at, time, user)) WITHOUT ROWID;";
 
-pub struct Meta {
+pub(crate) struct Meta {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
 }
 
 /// The archives of a file, and how many of its rows are damaged.
-pub struct Archives {
+pub(crate) struct Archives {
     pub known: Vec<(ArchiveId, ArchiveSpec)>,
     pub damaged: Vec<i64>,
 }
 
 impl Meta {
-    pub fn open(folder: &Path) -> Result<Meta, Fault> {
+    pub(crate) fn open(folder: &Path) -> Result<Meta, Fault> {
         let path = folder.join(FILE);
         Ok(Meta { connection: files::open_to_write(&path, SCHEMA)?, path })
     }
 
-    pub fn open_to_read(folder: &Path) -> Result<Meta, Fault> {
+    pub(crate) fn open_to_read(folder: &Path) -> Result<Meta, Fault> {
         let path = folder.join(FILE);
         Ok(Meta { connection: files::open_to_read(&path)?, path })
     }
 
-    pub fn archives(&self) -> Result<Archives, Fault> {
+    pub(crate) fn archives(&self) -> Result<Archives, Fault> {
         let at = sql_fault(&self.path);
         let query = "SELECT id, namespace, identifier, kind, is_array, class, keep, max_size, crc FROM archive";
         let mut statement = self.connection.prepare(query).map_err(&at)?;
@@ -62,7 +62,7 @@ impl Meta {
     }
 
     /// Finds archives and makes new ones; class, keep and size are updated.
-    pub fn register(&mut self, specs: &[ArchiveSpec]) -> Result<Vec<ArchiveId>, Fault> {
+    pub(crate) fn register(&mut self, specs: &[ArchiveSpec]) -> Result<Vec<ArchiveId>, Fault> {
         let at = sql_fault(&self.path);
         let transaction = self.connection.transaction().map_err(&at)?;
         let ids = specs.iter().map(|spec| register(&transaction, spec)).collect::<Result<Vec<_>, _>>().map_err(&at)?;

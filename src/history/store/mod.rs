@@ -61,9 +61,9 @@ use std::time::Instant;
 use opcua::StatusCode;
 use parking_lot::Mutex;
 
-pub use meta::FILE as META_FILE;
+pub(crate) use meta::FILE as META_FILE;
 pub use settings::{OnFull, Partition, Settings};
-pub use verify::Finding;
+pub(crate) use verify::Finding;
 
 use crate::history::{
     Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Cursor, Direction, Edit, Fault, Historian, ModifiedPage, Page,

@@ -16,7 +16,7 @@ use crate::value::UaTime;
 type Act = fn(&Connection, ArchiveId, &Annotation) -> Result<StatusCode, rusqlite::Error>;
 
 /// A page of the log, as it is asked for.
-pub struct LogQuery {
+pub(crate) struct LogQuery {
     pub archive: ArchiveId,
     pub span: Span,
     pub direction: Direction,
@@ -27,7 +27,7 @@ pub struct LogQuery {
 
 impl Meta {
     /// Does to the log what an edit says. Doing it again changes nothing.
-    pub fn log_edit(&mut self, edit: &EditRecord, seq: u64) -> Result<(), Fault> {
+    pub(crate) fn log_edit(&mut self, edit: &EditRecord, seq: u64) -> Result<(), Fault> {
         if edit.log.is_empty() && edit.forget.is_none() {
             return Ok(());
         }
@@ -38,7 +38,7 @@ impl Meta {
     }
 
     /// Entries in the order of their samples' times; those of one time in the order of the edits.
-    pub fn modified(&self, query: &LogQuery) -> Result<ModifiedPage, Fault> {
+    pub(crate) fn modified(&self, query: &LogQuery) -> Result<ModifiedPage, Fault> {
         let at = sql_fault(&self.path);
         let (mut span, mut skip) = (query.span, 0);
         if let Some(cursor) = query.resume {
@@ -81,7 +81,7 @@ impl Meta {
     }
 
     /// Times with an entry of either table, sorted; read from the indices alone.
-    pub fn noted(&self, archive: ArchiveId, span: Span) -> Result<Vec<UaTime>, Fault> {
+    pub(crate) fn noted(&self, archive: ArchiveId, span: Span) -> Result<Vec<UaTime>, Fault> {
         let query = "SELECT time FROM modified WHERE archive = ?1 AND time >= ?2 AND time <= ?3 \
                      UNION SELECT at FROM annotation WHERE archive = ?1 AND at >= ?2 AND at <= ?3 ORDER BY 1";
         let found = self.connection.prepare_cached(query).and_then(|mut statement| {
@@ -92,7 +92,7 @@ impl Meta {
         found.map_err(sql_fault(&self.path))
     }
 
-    pub fn has_modified(&self, archive: ArchiveId, span: Span) -> Result<bool, Fault> {
+    pub(crate) fn has_modified(&self, archive: ArchiveId, span: Span) -> Result<bool, Fault> {
         let query = "SELECT EXISTS(SELECT 1 FROM modified WHERE archive = ? AND time >= ? AND time <= ?)";
         let found = self.connection.prepare_cached(query).and_then(|mut statement| {
             statement.query_row(params![i64::from(archive.0), span.first.0, span.last.0], |row| row.get(0))
@@ -101,7 +101,7 @@ impl Meta {
     }
 
     /// Takes away what belongs to samples that are too old, by the oldest time that each archive keeps.
-    pub fn retire(&mut self, floor: impl Fn(ArchiveId) -> UaTime) -> Result<(), Fault> {
+    pub(crate) fn retire(&mut self, floor: impl Fn(ArchiveId) -> UaTime) -> Result<(), Fault> {
         let at = sql_fault(&self.path);
         let query = "SELECT DISTINCT archive FROM modified UNION SELECT DISTINCT archive FROM annotation";
         let read = |mut statement: rusqlite::CachedStatement<'_>| {
@@ -124,7 +124,7 @@ impl Meta {
     }
 
     /// Entries of both tables that are not as they were written.
-    pub fn count_damaged(&self) -> Result<usize, Fault> {
+    pub(crate) fn count_damaged(&self) -> Result<usize, Fault> {
         let at = sql_fault(&self.path);
         let count = |query: &str, is_intact: &dyn Fn(&rusqlite::Row<'_>) -> Option<bool>| {
             let mut statement = self.connection.prepare_cached(query)?;
@@ -152,7 +152,7 @@ impl Meta {
         Ok(modified.map_err(&at)? + remarks.map_err(&at)?)
     }
 
-    pub fn annotations(&self, archive: ArchiveId, span: Span) -> Result<Vec<Annotation>, Fault> {
+    pub(crate) fn annotations(&self, archive: ArchiveId, span: Span) -> Result<Vec<Annotation>, Fault> {
         let at = sql_fault(&self.path);
         let query = "SELECT at, time, user, message, crc FROM annotation \
                      WHERE archive = ? AND at >= ? AND at <= ? ORDER BY at, time, user";
@@ -175,7 +175,7 @@ impl Meta {
         Ok(found)
     }
 
-    pub fn annotate(&mut self, archive: ArchiveId, edit: &AnnotationEdit) -> Result<Vec<StatusCode>, Fault> {
+    pub(crate) fn annotate(&mut self, archive: ArchiveId, edit: &AnnotationEdit) -> Result<Vec<StatusCode>, Fault> {
         let at = sql_fault(&self.path);
         let transaction = self.connection.transaction().map_err(&at)?;
         let (entries, act): (_, Act) = match edit {

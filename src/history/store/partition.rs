@@ -39,20 +39,20 @@ const SCHEMA: &str = "
 
 /// Which day or month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
+pub(crate) struct Key {
     pub family: Partition,
     /// Days since 1601-01-01, or months since January 1601.
     pub number: i32,
 }
 
 /// A time that has a day: from 1601 to 9999.
-pub fn has_day(time: i64) -> bool {
+pub(crate) fn has_day(time: i64) -> bool {
     time > 0 && time / TICKS_PER_DAY <= LAST_DAY
 }
 
 impl Key {
     /// The partition of a time that `has_day`; others go to the nearest that has.
-    pub fn of(family: Partition, time: i64) -> Key {
+    pub(crate) fn of(family: Partition, time: i64) -> Key {
         let day = time.div_euclid(TICKS_PER_DAY).clamp(0, LAST_DAY);
         let day = i32::try_from(day).expect("the last day fits");
         let number = match family {
@@ -66,7 +66,7 @@ impl Key {
     }
 
     /// Its first instant.
-    pub fn start(self) -> i64 {
+    pub(crate) fn start(self) -> i64 {
         match self.family {
             Partition::Day => i64::from(self.number) * TICKS_PER_DAY,
             Partition::Month => {
@@ -76,7 +76,7 @@ impl Key {
     }
 
     /// Its last instant.
-    pub fn end(self) -> i64 {
+    pub(crate) fn end(self) -> i64 {
         Key { number: self.number + 1, ..self }.start().saturating_sub(1)
     }
 
@@ -91,7 +91,7 @@ impl Key {
     }
 
     /// `2026-11-21` or `2026-11`.
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         let date = self.date().unwrap_or(Date::MAX);
         let (year, month) = (date.year(), u8::from(date.month()));
         match self.family {
@@ -115,18 +115,18 @@ impl Key {
 
 /// The parts of a file's name: `2026-11-21.db`, rewritten `2026-11-21.1.db`, set aside `2026-11-21.1.damaged.db`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name {
+pub(crate) struct Name {
     pub key: Key,
     pub generation: u32,
     pub is_damaged: bool,
 }
 
 impl Name {
-    pub fn new(key: Key, generation: u32) -> Name {
+    pub(crate) fn new(key: Key, generation: u32) -> Name {
         Name { key, generation, is_damaged: false }
     }
 
-    pub fn parse(file: &str) -> Option<Name> {
+    pub(crate) fn parse(file: &str) -> Option<Name> {
         let stem = file.strip_suffix(".db")?;
         let (stem, is_damaged) = stem.strip_suffix(".damaged").map_or((stem, false), |stem| (stem, true));
         let (stem, generation) = match stem.split_once('.') {
@@ -137,7 +137,7 @@ impl Name {
         (name.file() == file).then_some(name)
     }
 
-    pub fn file(self) -> String {
+    pub(crate) fn file(self) -> String {
         let generation = if self.generation == 0 { String::new() } else { format!(".{}", self.generation) };
         let damaged = if self.is_damaged { ".damaged" } else { "" };
         format!("{}{generation}{damaged}.db", self.key.name())
@@ -146,7 +146,7 @@ impl Name {
 
 /// The `mark` row of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// Everything up to this commit that belongs here is in blocks.
     pub seq: u64,
     /// Counts the transactions.
@@ -171,7 +171,7 @@ impl Mark {
     }
 
     /// `None` for a mark that is not as it was written; a new file's is all zeros.
-    pub fn read(connection: &Connection) -> Result<Option<Mark>, rusqlite::Error> {
+    pub(crate) fn read(connection: &Connection) -> Result<Option<Mark>, rusqlite::Error> {
         let query = "SELECT seq, version, is_closed, samples, first, last, crc FROM mark WHERE id = 1";
         let found = connection.prepare_cached(query)?.query_row([], |row| {
             let mark = Mark {
@@ -191,7 +191,7 @@ impl Mark {
 
 /// A row of `block` without its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlockRow {
+pub(crate) struct BlockRow {
     /// Counts up: blocks are added at the end of the file, which leaves no page half full.
     pub id: i64,
     pub archive: ArchiveId,
@@ -207,7 +207,7 @@ pub struct BlockRow {
 }
 
 impl BlockRow {
-    pub fn checksum(&self) -> u32 {
+    pub(crate) fn checksum(&self) -> u32 {
         let numbers = [
             self.id,
             i64::from(self.archive.0),
@@ -223,11 +223,11 @@ impl BlockRow {
         crc(&numbers, &[])
     }
 
-    pub fn is_intact(&self) -> bool {
+    pub(crate) fn is_intact(&self) -> bool {
         self.checksum() == self.crc && self.first <= self.last
     }
 
-    pub fn read(row: &rusqlite::Row<'_>) -> Result<BlockRow, rusqlite::Error> {
+    pub(crate) fn read(row: &rusqlite::Row<'_>) -> Result<BlockRow, rusqlite::Error> {
         Ok(BlockRow {
             id: row.get(0)?,
             archive: ArchiveId(row.get(1)?),
@@ -245,7 +245,7 @@ impl BlockRow {
 }
 
 /// One transaction on a partition.
-pub struct Change<'c> {
+pub(crate) struct Change<'c> {
     transaction: Transaction<'c>,
     pub mark: Mark,
     manifest: Manifest,
@@ -255,7 +255,7 @@ pub struct Change<'c> {
 }
 
 /// A partition opened for writing.
-pub struct PartitionWriter {
+pub(crate) struct PartitionWriter {
     pub path: PathBuf,
     pub connection: Connection,
     /// Every change was made as it should be.
@@ -271,15 +271,15 @@ impl Drop for PartitionWriter {
 }
 
 impl PartitionWriter {
-    pub fn open(path: PathBuf) -> Result<PartitionWriter, Fault> {
+    pub(crate) fn open(path: PathBuf) -> Result<PartitionWriter, Fault> {
         Ok(PartitionWriter { connection: files::open_to_write(&path, SCHEMA)?, path, is_sound: false })
     }
 
-    pub fn mark(&self) -> Result<Option<Mark>, Fault> {
+    pub(crate) fn mark(&self) -> Result<Option<Mark>, Fault> {
         Mark::read(&self.connection).map_err(sql_fault(&self.path))
     }
 
-    pub fn change(&mut self) -> Result<Change<'_>, Fault> {
+    pub(crate) fn change(&mut self) -> Result<Change<'_>, Fault> {
         let at = sql_fault(&self.path);
         let mut mark = Mark::read(&self.connection).map_err(&at)?.unwrap_or_default();
         let next = |query: &str| self.connection.query_row(query, [], |row| row.get::<_, i64>(0)).map_err(&at);
@@ -292,11 +292,11 @@ impl PartitionWriter {
 }
 
 impl Change<'_> {
-    pub fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         &self.transaction
     }
 
-    pub fn put_times(&mut self, data: &[u8]) -> Result<i64, rusqlite::Error> {
+    pub(crate) fn put_times(&mut self, data: &[u8]) -> Result<i64, rusqlite::Error> {
         let id = self.next_times;
         self.next_times += 1;
         let mut insert = self.transaction.prepare_cached("INSERT INTO times VALUES(?,?,?)")?;
@@ -304,7 +304,12 @@ impl Change<'_> {
         Ok(id)
     }
 
-    pub fn put_block(&mut self, archive: ArchiveId, block: &Encoded, times: i64) -> Result<BlockRow, rusqlite::Error> {
+    pub(crate) fn put_block(
+        &mut self,
+        archive: ArchiveId,
+        block: &Encoded,
+        times: i64,
+    ) -> Result<BlockRow, rusqlite::Error> {
         let id = self.next_block;
         self.next_block += 1;
         let mut row = BlockRow {
@@ -345,13 +350,13 @@ impl Change<'_> {
         Ok(row)
     }
 
-    pub fn delete_block(&mut self, row: &BlockRow) -> Result<(), rusqlite::Error> {
+    pub(crate) fn delete_block(&mut self, row: &BlockRow) -> Result<(), rusqlite::Error> {
         self.transaction.prepare_cached("DELETE FROM block WHERE id = ?")?.execute([row.id])?;
         self.mark.samples -= row.count as u64 as i64;
         self.manifest.remove(&self.transaction, row.archive, row.crc)
     }
 
-    pub fn put_tombstone(&mut self, archive: ArchiveId, stone: Tombstone) -> Result<(), rusqlite::Error> {
+    pub(crate) fn put_tombstone(&mut self, archive: ArchiveId, stone: Tombstone) -> Result<(), rusqlite::Error> {
         let numbers = [i64::from(archive.0), stone.first, stone.last, stone.seq.cast_signed()];
         let mut insert = self
             .transaction
@@ -361,7 +366,7 @@ impl Change<'_> {
     }
 
     /// Makes it durable.
-    pub fn commit(mut self) -> Result<Mark, Fault> {
+    pub(crate) fn commit(mut self) -> Result<Mark, Fault> {
         let at = sql_fault(self.path);
         self.manifest.store(&self.transaction).map_err(&at)?;
         let mark = self.mark;
@@ -375,13 +380,13 @@ impl Change<'_> {
         Ok(mark)
     }
 
-    pub fn fault(&self, error: rusqlite::Error) -> Fault {
+    pub(crate) fn fault(&self, error: rusqlite::Error) -> Fault {
         sql_fault(self.path)(error)
     }
 }
 
 /// Spans of an archive that edits cleared; a damaged row clears nothing.
-pub fn tombstones(connection: &Connection, archive: ArchiveId) -> Result<Vec<Tombstone>, rusqlite::Error> {
+pub(crate) fn tombstones(connection: &Connection, archive: ArchiveId) -> Result<Vec<Tombstone>, rusqlite::Error> {
     let query = "SELECT first, last, seq, crc FROM tombstone WHERE archive = ?";
     let mut statement = connection.prepare_cached(query)?;
     let mut rows = statement.query([i64::from(archive.0)])?;

@@ -24,7 +24,7 @@ const MOST_IDLE: usize = 128;
 const MOST_LISTED: usize = 1 << 18;
 
 /// One file.
-pub struct PartitionFile {
+pub(crate) struct PartitionFile {
     pub name: Name,
     pub path: PathBuf,
     /// Its mark after the last change.
@@ -34,7 +34,7 @@ pub struct PartitionFile {
 }
 
 impl PartitionFile {
-    pub fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         self.name.key
     }
 }
@@ -45,7 +45,7 @@ struct Lists {
     rows: usize,
 }
 
-pub struct Partitions {
+pub(crate) struct Partitions {
     folder: PathBuf,
     partitions: RwLock<BTreeMap<Order, Arc<PartitionFile>>>,
     idle: AtomicUsize,
@@ -54,7 +54,7 @@ pub struct Partitions {
 
 impl Partitions {
     /// Finds the partitions of a folder.
-    pub fn open(folder: &Path) -> Result<Partitions, Fault> {
+    pub(crate) fn open(folder: &Path) -> Result<Partitions, Fault> {
         let partitions = Partitions {
             folder: folder.to_owned(),
             partitions: RwLock::default(),
@@ -66,7 +66,7 @@ impl Partitions {
     }
 
     /// Looks for files that were made since.
-    pub fn look(&self) -> Result<(), Fault> {
+    pub(crate) fn look(&self) -> Result<(), Fault> {
         let mut partitions = BTreeMap::new();
         for entry in fs::read_dir(&self.folder).map_err(io_fault(&self.folder))? {
             let entry = entry.map_err(io_fault(&self.folder))?;
@@ -92,18 +92,18 @@ impl Partitions {
     }
 
     /// All files, by time.
-    pub fn all(&self) -> Vec<Arc<PartitionFile>> {
+    pub(crate) fn all(&self) -> Vec<Arc<PartitionFile>> {
         self.partitions.read().values().cloned().collect()
     }
 
     /// The files that may hold samples from `first` to `last`.
-    pub fn within(&self, first: i64, last: i64) -> Vec<Arc<PartitionFile>> {
+    pub(crate) fn within(&self, first: i64, last: i64) -> Vec<Arc<PartitionFile>> {
         let holds = |partition: &&Arc<PartitionFile>| partition.key().start() <= last && first <= partition.key().end();
         self.partitions.read().values().filter(holds).cloned().collect()
     }
 
     /// The file that takes new blocks of a partition; its name when there is none yet.
-    pub fn current(&self, key: Key) -> Result<Arc<PartitionFile>, Name> {
+    pub(crate) fn current(&self, key: Key) -> Result<Arc<PartitionFile>, Name> {
         let partitions = self.partitions.read();
         let of_key = || partitions.values().filter(|partition| partition.key() == key);
         let current =
@@ -113,24 +113,24 @@ impl Partitions {
     }
 
     /// Stores the new mark of a file.
-    pub fn note(&self, name: Name, mark: Mark) {
+    pub(crate) fn note(&self, name: Name, mark: Mark) {
         if let Some(partition) = self.partitions.read().get(&order(name)) {
             *partition.facts.lock() = mark;
         }
     }
 
-    pub fn path(&self, name: Name) -> PathBuf {
+    pub(crate) fn path(&self, name: Name) -> PathBuf {
         self.folder.join(name.file())
     }
 
-    pub fn add(&self, name: Name) -> Arc<PartitionFile> {
+    pub(crate) fn add(&self, name: Name) -> Arc<PartitionFile> {
         let partition = self.partition(name);
         self.partitions.write().insert(order(name), Arc::clone(&partition));
         partition
     }
 
     /// Takes a file out, and puts another in its place, for readers in one step.
-    pub fn replace(&self, old: &PartitionFile, new: Option<Name>) {
+    pub(crate) fn replace(&self, old: &PartitionFile, new: Option<Name>) {
         {
             let mut partitions = self.partitions.write();
             partitions.remove(&order(old.name));
@@ -144,7 +144,7 @@ impl Partitions {
     }
 
     /// A reader of a file as it is now. `None` when the file was removed meanwhile.
-    pub fn reader<'s>(&'s self, partition: &Arc<PartitionFile>) -> Result<Option<Reader<'s>>, Fault> {
+    pub(crate) fn reader<'s>(&'s self, partition: &Arc<PartitionFile>) -> Result<Option<Reader<'s>>, Fault> {
         let idle = partition.idle.lock().pop();
         let connection = match idle {
             Some(connection) => {
@@ -202,7 +202,7 @@ fn order(name: Name) -> Order {
 }
 
 /// A file as it was when the reader was taken.
-pub struct Reader<'s> {
+pub(crate) struct Reader<'s> {
     partitions: &'s Partitions,
     pub partition: Arc<PartitionFile>,
     connection: Option<Connection>,
@@ -218,12 +218,12 @@ impl Drop for Reader<'_> {
 }
 
 impl Reader<'_> {
-    pub fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         self.connection.as_ref().expect("it is taken only at the end")
     }
 
     /// The blocks of an archive.
-    pub fn list(&self, archive: ArchiveId) -> Result<Arc<List>, Fault> {
+    pub(crate) fn list(&self, archive: ArchiveId) -> Result<Arc<List>, Fault> {
         let key = (self.partition.path.clone(), archive);
         if let Some((version, list)) = self.partitions.lists.lock().known.get(&key)
             && *version == self.version
@@ -249,15 +249,15 @@ impl Reader<'_> {
         Ok(list)
     }
 
-    pub fn frames(&self, row: &BlockRow) -> Result<Found, Fault> {
+    pub(crate) fn frames(&self, row: &BlockRow) -> Result<Found, Fault> {
         fetch::frames(self.connection(), row).map_err(sql_fault(&self.partition.path))
     }
 
-    pub fn data(&self, row: &BlockRow) -> Result<Found, Fault> {
+    pub(crate) fn data(&self, row: &BlockRow) -> Result<Found, Fault> {
         fetch::data(self.connection(), row).map_err(sql_fault(&self.partition.path))
     }
 
-    pub fn times(&self, id: i64) -> Result<Found, Fault> {
+    pub(crate) fn times(&self, id: i64) -> Result<Found, Fault> {
         fetch::times(self.connection(), id).map_err(sql_fault(&self.partition.path))
     }
 }

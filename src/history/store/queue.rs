@@ -17,7 +17,7 @@ const OVERFLOW: u32 = 0x0480;
 const COMMIT_ROWS: usize = 65_536;
 
 /// An edit that waits for its commit; its sender hears the commit's number once it is on disk, and nothing otherwise.
-pub struct PendingEdit {
+pub(crate) struct PendingEdit {
     pub record: EditRecord,
     pub done: Sender<u64>,
 }
@@ -39,7 +39,7 @@ struct Pending {
     failures: u64,
 }
 
-pub struct Queue {
+pub(crate) struct Queue {
     most: usize,
     pending: Mutex<Pending>,
     due: Condvar,
@@ -47,7 +47,7 @@ pub struct Queue {
 }
 
 /// The samples and edits of one commit.
-pub struct Taken {
+pub(crate) struct Taken {
     pub batches: VecDeque<Vec<Row>>,
     pub edits: Vec<PendingEdit>,
     /// Everything that came up to here is in this commit or an earlier one.
@@ -55,17 +55,17 @@ pub struct Taken {
 }
 
 impl Taken {
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty() && self.edits.is_empty()
     }
 }
 
 impl Queue {
-    pub fn new(most: usize) -> Queue {
+    pub(crate) fn new(most: usize) -> Queue {
         Queue { most, pending: Mutex::default(), due: Condvar::new(), settled: Condvar::new() }
     }
 
-    pub fn append(&self, rows: &mut Vec<Row>) {
+    pub(crate) fn append(&self, rows: &mut Vec<Row>) {
         if rows.is_empty() {
             return;
         }
@@ -87,7 +87,7 @@ impl Queue {
     }
 
     /// An edit is due at once.
-    pub fn edit(&self, edit: PendingEdit) {
+    pub(crate) fn edit(&self, edit: PendingEdit) {
         let mut pending = self.pending.lock();
         if pending.is_closing {
             return;
@@ -98,7 +98,7 @@ impl Queue {
     }
 
     /// Waits until all that came before is settled; false when a commit fails meanwhile or has failed for good.
-    pub fn commit(&self) -> bool {
+    pub(crate) fn commit(&self) -> bool {
         let mut pending = self.pending.lock();
         let (goal, failures) = (pending.came, pending.failures);
         pending.is_wanted |= pending.settled < goal;
@@ -110,7 +110,7 @@ impl Queue {
     }
 
     /// Waits until a commit is due, at most `patience`; then takes everything.
-    pub fn take(&self, commit: Duration, patience: Duration) -> Taken {
+    pub(crate) fn take(&self, commit: Duration, patience: Duration) -> Taken {
         let until = Instant::now() + patience;
         let mut pending = self.pending.lock();
         while !pending.is_due(commit) {
@@ -131,14 +131,14 @@ impl Queue {
     }
 
     /// Tells that everything up to `came` is on disk.
-    pub fn settle(&self, came: u64) {
+    pub(crate) fn settle(&self, came: u64) {
         let mut pending = self.pending.lock();
         pending.settled = pending.settled.max(came);
         self.settled.notify_all();
     }
 
     /// Puts samples back that could not be written; they are the oldest, and the first to give way.
-    pub fn give_back(&self, mut batches: VecDeque<Vec<Row>>) {
+    pub(crate) fn give_back(&self, mut batches: VecDeque<Vec<Row>>) {
         let mut pending = self.pending.lock();
         batches.append(&mut pending.batches);
         pending.rows = batches.iter().map(Vec::len).sum();
@@ -152,7 +152,7 @@ impl Queue {
     }
 
     /// Waits for a while, or until the queue is closed.
-    pub fn rest(&self, patience: Duration) {
+    pub(crate) fn rest(&self, patience: Duration) {
         let mut pending = self.pending.lock();
         if !pending.is_closing {
             self.due.wait_for(&mut pending, patience);
@@ -160,12 +160,12 @@ impl Queue {
     }
 
     /// Lets the edits that wait know that nothing can be written: their senders go.
-    pub fn refuse_edits(&self) {
+    pub(crate) fn refuse_edits(&self) {
         self.pending.lock().edits.clear();
     }
 
     /// From now on rows are dropped; what waits is still taken.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut pending = self.pending.lock();
         pending.is_closing = true;
         pending.is_wanted = true;
@@ -173,19 +173,19 @@ impl Queue {
     }
 
     /// Nobody takes anything any more.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         let mut pending = self.pending.lock();
         pending.has_ended = true;
         pending.edits.clear();
         self.settled.notify_all();
     }
 
-    pub fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.pending.lock().is_closing
     }
 
     /// Rows that wait, and rows that were dropped.
-    pub fn counts(&self) -> (u64, u64) {
+    pub(crate) fn counts(&self) -> (u64, u64) {
         let pending = self.pending.lock();
         (pending.rows as u64, pending.dropped)
     }

@@ -8,7 +8,7 @@ use super::walk::{Question, Walk};
 use crate::history::{ArchiveId, Cursor, Direction, Fault, Page, Point, Span, Visitor};
 use crate::value::{Sample, UaTime};
 
-pub fn page(
+pub(crate) fn page(
     shared: &Shared,
     archive: ArchiveId,
     mut span: Span,
@@ -52,7 +52,7 @@ fn page_as_of(shared: &Shared, question: Question, limit: usize) -> Result<Page,
     Ok(page)
 }
 
-pub fn scan(shared: &Shared, archive: ArchiveId, span: Span, visitor: &mut dyn Visitor) -> Result<(), Fault> {
+pub(crate) fn scan(shared: &Shared, archive: ArchiveId, span: Span, visitor: &mut dyn Visitor) -> Result<(), Fault> {
     let as_of = shared.commits.pinned(archive, None)?;
     let mut walk = Walk::new(shared, Question { archive, span, direction: Direction::Forward, as_of });
     let visitor = RefCell::new(visitor);
@@ -66,7 +66,7 @@ pub fn scan(shared: &Shared, archive: ArchiveId, span: Span, visitor: &mut dyn V
     if shared.commits.has_expired(as_of) { Err(Fault::Expired) } else { Ok(()) }
 }
 
-pub fn at(shared: &Shared, archive: ArchiveId, time: UaTime) -> Result<Option<Sample>, Fault> {
+pub(crate) fn at(shared: &Shared, archive: ArchiveId, time: UaTime) -> Result<Option<Sample>, Fault> {
     let found = page(shared, archive, Span { first: time, last: time }, Direction::Forward, 1, None)?;
     Ok(found.samples.into_iter().next())
 }

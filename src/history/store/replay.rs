@@ -15,7 +15,7 @@ use crate::value::UaTime;
 impl Shared {
     /// Opens the journal and takes what it holds into the head. A damaged one gives what can be read of it into
     /// blocks, and a new one takes its place.
-    pub fn open_journal(&self) -> Result<(Journal, Replay), Fault> {
+    pub(crate) fn open_journal(&self) -> Result<(Journal, Replay), Fault> {
         let folder = &self.settings.path;
         let opened = Journal::open(folder).and_then(|journal| Ok((self.replay(&journal)?, journal)));
         let (replay, what) = match opened {
@@ -42,7 +42,7 @@ impl Shared {
     }
 
     /// Builds the head from the journal's samples that no block holds yet.
-    pub fn replay(&self, journal: &Journal) -> Result<Replay, Fault> {
+    pub(crate) fn replay(&self, journal: &Journal) -> Result<Replay, Fault> {
         let _writes = self.block_writes.lock();
         let frozen = self.heads.read().frozen.as_ref().map_or(0, |head| head.last);
         let mut marks = Marks { shared: self, families: Vec::new(), held: Vec::new() };

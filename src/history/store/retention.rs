@@ -18,7 +18,7 @@ use crate::logging;
 use crate::value::UaTime;
 
 /// Lets go what is too old, when the clock can be trusted, and what is too much.
-pub fn retire(shared: &Shared, now: UaTime, is_steady: bool) -> Result<(), Fault> {
+pub(crate) fn retire(shared: &Shared, now: UaTime, is_steady: bool) -> Result<(), Fault> {
     if is_steady {
         by_age(shared, now)?;
         single_archives(shared, now)?;
@@ -142,7 +142,7 @@ fn content(shared: &Shared, partition: &PartitionFile) -> Result<HashMap<Archive
 }
 
 /// The oldest files, until the rest fits.
-pub fn by_size(shared: &Shared) -> Result<(), Fault> {
+pub(crate) fn by_size(shared: &Shared) -> Result<(), Fault> {
     shared.measure();
     let mut partitions = shared.partitions.all();
     let mut bytes: u64 = partitions.iter().map(|partition| size(&partition.path)).sum();

@@ -15,7 +15,7 @@ use crate::logging;
 
 /// Writes partitions from scratch to which a change has failed: after a failed sync nobody knows what of a file is on
 /// the disk. To be called before anything else is written.
-pub fn renew_suspects(shared: &Shared) -> Result<(), Fault> {
+pub(crate) fn renew_suspects(shared: &Shared) -> Result<(), Fault> {
     for name in shared.writers.suspects() {
         let path = shared.partitions.path(name);
         match shared.partitions.all().into_iter().find(|partition| partition.name == name) {
@@ -33,7 +33,7 @@ pub fn renew_suspects(shared: &Shared) -> Result<(), Fault> {
 }
 
 /// Writes a partition without its free pages under the next name, then removes the old file.
-pub fn compact(shared: &Shared, partition: &Arc<PartitionFile>, is_closed: bool) -> Result<(), Fault> {
+pub(crate) fn compact(shared: &Shared, partition: &Arc<PartitionFile>, is_closed: bool) -> Result<(), Fault> {
     let mut writer = shared.lease(partition.name)?;
     let mut change = writer.change()?;
     change.mark.is_closed = is_closed;
@@ -70,7 +70,7 @@ fn copy(writer: &PartitionWriter, path: &Path) -> Result<PathBuf, Fault> {
 }
 
 /// Renames a partition's damaged file: it is still read, and no longer written.
-pub fn set_aside(shared: &Shared, key: Key) -> Result<(), Fault> {
+pub(crate) fn set_aside(shared: &Shared, key: Key) -> Result<(), Fault> {
     let Ok(partition) = shared.partitions.current(key) else { return Ok(()) };
     shared.writers.forget(partition.name);
     shared.condition.count_damage(1);
@@ -81,12 +81,12 @@ pub fn set_aside(shared: &Shared, key: Key) -> Result<(), Fault> {
 }
 
 /// Removes a partition with SQLite's files of it.
-pub fn remove(path: &Path) -> Result<(), Fault> {
+pub(crate) fn remove(path: &Path) -> Result<(), Fault> {
     ["", "-wal", "-shm", "-journal"].into_iter().try_for_each(|suffix| files::remove(&files::beside(path, suffix)))
 }
 
 /// Removes the remains of an interrupted replacement: files that were not finished, and files that have a successor.
-pub fn clear_up(shared: &Shared) -> Result<(), Fault> {
+pub(crate) fn clear_up(shared: &Shared) -> Result<(), Fault> {
     let folder = &shared.settings.path;
     for entry in fs::read_dir(folder).map_err(io_fault(folder))? {
         let path = entry.map_err(io_fault(folder))?.path();

@@ -9,14 +9,14 @@ use crate::history::Point;
 use crate::value::{BuiltIn, Sample, UaTime, Value};
 
 /// Built-in type number of a value that is kept as bits; 0 is no value.
-pub type Kind = u8;
+pub(crate) type Kind = u8;
 
-pub const NULL: Kind = 0;
+pub(crate) const NULL: Kind = 0;
 /// Text, arrays and all else that does not fit in eight bytes.
-pub const OTHER: Kind = 31;
+pub(crate) const OTHER: Kind = 31;
 
 /// Kind and bits; `None` for what does not fit.
-pub fn pack(value: &Value) -> Option<(Kind, u64)> {
+pub(crate) fn pack(value: &Value) -> Option<(Kind, u64)> {
     let bits = match *value {
         Value::Null => return Some((NULL, 0)),
         Value::Boolean(v) => u64::from(v),
@@ -39,7 +39,7 @@ pub fn pack(value: &Value) -> Option<(Kind, u64)> {
 /// The value of a kind that `pack` gave.
 #[expect(clippy::cast_possible_truncation, reason = "the bits were widened from these types")]
 #[inline]
-pub fn unpack(kind: Kind, bits: u64) -> Value {
+pub(crate) fn unpack(kind: Kind, bits: u64) -> Value {
     match kind {
         1 => Value::Boolean(bits != 0),
         2 => Value::SByte(bits as i8),
@@ -61,7 +61,7 @@ pub fn unpack(kind: Kind, bits: u64) -> Value {
 #[expect(clippy::cast_precision_loss, reason = "64-bit integers round to the nearest double, as `Value::as_f64`")]
 #[expect(clippy::cast_possible_truncation, reason = "the bits were widened from an f32")]
 #[inline]
-pub fn number(kind: Kind, bits: u64) -> f64 {
+pub(crate) fn number(kind: Kind, bits: u64) -> f64 {
     match kind {
         11 => f64::from_bits(bits),
         10 => f64::from(f32::from_bits(bits as u32)),
@@ -72,7 +72,7 @@ pub fn number(kind: Kind, bits: u64) -> f64 {
 }
 
 /// Bytes of a kind in a journal batch; `None` for kinds that have no bits.
-pub fn width(kind: Kind) -> Option<usize> {
+pub(crate) fn width(kind: Kind) -> Option<usize> {
     match kind {
         NULL => Some(0),
         1..=11 | 13 => BuiltIn::from_byte(kind)?.fixed_size(),
@@ -82,7 +82,7 @@ pub fn width(kind: Kind) -> Option<usize> {
 
 /// The values of samples.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Cells {
+pub(crate) enum Cells {
     /// All of one kind; where `absent` says so (it is empty when none is), there is no value.
     Bits {
         kind: Kind,
@@ -94,7 +94,7 @@ pub enum Cells {
 
 /// Samples in time order; those of one instant in the order in which they came.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rows {
+pub(crate) struct Rows {
     pub times: Vec<i64>,
     /// Server times.
     pub servers: Vec<i64>,
@@ -107,7 +107,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub fn empty() -> Rows {
+    pub(crate) fn empty() -> Rows {
         Rows {
             times: Vec::new(),
             servers: Vec::new(),
@@ -119,7 +119,7 @@ impl Rows {
     }
 
     /// One sample BadDataLost in place of a span that cannot be read.
-    pub fn lost(time: i64) -> Rows {
+    pub(crate) fn lost(time: i64) -> Rows {
         Rows {
             times: vec![time],
             servers: vec![time],
@@ -129,25 +129,25 @@ impl Rows {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.times.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.times.is_empty()
     }
 
     #[inline]
-    pub fn status(&self, at: usize) -> u32 {
+    pub(crate) fn status(&self, at: usize) -> u32 {
         self.statuses.get(at).copied().unwrap_or(0)
     }
 
     #[inline]
-    pub fn seq(&self, at: usize) -> u64 {
+    pub(crate) fn seq(&self, at: usize) -> u64 {
         self.seqs.get(at).copied().unwrap_or(self.seq)
     }
 
-    pub fn value(&self, at: usize) -> Value {
+    pub(crate) fn value(&self, at: usize) -> Value {
         match &self.cells {
             Cells::Bits { kind, bits, absent } => {
                 if absent.get(at).copied().unwrap_or(false) {
@@ -160,7 +160,7 @@ impl Rows {
         }
     }
 
-    pub fn sample(&self, at: usize) -> Sample {
+    pub(crate) fn sample(&self, at: usize) -> Sample {
         Sample {
             value: self.value(at),
             status: StatusCode::from(self.status(at)),
@@ -170,12 +170,12 @@ impl Rows {
     }
 
     /// Adds these rows as samples.
-    pub fn add_samples(&self, rows: impl Iterator<Item = usize>, samples: &mut Vec<Sample>) {
+    pub(crate) fn add_samples(&self, rows: impl Iterator<Item = usize>, samples: &mut Vec<Sample>) {
         samples.extend(rows.map(|at| self.sample(at)));
     }
 
     #[inline]
-    pub fn point(&self, at: usize) -> Point {
+    pub(crate) fn point(&self, at: usize) -> Point {
         let number = match &self.cells {
             Cells::Bits { kind, bits, absent } if !absent.get(at).copied().unwrap_or(false) => number(*kind, bits[at]),
             Cells::Bits { .. } => f64::NAN,
@@ -185,7 +185,7 @@ impl Rows {
     }
 
     /// Keeps the rows for which `keep` says so.
-    pub fn retain(&mut self, keep: &[bool]) {
+    pub(crate) fn retain(&mut self, keep: &[bool]) {
         retain(&mut self.times, keep);
         retain(&mut self.servers, keep);
         retain(&mut self.statuses, keep);
@@ -200,7 +200,7 @@ impl Rows {
     }
 
     /// The rows in this order, which names each at most once.
-    pub fn picked(&self, order: &[usize]) -> Rows {
+    pub(crate) fn picked(&self, order: &[usize]) -> Rows {
         let cells = match &self.cells {
             Cells::Bits { kind, bits, absent } => {
                 Cells::Bits { kind: *kind, bits: pick(bits, order), absent: pick(absent, order) }
@@ -218,7 +218,7 @@ impl Rows {
     }
 
     /// The rows from `from` up to, without, `to`.
-    pub fn part(&self, from: usize, to: usize) -> Rows {
+    pub(crate) fn part(&self, from: usize, to: usize) -> Rows {
         let cells = match &self.cells {
             Cells::Bits { kind, bits, absent } => {
                 Cells::Bits { kind: *kind, bits: bits[from..to].to_vec(), absent: cut(absent, from, to) }
@@ -237,14 +237,14 @@ impl Rows {
 
     /// Two rows that say the same, whenever they came.
     #[cfg(test)]
-    pub fn same(&self, at: usize, other: &Rows, there: usize) -> bool {
+    pub(crate) fn same(&self, at: usize, other: &Rows, there: usize) -> bool {
         self.times[at] == other.times[there]
             && self.status(at) == other.status(there)
             && self.value(at).same_bits(&other.value(there))
     }
 
     /// Adds all rows of another.
-    pub fn append(&mut self, other: &Rows) {
+    pub(crate) fn append(&mut self, other: &Rows) {
         if self.is_empty() {
             *self = other.clone();
             return;

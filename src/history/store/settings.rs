@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Samples a frame: the smallest part of a block that decodes alone and has a summary.
-pub const FRAME: usize = 256;
+pub(crate) const FRAME: usize = 256;
 /// Samples a block, at most.
-pub const BLOCK: usize = 4096;
+pub(crate) const BLOCK: usize = 4096;
 /// Samples of one archive in memory, at most, before a flush.
-pub const LANE: usize = 65_536;
+pub(crate) const LANE: usize = 65_536;
 
 /// The span of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,7 +70,7 @@ impl Settings {
 
 /// How thorough maintenance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
+pub(crate) enum Effort {
     /// Only what is due; reads that take several pages stay valid.
     Usual,
     /// Everything, at once; reads that take several pages expire.

@@ -27,7 +27,7 @@ use super::writers::{Lease, Writers};
 use crate::history::{Fault, Stats};
 use crate::value::UaTime;
 
-pub struct Shared {
+pub(crate) struct Shared {
     pub settings: Settings,
     pub queue: Queue,
     pub maintenance: MaintenanceSignal,
@@ -53,7 +53,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(settings: Settings, meta: Meta, is_reader: bool) -> Result<Shared, Fault> {
+    pub(crate) fn new(settings: Settings, meta: Meta, is_reader: bool) -> Result<Shared, Fault> {
         let shared = Shared {
             queue: Queue::new(settings.queue_rows),
             maintenance: MaintenanceSignal::default(),
@@ -83,13 +83,13 @@ impl Shared {
     }
 
     /// Makes the store ready with the commits that the journal gave.
-    pub fn start(&self, replay: &Replay) {
+    pub(crate) fn start(&self, replay: &Replay) {
         self.commits.start(replay.last, replay.last_commit);
         self.measure();
     }
 
     /// Reads the mark of each partition.
-    pub fn read_marks(&self) -> Result<(), Fault> {
+    pub(crate) fn read_marks(&self) -> Result<(), Fault> {
         for partition in self.partitions.all() {
             let mark = match self.partitions.reader(&partition) {
                 Ok(Some(reader)) => Mark::read(reader.connection()).map_err(sql_fault(&partition.path)),
@@ -112,12 +112,12 @@ impl Shared {
     }
 
     /// The commit up to which a partition has everything that belongs into it; 0 when it is not known.
-    pub fn mark(&self, key: Key) -> u64 {
+    pub(crate) fn mark(&self, key: Key) -> u64 {
         self.partitions.current(key).map_or(0, |partition| partition.facts.lock().seq)
     }
 
     /// Opens a partition for one change; its file is made when there is none.
-    pub fn lease(&self, name: Name) -> Result<Lease<'_>, Fault> {
+    pub(crate) fn lease(&self, name: Name) -> Result<Lease<'_>, Fault> {
         self.writers.lease(&self.partitions, name)
     }
 
@@ -126,26 +126,26 @@ impl Shared {
     }
 
     /// Memory holds more than it should, and a flush will help.
-    pub fn is_behind(&self) -> bool {
+    pub(crate) fn is_behind(&self) -> bool {
         self.is_overfull() && self.condition.flush_fault().is_none()
     }
 
     /// Why memory cannot be emptied, once it holds too much.
-    pub fn flush_fault(&self) -> Option<String> {
+    pub(crate) fn flush_fault(&self) -> Option<String> {
         if self.is_overfull() { self.condition.flush_fault() } else { None }
     }
 
-    pub fn is_flush_due(&self) -> bool {
+    pub(crate) fn is_flush_due(&self) -> bool {
         self.heads.read().is_flush_due(self.settings.head_samples)
     }
 
     /// The clock runs steadily enough to judge ages by.
-    pub fn trusts_clock(&self, now: UaTime) -> bool {
+    pub(crate) fn trusts_clock(&self, now: UaTime) -> bool {
         self.clock.lock().is_steady(Instant::now(), now)
     }
 
     /// Bytes of all files, measured now.
-    pub fn measure(&self) -> u64 {
+    pub(crate) fn measure(&self) -> u64 {
         let entries = std::fs::read_dir(&self.settings.path).into_iter().flatten().flatten();
         let bytes = entries.filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum();
         self.bytes.store(bytes, Ordering::Relaxed);
@@ -153,12 +153,12 @@ impl Shared {
     }
 
     /// The files belong to another process, or to none.
-    pub fn is_reader(&self) -> bool {
+    pub(crate) fn is_reader(&self) -> bool {
         self.is_reader
     }
 
     /// Why nothing can be recorded for lack of room.
-    pub fn room_needed(&self) -> Option<String> {
+    pub(crate) fn room_needed(&self) -> Option<String> {
         let path = &self.settings.path;
         if self.is_full.load(Ordering::Acquire) {
             let most = self.settings.max_size >> 20;
@@ -174,14 +174,14 @@ impl Shared {
         })
     }
 
-    pub fn stopped_fault(&self) -> Fault {
+    pub(crate) fn stopped_fault(&self) -> Fault {
         match self.condition.stopped() {
             Some(reason) => fault(&self.settings.path, &reason, "recording goes on by itself once that is mended"),
             None => Fault::Closed,
         }
     }
 
-    pub fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         let (queued, dropped) = self.queue.counts();
         let partitions = self.partitions.all();
         let marks: Vec<Mark> = partitions.iter().map(|partition| *partition.facts.lock()).collect();

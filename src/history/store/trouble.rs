@@ -8,24 +8,24 @@ use crate::history::Fault;
 
 /// Bytes on disk that are not what was written there; says what is wrong with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Damage(pub &'static str);
+pub(crate) struct Damage(pub &'static str);
 
-pub type Intact<T> = Result<T, Damage>;
+pub(crate) type Intact<T> = Result<T, Damage>;
 
-pub fn fault(path: &Path, what: impl ToString, remedy: &str) -> Fault {
+pub(crate) fn fault(path: &Path, what: impl ToString, remedy: &str) -> Fault {
     Fault::Store { path: path.display().to_string(), what: what.to_string(), remedy: remedy.to_owned() }
 }
 
-pub fn io_fault(path: &Path) -> impl FnOnce(std::io::Error) -> Fault {
+pub(crate) fn io_fault(path: &Path) -> impl FnOnce(std::io::Error) -> Fault {
     move |error| fault(path, error, "check that the folder exists and that opcell may write to it")
 }
 
 /// A fault of SQLite with the remedy for its kind.
-pub fn sql_fault(path: &Path) -> impl Fn(rusqlite::Error) -> Fault {
+pub(crate) fn sql_fault(path: &Path) -> impl Fn(rusqlite::Error) -> Fault {
     move |error| fault(path, &error, remedy(&error))
 }
 
-pub fn is_damage(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
         || matches!(
             error,
@@ -38,7 +38,7 @@ pub fn is_damage(error: &rusqlite::Error) -> bool {
 /// The remedy of every damage, by which a fault is known as one.
 const DAMAGED: &str = "the file is damaged: `opcell history verify` tells what is lost; restore it from a backup";
 
-pub fn tells_of_damage(fault: &Fault) -> bool {
+pub(crate) fn tells_of_damage(fault: &Fault) -> bool {
     matches!(fault, Fault::Store { remedy, .. } if remedy == DAMAGED)
 }
 

@@ -52,7 +52,7 @@ impl Findings {
     }
 }
 
-pub fn verify(shared: &Shared) -> Vec<Finding> {
+pub(crate) fn verify(shared: &Shared) -> Vec<Finding> {
     let mut found = verify_meta(shared);
     found.extend(verify_journal(shared));
     found.extend(verify_aside(shared));

@@ -5,7 +5,7 @@ use super::tombstone::Tombstone;
 
 /// The commits that a reader sees: up to `as_of`, less the spans that edits cleared.
 #[derive(Debug, Clone, Copy)]
-pub struct Sight<'a> {
+pub(crate) struct Sight<'a> {
     pub as_of: u64,
     pub tombstones: &'a [Tombstone],
 }
@@ -17,12 +17,12 @@ impl Sight<'_> {
     }
 
     /// Something is cleared between these times.
-    pub fn is_touched(&self, first: i64, last: i64) -> bool {
+    pub(crate) fn is_touched(&self, first: i64, last: i64) -> bool {
         self.tombstones.iter().any(|stone| stone.seq <= self.as_of && stone.first <= last && first <= stone.last)
     }
 
     /// Leaves of rows in time order what is to be seen, each instant once: the sample that came last.
-    pub fn settle(&self, rows: &mut Rows) {
+    pub(crate) fn settle(&self, rows: &mut Rows) {
         let count = rows.len();
         let newest = rows.seqs.iter().copied().max().unwrap_or(rows.seq);
         let is_strict = rows.times.windows(2).all(|pair| pair[0] < pair[1]);

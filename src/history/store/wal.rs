@@ -20,7 +20,7 @@ const MAGIC: u32 = 0x377f_0682;
 const PAGES: std::ops::RangeInclusive<u32> = 512..=65_536;
 
 /// Damage of the write-ahead log of a database; `None` when it is whole, or when there is none.
-pub fn damage(database: &Path) -> io::Result<Option<String>> {
+pub(crate) fn damage(database: &Path) -> io::Result<Option<String>> {
     let file = match File::open(beside(database, "-wal")) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -30,7 +30,7 @@ pub fn damage(database: &Path) -> io::Result<Option<String>> {
 }
 
 /// The same while another program writes: a frame that is half written now is complete at the second look.
-pub fn damage_for_sure(database: &Path) -> io::Result<Option<String>> {
+pub(crate) fn damage_for_sure(database: &Path) -> io::Result<Option<String>> {
     match damage(database)? {
         Some(_) => damage(database),
         None => Ok(None),
@@ -38,7 +38,7 @@ pub fn damage_for_sure(database: &Path) -> io::Result<Option<String>> {
 }
 
 /// Keeps a copy of a damaged log before SQLite takes what is left of it for the whole, and says what is wrong.
-pub fn keep_damaged(database: &Path, now: i64) -> io::Result<Option<String>> {
+pub(crate) fn keep_damaged(database: &Path, now: i64) -> io::Result<Option<String>> {
     let Some(what) = damage(database)? else { return Ok(None) };
     let copy = beside(database, &format!("-wal.{now}.damaged"));
     std::fs::copy(beside(database, "-wal"), &copy)?;

@@ -24,7 +24,7 @@ use crate::value::UaTime;
 
 /// The span and direction of a read.
 #[derive(Debug, Clone, Copy)]
-pub struct Question {
+pub(crate) struct Question {
     pub archive: ArchiveId,
     pub span: Span,
     pub direction: Direction,
@@ -87,7 +87,7 @@ struct Active<'s> {
     left: Range<usize>,
 }
 
-pub struct Walk<'s> {
+pub(crate) struct Walk<'s> {
     shared: &'s Shared,
     question: Question,
     /// Files to come, the next one last.
@@ -100,13 +100,13 @@ pub struct Walk<'s> {
 
 /// Rows to be taken, from the part of this number.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub(crate) struct Run {
     part: usize,
     pub range: Range<usize>,
 }
 
 impl<'s> Walk<'s> {
-    pub fn new(shared: &'s Shared, question: Question) -> Walk<'s> {
+    pub(crate) fn new(shared: &'s Shared, question: Question) -> Walk<'s> {
         let Span { first, last } = question.span;
         let mut walk = Walk {
             shared,
@@ -134,12 +134,12 @@ impl<'s> Walk<'s> {
         walk
     }
 
-    pub fn rows(&self, run: &Run) -> &Rows {
+    pub(crate) fn rows(&self, run: &Run) -> &Rows {
         &self.active[run.part].rows
     }
 
     /// The next rows. Frames of which `take` takes the summary are passed over.
-    pub fn next(&mut self, take: &mut dyn FnMut(&Summary) -> bool) -> Result<Option<Run>, Fault> {
+    pub(crate) fn next(&mut self, take: &mut dyn FnMut(&Summary) -> bool) -> Result<Option<Run>, Fault> {
         loop {
             self.feed()?;
             let Some((part, near)) = self.foremost() else { return Ok(None) };

@@ -22,7 +22,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 /// Rows that are shown under one lock of the head, so that readers wait microseconds.
 const AT_ONCE: usize = 2048;
 
-pub struct Writer {
+pub(crate) struct Writer {
     shared: Arc<Shared>,
     journal: Option<Journal>,
     next_seq: u64,
@@ -31,12 +31,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn new(shared: Arc<Shared>, journal: Journal, next_seq: u64) -> Writer {
+    pub(crate) fn new(shared: Arc<Shared>, journal: Journal, next_seq: u64) -> Writer {
         Writer { shared, journal: Some(journal), next_seq, trimmed: 0, raw: Vec::new() }
     }
 
     /// Runs until the queue is closed and empty.
-    pub fn run(mut self) {
+    pub(crate) fn run(mut self) {
         self.serve();
         self.shared.queue.end();
     }

@@ -17,14 +17,14 @@ use crate::history::Fault;
 const MOST_OPEN: usize = 4;
 
 #[derive(Default)]
-pub struct Writers {
+pub(crate) struct Writers {
     open: Mutex<Vec<(Name, PartitionWriter)>>,
     suspects: Mutex<BTreeSet<Name>>,
 }
 
 impl Writers {
     /// Opens a partition for one change; its file is made when there is none.
-    pub fn lease<'a>(&'a self, partitions: &'a Partitions, name: Name) -> Result<Lease<'a>, Fault> {
+    pub(crate) fn lease<'a>(&'a self, partitions: &'a Partitions, name: Name) -> Result<Lease<'a>, Fault> {
         let mut open = self.open.lock();
         let known = open.iter().position(|(known, _)| *known == name).map(|at| open.swap_remove(at).1);
         drop(open);
@@ -38,19 +38,19 @@ impl Writers {
     }
 
     /// Partitions to which a change has failed.
-    pub fn suspects(&self) -> Vec<Name> {
+    pub(crate) fn suspects(&self) -> Vec<Name> {
         self.suspects.lock().iter().copied().collect()
     }
 
     /// Closes a partition's writer; the partition is no suspect any more.
-    pub fn forget(&self, name: Name) {
+    pub(crate) fn forget(&self, name: Name) {
         self.suspects.lock().remove(&name);
         self.open.lock().retain(|(known, _)| *known != name);
     }
 }
 
 /// A writer for one change.
-pub struct Lease<'a> {
+pub(crate) struct Lease<'a> {
     writers: &'a Writers,
     partitions: &'a Partitions,
     name: Name,
@@ -59,7 +59,7 @@ pub struct Lease<'a> {
 
 impl Lease<'_> {
     /// Ends the lease after a change that succeeded, and keeps the writer open for the next one.
-    pub fn keep(self) {
+    pub(crate) fn keep(self) {
         let Lease { writers, partitions, name, mut writer } = self;
         writer.is_sound = true;
         writers.suspects.lock().remove(&name);

@@ -59,7 +59,7 @@ impl Envelope<'_> {
 
     /// Makes chunks of the message whose body begins `BEFORE_BODY` bytes after `mark` and goes to the end of `out`.
     /// `BadResponseTooLarge` when the peer would not take it; nothing was changed then.
-    pub fn seal(&self, out: &mut Vec<u8>, mark: usize, sequence: &mut Sequence) -> Result<(), StatusCode> {
+    pub(crate) fn seal(&self, out: &mut Vec<u8>, mark: usize, sequence: &mut Sequence) -> Result<(), StatusCode> {
         let body = out.len() - mark - BEFORE_BODY;
         let capacity = self.capacity();
         let chunks = body.div_ceil(capacity).max(1);

@@ -50,29 +50,29 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub fn new(role: Role, channel: u32, sizes: Negotiated, token: Token, numbers: Sequences) -> Self {
+    pub(crate) fn new(role: Role, channel: u32, sizes: Negotiated, token: Token, numbers: Sequences) -> Self {
         let Sequences { received, sent } = numbers;
         Conversation { channel, sizes, tokens: Tokens::new(role, token), received, sent, assembly: None }
     }
 
-    pub fn renew(&mut self, token: Token) {
+    pub(crate) fn renew(&mut self, token: Token) {
         self.tokens.renew(token);
     }
 
-    pub fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         self.tokens.deadline()
     }
 
-    pub fn renew_at(&self) -> Instant {
+    pub(crate) fn renew_at(&self) -> Instant {
         self.tokens.renew_at()
     }
 
-    pub fn is_assembling(&self) -> bool {
+    pub(crate) fn is_assembling(&self) -> bool {
         self.assembly.is_some()
     }
 
     /// Appends a message to `out`: `body` writes it, then it becomes chunks in place. On an error nothing was added.
-    pub fn send(
+    pub(crate) fn send(
         &mut self,
         now: Instant,
         out: &mut Writer,
@@ -100,7 +100,7 @@ impl Conversation {
 
     /// Takes a Message or Close chunk: checks it, and adds it to the message in assembly. `limit`: bytes of body of
     /// the whole message.
-    pub fn take(
+    pub(crate) fn take(
         &mut self,
         now: Instant,
         input: &mut Input,

@@ -22,8 +22,10 @@ use opcua::StatusCode;
 
 pub use client::{ClientChannel, ClientEvent, ClientSettings};
 pub use fuzz::{fuzz, fuzz_chunks};
-pub use open::{OpenJob, Opened};
-pub use pace::{Pace, neighbourhood};
+pub use open::OpenJob;
+pub(crate) use open::Opened;
+pub use pace::Pace;
+pub(crate) use pace::neighbourhood;
 pub use server::{Event, ServerChannel, ServerSettings};
 
 use super::crypto::{Identity, MessageSecurityMode, Policy, PublicKey};

@@ -33,7 +33,7 @@ pub(super) struct AsymmetricHeader<'a> {
 }
 
 impl<'a> AsymmetricHeader<'a> {
-    pub fn read(chunk: &'a [u8]) -> Result<AsymmetricHeader<'a>, Fatal> {
+    pub(crate) fn read(chunk: &'a [u8]) -> Result<AsymmetricHeader<'a>, Fatal> {
         let malformed = |_| Fatal::new(StatusCode::BadDecodingError, "a malformed security header");
         let mut reader = Reader::new(chunk);
         reader.take(crate::stack::transport::HEADER).map_err(malformed)?;

@@ -23,7 +23,7 @@ pub(super) struct OpenRequest<'a> {
 }
 
 impl<'a> OpenRequest<'a> {
-    pub fn read(body: &'a [u8]) -> Decode<OpenRequest<'a>> {
+    pub(crate) fn read(body: &'a [u8]) -> Decode<OpenRequest<'a>> {
         let mut reader = Reader::new(body);
         if reader.node_id()? != NodeIdRef::numeric(0, OPEN_REQUEST) {
             return Err(StatusCode::BadTcpMessageTypeInvalid);
@@ -41,7 +41,7 @@ impl<'a> OpenRequest<'a> {
         Ok(OpenRequest { handle, renew, mode, nonce, lifetime })
     }
 
-    pub fn write(&self, out: &mut Writer) {
+    pub(crate) fn write(&self, out: &mut Writer) {
         out.node_id(NodeIdRef::numeric(0, OPEN_REQUEST));
         write_request_header(out, self.handle);
         out.u32(0);
@@ -86,7 +86,7 @@ pub(super) struct OpenResponse<'a> {
 }
 
 impl<'a> OpenResponse<'a> {
-    pub fn write(&self, out: &mut Writer) {
+    pub(crate) fn write(&self, out: &mut Writer) {
         out.node_id(NodeIdRef::numeric(0, OPEN_RESPONSE));
         out.time(UaTime::now());
         out.u32(self.handle);
@@ -103,7 +103,7 @@ impl<'a> OpenResponse<'a> {
     }
 
     /// A ServiceFault is returned as its service result.
-    pub fn read(body: &'a [u8]) -> Decode<OpenResponse<'a>> {
+    pub(crate) fn read(body: &'a [u8]) -> Decode<OpenResponse<'a>> {
         let mut reader = Reader::new(body);
         let type_id = reader.node_id()?;
         reader.time()?;

@@ -16,7 +16,7 @@ const REST: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Whose share an address uses: an IPv4 address its own; IPv6 addresses that differ in the last 64 bits share one, as
 /// the owner of one has them all.
-pub fn neighbourhood(address: IpAddr) -> IpAddr {
+pub(crate) fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.into(),
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
@@ -37,12 +37,12 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub fn full(rate: Rate, now: Instant) -> Bucket {
+    pub(crate) fn full(rate: Rate, now: Instant) -> Bucket {
         Bucket { left: f64::from(rate.at_once), at: now }
     }
 
     /// Takes one; false when there is none.
-    pub fn take(&mut self, rate: Rate, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, rate: Rate, now: Instant) -> bool {
         *self = self.filled(rate, now);
         let may = self.left >= 1.0;
         self.left -= f64::from(u8::from(may));

@@ -19,12 +19,12 @@ pub(super) struct Sequences {
 }
 
 impl Sequence {
-    pub fn new(legacy: bool) -> Sequence {
+    pub(crate) fn new(legacy: bool) -> Sequence {
         Sequence { last: None, legacy }
     }
 
     /// The number of the next chunk that we send.
-    pub fn next(&mut self) -> u32 {
+    pub(crate) fn next(&mut self) -> u32 {
         let next = match self.last {
             None => u32::from(self.legacy),
             Some(last) if self.legacy && last > LEGACY_WRAP => 1,
@@ -35,7 +35,7 @@ impl Sequence {
     }
 
     /// Takes the number of a chunk that came, if it is the one that must follow.
-    pub fn accept(&mut self, number: u32) -> bool {
+    pub(crate) fn accept(&mut self, number: u32) -> bool {
         let follows = match self.last {
             None => self.legacy || number == 0,
             Some(last) if self.legacy && last > LEGACY_WRAP => {

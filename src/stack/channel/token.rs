@@ -40,11 +40,11 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    pub fn new(role: Role, first: Token) -> Tokens {
+    pub(crate) fn new(role: Role, first: Token) -> Tokens {
         Tokens { role, sending: first, other: None }
     }
 
-    pub fn renew(&mut self, token: Token) {
+    pub(crate) fn renew(&mut self, token: Token) {
         self.other = Some(match self.role {
             Role::Server => token,
             Role::Client => std::mem::replace(&mut self.sending, token),
@@ -52,7 +52,7 @@ impl Tokens {
     }
 
     /// The token to send with now.
-    pub fn sending(&mut self, now: Instant) -> &Token {
+    pub(crate) fn sending(&mut self, now: Instant) -> &Token {
         if self.role == Role::Server
             && now >= self.sending.ends()
             && let Some(newer) = self.other.take_if(|other| other.id > self.sending.id)
@@ -64,7 +64,7 @@ impl Tokens {
     }
 
     /// The token that secured a message that came; `None` when it is unknown or too old.
-    pub fn receiving(&mut self, id: u32, now: Instant) -> Option<&Token> {
+    pub(crate) fn receiving(&mut self, id: u32, now: Instant) -> Option<&Token> {
         if self.sending.id == id {
             return Some(&self.sending).filter(|token| now <= token.accepted_until());
         }
@@ -73,7 +73,7 @@ impl Tokens {
     }
 
     /// A message that `id` secured proved to be genuine. Once the newer token is in use the older one is gone.
-    pub fn used(&mut self, id: u32) {
+    pub(crate) fn used(&mut self, id: u32) {
         let Some(other) = self.other.take() else { return };
         let (newer, older) =
             if other.id > self.sending.id { (other.id, self.sending.id) } else { (self.sending.id, other.id) };
@@ -85,12 +85,12 @@ impl Tokens {
     }
 
     /// When the last token ends and the channel with it.
-    pub fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         self.other.iter().map(Token::accepted_until).fold(self.sending.accepted_until(), Instant::max)
     }
 
     /// When a client should renew: at 75 % of the lifetime (Part 4 §5.6.2.1, 1.05).
-    pub fn renew_at(&self) -> Instant {
+    pub(crate) fn renew_at(&self) -> Instant {
         self.sending.created + self.sending.lifetime * 3 / 4
     }
 }

@@ -12,15 +12,17 @@ mod value;
 mod writer;
 
 pub use fuzz::{fuzz_value, random_value};
-pub use id::{ExpandedNodeIdRef, IdRef, LocalizedTextRef, NodeIdRef, QualifiedNameRef};
-pub use reader::{Decode, ExtensionRef, Reader};
+pub(crate) use id::{ExpandedNodeIdRef, LocalizedTextRef};
+pub use id::{IdRef, NodeIdRef, QualifiedNameRef};
+pub(crate) use reader::Decode;
+pub use reader::{ExtensionRef, Reader};
 pub use value::{DataValue, Timestamps};
 pub use writer::Writer;
 
 /// Nests of Variants and arrays, at most (Part 6 §5.1.8 asks decoders for 100; 1.05).
-pub const MAX_DEPTH: u8 = 100;
+pub(crate) const MAX_DEPTH: u8 = 100;
 /// Nests of DiagnosticInfo, at most (Part 6 §5.2.2.12, 1.05).
-pub const MAX_DIAGNOSTIC_DEPTH: u8 = 10;
+pub(crate) const MAX_DIAGNOSTIC_DEPTH: u8 = 10;
 
 #[cfg(test)]
 mod tests;

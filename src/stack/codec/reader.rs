@@ -6,7 +6,7 @@ use super::{ExpandedNodeIdRef, IdRef, LocalizedTextRef, NodeIdRef, QualifiedName
 use crate::value::UaTime;
 
 /// The status of a refused read is what the peer is told: `BadDecodingError`, or `BadEncodingLimitsExceeded`.
-pub type Decode<T> = Result<T, StatusCode>;
+pub(crate) type Decode<T> = Result<T, StatusCode>;
 
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {

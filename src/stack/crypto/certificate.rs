@@ -34,12 +34,12 @@ fn expect(tag: u8, bytes: &[u8]) -> Option<Element<'_>> {
 }
 
 /// The first certificate of a chain: DER certificates in a row (Part 6 §6.2.6, 1.05).
-pub fn leaf(chain: &[u8]) -> Option<&[u8]> {
+pub(crate) fn leaf(chain: &[u8]) -> Option<&[u8]> {
     expect(SEQUENCE, chain).map(|element| element.whole)
 }
 
 /// The certificates of a chain, leaf first; at most `most`, and `None` when bytes are left that are no certificate.
-pub fn split_chain(chain: &[u8], most: usize) -> Option<Vec<&[u8]>> {
+pub(crate) fn split_chain(chain: &[u8], most: usize) -> Option<Vec<&[u8]>> {
     let mut rest = chain;
     let mut certificates = Vec::new();
     while !rest.is_empty() {
@@ -54,7 +54,7 @@ pub fn split_chain(chain: &[u8], most: usize) -> Option<Vec<&[u8]>> {
 }
 
 /// The modulus of the RSA key in a SubjectPublicKeyInfo, without leading zeros (RFC 3279 §2.3.1).
-pub fn modulus(spki: &[u8]) -> Option<&[u8]> {
+pub(crate) fn modulus(spki: &[u8]) -> Option<&[u8]> {
     let key =
         expect(BIT_STRING, expect(SEQUENCE, expect(SEQUENCE, spki)?.content)?.rest)?.content.strip_prefix(&[0])?;
     let number = expect(INTEGER, expect(SEQUENCE, key)?.content)?.content;
@@ -62,7 +62,7 @@ pub fn modulus(spki: &[u8]) -> Option<&[u8]> {
 }
 
 /// The SubjectPublicKeyInfo, which follows version, serial number, algorithm, issuer, validity and subject (RFC 5280 §4.1).
-pub fn subject_public_key_info(certificate: &[u8]) -> Option<&[u8]> {
+pub(crate) fn subject_public_key_info(certificate: &[u8]) -> Option<&[u8]> {
     let outer = expect(SEQUENCE, certificate)?;
     let mut rest = expect(SEQUENCE, outer.content)?.content;
     if let Some(version) = expect(EXPLICIT_VERSION, rest) {

@@ -28,7 +28,7 @@ pub enum Lane {
 const IN_A_ROW: u32 = 4;
 
 #[derive(Debug)]
-pub struct Fair<T> {
+pub(crate) struct Fair<T> {
     lanes: [Turns<T>; 3],
     /// Jobs that may wait: of one address, and of all.
     most: QueueLimits,
@@ -41,7 +41,7 @@ pub struct Fair<T> {
 
 /// Outcome of adding a job.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Pushed<T> {
+pub(crate) enum Pushed<T> {
     Waits,
     /// It waits in the place of this one.
     Instead(T),
@@ -106,7 +106,7 @@ pub struct QueueLimits {
 }
 
 impl<T> Fair<T> {
-    pub fn new(most: QueueLimits) -> Fair<T> {
+    pub(crate) fn new(most: QueueLimits) -> Fair<T> {
         Fair {
             lanes: [Turns::new(), Turns::new(), Turns::new()],
             most,
@@ -117,12 +117,12 @@ impl<T> Fair<T> {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
     /// `Known` jobs have places of their own: clients with a session are not pushed out by new ones.
-    pub fn push(&mut self, lane: Lane, address: IpAddr, job: T) -> Pushed<T> {
+    pub(crate) fn push(&mut self, lane: Lane, address: IpAddr, job: T) -> Pushed<T> {
         let own = self.count(lane, address);
         if own >= self.most.of_address {
             return Pushed::Full(job);
@@ -143,7 +143,7 @@ impl<T> Fair<T> {
     }
 
     /// The next job, if one may run now. `done` must be told when a Password has been run.
-    pub fn pop(&mut self) -> Option<(Lane, T)> {
+    pub(crate) fn pop(&mut self) -> Option<(Lane, T)> {
         let lane = self.next_lane()?;
         let job = self.lanes[lane as usize].pop()?;
         self.waiting -= 1;
@@ -155,7 +155,7 @@ impl<T> Fair<T> {
         Some((lane, job))
     }
 
-    pub fn done(&mut self, lane: Lane) {
+    pub(crate) fn done(&mut self, lane: Lane) {
         self.passwords_running -= usize::from(lane == Lane::Password);
     }
 

@@ -2,7 +2,7 @@
 //! operations that it asks for. All of it is aws-lc-rs; nothing else in the stack names that crate.
 
 mod asymmetric;
-pub mod certificate;
+pub(crate) mod certificate;
 mod digest;
 mod fair;
 mod identities;
@@ -13,28 +13,31 @@ mod symmetric;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use asymmetric::{Identity, PrivateKey, PublicKey};
+pub use asymmetric::Identity;
+pub(crate) use asymmetric::{PrivateKey, PublicKey};
 pub use digest::{MacKey, sha256};
-pub use fair::{Lane, QueueLimits};
+pub use fair::Lane;
+pub(crate) use fair::QueueLimits;
 pub use identities::Identities;
 pub use policy::{MessageSecurityMode, Policy};
-pub use pool::{CryptoPool, PoolThreads};
+pub(crate) use pool::CryptoPool;
+pub use pool::PoolThreads;
 pub use secret::{decrypt_secret, encrypt_secret};
-pub use symmetric::{BLOCK, Opening, SIGNATURE, Sealing, derive_keys};
+pub(crate) use symmetric::{BLOCK, Opening, SIGNATURE, Sealing, derive_keys};
 
 /// Random bytes for nonces and tokens.
-pub fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fill_random(&mut bytes);
     bytes
 }
 
-pub fn fill_random(bytes: &mut [u8]) {
+pub(crate) fn fill_random(bytes: &mut [u8]) {
     aws_lc_rs::rand::fill(bytes).expect("the system's random source answers");
 }
 
 /// Compares in a time that does not depend on where the bytes differ.
-pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 

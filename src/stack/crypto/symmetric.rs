@@ -12,19 +12,19 @@ use opcua::StatusCode;
 use super::policy::{MessageSecurityMode, Policy};
 
 /// Bytes of a cipher block.
-pub const BLOCK: usize = 16;
+pub(crate) const BLOCK: usize = 16;
 /// Bytes of a symmetric signature.
-pub const SIGNATURE: usize = 32;
+pub(crate) const SIGNATURE: usize = 32;
 
 /// Signs and encrypts what we send.
-pub struct Sealing {
+pub(crate) struct Sealing {
     signing: hmac::Key,
     cipher: Option<EncryptingKey>,
     iv: [u8; BLOCK],
 }
 
 /// Decrypts and verifies what we receive.
-pub struct Opening {
+pub(crate) struct Opening {
     signing: hmac::Key,
     cipher: Option<DecryptingKey>,
     iv: [u8; BLOCK],
@@ -44,7 +44,7 @@ impl fmt::Debug for Opening {
 
 /// Keys from the nonces (Part 6 §6.7.6, 1.05): what a peer sends is keyed by the other's nonce as secret and its own
 /// as seed. `None` for policy None. The mode is Sign or SignAndEncrypt.
-pub fn derive_keys(
+pub(crate) fn derive_keys(
     policy: Policy,
     mode: MessageSecurityMode,
     own_nonce: &[u8],
@@ -115,18 +115,18 @@ fn p_sha256(secret: &[u8], seed: &[u8], length: usize) -> Vec<u8> {
 }
 
 impl Sealing {
-    pub fn encrypts(&self) -> bool {
+    pub(crate) fn encrypts(&self) -> bool {
         self.cipher.is_some()
     }
 
     /// Writes the signature of all before it into the last bytes of `chunk`.
-    pub fn sign(&self, chunk: &mut [u8]) {
+    pub(crate) fn sign(&self, chunk: &mut [u8]) {
         let (signed, signature) = chunk.split_at_mut(chunk.len() - SIGNATURE);
         signature.copy_from_slice(hmac::sign(&self.signing, signed).as_ref());
     }
 
     /// Encrypts whole blocks in place; does nothing when the mode is Sign.
-    pub fn encrypt(&self, blocks: &mut [u8]) -> Result<(), StatusCode> {
+    pub(crate) fn encrypt(&self, blocks: &mut [u8]) -> Result<(), StatusCode> {
         let Some(cipher) = &self.cipher else { return Ok(()) };
         cipher
             .less_safe_encrypt(blocks, EncryptionContext::Iv128(FixedLength::from(self.iv)))
@@ -136,12 +136,12 @@ impl Sealing {
 }
 
 impl Opening {
-    pub fn encrypts(&self) -> bool {
+    pub(crate) fn encrypts(&self) -> bool {
         self.cipher.is_some()
     }
 
     /// Decrypts whole blocks in place; does nothing when the mode is Sign.
-    pub fn decrypt(&self, blocks: &mut [u8]) -> Result<(), StatusCode> {
+    pub(crate) fn decrypt(&self, blocks: &mut [u8]) -> Result<(), StatusCode> {
         let Some(cipher) = &self.cipher else { return Ok(()) };
         cipher
             .decrypt(blocks, DecryptionContext::Iv128(FixedLength::from(self.iv)))
@@ -150,7 +150,7 @@ impl Opening {
     }
 
     /// Checks the signature at the end of `chunk`, in constant time.
-    pub fn verify(&self, chunk: &[u8]) -> Result<(), StatusCode> {
+    pub(crate) fn verify(&self, chunk: &[u8]) -> Result<(), StatusCode> {
         let end = chunk.len().checked_sub(SIGNATURE).ok_or(StatusCode::BadSecurityChecksFailed)?;
         hmac::verify(&self.signing, &chunk[..end], &chunk[end..]).map_err(|_| StatusCode::BadSecurityChecksFailed)
     }

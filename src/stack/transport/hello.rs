@@ -2,11 +2,11 @@
 
 use opcua::StatusCode;
 
-use super::{FrameKind, HEADER, LEAST_BUFFER, Limits};
+use super::{FrameKind, LEAST_BUFFER, Limits};
 use crate::stack::codec::{Decode, Reader, Writer};
 
 /// Bytes of an EndpointUrl or ServerUri, at most.
-pub const MAX_URL: usize = 4096;
+pub(crate) const MAX_URL: usize = 4096;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello<'a> {
@@ -31,7 +31,7 @@ pub struct Acknowledge {
 
 /// The message of a peer before it closes the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerError<'a> {
+pub(crate) struct PeerError<'a> {
     pub status: StatusCode,
     pub reason: &'a str,
 }
@@ -127,14 +127,14 @@ impl Acknowledge {
 }
 
 impl<'a> PeerError<'a> {
-    pub fn read(body: &'a [u8]) -> Decode<PeerError<'a>> {
+    pub(crate) fn read(body: &'a [u8]) -> Decode<PeerError<'a>> {
         let mut reader = Reader::new(body);
         let (status, reason) = (reader.status()?, reader.text()?);
         // A longer reason is ignored (Part 6 §7.1.2.5, 1.05).
         Ok(PeerError { status, reason: if reason.len() > MAX_URL { "" } else { reason } })
     }
 
-    pub fn write(&self, out: &mut Writer) {
+    pub(crate) fn write(&self, out: &mut Writer) {
         frame(out, FrameKind::Error, |out| {
             out.status(self.status);
             out.text(self.reason);
@@ -156,12 +156,10 @@ impl<'a> ReverseHello<'a> {
     }
 }
 
-/// The largest Hello: its header, five numbers and an URL with its length.
-pub const MAX_HELLO: usize = HEADER + 5 * 4 + 4 + MAX_URL;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::transport::HEADER;
 
     #[test]
     fn hello_and_its_kin_come_back_as_they_were_sent() {

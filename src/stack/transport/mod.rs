@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use opcua::StatusCode;
 
-pub use hello::{Acknowledge, Hello, MAX_HELLO, MAX_URL, PeerError, ReverseHello};
-pub use input::{Frame, Input};
+pub(crate) use hello::PeerError;
+pub use hello::{Acknowledge, Hello, ReverseHello};
+pub(crate) use input::Frame;
+pub use input::Input;
 
 use crate::stack::codec::Writer;
 
 /// Bytes of the header that every frame has.
-pub const HEADER: usize = 8;
+pub(crate) const HEADER: usize = 8;
 /// The least buffer that a peer may offer (Part 6 §7.1.2.3, 1.05).
-pub const LEAST_BUFFER: u32 = 8192;
+pub(crate) const LEAST_BUFFER: u32 = 8192;
 
 /// A rate: events a second in the long run, and events at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,29 +16,29 @@ use crate::value::Value;
 
 /// An open request that is under way.
 #[derive(Debug, Clone)]
-pub struct Opening {
+pub(crate) struct Opening {
     policy: Policy,
     peer: Option<Arc<Peer>>,
     is_renewal: bool,
 }
 
 impl Opening {
-    pub fn of(job: &OpenJob) -> Opening {
+    pub(crate) fn of(job: &OpenJob) -> Opening {
         Opening { policy: job.policy(), peer: job.peer().cloned(), is_renewal: job.is_renewal() }
     }
 
-    pub fn peer(&self) -> Option<&Peer> {
+    pub(crate) fn peer(&self) -> Option<&Peer> {
         self.peer.as_deref()
     }
 
-    pub fn is_renewal(&self) -> bool {
+    pub(crate) fn is_renewal(&self) -> bool {
         self.is_renewal
     }
 }
 
 /// A connection and its channel.
 #[derive(Debug, Clone, Copy)]
-pub struct Channel {
+pub(crate) struct Channel {
     pub id: u32,
     pub peer: SocketAddr,
 }
@@ -86,7 +86,7 @@ impl Channel {
     }
 
     /// A renewal that went well has no event (Part 4 §6.5.5, 1.05).
-    pub fn opened(&self, server: &Server, opening: &Opening, opened: &Facts) {
+    pub(crate) fn opened(&self, server: &Server, opening: &Opening, opened: &Facts) {
         let kind = if opening.is_renewal { Kind::ChannelRenewed } else { Kind::ChannelOpened };
         let (policy, mode) = (opening.policy.name(), opened.mode);
         let record = Record::new(kind, StatusCode::Good, self.who(opening.peer.as_deref()));
@@ -96,7 +96,7 @@ impl Channel {
     }
 
     /// An open request, or what should have been one.
-    pub fn refused(&self, server: &Server, opening: Option<&Opening>, fatal: &Fatal) {
+    pub(crate) fn refused(&self, server: &Server, opening: Option<&Opening>, fatal: &Fatal) {
         let error = fatal.refused.as_deref();
         if let Some(refused) = error {
             let message = fatal.detail.as_deref().unwrap_or_default();
@@ -127,7 +127,7 @@ impl Channel {
         });
     }
 
-    pub fn closed(&self, server: &Server, peer: Option<&Peer>, status: StatusCode, why: String) {
+    pub(crate) fn closed(&self, server: &Server, peer: Option<&Peer>, status: StatusCode, why: String) {
         let record = Record::new(Kind::ChannelClosed, status, self.who(peer)).with(why);
         server.audit(record, || {
             Some(AuditFields {
@@ -141,7 +141,13 @@ impl Channel {
     }
 
     /// A certificate that is not what it should be; `uri`: what the client says it is called, where that differs.
-    pub fn refused_certificate(&self, server: &Server, refused: &RefusedCertificate, message: &str, uri: Option<&str>) {
+    pub(crate) fn refused_certificate(
+        &self,
+        server: &Server,
+        refused: &RefusedCertificate,
+        message: &str,
+        uri: Option<&str>,
+    ) {
         let (kind, event) = of_certificate(refused.code);
         let leaf = crypto::certificate::leaf(&refused.chain);
         let mut who = self.who(None);
@@ -166,13 +172,13 @@ impl Channel {
 
 /// Mode and lifetime of a channel that was opened.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts {
+pub(crate) struct Facts {
     mode: MessageSecurityMode,
     lifetime: u32,
 }
 
 impl Facts {
-    pub fn of(opened: &Opened) -> Facts {
+    pub(crate) fn of(opened: &Opened) -> Facts {
         Facts { mode: opened.security().mode, lifetime: opened.asked_lifetime() }
     }
 }

@@ -4,7 +4,7 @@ use super::{AuditFields, channel_id, kinds, session_id, thumbprint_value};
 use crate::audit::{Kind, Record};
 
 /// The event of a record by its kind.
-pub fn told(record: &Record) -> AuditFields {
+pub(crate) fn told(record: &Record) -> AuditFields {
     let (kind, source_name, system) = match record.kind {
         Kind::ChannelOpened | Kind::ChannelRefused => {
             (kinds::OPEN_SECURE_CHANNEL, "SecureChannel/OpenSecureChannel", "System/OpenSecureChannel")

@@ -10,9 +10,9 @@ mod folded;
 mod session;
 mod writes;
 
-pub use channel::{Channel, Facts, Opening};
-pub use claim::ClaimedIdentity;
-pub use writes::{Done, WriteAudit};
+pub(crate) use channel::{Channel, Facts, Opening};
+pub(crate) use claim::ClaimedIdentity;
+pub(crate) use writes::{Done, WriteAudit};
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,20 +30,20 @@ use crate::value::{BuiltIn, UaTime, Value};
 
 /// Event types (Part 6 annex A, 1.05).
 mod kinds {
-    pub const SECURITY: u32 = opcua::ObjectTypeId::AuditSecurityEventType as u32;
-    pub const CHANNEL: u32 = opcua::ObjectTypeId::AuditChannelEventType as u32;
-    pub const OPEN_SECURE_CHANNEL: u32 = opcua::ObjectTypeId::AuditOpenSecureChannelEventType as u32;
-    pub const SESSION: u32 = opcua::ObjectTypeId::AuditSessionEventType as u32;
-    pub const CREATE_SESSION: u32 = opcua::ObjectTypeId::AuditCreateSessionEventType as u32;
-    pub const ACTIVATE_SESSION: u32 = opcua::ObjectTypeId::AuditActivateSessionEventType as u32;
-    pub const CANCEL: u32 = opcua::ObjectTypeId::AuditCancelEventType as u32;
-    pub const DATA_MISMATCH: u32 = opcua::ObjectTypeId::AuditCertificateDataMismatchEventType as u32;
-    pub const EXPIRED: u32 = opcua::ObjectTypeId::AuditCertificateExpiredEventType as u32;
-    pub const INVALID: u32 = opcua::ObjectTypeId::AuditCertificateInvalidEventType as u32;
-    pub const UNTRUSTED: u32 = opcua::ObjectTypeId::AuditCertificateUntrustedEventType as u32;
-    pub const REVOKED: u32 = opcua::ObjectTypeId::AuditCertificateRevokedEventType as u32;
-    pub const MISMATCH: u32 = opcua::ObjectTypeId::AuditCertificateMismatchEventType as u32;
-    pub const WRITE_UPDATE: u32 = opcua::ObjectTypeId::AuditWriteUpdateEventType as u32;
+    pub(crate) const SECURITY: u32 = opcua::ObjectTypeId::AuditSecurityEventType as u32;
+    pub(crate) const CHANNEL: u32 = opcua::ObjectTypeId::AuditChannelEventType as u32;
+    pub(crate) const OPEN_SECURE_CHANNEL: u32 = opcua::ObjectTypeId::AuditOpenSecureChannelEventType as u32;
+    pub(crate) const SESSION: u32 = opcua::ObjectTypeId::AuditSessionEventType as u32;
+    pub(crate) const CREATE_SESSION: u32 = opcua::ObjectTypeId::AuditCreateSessionEventType as u32;
+    pub(crate) const ACTIVATE_SESSION: u32 = opcua::ObjectTypeId::AuditActivateSessionEventType as u32;
+    pub(crate) const CANCEL: u32 = opcua::ObjectTypeId::AuditCancelEventType as u32;
+    pub(crate) const DATA_MISMATCH: u32 = opcua::ObjectTypeId::AuditCertificateDataMismatchEventType as u32;
+    pub(crate) const EXPIRED: u32 = opcua::ObjectTypeId::AuditCertificateExpiredEventType as u32;
+    pub(crate) const INVALID: u32 = opcua::ObjectTypeId::AuditCertificateInvalidEventType as u32;
+    pub(crate) const UNTRUSTED: u32 = opcua::ObjectTypeId::AuditCertificateUntrustedEventType as u32;
+    pub(crate) const REVOKED: u32 = opcua::ObjectTypeId::AuditCertificateRevokedEventType as u32;
+    pub(crate) const MISMATCH: u32 = opcua::ObjectTypeId::AuditCertificateMismatchEventType as u32;
+    pub(crate) const WRITE_UPDATE: u32 = opcua::ObjectTypeId::AuditWriteUpdateEventType as u32;
 }
 
 const SERVER_OBJECT: u32 = opcua::ObjectId::Server as u32;
@@ -140,7 +140,7 @@ impl Server {
 }
 
 /// The acting user and client of a session. Takes its lock.
-pub fn who(session: &Session) -> Who {
+pub(crate) fn who(session: &Session) -> Who {
     let state = session.lock();
     Who {
         user: state.identity.name().to_owned(),

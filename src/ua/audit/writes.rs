@@ -20,7 +20,7 @@ impl Names for Space {
 
 /// A Write request that is under way. Dropped before its devices answered, it is told with the status Uncertain: what
 /// was sent may have been done.
-pub struct WriteAudit {
+pub(crate) struct WriteAudit {
     server: Arc<Server>,
     session: Arc<Session>,
     entry: String,
@@ -33,7 +33,7 @@ pub struct WriteAudit {
 }
 
 /// One operation, as far as it went.
-pub struct Done<'a> {
+pub(crate) struct Done<'a> {
     /// The node as the client named it.
     pub id: NodeIdRef<'a>,
     pub attribute: u32,
@@ -46,7 +46,7 @@ pub struct Done<'a> {
 
 impl WriteAudit {
     /// `None` when writes are neither recorded nor listened for.
-    pub fn begin(server: &Arc<Server>, session: &Arc<Session>, entry: &str, count: usize) -> Option<WriteAudit> {
+    pub(crate) fn begin(server: &Arc<Server>, session: &Arc<Session>, entry: &str, count: usize) -> Option<WriteAudit> {
         let is_heard = server.trail.is_on() && server.is_audit_heard();
         (server.trail.keeps_writes() || is_heard).then(|| WriteAudit {
             server: Arc::clone(server),
@@ -60,7 +60,7 @@ impl WriteAudit {
         })
     }
 
-    pub fn note(&mut self, done: Done<'_>) {
+    pub(crate) fn note(&mut self, done: Done<'_>) {
         let Done { id, attribute, range, node, old, new, status } = done;
         if let Some(values) = &mut self.values {
             values.push((old.clone(), new.clone().unwrap_or_default()));
@@ -79,7 +79,7 @@ impl WriteAudit {
     }
 
     /// Fills in the status of each operation, and ends the record.
-    pub fn finish(mut self, results: &[StatusCode]) {
+    pub(crate) fn finish(mut self, results: &[StatusCode]) {
         for (write, status) in self.writes.iter_mut().zip(results) {
             write.status = *status;
         }

@@ -13,11 +13,16 @@ use crate::ua::audit::{Channel, Facts, Opening};
 
 impl Core {
     /// This connection, for the audit.
-    pub fn audited(&self) -> Channel {
+    pub(crate) fn audited(&self) -> Channel {
         Channel { id: self.peer.channel, peer: self.peer.address }
     }
 
-    pub async fn open(&mut self, channel: &mut ServerChannel, job: OpenJob, out: &mut Writer) -> Result<(), Fatal> {
+    pub(crate) async fn open(
+        &mut self,
+        channel: &mut ServerChannel,
+        job: OpenJob,
+        out: &mut Writer,
+    ) -> Result<(), Fatal> {
         let opening = self.opening.insert(Opening::of(&job)).clone();
         let outcome = if job.needs_key() {
             // A client with an active session here goes before those that have none yet.
@@ -39,7 +44,7 @@ impl Core {
     }
 
     /// The connection is over: a channel that was open is closed, one that was asked for in vain was refused.
-    pub fn audit_end(&self, end: Option<&End>) {
+    pub(crate) fn audit_end(&self, end: Option<&End>) {
         let fatal = if let Some(End::Fatal(fatal)) = end { Some(fatal) } else { None };
         let is_refused = self.opened.is_none() || self.opening.is_some() || fatal.is_some_and(|f| f.refused.is_some());
         if let Some(fatal) = fatal.filter(|_| is_refused) {

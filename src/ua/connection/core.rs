@@ -52,7 +52,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub fn new(server: Arc<Server>, peer: Peer, now: Instant) -> Core {
+    pub(crate) fn new(server: Arc<Server>, peer: Peer, now: Instant) -> Core {
         Core {
             server,
             peer,
@@ -67,12 +67,18 @@ impl Core {
         }
     }
 
-    pub fn responder<'c>(&'c self, channel: &'c mut ServerChannel, out: &'c mut Writer) -> Responder<'c> {
+    pub(crate) fn responder<'c>(&'c self, channel: &'c mut ServerChannel, out: &'c mut Writer) -> Responder<'c> {
         Responder { channel, out, peer: self.peer.address, totals: &self.server.totals }
     }
 
     /// Serves one request: `bytes` from its type id on.
-    pub async fn request(&mut self, channel: &mut ServerChannel, out: &mut Writer, request_id: u32, bytes: &[u8]) {
+    pub(crate) async fn request(
+        &mut self,
+        channel: &mut ServerChannel,
+        out: &mut Writer,
+        request_id: u32,
+        bytes: &[u8],
+    ) {
         let server = Arc::clone(&self.server);
         let mut responder = Responder { channel, out, peer: self.peer.address, totals: &server.totals };
         let mut reader = Reader::new(bytes);
@@ -200,7 +206,7 @@ impl Core {
     }
 
     /// Answers what was under way.
-    pub fn finish(&mut self, channel: &mut ServerChannel, out: &mut Writer, done: Done) {
+    pub(crate) fn finish(&mut self, channel: &mut ServerChannel, out: &mut Writer, done: Done) {
         self.at_disk -= usize::from(done.was_at_disk);
         let response = done.response;
         let answered = self.responder(channel, out).answer(done.call, |w| response.map(|bytes| w.raw(&bytes)));

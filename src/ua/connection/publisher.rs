@@ -17,7 +17,7 @@ const CHUNK_BYTES: usize = 8000;
 
 impl Core {
     /// Answers Publish requests for which a message waits, and refuses those that will have no answer.
-    pub fn publish_waiting(&mut self, channel: &mut ServerChannel, outbox: &mut Outbox) {
+    pub(crate) fn publish_waiting(&mut self, channel: &mut ServerChannel, outbox: &mut Outbox) {
         let most = self.server.limits.send_buffer;
         for session in &self.bound {
             while outbox.waiting() < most {

@@ -40,7 +40,7 @@ pub(super) struct Responder<'c> {
 
 impl Responder<'_> {
     /// Sends a response, or its fault; false for a fault.
-    pub fn answer(&mut self, call: Call, body: impl FnOnce(&mut Writer) -> Result<(), StatusCode>) -> bool {
+    pub(crate) fn answer(&mut self, call: Call, body: impl FnOnce(&mut Writer) -> Result<(), StatusCode>) -> bool {
         match self.respond(call, body) {
             Ok(()) => true,
             Err(status) => {
@@ -51,7 +51,7 @@ impl Responder<'_> {
     }
 
     /// Sends a response; where there is none, nothing is sent.
-    pub fn respond(
+    pub(crate) fn respond(
         &mut self,
         call: Call,
         body: impl FnOnce(&mut Writer) -> Result<(), StatusCode>,
@@ -60,7 +60,7 @@ impl Responder<'_> {
     }
 
     /// Sends a ServiceFault.
-    pub fn refuse(&mut self, call: Call, status: StatusCode) {
+    pub(crate) fn refuse(&mut self, call: Call, status: StatusCode) {
         let fault = self.respond(call, |w| {
             ResponseHead::fault(call.handle).write_with(status, w);
             Ok(())

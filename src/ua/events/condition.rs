@@ -11,13 +11,13 @@ use crate::ua::space::Space;
 use crate::value::Value;
 
 #[derive(Debug)]
-pub struct Element {
+pub(crate) struct Element {
     pub operator: Operator,
     pub operands: Vec<Operand>,
 }
 
 #[derive(Debug)]
-pub enum Operand {
+pub(crate) enum Operand {
     /// A later element.
     Element(usize),
     Literal(Value),
@@ -26,7 +26,7 @@ pub enum Operand {
 
 /// FilterOperator (Part 4 §7.7.3, Table 115, 1.05); the ones that need a view or other nodes are not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
+pub(crate) enum Operator {
     Equals,
     IsNull,
     GreaterThan,
@@ -45,7 +45,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    pub fn from_wire(number: i32) -> Result<Operator, StatusCode> {
+    pub(crate) fn from_wire(number: i32) -> Result<Operator, StatusCode> {
         Ok(match number {
             0 => Operator::Equals,
             1 => Operator::IsNull,
@@ -67,7 +67,7 @@ impl Operator {
         })
     }
 
-    pub fn takes(self, operands: &[Operand]) -> bool {
+    pub(crate) fn takes(self, operands: &[Operand]) -> bool {
         match self {
             Operator::IsNull | Operator::Not | Operator::OfType => operands.len() == 1,
             Operator::Between => operands.len() == 3,
@@ -78,7 +78,7 @@ impl Operator {
 }
 
 /// Whether the event passes; "unknown" does not.
-pub fn matches(elements: &[Element], event: &Event, space: &Space) -> bool {
+pub(crate) fn matches(elements: &[Element], event: &Event, space: &Space) -> bool {
     // An operand only names later elements: from the back, each is computed once, however often it is named.
     let mut results = vec![Value::Null; elements.len()];
     for at in (0..elements.len()).rev() {

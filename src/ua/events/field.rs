@@ -8,7 +8,7 @@ use crate::value::Value;
 
 /// A SimpleAttributeOperand (Part 4 §7.7.4.5, 1.05).
 #[derive(Debug, Clone)]
-pub struct Field {
+pub(crate) struct Field {
     pub path: Vec<String>,
     /// The NodeId attribute of the event itself instead of a Value.
     pub is_node_id: bool,
@@ -16,7 +16,7 @@ pub struct Field {
 }
 
 impl Field {
-    pub fn value(&self, event: &Event, space: &Space) -> Value {
+    pub(crate) fn value(&self, event: &Event, space: &Space) -> Value {
         if self.status.is_bad() || self.is_node_id { Value::Null } else { event.field(space, &self.path) }
     }
 }

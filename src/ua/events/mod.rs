@@ -4,7 +4,7 @@ mod condition;
 mod field;
 mod filter;
 
-pub use filter::EventFilter;
+pub(crate) use filter::EventFilter;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,10 +17,9 @@ use crate::ua::space::{NodeIx, Space};
 use crate::value::{BuiltIn, UaTime, Value};
 
 /// Event types of namespace 0 that this server raises (Part 5 §6.4, 1.05).
-pub mod kinds {
-    pub const BASE: u32 = opcua::ObjectTypeId::BaseEventType as u32;
-    pub const DEVICE_FAILURE: u32 = opcua::ObjectTypeId::DeviceFailureEventType as u32;
-    pub const SYSTEM_STATUS_CHANGE: u32 = opcua::ObjectTypeId::SystemStatusChangeEventType as u32;
+pub(crate) mod kinds {
+    pub(crate) const DEVICE_FAILURE: u32 = opcua::ObjectTypeId::DeviceFailureEventType as u32;
+    pub(crate) const SYSTEM_STATUS_CHANGE: u32 = opcua::ObjectTypeId::SystemStatusChangeEventType as u32;
 }
 
 /// One occurrence, before any client's select clauses.
@@ -61,7 +60,7 @@ fn node_id(space: &Space, at: NodeIx) -> Value {
 }
 
 /// A LocalizedText without a locale as a value.
-pub fn localized(text: &str) -> Value {
+pub(crate) fn localized(text: &str) -> Value {
     let mut w = Writer::new();
     w.variant_head(BuiltIn::LocalizedText);
     w.localized_text(LocalizedTextRef { locale: None, text: Some(text) });

@@ -12,12 +12,12 @@ use crate::value::UaTime;
 mod encoding {
     use opcua::ObjectId;
 
-    pub const READ_EVENT: u32 = ObjectId::ReadEventDetails_Encoding_DefaultBinary as u32;
-    pub const READ_EVENT_SORTED: u32 = ObjectId::ReadEventDetailsSorted_Encoding_DefaultBinary as u32;
-    pub const READ_RAW_MODIFIED: u32 = ObjectId::ReadRawModifiedDetails_Encoding_DefaultBinary as u32;
-    pub const READ_PROCESSED: u32 = ObjectId::ReadProcessedDetails_Encoding_DefaultBinary as u32;
-    pub const READ_AT_TIME: u32 = ObjectId::ReadAtTimeDetails_Encoding_DefaultBinary as u32;
-    pub const READ_ANNOTATIONS: u32 = ObjectId::ReadAnnotationDataDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const READ_EVENT: u32 = ObjectId::ReadEventDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const READ_EVENT_SORTED: u32 = ObjectId::ReadEventDetailsSorted_Encoding_DefaultBinary as u32;
+    pub(crate) const READ_RAW_MODIFIED: u32 = ObjectId::ReadRawModifiedDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const READ_PROCESSED: u32 = ObjectId::ReadProcessedDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const READ_AT_TIME: u32 = ObjectId::ReadAtTimeDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const READ_ANNOTATIONS: u32 = ObjectId::ReadAnnotationDataDetails_Encoding_DefaultBinary as u32;
 }
 
 #[derive(Debug, Clone, PartialEq)]

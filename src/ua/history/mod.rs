@@ -3,5 +3,5 @@
 mod details;
 mod point;
 
-pub use details::{Details, Domain, Nearest, Processed, Raw};
-pub use point::{Point, Progress, Subject, Target};
+pub(crate) use details::{Details, Domain, Nearest, Processed, Raw};
+pub(crate) use point::{Point, Progress, Subject, Target};

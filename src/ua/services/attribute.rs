@@ -15,10 +15,10 @@ use crate::ua::space::{Attribute, NodeIx, Source, Space, Viewer};
 use crate::value::{IndexRange, Moment, Sample, UaTime, Value};
 
 /// A Read of more bytes leaves the thread to other connections meanwhile.
-pub const LONG_READ: usize = 64 * 1024;
+pub(crate) const LONG_READ: usize = 64 * 1024;
 /// Answers from the tag store: maxAge asks for nothing newer than what the last poll brought. Where the disk has to be
 /// asked first the request is served again after that.
-pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Option<Work>, StatusCode> {
+pub(crate) fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Option<Work>, StatusCode> {
     read_all(context, reader, w)?;
     let is_whole = context.wanted.borrow().is_empty();
     if is_whole { Ok(None) } else { ReadAgain::of(context).work(context.wanted.take()).map(Some) }
@@ -118,7 +118,7 @@ fn read_all(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> R
 }
 
 /// A ReadValueId (Part 4 §7.29, 1.05), borrowed.
-pub struct ReadOperation<'a> {
+pub(crate) struct ReadOperation<'a> {
     pub id: NodeIdRef<'a>,
     pub attribute: u32,
     pub range: Option<&'a str>,
@@ -127,7 +127,7 @@ pub struct ReadOperation<'a> {
 
 impl ReadOperation<'_> {
     /// The node, the attribute and the range, or the status of this operation.
-    pub fn resolve(
+    pub(crate) fn resolve(
         &self,
         space: &Space,
         viewer: &Viewer<'_>,

@@ -86,7 +86,7 @@ pub struct Request<'a> {
 }
 
 /// Work of a service that needs no session.
-pub struct Visit<'a> {
+pub(crate) struct Visit<'a> {
     pub server: &'a Arc<Server>,
     pub caller: &'a Caller,
     pub request: Request<'a>,

@@ -14,7 +14,7 @@ use crate::ua::server::Server;
 
 const TRANSPORT_PROFILE: &str = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary";
 
-pub fn find_servers(visit: &Visit<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn find_servers(visit: &Visit<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let server = visit.server;
     let url = reader.text()?;
     for _ in 0..reader.count(4)? {
@@ -33,7 +33,7 @@ pub fn find_servers(visit: &Visit<'_>, reader: &mut Reader<'_>, w: &mut Writer) 
     Ok(())
 }
 
-pub fn get_endpoints(visit: &Visit<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn get_endpoints(visit: &Visit<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let server = visit.server;
     let url = reader.text()?;
     for _ in 0..reader.count(4)? {
@@ -122,7 +122,7 @@ fn write_application(server: &Server, urls: &[String], w: &mut Writer) {
 
 /// All endpoints for the URL that the client dialled, as an array of EndpointDescription (Part 4 §7.14, 1.05), with
 /// the certificate `own`.
-pub fn write_endpoints(server: &Server, own: Option<&Identity>, url: &str, w: &mut Writer) {
+pub(crate) fn write_endpoints(server: &Server, own: Option<&Identity>, url: &str, w: &mut Writer) {
     let urls = urls(server, url);
     let kinds = kinds(server);
     w.count(urls.len() * kinds.len());
@@ -181,16 +181,16 @@ fn write_endpoint(
 }
 
 /// The policy that protects user secrets on an endpoint: always one that encrypts.
-pub fn token_policy(server: &Server, endpoint: Policy) -> Option<Policy> {
+pub(crate) fn token_policy(server: &Server, endpoint: Policy) -> Option<Policy> {
     if endpoint != Policy::None {
         return Some(endpoint);
     }
     server.channels.policies.iter().copied().find(|policy| *policy != Policy::None)
 }
 
-pub const ANONYMOUS: &str = "anonymous";
-pub const USER_NAME: &str = "username";
-pub const CERTIFICATE: &str = "certificate";
+pub(crate) const ANONYMOUS: &str = "anonymous";
+pub(crate) const USER_NAME: &str = "username";
+pub(crate) const CERTIFICATE: &str = "certificate";
 
 /// UserTokenPolicies (Part 4 §7.42, 1.05): the kinds of login that are offered.
 fn write_token_policies(server: &Server, endpoint: Policy, w: &mut Writer) {

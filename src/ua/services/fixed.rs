@@ -9,7 +9,7 @@ use crate::ua::subscription::Watched;
 use crate::value::{IndexRange, Sample, UaTime, Value};
 
 /// The first value of what no tag offers.
-pub fn first_sample(
+pub(crate) fn first_sample(
     context: &Context<'_>,
     space: &Space,
     node: NodeIx,
@@ -38,7 +38,7 @@ fn fixed_sample(
 }
 
 /// The value of a node that never changes by itself, or a null value with the status that says why.
-pub fn fixed_or_why(
+pub(crate) fn fixed_or_why(
     context: &Context<'_>,
     space: &Space,
     node: NodeIx,

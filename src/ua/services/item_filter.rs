@@ -15,7 +15,7 @@ use crate::ua::subscription::WatchedKind;
 use crate::ua::subscription::aggregate::{self, Clocks};
 use crate::ua::subscription::filter::{DataFilter, FilterSubject, Trigger};
 
-pub fn event_filter(
+pub(crate) fn event_filter(
     context: &Context<'_>,
     space: &Space,
     node: NodeIx,
@@ -37,17 +37,17 @@ pub fn event_filter(
 
 /// The filters that samples have to pass on their way into the queue.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Filters {
+pub(crate) struct Filters {
     pub changes: DataFilter,
     pub aggregate: Option<RunningRequest>,
 }
 
 impl Filters {
-    pub fn want_every_sample(&self) -> bool {
+    pub(crate) fn want_every_sample(&self) -> bool {
         self.changes.trigger == Trigger::StatusValueTimestamp || self.aggregate.is_some()
     }
 
-    pub fn write_result(&self, encoded: &mut Vec<u8>) {
+    pub(crate) fn write_result(&self, encoded: &mut Vec<u8>) {
         if let Some(request) = &self.aggregate {
             let mut w = Writer::new();
             aggregate::write_result(request, &mut w);
@@ -57,7 +57,7 @@ impl Filters {
 }
 
 /// The filter of a tag's item: of changes, or of an aggregate.
-pub fn tag_filters(
+pub(crate) fn tag_filters(
     context: &Context<'_>,
     tag: TagId,
     filter: ExtensionRef<'_>,
@@ -75,7 +75,7 @@ pub fn tag_filters(
     Ok(Filters { changes: DataFilter::read(filter, subject)?, aggregate: None })
 }
 
-pub fn modified_filter(
+pub(crate) fn modified_filter(
     context: &Context<'_>,
     kind: WatchedKind,
     filter: ExtensionRef<'_>,

@@ -1,32 +1,33 @@
 //! The services of Part 4, one file a service set. Each reads its request where it lies and writes its response
 //! straight into the connection's send buffer; only what fails as a whole becomes a ServiceFault.
 
-pub mod attribute;
+pub(crate) mod attribute;
 mod context;
-pub mod discovery;
+pub(crate) mod discovery;
 mod fixed;
-pub mod history;
+pub(crate) mod history;
 mod item_filter;
-pub mod monitored_item;
-pub mod publish;
-pub mod rights;
-pub mod session;
-pub mod subscription;
+pub(crate) mod monitored_item;
+pub(crate) mod publish;
+pub(crate) mod rights;
+pub(crate) mod session;
+pub(crate) mod subscription;
 mod table;
-pub mod view;
+pub(crate) mod view;
 mod work;
 mod write;
 
-pub use context::{Context, Request, RequestHeader, ResponseHead, Visit};
-pub use table::{Access, Run, SERVICES, Service};
-pub use work::{LoggedIn, Login, Response, Work};
+pub(crate) use context::Visit;
+pub use context::{Context, Request, RequestHeader, ResponseHead};
+pub(crate) use table::{Access, Run, Service};
+pub(crate) use work::{LoggedIn, Login, Response, Work};
 
 use opcua::StatusCode;
 
 use crate::stack::codec::{Reader, Writer};
 
 /// Runs work that may be long: while it computes, the runtime serves everybody else from another thread.
-pub fn apart_if<R>(is_long: bool, work: impl FnOnce() -> R) -> R {
+pub(crate) fn apart_if<R>(is_long: bool, work: impl FnOnce() -> R) -> R {
     let flavour = || tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
     match is_long && matches!(flavour(), Ok(tokio::runtime::RuntimeFlavor::MultiThread)) {
         true => tokio::task::block_in_place(work),
@@ -35,7 +36,7 @@ pub fn apart_if<R>(is_long: bool, work: impl FnOnce() -> R) -> R {
 }
 
 /// The number of operations of a request: none is BadNothingToDo, too many are BadTooManyOperations.
-pub fn operations(reader: &mut Reader<'_>, least: usize, most: u32) -> Result<usize, StatusCode> {
+pub(crate) fn operations(reader: &mut Reader<'_>, least: usize, most: u32) -> Result<usize, StatusCode> {
     match reader.count(least)? {
         0 => Err(StatusCode::BadNothingToDo),
         count if count > most as usize => Err(StatusCode::BadTooManyOperations),
@@ -44,7 +45,7 @@ pub fn operations(reader: &mut Reader<'_>, least: usize, most: u32) -> Result<us
 }
 
 /// Reads `count` ids, and answers each with a status of its own.
-pub fn each_id(
+pub(crate) fn each_id(
     reader: &mut Reader<'_>,
     w: &mut Writer,
     most: u32,

@@ -257,7 +257,7 @@ fn data_source(
     Ok((watched, Filters { changes: DataFilter::read(filter, subject)?, aggregate: None }))
 }
 
-pub fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let subscription = subscription::find(context.session, reader.u32()?)?;
     let timestamps = Timestamps::from_wire(reader.i32()?).ok_or(StatusCode::BadTimestampsToReturnInvalid)?;
     let count = operations(reader, 23, context.server.limits.operations)?;
@@ -363,7 +363,7 @@ fn modify_one(
     Ok(Revised { sampling, queue_size, filter_result: std::mem::take(filter_result) })
 }
 
-pub fn set_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn set_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let subscription = subscription::find(context.session, reader.u32()?)?;
     let mode = Mode::from_wire(reader.i32()?).ok_or(StatusCode::BadMonitoringModeInvalid)?;
     context.write_head(w);
@@ -398,7 +398,7 @@ fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32
     StatusCode::Good
 }
 
-pub fn set_triggering(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn set_triggering(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let subscription = subscription::find(context.session, reader.u32()?)?;
     let trigger = reader.u32()?;
     let most = context.server.limits.operations as usize;
@@ -432,7 +432,7 @@ pub fn set_triggering(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wr
     Ok(())
 }
 
-pub fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let subscription = subscription::find(context.session, reader.u32()?)?;
     context.write_head(w);
     subscription.lock().touch();

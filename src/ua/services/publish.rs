@@ -19,7 +19,7 @@ use crate::ua::subscription::{LastStatusChange, Subscription};
 use crate::value::UaTime;
 
 /// Takes the acknowledgements and queues the request; a full queue gives up its oldest.
-pub fn enqueue(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<(), StatusCode> {
+pub(crate) fn enqueue(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<(), StatusCode> {
     let count = reader.count(8)?;
     if count > context.server.limits.operations as usize {
         return Err(StatusCode::BadTooManyOperations);
@@ -59,7 +59,7 @@ fn refuse_oldest(state: &mut State, limits: &Limits) -> Option<RefusedRequest> {
 }
 
 /// Requests that will get no message: they have expired, or the session has no subscription left.
-pub fn take_refused(session: &Session, now: Instant) -> Vec<RefusedRequest> {
+pub(crate) fn take_refused(session: &Session, now: Instant) -> Vec<RefusedRequest> {
     let mut state = session.lock();
     let is_idle = state.subscriptions.is_empty() && state.last_changes.is_empty();
     let mut refused = Vec::new();
@@ -78,13 +78,13 @@ pub fn take_refused(session: &Session, now: Instant) -> Vec<RefusedRequest> {
 }
 
 /// The message for the next Publish request in the queue.
-pub enum Ready {
+pub(crate) enum Ready {
     Message(Arc<Subscription>),
     LastStatusChange(LastStatusChange),
 }
 
 /// The next message of the session, if a request waits for one.
-pub fn next(session: &Session) -> Option<(PublishRequest, Ready)> {
+pub(crate) fn next(session: &Session) -> Option<(PublishRequest, Ready)> {
     let mut state = session.lock();
     if state.publish.is_empty() {
         return None;
@@ -107,7 +107,7 @@ pub fn next(session: &Session) -> Option<(PublishRequest, Ready)> {
 }
 
 /// Writes a PublishResponse. A subscription that told its end is deleted.
-pub fn write(
+pub(crate) fn write(
     server: &Server,
     session: &Session,
     request: &PublishRequest,
@@ -137,7 +137,7 @@ pub fn write(
     server.totals.notifications.fetch_add(1, Ordering::Relaxed);
 }
 
-pub fn republish(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn republish(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let (id, sequence) = (reader.u32()?, reader.u32()?);
     let subscription = super::subscription::find(context.session, id)?;
     let message = {

@@ -14,14 +14,14 @@ use crate::value::Moment;
 
 /// The user of a session whose rights have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum User {
+pub(crate) enum User {
     Same,
     /// Continuation points and messages of the previous user are not for this one.
     Another,
 }
 
 /// Called whenever the roles, the user or the channel of a session have changed.
-pub fn apply_rights(server: &Arc<Server>, session: &Arc<Session>, user: User) {
+pub(crate) fn apply_rights(server: &Arc<Server>, session: &Arc<Session>, user: User) {
     let subscriptions = {
         let mut state = session.lock();
         if user == User::Another {
@@ -43,7 +43,7 @@ pub fn apply_rights(server: &Arc<Server>, session: &Arc<Session>, user: User) {
 
 /// Called after a request that created items, in case the rights changed while it was served: `apply_rights` may have
 /// run before the items were there.
-pub fn reevaluate_new_items(context: &Context<'_>, subscription: &Arc<Subscription>) {
+pub(crate) fn reevaluate_new_items(context: &Context<'_>, subscription: &Arc<Subscription>) {
     let is_same = {
         let state = context.session.lock();
         (state.roles, state.is_encrypted()) == (context.roles, context.is_encrypted)
@@ -54,7 +54,7 @@ pub fn reevaluate_new_items(context: &Context<'_>, subscription: &Arc<Subscripti
 }
 
 /// Checks every item of these subscriptions against the rights of the session.
-pub fn reevaluate_items(server: &Arc<Server>, session: &Arc<Session>, subscriptions: &[Arc<Subscription>]) {
+pub(crate) fn reevaluate_items(server: &Arc<Server>, session: &Arc<Session>, subscriptions: &[Arc<Subscription>]) {
     if subscriptions.is_empty() {
         return;
     }

@@ -40,7 +40,7 @@ struct Creating {
     own: Option<Arc<crypto::Identity>>,
 }
 
-pub fn create<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> Login<'v> {
+pub(crate) fn create<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> Login<'v> {
     async move {
         let (server, caller) = (visit.server, visit.caller);
         let created = make(server, caller, body).await;
@@ -194,7 +194,7 @@ struct Activation {
     token_signature: Vec<u8>,
 }
 
-pub fn activate<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> Login<'v> {
+pub(crate) fn activate<'v>(visit: &'v Visit<'v>, body: &'v [u8]) -> Login<'v> {
     async move {
         let (server, caller, header) = (visit.server, visit.caller, visit.request.header);
         let found = header.token.as_ref().and_then(|token| server.sessions.get(token));
@@ -386,7 +386,7 @@ impl Activation {
     }
 }
 
-pub fn close(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn close(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let delete_subscriptions = reader.bool()?;
     context.write_head(w);
     let entry = context.header.audit_entry.to_owned();
@@ -396,7 +396,7 @@ pub fn close(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> 
 
 /// Cancels the Publish requests of that handle and the requests for history that wait: each is answered by a fault
 /// (Part 4 §5.7.5, 1.05).
-pub fn cancel(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn cancel(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let handle = reader.u32()?;
     let count = {
         let mut state = context.session.lock();

@@ -35,7 +35,7 @@ fn write_revised(parameters: &Parameters, w: &mut Writer) {
     w.u32(parameters.keep_alive_count);
 }
 
-pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let (interval, lifetime, keep_alive) = (reader.f64()?, reader.u32()?, reader.u32()?);
     let (max_notifications, enabled, priority) = (reader.u32()?, reader.bool()?, reader.u8()?);
     let server = context.server;
@@ -68,7 +68,7 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
     Ok(())
 }
 
-pub fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let id = reader.u32()?;
     let (interval, lifetime, keep_alive) = (reader.f64()?, reader.u32()?, reader.u32()?);
     let (max_notifications, priority) = (reader.u32()?, reader.u8()?);
@@ -91,11 +91,15 @@ pub fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
 }
 
 /// A subscription of this session.
-pub fn find(session: &Session, id: u32) -> Result<Arc<Subscription>, StatusCode> {
+pub(crate) fn find(session: &Session, id: u32) -> Result<Arc<Subscription>, StatusCode> {
     session.subscription(id).ok_or(StatusCode::BadSubscriptionIdInvalid)
 }
 
-pub fn set_publishing_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn set_publishing_mode(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    w: &mut Writer,
+) -> Result<(), StatusCode> {
     let enabled = reader.bool()?;
     context.write_head(w);
     each_id(reader, w, context.server.limits.operations, |id| match find(context.session, id) {
@@ -113,7 +117,7 @@ pub fn set_publishing_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &m
     Ok(())
 }
 
-pub fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     context.write_head(w);
     each_id(reader, w, context.server.limits.operations, |id| match find(context.session, id) {
         Err(status) => status,
@@ -130,7 +134,7 @@ pub fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
 }
 
 /// Moves subscriptions of another session, or of one that is gone, to this one (Part 4 §5.14.7, 1.05).
-pub fn transfer(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn transfer(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let done = transfer_all(context, reader, w);
     let status = done.err().unwrap_or(StatusCode::Good);
     context.server.audit_transferred(context.session, context.header.audit_entry, status);

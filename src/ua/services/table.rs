@@ -14,7 +14,7 @@ use crate::ua::session::counter_of;
 /// A service of Part 4 by the Default Binary encoding of its request (Part 6 annex A, 1.05); the number of the response
 /// is 3 higher.
 #[derive(Debug, Clone, Copy)]
-pub struct Service {
+pub(crate) struct Service {
     pub request: ObjectId,
     pub access: Access,
     pub run: Run,
@@ -26,7 +26,7 @@ pub struct Service {
 
 /// The session that a service needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// None: every client may call it.
     Open,
     /// One that was made, activated or not.
@@ -36,19 +36,19 @@ pub enum Access {
 }
 
 /// Writes a response at once, without a session.
-pub type Open = fn(&Visit<'_>, &mut Reader<'_>, &mut Writer) -> Result<(), StatusCode>;
+pub(crate) type Open = fn(&Visit<'_>, &mut Reader<'_>, &mut Writer) -> Result<(), StatusCode>;
 /// Makes or activates a session from the body of its request.
-pub type LogIn = for<'v> fn(&'v Visit<'v>, &'v [u8]) -> Login<'v>;
+pub(crate) type LogIn = for<'v> fn(&'v Visit<'v>, &'v [u8]) -> Login<'v>;
 /// Writes a response at once.
-pub type Now = fn(&Context<'_>, &mut Reader<'_>, &mut Writer) -> Result<(), StatusCode>;
+pub(crate) type Now = fn(&Context<'_>, &mut Reader<'_>, &mut Writer) -> Result<(), StatusCode>;
 /// Writes a response at once, or returns the work that makes it; the written part is dropped then.
-pub type Later = fn(&Context<'_>, &mut Reader<'_>, &mut Writer) -> Result<Option<Work>, StatusCode>;
+pub(crate) type Later = fn(&Context<'_>, &mut Reader<'_>, &mut Writer) -> Result<Option<Work>, StatusCode>;
 /// Queues a request in its session.
-pub type Queue = fn(&Context<'_>, &mut Reader<'_>) -> Result<(), StatusCode>;
+pub(crate) type Queue = fn(&Context<'_>, &mut Reader<'_>) -> Result<(), StatusCode>;
 
 /// The way in which a service runs. When it fails as a whole the answer is a ServiceFault.
 #[derive(Debug, Clone, Copy)]
-pub enum Run {
+pub(crate) enum Run {
     Open(Open),
     /// The connection serves nothing else meanwhile.
     Login(LogIn),
@@ -63,7 +63,7 @@ const LONG_REQUEST: usize = 16 * 1024;
 const NEVER: usize = usize::MAX;
 const ALWAYS: usize = 0;
 
-pub const SERVICES: [Service; 27] = [
+pub(crate) const SERVICES: [Service; 27] = [
     open(ObjectId::FindServersRequest_Encoding_DefaultBinary, discovery::find_servers),
     open(ObjectId::GetEndpointsRequest_Encoding_DefaultBinary, discovery::get_endpoints),
     login(ObjectId::CreateSessionRequest_Encoding_DefaultBinary, Access::Open, session::create),
@@ -126,11 +126,11 @@ impl Service {
         Service { long: bytes, ..self }
     }
 
-    pub fn from_type_id(number: u32) -> Option<&'static Service> {
+    pub(crate) fn from_type_id(number: u32) -> Option<&'static Service> {
         SERVICES.iter().find(|service| service.request as u32 == number)
     }
 
-    pub fn head(&self, handle: u32) -> ResponseHead {
+    pub(crate) fn head(&self, handle: u32) -> ResponseHead {
         ResponseHead { type_id: self.request as u32 + 3, handle }
     }
 }

@@ -18,7 +18,7 @@ const PATH_ELEMENTS: usize = 100;
 const STEPS: usize = 2_000_000;
 const HIERARCHICAL_REFERENCES: u32 = ReferenceTypeId::HierarchicalReferences as u32;
 
-pub fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let view = reader.node_id()?;
     reader.time()?;
     reader.u32()?;
@@ -116,7 +116,7 @@ fn write_result(
     }
 }
 
-pub fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let release = reader.bool()?;
     let count = operations(reader, 4, context.server.limits.operations)?;
     let (begin, begun) = (w.mark(), context.session.lock().browse.begin());
@@ -142,7 +142,7 @@ pub fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
     Ok(())
 }
 
-pub fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let count = operations(reader, 6, context.server.limits.operations)?;
     let begin = w.mark();
     context.write_head(w);
@@ -243,7 +243,7 @@ fn step(
     Ok(found)
 }
 
-pub fn register(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn register(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let count = operations(reader, 2, context.server.limits.operations)?;
     {
         let mut state = context.session.lock();
@@ -262,7 +262,7 @@ pub fn register(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) 
     Ok(())
 }
 
-pub fn unregister(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
+pub(crate) fn unregister(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let count = operations(reader, 2, context.server.limits.operations)?;
     for _ in 0..count {
         reader.node_id()?;

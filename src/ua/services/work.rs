@@ -10,13 +10,13 @@ use crate::ua::disk_pool::Abandoned;
 use crate::ua::session::Session;
 
 /// A whole response, encoded, or the status of the fault in its place.
-pub type Response = Result<Vec<u8>, StatusCode>;
+pub(crate) type Response = Result<Vec<u8>, StatusCode>;
 
 /// A login in the making: a session is made or activated.
-pub type Login<'v> = BoxFuture<'v, Result<LoggedIn, StatusCode>>;
+pub(crate) type Login<'v> = BoxFuture<'v, Result<LoggedIn, StatusCode>>;
 
 /// A login that succeeded.
-pub struct LoggedIn {
+pub(crate) struct LoggedIn {
     /// The whole response, encoded.
     pub response: Vec<u8>,
     /// The session that this connection carries from now on.
@@ -24,7 +24,7 @@ pub struct LoggedIn {
 }
 
 /// A response in the making. It is dropped with its connection.
-pub struct Work {
+pub(crate) struct Work {
     pub response: BoxFuture<'static, Response>,
     /// The server's own disk brings it, so it comes soon; a device may take its time.
     pub is_at_disk: bool,
@@ -32,17 +32,17 @@ pub struct Work {
 
 impl Work {
     /// Work that waits for devices.
-    pub fn for_devices(response: impl Future<Output = Response> + Send + 'static) -> Work {
+    pub(crate) fn for_devices(response: impl Future<Output = Response> + Send + 'static) -> Work {
         Work { response: response.boxed(), is_at_disk: false }
     }
 
     /// Work that waits for history.
-    pub fn for_disk(response: impl Future<Output = Response> + Send + 'static) -> Work {
+    pub(crate) fn for_disk(response: impl Future<Output = Response> + Send + 'static) -> Work {
         Work { response: response.boxed(), is_at_disk: true }
     }
 
     /// A job that makes the whole response in the disk pool, when it is its turn. Its client may cancel it.
-    pub fn in_disk_pool(
+    pub(crate) fn in_disk_pool(
         context: &Context<'_>,
         job: impl FnOnce(&Abandoned) -> Response + Send + 'static,
     ) -> Result<Work, StatusCode> {

@@ -52,7 +52,11 @@ impl Writing {
 }
 
 /// Writes at once where the tags are the server's own; otherwise the devices' answers are the response.
-pub fn write(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Option<Work>, StatusCode> {
+pub(crate) fn write(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    w: &mut Writer,
+) -> Result<Option<Work>, StatusCode> {
     let (writing, head) = (begin_write(context, reader)?, context.request.head);
     if writing.waiting.is_empty() {
         write_results(head, &writing.results, w);

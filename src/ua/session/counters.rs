@@ -38,7 +38,7 @@ const FIELDS: [ObjectId; 28] = [
 ];
 
 /// The field that counts a request; `None` where it counts in the total alone.
-pub const fn counter_of(request: ObjectId) -> Option<usize> {
+pub(crate) const fn counter_of(request: ObjectId) -> Option<usize> {
     let mut at = 0;
     while at < FIELDS.len() {
         if FIELDS[at] as u32 == request as u32 {

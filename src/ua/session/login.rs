@@ -9,7 +9,7 @@ use crate::value::is_plain;
 const MAX_TEXT: usize = 1024;
 
 /// A text that a client gave, cut, and without what could break a line of the log.
-pub fn kept(text: &str) -> String {
+pub(crate) fn kept(text: &str) -> String {
     text.chars().take(MAX_TEXT).map(|c| if is_plain(c) { c } else { ' ' }).collect()
 }
 

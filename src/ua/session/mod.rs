@@ -10,12 +10,12 @@ mod ending;
 mod login;
 mod registry;
 
-pub use browse_point::BrowsePoint;
-pub use caller::Caller;
-pub use counters::{Counters, ServiceCounter, counter_of};
-pub use ending::{Ending, EndingText};
-pub use login::{LoginRefused, kept};
-pub use registry::Registry;
+pub(crate) use browse_point::BrowsePoint;
+pub(crate) use caller::Caller;
+pub(crate) use counters::{Counters, ServiceCounter, counter_of};
+pub(crate) use ending::{Ending, EndingText};
+pub(crate) use login::{LoginRefused, kept};
+pub(crate) use registry::Registry;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -32,13 +32,13 @@ use crate::ua::budget::Budget;
 use crate::ua::continuation::ContinuationPoints;
 use crate::ua::disk_pool::Gate;
 use crate::ua::history::Point;
-pub use crate::ua::identity::{Identity, Standing};
+pub(crate) use crate::ua::identity::{Identity, Standing};
 use crate::ua::limits::Limits;
 use crate::ua::subscription::{Client, LastStatusChange, Owner, Subscription};
 use crate::value::{Hidden, Moment, UaTime};
 
 /// The secret by which requests name their session: 32 random bytes as an opaque NodeId.
-pub type Token = Hidden<[u8; 32]>;
+pub(crate) type Token = Hidden<[u8; 32]>;
 
 #[derive(Debug)]
 pub struct Session {

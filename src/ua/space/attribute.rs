@@ -70,9 +70,9 @@ impl Attribute {
 }
 
 /// AccessLevel bits (Part 3 §8.57, 1.05).
-pub mod access_level {
-    pub const READ: u8 = 1;
-    pub const WRITE: u8 = 2;
-    pub const HISTORY_READ: u8 = 4;
-    pub const HISTORY_WRITE: u8 = 8;
+pub(crate) mod access_level {
+    pub(crate) const READ: u8 = 1;
+    pub(crate) const WRITE: u8 = 2;
+    pub(crate) const HISTORY_READ: u8 = 4;
+    pub(crate) const HISTORY_WRITE: u8 = 8;
 }

@@ -9,28 +9,28 @@ use crate::value::Value;
 
 /// Numbers of types and objects that the composer hangs its nodes on.
 mod std_node {
-    pub const BOOLEAN: u32 = opcua::DataTypeId::Boolean as u32;
-    pub const OBJECTS: u32 = opcua::ObjectId::ObjectsFolder as u32;
-    pub const BASE_OBJECT_TYPE: u32 = opcua::ObjectTypeId::BaseObjectType as u32;
-    pub const FOLDER_TYPE: u32 = opcua::ObjectTypeId::FolderType as u32;
-    pub const BASE_DATA_VARIABLE: u32 = opcua::VariableTypeId::BaseDataVariableType as u32;
-    pub const PROPERTY_TYPE: u32 = opcua::VariableTypeId::PropertyType as u32;
-    pub const ANALOG_ITEM: u32 = opcua::VariableTypeId::AnalogItemType as u32;
-    pub const ANALOG_UNIT: u32 = opcua::VariableTypeId::AnalogUnitType as u32;
-    pub const ENUMERATION: u32 = opcua::DataTypeId::Enumeration as u32;
-    pub const MANDATORY: u32 = opcua::ObjectId::ModellingRule_Mandatory as u32;
-    pub const RANGE: u32 = opcua::DataTypeId::Range as u32;
-    pub const EU_INFORMATION: u32 = opcua::DataTypeId::EUInformation as u32;
-    pub const ENUM_VALUE_TYPE: u32 = opcua::DataTypeId::EnumValueType as u32;
-    pub const LOCALIZED_TEXT: u32 = opcua::DataTypeId::LocalizedText as u32;
-    pub const UINT32: u32 = opcua::DataTypeId::UInt32 as u32;
+    pub(crate) const BOOLEAN: u32 = opcua::DataTypeId::Boolean as u32;
+    pub(crate) const OBJECTS: u32 = opcua::ObjectId::ObjectsFolder as u32;
+    pub(crate) const BASE_OBJECT_TYPE: u32 = opcua::ObjectTypeId::BaseObjectType as u32;
+    pub(crate) const FOLDER_TYPE: u32 = opcua::ObjectTypeId::FolderType as u32;
+    pub(crate) const BASE_DATA_VARIABLE: u32 = opcua::VariableTypeId::BaseDataVariableType as u32;
+    pub(crate) const PROPERTY_TYPE: u32 = opcua::VariableTypeId::PropertyType as u32;
+    pub(crate) const ANALOG_ITEM: u32 = opcua::VariableTypeId::AnalogItemType as u32;
+    pub(crate) const ANALOG_UNIT: u32 = opcua::VariableTypeId::AnalogUnitType as u32;
+    pub(crate) const ENUMERATION: u32 = opcua::DataTypeId::Enumeration as u32;
+    pub(crate) const MANDATORY: u32 = opcua::ObjectId::ModellingRule_Mandatory as u32;
+    pub(crate) const RANGE: u32 = opcua::DataTypeId::Range as u32;
+    pub(crate) const EU_INFORMATION: u32 = opcua::DataTypeId::EUInformation as u32;
+    pub(crate) const ENUM_VALUE_TYPE: u32 = opcua::DataTypeId::EnumValueType as u32;
+    pub(crate) const LOCALIZED_TEXT: u32 = opcua::DataTypeId::LocalizedText as u32;
+    pub(crate) const UINT32: u32 = opcua::DataTypeId::UInt32 as u32;
 }
 /// Default Binary encodings (Part 6 annex A, 1.05).
 mod encoding {
-    pub const RANGE: u32 = opcua::ObjectId::Range_Encoding_DefaultBinary as u32;
-    pub const EU_INFORMATION: u32 = opcua::ObjectId::EUInformation_Encoding_DefaultBinary as u32;
-    pub const ENUM_VALUE_TYPE: u32 = opcua::ObjectId::EnumValueType_Encoding_DefaultBinary as u32;
-    pub const ENUM_DEFINITION: u32 = opcua::ObjectId::EnumDefinition_Encoding_DefaultBinary as u32;
+    pub(crate) const RANGE: u32 = opcua::ObjectId::Range_Encoding_DefaultBinary as u32;
+    pub(crate) const EU_INFORMATION: u32 = opcua::ObjectId::EUInformation_Encoding_DefaultBinary as u32;
+    pub(crate) const ENUM_VALUE_TYPE: u32 = opcua::ObjectId::EnumValueType_Encoding_DefaultBinary as u32;
+    pub(crate) const ENUM_DEFINITION: u32 = opcua::ObjectId::EnumDefinition_Encoding_DefaultBinary as u32;
 }
 const UNECE: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
 
@@ -50,7 +50,7 @@ pub const CONNECTION_VARIABLES: [(&str, u32); 11] = [
 ];
 
 /// The whole address space of a plant. `indices` are the pinned namespace indices, one a cell.
-pub fn compose(plant: &Plant, application_uri: &str, indices: &[u16]) -> Draft {
+pub(crate) fn compose(plant: &Plant, application_uri: &str, indices: &[u16]) -> Draft {
     let mut draft = Draft::new(application_uri);
     super::standard::load(&mut draft);
     for (number, (cell, index)) in plant.cells.iter().zip(indices).enumerate() {
@@ -389,7 +389,7 @@ fn write_first(w: &mut Writer, text: &Text) {
 }
 
 /// A scalar ExtensionObject as a value.
-pub fn extension(encoding: u32, body: impl FnOnce(&mut Writer)) -> Value {
+pub(crate) fn extension(encoding: u32, body: impl FnOnce(&mut Writer)) -> Value {
     let mut bytes = Writer::new();
     bytes.u8(22);
     bytes.extension_object(encoding, body);

@@ -11,14 +11,14 @@ use crate::stack::codec::NodeIdRef;
 use crate::value::Value;
 
 #[derive(Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     space: Space,
     drawn: Vec<(NodeIx, Reference)>,
 }
 
 /// A node that is about to be added; what is not said has the usual value.
 #[derive(Debug)]
-pub struct NewNode<'a> {
+pub(crate) struct NewNode<'a> {
     pub class: Class,
     pub namespace: u16,
     pub browse_namespace: u16,
@@ -31,14 +31,14 @@ pub struct NewNode<'a> {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub enum NewId<'a> {
+pub(crate) enum NewId<'a> {
     Numeric(u32),
     Text(&'a str),
 }
 
 impl Draft {
     /// An empty space with the namespaces 0 and 1.
-    pub fn new(application_uri: &str) -> Draft {
+    pub(crate) fn new(application_uri: &str) -> Draft {
         let hasher = foldhash::fast::FixedState::with_seed(0x6f70_6365_6c6c);
         let space = Space {
             texts: Texts::default(),
@@ -64,12 +64,12 @@ impl Draft {
         Draft { space, drawn: Vec::new() }
     }
 
-    pub fn space(&self) -> &Space {
+    pub(crate) fn space(&self) -> &Space {
         &self.space
     }
 
     /// Gives the namespace its pinned index; a gap stays an empty name.
-    pub fn namespace(&mut self, index: u16, uri: &str) {
+    pub(crate) fn namespace(&mut self, index: u16, uri: &str) {
         let at = usize::from(index);
         if self.space.namespaces.len() <= at {
             self.space.namespaces.resize(at + 1, String::new());
@@ -77,7 +77,7 @@ impl Draft {
         uri.clone_into(&mut self.space.namespaces[at]);
     }
 
-    pub fn add(&mut self, new: NewNode<'_>) -> NodeIx {
+    pub(crate) fn add(&mut self, new: NewNode<'_>) -> NodeIx {
         let at = NodeIx(u32::try_from(self.space.nodes.len()).expect("fewer than 2^32 nodes"));
         let id = match new.id {
             NewId::Numeric(number) => Id::Numeric(number),
@@ -133,11 +133,11 @@ impl Draft {
         }
     }
 
-    pub fn plain(&mut self, text: &str) -> Label {
+    pub(crate) fn plain(&mut self, text: &str) -> Label {
         if text.is_empty() { Label::None } else { Label::Plain(self.space.texts.add(text)) }
     }
 
-    pub fn label(&mut self, text: &Text) -> Label {
+    pub(crate) fn label(&mut self, text: &Text) -> Label {
         match text.0.as_slice() {
             [] => Label::None,
             [(locale, plain)] if locale.is_empty() => self.plain(plain),
@@ -148,20 +148,20 @@ impl Draft {
         }
     }
 
-    pub fn text(&mut self, text: &str) -> super::Span {
+    pub(crate) fn text(&mut self, text: &str) -> super::Span {
         self.space.texts.add(text)
     }
 
-    pub fn value(&mut self, value: Value) -> u32 {
+    pub(crate) fn value(&mut self, value: Value) -> u32 {
         self.space.values.push(value);
         u32::try_from(self.space.values.len() - 1).expect("fewer than 2^32 values")
     }
 
-    pub fn constant(&mut self, value: Value) -> Source {
+    pub(crate) fn constant(&mut self, value: Value) -> Source {
         Source::Constant(self.value(value))
     }
 
-    pub fn shape(&mut self, data_type: NodeIx, value_rank: i32, dimensions: &[u32], source: Source) -> u32 {
+    pub(crate) fn shape(&mut self, data_type: NodeIx, value_rank: i32, dimensions: &[u32], source: Source) -> u32 {
         let first = u32::try_from(self.space.dimensions.len()).expect("fewer than 2^32 dimensions");
         self.space.dimensions.extend_from_slice(dimensions);
         let dimensions = (first, u32::try_from(dimensions.len()).expect("few dimensions"));
@@ -170,25 +170,25 @@ impl Draft {
     }
 
     /// Gives a Variable of namespace 0 its value.
-    pub fn fill(&mut self, number: u32, source: Source) {
+    pub(crate) fn fill(&mut self, number: u32, source: Source) {
         let Some(at) = self.space.standard_node(number) else { return };
         if let Detail::Variable(shape) = self.space.node(at).detail {
             self.space.variables[shape as usize].source = source;
         }
     }
 
-    pub fn set_data_type(&mut self, shape: u32, data_type: NodeIx) {
+    pub(crate) fn set_data_type(&mut self, shape: u32, data_type: NodeIx) {
         self.space.variables[shape as usize].data_type = data_type;
     }
 
-    pub fn set_event_notifier(&mut self, at: NodeIx, bits: u8) {
+    pub(crate) fn set_event_notifier(&mut self, at: NodeIx, bits: u8) {
         if let Detail::Object { event_notifier } = &mut self.space.nodes[at.0 as usize].detail {
             *event_notifier = bits;
         }
     }
 
     /// Values of a node of namespace 0 that go over encrypted channels alone.
-    pub fn encrypt(&mut self, number: u32) {
+    pub(crate) fn encrypt(&mut self, number: u32) {
         self.set_access(self.standard(number), AccessIx::ENCRYPTED);
     }
 
@@ -201,11 +201,11 @@ impl Draft {
     }
 
     /// Restrictions of every node, in addition to its own rules.
-    pub fn restrict(&mut self, bits: u16) {
+    pub(crate) fn restrict(&mut self, bits: u16) {
         self.space.restrictions |= bits;
     }
 
-    pub fn tag_node(&mut self, tag: crate::model::TagId, at: NodeIx) {
+    pub(crate) fn tag_node(&mut self, tag: crate::model::TagId, at: NodeIx) {
         let slot = tag.0 as usize;
         if self.space.tag_nodes.len() <= slot {
             self.space.tag_nodes.resize(slot + 1, NodeIx(u32::MAX));
@@ -213,12 +213,12 @@ impl Draft {
         self.space.tag_nodes[slot] = at;
     }
 
-    pub fn standard(&self, number: u32) -> NodeIx {
+    pub(crate) fn standard(&self, number: u32) -> NodeIx {
         self.space.standard_node(number).expect("the composer names nodes that namespace 0 has")
     }
 
     /// Puts nodes of namespace 0 into a folder of it.
-    pub fn organize(&mut self, folder: u32, targets: &[u32]) {
+    pub(crate) fn organize(&mut self, folder: u32, targets: &[u32]) {
         let folder = self.standard(folder);
         for target in targets {
             let target = self.standard(*target);
@@ -230,12 +230,12 @@ impl Draft {
         &mut self.space.historical
     }
 
-    pub fn find(&self, id: NodeIdRef<'_>) -> Option<NodeIx> {
+    pub(crate) fn find(&self, id: NodeIdRef<'_>) -> Option<NodeIx> {
         self.space.find(id)
     }
 
     /// A reference in both directions; a type definition lies with the instance alone.
-    pub fn refer(&mut self, source: NodeIx, kind: u32, target: NodeIx) {
+    pub(crate) fn refer(&mut self, source: NodeIx, kind: u32, target: NodeIx) {
         let kind_ix = self.standard(kind).0;
         self.drawn.push((source, Reference { kind: kind_ix, target, forward: true }));
         if kind == kinds::HAS_TYPE_DEFINITION {
@@ -250,7 +250,7 @@ impl Draft {
     }
 
     /// Lays the references out by node, in the order in which they were drawn.
-    pub fn finish(mut self) -> Space {
+    pub(crate) fn finish(mut self) -> Space {
         let count = self.space.nodes.len();
         let mut first = vec![0u32; count + 1];
         for (source, _) in &self.drawn {

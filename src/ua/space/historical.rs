@@ -68,7 +68,7 @@ impl Made {
         Made { part, parent, reference: kinds::HAS_COMPONENT, suffix, type_definition, data_type: None }
     }
 
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.suffix.rsplit('.').next().unwrap_or_default()
     }
 }
@@ -173,7 +173,7 @@ pub(super) const PARTS: [Made; 16] = [
 
 /// Data that all historical tags share.
 #[derive(Debug, Default)]
-pub struct Historical {
+pub(crate) struct Historical {
     /// A node for each of `PARTS`, without its owner's namespace and access; empty when no tag keeps history.
     pub(super) nodes: Vec<Node>,
     /// A bit for each tag that has an archive.

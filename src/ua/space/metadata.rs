@@ -40,7 +40,7 @@ const DEFAULTS: [(&str, VariableId, DataTypeId, i32, DefaultOf); 3] = [
 ];
 
 /// `access` is the rule of a cell's own Object, from which its nodes inherit; `None` for other namespaces.
-pub fn describe_namespaces(draft: &mut Draft, access: impl Fn(&str) -> Option<AccessIx>) {
+pub(crate) fn describe_namespaces(draft: &mut Draft, access: impl Fn(&str) -> Option<AccessIx>) {
     for (_, number, _, _, of) in DEFAULTS {
         draft.fill(number as u32, Source::Default { access: None, of });
     }

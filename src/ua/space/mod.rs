@@ -18,16 +18,18 @@ mod prepare_history;
 mod roles;
 mod standard;
 
-pub use attribute::{Attribute, access_level};
-pub use browse::{BrowseFilter, Direction, ResultMask};
-pub use by_name::TargetName;
-pub use cell::{CONNECTION_VARIABLES, compose, extension};
-pub use draft::Draft;
-pub use historical::HistoricalProperty;
-pub use names::Texts;
-pub use permissions::{Viewer, permission, restriction};
-pub use prepare_history::prepare_history;
-pub use roles::{RolePart, describe_roles};
+pub use attribute::Attribute;
+pub(crate) use attribute::access_level;
+pub(crate) use browse::{BrowseFilter, Direction, ResultMask};
+pub(crate) use by_name::TargetName;
+pub use cell::CONNECTION_VARIABLES;
+pub(crate) use cell::{compose, extension};
+pub(crate) use draft::Draft;
+pub(crate) use historical::HistoricalProperty;
+pub(crate) use names::Texts;
+pub(crate) use permissions::{Viewer, restriction};
+pub(crate) use prepare_history::prepare_history;
+pub(crate) use roles::{RolePart, describe_roles};
 
 use std::hash::BuildHasher;
 
@@ -38,9 +40,9 @@ use crate::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef, Reader, Writer};
 use crate::value::{BuiltIn, Value};
 
 /// EnabledFlag of the diagnostics: the one variable of the server itself that may be written.
-pub const ENABLED_FLAG: u32 = opcua::VariableId::Server_ServerDiagnostics_EnabledFlag as u32;
+pub(crate) const ENABLED_FLAG: u32 = opcua::VariableId::Server_ServerDiagnostics_EnabledFlag as u32;
 /// Variables of the server itself are looked at no more often.
-pub const LIVE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(50);
+pub(crate) const LIVE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// A node by its place in the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -12,24 +12,24 @@ use crate::stack::codec::Writer;
 use crate::value::{BuiltIn, Value};
 
 /// PermissionType (Part 3 §8.55, 1.05): the bits that this server grants.
-pub mod permission {
-    pub const BROWSE: u32 = 1;
-    pub const READ_ROLE_PERMISSIONS: u32 = 1 << 1;
-    pub const READ: u32 = 1 << 5;
-    pub const WRITE: u32 = 1 << 6;
-    pub const READ_HISTORY: u32 = 1 << 7;
-    pub const INSERT_HISTORY: u32 = 1 << 8;
-    pub const MODIFY_HISTORY: u32 = 1 << 9;
-    pub const DELETE_HISTORY: u32 = 1 << 10;
-    pub const RECEIVE_EVENTS: u32 = 1 << 11;
+pub(crate) mod permission {
+    pub(crate) const BROWSE: u32 = 1;
+    pub(crate) const READ_ROLE_PERMISSIONS: u32 = 1 << 1;
+    pub(crate) const READ: u32 = 1 << 5;
+    pub(crate) const WRITE: u32 = 1 << 6;
+    pub(crate) const READ_HISTORY: u32 = 1 << 7;
+    pub(crate) const INSERT_HISTORY: u32 = 1 << 8;
+    pub(crate) const MODIFY_HISTORY: u32 = 1 << 9;
+    pub(crate) const DELETE_HISTORY: u32 = 1 << 10;
+    pub(crate) const RECEIVE_EVENTS: u32 = 1 << 11;
 }
 
 /// AccessRestrictionType (Part 3 §8.56, 1.05).
-pub mod restriction {
-    pub const SIGNING_REQUIRED: u16 = 1;
-    pub const ENCRYPTION_REQUIRED: u16 = 1 << 1;
-    pub const SESSION_REQUIRED: u16 = 1 << 2;
-    pub const APPLY_TO_BROWSE: u16 = 1 << 3;
+pub(crate) mod restriction {
+    pub(crate) const SIGNING_REQUIRED: u16 = 1;
+    pub(crate) const ENCRYPTION_REQUIRED: u16 = 1 << 1;
+    pub(crate) const SESSION_REQUIRED: u16 = 1 << 2;
+    pub(crate) const APPLY_TO_BROWSE: u16 = 1 << 3;
 }
 
 /// Default Binary encoding (Part 6 annex A, 1.05).

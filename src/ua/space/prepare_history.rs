@@ -5,7 +5,7 @@ use super::historical::PARTS;
 use super::{Class, Detail, Id, Label, Node, Source};
 
 /// Makes the parts ready; the folder of each configuration has these AggregateFunction objects.
-pub fn prepare_history(draft: &mut Draft, aggregates: &[u32]) {
+pub(crate) fn prepare_history(draft: &mut Draft, aggregates: &[u32]) {
     for made in &PARTS {
         let type_definition = draft.standard(made.type_definition);
         let (class, detail) = match made.data_type {

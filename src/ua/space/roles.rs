@@ -49,7 +49,7 @@ const WELL_KNOWN: [(u32, [u32; 6]); ROLES.len()] = [
 ];
 
 /// The well-known roles and the server's own, in the order of `Role`.
-pub fn describe_roles(draft: &mut Draft, own: &[String]) {
+pub(crate) fn describe_roles(draft: &mut Draft, own: &[String]) {
     for (role, (number, properties)) in (0..).zip(WELL_KNOWN) {
         let at = draft.standard(number);
         draft.add_role(at);

@@ -16,7 +16,7 @@ struct Pending {
     data_type: u32,
 }
 
-pub fn load(draft: &mut Draft) {
+pub(crate) fn load(draft: &mut Draft) {
     let mut blob = Reader::new(BLOB);
     let mut pending = Vec::new();
     for _ in 0..blob.u32().expect(OURS) {

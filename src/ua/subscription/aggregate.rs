@@ -17,7 +17,7 @@ const AGGREGATE_FILTER_RESULT: u32 = opcua::ObjectId::AggregateFilterResult_Enco
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// AggregateConfiguration as it goes over the wire (Part 4 §7.22.4, 1.05).
-pub fn read_configuration(body: &mut Reader<'_>) -> Result<Configuration, StatusCode> {
+pub(crate) fn read_configuration(body: &mut Reader<'_>) -> Result<Configuration, StatusCode> {
     let uses_defaults = body.bool()?;
     let given = Configuration {
         treat_uncertain_as_bad: body.bool()?,
@@ -31,21 +31,25 @@ pub fn read_configuration(body: &mut Reader<'_>) -> Result<Configuration, Status
 }
 
 /// The input of a calculation: a tag's type and archive.
-pub fn source(plant: &Plant, tag: TagId, archive: ArchiveId) -> Source {
+pub(crate) fn source(plant: &Plant, tag: TagId, archive: ArchiveId) -> Source {
     let shape = &plant.tag(tag).shape;
     Source { archive, kind: shape.data_type.wire(), is_array: !shape.is_scalar(), stepped: plant.is_stepped(tag) }
 }
 
 /// Times that a request is revised against.
 #[derive(Debug, Clone, Copy)]
-pub struct Clocks {
+pub(crate) struct Clocks {
     pub now: UaTime,
     /// The processing interval of a client that asks for none.
     pub publishing: Duration,
 }
 
 /// The filter if it is one of aggregates, brought into what can be done.
-pub fn read(filter: ExtensionRef<'_>, source: Source, clocks: Clocks) -> Result<Option<RunningRequest>, StatusCode> {
+pub(crate) fn read(
+    filter: ExtensionRef<'_>,
+    source: Source,
+    clocks: Clocks,
+) -> Result<Option<RunningRequest>, StatusCode> {
     let (Some(AGGREGATE_FILTER), Some(body)) = (filter.type_id.standard(), filter.body) else { return Ok(None) };
     let mut body = Reader::new(body);
     let invalid = |_| StatusCode::BadMonitoredItemFilterInvalid;
@@ -59,7 +63,7 @@ pub fn read(filter: ExtensionRef<'_>, source: Source, clocks: Clocks) -> Result<
 }
 
 /// AggregateFilterResult: what became of the request.
-pub fn write_result(request: &RunningRequest, w: &mut Writer) {
+pub(crate) fn write_result(request: &RunningRequest, w: &mut Writer) {
     w.extension_object(AGGREGATE_FILTER_RESULT, |w| {
         w.time(request.start);
         w.f64(request.interval);

@@ -8,7 +8,7 @@ const PER_ITEM: usize = 1_000;
 const ALL: usize = 100_000;
 
 #[derive(Debug, Default)]
-pub struct Links {
+pub(crate) struct Links {
     /// By the id of the item that triggers: those that report with it, sorted.
     triggers: HashMap<u32, Vec<u32>>,
     /// By the id of an item that reports: those that trigger it, sorted.
@@ -17,20 +17,20 @@ pub struct Links {
 }
 
 impl Links {
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// The items that report when this one does.
-    pub fn of(&self, trigger: u32) -> &[u32] {
+    pub(crate) fn of(&self, trigger: u32) -> &[u32] {
         self.triggers.get(&trigger).map_or(&[], Vec::as_slice)
     }
 
-    pub fn add(&mut self, trigger: u32, linked: u32) -> StatusCode {
+    pub(crate) fn add(&mut self, trigger: u32, linked: u32) -> StatusCode {
         let Err(at) = self.of(trigger).binary_search(&linked) else { return StatusCode::Good };
         let back = self.triggered.get(&linked).map_or(&[][..], Vec::as_slice);
         let back_at = back.binary_search(&trigger).unwrap_or_else(|at| at);
@@ -43,7 +43,7 @@ impl Links {
         StatusCode::Good
     }
 
-    pub fn remove(&mut self, trigger: u32, linked: u32) -> StatusCode {
+    pub(crate) fn remove(&mut self, trigger: u32, linked: u32) -> StatusCode {
         if !take(&mut self.triggers, trigger, linked) {
             return StatusCode::BadMonitoredItemIdInvalid;
         }
@@ -53,7 +53,7 @@ impl Links {
     }
 
     /// The item is gone, and its links with it.
-    pub fn forget(&mut self, id: u32) {
+    pub(crate) fn forget(&mut self, id: u32) {
         if self.is_empty() {
             return;
         }

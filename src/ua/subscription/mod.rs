@@ -3,26 +3,29 @@
 //! It is a state machine that is told `now`. It knows its dirty items and never scans all of them; an item of a
 //! tag costs nothing between two changes.
 
-pub mod aggregate;
+pub(crate) mod aggregate;
 mod denial;
-pub mod filter;
-pub mod grid;
+pub(crate) mod filter;
+pub(crate) mod grid;
 mod item;
 mod items;
 mod links;
 mod message;
 mod owner;
 mod parameters;
-pub mod queue;
+pub(crate) mod queue;
 mod registry;
-pub mod timer;
+pub(crate) mod timer;
 
-pub use item::{Accepted, Item, Mode, Watched, WatchedKind};
+pub(crate) use item::{Accepted, WatchedKind};
+pub use item::{Item, Mode, Watched};
 use links::Links;
-pub use message::{LastStatusChange, MESSAGE_BYTES, Published};
-pub use owner::Owner;
-pub use parameters::{Client, Counters, NewSubscription, Parameters};
-pub use registry::Registry;
+pub(crate) use message::LastStatusChange;
+pub use message::MESSAGE_BYTES;
+pub(crate) use owner::Owner;
+pub(crate) use parameters::{Client, Counters};
+pub use parameters::{NewSubscription, Parameters};
+pub(crate) use registry::Registry;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};

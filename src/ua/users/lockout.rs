@@ -61,7 +61,7 @@ pub enum Turn {
 type Name = u64;
 
 #[derive(Debug, Default)]
-pub struct Lockout {
+pub(crate) struct Lockout {
     names: HashMap<(Name, Origin), Tally>,
     origins: HashMap<Origin, Bucket>,
     hasher: foldhash::fast::RandomState,
@@ -105,7 +105,7 @@ impl Lockout {
     }
 
     /// Whether an attempt may be made now. A right password that comes too early is not even looked at.
-    pub fn check(&mut self, name: &str, origin: Origin, now: Instant) -> Result<(), Wait> {
+    pub(crate) fn check(&mut self, name: &str, origin: Origin, now: Instant) -> Result<(), Wait> {
         let key = (self.name(name), origin);
         let tally = self.names.get(&key);
         if let Some(until) = tally.and_then(Tally::wait_until).filter(|until| *until > now) {
@@ -123,7 +123,7 @@ impl Lockout {
     }
 
     /// Counts a wrong password; gives the turn when further attempts have to wait from here on.
-    pub fn wrong(&mut self, name: &str, origin: Origin, now: Instant) -> Option<Turn> {
+    pub(crate) fn wrong(&mut self, name: &str, origin: Origin, now: Instant) -> Option<Turn> {
         let key = (self.name(name), origin);
         make_room(&mut self.names, &key, |tally| (tally.is_known, tally.last));
         let tally = self.names.entry(key).or_insert(Tally { wrong: 0, last: now, is_known: false });
@@ -140,13 +140,13 @@ impl Lockout {
     }
 
     /// Forgets the wrong passwords of a name that got a new one, from all origins.
-    pub fn forget(&mut self, name: &str) {
+    pub(crate) fn forget(&mut self, name: &str) {
         let name = self.name(name);
         self.names.retain(|(of, _), _| *of != name);
     }
 
     /// Notes a right password; gives the turn when attempts had to wait until now.
-    pub fn right(&mut self, name: &str, origin: Origin, now: Instant) -> Option<Turn> {
+    pub(crate) fn right(&mut self, name: &str, origin: Origin, now: Instant) -> Option<Turn> {
         let key = (self.name(name), origin);
         make_room(&mut self.names, &key, |tally| (tally.is_known, tally.last));
         let before = self.names.insert(key, Tally { wrong: 0, last: now, is_known: true })?;

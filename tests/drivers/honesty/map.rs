@@ -5,7 +5,7 @@ use std::fmt::Write;
 use fastrand::Rng;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Raw {
+pub(super) enum Raw {
     I8,
     U8,
     I16,
@@ -23,7 +23,7 @@ pub enum Raw {
 }
 
 impl Raw {
-    pub const NUMBERS: [(Raw, &'static str, u32); 12] = [
+    pub(super) const NUMBERS: [(Raw, &'static str, u32); 12] = [
         (Raw::I8, "int8", 8),
         (Raw::U8, "uint8", 8),
         (Raw::I16, "int16", 16),
@@ -38,11 +38,11 @@ impl Raw {
         (Raw::B32, "bcd32", 32),
     ];
 
-    pub fn bits(self) -> u32 {
+    pub(super) fn bits(self) -> u32 {
         Raw::NUMBERS.iter().find(|(raw, ..)| *raw == self).map_or(0, |(.., bits)| *bits)
     }
 
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Raw::Text => "text",
             Raw::Bytes => "bytes",
@@ -50,7 +50,7 @@ impl Raw {
         }
     }
 
-    pub fn is_float(self) -> bool {
+    pub(super) fn is_float(self) -> bool {
         matches!(self, Raw::F32 | Raw::F64)
     }
 }
@@ -70,7 +70,7 @@ const TYPES: [(&str, Raw); 10] = [
 ];
 
 /// Enumerations: name, values, and the one raw type that they follow.
-pub const ENUMS: [(&str, &[i32], Raw); 5] = [
+pub(super) const ENUMS: [(&str, &[i32], Raw); 5] = [
     ("Small", &[0, 1, 7], Raw::U16),
     ("Signed", &[-5, 0, 32_767], Raw::I16),
     ("Word", &[0, 65_535], Raw::U16),
@@ -92,7 +92,7 @@ const FACTORS: [(&str, i128, i128); 9] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scaling {
+pub(super) struct Scaling {
     pub factor: (&'static str, i128, i128),
     pub offset: i128,
     /// Register of the power of ten.
@@ -100,7 +100,7 @@ pub struct Scaling {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Charset {
+pub(super) enum Charset {
     Guess,
     Utf8,
     Latin1,
@@ -108,7 +108,7 @@ pub enum Charset {
 }
 
 #[derive(Debug, Clone)]
-pub struct Tag {
+pub(super) struct Tag {
     pub name: String,
     pub kind: &'static str,
     pub raw: Raw,
@@ -132,7 +132,7 @@ pub struct Tag {
 }
 
 #[derive(Debug)]
-pub struct Map {
+pub(super) struct Map {
     pub tags: Vec<Tag>,
     pub registers: u16,
     pub yaml: String,
@@ -140,13 +140,13 @@ pub struct Map {
 
 impl Tag {
     /// Registers of one element.
-    pub fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.places.len() / self.elements.unwrap_or(1)
     }
 }
 
 /// Makes the given number of tags; register 0 stays free for the test's own marker.
-pub fn random(dice: &mut Rng, count: usize, port: u16) -> Map {
+pub(super) fn random(dice: &mut Rng, count: usize, port: u16) -> Map {
     let (low_first, swap) = (dice.bool(), dice.u8(0..4) == 0);
     let mut map = Map { tags: Vec::new(), registers: 1, yaml: String::new() };
     for number in 0..count {

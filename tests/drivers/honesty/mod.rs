@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use map::{Map, Raw, Tag};
-use opcell::config::{self, Options, Shown};
-use opcell::drivers;
-use opcell::drivers::modbus::Framing;
-use opcell::model::TagId;
-use opcell::tags::{TagStore, Written};
+use opcell::testing::config::{self, Options, Shown};
+use opcell::testing::drivers;
+use opcell::testing::drivers::modbus::Framing;
+use opcell::testing::model::TagId;
+use opcell::testing::tags::{TagStore, Written};
 use opcell::value::{Sample, UaTime, Value};
 use opcua::StatusCode;
 use reckon::Effect;

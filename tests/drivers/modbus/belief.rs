@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use opcell::drivers::Settings;
-use opcell::drivers::modbus::{self, Framing, RawType, TcpFraming, TcpSettings};
-use opcell::model::TagId;
-use opcell::tags::{Watch, Watcher};
+use opcell::testing::drivers::Settings;
+use opcell::testing::drivers::modbus::{self, Framing, RawType, TcpFraming, TcpSettings};
+use opcell::testing::model::TagId;
+use opcell::testing::tags::{Watch, Watcher};
 use opcell::value::{BuiltIn, Elements, Moment, Sample, Value};
 use opcua::StatusCode;
 use parking_lot::Mutex;
@@ -67,7 +67,7 @@ async fn on_a_line_that_echoes_no_write_is_good_that_the_device_did_not_do() {
             let bench = Bench::start(vec![link(device.port, framing, points)]);
             let name = format!("{over:?}, reads {has_read}");
             // The device obeys: the echo of the line is learned by then.
-            until_async(&name, || bench.links[0].snapshot().state == opcell::health::State::Connected).await;
+            until_async(&name, || bench.links[0].snapshot().state == opcell::testing::health::State::Connected).await;
             for (tag, value) in [(0, Value::Boolean(true)), (1, Value::UInt16(7))] {
                 assert_eq!(bench.write(tag, &value).await, StatusCode::Good, "{name}");
             }
@@ -311,7 +311,7 @@ async fn a_device_that_answers_no_read_can_be_written() {
     let mut points = vec![point("coil/1", BuiltIn::Boolean), point("holding/1", BuiltIn::UInt16)];
     points.iter_mut().for_each(|point| point.read = false);
     let bench = Bench::start(vec![link(device.port, TcpFraming::Tcp, points)]);
-    until_async("a link", || bench.links[0].snapshot().state == opcell::health::State::Connected).await;
+    until_async("a link", || bench.links[0].snapshot().state == opcell::testing::health::State::Connected).await;
     for (tag, value) in [(0, Value::Boolean(true)), (1, Value::UInt16(7))] {
         assert_eq!(bench.write(tag, &value).await, StatusCode::Good);
     }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use opcell::drivers::Settings;
-use opcell::drivers::modbus::{self, Framing, TcpFraming, TcpSettings};
-use opcell::model::TagId;
-use opcell::tags::{Watch, Watcher};
+use opcell::testing::drivers::Settings;
+use opcell::testing::drivers::modbus::{self, Framing, TcpFraming, TcpSettings};
+use opcell::testing::model::TagId;
+use opcell::testing::tags::{Watch, Watcher};
 use opcell::value::{BuiltIn, Moment, Sample, Value};
 use tokio_serial::SerialPortBuilderExt;
 

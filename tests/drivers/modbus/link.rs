@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use opcell::drivers::Settings;
-use opcell::drivers::modbus::{self, Framing, RawType, TcpFraming, TcpSettings};
-use opcell::model::{Scale, TagId};
-use opcell::tags::{Watch, Watcher};
+use opcell::testing::drivers::Settings;
+use opcell::testing::drivers::modbus::{self, Framing, RawType, TcpFraming, TcpSettings};
+use opcell::testing::model::{Scale, TagId};
+use opcell::testing::tags::{Watch, Watcher};
 use opcell::value::{BuiltIn, Elements, Moment, Sample, Value};
 use opcua::StatusCode;
 use testkit::plant::{Bench, Line, Point, point, tcp, tcp_unit};
@@ -270,8 +270,8 @@ async fn the_queue_of_a_link_refuses_at_once_when_it_is_full() {
     let bench = Bench::start(vec![line]);
     bench.until_status(0, StatusCode::Good).await;
     slave.mute.store(true, Ordering::Relaxed);
-    let write = || opcell::tags::Write { tag: TagId(0), value: Value::UInt16(1), first: None };
-    let connection = opcell::model::ConnectionIx(0);
+    let write = || opcell::testing::tags::Write { tag: TagId(0), value: Value::UInt16(1), first: None };
+    let connection = opcell::testing::model::ConnectionIx(0);
     let mut places = Vec::new();
     let full = loop {
         match bench.tags.enqueue(connection, vec![write(); 10], Duration::from_secs(1)) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use opcell::drivers::Settings;
-use opcell::drivers::modbus::{self, RawType, TcpFraming, WordOrder};
+use opcell::testing::drivers::Settings;
+use opcell::testing::drivers::modbus::{self, RawType, TcpFraming, WordOrder};
 use opcell::value::{BuiltIn, Elements, Value};
 use opcua::StatusCode;
 use testkit::peers::Peer;
@@ -105,7 +105,7 @@ async fn every_table(settings: Settings, bits: bool, beyond: StatusCode) {
         point("coil/10", BuiltIn::Boolean),
         point("input/21", BuiltIn::UInt16),
     ];
-    points[2].scale = Some(opcell::model::Scale::Range { raw: (0.0, 40.0), eu: (0.0, 100.0), clamp: true });
+    points[2].scale = Some(opcell::testing::model::Scale::Range { raw: (0.0, 40.0), eu: (0.0, 100.0), clamp: true });
     if bits {
         points.push(point("coil/3", BuiltIn::Boolean));
         points.push(point("discrete/0", BuiltIn::Byte));
@@ -214,13 +214,13 @@ async fn a_probe_shows_a_register_in_all_types_and_orders() {
     let Some(mut peer) = peers::pymodbus(&["tcp", &port.to_string()]) else { return };
     ready(&mut peer);
     let (_, plans) = plant::assemble(vec![Line::new(Settings::of::<modbus::Tcp>(tcp(port)), vec![])]);
-    let lines = opcell::drivers::probe(&plans[0], "40998").await.expect("an answer");
+    let lines = opcell::testing::drivers::probe(&plans[0], "40998").await.expect("an answer");
     let shown = |key: &str| lines.iter().find(|line| line.keys == key).map(|line| line.value.as_str());
     assert_eq!(shown("address"), Some("holding/997 = 40998"));
     assert_eq!(shown("registers"), Some("03E5 03E6"), "there are but three registers, two are taken");
     assert_eq!(shown("raw_type: uint16"), Some("997"));
     assert_eq!(shown("raw_type: uint16, swap_bytes: true"), Some("58627"));
     assert_eq!(shown("raw_type: uint32, word_order: low-first"), Some("65405925"));
-    let error = opcell::drivers::probe(&plans[0], "holding/2000").await.expect_err("no such register");
+    let error = opcell::testing::drivers::probe(&plans[0], "holding/2000").await.expect_err("no such register");
     assert_eq!(error.to_string(), "holding/2000: answers with 0 bytes of data, asked for 2");
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use opcell::stack::codec::{DataValue, NodeIdRef};
+use opcell::testing::stack::codec::{DataValue, NodeIdRef};
 use opcell::value::{Elements, Value};
 use opcua::StatusCode;
 

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::drivers::Settings;
-use opcell::drivers::modbus::{self, Charset, Framing, MaskWrite, RawType, TcpFraming, TcpSettings, WriteFunction};
-use opcell::model::Scale;
+use opcell::testing::drivers::Settings;
+use opcell::testing::drivers::modbus::{
+    self, Charset, Framing, MaskWrite, RawType, TcpFraming, TcpSettings, WriteFunction,
+};
+use opcell::testing::model::Scale;
 use opcell::value::{BuiltIn, Value};
 use opcua::StatusCode;
 use testkit::plant::{Bench, Line, Point, point, tcp, tcp_unit};
@@ -166,7 +168,7 @@ async fn words_that_lie_apart_make_one_value_and_are_written_where_they_lie() {
         set(&slave, at, &[word]);
     }
     // Of a device with the low word first: the list alone is the order.
-    let settings = TcpSettings { word_order: opcell::drivers::modbus::WordOrder::LowFirst, ..tcp(0) };
+    let settings = TcpSettings { word_order: opcell::testing::drivers::modbus::WordOrder::LowFirst, ..tcp(0) };
     set(&slave, 100, &[0, 0x4841]);
     let (bench, _listening) = started(&slave, settings, points).await;
     for (tag, value) in [

@@ -1,7 +1,7 @@
 //! Reads the example historians and tables.
 
-use opcell::history::aggregate::{Aggregate, Configuration, Source};
-use opcell::history::{Annotation, ArchiveId};
+use opcell::testing::history::aggregate::{Aggregate, Configuration, Source};
+use opcell::testing::history::{Annotation, ArchiveId};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::StatusCode;
 
@@ -10,12 +10,12 @@ use super::memory::Memory;
 const HISTORIANS: &str = include_str!("../../cases/aggregates/historians.txt");
 
 /// 2026-01-01T12:00:00Z plus some seconds.
-pub fn moment(seconds: f64) -> UaTime {
+pub(super) fn moment(seconds: f64) -> UaTime {
     UaTime(134_117_424_000_000_000 + (seconds * 1e7).round() as i64)
 }
 
 #[derive(Debug)]
-pub struct Case {
+pub(super) struct Case {
     pub aggregate: Aggregate,
     pub historian: u8,
     pub interval: f64,
@@ -23,21 +23,21 @@ pub struct Case {
 }
 
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     pub seconds: f64,
     pub value: Option<Printed>,
     pub status: StatusCode,
 }
 
 #[derive(Debug)]
-pub enum Printed {
+pub(super) enum Printed {
     /// With the digits that were printed.
     Number(String),
     Status(StatusCode),
 }
 
 /// The value rounded to the digits of the text is the text.
-pub fn is_printed_as(value: &Value, text: &str) -> bool {
+pub(super) fn is_printed_as(value: &Value, text: &str) -> bool {
     let Some(number) = value.as_f64() else { return false };
     let digits = text.split_once('.').map_or(0, |(_, digits)| digits.len()).max(3);
     let printed: f64 = text.parse().expect("a number");
@@ -69,7 +69,7 @@ fn marked(code: StatusCode, bits: &str) -> StatusCode {
     if bits == 0 { code } else { StatusCode::from(code.bits() | 0x400 | bits) }
 }
 
-pub fn cases(aggregate: Aggregate, text: &str) -> Vec<Case> {
+pub(super) fn cases(aggregate: Aggregate, text: &str) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split('!').next().expect("a part").split_whitespace().collect();
@@ -92,7 +92,7 @@ pub fn cases(aggregate: Aggregate, text: &str) -> Vec<Case> {
 }
 
 /// An example historian, what is read from it, and its configuration.
-pub fn example(number: u8, frame: usize) -> (Memory, Source, Configuration) {
+pub(super) fn example(number: u8, frame: usize) -> (Memory, Source, Configuration) {
     let heading = format!("[historian {number}] ");
     let start = HISTORIANS.find(&heading).expect("this historian") + heading.len();
     let mut lines = HISTORIANS[start..].lines();

@@ -1,10 +1,10 @@
 //! A historian in memory, with honest summaries of small frames.
 
-use opcell::history::*;
+use opcell::testing::history::*;
 use opcell::value::{Sample, UaTime};
 use opcua::StatusCode;
 
-pub struct Memory {
+pub(super) struct Memory {
     pub samples: Vec<Sample>,
     pub annotations: Vec<Annotation>,
     /// Samples a frame; 0 gives points only.
@@ -12,7 +12,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new(samples: Vec<Sample>, frame: usize) -> Memory {
+    pub(super) fn new(samples: Vec<Sample>, frame: usize) -> Memory {
         Memory { samples, annotations: Vec::new(), frame }
     }
 
@@ -35,7 +35,7 @@ fn extreme(points: &[Point], better: fn(f64, f64) -> bool) -> Extreme {
 }
 
 /// The summary of a frame of Good numbers.
-pub fn summary(points: &[Point]) -> Option<Summary> {
+pub(super) fn summary(points: &[Point]) -> Option<Summary> {
     if !points.iter().all(|p| p.status.bits() == 0 && p.number.is_finite()) {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Properties of aggregates over any data: summaries change nothing, pages and directions join, sums add up.
 
-use opcell::history::ArchiveId;
-use opcell::history::aggregate::{Aggregate, Bounding, Configuration, Request, Source, at_time, process};
+use opcell::testing::history::ArchiveId;
+use opcell::testing::history::aggregate::{Aggregate, Bounding, Configuration, Request, Source, at_time, process};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::StatusCode;
 use proptest::prelude::*;

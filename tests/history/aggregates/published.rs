@@ -7,7 +7,7 @@
 
 use std::fs;
 
-use opcell::history::aggregate::{Aggregate, Request, process};
+use opcell::testing::history::aggregate::{Aggregate, Request, process};
 use opcell::value::{BuiltIn, Sample, Value};
 
 use super::examples;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use opcell::history::ArchiveId;
-use opcell::history::aggregate::{Aggregate, Configuration, Request, Running, RunningRequest, Source, process};
+use opcell::testing::history::ArchiveId;
+use opcell::testing::history::aggregate::{
+    Aggregate, Configuration, Request, Running, RunningRequest, Source, process,
+};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::StatusCode;
 use proptest::prelude::*;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::history::aggregate::{Aggregate, Bounding, Configuration, Request, Source, at_time, process};
-use opcell::history::store::{Settings, Store};
-use opcell::history::{ArchiveId, ArchiveSpec, Historian, Row};
+use opcell::testing::history::aggregate::{Aggregate, Bounding, Configuration, Request, Source, at_time, process};
+use opcell::testing::history::store::{Settings, Store};
+use opcell::testing::history::{ArchiveId, ArchiveSpec, Historian, Row};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::StatusCode;
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use opcell::history::store::{Partition, Settings, Store};
-use opcell::history::{ArchiveId, ArchiveSpec, Direction, Historian, Row, Span};
+use opcell::testing::history::store::{Partition, Settings, Store};
+use opcell::testing::history::{ArchiveId, ArchiveSpec, Direction, Historian, Row, Span};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::StatusCode;
 

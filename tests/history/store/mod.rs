@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::history::store::{OnFull, Partition, Settings, Store};
-use opcell::history::{
+use opcell::testing::history::store::{OnFull, Partition, Settings, Store};
+use opcell::testing::history::{
     Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Direction, Edit, Historian, Point, Row, Span, Summary,
     UpdateKind, Visitor, Who,
 };

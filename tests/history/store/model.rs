@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use opcell::history::store::{Partition, Settings, Store};
-use opcell::history::{
+use opcell::testing::history::store::{Partition, Settings, Store};
+use opcell::testing::history::{
     ArchiveId, ArchiveSpec, Cursor, Direction, Edit, Fault, Historian, Point, Row, Span, Summary, Visitor, Who,
 };
 use opcell::value::{BuiltIn, Elements, Sample, UaTime, Value};

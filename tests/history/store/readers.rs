@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use opcell::history::store::{Partition, Settings, Store};
-use opcell::history::{
+use opcell::testing::history::store::{Partition, Settings, Store};
+use opcell::testing::history::{
     ArchiveId, ArchiveSpec, Direction, Edit, Fault, Historian, Point, Row, Span, Summary, Visitor, Who,
 };
 use opcell::value::{BuiltIn, Elements, Sample, UaTime, Value};

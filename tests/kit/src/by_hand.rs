@@ -1,7 +1,7 @@
 //! Structures of history written field by field, for what the `opcua` types cannot hold: times before 1601, and
 //! enumerations that do not exist. Only hostile clients send them.
 
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::{Sample, Value};
 use opcua::{ExtensionObject, ObjectId, Variant};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use opcell::drivers::modbus::Framing;
+use opcell::testing::drivers::modbus::Framing;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::slave::{Slave, request, wrap};

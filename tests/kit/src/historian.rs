@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use opcell::history::{
+use opcell::testing::history::{
     Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Cursor, Direction, Edit, Fault, Historian, Modification,
     ModifiedPage, Page, Point, Row, Span, Stats, UpdateKind, Visitor, Who,
 };

@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::app;
-use opcell::audit::{Audit, Scribe};
-use opcell::config::{self, Options, Shown};
-use opcell::history::{ArchiveId, Historian};
-use opcell::model::AuditPlan;
-use opcell::stack::codec::{DataValue, NodeIdRef, Reader};
-use opcell::ua::connection;
-use opcell::ua::limits::Limits;
-use opcell::ua::publishing;
-use opcell::ua::server::Server;
+use opcell::testing::app;
+use opcell::testing::audit::{Audit, Scribe};
+use opcell::testing::config::{self, Options, Shown};
+use opcell::testing::history::{ArchiveId, Historian};
+use opcell::testing::model::AuditPlan;
+use opcell::testing::stack::codec::{DataValue, NodeIdRef, Reader};
+use opcell::testing::ua::connection;
+use opcell::testing::ua::limits::Limits;
+use opcell::testing::ua::publishing;
+use opcell::testing::ua::server::Server;
 use opcell::value::{Sample, UaTime, Value};
 use opcua::{
     AggregateConfiguration, ByteString, DeleteAtTimeDetails, DeleteRawModifiedDetails, ExtensionObject,
@@ -64,7 +64,7 @@ pub struct HistoryServer {
     pub historian: Arc<InMemory>,
     stop: watch::Sender<bool>,
     runtime: Option<Runtime>,
-    _threads: opcell::stack::crypto::PoolThreads,
+    _threads: opcell::testing::stack::crypto::PoolThreads,
     _scribe: Option<Scribe>,
 }
 
@@ -104,7 +104,7 @@ impl HistoryServer {
         let space = self.server.space();
         let at = space.find(node(name)).expect("a node");
         let source = space.variable(at).expect("a variable").source;
-        let opcell::ua::space::Source::Tag(tag) = source else { panic!("{name} is a tag") };
+        let opcell::testing::ua::space::Source::Tag(tag) = source else { panic!("{name} is a tag") };
         self.server.archives.as_ref().expect("archives").of(tag).expect("an archive")
     }
 

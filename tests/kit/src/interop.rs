@@ -12,12 +12,12 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use opcell::pki::{OwnCertificate, OwnRequest};
-use opcell::stack::channel::Peer;
-use opcell::stack::crypto::{Identity, Policy};
-use opcell::stack::transport;
-use opcell::ua::limits::Limits;
-use opcell::ua::users::hash_password;
+use opcell::testing::pki::{OwnCertificate, OwnRequest};
+use opcell::testing::stack::channel::Peer;
+use opcell::testing::stack::crypto::{Identity, Policy};
+use opcell::testing::stack::transport;
+use opcell::testing::ua::limits::Limits;
+use opcell::testing::ua::users::hash_password;
 use tempfile::TempDir;
 
 use crate::relay::Relay;

@@ -1,6 +1,6 @@
 //! Logs the raw client in to the secured server of `interop.rs`.
 
-use opcell::stack::crypto::{MessageSecurityMode, Policy, encrypt_secret};
+use opcell::testing::stack::crypto::{MessageSecurityMode, Policy, encrypt_secret};
 
 use crate::interop::{Field, Holder, PASSWORD};
 use crate::request::{anonymous, user_name};

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::drivers::modbus::{self, RawType, RegisterPoint, RtuSettings, TcpFraming, TcpSettings, WordOrder};
-use opcell::drivers::{self, ConnectionPlan, PointPlan, PointSettings, Settings};
-use opcell::health;
-use opcell::model::{
+use opcell::testing::drivers::modbus::{self, RawType, RegisterPoint, RtuSettings, TcpFraming, TcpSettings, WordOrder};
+use opcell::testing::drivers::{self, ConnectionPlan, PointPlan, PointSettings, Settings};
+use opcell::testing::health;
+use opcell::testing::model::{
     AccessIx, Cell, Connection, ConnectionIx, DataType, Node, NodeIx, NodeKind, NodeName, Origin, Plant, Scale, Shape,
     Tag, TagId,
 };
-use opcell::tags::{TagStore, Written};
+use opcell::testing::tags::{TagStore, Written};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::StatusCode;
 use tokio::sync::{mpsc, watch};

@@ -1,6 +1,6 @@
 //! A PublishResponse, taken apart.
 
-use opcell::stack::codec::{DataValue, ExtensionRef, Reader};
+use opcell::testing::stack::codec::{DataValue, ExtensionRef, Reader};
 use opcell::value::Value;
 use opcua::{ObjectId, StatusCode};
 

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use opcell::app::{self, Assembly, Running};
-use opcell::config::{self, Options, Shown};
-use opcell::stack::transport;
-use opcell::ua::limits::Limits;
+use opcell::testing::app::{self, Assembly, Running};
+use opcell::testing::config::{self, Options, Shown};
+use opcell::testing::stack::transport;
+use opcell::testing::ua::limits::Limits;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -39,7 +39,7 @@ nodes:
 /// A running server, stopped when it is dropped.
 pub struct TestServer {
     pub address: SocketAddr,
-    pub server: std::sync::Arc<opcell::ua::server::Server>,
+    pub server: std::sync::Arc<opcell::testing::ua::server::Server>,
     dir: TempDir,
     end: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,

@@ -1,6 +1,6 @@
 //! Steps that clients take when they connect, for the raw client: discovery, browsing, items with what was revised.
 
-use opcell::stack::codec::{IdRef, NodeIdRef};
+use opcell::testing::stack::codec::{IdRef, NodeIdRef};
 use opcell::value::{Elements, Value};
 use opcua::{
     AttributeId, BrowseNextResponse, ExpandedNodeId, ExtensionObject, Identifier, NodeId, ReferenceDescription,

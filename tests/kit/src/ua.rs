@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::stack::channel::{ClientSettings, Peer};
-use opcell::stack::client::{Client, ClientError};
-use opcell::stack::codec::{DataValue, IdRef, Reader, Writer};
-use opcell::stack::crypto::{Identity, MessageSecurityMode, Policy};
-use opcell::stack::transport::Limits;
+use opcell::testing::stack::channel::{ClientSettings, Peer};
+use opcell::testing::stack::client::{Client, ClientError};
+use opcell::testing::stack::codec::{DataValue, IdRef, Reader, Writer};
+use opcell::testing::stack::crypto::{Identity, MessageSecurityMode, Policy};
+use opcell::testing::stack::transport::Limits;
 use opcell::value::Value;
 use opcua::{
     ActivateSessionRequest, AttributeId, BinaryDecodable, ByteString, CreateSessionRequest, DateTime, ExtensionObject,

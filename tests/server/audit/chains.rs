@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use opcell::audit::{Audit, Content, Fault, Filter, Kind, Names, Node, Record, Who, Write, Writes, show, verify};
-use opcell::model::{AuditLog, AuditPlan};
-use opcell::stack::channel::Peer;
-use opcell::stack::codec::NodeIdRef;
-use opcell::stack::crypto::{MessageSecurityMode, Policy};
-use opcell::ua::users::hash_password;
+use opcell::testing::audit::{
+    Audit, Content, Fault, Filter, Kind, Names, Node, Record, Who, Write, Writes, show, verify,
+};
+use opcell::testing::model::{AuditLog, AuditPlan};
+use opcell::testing::stack::channel::Peer;
+use opcell::testing::stack::codec::NodeIdRef;
+use opcell::testing::stack::crypto::{MessageSecurityMode, Policy};
+use opcell::testing::ua::users::hash_password;
 use opcell::value::{UaTime, Value};
 use opcua::StatusCode;
 

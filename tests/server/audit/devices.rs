@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use opcell::audit::{Filter, show};
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::audit::{Filter, show};
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::StatusCode;
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use opcell::audit::{Audit, Filter, Kind, Record, Scribe, Who, show, verify};
-use opcell::model::{AuditLog, AuditPlan};
+use opcell::testing::audit::{Audit, Filter, Kind, Record, Scribe, Who, show, verify};
+use opcell::testing::model::{AuditLog, AuditPlan};
 use opcua::StatusCode;
 
 const MINUTE: Duration = Duration::from_secs(60);

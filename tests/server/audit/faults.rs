@@ -4,9 +4,9 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use opcell::audit::{Audit, Fault, Filter, Kind, Record, Scribe, Verdict, Who, show, verify};
-use opcell::model::{AuditLog, AuditPlan};
-use opcell::stack::crypto::MacKey;
+use opcell::testing::audit::{Audit, Fault, Filter, Kind, Record, Scribe, Verdict, Who, show, verify};
+use opcell::testing::model::{AuditLog, AuditPlan};
+use opcell::testing::stack::crypto::MacKey;
 use opcua::StatusCode;
 use testkit::until;
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use opcell::audit::{Audit, Content, Filter, Kind, Names, Node, Record, Scribe, Who, Write, Writes, show, verify};
 use opcell::cli::{self, Answer, Cli};
-use opcell::model::{AuditLog, AuditPlan};
+use opcell::testing::audit::{
+    Audit, Content, Filter, Kind, Names, Node, Record, Scribe, Who, Write, Writes, show, verify,
+};
+use opcell::testing::model::{AuditLog, AuditPlan};
 use opcell::value::{UaTime, Value};
 use opcua::StatusCode;
 use proptest::prelude::*;
@@ -80,7 +82,7 @@ fn rechained(lines: &[String], mut before: [u8; 32]) -> Vec<String> {
     let mut made = Vec::new();
     for line in lines {
         let body = &line[..line.len() - 76];
-        before = opcell::stack::crypto::sha256(&[&before, body.as_bytes()]);
+        before = opcell::testing::stack::crypto::sha256(&[&before, body.as_bytes()]);
         let hex: String = before.iter().map(|byte| format!("{byte:02x}")).collect();
         made.push(format!("{body},\"chain\":\"{hex}\"}}"));
     }

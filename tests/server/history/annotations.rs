@@ -1,6 +1,6 @@
 //! Annotations over the wire, and the ExtraData bit that marks values with annotations or edits.
 
-use opcell::stack::codec::Reader;
+use opcell::testing::stack::codec::Reader;
 use opcell::value::{Sample, UaTime, Value};
 use opcua::{ExtensionObject, PerformUpdateType, ReadAnnotationDataDetails, StatusCode};
 use testkit::history;
@@ -27,8 +27,8 @@ fn note(second: i64, message: &str, user: &str, made: i64) -> Sample {
 }
 
 /// Second, message and user of each.
-fn seen(values: &[opcell::stack::codec::DataValue]) -> Vec<(i64, String, String)> {
-    let read = |value: &opcell::stack::codec::DataValue| {
+fn seen(values: &[opcell::testing::stack::codec::DataValue]) -> Vec<(i64, String, String)> {
+    let read = |value: &opcell::testing::stack::codec::DataValue| {
         let Some(Value::Wire(bytes)) = &value.value else { panic!("{value:?}") };
         let mut reader = Reader::new(&bytes[1..]);
         let object = reader.extension_object().expect("an object");
@@ -153,7 +153,7 @@ fn a_value_that_is_no_annotation_is_refused() {
 /// The second of each value, and whether it is marked.
 fn marks(session: &mut Session, start: i64, end: i64) -> Vec<(i64, bool)> {
     let read = session.history("Tank.Level", &raw(start, end, 0, false));
-    let mark = |value: &opcell::stack::codec::DataValue| {
+    let mark = |value: &opcell::testing::stack::codec::DataValue| {
         let bits = value.status.unwrap_or_default().bits();
         ((value.source_time.expect("a time").0 - t(0)) / SECOND, bits & EXTRA_DATA == EXTRA_DATA)
     };

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use opcell::history::{Archives, Row};
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::history::{Archives, Row};
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::{UaTime, Value};
 use opcua::{PerformUpdateType, StatusCode};
 use testkit::history;
@@ -173,7 +173,8 @@ fn values_with_more_to_know_are_marked_in_the_store_too() {
     session.history_update(history::delete_at(node("Tag0"), &[at(7).0]));
     for (start, end) in [(at(0), at(30)), (at(30), at(-1))] {
         let read = session.history("Tag0", &raw(start.0, end.0, 0, false));
-        let is_marked = |value: &&opcell::stack::codec::DataValue| value.status.unwrap_or_default().bits() == 0x408;
+        let is_marked =
+            |value: &&opcell::testing::stack::codec::DataValue| value.status.unwrap_or_default().bits() == 0x408;
         let marked: Vec<i64> =
             read.values.iter().filter(is_marked).map(|v| v.source_time.unwrap_or_default().0).collect();
         let mut expected = vec![at(2).0, at(5).0, at(20).0];

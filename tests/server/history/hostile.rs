@@ -1,7 +1,7 @@
 //! Requests for history that nobody sends in good faith: times at the ends of the calendar, counts that lie, bodies cut
 //! short. The server answers each with a status, and remains available.
 
-use opcell::stack::codec::{NodeIdRef, Writer};
+use opcell::testing::stack::codec::{NodeIdRef, Writer};
 use opcell::value::{UaTime, Value};
 use opcua::{ObjectId, StatusCode};
 use testkit::by_hand::{

@@ -1,6 +1,6 @@
 //! Nodes that clients look for next to a tag with history: HA Configuration, Annotations, capabilities, aggregates.
 
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::{UaTime, Value};
 use opcua::{
     BrowseDescription, BrowseDirection, BrowsePath, BrowseResultMask, Identifier, QualifiedName, RelativePath,
@@ -212,9 +212,9 @@ fn every_attribute_of_a_made_node_has_an_answer() {
             (false, false) => vec![1, 2, 3, 4, 5, 6, 7, 13, 14, 15, 17, 18, 20, 25, 26, 27],
         };
         assert_eq!(answered, expected, "{id}");
-        let own = opcell::ua::space::Attribute::NodeId as usize - 1;
+        let own = opcell::testing::ua::space::Attribute::NodeId as usize - 1;
         let Some(Value::Wire(bytes)) = &read[own].value else { panic!("an id") };
-        let mut reader = opcell::stack::codec::Reader::new(&bytes[1..]);
+        let mut reader = opcell::testing::stack::codec::Reader::new(&bytes[1..]);
         assert_eq!(reader.node_id().expect("an id"), text(id));
     }
 }

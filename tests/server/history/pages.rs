@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use opcell::stack::codec::NodeIdRef;
-use opcell::ua::limits::HistoryQueue;
+use opcell::testing::stack::codec::NodeIdRef;
+use opcell::testing::ua::limits::HistoryQueue;
 use opcell::value::{UaTime, Value};
 use opcua::{ExtensionObject, StatusCode};
 use testkit::history::{Asked, CELL, HistoryServer, history_read, modified, node, raw, results, sample};
@@ -14,7 +14,7 @@ use testkit::ua::{Session, unsecured};
 const SECOND: i64 = 10_000_000;
 const INVALID: StatusCode = StatusCode::BadContinuationPointInvalid;
 
-fn filled(count: u32, shrink: impl FnOnce(&mut opcell::ua::limits::Limits)) -> HistoryServer {
+fn filled(count: u32, shrink: impl FnOnce(&mut opcell::testing::ua::limits::Limits)) -> HistoryServer {
     let server = HistoryServer::with(CELL, shrink);
     server.put("Tank.Count", (1..=count).map(|n| sample(UaTime(i64::from(n) * SECOND), Value::UInt32(n))));
     server

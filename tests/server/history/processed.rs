@@ -1,6 +1,6 @@
 //! Aggregates and values at given times over the wire: what is calculated, what is refused, pages, nonsense.
 
-use opcell::stack::codec::DataValue;
+use opcell::testing::stack::codec::DataValue;
 use opcell::value::{UaTime, Value};
 use opcua::{ExtensionObject, ReadEventDetails, StatusCode, TimestampsToReturn};
 use testkit::history::{Asked, CELL, HistoryServer, Processed, at_time, history_read, node, processed, sample};

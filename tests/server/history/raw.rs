@@ -1,6 +1,6 @@
 //! Raw history over the wire: the time domain and its bounds, pages, parts of values, and what is refused.
 
-use opcell::stack::codec::NodeIdRef;
+use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::{Elements, Sample, UaTime, Value};
 use opcua::{AnonymousIdentityToken, ExtensionObject, ObjectId, StatusCode, TimestampsToReturn};
 use testkit::by_hand;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use opcell::history::store::Store;
-use opcell::history::{ArchiveId, Direction, Historian, Span, export};
+use opcell::testing::history::store::Store;
+use opcell::testing::history::{ArchiveId, Direction, Historian, Span, export};
 use opcell::value::{Sample, UaTime};
 use opcua::StatusCode;
 use testkit::server::TestServer;

@@ -1,6 +1,6 @@
 //! HistoryUpdate over the wire: insert, replace, update, delete, what edits leave behind, rights, annotations, audit.
 
-use opcell::model::{Accounts, Role};
+use opcell::testing::model::{Accounts, Role};
 use opcell::value::{Elements, Sample, UaTime, Value};
 use opcua::{EventFilter, ExtensionObject, PerformUpdateType, StatusCode, UpdateEventDetails};
 use testkit::by_hand;

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use opcell::stack::codec::DataValue;
-use opcell::stack::crypto::{MessageSecurityMode, Policy};
+use opcell::testing::stack::codec::DataValue;
+use opcell::testing::stack::crypto::{MessageSecurityMode, Policy};
 use opcell::value::{Elements, Value};
 use opcua::{ObjectId, StatusCode, VariableId};
 use testkit::request::{self, find_servers};
@@ -38,7 +38,7 @@ struct Connect {
 fn connect(server: &TestServer, how: &Connect) -> (Session, u32) {
     let url = format!("{}{}", server.url(), how.path);
     let began = Instant::now();
-    let wanted = opcell::stack::channel::ClientSettings {
+    let wanted = opcell::testing::stack::channel::ClientSettings {
         lifetime: how.channel,
         ..settings(Policy::None, MessageSecurityMode::None)
     };

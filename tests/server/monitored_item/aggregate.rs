@@ -1,7 +1,7 @@
 //! Aggregates as live values: AggregateFilter on monitored items (Part 4 §7.22.4, 1.05), through the server.
 
-use opcell::history::aggregate::Aggregate;
-use opcell::stack::codec::{DataValue, NodeIdRef};
+use opcell::testing::history::aggregate::Aggregate;
+use opcell::testing::stack::codec::{DataValue, NodeIdRef};
 use opcell::value::{UaTime, Value};
 use opcua::{
     AggregateConfiguration, AggregateFilter, AggregateFilterResult, ExtensionObject, MonitoringMode, NodeId, StatusCode,

@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use opcell::model::TagId;
-use opcell::stack::codec::{DataValue, NodeIdRef};
-use opcell::tags::{Miss, RawSample, Stamp};
+use opcell::testing::model::TagId;
+use opcell::testing::stack::codec::{DataValue, NodeIdRef};
+use opcell::testing::tags::{Miss, RawSample, Stamp};
 use opcell::value::{Elements, UaTime, Value};
 use opcua::{
     AttributeId, DataChangeFilter, DataChangeTrigger, ExtensionObject, MonitoredItemCreateRequest, MonitoringMode,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use opcell::stack::codec::{DataValue, Reader, Writer};
-use opcell::ua::events::Event;
-use opcell::ua::services::{Context, Request, RequestHeader, ResponseHead, monitored_item};
+use opcell::testing::stack::codec::{DataValue, Reader, Writer};
+use opcell::testing::ua::events::Event;
+use opcell::testing::ua::services::{Context, Request, RequestHeader, ResponseHead, monitored_item};
 use opcell::value::{Moment, UaTime, Value};
 use opcua::{BrowseDescription, BrowseDirection, BrowseResultMask, CreateMonitoredItemsRequest, StatusCode};
 use testkit::interop;
@@ -239,7 +239,7 @@ fn the_security_administrator_reads_who_has_a_role() {
     let field = people::open();
     let mut session = find("security-encrypt").come(&field);
     let hex = |holder: &interop::Holder| {
-        let digits = opcell::stack::crypto::thumbprint(holder.identity.leaf());
+        let digits = opcell::testing::stack::crypto::thumbprint(holder.identity.leaf());
         digits.map(|byte| format!("{byte:02X}")).concat()
     };
     let own = |name: &str, part: &str| format!("1;@role.{name}.{part}");

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use opcell::stack::crypto::MessageSecurityMode;
+use opcell::testing::stack::crypto::MessageSecurityMode;
 use people::PEOPLE;
 use probe::{OPERATIONS, PLACES, Place, Shown, answer, id, nobody, outcome, shown, word};
 use testkit::ua::Session;

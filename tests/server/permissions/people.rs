@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use opcell::stack::crypto::MessageSecurityMode::{self, None as Open, Sign, SignAndEncrypt};
-use opcell::stack::crypto::{Policy, thumbprint};
-use opcell::ua::users::hash_password;
+use opcell::testing::stack::crypto::MessageSecurityMode::{self, None as Open, Sign, SignAndEncrypt};
+use opcell::testing::stack::crypto::{Policy, thumbprint};
+use opcell::testing::ua::users::hash_password;
 use opcua::{ActivateSessionRequest, ExtensionObject, X509IdentityToken};
 use testkit::interop::{Field, Holder, PASSWORD};
 use testkit::login::Login;
@@ -14,7 +14,7 @@ use testkit::request::{activate_session, signature};
 use testkit::server::TestServer;
 use testkit::ua::{Response, Session, unsecured};
 
-pub const CELL: &str = r#"
+pub(super) const CELL: &str = r#"
 schema: 1
 cell: plant
 namespace: urn:test:plant
@@ -51,14 +51,14 @@ const SIDE_DOOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// How a person proves their identity.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
+pub(super) enum Proof {
     Anonymous,
     Password(&'static str),
     /// Erika's certificate.
     Certificate,
 }
 
-pub struct Person {
+pub(super) struct Person {
     pub name: &'static str,
     pub mode: MessageSecurityMode,
     /// Its ApplicationUri.
@@ -78,7 +78,7 @@ const fn user(name: &'static str, mode: MessageSecurityMode, user: &'static str)
     person(name, mode, HMI, Proof::Password(user))
 }
 
-pub const PEOPLE: [Person; 24] = [
+pub(super) const PEOPLE: [Person; 24] = [
     person("anonymous", Open, HMI, Proof::Anonymous),
     person("anonymous-sign", Sign, HMI, Proof::Anonymous),
     person("anonymous-encrypt", SignAndEncrypt, HMI, Proof::Anonymous),
@@ -145,7 +145,7 @@ roles:
 }
 
 /// The server on all addresses of this host.
-pub fn open() -> Field {
+pub(super) fn open() -> Field {
     let (client, erika, own) = (Holder::of(HMI), Holder::of("urn:test:erika"), Holder::of("urn:test:interop"));
     let dir = tempfile::tempdir().expect("a folder");
     let put = |name: &str, bytes: &[u8]| {
@@ -171,13 +171,13 @@ pub fn open() -> Field {
     Field { server: Some(server), relay, client, erika }
 }
 
-pub fn find(name: &str) -> &'static Person {
+pub(super) fn find(name: &str) -> &'static Person {
     PEOPLE.iter().find(|person| person.name == name).unwrap_or_else(|| panic!("nobody is called {name}"))
 }
 
 impl Person {
     /// A session, activated.
-    pub fn come(&self, field: &Field) -> Session {
+    pub(super) fn come(&self, field: &Field) -> Session {
         let mut session = self.connect(field);
         let certificate = Holder::of(self.application);
         let leaf = if self.mode == Open { &[][..] } else { certificate.identity.leaf() };
@@ -188,7 +188,7 @@ impl Person {
         session
     }
 
-    pub fn connect(&self, field: &Field) -> Session {
+    pub(super) fn connect(&self, field: &Field) -> Session {
         if self.aside {
             let door = SocketAddr::from((SIDE_DOOR, field.server().address.port()));
             return Session::connect(door, unsecured()).expect("a channel");
@@ -197,7 +197,7 @@ impl Person {
         Login { client: &client, mode: self.mode, user: None }.connect(field)
     }
 
-    pub fn activate(&self, session: &mut Session, field: &Field) -> Response {
+    pub(super) fn activate(&self, session: &mut Session, field: &Field) -> Response {
         let client = Holder::of(self.application);
         let user = match self.proof {
             Proof::Anonymous => None,

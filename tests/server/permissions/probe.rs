@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use opcell::stack::codec::{DataValue, IdRef, NodeIdRef, Reader, Writer};
+use opcell::testing::stack::codec::{DataValue, IdRef, NodeIdRef, Reader, Writer};
 use opcell::value::{UaTime, Value};
 use opcua::{
     AttributeId, BrowsePath, BrowseResponse, CreateMonitoredItemsRequest, ExtensionObject, NodeId, ObjectTypeId,
@@ -17,7 +17,7 @@ use testkit::request::{self, ToNodeId};
 use testkit::ua::{Response, Session, TIMEOUT};
 
 /// The operations, in the order of the table.
-pub const OPERATIONS: [&str; 14] = [
+pub(super) const OPERATIONS: [&str; 14] = [
     "child",
     "browse",
     "read",
@@ -35,7 +35,7 @@ pub const OPERATIONS: [&str; 14] = [
 ];
 
 /// A node, where it hangs, and under which name.
-pub struct Place {
+pub(super) struct Place {
     pub id: &'static str,
     pub parent: &'static str,
     pub name: (u16, &'static str),
@@ -45,7 +45,7 @@ const fn place(id: &'static str, parent: &'static str, name: (u16, &'static str)
     Place { id, parent, name }
 }
 
-pub const PLACES: [Place; 37] = [
+pub(super) const PLACES: [Place; 37] = [
     place("2;Level", "2;@cell", (2, "Level")),
     place("2;Fixed", "2;@cell", (2, "Fixed")),
     place("2;Own", "2;@cell", (2, "Own")),
@@ -90,14 +90,14 @@ pub const PLACES: [Place; 37] = [
 ];
 
 /// A node that is not there, with an id as long.
-pub fn nobody(id: &str) -> String {
+pub(super) fn nobody(id: &str) -> String {
     match id.split_once(';') {
         Some((namespace, text)) => format!("{namespace};{}", "x".repeat(text.len())),
         None => "29999".to_owned(),
     }
 }
 
-pub fn id(text: &str) -> NodeIdRef<'_> {
+pub(super) fn id(text: &str) -> NodeIdRef<'_> {
     match text.split_once(';') {
         Some((namespace, text)) => NodeIdRef::string(namespace.parse().expect("a namespace"), text),
         None => NodeIdRef::numeric(0, text.parse().expect("a number")),
@@ -106,7 +106,7 @@ pub fn id(text: &str) -> NodeIdRef<'_> {
 
 /// The permissions that the server shows of a visible node.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub(super) struct Shown {
     /// Role and permissions, as the session has them.
     pub mine: Vec<(String, u32)>,
     /// The same of all roles, where that may be read.
@@ -116,7 +116,7 @@ pub struct Shown {
     pub user_level: u8,
 }
 
-pub fn word(status: StatusCode) -> String {
+pub(super) fn word(status: StatusCode) -> String {
     match status {
         status if !status.is_bad() => "ok".to_owned(),
         StatusCode::BadNodeIdUnknown | StatusCode::BadNoMatch => "unknown".to_owned(),
@@ -135,7 +135,7 @@ pub fn word(status: StatusCode) -> String {
 static PAST: LazyLock<UaTime> = LazyLock::new(|| UaTime(UaTime::now().0 - 600_000_000));
 
 /// The answer to one operation on one node, as it came.
-pub fn answer(session: &mut Session, operation: &str, node: NodeIdRef<'_>, subscription: u32) -> Response {
+pub(super) fn answer(session: &mut Session, operation: &str, node: NodeIdRef<'_>, subscription: u32) -> Response {
     let mut attribute = |number: AttributeId| {
         // No times, so that answers can be compared.
         let timestamps_to_return = TimestampsToReturn::Neither;
@@ -198,7 +198,7 @@ fn edit(operation: &str, node: NodeIdRef<'_>) -> ExtensionObject {
 }
 
 /// The status of an operation.
-pub fn outcome(session: &mut Session, operation: &str, place: &Place, subscription: u32) -> StatusCode {
+pub(super) fn outcome(session: &mut Session, operation: &str, place: &Place, subscription: u32) -> StatusCode {
     match operation {
         "child" => {
             let response = answer(session, "browse", id(place.parent), subscription);
@@ -273,7 +273,7 @@ fn translate(session: &mut Session, place: &Place) -> StatusCode {
     results[0].status_code
 }
 
-pub fn shown(session: &mut Session, node: NodeIdRef<'_>) -> Shown {
+pub(super) fn shown(session: &mut Session, node: NodeIdRef<'_>) -> Shown {
     let mut read = session.read(&[(node, 25), (node, 24), (node, 26), (node, 17), (node, 18)]);
     let byte = |value: DataValue| match value.value {
         Some(Value::Byte(level)) => level,
@@ -287,7 +287,7 @@ pub fn shown(session: &mut Session, node: NodeIdRef<'_>) -> Shown {
 }
 
 /// RolePermissionType, by the id of the role.
-pub fn permissions(value: &Value) -> Vec<(String, u32)> {
+pub(super) fn permissions(value: &Value) -> Vec<(String, u32)> {
     let mut w = Writer::new();
     w.variant(value);
     let mut reader = Reader::new(&w.buf);

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use opcell::stack::channel::{ClientChannel, ClientEvent, ClientSettings};
-use opcell::stack::codec::{NodeIdRef, Writer};
-use opcell::stack::crypto::{Lane, MessageSecurityMode::SignAndEncrypt, Policy, encrypt_secret};
-use opcell::stack::transport::{Fatal, Input, Rate};
+use opcell::testing::stack::channel::{ClientChannel, ClientEvent, ClientSettings};
+use opcell::testing::stack::codec::{NodeIdRef, Writer};
+use opcell::testing::stack::crypto::{Lane, MessageSecurityMode::SignAndEncrypt, Policy, encrypt_secret};
+use opcell::testing::stack::transport::{Fatal, Input, Rate};
 use opcua::{ObjectId, StatusCode};
 
 use testkit::interop::{Field, Holder, PASSWORD};

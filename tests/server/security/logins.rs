@@ -1,8 +1,8 @@
 //! Logging in: the answer to a refused login, how guessing is slowed down, and what a revoked certificate ends.
 
-use opcell::pki;
-use opcell::stack::crypto::MessageSecurityMode::{None as Unsecured, SignAndEncrypt};
-use opcell::stack::crypto::{Policy, encrypt_secret};
+use opcell::testing::pki;
+use opcell::testing::stack::crypto::MessageSecurityMode::{None as Unsecured, SignAndEncrypt};
+use opcell::testing::stack::crypto::{Policy, encrypt_secret};
 use opcua::{ActivateSessionRequest, ExtensionObject, StatusCode, VariableId, X509IdentityToken};
 use testkit::interop::{Field, Holder, PASSWORD};
 use testkit::login::Login;

@@ -1,6 +1,6 @@
 //! Certificates, trust, handshakes and logins.
 
-pub mod certificates;
+pub(crate) mod certificates;
 mod handshakes;
 mod logins;
 mod offered;

@@ -37,8 +37,11 @@ fn no_client_is_invited_to_send_a_password_in_clear_text() {
         let response = session.activate(None, user_name("opal", PASSWORD.as_bytes(), algorithm));
         assert_eq!(response.result, StatusCode::BadIdentityTokenInvalid, "{algorithm:?}");
     }
-    let opal =
-        Login { client: &field.client, mode: opcell::stack::crypto::MessageSecurityMode::None, user: Some("opal") };
+    let opal = Login {
+        client: &field.client,
+        mode: opcell::testing::stack::crypto::MessageSecurityMode::None,
+        user: Some("opal"),
+    };
     opal.activate(&mut session, &field).good();
 }
 

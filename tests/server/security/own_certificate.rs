@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use opcell::app::own_request;
-use opcell::control::{self, Request, Response};
-use opcell::pki::{self, Form, Keeper, OwnCertificate};
-use opcell::stack::channel::Peer;
-use opcell::stack::codec::NodeIdRef;
-use opcell::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy};
+use opcell::testing::app::own_request;
+use opcell::testing::control::{self, Request, Response};
+use opcell::testing::pki::{self, Form, Keeper, OwnCertificate};
+use opcell::testing::stack::channel::Peer;
+use opcell::testing::stack::codec::NodeIdRef;
+use opcell::testing::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy};
 use opcell::value::{UaTime, Value};
 use opcua::StatusCode;
 
@@ -169,7 +169,7 @@ fn keys_of_all_three_lengths_serve_clients_of_every_policy() {
         let dir = pki_dir(&field);
         // A key takes seconds to make: once a machine and build.
         let kept = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("own-{bits}"));
-        let request = opcell::pki::OwnRequest { key_bits: bits, ..own_request(&field.server().server.plan) };
+        let request = opcell::testing::pki::OwnRequest { key_bits: bits, ..own_request(&field.server().server.plan) };
         let own = OwnCertificate::load_or_make(&kept, &request).expect("a certificate");
         assert_eq!(own.identity.key().bits(), bits as usize);
         // Key first: until its certificate is there too, the server stays as it was.

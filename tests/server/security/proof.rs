@@ -1,6 +1,6 @@
 //! The signature by which a client proves that it talks to this very server.
 
-use opcell::stack::crypto::MessageSecurityMode::SignAndEncrypt;
+use opcell::testing::stack::crypto::MessageSecurityMode::SignAndEncrypt;
 use opcua::StatusCode;
 
 use testkit::interop::Field;

@@ -1,9 +1,9 @@
 //! How a client gets trusted: refused first, filed under `rejected`, let in once its file is in `trusted`.
 
-use opcell::control::{self, Request, Response};
-use opcell::pki;
-use opcell::stack::client::ClientError;
-use opcell::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy};
+use opcell::testing::control::{self, Request, Response};
+use opcell::testing::pki;
+use opcell::testing::stack::client::ClientError;
+use opcell::testing::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy};
 use opcua::{StatusCode, VariableId};
 
 use testkit::interop::{Field, Holder};

@@ -1,6 +1,6 @@
 //! Which client a session belongs to.
 
-use opcell::stack::crypto::{MessageSecurityMode, Policy};
+use opcell::testing::stack::crypto::{MessageSecurityMode, Policy};
 use opcua::StatusCode;
 use testkit::interop::Field;
 use testkit::ua::{Session, secured};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use opcell::stack::codec::NodeIdRef;
-use opcell::stack::crypto::MessageSecurityMode::{self, Sign};
+use opcell::testing::stack::codec::NodeIdRef;
+use opcell::testing::stack::crypto::MessageSecurityMode::{self, Sign};
 use opcell::value::Value;
 use opcua::{StatusCode, VariableId};
 use testkit::interop::Field;

@@ -6,16 +6,18 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::stack::codec::{Reader, Timestamps, Writer};
-use opcell::stack::crypto::{MessageSecurityMode, Policy};
-use opcell::tags::Watcher;
-use opcell::ua::budget::Budget;
-use opcell::ua::session::{NewSession, Session, SessionSecurity};
-use opcell::ua::space::{Attribute, NodeIx};
-use opcell::ua::subscription::filter::DataFilter;
-use opcell::ua::subscription::grid::Grid;
-use opcell::ua::subscription::queue::Queue;
-use opcell::ua::subscription::{Item, MESSAGE_BYTES, Mode, NewSubscription, Parameters, Subscription, Tick, Watched};
+use opcell::testing::stack::codec::{Reader, Timestamps, Writer};
+use opcell::testing::stack::crypto::{MessageSecurityMode, Policy};
+use opcell::testing::tags::Watcher;
+use opcell::testing::ua::budget::Budget;
+use opcell::testing::ua::session::{NewSession, Session, SessionSecurity};
+use opcell::testing::ua::space::{Attribute, NodeIx};
+use opcell::testing::ua::subscription::filter::DataFilter;
+use opcell::testing::ua::subscription::grid::Grid;
+use opcell::testing::ua::subscription::queue::Queue;
+use opcell::testing::ua::subscription::{
+    Item, MESSAGE_BYTES, Mode, NewSubscription, Parameters, Subscription, Tick, Watched,
+};
 use opcell::value::{Moment, Sample, UaTime, Value};
 use opcua::StatusCode;
 use proptest::prelude::*;

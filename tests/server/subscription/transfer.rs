@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use opcell::stack::codec::{NodeIdRef, Reader};
-use opcell::stack::crypto::MessageSecurityMode::{self, None as Open, Sign, SignAndEncrypt};
+use opcell::testing::stack::codec::{NodeIdRef, Reader};
+use opcell::testing::stack::crypto::MessageSecurityMode::{self, None as Open, Sign, SignAndEncrypt};
 use opcell::value::Value;
 use opcua::{AttributeId, StatusCode, VariableId};
 use testkit::interop::{Field, Holder};

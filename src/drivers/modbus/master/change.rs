@@ -18,7 +18,7 @@ use crate::drivers::modbus::wire::Outcome;
 
 /// Functions that a device has shown to take or to refuse.
 #[derive(Debug, Default)]
-pub struct Habits {
+pub(crate) struct Habits {
     /// The function for several works for one coil; false: that for one works.
     coil: Option<bool>,
     /// The same for one register.

@@ -16,7 +16,7 @@ use crate::tags::RawSample;
 
 /// The parts of one value as they come, those of scans and those of reads out of turn apart.
 #[derive(Debug)]
-pub struct Gathered {
+pub(crate) struct Gathered {
     sets: [Set; 2],
 }
 
@@ -34,7 +34,7 @@ struct Set {
 
 /// One request's share of a value.
 #[derive(Debug, Clone, Copy)]
-pub struct Part {
+pub(crate) struct Part {
     pub address: Address,
     pub count: u16,
     /// The power of ten, and not the value itself.
@@ -43,7 +43,7 @@ pub struct Part {
 
 impl Register {
     /// Registers to read, in places that may come in requests of their own.
-    pub fn parts(&self) -> Vec<Part> {
+    pub(crate) fn parts(&self) -> Vec<Part> {
         let part = |address, count| Part { address, count, is_exponent: false };
         let mut parts: Vec<Part> = match (self.words.is_empty(), self.split) {
             (false, _) => self.words.iter().map(|word| part(*word, 1)).collect(),
@@ -58,7 +58,7 @@ impl Register {
     }
 
     /// `None` for a value that comes whole.
-    pub fn gathered(&self) -> Option<Gathered> {
+    pub(crate) fn gathered(&self) -> Option<Gathered> {
         let is_whole = self.words.is_empty() && !self.split;
         (!is_whole).then(|| {
             let units = vec![None; usize::from(self.count())];
@@ -124,7 +124,7 @@ impl Master {
 }
 
 impl Gathered {
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.sets.iter_mut().for_each(Set::clear);
     }
 
@@ -135,7 +135,7 @@ impl Gathered {
 
     /// Takes the span's part of a reply whose first register or bit is `base`; gives the value when all parts of the
     /// same round are there.
-    pub fn take(
+    pub(crate) fn take(
         &mut self,
         register: &Register,
         span: &Span,
@@ -214,9 +214,10 @@ fn area_of(span: &Span) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drivers::driver::PointOf;
     use crate::drivers::modbus::settings::RegisterPoint;
     use crate::drivers::modbus::settings::TcpSettings;
-    use crate::drivers::{PointOf, PointPlan, PointSettings};
+    use crate::drivers::plan::{PointPlan, PointSettings};
     use crate::model::TagId;
     use crate::value::{BuiltIn, Value};
 

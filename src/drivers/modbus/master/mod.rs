@@ -28,7 +28,7 @@ use gather::Gathered;
 /// The exponent's own request failed.
 const UNREAD: Result<i8, StatusCode> = Err(StatusCode::BadCommunicationError);
 
-pub struct Master {
+pub(crate) struct Master {
     pub(super) wire: Wire,
     devices: Vec<Device>,
     pub(super) points: Vec<Point>,
@@ -69,7 +69,7 @@ impl Point {
 
 impl Master {
     /// A master for connections that share a link.
-    pub fn new(slaves: Vec<Slave<'_>>) -> Master {
+    pub(crate) fn new(slaves: Vec<Slave<'_>>) -> Master {
         let first = &slaves.first().expect("a link has a connection").line;
         let wire = Wire::new(first.target.clone(), first.framing, first.echo);
         let mut master = Master { wire, devices: Vec::new(), points: Vec::new(), wrote: false };
@@ -177,7 +177,7 @@ impl Master {
     }
 
     /// Reads raw registers or bits, for `probe`.
-    pub async fn read_raw(&mut self, area: Area, start: u16, count: u16) -> Result<Raw<'_>, LinkError> {
+    pub(crate) async fn read_raw(&mut self, area: Area, start: u16, count: u16) -> Result<Raw<'_>, LinkError> {
         Ok(match self.ask(0, Request::Read { area, start, count }).await? {
             Outcome::Exception(code) => Raw::Exception(code),
             Outcome::Data | Outcome::Written => Raw::Data(&self.wire.reply),
@@ -187,7 +187,7 @@ impl Master {
 
 /// The reply to a raw read.
 #[derive(Debug, Clone, Copy)]
-pub enum Raw<'a> {
+pub(crate) enum Raw<'a> {
     Data(&'a [u8]),
     Exception(u8),
 }
@@ -202,7 +202,7 @@ fn area_of(space: u32) -> Area {
 }
 
 /// The request that reads a block.
-pub fn request_of(block: &Block) -> Request<'static> {
+pub(crate) fn request_of(block: &Block) -> Request<'static> {
     Request::Read { area: area_of(block.space), start: low(block.start), count: low(block.count) }
 }
 

@@ -16,7 +16,7 @@ use super::frames::{Pages, frame_counts};
 const MOST_BITS: u32 = 56;
 
 /// Writes a column, or `None` when it is no line.
-pub fn encode(column: &[u64]) -> Option<Vec<u8>> {
+pub(crate) fn encode(column: &[u64]) -> Option<Vec<u8>> {
     let mut frames = Vec::new();
     for frame in column.chunks(FRAME) {
         frames.push(encode_frame(frame)?);
@@ -66,14 +66,14 @@ fn on_line(first: i64, step: i64, at: i64) -> i64 {
 }
 
 /// A column in the bytes of a block.
-pub struct Line {
+pub(crate) struct Line {
     /// Where each frame begins and ends.
     edges: Vec<usize>,
 }
 
 impl Line {
     /// Reads the lengths of the frames; the input ends at `end` of the block's bytes.
-    pub fn open(input: &mut Input<'_>, end: usize, count: usize) -> Intact<Line> {
+    pub(crate) fn open(input: &mut Input<'_>, end: usize, count: usize) -> Intact<Line> {
         let mut lengths = Vec::new();
         for _ in frame_counts(count) {
             lengths.push(input.count(input.rest().len())?);

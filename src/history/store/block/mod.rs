@@ -16,9 +16,9 @@ mod summary;
 mod tests;
 mod times;
 
-pub use frames::frame_counts;
-pub use other::{MOST_BYTES, weight};
-pub use times::{Times, encode_times};
+pub(crate) use frames::frame_counts;
+pub(crate) use other::{MOST_BYTES, weight};
+pub(crate) use times::{Times, encode_times};
 
 use numbers::{Column, Width, encode as encode_numbers};
 use other::{Others, encode_values};
@@ -36,7 +36,7 @@ const LEAST_SUMMARY: usize = 128;
 
 /// A block in its encoded form.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Encoded {
+pub(crate) struct Encoded {
     pub first: i64,
     pub last: i64,
     pub count: usize,
@@ -47,7 +47,7 @@ pub struct Encoded {
 }
 
 /// Encodes rows in time order: at least one, at most `BLOCK`.
-pub fn encode(rows: &Rows) -> Encoded {
+pub(crate) fn encode(rows: &Rows) -> Encoded {
     let least = rows.seqs.iter().copied().min().unwrap_or(rows.seq);
     let most = rows.seqs.iter().copied().max().unwrap_or(rows.seq);
     Encoded {
@@ -152,7 +152,7 @@ fn put_section(out: &mut Vec<u8>, section: &mut Vec<u8>) {
 
 /// A frame as the index describes it.
 #[derive(Debug, Clone, Copy)]
-pub struct Frame {
+pub(crate) struct Frame {
     pub first: i64,
     pub last: i64,
     pub count: usize,
@@ -162,20 +162,20 @@ pub struct Frame {
 
 impl Frame {
     /// The same frame with other edges and no summary.
-    pub fn spanning(self, first: i64, last: i64) -> Frame {
+    pub(crate) fn spanning(self, first: i64, last: i64) -> Frame {
         Frame { first, last, summary: None, ..self }
     }
 }
 
 /// The index of a block: its frames, without their data.
 #[derive(Debug)]
-pub struct Index {
+pub(crate) struct Index {
     pub frames: Vec<Frame>,
     pub has_versions: bool,
 }
 
 impl Index {
-    pub fn read(bytes: &[u8], first: i64, count: usize) -> Intact<Index> {
+    pub(crate) fn read(bytes: &[u8], first: i64, count: usize) -> Intact<Index> {
         if count == 0 || count > BLOCK {
             return Err(Damage("its count of samples is out of range"));
         }
@@ -199,7 +199,7 @@ impl Index {
     }
 
     /// The summary of a frame, out of the bytes that the index was read from.
-    pub fn summary(&self, bytes: &[u8], frame: usize) -> Intact<Option<Summary>> {
+    pub(crate) fn summary(&self, bytes: &[u8], frame: usize) -> Intact<Option<Summary>> {
         let Some(found) = self.frames.get(frame) else { return Ok(None) };
         let Some((from, to)) = found.summary else { return Ok(None) };
         let count = u32::try_from(found.count).map_err(|_| Damage("its count of samples is out of range"))?;
@@ -213,7 +213,7 @@ enum Values {
 }
 
 /// The data of a block, opened; its frames are decoded one by one.
-pub struct Data {
+pub(crate) struct Data {
     /// Empty when all are Good.
     statuses: Vec<u32>,
     /// Empty when none is.
@@ -223,7 +223,7 @@ pub struct Data {
 }
 
 impl Data {
-    pub fn open(bytes: &[u8], count: usize) -> Intact<Data> {
+    pub(crate) fn open(bytes: &[u8], count: usize) -> Intact<Data> {
         if count == 0 || count > BLOCK {
             return Err(Damage("its count of samples is out of range"));
         }
@@ -244,7 +244,7 @@ impl Data {
     }
 
     /// The samples of a frame; `bytes` are those that the data was opened in, `times` the frame's times.
-    pub fn frame(&mut self, bytes: &[u8], frame: usize, times: Vec<i64>) -> Intact<Rows> {
+    pub(crate) fn frame(&mut self, bytes: &[u8], frame: usize, times: Vec<i64>) -> Intact<Rows> {
         let count = times.len();
         let mut deltas = Vec::with_capacity(count);
         self.servers.frame(bytes, frame, count, &mut deltas)?;
@@ -302,7 +302,7 @@ fn open_absent(input: &mut Input<'_>, count: usize) -> Intact<Vec<bool>> {
 }
 
 /// Blocks of several kinds, for the fuzzer: a byte for the count of samples, then one part.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     use crate::value::Value;
     let mut seeds = Vec::new();
     for count in [18, 35, 290, 1004] {
@@ -334,7 +334,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
 }
 
 /// Decodes whatever the bytes say, for the fuzzer: an index, data, times.
-pub fn decode_all(bytes: &[u8], count: usize) -> Intact<usize> {
+pub(crate) fn decode_all(bytes: &[u8], count: usize) -> Intact<usize> {
     let count = count % BLOCK + 1;
     let mut decoded = 0;
     if let Ok(index) = Index::read(bytes, 0, count) {
@@ -353,7 +353,7 @@ pub fn decode_all(bytes: &[u8], count: usize) -> Intact<usize> {
 }
 
 /// The same for data.
-pub fn decode_data(bytes: &[u8], count: usize) -> Intact<usize> {
+pub(crate) fn decode_data(bytes: &[u8], count: usize) -> Intact<usize> {
     let count = count % BLOCK + 1;
     let mut data = Data::open(bytes, count)?;
     let mut decoded = 0;

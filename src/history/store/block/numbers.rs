@@ -37,7 +37,7 @@ const LEVEL: usize = 4;
 
 /// How the bits of a column are to be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Width {
+pub(crate) enum Width {
     U16,
     I16,
     U32,
@@ -49,7 +49,7 @@ pub enum Width {
 }
 
 impl Width {
-    pub fn of(kind: Kind) -> Width {
+    pub(crate) fn of(kind: Kind) -> Width {
         match kind {
             1 | 3 | 5 => Width::U16,
             2 | 4 => Width::I16,
@@ -113,7 +113,7 @@ bits! {
 }
 
 /// Writes a column; it is not empty.
-pub fn encode(out: &mut Vec<u8>, width: Width, column: &[u64]) {
+pub(crate) fn encode(out: &mut Vec<u8>, width: Width, column: &[u64]) {
     let runs = 1 + column.windows(2).filter(|pair| pair[0] != pair[1]).count();
     if runs == 1 {
         out.push(SAME);
@@ -138,7 +138,7 @@ pub fn encode(out: &mut Vec<u8>, width: Width, column: &[u64]) {
 }
 
 /// Writes a column that probably goes along a line: as such, or as `encode` does where that is smaller.
-pub fn encode_line(out: &mut Vec<u8>, width: Width, column: &[u64]) {
+pub(crate) fn encode_line(out: &mut Vec<u8>, width: Width, column: &[u64]) {
     let is_constant = column.iter().all(|number| *number == column[0]);
     let Some(line) = line::encode(column).filter(|_| !is_constant) else { return encode(out, width, column) };
     let is_good = column.len() >= FEW_NUMBERS && line.len() * 8 <= column.len() * GOOD_LINE;
@@ -253,7 +253,7 @@ fn encode_pco<N: Bits>(out: &mut Vec<u8>, width: Width, column: &[u64]) {
 }
 
 /// A column in the bytes of a block.
-pub enum Column {
+pub(crate) enum Column {
     Same(u64),
     List(Vec<u64>),
     Pages(Box<dyn Pages>),
@@ -287,7 +287,7 @@ impl<N: Bits> Pages for PcoPages<N> {
 
 impl Column {
     /// Reads a column of `count` numbers that begins at `start` of `bytes`; pages are left as they are.
-    pub fn open(bytes: &[u8], start: usize, end: usize, width: Width, count: usize) -> Intact<Column> {
+    pub(crate) fn open(bytes: &[u8], start: usize, end: usize, width: Width, count: usize) -> Intact<Column> {
         let mut input = Input::new(bytes.get(start..end).ok_or(Damage("a column is missing"))?);
         match input.byte()? {
             SAME => Ok(Column::Same(take(&mut input, width, 0)?)),
@@ -317,7 +317,7 @@ impl Column {
     }
 
     /// Adds the `count` numbers of a frame; `bytes` are those that the column was opened in.
-    pub fn frame(&mut self, bytes: &[u8], frame: usize, count: usize, out: &mut Vec<u64>) -> Intact<()> {
+    pub(crate) fn frame(&mut self, bytes: &[u8], frame: usize, count: usize, out: &mut Vec<u64>) -> Intact<()> {
         match self {
             Column::Same(bits) => out.resize(out.len() + count, *bits),
             Column::List(list) => {

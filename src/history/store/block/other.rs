@@ -7,10 +7,10 @@ use super::numbers::{Column, Width, encode};
 use crate::value::Value;
 
 /// Bytes of all different values of one block, at most; more are cut into several blocks.
-pub const MOST_BYTES: usize = 4 << 20;
+pub(crate) const MOST_BYTES: usize = 4 << 20;
 
 /// Bytes that a value takes here, about.
-pub fn weight(value: &Value) -> usize {
+pub(crate) fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::ByteString(bytes) | Value::Wire(bytes) => bytes.len(),
@@ -27,7 +27,7 @@ pub fn weight(value: &Value) -> usize {
     }
 }
 
-pub fn encode_values(out: &mut Vec<u8>, values: &[Value]) {
+pub(crate) fn encode_values(out: &mut Vec<u8>, values: &[Value]) {
     let mut known: std::collections::HashMap<Vec<u8>, u64> = std::collections::HashMap::new();
     let mut raw = Vec::new();
     let mut places = Vec::with_capacity(values.len());
@@ -55,13 +55,13 @@ pub fn encode_values(out: &mut Vec<u8>, values: &[Value]) {
 }
 
 /// The different values of a block, and for each sample the place of its value.
-pub struct Others {
+pub(crate) struct Others {
     places: Column,
     values: Vec<Value>,
 }
 
 impl Others {
-    pub fn open(bytes: &[u8], start: usize, end: usize, count: usize) -> Intact<Others> {
+    pub(crate) fn open(bytes: &[u8], start: usize, end: usize, count: usize) -> Intact<Others> {
         let mut input = Input::new(bytes.get(start..end).ok_or(Damage("a column is missing"))?);
         let length = input.count(input.rest().len())?;
         let at = end - input.rest().len();
@@ -74,7 +74,7 @@ impl Others {
         Ok(Others { places, values })
     }
 
-    pub fn frame(&mut self, bytes: &[u8], frame: usize, count: usize, out: &mut Vec<Value>) -> Intact<()> {
+    pub(crate) fn frame(&mut self, bytes: &[u8], frame: usize, count: usize, out: &mut Vec<Value>) -> Intact<()> {
         let mut places = Vec::with_capacity(count);
         self.places.frame(bytes, frame, count, &mut places)?;
         for place in places {

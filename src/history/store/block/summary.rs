@@ -15,7 +15,7 @@ const LEAST_REPEATS: u8 = 2;
 const MOST_REPEATS: u8 = 4;
 
 /// The summary of good samples; `None` when a number or a sum is not finite.
-pub fn summarize(times: &[i64], numbers: &[f64]) -> Option<Summary> {
+pub(crate) fn summarize(times: &[i64], numbers: &[f64]) -> Option<Summary> {
     if !numbers.iter().all(|number| number.is_finite()) {
         return None;
     }
@@ -75,7 +75,7 @@ fn extreme(times: &[i64], numbers: &[f64], beats: fn(f64, f64) -> bool) -> Extre
 }
 
 /// Writes what the frame's first and last time and its count do not say.
-pub fn put(out: &mut Vec<u8>, summary: &Summary) {
+pub(crate) fn put(out: &mut Vec<u8>, summary: &Summary) {
     let bits = summary.first.number.to_bits();
     let is_constant = summary.transitions == 0
         && [summary.last.number, summary.min.number, summary.max.number].iter().all(|number| number.to_bits() == bits);
@@ -105,7 +105,7 @@ pub fn put(out: &mut Vec<u8>, summary: &Summary) {
 }
 
 /// Reads the summary of a frame from `first` to `last`.
-pub fn take(input: &mut Input<'_>, first: i64, last: i64, samples: u32) -> Intact<Summary> {
+pub(crate) fn take(input: &mut Input<'_>, first: i64, last: i64, samples: u32) -> Intact<Summary> {
     let flags = input.byte()?;
     let point = |time: i64, number: f64| Point { time: UaTime(time), status: StatusCode::Good, number };
     if flags & CONSTANT != 0 {

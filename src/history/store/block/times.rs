@@ -5,7 +5,7 @@ use super::super::trouble::{Damage, Intact};
 use super::numbers::{Column, Width, encode_line};
 
 /// Writes times, and commits unless there are none to tell apart.
-pub fn encode_times(times: &[i64], seqs: &[u64]) -> Vec<u8> {
+pub(crate) fn encode_times(times: &[i64], seqs: &[u64]) -> Vec<u8> {
     let mut column = Vec::new();
     let bits: Vec<u64> = times.iter().map(|time| time.cast_unsigned()).collect();
     encode_line(&mut column, Width::I64, &bits);
@@ -18,13 +18,13 @@ pub fn encode_times(times: &[i64], seqs: &[u64]) -> Vec<u8> {
     out
 }
 
-pub struct Times {
+pub(crate) struct Times {
     times: Column,
     seqs: Option<Column>,
 }
 
 impl Times {
-    pub fn open(bytes: &[u8], count: usize) -> Intact<Times> {
+    pub(crate) fn open(bytes: &[u8], count: usize) -> Intact<Times> {
         let mut input = Input::new(bytes);
         let length = input.count(input.rest().len())?;
         let at = bytes.len() - input.rest().len();
@@ -35,14 +35,14 @@ impl Times {
     }
 
     /// Times of a frame; they never go back.
-    pub fn frame(&mut self, bytes: &[u8], frame: usize, count: usize, out: &mut Vec<i64>) -> Intact<()> {
+    pub(crate) fn frame(&mut self, bytes: &[u8], frame: usize, count: usize, out: &mut Vec<i64>) -> Intact<()> {
         let mut bits = Vec::with_capacity(count);
         self.times.frame(bytes, frame, count, &mut bits)?;
         out.extend(bits.iter().map(|bits| bits.cast_signed()));
         if out.is_sorted() { Ok(()) } else { Err(Damage("times go back")) }
     }
 
-    pub fn seqs(&mut self, bytes: &[u8], frame: usize, count: usize, out: &mut Vec<u64>) -> Intact<()> {
+    pub(crate) fn seqs(&mut self, bytes: &[u8], frame: usize, count: usize, out: &mut Vec<u64>) -> Intact<()> {
         match &mut self.seqs {
             Some(seqs) => seqs.frame(bytes, frame, count, out),
             None => Ok(()),

@@ -14,7 +14,7 @@ use crate::value::{BuiltIn, Sample, UaTime, Value};
 const ANNOTATION: u32 = opcua::ObjectId::Annotation_Encoding_DefaultBinary as u32;
 
 /// Writes the annotations of a span that fit; returns where to continue.
-pub fn write(
+pub(crate) fn write(
     historian: &dyn Historian,
     archive: ArchiveId,
     raw: &Raw,
@@ -48,7 +48,7 @@ pub fn write(
 }
 
 /// The annotations of values at these times, in the order of the times (Part 11 §6.5.6.2, 1.05).
-pub fn write_at(
+pub(crate) fn write_at(
     historian: &dyn Historian,
     archive: ArchiveId,
     times: &[UaTime],
@@ -68,7 +68,7 @@ pub fn write_at(
 }
 
 /// An Annotation as the value at the time that it belongs to; its server time is when it was made.
-pub fn sample(annotation: &Annotation) -> Sample {
+pub(crate) fn sample(annotation: &Annotation) -> Sample {
     let mut w = Writer::new();
     w.variant_head(BuiltIn::ExtensionObject);
     w.extension_object(ANNOTATION, |w| {
@@ -86,7 +86,7 @@ pub fn sample(annotation: &Annotation) -> Sample {
 
 /// The user that annotates, and the time.
 #[derive(Debug, Clone, Copy)]
-pub struct Author<'a> {
+pub(crate) struct Author<'a> {
     pub user: &'a str,
     pub now: UaTime,
     /// The annotation was not there before.
@@ -95,7 +95,7 @@ pub struct Author<'a> {
 
 /// The annotation that a client wrote at `at`. A missing user or time is filled in. A new annotation always names the
 /// user that is logged in, whatever the client writes (Part 11 §6.6.6, 1.05: the user, as the system supplies it).
-pub fn read(value: &Value, at: UaTime, author: Author<'_>) -> Result<Annotation, StatusCode> {
+pub(crate) fn read(value: &Value, at: UaTime, author: Author<'_>) -> Result<Annotation, StatusCode> {
     let Author { user, now, is_new } = author;
     let Value::Wire(bytes) = value else { return Err(StatusCode::BadTypeMismatch) };
     let mut reader = Reader::new(bytes);

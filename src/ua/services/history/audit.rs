@@ -17,30 +17,30 @@ use crate::value::{BuiltIn, Elements, Sample, UaTime, Value};
 
 /// Event types (Part 6 annex A, 1.05).
 mod kind {
-    pub const VALUE_UPDATE: u32 = opcua::ObjectTypeId::AuditHistoryValueUpdateEventType as u32;
-    pub const RAW_MODIFY_DELETE: u32 = opcua::ObjectTypeId::AuditHistoryRawModifyDeleteEventType as u32;
-    pub const AT_TIME_DELETE: u32 = opcua::ObjectTypeId::AuditHistoryAtTimeDeleteEventType as u32;
-    pub const ANNOTATION_UPDATE: u32 = opcua::ObjectTypeId::AuditHistoryAnnotationUpdateEventType as u32;
+    pub(crate) const VALUE_UPDATE: u32 = opcua::ObjectTypeId::AuditHistoryValueUpdateEventType as u32;
+    pub(crate) const RAW_MODIFY_DELETE: u32 = opcua::ObjectTypeId::AuditHistoryRawModifyDeleteEventType as u32;
+    pub(crate) const AT_TIME_DELETE: u32 = opcua::ObjectTypeId::AuditHistoryAtTimeDeleteEventType as u32;
+    pub(crate) const ANNOTATION_UPDATE: u32 = opcua::ObjectTypeId::AuditHistoryAnnotationUpdateEventType as u32;
 }
 /// DataTypes of the details.
 mod details {
-    pub const UPDATE_DATA: u32 = opcua::DataTypeId::UpdateDataDetails as u32;
-    pub const UPDATE_STRUCTURE: u32 = opcua::DataTypeId::UpdateStructureDataDetails as u32;
-    pub const DELETE_RAW_MODIFIED: u32 = opcua::DataTypeId::DeleteRawModifiedDetails as u32;
-    pub const DELETE_AT_TIME: u32 = opcua::DataTypeId::DeleteAtTimeDetails as u32;
+    pub(crate) const UPDATE_DATA: u32 = opcua::DataTypeId::UpdateDataDetails as u32;
+    pub(crate) const UPDATE_STRUCTURE: u32 = opcua::DataTypeId::UpdateStructureDataDetails as u32;
+    pub(crate) const DELETE_RAW_MODIFIED: u32 = opcua::DataTypeId::DeleteRawModifiedDetails as u32;
+    pub(crate) const DELETE_AT_TIME: u32 = opcua::DataTypeId::DeleteAtTimeDetails as u32;
 }
 /// An event that would carry more old or new values carries none.
 const VALUES: usize = 1_000;
 
 /// A change that is about to be made.
-pub struct Changed<'a> {
+pub(crate) struct Changed<'a> {
     pub target: Target,
     pub node: NodeIx,
     pub change: &'a Change,
 }
 
 /// A change as the audit knows it before it is made.
-pub struct Audit {
+pub(crate) struct Audit {
     node: NodeIx,
     kind: u32,
     message: String,
@@ -51,7 +51,7 @@ pub struct Audit {
 }
 
 impl Audit {
-    pub fn begin(server: &Server, session: &Session, historian: &dyn Historian, changed: Changed<'_>) -> Audit {
+    pub(crate) fn begin(server: &Server, session: &Session, historian: &dyn Historian, changed: Changed<'_>) -> Audit {
         let Changed { target, node, change } = changed;
         let old = || old_values(historian, target, change).unwrap_or_default();
         let is_heard = server.trail.is_on() && server.is_audit_heard();
@@ -99,7 +99,7 @@ impl Audit {
     }
 
     /// Tells how it went.
-    pub fn end(self, server: &Server, who: &Who, audit_entry: &str, outcome: &Outcome) {
+    pub(crate) fn end(self, server: &Server, who: &Who, audit_entry: &str, outcome: &Outcome) {
         let Audit { node, kind, message, count, acting, extra } = self;
         let refused = match outcome {
             Ok((status, entries)) => {

@@ -9,7 +9,7 @@ use crate::value::{Sample, UaTime};
 
 /// PerformUpdateType (Part 11 §6.9.2, 1.05).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Perform {
+pub(crate) enum Perform {
     Insert = 1,
     Replace = 2,
     Update = 3,
@@ -17,7 +17,7 @@ pub enum Perform {
 }
 
 impl Perform {
-    pub fn from_wire(number: i32) -> Result<Perform, StatusCode> {
+    pub(crate) fn from_wire(number: i32) -> Result<Perform, StatusCode> {
         Ok(match number {
             1 => Perform::Insert,
             2 => Perform::Replace,
@@ -30,7 +30,7 @@ impl Perform {
 
 /// A change of one node's history.
 #[derive(Debug)]
-pub enum Change {
+pub(crate) enum Change {
     Values(Perform, Entries<Sample>),
     Annotations(Perform, Entries<Annotation>),
     DeleteAt(Entries<UaTime>),
@@ -39,13 +39,13 @@ pub enum Change {
 
 /// The entries that passed their checks, and the status of each that was given.
 #[derive(Debug)]
-pub struct Entries<T> {
+pub(crate) struct Entries<T> {
     pub good: Vec<T>,
     statuses: Vec<StatusCode>,
 }
 
 impl<T> Entries<T> {
-    pub fn check<I>(given: Vec<I>, check: impl Fn(I) -> Result<T, StatusCode>) -> Entries<T> {
+    pub(crate) fn check<I>(given: Vec<I>, check: impl Fn(I) -> Result<T, StatusCode>) -> Entries<T> {
         let mut entries = Entries { good: Vec::with_capacity(given.len()), statuses: Vec::with_capacity(given.len()) };
         for entry in given {
             let checked = check(entry);
@@ -64,10 +64,10 @@ impl<T> Entries<T> {
 }
 
 /// The status of the node, and of each of its entries.
-pub type Outcome = Result<(StatusCode, Vec<StatusCode>), StatusCode>;
+pub(crate) type Outcome = Result<(StatusCode, Vec<StatusCode>), StatusCode>;
 
 impl Change {
-    pub fn run(self, historian: &dyn Historian, target: Target, who: &Who) -> Outcome {
+    pub(crate) fn run(self, historian: &dyn Historian, target: Target, who: &Who) -> Outcome {
         let archive = target.archive;
         let edit = |edit: Edit| historian.edit(archive, &edit, who).map_err(|fault: Fault| refused(&fault));
         let annotate =

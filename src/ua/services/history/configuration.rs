@@ -15,7 +15,7 @@ const ABSOLUTE_VALUE: i32 = 0;
 const PERCENT_OF_EU_RANGE: i32 = 3;
 
 /// The value of a part; what is not known yet is put on the list of what the request wants.
-pub fn sample(context: &Context<'_>, tag: TagId, part: HistoricalProperty) -> Result<Sample, StatusCode> {
+pub(crate) fn sample(context: &Context<'_>, tag: TagId, part: HistoricalProperty) -> Result<Sample, StatusCode> {
     let class = context.plant().history_of(tag).ok_or(StatusCode::BadNotReadable)?;
     let now = context.now.wall;
     let value = match part {

@@ -10,7 +10,7 @@ use crate::value::Sample;
 const EXTRA_DATA: u32 = 0x408;
 
 /// Marks those of the samples that were edited or annotated.
-pub fn mark(historian: &dyn Historian, archive: ArchiveId, samples: &mut [Sample]) -> Result<(), Fault> {
+pub(crate) fn mark(historian: &dyn Historian, archive: ArchiveId, samples: &mut [Sample]) -> Result<(), Fault> {
     let (Some(one), Some(other)) = (samples.first(), samples.last()) else { return Ok(()) };
     let (one, other) = (one.source_time, other.source_time);
     let times = historian.noted(archive, Span { first: one.min(other), last: one.max(other) })?;

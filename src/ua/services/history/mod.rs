@@ -9,13 +9,13 @@
 mod annotations;
 mod audit;
 mod change;
-pub mod configuration;
+pub(crate) mod configuration;
 mod extra;
 mod modified;
 mod processed;
 mod raw;
-pub mod read;
-pub mod update;
+pub(crate) mod read;
+pub(crate) mod update;
 mod values;
 
 use opcua::StatusCode;

@@ -12,7 +12,7 @@ use crate::ua::history::{Progress, Raw};
 const INFO: usize = 16;
 
 /// Writes a HistoryModifiedData; returns the number of values, and where to continue if there are more.
-pub fn write(
+pub(crate) fn write(
     historian: &dyn Historian,
     archive: ArchiveId,
     raw: &Raw,

@@ -16,7 +16,7 @@ const TIMES: usize = 1_000;
 
 /// The archive that is read, and the tag that it belongs to.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     pub historian: &'a dyn Historian,
     pub plant: &'a Plant,
     pub target: Target,
@@ -29,7 +29,7 @@ impl Asked<'_> {
 }
 
 /// Writes as many intervals as fit; returns where to continue.
-pub fn write(
+pub(crate) fn write(
     of: Asked<'_>,
     processed: &Processed,
     place: usize,
@@ -65,7 +65,7 @@ pub fn write(
 }
 
 /// One value for each time, in the order of the times.
-pub fn write_at(
+pub(crate) fn write_at(
     of: Asked<'_>,
     times: &[UaTime],
     bounding: Bounding,

@@ -12,7 +12,7 @@ use crate::value::{Sample, UaTime};
 const BEYOND: i64 = 10_000_000;
 
 /// Writes the values that fit; returns where to continue, if there are more.
-pub fn write(
+pub(crate) fn write(
     historian: &dyn Historian,
     archive: ArchiveId,
     raw: &Raw,

@@ -67,7 +67,7 @@ impl<'a> NodeToRead<'a> {
 }
 
 /// Sends the request to the pool; continuation points are given back at once.
-pub fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Option<Work>, StatusCode> {
+pub(crate) fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<Option<Work>, StatusCode> {
     let limits = &context.server.limits;
     let object = reader.extension_object()?;
     let details = Details::read(object, reader, limits.history_values as usize, limits.history_nodes as usize)?;

@@ -24,12 +24,12 @@ use crate::value::{Sample, UaTime, Value};
 
 /// Default Binary encodings (Part 6 annex A, 1.05).
 mod encoding {
-    pub const UPDATE_DATA: u32 = opcua::ObjectId::UpdateDataDetails_Encoding_DefaultBinary as u32;
-    pub const UPDATE_STRUCTURE: u32 = opcua::ObjectId::UpdateStructureDataDetails_Encoding_DefaultBinary as u32;
-    pub const DELETE_RAW_MODIFIED: u32 = opcua::ObjectId::DeleteRawModifiedDetails_Encoding_DefaultBinary as u32;
-    pub const DELETE_AT_TIME: u32 = opcua::ObjectId::DeleteAtTimeDetails_Encoding_DefaultBinary as u32;
-    pub const UPDATE_EVENT: u32 = opcua::ObjectId::UpdateEventDetails_Encoding_DefaultBinary as u32;
-    pub const DELETE_EVENT: u32 = opcua::ObjectId::DeleteEventDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const UPDATE_DATA: u32 = opcua::ObjectId::UpdateDataDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const UPDATE_STRUCTURE: u32 = opcua::ObjectId::UpdateStructureDataDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const DELETE_RAW_MODIFIED: u32 = opcua::ObjectId::DeleteRawModifiedDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const DELETE_AT_TIME: u32 = opcua::ObjectId::DeleteAtTimeDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const UPDATE_EVENT: u32 = opcua::ObjectId::UpdateEventDetails_Encoding_DefaultBinary as u32;
+    pub(crate) const DELETE_EVENT: u32 = opcua::ObjectId::DeleteEventDetails_Encoding_DefaultBinary as u32;
 }
 /// Entries of one request, over all its nodes.
 const ENTRIES: usize = 100_000;
@@ -48,7 +48,11 @@ struct Updating {
 }
 
 /// Checks the changes and sends them to the pool.
-pub fn update(context: &Context<'_>, reader: &mut Reader<'_>, _: &mut Writer) -> Result<Option<Work>, StatusCode> {
+pub(crate) fn update(
+    context: &Context<'_>,
+    reader: &mut Reader<'_>,
+    _: &mut Writer,
+) -> Result<Option<Work>, StatusCode> {
     let count = operations(reader, 3, context.server.limits.history_nodes)?;
     let (space, viewer) = (context.server.space(), context.viewer());
     let user = context.session.lock().identity.name().to_owned();

@@ -12,14 +12,14 @@ const FEW: usize = 16;
 
 /// Room for the values of one node.
 #[derive(Debug, Clone, Copy)]
-pub struct Room {
+pub(crate) struct Room {
     pub values: usize,
     /// The response must not grow beyond this.
     pub end: usize,
 }
 
 /// The DataValue array of one HistoryData.
-pub struct Values<'w> {
+pub(crate) struct Values<'w> {
     pub w: &'w mut Writer,
     count_at: usize,
     count: usize,
@@ -34,7 +34,7 @@ pub struct Values<'w> {
 
 impl<'w> Values<'w> {
     /// `size`: bytes of one DataValue where all are of one size.
-    pub fn new(
+    pub(crate) fn new(
         w: &'w mut Writer,
         room: Room,
         timestamps: Timestamps,
@@ -46,7 +46,7 @@ impl<'w> Values<'w> {
     }
 
     /// Values that are worth fetching next; 0 when nothing more has room.
-    pub fn wanted(&self) -> usize {
+    pub(crate) fn wanted(&self) -> usize {
         let left = self.most - self.count;
         let bytes = self.end.saturating_sub(self.w.mark());
         match self.size {
@@ -57,12 +57,12 @@ impl<'w> Values<'w> {
     }
 
     /// Adds all of them, or none when the response would grow too large.
-    pub fn push_all(&mut self, samples: &[Sample]) -> bool {
+    pub(crate) fn push_all(&mut self, samples: &[Sample]) -> bool {
         self.push_all_before(samples, 0)
     }
 
     /// The same, when this many more bytes will follow the values.
-    pub fn push_all_before(&mut self, samples: &[Sample], bytes: usize) -> bool {
+    pub(crate) fn push_all_before(&mut self, samples: &[Sample], bytes: usize) -> bool {
         let mark = self.w.mark();
         match self.range {
             None => {
@@ -101,7 +101,7 @@ impl<'w> Values<'w> {
     }
 
     /// Says that there is no bound (Part 11 §4.6, 1.05: a null value with the time that was asked for).
-    pub fn push_missing_bound(&mut self, at: UaTime) {
+    pub(crate) fn push_missing_bound(&mut self, at: UaTime) {
         let status = StatusCode::BadBoundNotFound;
         let missing = Sample { value: Value::Null, status, source_time: at, server_time: at };
         self.write(&Value::Null, status, &missing);
@@ -109,7 +109,7 @@ impl<'w> Values<'w> {
     }
 
     /// The number of values, and the writer after them.
-    pub fn finish(self) -> (usize, &'w mut Writer) {
+    pub(crate) fn finish(self) -> (usize, &'w mut Writer) {
         self.w.set_count(self.count_at, self.count);
         (self.count, self.w)
     }
@@ -117,7 +117,7 @@ impl<'w> Values<'w> {
 
 /// Bytes of a DataValue of this shape: mask, encoding byte, value, status and times. A Bad one takes less. `None` where
 /// values differ in size.
-pub fn size_of_data_value(shape: &Shape, timestamps: Timestamps) -> Option<usize> {
+pub(crate) fn size_of_data_value(shape: &Shape, timestamps: Timestamps) -> Option<usize> {
     let kind: BuiltIn = shape.data_type.wire();
     let times = 8 * (usize::from(timestamps.source()) + usize::from(timestamps.server()));
     let head = if shape.is_scalar() { 0 } else { 8 + 4 * shape.dimensions.len() };

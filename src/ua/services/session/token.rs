@@ -40,7 +40,7 @@ pub(super) struct LoginProofs {
 }
 
 impl IdentityToken {
-    pub fn read(kind: NodeIdRef<'_>, body: Option<&[u8]>) -> Result<IdentityToken, StatusCode> {
+    pub(crate) fn read(kind: NodeIdRef<'_>, body: Option<&[u8]>) -> Result<IdentityToken, StatusCode> {
         if kind.is_null() {
             return Ok(IdentityToken::Anonymous);
         }
@@ -74,7 +74,7 @@ pub(super) struct Proof {
 
 impl Proof {
     /// Whether the login is still what was proved: it takes a while, and the accounts may be exchanged meanwhile.
-    pub fn holds_in(&self, now: &Accounts) -> bool {
+    pub(crate) fn holds_in(&self, now: &Accounts) -> bool {
         self.identity.is_kept(&self.accounts, now)
     }
 }

@@ -8,11 +8,11 @@ use opcua::StatusCode;
 
 use super::map::{Charset, Raw, Scaling, Tag};
 
-pub use write::{Effect, holds, together, write};
+pub(super) use write::{Effect, holds, together, write};
 
 /// One element of a value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Want {
+pub(super) enum Want {
     Boolean(bool),
     /// A whole number: one of two where a Double decides how a half is rounded.
     Integer(i128, i128),
@@ -27,13 +27,13 @@ const CODING: StatusCode = StatusCode::BadDataEncodingInvalid;
 const EXACT: i128 = 1 << 53;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Number {
+pub(super) enum Number {
     Whole(i128),
     Real(f64),
 }
 
 /// The value of a tag, by element, or the status that it must have.
-pub fn read(tag: &Tag, image: &[u16]) -> Result<Vec<Want>, StatusCode> {
+pub(super) fn read(tag: &Tag, image: &[u16]) -> Result<Vec<Want>, StatusCode> {
     let power = match tag.scale.and_then(|scale| scale.exponent) {
         None => 0,
         Some(at) => match image[usize::from(at)].cast_signed() {
@@ -296,7 +296,7 @@ fn is_wide(bytes: &[u8]) -> bool {
 }
 
 /// Whether the tag shows the value that was computed.
-pub fn agrees(tag: &Tag, want: &[Want], value: &Value) -> bool {
+pub(super) fn agrees(tag: &Tag, want: &[Want], value: &Value) -> bool {
     match (value, tag.elements) {
         (Value::Array(array), Some(count)) => {
             array.elements.len() == count

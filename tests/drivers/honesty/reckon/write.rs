@@ -5,7 +5,7 @@ use super::*;
 
 /// The required effect of a write on the registers.
 #[derive(Debug, PartialEq)]
-pub enum Effect {
+pub(crate) enum Effect {
     Refused,
     /// The registers of the tag hold what was written.
     Holds,
@@ -14,7 +14,7 @@ pub enum Effect {
 }
 
 /// Whether the write must be refused, by what the tag and its registers can hold.
-pub fn write(tag: &Tag, values: &[Value], image: &[u16]) -> Effect {
+pub(crate) fn write(tag: &Tag, values: &[Value], image: &[u16]) -> Effect {
     // An array goes to the driver as numbers of one type: where a fraction comes next to a number that only an
     // integer holds, it may be refused.
     let is_long = |value: &Value| value.as_integer().is_some_and(|number| number.abs() > EXACT / 1_000_000);
@@ -149,7 +149,7 @@ fn encoded(tag: &Tag, text: &str) -> Option<Vec<u16>> {
 }
 
 /// Whether the registers hold what was written, and the bits next to it are as before.
-pub fn holds(tag: &Tag, values: &[Value], before: &[u16], after: &[u16]) -> bool {
+pub(crate) fn holds(tag: &Tag, values: &[Value], before: &[u16], after: &[u16]) -> bool {
     let places: Vec<&[u16]> = tag.places.chunks(tag.width()).collect();
     places.iter().zip(values).all(|(places, value)| {
         let (old, new) = (words(tag, places, before), words(tag, places, after));
@@ -234,7 +234,7 @@ fn back(number: i128, scale: Scaling, image: &[u16]) -> Option<[i128; 1]> {
 }
 
 /// Values of one kind as an array, or the first alone.
-pub fn together(tag: &Tag, values: Vec<Value>) -> Value {
+pub(crate) fn together(tag: &Tag, values: Vec<Value>) -> Value {
     match tag.elements {
         None => values.into_iter().next().expect("one"),
         Some(_) => {

@@ -10,7 +10,7 @@ pub use variant::variant;
 
 use std::sync::LazyLock;
 
-use opcell::stack::codec::{IdRef, NodeIdRef};
+use opcell::testing::stack::codec::{IdRef, NodeIdRef};
 use opcell::value::{UaTime, Value};
 use opcua::*;
 

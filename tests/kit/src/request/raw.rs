@@ -1,6 +1,6 @@
 //! Structures that are malformed on purpose.
 
-use opcell::stack::codec::Writer;
+use opcell::testing::stack::codec::Writer;
 use opcua::*;
 
 /// The body of a structure as a test writes it: malformed on purpose.

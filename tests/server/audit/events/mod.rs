@@ -6,10 +6,10 @@ mod refusals;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use opcell::audit::{Filter, show, verify};
-use opcell::model::{Accounts, Role};
-use opcell::stack::codec::{IdRef, NodeIdRef, Reader};
-use opcell::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy, encrypt_secret};
+use opcell::testing::audit::{Filter, show, verify};
+use opcell::testing::model::{Accounts, Role};
+use opcell::testing::stack::codec::{IdRef, NodeIdRef, Reader};
+use opcell::testing::stack::crypto::{MessageSecurityMode::SignAndEncrypt, Policy, encrypt_secret};
 use opcell::value::Value;
 use opcua::{ExtensionObject, StatusCode, X509IdentityToken};
 
@@ -126,7 +126,7 @@ fn node(name: &str) -> NodeIdRef<'_> {
 fn channels_sessions_and_cancels_are_audited_with_the_fields_of_the_specification() {
     let mut watch = Watch::start();
     let mut otto = watch.otto();
-    let thumbprint: String = opcell::stack::crypto::thumbprint(watch.field.client.identity.leaf())
+    let thumbprint: String = opcell::testing::stack::crypto::thumbprint(watch.field.client.identity.leaf())
         .iter()
         .map(|byte| format!("{byte:02X}"))
         .collect();
@@ -326,7 +326,7 @@ fn audit_events_reach_security_administrators_only() {
     let server = &watch.field.server().server;
     let space = server.space();
     // An event for everybody comes behind all of them.
-    server.raise(&opcell::ua::events::Event {
+    server.raise(&opcell::testing::ua::events::Event {
         id: [1; 16],
         kind: 2041,
         source: space.standard_node(2253).expect("the Server object"),

@@ -20,7 +20,7 @@ fn knock(field: &Field, certificate: &[u8]) {
     let mut open = 0u32.to_le_bytes().to_vec();
     text(&mut open, POLICY.uri().as_bytes());
     text(&mut open, certificate);
-    text(&mut open, &opcell::stack::crypto::thumbprint(field.peer().leaf()));
+    text(&mut open, &opcell::testing::stack::crypto::thumbprint(field.peer().leaf()));
     open.extend([7; 256]);
     for (kind, body) in [(b"HELF", &hello), (b"OPNF", &open)] {
         let mut message = kind.to_vec();

@@ -12,18 +12,18 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-pub const DAY: i64 = 24 * 3600;
+pub(crate) const DAY: i64 = 24 * 3600;
 
 /// Keys are slow to make: leaves share the first, issuers have one of four.
 static KEYS: LazyLock<[KeyPair; 5]> =
     LazyLock::new(|| [(); 5].map(|()| key(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048)));
 static SERIAL: AtomicU64 = AtomicU64::new(100);
 
-pub fn key(algorithm: &'static SignatureAlgorithm, size: RsaKeySize) -> KeyPair {
+pub(crate) fn key(algorithm: &'static SignatureAlgorithm, size: RsaKeySize) -> KeyPair {
     KeyPair::generate_rsa_for(algorithm, size).expect("keys are made")
 }
 
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     static NOW: LazyLock<i64> = LazyLock::new(|| UaTime::now().unix_seconds());
     *NOW
 }
@@ -33,7 +33,7 @@ fn at(unix: i64) -> OffsetDateTime {
 }
 
 /// A client as it should be: valid, with a URI, no usages stated.
-pub fn client(name: &str) -> CertificateParams {
+pub(crate) fn client(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -43,38 +43,38 @@ pub fn client(name: &str) -> CertificateParams {
     params
 }
 
-pub fn uri(text: &str) -> SanType {
+pub(crate) fn uri(text: &str) -> SanType {
     SanType::URI(text.try_into().expect("ascii"))
 }
 
 /// Valid between two numbers of days from now.
-pub fn days(params: &mut CertificateParams, from: i64, to: i64) {
+pub(crate) fn days(params: &mut CertificateParams, from: i64, to: i64) {
     params.not_before = at(now() + from * DAY);
     params.not_after = at(now() + to * DAY);
 }
 
-pub fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+pub(crate) fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
     let mut params = client(name);
     change(&mut params);
     params
 }
 
-pub fn self_signed(params: &CertificateParams) -> Vec<u8> {
+pub(crate) fn self_signed(params: &CertificateParams) -> Vec<u8> {
     self_signed_by(params, &KEYS[0])
 }
 
-pub fn self_signed_by(params: &CertificateParams, key: &KeyPair) -> Vec<u8> {
+pub(crate) fn self_signed_by(params: &CertificateParams, key: &KeyPair) -> Vec<u8> {
     params.self_signed(key).expect("it is signed").der().to_vec()
 }
 
 /// An issuer, with the key of its number.
-pub struct Ca {
+pub(crate) struct Ca {
     pub params: CertificateParams,
     pub der: Vec<u8>,
     key: usize,
 }
 
-pub fn ca_params(name: &str) -> CertificateParams {
+pub(crate) fn ca_params(name: &str) -> CertificateParams {
     let mut params = client(name);
     params.subject_alt_names.clear();
     days(&mut params, -100, 100);
@@ -83,11 +83,11 @@ pub fn ca_params(name: &str) -> CertificateParams {
     params
 }
 
-pub fn root(name: &str, key: usize) -> Ca {
+pub(crate) fn root(name: &str, key: usize) -> Ca {
     root_with(ca_params(name), key)
 }
 
-pub fn root_with(params: CertificateParams, key: usize) -> Ca {
+pub(crate) fn root_with(params: CertificateParams, key: usize) -> Ca {
     let der = self_signed_by(&params, &KEYS[key]);
     Ca { params, der, key }
 }
@@ -97,25 +97,25 @@ impl Ca {
         Issuer::from_params(&self.params, &KEYS[self.key])
     }
 
-    pub fn issue(&self, params: &CertificateParams) -> Vec<u8> {
+    pub(crate) fn issue(&self, params: &CertificateParams) -> Vec<u8> {
         params.signed_by(&KEYS[0], &self.issuer()).expect("it is signed").der().to_vec()
     }
 
-    pub fn sub(&self, name: &str, key: usize) -> Ca {
+    pub(crate) fn sub(&self, name: &str, key: usize) -> Ca {
         self.sub_with(ca_params(name), key)
     }
 
-    pub fn sub_with(&self, params: CertificateParams, key: usize) -> Ca {
+    pub(crate) fn sub_with(&self, params: CertificateParams, key: usize) -> Ca {
         let der = params.signed_by(&KEYS[key], &self.issuer()).expect("it is signed").der().to_vec();
         Ca { params, der, key }
     }
 
     /// A current list that names these.
-    pub fn list(&self, revoked: &[&CertificateParams]) -> Vec<u8> {
+    pub(crate) fn list(&self, revoked: &[&CertificateParams]) -> Vec<u8> {
         self.list_until(revoked, 10)
     }
 
-    pub fn list_until(&self, revoked: &[&CertificateParams], days: i64) -> Vec<u8> {
+    pub(crate) fn list_until(&self, revoked: &[&CertificateParams], days: i64) -> Vec<u8> {
         let entry = |params: &&CertificateParams| RevokedCertParams {
             serial_number: params.serial_number.clone().expect("a serial number"),
             revocation_time: at(now() - 5 * DAY),
@@ -138,17 +138,17 @@ impl Ca {
     }
 
     /// A list of this name that another key has signed.
-    pub fn forged_list(&self, key: usize) -> Vec<u8> {
+    pub(crate) fn forged_list(&self, key: usize) -> Vec<u8> {
         Ca { params: self.params.clone(), der: Vec::new(), key }.list(&[])
     }
 
-    pub fn key_pem(&self) -> String {
+    pub(crate) fn key_pem(&self) -> String {
         KEYS[self.key].serialize_pem()
     }
 }
 
 /// A certificate that `openssl req -x509` makes with these arguments, in addition to a URI and a year's validity.
-pub fn by_openssl(dir: &Path, name: &str, arguments: &[&str]) -> Vec<u8> {
+pub(crate) fn by_openssl(dir: &Path, name: &str, arguments: &[&str]) -> Vec<u8> {
     let (certificate, key) = (dir.join(format!("{name}.der")), dir.join(format!("{name}.key")));
     let subject = format!("/CN={name}");
     let alternative = format!("subjectAltName=URI:urn:test:{name}");
@@ -166,7 +166,7 @@ pub fn by_openssl(dir: &Path, name: &str, arguments: &[&str]) -> Vec<u8> {
 }
 
 /// A leaf that `openssl` signs for an issuer with a digest that rcgen has not.
-pub fn issued_by_openssl(dir: &Path, name: &str, ca: &Ca, arguments: &[&str]) -> Vec<u8> {
+pub(crate) fn issued_by_openssl(dir: &Path, name: &str, ca: &Ca, arguments: &[&str]) -> Vec<u8> {
     let ca_key = dir.join(format!("{name}.ca.key"));
     let ca_file = dir.join(format!("{name}.ca.der"));
     std::fs::write(&ca_key, ca.key_pem()).expect("written");
@@ -179,7 +179,7 @@ pub fn issued_by_openssl(dir: &Path, name: &str, ca: &Ca, arguments: &[&str]) ->
 }
 
 /// One element of DER.
-pub fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
     let length = match body.len() {
         short @ 0..128 => vec![u8::try_from(short).expect("short")],
@@ -189,14 +189,14 @@ pub fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// An extension of X.509.
-pub fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
+pub(crate) fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
     let critical = if critical { der(1, &[&[0xff]]) } else { Vec::new() };
     der(0x30, &[&der(6, &[oid]), &critical, &der(4, &[value])])
 }
 
 /// A revocation list that rcgen doesn't make.
 #[derive(Default)]
-pub struct SpecialList<'a> {
+pub(crate) struct SpecialList<'a> {
     pub revoked: &'a [&'a CertificateParams],
     pub extensions: Vec<Vec<u8>>,
     pub entry_extensions: Vec<Vec<u8>>,
@@ -205,7 +205,7 @@ pub struct SpecialList<'a> {
 }
 
 impl Ca {
-    pub fn special_list(&self, list: &SpecialList<'_>) -> Vec<u8> {
+    pub(crate) fn special_list(&self, list: &SpecialList<'_>) -> Vec<u8> {
         const RSA_SHA256: [u8; 15] = [0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 0x0b, 5, 0];
         let time = |days: i64| {
             let at = at(now() + days * DAY);

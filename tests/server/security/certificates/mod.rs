@@ -2,7 +2,7 @@
 //! docs/security.md.
 
 mod cases;
-pub mod made;
+pub(crate) mod made;
 mod restricted;
 
 use std::fs;
@@ -11,9 +11,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-use opcell::pki::{Pki, Suppressed};
-use opcell::stack::channel::{Caller, CertificateCheck};
-use opcell::stack::crypto::Policy;
+use opcell::testing::pki::{Pki, Suppressed};
+use opcell::testing::stack::channel::{Caller, CertificateCheck};
+use opcell::testing::stack::crypto::Policy;
 use opcua::StatusCode;
 
 use cases::{Case, Tried};
@@ -127,7 +127,7 @@ fn knock(address: std::net::SocketAddr, certificate: &[u8], own: &[u8]) -> Statu
     let mut open = 0u32.to_le_bytes().to_vec();
     text(&mut open, POLICY.uri().as_bytes());
     text(&mut open, certificate);
-    text(&mut open, &opcell::stack::crypto::thumbprint(own));
+    text(&mut open, &opcell::testing::stack::crypto::thumbprint(own));
     open.extend([7; 256]);
     for (kind, body) in [(b"HELF", &hello), (b"OPNF", &open)] {
         let mut message = kind.to_vec();

@@ -55,7 +55,7 @@ fn listed(
 }
 
 /// Revocation lists that don't show that a certificate is not revoked, with the reason; and those that do.
-pub fn lists() -> Vec<(Case, &'static str)> {
+pub(super) fn lists() -> Vec<(Case, &'static str)> {
     let unknown = open(StatusCode::BadCertificateRevocationUnknown);
     let revoked = hidden(StatusCode::BadCertificateRevoked);
     const YES: &[u8] = &[0xff];
@@ -193,7 +193,7 @@ fn directory(kind: u8, name: &str) -> Vec<u8> {
 }
 
 /// Issuers with name constraints, critical and not.
-pub fn constraints() -> Vec<Case> {
+pub(super) fn constraints() -> Vec<Case> {
     let invalid = hidden(StatusCode::BadCertificateInvalid);
     let authority = |name: &str, critical: bool, value: Vec<u8>| {
         let mut params = ca_params(&format!("{name} root"));

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Chains of two to four, whole and not.
-pub fn chains() -> Vec<Case> {
+pub(super) fn chains() -> Vec<Case> {
     use Tried::{Chain, Signature};
     let mut cases = Vec::new();
     let two = root("two root", 1);
@@ -142,7 +142,7 @@ fn crossed() -> Vec<Case> {
 type Place = fn(&Ca, &Ca, &[u8]) -> Vec<(&'static str, Vec<u8>)>;
 
 /// Trust in each member of a chain.
-pub fn trust() -> Vec<Case> {
+pub(super) fn trust() -> Vec<Case> {
     use Tried::Trust;
     let untrusted = hidden(StatusCode::BadCertificateUntrusted);
     let known = |name: &'static str, refused, place: Place, along: bool| {
@@ -180,7 +180,7 @@ pub fn trust() -> Vec<Case> {
 }
 
 /// Revocation lists: found, missing, ended, forged; revoked at each level.
-pub fn lists() -> Vec<Case> {
+pub(super) fn lists() -> Vec<Case> {
     use Tried::{FindList, Revocation};
     struct Family {
         top: Ca,
@@ -272,7 +272,7 @@ pub fn lists() -> Vec<Case> {
 }
 
 /// Issuers that may not issue.
-pub fn issuers(dir: &Path) -> Vec<Case> {
+pub(super) fn issuers(dir: &Path) -> Vec<Case> {
     use Tried::{Policy, Structure, Uri, Usage, Validity};
     let made = |name: &'static str, tried, refused, change: fn(&mut rcgen::CertificateParams)| {
         let mut params = ca_params(&format!("{name} root"));

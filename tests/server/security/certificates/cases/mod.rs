@@ -16,7 +16,7 @@ use super::made::{
 
 /// Part 4 §6.1.3 (1.05): the step that is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tried {
+pub(super) enum Tried {
     Structure,
     Chain,
     Signature,
@@ -29,7 +29,7 @@ pub enum Tried {
     Revocation,
 }
 
-pub struct Case {
+pub(super) struct Case {
     pub name: &'static str,
     pub tried: Tried,
     /// Folder and bytes.
@@ -57,15 +57,15 @@ fn pinned(name: &'static str, tried: Tried, der: &[u8], refused: Option<(StatusC
     case(name, tried, &[("trusted", der)], der, refused)
 }
 
-pub fn open(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
+pub(super) fn open(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
     Some((code, code))
 }
 
-pub fn hidden(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
+pub(super) fn hidden(code: StatusCode) -> Option<(StatusCode, StatusCode)> {
     Some((code, HIDDEN))
 }
 
-pub fn all(dir: &Path) -> Vec<Case> {
+pub(super) fn all(dir: &Path) -> Vec<Case> {
     let restricted = super::restricted::lists().into_iter().map(|(case, _)| case);
     let restricted = restricted.chain(super::restricted::constraints()).collect();
     [alone(), weak(dir), broken(), times(), uris(dir), usages(), chains(), trust(), lists(), issuers(dir), restricted]

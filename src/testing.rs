@@ -1,0 +1,143 @@
+//! Inside parts for the tests, benchmarks and fuzz targets of this repository. Hidden from the documentation; it may change
+//! with every commit.
+
+pub mod app {
+    pub use crate::app::{Assembly, Running, assemble, own_request};
+}
+pub mod audit {
+    pub use crate::audit::{
+        Audit, Content, Fault, Filter, Kind, Names, Node, Record, Scribe, Verdict, Who, Write, Writes, fuzz,
+        fuzz_seeds, show, verify,
+    };
+}
+pub mod config {
+    pub use crate::config::{
+        Compiled, Finding, Memory, Options, Report, Severity, Shown, Which, fuzz, load, load_from, reference, scalars,
+        schema,
+    };
+}
+pub mod control {
+    pub use crate::control::{AskError, Request, Response, ask};
+}
+pub mod drivers {
+    pub use crate::drivers::{ConnectionPlan, Output, PointPlan, PointSettings, Settings, probe, start};
+    pub mod modbus {
+        pub use crate::drivers::modbus::{
+            Charset, Framing, MaskWrite, RawType, RegisterPoint, Rtu, RtuSettings, Tcp, TcpFraming, TcpSettings,
+            WordOrder, WriteFunction, crc, fuzz_reply, lrc,
+        };
+    }
+}
+pub mod health {
+    pub use crate::health::{Link, State};
+}
+pub mod history {
+    pub use crate::history::{
+        Annotation, AnnotationEdit, ArchiveId, ArchiveSpec, Archives, Cursor, Direction, Edit, Fault, Gather,
+        Historian, Modification, ModifiedPage, Page, Point, Row, Span, Stats, Summary, UpdateKind, Visitor, Who, *,
+    };
+    pub mod aggregate {
+        pub use crate::history::aggregate::{
+            Aggregate, Bounding, Configuration, Request, Running, RunningRequest, Source, at_time, process,
+        };
+    }
+    pub mod export {
+        pub use crate::history::export::time_to_text;
+    }
+    pub mod store {
+        pub use crate::history::store::{OnFull, Partition, Settings, Store, fuzz, fuzz_seeds};
+    }
+}
+pub mod model {
+    pub use crate::model::{
+        AccessIx, Accounts, AuditLog, AuditPlan, Cell, Connection, ConnectionIx, DataType, Node, NodeIx, NodeKind,
+        NodeName, Origin, Plant, Role, Roles, Scale, Shape, Tag, TagId, User,
+    };
+}
+pub mod pki {
+    pub use crate::pki::{
+        Certificate, Form, Keeper, OwnCertificate, OwnRequest, Pki, Suppressed, fuzz_certificate, host_name, install,
+        list, request, revoke, trust,
+    };
+}
+pub mod stack {
+    pub mod channel {
+        pub use crate::stack::channel::{
+            Caller, CertificateCheck, ClientChannel, ClientEvent, ClientSettings, Event, OpenJob, Pace, Peer, Refusal,
+            Seen, ServerChannel, ServerSettings, fuzz, fuzz_chunks,
+        };
+    }
+    pub mod client {
+        pub use crate::stack::client::{Client, ClientError};
+    }
+    pub mod codec {
+        pub use crate::stack::codec::{
+            DataValue, ExtensionRef, IdRef, NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer, fuzz_value,
+            random_value,
+        };
+    }
+    pub mod crypto {
+        pub use crate::stack::crypto::{
+            Identities, Identity, Lane, MacKey, MessageSecurityMode, Policy, PoolThreads, decrypt_secret,
+            encrypt_secret, sha256, thumbprint,
+        };
+    }
+    pub mod transport {
+        pub use crate::stack::transport::{Acknowledge, Fatal, Hello, Input, Limits, Rate, ReverseHello, fuzz};
+    }
+}
+pub mod tags {
+    pub use crate::tags::{Miss, RawSample, Stamp, TagStore, Watch, Watcher, Write, Written};
+}
+pub mod ua {
+    pub mod budget {
+        pub use crate::ua::budget::Budget;
+    }
+    pub mod connection {
+        pub use crate::ua::connection::serve;
+        pub mod loopback {
+            pub use crate::ua::connection::loopback::{LoopbackClient, SUBSCRIPTION, fuzz};
+        }
+    }
+    pub mod events {
+        pub use crate::ua::events::Event;
+    }
+    pub mod limits {
+        pub use crate::ua::limits::{HistoryQueue, Limits};
+    }
+    pub mod publishing {
+        pub use crate::ua::publishing::run;
+    }
+    pub mod server {
+        pub use crate::ua::server::Server;
+    }
+    pub mod services {
+        pub use crate::ua::services::{Context, Request, RequestHeader, ResponseHead};
+        pub mod monitored_item {
+            pub use crate::ua::services::monitored_item::create;
+        }
+    }
+    pub mod session {
+        pub use crate::ua::session::{NewSession, Session, SessionSecurity};
+    }
+    pub mod space {
+        pub use crate::ua::space::{Attribute, CONNECTION_VARIABLES, NodeIx, Source};
+    }
+    pub mod subscription {
+        pub use crate::ua::subscription::{
+            Item, MESSAGE_BYTES, Mode, NewSubscription, Parameters, Subscription, Tick, Watched,
+        };
+        pub mod filter {
+            pub use crate::ua::subscription::filter::DataFilter;
+        }
+        pub mod grid {
+            pub use crate::ua::subscription::grid::Grid;
+        }
+        pub mod queue {
+            pub use crate::ua::subscription::queue::Queue;
+        }
+    }
+    pub mod users {
+        pub use crate::ua::users::{Origin, Users, hash_password};
+    }
+}
