@@ -1,4 +1,3 @@
 //! The drivers against devices: our own slave with faults, and other people's.
 
-mod honesty;
 mod modbus;

@@ -1,7 +1,6 @@
 //! The Modbus driver.
 
 mod belief;
-mod faults;
 mod link;
 mod peers;
 mod server;

@@ -6,7 +6,7 @@ mod write;
 use opcell::value::{Elements, Value};
 use opcua::StatusCode;
 
-use super::map::{Charset, Raw, Scaling, Tag};
+use crate::map::{Charset, Raw, Scaling, Tag};
 
 pub(super) use write::{Effect, holds, together, write};
 

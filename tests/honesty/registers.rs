@@ -3,14 +3,12 @@
 //!
 //! Maps, contents and writes are random with a seed. `OPCELL_CASES=200` makes more of them, `OPCELL_SEED` others.
 
-mod map;
-mod reckon;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::map::{self, Map, Raw, Tag};
+use crate::reckon::{self, Effect};
 use fastrand::Rng;
-use map::{Map, Raw, Tag};
 use opcell::testing::config::{self, Options, Shown};
 use opcell::testing::drivers;
 use opcell::testing::drivers::modbus::Framing;
@@ -18,7 +16,6 @@ use opcell::testing::model::TagId;
 use opcell::testing::tags::{TagStore, Written};
 use opcell::value::{Sample, UaTime, Value};
 use opcua::StatusCode;
-use reckon::Effect;
 use testkit::slave::{Faults, Slave};
 
 const TAGS: usize = 60;

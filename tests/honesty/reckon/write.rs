@@ -1,7 +1,7 @@
 //! The registers that a write must leave.
 
-use super::super::map::{Charset, Raw, Scaling, Tag};
 use super::*;
+use crate::map::{Charset, Raw, Scaling, Tag};
 
 /// The required effect of a write on the registers.
 #[derive(Debug, PartialEq)]
