@@ -295,7 +295,10 @@ fn a_closed_terminal_is_an_orderly_end() {
         kill(program.process.parse().expect("a process id"), "HUP");
         assert!(program.serves(), "the terminal lives");
         program.hang_up();
-        until("the server ends", || (!program.is_running()).then_some(()));
+        let log = || std::fs::read_to_string(dir.path().join("err")).unwrap_or_default();
+        until("the server ends", || {
+            (!program.is_running()).then_some(()).ok_or_else(|| format!("streams {streams:?}; its log: {}", log()))
+        });
         assert!(!device.coil(1) && device.coil(9));
         assert_eq!(audited(dir.path()).len(), 2);
         let said = opcell(dir.path(), &["audit", "show", "server.yaml"], "");

@@ -5,27 +5,34 @@ use std::time::{Duration, Instant};
 /// How long a test waits for what comes at once on an idle machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The result of an attempt: nothing yet, or a value.
+/// The result of an attempt: a value, or the reason why there is none yet.
 pub trait Outcome {
     type Value;
-    fn found(self) -> Option<Self::Value>;
+    fn found(self) -> Result<Self::Value, String>;
 }
 
 impl Outcome for bool {
     type Value = ();
-    fn found(self) -> Option<()> {
-        self.then_some(())
+    fn found(self) -> Result<(), String> {
+        if self { Ok(()) } else { Err(String::new()) }
     }
 }
 
 impl<T> Outcome for Option<T> {
     type Value = T;
-    fn found(self) -> Option<T> {
+    fn found(self) -> Result<T, String> {
+        self.ok_or_else(String::new)
+    }
+}
+
+impl<T> Outcome for Result<T, String> {
+    type Value = T;
+    fn found(self) -> Result<T, String> {
         self
     }
 }
 
-/// Tries until it is true, or some; panics with `what` after `DEADLINE`.
+/// Tries until it is true, some or good; panics with `what` and the last reason after `DEADLINE`.
 pub fn until<O: Outcome>(what: &str, attempt: impl FnMut() -> O) -> O::Value {
     until_within(DEADLINE, what, attempt)
 }
@@ -33,10 +40,11 @@ pub fn until<O: Outcome>(what: &str, attempt: impl FnMut() -> O) -> O::Value {
 pub fn until_within<O: Outcome>(deadline: Duration, what: &str, mut attempt: impl FnMut() -> O) -> O::Value {
     let began = Instant::now();
     loop {
-        if let Some(found) = attempt().found() {
-            return found;
-        }
-        assert!(began.elapsed() < deadline, "never: {what}");
+        let reason = match attempt().found() {
+            Ok(found) => return found,
+            Err(reason) => reason,
+        };
+        assert!(began.elapsed() < deadline, "never: {what} {reason}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -45,7 +53,7 @@ pub fn until_within<O: Outcome>(deadline: Duration, what: &str, mut attempt: imp
 pub async fn until_async<O: Outcome>(what: &str, mut attempt: impl FnMut() -> O) -> O::Value {
     let wait = async {
         loop {
-            if let Some(found) = attempt().found() {
+            if let Ok(found) = attempt().found() {
                 return found;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
