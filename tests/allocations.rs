@@ -1,4 +1,6 @@
 //! The hot paths allocate for a request, never for a value in it: counted on the real connection, without a socket.
+//!
+//! A process of its own, because it counts the allocations of the whole process.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

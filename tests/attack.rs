@@ -2,6 +2,8 @@
 //! same time. A healthy client keeps its subscription, newcomers still get in, and the memory comes back.
 //!
 //! `OPCELL_ATTACK_SECONDS=60 cargo test --test attack -- --nocapture` attacks longer and prints the figures.
+//!
+//! A process of its own, because it measures the memory and the delays of the whole process.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

@@ -2,6 +2,8 @@
 //! `commit` confirmed is there afterwards, once and unaltered; what it did not confirm was never promised.
 //!
 //! `OPCELL_FAULTS=N` runs N seeds (10 without it), from `OPCELL_FAULTS_FROM` on.
+//!
+//! A process of its own, because it replaces SQLite's default file system in the process.
 
 use std::collections::BTreeMap;
 use std::path::Path;
