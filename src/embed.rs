@@ -69,7 +69,8 @@ impl Cell {
     }
 }
 
-/// A server that runs. Call [`RunningServer::stop`] for an orderly end: dropping it writes no `on_stop` values.
+/// A server that runs. End it by [`RunningServer::stop`]. A server that is dropped instead may leave outputs on, loses the
+/// last second of history, and keeps its folders locked until the process ends.
 pub struct RunningServer {
     running: Running,
 }

@@ -19,7 +19,7 @@ pub struct AuditArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum AuditVerb {
-    /// Check every line, the chain over all files and the head; reports the first fault
+    /// Check every line, the chain over all files and the head; report the first fault
     Verify(At),
     /// Print the records
     Show(ShowArgs),

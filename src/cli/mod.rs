@@ -21,7 +21,7 @@ pub use crate::config::EXIT_CODES;
 use crate::config::{self, Compiled, Options, Shown};
 use crate::model::ServerPlan;
 
-/// An OPC UA server for machine data that one YAML file a manufacturing cell configures.
+/// An OPC UA server for machine data, configured by one YAML file for each manufacturing cell.
 #[derive(Debug, Parser)]
 #[command(name = "opcell", version, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -37,10 +37,10 @@ pub struct Global {
     /// Put a simulator in place of every driver
     #[arg(long, global = true)]
     pub simulate: bool,
-    /// Listen here instead of where the server file says; may be given again
+    /// Listen on this address, not on those of the server file; may be repeated
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     pub listen: Vec<SocketAddr>,
-    /// Folder of what the server remembers
+    /// Folder for state, history and audit
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Folder of certificates
@@ -53,7 +53,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Serve a cell file, a server file or a folder; the default without a verb
+    /// Serve a cell file, a server file or a folder; this is the default command
     Run(run::RunArgs),
     /// Check a cell file, a server file or a folder; prints findings, then the poll plan
     Check(check::CheckArgs),

@@ -49,7 +49,7 @@ pub enum Response {
 /// Longest request and longest answer, in bytes.
 const MOST_ASKED: u64 = 4 << 10;
 const MOST_ANSWERED: u64 = 16 << 20;
-/// For asking, and for each answer but those that work on the history.
+/// Timeout of a request, and of each response except those of history commands.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Answered at a time.
 const MOST_ASKERS: usize = 8;

@@ -12,7 +12,7 @@ use opcua::StatusCode;
 use parking_lot::Mutex;
 
 use super::{ArchiveId, Archives, Historian, Row};
-use crate::model::{HistoryDeadband, Plant, TagId};
+use crate::model::{HistoryDeadband, Origin, Plant, TagId};
 use crate::tags::{TagStore, Watch, Watcher, leaves_deadband};
 use crate::value::{Moment, Sample, UaTime, Value};
 
@@ -153,7 +153,7 @@ fn rule(plant: &Plant, id: TagId) -> Rule {
         deadband,
         max_interval: i64::try_from(class.max_interval.as_nanos() / 100).unwrap_or(i64::MAX),
         is_stepped: plant.is_stepped(id),
-        is_silent: tag.poll_period().is_zero(),
+        is_silent: !matches!(tag.origin, Origin::Device { read: true, .. }),
     }
 }
 

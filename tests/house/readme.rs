@@ -141,7 +141,7 @@ fn the_cells_in_the_pages_are_good() {
 fn the_unit_of_systemd_is_as_little_exposed_as_the_page_says() {
     let text = std::fs::read_to_string(root().join("docs/security.md")).expect("docs/security.md");
     let unit = text.split("```ini\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a unit");
-    let said = text.split("calls its exposure ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a figure");
+    let said = text.split("an exposure of ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a figure");
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("opcell.service");
     std::fs::write(&path, unit).expect("written");

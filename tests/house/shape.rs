@@ -98,7 +98,10 @@ fn split(list: &str) -> Vec<&str> {
 fn is_tuple(parameter: &str) -> bool {
     let (pattern, kind) = parameter.split_once(':').unwrap_or((parameter, ""));
     let kind = kind.trim().trim_start_matches('&').trim_start().trim_start_matches("mut ");
-    pattern.starts_with('(') || (kind.starts_with('(') && !kind.starts_with("()"))
+    [pattern, kind].into_iter().any(|text| {
+        let inside = text.strip_prefix('(').and_then(|rest| Some(&rest[..closing(text)? - 2]));
+        inside.is_some_and(|inside| split(inside).len() > 1)
+    })
 }
 
 #[test]
@@ -116,7 +119,7 @@ fn no_function_takes_a_tuple() {
 
 #[test]
 fn a_tuple_is_seen_in_any_place_of_a_parameter_list() {
-    let code = "fn a<T: Fn(u8) -> u8>(x: T, (y, z): (u8, u8)) {}\nfn b(x: &(u8, u8)) {}\nfn c(x: Vec<(u8, u8)>, f: impl Fn((u8, u8))) {}\nfn d(_: ()) {}";
+    let code = "fn a<T: Fn(u8) -> u8>(x: T, (y, z): (u8, u8)) {}\nfn b(x: &(u8, u8)) {}\nfn c(x: Vec<(u8, u8)>, f: impl Fn((u8, u8))) {}\nfn d(_: (), w: &mut (impl Write + Send)) {}";
     let seen: Vec<(&str, bool)> =
         parameters(code).into_iter().map(|(name, list)| (name, list.into_iter().any(is_tuple))).collect();
     assert_eq!(seen, [("a", true), ("b", true), ("c", false), ("d", false)]);

@@ -61,6 +61,44 @@ pub(crate) fn without_comment(line: &str) -> &str {
     line.split("//").next().unwrap_or_default()
 }
 
+/// Takes Rust source apart: the code, and the prose (comments and the content of string literals). In each the other is
+/// blank, and lines keep their numbers.
+pub fn split(text: &str) -> (String, String) {
+    let (mut code, mut prose) = (String::with_capacity(text.len()), String::with_capacity(text.len()));
+    let letters: Vec<char> = text.chars().collect();
+    let mut at = 0;
+    while at < letters.len() {
+        let rest = &letters[at..];
+        let hashes = rest.iter().skip(1).take_while(|c| **c == '#').count();
+        let (before, inside, after) = if rest.starts_with(&['/', '/']) {
+            (0, rest.iter().position(|c| *c == '\n').unwrap_or(rest.len()), 0)
+        } else if rest[0] == 'r' && rest.get(1 + hashes) == Some(&'"') {
+            let close: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
+            let body = &rest[hashes + 2..];
+            let end = (0..body.len()).find(|at| body[*at..].starts_with(&close)).unwrap_or(body.len());
+            (hashes + 2, end, close.len())
+        } else if rest[0] == '"' {
+            let mut end = 1;
+            while end < rest.len() && rest[end] != '"' {
+                end += if rest[end] == '\\' { 2 } else { 1 };
+            }
+            (1, end - 1, 1)
+        } else if rest[0] == '\'' && (rest.get(2) == Some(&'\'') || rest.get(1) == Some(&'\\')) {
+            (rest.iter().skip(2).position(|c| *c == '\'').map_or(1, |end| end + 3), 0, 0)
+        } else {
+            (1, 0, 0)
+        };
+        for (place, letter) in rest.iter().take(before + inside + after).enumerate() {
+            let is_prose = before <= place && place < before + inside;
+            let blank = if *letter == '\n' { '\n' } else { ' ' };
+            code.push(if is_prose { blank } else { *letter });
+            prose.push(if is_prose { *letter } else { blank });
+        }
+        at += before + inside + after;
+    }
+    (code, prose)
+}
+
 /// Lines of code.
 pub(crate) fn code(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(without_comment)

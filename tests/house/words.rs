@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::source::{files, root, sources};
+use crate::source::{files, root, sources, split};
 
 /// A word, and what to write instead.
 const WORST: &[(&str, &str)] = &[
@@ -43,43 +43,7 @@ const BEHIND: &[&str] = &[
     "behind a router",
 ];
 
-/// The comments and the string literals of Rust source; all else is blank. Lines keep their numbers.
-fn prose(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let bytes: Vec<char> = text.chars().collect();
-    let mut at = 0;
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        let hashes = rest.iter().skip(1).take_while(|c| **c == '#').count();
-        if rest.starts_with(&['/', '/']) {
-            let end = rest.iter().position(|c| *c == '\n').unwrap_or(rest.len());
-            out.extend(&rest[..end]);
-            at += end;
-        } else if rest[0] == 'r' && rest.get(1 + hashes) == Some(&'"') {
-            let close: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
-            let body = &rest[hashes + 2..];
-            let end = (0..body.len()).find(|at| body[*at..].starts_with(&close)).unwrap_or(body.len());
-            out.extend(&body[..end]);
-            at += hashes + 2 + end + close.len();
-        } else if rest[0] == '"' {
-            let mut end = 1;
-            while end < rest.len() && rest[end] != '"' {
-                end += if rest[end] == '\\' { 2 } else { 1 };
-            }
-            out.extend(rest.get(1..end).unwrap_or_default());
-            out.push(' ');
-            at += end + 1;
-        } else if rest[0] == '\'' && (rest.get(2) == Some(&'\'') || rest.get(1) == Some(&'\\')) {
-            at += rest.iter().skip(2).position(|c| *c == '\'').map_or(1, |end| end + 3);
-        } else {
-            out.push(if rest[0] == '\n' { '\n' } else { ' ' });
-            at += 1;
-        }
-    }
-    out
-}
-
-/// Where a word stands in a line as a word of its own.
+/// Whether a line has this word as a word of its own.
 fn has_word(line: &str, word: &str) -> bool {
     let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     line.match_indices(word)
@@ -114,7 +78,7 @@ fn faults(name: &str, text: &str) -> Vec<String> {
 #[test]
 fn texts_are_free_of_the_worst_words() {
     let mut wrong: Vec<String> =
-        sources().iter().flat_map(|source| faults(&source.path, &prose(&source.text))).collect();
+        sources().iter().flat_map(|source| faults(&source.path, &split(&source.text).1)).collect();
     let mut documents = files(&root().join("docs"), "md");
     documents.extend(
         ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "pki/README.md"].map(|name| root().join(name)),
@@ -130,6 +94,6 @@ fn texts_are_free_of_the_worst_words() {
 #[test]
 fn words_are_seen_in_comments_and_texts_and_not_in_code() {
     let text = "/// What it is.\nfn anew(beside: u8) -> char {\n    // kept for so long\n    say(\"it \\\" stands\", r#\"whoever\"#, '\"')\n}\n/// Stands for the unit.\n";
-    let places: Vec<String> = faults("f", &prose(text)).iter().map(|fault| fault[..4].to_owned()).collect();
+    let places: Vec<String> = faults("f", &split(text).1).iter().map(|fault| fault[..4].to_owned()).collect();
     assert_eq!(places, ["f:1:", "f:3:", "f:4:", "f:4:"]);
 }

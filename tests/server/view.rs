@@ -190,3 +190,26 @@ fn a_browse_path_has_a_status_of_its_own() {
         assert_eq!(target.remaining_path_index, u32::MAX);
     }
 }
+
+/// Operations of one request do not free each other's continuation points: one too many is refused (Part 4 §7.9).
+#[test]
+fn one_request_gets_as_many_continuation_points_as_are_advertised() {
+    let server = TestServer::with(CELL, None, |limits, _| limits.browse_continuation_points = 2);
+    let mut client = Session::open(server.address);
+    let pump = || description(NodeIdRef::string(2, "Pump"), BrowseDirection::Forward, NULL);
+    let old = client.ask(browse_of(vec![pump()], 1)).results.expect("results").remove(0).continuation_point;
+    let results = client.ask(browse_of(vec![pump(), pump(), pump()], 1)).results.expect("results");
+    let statuses: Vec<StatusCode> = results.iter().map(|result| result.status_code).collect();
+    assert_eq!(statuses, [StatusCode::Good, StatusCode::Good, StatusCode::BadNoContinuationPoints]);
+    assert!(results[2].references.as_ref().is_none_or(Vec::is_empty));
+    let old = old.value.expect("a continuation point");
+    let again = client.ask(browse_next(false, &[&old])).results.expect("results");
+    assert_eq!(
+        again[0].status_code,
+        StatusCode::BadContinuationPointInvalid,
+        "the point of the earlier request is freed"
+    );
+    let points: Vec<_> = results[..2].iter().map(|r| r.continuation_point.value.clone().expect("a point")).collect();
+    let released = client.ask(browse_next(true, &[&points[0], &points[1]])).results.expect("results");
+    assert!(released.iter().all(|result| result.status_code == StatusCode::Good));
+}
