@@ -13,7 +13,7 @@ pub const EXIT_CODES: &str =
 /// Every key with its type, range, default and meaning, and how values are written, as Markdown.
 pub fn reference() -> String {
     let mut out = String::from(
-        "# Reference of schema 1\n\nMade from the program. `opcell schema cell`, `included` and `server` print the same for editors.\n\n",
+        "# Reference of schema 1\n\nThis page is generated from the program. `opcell schema cell`, `opcell schema included` and `opcell schema server` print the\nsame keys as JSON Schemas for editors.\n\n",
     );
     out.push_str(&notes::all());
     out.push_str("\n# Every key\n");
@@ -78,7 +78,9 @@ fn word_of(schema: &Value) -> Option<String> {
         return Some(words.join(" or "));
     }
     if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        return Some(words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" "));
+        let shown = |word: &Value| word.as_str().map_or_else(|| word.to_string(), str::to_owned);
+        let words = words.iter().filter(|word| !word.is_null()).map(|word| format!("`{}`", shown(word)));
+        return Some(words.collect::<Vec<_>>().join(" "));
     }
     let kind = schema.get("type")?;
     let kinds: Vec<&str> = match kind {

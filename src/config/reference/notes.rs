@@ -1,4 +1,4 @@
-//! How values are written, and what a client sees: the part of the reference that is no table of keys.
+//! The part of the reference before the tables of keys: how values are written, and the nodes that clients see.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ pub(crate) fn all() -> String {
     let types: Vec<String> = compile::type_names().map(|name| format!("`{name}`")).collect();
     let roles: Vec<String> = ROLES.iter().map(|name| format!("`{name}`")).collect();
     let lists = format!(
-        "\nDataTypes of a tag: {}, and the names under `types.enums`.\n\nRoles: {}, and the names under `roles` of the server file.\n",
+        "\nDataTypes of a tag: {}, and the names under `types.enums`.\n\nRoles: {}, and the names under `roles` in the server file.\n",
         types.join(", "),
         roles.join(", ")
     );
@@ -31,26 +31,27 @@ pub(crate) fn all() -> String {
 const VALUES: &str = "\
 ## How values are written
 
-| value | as | notes |
+| value | written as | notes |
 |---|---|---|
-| duration | `500ms`, `2s`, `10min`, `1h`, `400d`, `5y` | a whole number and its unit; a year has 365 days |
-| size | `64MiB`, `20GiB` | KiB, MiB, GiB, TiB |
-| number | `0.1`, `-40`, `1e6`, `0x5B00` (whole numbers) | a dot, never a comma; without quotes |
+| duration | `500ms`, `2s`, `10min`, `1h`, `400d`, `5y` | a whole number and a unit; a year has 365 days |
+| size | `64MiB`, `20GiB` | a whole number and KiB, MiB, GiB or TiB |
+| number | `0.1`, `-40`, `1e6`, `0x5B00` | with a decimal point, not a comma; without quotes; `0x` only for whole numbers |
 | true/false | `true`, `false` | not `yes`, `on` or `1` |
-| list | `[a, b]` | also when it has one element |
-| text | as it is | in quotes where it begins with one of ``% @ ` { [ * & !`` or holds `: ` or ` #` |
-| text for people | `Pump`, or `{ en: Pump, de: Pumpe }` | a session gets the language that it asks for |
+| list | `[a, b]` | in brackets also when it has one element: `[a]` |
+| text | `Pump 1` | in quotes when it begins with one of ``% @ ` { [ * & !`` or contains `: ` or ` #` |
+| text by language | `Pump`, or `{ en: Pump, de: Pumpe }` | a session gets the language that it asks for |
 
-`${env:NAME}` as a whole value is replaced by a variable of the environment, `${env:NAME|fallback}` gives a value for a
-variable that is not set, and `${file:PATH}` is replaced by the content of a file, without its last line end; a path is
-relative to the file that names it. They are read in {marked} alone, because no client, finding or log
-shows the text of these values.
+Some values may come from outside the file. `${env:NAME}` as the whole value is replaced by an environment variable.
+`${env:NAME|fallback}` has a value for the case that the variable is not set. `${file:PATH}` is replaced by the content of a
+file, without its last line end; the path is relative to the file that contains it. This works only in
+{marked}, because no client, finding or log shows the text of these values.
 
-A cell file names only files below its own folder, without links that lead elsewhere: YAML files (`.yaml`, `.yml`) by `include`,
-CSV files (`.csv`) by `rows`, any text by `${file:}`. Certificates, keys, state and history are never read.
+A cell file may name other files: YAML files (`.yaml`, `.yml`) by `include`, CSV files (`.csv`) by `rows`, any text file by
+`${file:}`. They must be in the folder of the cell file or below it, also after links are followed. Certificates, keys, state
+and history are never read in this way.
 
-`{name}` in a text inside `types.objects` or below `repeat` is replaced by a parameter or the variable of the `repeat`;
-`{base+1}` and `{(i-1)*16}` calculate with whole numbers and `+ - * ( )`. In YAML such a text needs quotes:
+Inside `types.objects` and below `repeat`, `{name}` in a text is replaced by the value of the parameter or of the `repeat`
+variable. `{base+1}` and `{(i-1)*16}` are calculated first, with whole numbers and `+ - * ( )`. Such a text needs quotes:
 `source: \"holding/{base+1}\"`.
 ";
 
@@ -79,69 +80,71 @@ const STATES: [State; 5] = [State::Connecting, State::Connected, State::Silent, 
 
 fn about(state: State) -> &'static str {
     match state {
-        State::Connecting => "never connected yet",
+        State::Connecting => "not connected since the start",
         State::Connected => "the link is up",
-        State::Silent => "the device doesn't answer; until it does, also while its link is opened again",
-        State::Waiting => "lost; the next attempt comes after a wait",
-        State::Stopped => "the server ends",
+        State::Silent => {
+            "the device does not answer; this remains while the link is opened again, until the device answers"
+        }
+        State::Waiting => "the link is lost; the server waits before the next attempt",
+        State::Stopped => "the server is stopping",
     }
 }
 
 const CLIENTS: &str = "
-## What a client sees
+## Nodes that a client sees
 
-A node of a cell has the NodeId `ns=N;s=PATH`: `PATH` is its path with dots, without the name of the cell (`s=Pump.Speed`), and
-`N` is the index of the cell's namespace. Namespace 1 is the server's own, cells follow from 2 on in the order in which they
-were first seen, and keep their index. A client that keeps NodeIds should keep the namespace's URI (`urn:opcell:CELL`, or
-`namespace:`) and look the index up in NamespaceArray. `id: i=1001` or `id: s=Text` at a node gives another identifier.
-`opcell tree` prints every NodeId.
+A node of a cell has the NodeId `ns=N;s=PATH`. `PATH` is the path of names with dots, without the name of the cell, such as
+`s=Pump.Speed`. `N` is the index of the cell's namespace. Index 1 is the server's own; cells get the indices from 2 on in the
+order in which the server first serves them, and keep them. A client that stores NodeIds should store the URI of the namespace
+(`urn:opcell:CELL`, or the value of `namespace`) and look up the index in NamespaceArray. `id: i=1001` or `id: s=Text` at a
+node sets another identifier. `opcell tree` prints every NodeId.
 
 | NodeId | node |
 |---|---|
-| `s=@cell` | the cell's Object, below Objects |
+| `s=@cell` | the Object of the cell, below the Objects folder |
 | `s=Pump.Speed` | a node by its path |
 | `s=Pump.Speed.EURange` | a Property of a tag: EURange, EngineeringUnits |
 | `s=@type.Valve` | an object type of the cell |
-| `s=@simulated` | true while `--simulate` makes all values |
+| `s=@simulated` | true when the server runs with `--simulate`: no value comes from a device |
 | `s=@connections.plc1` | diagnostics of connection `plc1` |
 
 Below `s=@connections.plc1`:
 
-| variable | says |
+| variable | meaning |
 |---|---|
 | `State` | {states} |
-| `LastError` | the text of the last fault of this connection; it stays after the connection is well again |
-| `ConnectedSince` | null while not connected |
-| `Requests`, `Errors`, `Timeouts` | counts since the start: requests, those without a usable answer, those without any |
-| `Overruns` | scans that were left out because the one before was late |
-| `ScanTimeLast`, `ScanTimeMax` | duration of one scan of everything, in ms |
-| `DemotedUnits` | devices on the link that are silent, and asked less often |
-| `PlanLoad` | percent of the link's time that the poll plan needs; above 100 scans are left out |
+| `LastError` | text of the last fault of this connection; it remains after the connection works again |
+| `ConnectedSince` | time at which the link was opened; null while it is closed |
+| `Requests`, `Errors`, `Timeouts` | numbers since the start: of requests, of requests without a usable answer, of requests without any answer |
+| `Overruns` | number of scans that were skipped because the one before took too long |
+| `ScanTimeLast`, `ScanTimeMax` | duration of the last and of the longest scan of all tags, in ms |
+| `DemotedUnits` | number of devices on the link that do not answer and are polled less often |
+| `PlanLoad` | part of the link's time that polling needs, in percent; above 100, scans are skipped |
 
-`State`, `LastError`, `Requests`, `Errors` and `Timeouts` are the connection's own, the others those of its link, which
-several connections may share; [connections.md](connections.md) says more.
+`State`, `LastError`, `Requests`, `Errors` and `Timeouts` belong to the connection. The others belong to its link, which
+several connections may share; see [connections.md](connections.md).
 
-The status of a tag, in the order in which a device shows them that works, falls silent and comes back:
+Status of a tag, in the order in which they follow each other when a device works, stops answering and works again:
 
 | status | when | value |
 |---|---|---|
-| `BadWaitingForInitialData` | from the start until the first poll has ended | null |
-| `Good` | the last poll brought a value | the device's |
-| `UncertainLastUsableValue` | a poll brought none, and the last good value is younger than `stale_after` | the last one |
-| `BadTimeout` | after `stale_after`: the link is up, and the device (or its gateway for it) doesn't answer | null |
+| `BadWaitingForInitialData` | from the start of the server until the first poll has ended | null |
+| `Good` | the last poll returned a value | the value of the device |
+| `UncertainLastUsableValue` | a poll returned no value, and the last good value is younger than `stale_after` | the last good value |
+| `BadTimeout` | after `stale_after`: the link is up, but the device does not answer (or a gateway reports that) | null |
 | `BadNoCommunication` | after `stale_after`: the link was lost | null |
-| `BadNotConnected` | the link was never up | null |
-| `BadCommunicationError` | after `stale_after`: answers come, but make no sense | null |
-| `BadResourceUnavailable` | after `stale_after`: the device says that it is busy | null |
-| `Good` | the next poll that brings a value | the device's |
+| `BadNotConnected` | the link was not up since the start of the server | null |
+| `BadCommunicationError` | after `stale_after`: the device answers, but the answers are not valid | null |
+| `BadResourceUnavailable` | after `stale_after`: the device reports that it is busy | null |
+| `Good` | the next poll returned a value | the value of the device |
 
-And at any time:
+Status that a tag may have at any time:
 
 | status | when |
 |---|---|
-| `BadSensorFailure` | the device sent one of the raw values of `invalid`, NaN or infinity without `nan: true`, or an `exponent` beyond -30..30 |
-| `BadDataEncodingInvalid` | the value does not fit the tag: outside its type or its enumeration, no BCD number, a text that is not in its `charset` |
-| `BadConfigurationError` | the device says that it has no such register: check `address` |
-| `BadDeviceFailure` | the device says that it failed |
-| `BadOutOfService` | `enabled: false` at the tag, a node above it or its connection |
+| `BadSensorFailure` | the device sent one of the raw values of `invalid`, NaN or infinity without `nan: true`, or an `exponent` outside -30..30 |
+| `BadDataEncodingInvalid` | the value does not fit the tag: it is outside the type or the enumeration, is not a BCD number, or is a text that is not in the `charset` |
+| `BadConfigurationError` | the device reports that it has no such register: check `address` |
+| `BadDeviceFailure` | the device reports a failure |
+| `BadOutOfService` | `enabled: false` at the tag, at a node above it or at its connection |
 ";

@@ -1,4 +1,4 @@
-//! What is audited, in the server file.
+//! The audit trail, in the server file.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -7,30 +7,33 @@ use super::history::Size;
 use crate::config::at::At;
 use crate::model::Period;
 
-/// Who did what: each act is a line in the log and a record in files that show when they were changed.
+/// Audit trail: each action is a line in the log and a record in a file. The files are chained by hashes, so that a
+/// later change shows.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub(crate) struct Audit {
-    /// Lines in the log, target `audit`: text, json or off (default text). In text, routine and refusals that have a
-    /// warning of their own are at level debug, and each kind has 30 lines a minute; in json every record is at info.
+    /// Form of the lines in the log, which have the target `audit`: text, json or off (default text). In text,
+    /// routine records and refusals that have their own warning are logged at level debug, and each kind of record at
+    /// most 30 times a minute. In json, every record is logged at level info.
     pub log: Option<AuditFormat>,
-    /// Hash-chained files in the folder `audit` of state_dir; `opcell audit verify` checks them (default true).
+    /// Whether records are written to files in the folder `audit` of state_dir (default true). `opcell audit verify`
+    /// checks these files.
     pub file: Option<bool>,
-    /// Record writes of clients, with the old and the new value (default true).
+    /// Whether writes of clients are recorded, with the old and the new value (default true).
     pub writes: Option<bool>,
-    /// Files whose last record is older are removed (default 400d).
+    /// Retention of the files (default 400d): a file is removed when its last record is older.
     #[schemars(extend("x-also" = ["retention", "retain", "max_age"]))]
     pub keep: Option<At<Period>>,
-    /// Upper bound of all files; beyond it the oldest are removed (default 1GiB). One half is for writes and edits of
-    /// history, the other for all other records: neither takes room from the other.
+    /// Largest total size of the files (default 1GiB). Above it the oldest files are removed. Writes and edits of
+    /// history have one half, all other records have the other half: neither takes space from the other.
     #[schemars(extend("x-also" = ["size", "limit"]))]
     pub max_size: Option<At<Size>>,
-    /// A file that reaches this, at least 1MiB and at most a quarter of `max_size`, is closed and the next begins
-    /// (default 64MiB).
+    /// Size at which a file is closed and a new one begins: at least 1MiB, at most a quarter of `max_size` (default
+    /// 64MiB).
     #[schemars(extend("x-also" = ["rotate", "file_size"]))]
     pub max_file: Option<At<Size>>,
 }
 
-/// How a record looks in the log.
+/// Form of a record in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum AuditFormat {

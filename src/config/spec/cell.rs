@@ -9,35 +9,36 @@ use crate::config::at::{At, Raw};
 use crate::drivers::DRIVERS;
 use crate::model::Period;
 
-/// One manufacturing cell: its devices and what clients see of them.
+/// One manufacturing cell: its devices and the nodes that clients see.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct CellFile {
     /// Format of this file: 1.
     pub schema: At<u32>,
-    /// Name of the cell; its object below Objects.
+    /// Name of the cell. Its Object has this name and is below the Objects folder.
     #[schemars(extend("x-also" = ["name"]))]
     pub cell: At<String>,
-    /// NamespaceUri of the cell's nodes (default `urn:opcell:CELL`); its index is pinned for ever.
+    /// NamespaceUri of the cell's nodes (default `urn:opcell:CELL`). The server gives it an index at the first start
+    /// and never changes the index.
     #[schemars(extend("x-also" = ["namespace_uri", "uri"]))]
     pub namespace: Option<At<String>>,
-    /// More files of this cell, as paths or globs from this file; they may hold `history`, `connections`, `types` and
-    /// `nodes`.
+    /// Further files of this cell, as paths or patterns relative to this file, such as `parts/*.yaml`. They may hold
+    /// `history`, `connections`, `types`, `nodes` and `include`.
     #[schemars(extend("x-also" = ["includes", "import"]))]
     pub include: Option<Vec<At<String>>>,
-    /// Inherited by every node; a node or folder may override each.
+    /// Settings that every node inherits. A folder or a node may override each of them.
     pub defaults: Option<Defaults>,
-    /// How much history to keep, by name; built in are `fast`, `process` and `events`.
+    /// History classes by name: how much history is kept. `fast`, `process` and `events` are built in.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<HistoryClass>", extend("x-also" = ["historian", "archive", "logging"]))]
     pub history: Option<Raw>,
-    /// Links to devices, by name.
+    /// Connections to devices, by name.
     #[serde(default)]
     #[schemars(schema_with = "connections", extend("x-also" = ["drivers", "devices", "channels", "inputs"]))]
     pub connections: Option<Raw>,
-    /// Own data types and object types.
+    /// Enumerations and object types of this cell.
     pub types: Option<Types>,
-    /// The address space, by BrowseName.
+    /// Nodes of the address space, by BrowseName.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<NodeSpec>", extend("x-also" = ["tags", "points", "sensors", "fields"]))]
     pub nodes: Option<Raw>,
@@ -49,19 +50,19 @@ pub(crate) struct CellFile {
 pub(crate) struct IncludedFile {
     /// Format of this file: 1.
     pub schema: Option<At<u32>>,
-    /// More files of this cell, as paths or globs from this file.
+    /// Further files of this cell, as paths or patterns relative to this file.
     pub include: Option<Vec<At<String>>>,
-    /// How much history to keep, by name.
+    /// History classes by name: how much history is kept.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<HistoryClass>")]
     pub history: Option<Raw>,
-    /// Links to devices, by name.
+    /// Connections to devices, by name.
     #[serde(default)]
     #[schemars(schema_with = "connections")]
     pub connections: Option<Raw>,
-    /// Own data types and object types.
+    /// Enumerations and object types of this cell.
     pub types: Option<Types>,
-    /// The address space, by BrowseName.
+    /// Nodes of the address space, by BrowseName.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<NodeSpec>")]
     pub nodes: Option<Raw>,
@@ -77,32 +78,34 @@ fn drivers(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": names })
 }
 
-/// What nodes inherit.
+/// Settings that nodes inherit.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub(crate) struct Defaults {
-    /// Who may read, write, call.
+    /// Roles that may read, write and call methods.
     pub access: Option<Access>,
-    /// Connection of every source (default: the only connection, if there is one).
+    /// Connection of the sources that name none (default: the connection, when the cell has exactly one).
     pub connection: Option<At<String>>,
-    /// History class, or none (default none).
+    /// History class of the tags, or `none` (default none).
     pub history: Option<At<String>>,
-    /// Poll period (default 1s).
+    /// Time between two polls of a tag (default 1s).
     #[schemars(extend("x-also" = ["every", "scan", "scan_rate", "interval", "scan_interval", "update_interval"]))]
     pub poll: Option<Period>,
-    /// If no fresh sample arrives within this time the value turns Bad, and the code says why; until then the last value is
-    /// Uncertain (default 3 polls, at least 5s).
+    /// Longest time without a new sample (default 3 polls, at least 5s). When polls fail, a tag shows its last value
+    /// as Uncertain for this time. After this time the tag is Bad, and the status code gives the reason, such as
+    /// BadTimeout or BadNoCommunication.
     pub stale_after: Option<At<Period>>,
 }
 
-/// Own types.
+/// Types of the cell.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Types {
-    /// Enumerations: value to text (EnumStrings, EnumDefinition), as `{ 0: Stopped, 1: Running }`.
+    /// Enumerations by name, each with the text of every value: `{ 0: Stopped, 1: Running }`. Clients see EnumStrings
+    /// or EnumValues, and EnumDefinition.
     #[serde(default)]
     #[schemars(schema_with = "enums")]
     pub enums: Option<Raw>,
-    /// ObjectTypes with parameters; `of:` makes instances.
+    /// Object types by name, which may have parameters. `of:` at a node makes an instance.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<ObjectType>", extend("x-also" = ["templates", "udts"]))]
     pub objects: Option<Raw>,
@@ -112,20 +115,21 @@ fn enums(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "additionalProperties": { "type": "object" } })
 }
 
-/// A type of objects.
+/// An object type.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ObjectType {
-    /// Parameters by name; `{name}` in a text is replaced by the instance's value, `{base+1}` calculates.
+    /// Parameters by name. In the texts of the type, `{name}` is replaced by the instance's value, and `{base+1}` by
+    /// the result.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<Param>", extend("x-also" = ["parameters", "vars", "inputs"]))]
     pub params: Option<Raw>,
-    /// Connection of the type's sources; usually a parameter.
+    /// Connection of the type's sources, usually a parameter such as `"{plc}"`.
     pub connection: Option<At<String>>,
-    /// Text for operators (Description), as text or by language.
+    /// Description for operators, as one text or by language.
     #[serde(default)]
     #[schemars(schema_with = "text")]
     pub description: Option<Raw>,
-    /// Nodes of every instance.
+    /// Nodes that every instance has, by BrowseName.
     #[schemars(schema_with = "by_name::<NodeSpec>")]
     pub children: Raw,
 }
@@ -133,16 +137,16 @@ pub(crate) struct ObjectType {
 /// A parameter of an object type.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Param {
-    /// int, number, text, duration or connection.
+    /// Type of the value: int, number, text, duration or connection.
     #[serde(rename = "type")]
     pub kind: ParamType,
-    /// Used when an instance gives none; without it an instance must give a value.
+    /// Value for instances that give none. Without a default, every instance must give a value.
     #[serde(default)]
     #[schemars(schema_with = "anything")]
     pub default: Option<Raw>,
 }
 
-/// What a parameter may hold.
+/// Types that a parameter may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ParamType {
@@ -153,27 +157,28 @@ pub(crate) enum ParamType {
     Connection,
 }
 
-/// A link to a device; in addition to these keys it has those of its driver.
+/// A connection to a device. In addition to these keys it has the keys of its driver.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Connection {
-    /// Driver of the device's protocol; the reference says how addresses of each are written.
+    /// Driver, which speaks the protocol of the device. The reference shows how its addresses are written.
     #[schemars(schema_with = "drivers", extend("x-also" = ["type", "protocol", "platform", "kind"]))]
     pub driver: At<String>,
-    /// Text for people (default none).
+    /// Text for operators (default none).
     pub description: Option<String>,
-    /// Off: never opened, its tags are BadOutOfService (default true).
+    /// Whether the connection is used (default true). With false it is never opened, and its tags are
+    /// BadOutOfService.
     pub enabled: Option<bool>,
-    /// Tags of this connection may be written (default false).
+    /// Whether tags of this connection may be written at all (default false).
     #[schemars(extend("x-also" = ["writable", "writeable", "write"]))]
     pub allow_write: Option<bool>,
-    /// Longest wait for one reply (default 1s).
+    /// Longest time to wait for one reply (default 1s).
     pub timeout: Option<Period>,
-    /// Repeats of a read without reply (default 1).
+    /// Number of repeats of a read that got no reply (default 1).
     #[schemars(range(min = 0, max = 10))]
     pub retries: Option<u32>,
-    /// Longest wait between attempts to connect; the first is 0.5 s, doubled each time (default 5s on TCP, 30s on a serial
-    /// line).
+    /// Longest time between two attempts to connect (default 5s on TCP, 30s on a serial line). The first wait is 0.5
+    /// s, each further wait is twice as long.
     #[schemars(extend("x-also" = ["reconnect", "backoff"]))]
     pub reconnect_max: Option<Period>,
 }

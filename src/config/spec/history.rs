@@ -10,31 +10,34 @@ use super::values::Deadband;
 use crate::config::at::At;
 use crate::model::Period;
 
-/// How much history to keep; a tag names one of these, or one of the built-in `fast`, `process` and `events`.
+/// History class: how much history of a tag is kept. `history:` at a tag names one of these, or one of the built-in
+/// `fast`, `process` and `events`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub(crate) struct HistoryClass {
-    /// How long samples are kept (retention).
+    /// Retention: how long samples are kept.
     #[schemars(extend("x-also" = ["retention", "retain", "ttl", "max_age"]))]
     pub keep: At<Period>,
-    /// What is recorded: each change, or every sample (default on-change).
+    /// Samples that are recorded: each change, or every sample (default on-change).
     #[schemars(extend("x-also" = ["mode", "store", "sampling"]))]
     pub record: Option<Record>,
-    /// Smallest change recorded, in the tag's unit or percent of its range (default 0).
+    /// Smallest change that is recorded, in the unit of the tag or in percent of its `range` (default 0). Examples:
+    /// 0.5, 2%.
     #[schemars(extend("x-also" = ["dead_band", "tolerance", "exception_deviation"]))]
     pub deadband: Option<At<Deadband>>,
-    /// Recorded at least once per interval, even if unchanged (default 1h).
+    /// Longest time between two records (default 1h). After this time an unchanged value is recorded again.
     #[schemars(extend("x-also" = ["max_time_interval", "heartbeat", "at_least_every"]))]
     pub max_interval: Option<At<Period>>,
-    /// Upper bound of the class on disk (default: only the server's).
+    /// Largest size of this class on disk (default: only the limit of the server). Above it the oldest samples of the
+    /// class are removed.
     #[schemars(extend("x-also" = ["size", "limit"]))]
     pub max_size: Option<Size>,
-    /// Between two samples the first holds, instead of a straight line (default true for Boolean, enumerations and
-    /// text, else false).
+    /// Whether a value holds until the next sample (default true for Boolean, enumerations and text, else false).
+    /// With false, values between two samples are on a straight line.
     #[schemars(extend("x-also" = ["step", "interpolate"]))]
     pub stepped: Option<bool>,
 }
 
-/// What is recorded.
+/// Samples that are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Record {
@@ -42,27 +45,27 @@ pub(crate) enum Record {
     EverySample,
 }
 
-/// The history store; used as soon as a tag has a history class.
+/// The history store. It is used when at least one tag has a history class.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub(crate) struct HistoryStore {
-    /// Folder (default: history in state_dir).
+    /// Folder of the store (default: history in state_dir).
     #[schemars(extend("x-also" = ["dir", "folder", "directory"]))]
     pub path: Option<String>,
-    /// Interval between group commits; a power failure loses at most this much (default 1s).
+    /// Time between two writes to disk (default 1s). A power failure loses at most the samples of this time.
     #[schemars(extend("x-also" = ["flush", "sync"]))]
     pub commit: Option<At<Period>>,
-    /// Upper bound on disk (default 20GiB).
+    /// Largest size of the store on disk (default 20GiB).
     #[schemars(extend("x-also" = ["size", "limit"]))]
     pub max_size: Option<Size>,
-    /// At `max_size` the oldest samples are removed, or recording stops (default drop-oldest).
+    /// Action at `max_size`: remove the oldest samples, or stop recording (default drop-oldest).
     pub on_full: Option<OnFull>,
-    /// Less free disk than this stops recording and raises an alarm (default 1GiB).
+    /// Smallest free disk space (default 1GiB). While less is free, nothing is recorded, and the log says so.
     pub min_free: Option<Size>,
-    /// Time span of one file (default: month for classes above `keep: 90d`, else day).
+    /// Time that one file covers (default: month for classes above `keep: 90d`, else day).
     pub partition: Option<Partition>,
 }
 
-/// What happens at the size bound.
+/// Action when the store has reached its largest size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum OnFull {
@@ -70,7 +73,7 @@ pub(crate) enum OnFull {
     Stop,
 }
 
-/// Time span of one file.
+/// Time that one file covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Partition {

@@ -8,90 +8,97 @@ use super::values::{Deadband, Span, anything, by_name, text};
 use crate::config::at::{At, Raw};
 use crate::model::Period;
 
-/// A node: with `type` a tag, with `of` an instance of an object type, else a folder.
+/// A node. With `type` it is a tag, with `of` an instance of an object type, otherwise a folder.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct NodeSpec {
-    /// DataType that clients see; makes the node a Variable.
+    /// DataType of the value that clients see. It makes the node a tag (a Variable).
     #[serde(rename = "type")]
     #[schemars(extend("x-also" = ["data_type", "datatype", "value_type"]))]
     pub data_type: Option<At<String>>,
-    /// Object type to make an instance of.
+    /// Object type of which this node is an instance.
     #[schemars(extend("x-also" = ["object_type", "definition", "template"]))]
     pub of: Option<At<String>>,
-    /// Values of the type's parameters.
+    /// Values of the object type's parameters: `{ base: 100 }`.
     #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["params", "parameters", "vars", "args"]))]
     pub with: Option<Raw>,
-    /// Nodes below this one.
+    /// Nodes below this one, by BrowseName.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<NodeSpec>", extend("x-also" = ["nodes", "tags", "items"]))]
     pub children: Option<Raw>,
-    /// Where the value comes from: an address, or a mapping.
+    /// Source of the value: an address, or a mapping with `address` and further keys.
     #[serde(default)]
     #[schemars(schema_with = "source", extend("x-also" = ["address", "from", "register", "path"]))]
     pub source: Option<Raw>,
-    /// Constant or start value, instead of `source`; with `write: true` a memory tag.
+    /// Value of a tag without `source`: a constant, or with `write: true` the first value of a memory tag.
     #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["constant", "initial"]))]
     pub value: Option<Raw>,
-    /// A memory tag (with `value`) may be written; a tag with `source` says it there.
+    /// Whether clients may write a memory tag, which has `value` (default false). For a tag with `source`, write it
+    /// in `source`.
     #[schemars(extend("x-also" = ["writable", "writeable"]))]
     pub write: Option<At<bool>>,
-    /// Array size, or sizes: ValueRank and ArrayDimensions.
+    /// Number of elements of an array, such as 24, or its dimensions, such as [2, 3] (ArrayDimensions).
     #[serde(default)]
     #[schemars(schema_with = "array", extend("x-also" = ["size", "count", "dimensions"]))]
     pub array: Option<Raw>,
-    /// Longest text in bytes (MaxStringLength); needed for texts in registers.
+    /// Greatest length of a String or ByteString, in bytes (MaxStringLength). A text in registers needs it.
     #[schemars(range(min = 1, max = 65535), extend("x-also" = ["max_length"]))]
     pub length: Option<At<u32>>,
-    /// Engineering unit: symbol, name or UNECE code (EngineeringUnits), as °C, rpm or KGM.
+    /// Engineering unit (EngineeringUnits) as a symbol, a name or a UNECE code: °C, rpm, KGM.
     #[schemars(extend("x-also" = ["units", "unit_of_measurement", "eu", "engineering_unit"]))]
     pub unit: Option<At<String>>,
-    /// Lowest and highest value (EURange); writes outside are refused.
+    /// Lowest and highest value (EURange), such as [0, 100]. A write outside this range is refused.
     #[schemars(extend("x-also" = ["limits", "eu_range", "min_max"]))]
     pub range: Option<At<Span>>,
-    /// Raw to engineering units, inverted on write.
+    /// Conversion of raw values into the unit of the tag. Writes are converted back.
     #[schemars(extend("x-also" = ["scaling"]))]
     pub scale: Option<At<Scale>>,
-    /// Smaller changes are not reported, in the tag's unit or percent of its range (default 0).
+    /// Smallest change that is reported, in the unit of the tag or in percent of its `range` (default 0). Examples:
+    /// 0.5, 2%.
     #[schemars(extend("x-also" = ["dead_band", "tolerance"]))]
     pub deadband: Option<At<Deadband>>,
-    /// Connection of this node's source and of all below (default: inherited).
+    /// Connection of the source of this node and of the nodes below (default: inherited).
     pub connection: Option<At<String>>,
-    /// History class of this tag, or of all tags below; `none` keeps nothing (default: inherited).
+    /// History class of this tag or of the tags below (default: inherited). `none` keeps no history.
     #[schemars(extend("x-also" = ["historize", "historized", "log", "archive", "record"]))]
     pub history: Option<At<String>>,
-    /// Poll period of this node and all below (default: inherited).
+    /// Time between two polls of this tag or of the tags below (default: inherited).
     #[schemars(extend("x-also" = ["every", "scan", "scan_rate", "interval", "scan_interval", "update_interval"]))]
     pub poll: Option<Period>,
-    /// If no fresh sample arrives within this time the value turns Bad; see `defaults` (default: inherited).
+    /// Longest time without a new sample before the tag is Bad (default: inherited). `defaults` explains it.
     pub stale_after: Option<At<Period>>,
-    /// Counter that starts again at 0 when full; rates and totals survive it (default false).
+    /// Whether the tag is a counter that starts again at 0 after its highest value (default false). Rates and totals
+    /// take that into account.
     pub wraps: Option<bool>,
-    /// Off: no polling, BadOutOfService (default true).
+    /// Whether the tag, or the tags below, are in service (default true). With false they are not polled, and are
+    /// BadOutOfService.
     pub enabled: Option<bool>,
-    /// Who may read, write, call (default: inherited).
+    /// Roles that may read, write and call methods (default: inherited).
     pub access: Option<Access>,
-    /// Pins the NodeId (default: the path): `i=1001` or text.
+    /// Identifier of the NodeId, instead of the path (default: the path): `i=1001`, or a text.
     #[schemars(extend("x-also" = ["node_id", "nodeid"]))]
     pub id: Option<At<String>>,
-    /// DisplayName (default: the name), as text or by language.
+    /// DisplayName, as one text or by language (default: the name).
     #[serde(default)]
     #[schemars(schema_with = "text", extend("x-also" = ["label", "title"]))]
     pub display_name: Option<Raw>,
-    /// Description, as text or by language.
+    /// Description, as one text or by language.
     #[serde(default)]
     #[schemars(schema_with = "text", extend("x-also" = ["comment"]))]
     pub description: Option<Raw>,
-    /// One node per value: `{ i: 1..3 }`; the name must hold `{i}`.
+    /// Repetition: one node for each value of a variable, as `{ i: 1..3 }` or `{ line: [A, B] }`. The name of the
+    /// node must contain the variable: `Pump{i}`.
     #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["each", "for", "loop"]))]
     pub repeat: Option<Raw>,
-    /// CSV file, one tag a row; a column is any key of a node, of its source or of its scale, and `tag`, `low`, `high`.
+    /// CSV file with one tag in each row. The column `tag` holds the name, `low` and `high` the `range`. Each other
+    /// column is a key of a node, of its `source` or of its `scale`.
     #[schemars(extend("x-also" = ["csv"]))]
     pub rows: Option<At<String>>,
-    /// Signal under `--simulate`, in the tag's unit: no `scale` is applied to it (default: follows the range).
+    /// Signal that replaces the device under `--simulate`, in the unit of the tag: `scale` is not applied to it
+    /// (default: follows the range).
     #[schemars(extend("x-also" = ["simulation"]))]
     pub simulate: Option<At<String>>,
 }
@@ -110,51 +117,55 @@ fn array(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["integer", "array"], "items": { "type": "integer" }, "x-unit": "elements" })
 }
 
-/// Where a value comes from; in addition to these keys it has those of the connection's driver.
+/// Source of a value. In addition to these keys it has the keys of the connection's driver.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct SourceSpec {
-    /// Address in the driver's notation; on Modbus also a list: the 16-bit words of one value, most significant first.
+    /// Address as the driver reads it, such as holding/100. On Modbus it may be a list: the registers of one value,
+    /// most significant first.
     #[schemars(schema_with = "address", extend("x-also" = ["at", "register", "topic", "offset", "path"]))]
     pub address: Raw,
-    /// Connection (default: inherited).
+    /// Connection of this source (default: inherited).
     #[schemars(extend("x-also" = ["from", "driver", "device"]))]
     pub connection: Option<At<String>>,
-    /// Poll period (default: inherited).
+    /// Time between two polls (default: inherited).
     #[schemars(extend("x-also" = ["every", "scan", "scan_rate", "interval", "scan_interval", "update_interval"]))]
     pub poll: Option<Period>,
-    /// false: never polled, only written; the tag shows the last value written, Uncertain (default true).
+    /// Whether the tag is polled (default true). With false it is only written, and shows the last written value as
+    /// Uncertain.
     pub read: Option<At<bool>>,
-    /// The tag may be written to the device (default false).
+    /// Whether clients may write the tag to the device (default false).
     #[schemars(extend("x-also" = ["writable", "writeable", "allow_write"]))]
     pub write: Option<At<bool>>,
-    /// The registers are written again this often, as they were last read or written, while the tag is Good, for devices
-    /// with a watchdog; 1s..1h, only with `write: true` (default: never).
+    /// Time between two repeated writes, for devices with a watchdog: 1s..1h, only with `write: true` (default:
+    /// never). While the tag is Good, the registers are written again with the value that was last read or written.
     #[schemars(extend("x-also" = ["refresh", "watchdog", "rewrite"]))]
     pub write_every: Option<At<Period>>,
-    /// Output written in every orderly end of the server: SIGTERM, Ctrl-C, SIGQUIT, SIGPWR, a closed terminal (default: left
-    /// as is). Each one is audited; each one that was not written is an ERROR in the log.
+    /// Value that is written to the device when the server stops in an orderly way: after SIGTERM, Ctrl-C, SIGQUIT,
+    /// SIGPWR or when its terminal is closed (default: left as is). Each write is audited. A write that failed is
+    /// logged at level error.
     #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["safe", "fail_safe"]))]
     pub on_stop: Option<Raw>,
 }
 
-/// Raw to engineering units: `raw` and `eu`, or `factor` and `offset`.
+/// Conversion of raw values into the unit of the tag: `raw` and `eu`, or `factor` and `offset`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Scale {
-    /// Raw values at the two ends.
+    /// Raw values at the two ends, such as [0, 27648].
     pub raw: Option<At<Span>>,
-    /// Engineering values at the two ends (default: `range`).
+    /// Values in the unit of the tag at the two ends (default: `range`), such as [0, 100].
     #[schemars(extend("x-also" = ["scaled", "engineering"]))]
     pub eu: Option<At<Span>>,
-    /// Values outside the ends are held at the end (default false).
+    /// Whether a value outside the two ends is replaced by the nearest end (default false).
     pub clamp: Option<At<bool>>,
-    /// Multiplier, instead of `raw` and `eu`.
+    /// Factor by which a raw value is multiplied, instead of `raw` and `eu`.
     #[schemars(extend("x-also" = ["multiply", "gain", "slope", "multiplier"]))]
     pub factor: Option<At<f64>>,
-    /// Added after `factor` (default 0).
+    /// Number that is added after the multiplication by `factor` (default 0).
     #[schemars(extend("x-also" = ["add", "intercept"]))]
     pub offset: Option<At<f64>>,
-    /// Register (int16) that holds a power of ten for this value, read in the same scan (SunSpec scale factors).
+    /// Address of a register (int16) that holds a power of ten for this value, as SunSpec scale factors do. It is
+    /// read in the same scan.
     pub exponent: Option<At<String>>,
 }

@@ -9,48 +9,51 @@ use super::{Audit, HistoryStore};
 use crate::config::at::{At, Raw};
 use crate::model::{Period, Policy};
 
-/// What is served, to whom, and where.
+/// The server: its cells, its network addresses, its users and its limits.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ServerFile {
     /// Format of this file: 1.
     pub schema: At<u32>,
-    /// Cell files to serve, as paths or globs from this file.
+    /// Cell files that are served, as paths or patterns relative to this file, such as `cells/*.yaml`.
     #[schemars(extend("x-also" = ["include", "files"]))]
     pub cells: Vec<At<String>>,
-    /// Who this server is.
+    /// Name and URI of the server.
     pub application: Option<Application>,
-    /// Addresses and ports to listen on (default ["0.0.0.0:4840"]).
+    /// Addresses and ports on which the server listens (default ["0.0.0.0:4840"]).
     #[schemars(extend("x-also" = ["bind", "port", "endpoint", "address"]))]
     pub listen: Option<Vec<At<String>>>,
-    /// Host names told to clients (default [auto]): `auto` answers with the name the client dialled.
+    /// Host names in the endpoints that clients get (default [auto]). `auto` is the name that the client connected
+    /// with.
     pub advertise: Option<Vec<String>>,
-    /// Addresses that may connect (default: all), as 10.1.0.0/16.
+    /// Networks from which clients may connect (default: all), such as 10.1.0.0/16.
     #[schemars(extend("x-also" = ["allow", "firewall"]))]
     pub networks: Option<Vec<At<String>>>,
     /// Encryption and certificates.
     pub security: Option<Security>,
-    /// People, by user name.
+    /// Users, by user name.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<User>")]
     pub users: Option<Raw>,
-    /// Own roles, and who has which, by name.
+    /// Roles by name: own roles, and further holders of well-known roles.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<OwnRole>")]
     pub roles: Option<Raw>,
-    /// Roles of sessions without login, in addition to Anonymous; [Observer] lets them read, empty refuses them (default []).
+    /// Roles of sessions without login, in addition to Anonymous (default []). [Observer] lets them read. An empty
+    /// list refuses such sessions.
     pub anonymous: Option<Vec<At<String>>>,
-    /// Upper bounds.
+    /// Limits of the server.
     pub limits: Option<ServerLimits>,
-    /// The history store; used as soon as a tag has a history class.
+    /// The history store. It is used when at least one tag has a history class.
     #[schemars(extend("x-also" = ["historian", "archive", "database"]))]
     pub history: Option<HistoryStore>,
-    /// Who did what: lines in the log, and files that show when they were changed.
+    /// Audit trail in the log and in files.
     #[schemars(extend("x-also" = ["auditing", "audit_log", "journal"]))]
     pub audit: Option<At<Audit>>,
-    /// Folder of what the server remembers: namespace indices, node ids, retained values (default ./state).
+    /// Folder of the server's own data: namespace indices, NodeIds, values of memory tags, history, audit files
+    /// (default ./state).
     pub state_dir: Option<String>,
-    /// Log level (default info); RUST_LOG overrides it.
+    /// Log level (default info). The environment variable RUST_LOG overrides it.
     #[schemars(extend("x-also" = ["log_level", "loglevel"]))]
     pub log: Option<LogLevel>,
 }
@@ -66,33 +69,36 @@ pub(crate) enum LogLevel {
     Trace,
 }
 
-/// Who this server is.
+/// Name and URI of the server.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Application {
-    /// ApplicationName (default opcell on HOST).
+    /// ApplicationName that clients see (default opcell on HOST).
     pub name: Option<String>,
-    /// ApplicationUri, also inside the certificate; never change it (default urn:HOST:opcell).
+    /// ApplicationUri, which is also in the certificate (default urn:HOST:opcell). Do not change it later: clients
+    /// know the server by it.
     pub uri: Option<At<String>>,
 }
 
 /// Encryption and certificates.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Security {
-    /// SecurityPolicies offered, always with Sign and SignAndEncrypt (default: all three).
+    /// SecurityPolicies that are offered, each with Sign and SignAndEncrypt (default: all three).
     pub policies: Option<At<Vec<Policy>>>,
-    /// Also serve data without any protection: for the lab only (default false).
+    /// Whether the server also accepts channels without signature and encryption, for the laboratory only (default
+    /// false).
     #[schemars(extend("x-also" = ["allow_none", "none", "unsecured"]))]
     pub allow_unsecured: Option<At<bool>>,
-    /// Checks of clients' certificates that are let pass; each that would have failed is logged (default []).
+    /// Checks of client certificates that may fail (default []). Each certificate that is accepted in this way is
+    /// logged.
     #[schemars(extend("x-also" = ["ignore", "disable_checks"]))]
     pub suppress: Option<Vec<Suppress>>,
-    /// Folder with own, trusted, issuers, rejected, users (default ./pki).
+    /// Folder of the certificates, with the folders own, trusted, issuers, rejected and users (default ./pki).
     pub pki_dir: Option<String>,
     /// The server's own certificate.
     pub certificate: Option<Certificate>,
 }
 
-/// A check that Part 4 §6.1.3 lets an administrator suppress.
+/// Check of a certificate that Part 4 §6.1.3 lets an administrator suppress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Suppress {
@@ -110,15 +116,15 @@ pub(crate) enum Suppress {
 /// The server's own certificate.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Certificate {
-    /// RSA key of a certificate made here, in bits (default 2048).
+    /// Length of the RSA key of a certificate that opcell makes, in bits (default 2048).
     #[schemars(extend("x-also" = ["key_bits", "bits"]))]
     pub key_size: Option<KeySize>,
-    /// Host names and IP addresses inside (default [auto]); `auto` takes all of this host.
+    /// Host names and IP addresses in the certificate (default [auto]). `auto` means all those of this host.
     #[schemars(extend("x-also" = ["hosts", "san"]))]
     pub names: Option<Vec<String>>,
-    /// Renewed this long before expiry, with the same key (default 30d).
+    /// Time before its expiry at which a self-signed certificate is renewed, with the same key (default 30d).
     pub renew_before: Option<Period>,
-    /// Lifetime of a self-signed one (default 5y).
+    /// Lifetime of a self-signed certificate (default 5y).
     pub valid_for: Option<Period>,
 }
 
@@ -145,59 +151,60 @@ impl JsonSchema for KeySize {
     }
 }
 
-/// A person.
+/// A user.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct User {
-    /// OPC UA roles.
+    /// Roles of the user.
     #[schemars(extend("x-also" = ["role", "groups"]))]
     pub roles: Vec<At<String>>,
-    /// Argon2id hash from `opcell user add`; never the password itself.
+    /// Argon2id hash of the password, as `opcell user add` writes it. Never write the password itself.
     #[schemars(extend("x-also" = ["password", "hash"], "x-secret" = true))]
     pub password_hash: Option<At<String>>,
-    /// Certificate file of the user, from pki_dir/users.
+    /// Certificate file of the user in pki_dir/users.
     pub certificate: Option<String>,
 }
 
-/// A role of this server, or more holders of a well-known one.
+/// A role of this server, or further holders of a well-known role.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct OwnRole {
-    /// Users that have it, by name.
+    /// Users that have the role, by name.
     pub users: Option<Vec<At<String>>>,
-    /// Certificates that have it, of people or of client applications, by thumbprint or whole subject.
+    /// Certificates of users or of client applications that have the role, by thumbprint or by whole subject.
     pub certificates: Option<Vec<At<String>>>,
-    /// Client applications that have it, by ApplicationUri; together with `users` or `certificates`: only from these.
+    /// Client applications that have the role, by ApplicationUri. Together with `users` or `certificates`, those have
+    /// the role only from these applications.
     pub applications: Option<Vec<At<String>>>,
-    /// Only through these endpoints, by URL with an address and port of `listen`; where the connection ends counts,
-    /// not what the client says.
+    /// Endpoints through which the role is given, by URL with an address and port of `listen`. The address at which
+    /// the connection arrives decides, not the URL that the client sends.
     pub endpoints: Option<Vec<At<String>>>,
 }
 
-/// Upper bounds.
+/// Limits of the server.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ServerLimits {
-    /// MaxSessions (default 100).
+    /// Largest number of sessions (default 100).
     #[schemars(range(min = 1, max = 10000))]
     pub max_sessions: Option<u32>,
-    /// Subscriptions of the server (default 1000).
+    /// Largest number of subscriptions of the server (default 1000).
     #[schemars(range(min = 1, max = 10000))]
     pub max_subscriptions: Option<u32>,
-    /// Subscriptions of one session (default 100).
+    /// Largest number of subscriptions of one session (default 100).
     #[schemars(range(min = 1, max = 10000))]
     pub max_subscriptions_per_session: Option<u32>,
-    /// Monitored items of the server (default 1000000).
+    /// Largest number of monitored items of the server (default 1000000).
     #[schemars(range(min = 1, max = 10000000))]
     pub max_monitored_items: Option<u32>,
-    /// Monitored items of one subscription (default 200000).
+    /// Largest number of monitored items of one subscription (default 200000).
     #[schemars(range(min = 1, max = 10000000))]
     pub max_items_per_subscription: Option<u32>,
     /// Largest queue of one monitored item, in values (default 1000).
     #[schemars(range(min = 1, max = 100000))]
     pub max_queue: Option<u32>,
-    /// Shortest PublishingInterval (default 10ms).
+    /// Shortest publishing interval of a subscription (default 10ms).
     pub min_publishing_interval: Option<Period>,
-    /// Shortest SamplingInterval (default 0ms).
+    /// Shortest sampling interval of a monitored item (default 0ms).
     pub min_sampling_interval: Option<Period>,
-    /// Memory that all sessions together may hold: items, queues, messages, triggering links; one session has at most an
-    /// eighth of it (default a quarter of the machine's memory, at least 256MiB).
+    /// Memory that all sessions together may use for items, queues, messages and triggering links (default a quarter
+    /// of the machine's memory, at least 256MiB). One session may use at most an eighth of it.
     pub session_memory: Option<Size>,
 }
