@@ -115,8 +115,8 @@ pub(crate) fn rows(source: &mut Source, file: u16, owner: Ix, findings: &mut Fin
         Err(at) => {
             let place = place(file, at, at + 1);
             findings
-                .error_at(place, "a quoted cell is not closed, or goes on behind its quote")
-                .help("double a quote inside");
+                .error_at(place, "a quoted cell is not closed, or text follows its closing quote")
+                .help("write a quote inside a cell twice: `\"\"`");
         }
         Ok(table) => {
             let mut reader = Reader { source, file, text: &text, owner, findings };
@@ -229,14 +229,16 @@ impl Reader<'_> {
             let same = columns.iter().find(|column| column.target == target && column.key == key);
             let is_twice = target != Target::Skip && same.is_some();
             if let Some(first) = same.filter(|_| is_twice) {
-                let message = format!("two columns say `{key}`");
+                let message = format!("two columns are for `{key}`");
                 self.findings.error_at(place, message).also(first.place, "first here").help("delete one of the two");
             }
             columns.push(Column { target: if is_twice { Target::Skip } else { target }, key, place });
         }
         if !columns.is_empty() && !columns.iter().any(|column| column.target == Target::Name) {
             let place = columns[0].place;
-            self.findings.error_at(place, "no column `tag`").help("the column `tag` holds the names of the nodes");
+            self.findings
+                .error_at(place, "there is no column `tag`")
+                .help("add a column `tag` with the names of the nodes");
         }
         columns
     }
@@ -248,8 +250,8 @@ impl Reader<'_> {
             return (target, key.to_owned());
         }
         if MAPPINGS.contains(&lower.as_str()) && lower != "scale" {
-            let finding = self.findings.error_at(place, format!("`{text}` can't be a column: it is a mapping"));
-            finding.help("say it in the cell file, at the node with `rows` or at one above it");
+            let finding = self.findings.error_at(place, format!("`{text}` cannot be a column: it is a mapping"));
+            finding.help("write it in the cell file, at the node with `rows` or at one above it");
             return (Target::Skip, lower);
         }
         let meant = foreign_column(&lower);
@@ -274,7 +276,7 @@ impl Reader<'_> {
             let place = place(self.file, extra.start, extra.end.max(extra.start));
             self.findings
                 .error_at(place, format!("{} cells, but the header has {}", row.len(), columns.len()))
-                .help("put a text that holds the separator in quotes");
+                .help("write quotes around a text that contains the separator");
             return None;
         }
         let whole = place(self.file, first.start, row.last().map_or(first.end, |cell| cell.end));
@@ -314,8 +316,8 @@ impl Reader<'_> {
         self.source.link(mapping, &node);
         let Some(name) = name else {
             self.findings
-                .error_at(place(self.file, first.start, first.end.max(first.start + 1)), "a row without a name")
-                .help("fill its cell in column `tag`");
+                .error_at(place(self.file, first.start, first.end.max(first.start + 1)), "this row has no name")
+                .help("write a name in column `tag`");
             return None;
         };
         self.source.hang(mapping, self.owner, name, "rows");

@@ -53,6 +53,11 @@ pub(crate) struct OfDriver {
 pub(crate) static DOCS: LazyLock<Docs> = LazyLock::new(Docs::make);
 
 impl Key {
+    /// The first sentence of the doc text.
+    pub(crate) fn summary(&self) -> &str {
+        self.doc.split_inclusive(". ").next().unwrap_or_default().trim_end()
+    }
+
     /// What a value of it must be, in words.
     pub(crate) fn wanted(&self) -> &'static str {
         let kind = self.schema.get("type");

@@ -107,7 +107,7 @@ impl Files for Memory {
 
 const MOST_BYTES: u64 = 64 << 20;
 const MOST_FILES: usize = 1_000;
-pub(super) const RELATIVE: &str = "paths are relative to the file that names them";
+pub(super) const RELATIVE: &str = "write a path relative to the file that contains it";
 const SMALLEST: &str =
     "the smallest cell is:\n  schema: 1\n  cell: press\n  nodes:\n    Speed: { type: Float, value: 0 }";
 
@@ -153,7 +153,7 @@ impl Loader<'_> {
             }
         }
         if self.loaded.cells.is_empty() && !self.findings.has_errors() {
-            let message = format!("{} holds no server.yaml and no cell file", folder.display());
+            let message = format!("{} contains no server.yaml and no cell file", folder.display());
             self.findings.error_without_place(message).help(SMALLEST);
         }
     }

@@ -182,7 +182,7 @@ impl Scan<'_> {
                 place,
                 word.len(),
                 format!("a comma is missing before `{word}`"),
-                "separate entries by commas",
+                "write commas between the entries",
             ),
             (false, _) => inner_colon(at, text.trim()),
         })
@@ -206,7 +206,7 @@ impl Scan<'_> {
         Some(match hidden {
             Some(at) => {
                 let message = "` #` begins a comment, so the rest of this line is not read";
-                Fault::new(at, 1, message, "put the text in quotes")
+                Fault::new(at, 1, message, "write quotes around the text")
             }
             None => {
                 let sign = char::from(open.sign);
@@ -217,7 +217,7 @@ impl Scan<'_> {
 }
 
 fn inner_colon(at: usize, text: &str) -> Fault {
-    Fault::new(at, 1, "`: ` inside a text", format!("put the text in quotes: \"{text}: …\""))
+    Fault::new(at, 1, "`: ` inside a text", format!("write quotes around the text: \"{text}: …\""))
 }
 
 /// Blanks at the begin of the line that holds `at`.
@@ -252,7 +252,7 @@ pub(crate) fn missing_blank(text: &str, stopped: usize) -> Option<Fault> {
             && !rest.starts_with(' ')
             && !rest.starts_with('\t')
         {
-            let message = format!("a blank is missing after `{key}:`");
+            let message = format!("a space is missing after `{key}:`");
             let rest = rest.trim_end();
             found = Some(Fault::new(at, key.len() + 1, message, format!("write `{key}: {rest}`")));
         }

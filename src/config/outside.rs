@@ -20,14 +20,17 @@ fn connections() -> impl Iterator<Item = &'static str> {
     std::iter::once("Connection").chain(DOCS.drivers().iter().map(|of| of.connection.as_str()))
 }
 
-const SPELLINGS: &str = "write ${env:NAME}, ${env:NAME|fallback} or ${file:PATH}";
+const SPELLINGS: &str = "write `${env:NAME}`, `${env:NAME|fallback}` or `${file:PATH}`";
 
 /// The word that is the whole text of a value; or why it can't be replaced, and what to write.
 pub(super) fn word(source: &Source, at: Ix, is_server: bool) -> Result<Word<'_>, (String, String)> {
     let key = source.key_of(at).map(|key| source.text(key));
     if !is_marked(source, at, is_server) {
         let what = key.map_or_else(|| "a list".to_owned(), |key| format!("`{key}`"));
-        return Err((format!("`${{…}}` is not read in {what}"), format!("it is read in {} alone", marked_keys())));
+        return Err((
+            format!("`${{…}}` cannot be used in {what}"),
+            format!("it can be used only in {}", marked_keys()),
+        ));
     }
     let text = source.text(at);
     let refused = |message: String| (message, SPELLINGS.to_owned());
@@ -46,7 +49,7 @@ pub(super) fn word(source: &Source, at: Ix, is_server: bool) -> Result<Word<'_>,
     };
     if start > 0 || end + 1 < text.len() {
         // A secret as a part of a host name would be sent to whom the rest of the name belongs to.
-        let help = "let the variable or the file hold the whole value".to_owned();
+        let help = "put the whole value into the variable or the file".to_owned();
         return Err(("text next to `${…}`".to_owned(), help));
     }
     Ok(word)

@@ -72,8 +72,8 @@ impl Builder<'_> {
             Event::DocumentStart(..) if self.root.is_some() => {
                 let place = self.place(&range);
                 self.findings
-                    .error_at(place, "a second document in one file")
-                    .help("one file is one cell: put it in a file of its own, and name that under `cells:`");
+                    .error_at(place, "this file contains a second document")
+                    .help("move it to its own file, and add that to `cells` of the server file");
                 return false;
             }
             Event::Scalar(text, style, anchor, _) => self.scalar(text, *style, *anchor, range, tag),
@@ -157,7 +157,7 @@ impl Builder<'_> {
         if !is_merge {
             self.findings
                 .error_at(place, "YAML aliases (`*name`) are not read here")
-                .help("use `types:` for what repeats, and `defaults:` for what is inherited");
+                .help("use `types` for repeated parts, and `defaults` for inherited settings");
         }
     }
 
@@ -175,7 +175,7 @@ impl Builder<'_> {
         let place = self.place(&(start..start + length));
         self.findings
             .error_at(place, "YAML anchors (`&name`) are not read here")
-            .help("use `types:` for what repeats, and `defaults:` for what is inherited");
+            .help("use `types` for repeated parts, and `defaults` for inherited settings");
     }
 
     /// Reports keys that are no text, `<<` and second entries, and unlinks them.
@@ -197,7 +197,7 @@ impl Builder<'_> {
                 merged = true;
                 self.findings
                     .error_at(place, "merge keys (`<<`) are not read here")
-                    .help("use `types:` for what repeats, and `defaults:` for what is inherited");
+                    .help("use `types` for repeated parts, and `defaults` for inherited settings");
             } else if let Some(first) = if count > 8 {
                 seen.get(text).copied()
             } else {
@@ -205,7 +205,7 @@ impl Builder<'_> {
             } {
                 let also = self.source.place(first);
                 self.findings
-                    .error_at(place, format!("`{text}` is here twice"))
+                    .error_at(place, format!("`{text}` is defined twice"))
                     .also(also, "first here")
                     .help("rename one of them, or delete it");
             } else {

@@ -132,9 +132,9 @@ fn belongs(source: &Source, stray: Stray<'_>, home: Home, key: &Key) -> Misplace
     let name = key.name.as_str();
     if let (Some(driver), true) = (driver_of(home.0), is_connection(owner)) {
         let help = format!("`{name}` is a key of `{driver}`; delete it here, or change `driver`");
-        return Misplaced { message: format!("`{word}` doesn't belong here"), help };
+        return Misplaced { message: format!("`{word}` does not belong here"), help };
     }
-    let message = format!("`{word}` doesn't belong here");
+    let message = format!("`{word}` does not belong here");
     let shown = if source.is_scalar(value) { source.shown(value) } else { "…" };
     let help = match home {
         (name_of_home, _) if home == SOURCE || is_point(name_of_home) => {

@@ -95,7 +95,7 @@ impl Findings {
             place.end = place.end.min(place.start + 1);
         }
         let message = if source.is_secret(at) {
-            format!("the text that `{}` stands for doesn't fit here", source.shown(at).trim_matches(['"', '\'']))
+            format!("the text that replaces `{}` does not fit here", source.shown(at).trim_matches(['"', '\'']))
         } else {
             message
         };
@@ -155,7 +155,7 @@ impl Findings {
         for (at, finding) in self.list.iter_mut().enumerate().filter(|(_, finding)| finding.is_tentative) {
             let neighbours = [at.checked_sub(1), Some(at + 1)].into_iter().flatten();
             if neighbours.filter_map(|at| places.get(at)).any(|place| *place == finding.place) {
-                finding.help = vec!["write a list, as [a, b]".to_owned()];
+                finding.help = vec!["write a list: `[a, b]`".to_owned()];
             }
         }
         let source = if self.list.is_empty() { Source::default() } else { source };

@@ -74,7 +74,7 @@ fn explain(text: &str, at: usize, message: &str) -> (usize, String, &'static str
     let line = text[line_start..].lines().next().unwrap_or("");
     let indent = line.len() - line.trim_start().len();
     if let Some(tab) = line[..indent].find('\t') {
-        return (line_start + tab, "a tab in the indentation".into(), "YAML indents with spaces");
+        return (line_start + tab, "a tab in the indentation".into(), "indent with spaces");
     }
     // An open quote is seen at the first thing behind it, often a line later.
     let before = text[..line_start].trim_end();
@@ -87,12 +87,12 @@ fn explain(text: &str, at: usize, message: &str) -> (usize, String, &'static str
         Some('%' | '@' | '`') if line_start + indent < at => {
             let said = format!("a value cannot begin with `{}`", &text[at..=at]);
             let help =
-                if text[at..].starts_with('%') { "write \"%\" in quotes, or `percent`" } else { "put it in quotes" };
+                if text[at..].starts_with('%') { "write `\"%\"` in quotes, or `percent`" } else { "put it in quotes" };
             (at, said, help)
         }
         _ if message.contains("recursion limit") => (at, "mappings and lists are nested deeper than 64".into(), ""),
         Some(_) if message.contains("mapping") && is_dedented(text, line_start, indent) => {
-            let help = "begin the line in the same column as the keys beside it";
+            let help = "begin this line in the same column as the other keys of its mapping";
             (line_start + indent, format!("this line is indented differently from those above it ({message})"), help)
         }
         _ => (at, message.to_owned(), ""),

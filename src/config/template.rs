@@ -139,7 +139,7 @@ impl Sum<'_> {
         }
         let text = self.env.get(word).ok_or_else(|| Fault::Unknown(word.to_owned()))?;
         text.parse().map_err(|_| {
-            Fault::Other(format!("`{word}` is not a whole number, so `{{{}}}` can't be calculated", self.text))
+            Fault::Other(format!("`{word}` is not a whole number, so `{{{}}}` cannot be calculated", self.text))
         })
     }
 }

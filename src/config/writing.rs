@@ -18,15 +18,15 @@ pub(crate) struct NewUser<'a> {
 /// Why a text stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotWritten {
-    #[error("it is no YAML that can be read")]
+    #[error("it is not valid YAML")]
     Unreadable,
-    #[error("it has this user already")]
+    #[error("it already has this user")]
     Exists,
     #[error("it has no such user")]
     Missing,
-    #[error("the hash does not stand in this file but where a `${{…}}` points to: change it there")]
+    #[error("the hash is not in this file: change it where its `${{…}}` points to")]
     Elsewhere,
-    #[error("its layout leaves no safe place for the change")]
+    #[error("its layout has no safe place for the change")]
     Layout,
 }
 

@@ -18,7 +18,7 @@ const OF_TAGS: [Mistake; 18] = [
     ("history", "\"proces\"", "no history class `proces`"),
     ("access", "{\"read\": [\"Operater\"]}", "no role `Operater`"),
     ("unit", "\"parsnips\"", "unit `parsnips`"),
-    ("range", "[5, 1]", "low 5 is not below high 1"),
+    ("range", "[5, 1]", "the low end 5 is not below the high end 1"),
     ("source.address", "\"holdin/1\"", "`holdin"),
     ("source.raw_typ", "\"int16\"", "unknown key `raw_typ`"),
     ("source.poll", "\"5 fortnights\"", "`5 fortnights` is not a duration"),
@@ -36,14 +36,14 @@ const OF_TAGS: [Mistake; 18] = [
 #[rustfmt::skip]
 const OF_CONNECTIONS: [Mistake; 9] = [
     ("driver", "\"modbus-tpc\"", "no driver `modbus-tpc`"),
-    ("port", "99999", "99999 is out of range"),
-    ("unit_id", "300", "300 is out of range"),
-    ("word_order", "\"little\"", "`little` is not known here"),
+    ("port", "99999", "`99999` is out of range"),
+    ("unit_id", "300", "`300` is out of range"),
+    ("word_order", "\"little\"", "`little` is not allowed here"),
     ("timeout", "\"soon\"", "`soon` is not a duration"),
     ("retries", "\"twice\"", "expected a whole number, found `twice`"),
     ("allow_write", "\"on\"", "expected true or false, found `on`"),
     ("colour", "1", "unknown key `colour`"),
-    ("baud", "9600", "`baud` doesn't belong here"),
+    ("baud", "9600", "`baud` does not belong here"),
 ];
 
 #[rustfmt::skip]
@@ -56,7 +56,7 @@ const OF_USERS: [Mistake; 3] = [
 #[rustfmt::skip]
 const OF_CLASSES: [Mistake; 5] = [
     ("keep", "\"0d\"", "`keep` is 0"),
-    ("record", "\"always\"", "`always` is not known here"),
+    ("record", "\"always\"", "`always` is not allowed here"),
     ("max_interval", "\"10 m\"", "is not a duration"),
     ("max_size", "\"20G\"", "`20G` is not a size"),
     ("deadband", "\"-1\"", "`-1` is not a deadband"),

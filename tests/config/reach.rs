@@ -64,9 +64,9 @@ fn a_cell_names_only_files_below_its_own_folder() {
     let dir = plant();
     let cell = dir.path().join("cell/cell.yaml");
     let absolute = |name: &str| dir.path().join(name).display().to_string();
-    const OUT: &str = "leads out of the cell's folder";
-    const LINK: &str = "is a link that leads out of the cell's folder";
-    const CLOSED: &str = "lies in a folder of keys, state or history";
+    const OUT: &str = "is outside the folder of the cell file";
+    const LINK: &str = "is a link to a place outside the folder of the cell file";
+    const CLOSED: &str = "is in a folder of keys, state or history";
     const KEY_LINK: &str = "is a link into a folder of keys, state or history";
     // What is named, by `include`, `rows` and `${file:}` where the kind of file fits; what is said, or nothing.
     for (name, why) in [
@@ -105,7 +105,7 @@ fn a_cell_names_only_files_below_its_own_folder() {
         ("keys/key.yaml".to_owned(), KEY_LINK),
         ("up/cell/pki/own/key.yaml".to_owned(), KEY_LINK),
         ("notes.txt.yaml".to_owned(), "cannot read"),
-        ("pipe.yaml".to_owned(), "it is no file"),
+        ("pipe.yaml".to_owned(), "it is not a file"),
     ] {
         let begin = "schema: 1\ncell: a\n";
         let text = match Path::new(&name).extension().and_then(|ending| ending.to_str()) {
@@ -184,7 +184,7 @@ fn only_keys_that_the_schema_marks_take_a_text_from_outside() {
             let (compiled, report) = config::load_from(&files, Path::new("cell.yaml"), &Options::default());
             let said = format!("{}{:#}", report.render(Shown::All), report.json());
             let what = if key == "a list" { key.to_owned() } else { format!("`{key}`") };
-            assert!(compiled.is_none() && said.contains(&format!("`${{…}}` is not read in {what}")), "{line}: {said}");
+            assert!(compiled.is_none() && said.contains(&format!("`${{…}}` cannot be used in {what}")), "{line}: {said}");
             assert!(!said.contains("swordfish"), "{line}: {said}");
         }
     }
@@ -258,7 +258,7 @@ fn the_server_file_reads_no_keys_either() {
     }
     let absolute = dir.path().join("cell/hash").display().to_string();
     let keys = Options { pki_dir: Some(dir.path().join("cell/keys")), ..Options::default() };
-    let closed = "lies in a folder of keys, state or history";
+    let closed = "is in a folder of keys, state or history";
     let link = "is a link into a folder of keys, state or history";
     let none = Options::default();
     for (hash, more, options, why) in [

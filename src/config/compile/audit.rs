@@ -31,7 +31,7 @@ impl Compiler<'_> {
         };
         self.check_audit(given, &plan);
         if !plan.is_on() {
-            let finding = self.findings.warning(&self.source, at, "nothing is audited");
+            let finding = self.findings.warning(&self.source, at, "`file: false` and `log: off`: nothing is audited");
             finding.help("delete `file: false`, or write `log: text`");
         }
         plan
@@ -40,17 +40,18 @@ impl Compiler<'_> {
     fn check_audit(&mut self, given: &spec::Audit, plan: &AuditPlan) {
         if let Some(keep) = given.keep.as_ref().filter(|_| plan.keep < LEAST_KEEP) {
             let message = format!("`{}` is too short", Period(plan.keep));
-            self.findings.error(&self.source, keep.ix, message).help("write at least 1d; the usual is 400d");
+            self.findings.error(&self.source, keep.ix, message).help("write at least `1d`; usual is `400d`");
         }
         let file = given.max_file.as_ref().or(given.max_size.as_ref());
         if let Some(file) = file.filter(|_| plan.max_file < LEAST_FILE) {
             let least = if given.max_file.is_some() { "1MiB" } else { "4MiB" };
-            let message = "there is hardly room for a record".to_owned();
+            let message = format!("`{}` is too small", self.source.shown(file.ix));
             self.findings.error(&self.source, file.ix, message).help(format!("write at least {least}"));
         } else if let Some(file) = file.filter(|_| plan.max_file > plan.max_size / 4) {
-            let message =
-                "`max_file` is more than a quarter of `max_size`, so that one file is most of its class of records";
-            self.findings.error(&self.source, file.ix, message).help("write a `max_file` of a quarter of `max_size`");
+            let message = "`max_file` is more than a quarter of `max_size`";
+            self.findings
+                .error(&self.source, file.ix, message)
+                .help("write at most a quarter of `max_size`, so that several files are kept");
         }
     }
 }

@@ -75,8 +75,8 @@ impl Compiler<'_> {
         for (at, _) in cell.nodes.iter().enumerate().filter(|(_, node)| node.id == NodeName::Path) {
             let path = cell.path(NodeIx(u32::try_from(at).unwrap_or(u32::MAX)));
             if let Some(pinned) = texts.get(path.as_str()) {
-                let message = format!("the id `{path}` is that of the node of this path");
-                self.findings.error(&self.source, *pinned, message).help("give each node an id of its own");
+                let message = format!("the id `{path}` is also the path of another node");
+                self.findings.error(&self.source, *pinned, message).help("give each node its own id");
             }
         }
     }
@@ -94,7 +94,7 @@ impl Compiler<'_> {
             Kind::Bad | Kind::Null => false,
             _ => {
                 let message = format!("expected a mapping in `{what}`, found a {}", kind_word(self.source.kind(at)));
-                self.findings.error(&self.source, at, message).help("write name: value, one a line");
+                self.findings.error(&self.source, at, message).help("write `name: value`, one in each line");
                 false
             }
         }
@@ -104,7 +104,7 @@ impl Compiler<'_> {
         let Some(at) = self.source.get(root, "schema") else { return };
         let text = self.source.text(at);
         if text != "1" && text.parse::<u32>().is_ok() {
-            let message = format!("this file has format {text}; this opcell knows 1");
+            let message = format!("this file has format `{text}`, but this opcell reads format 1");
             self.findings.error(&self.source, at, message).help("update opcell, or write `schema: 1`");
         }
     }
@@ -115,11 +115,11 @@ impl Compiler<'_> {
         } else if name.value.trim().is_empty() {
             self.findings.error(&self.source, name.ix, "a cell needs a name").help("write `cell: press`");
         } else if name.value.contains(char::is_control) {
-            let message = format!("`{}` holds a control character", name.value.escape_debug());
+            let message = format!("`{}` contains a control character", name.value.escape_debug());
             self.findings.error(&self.source, name.ix, message).help("rename it");
         } else if let Some(other) = self.plant.cells.iter().find(|cell| cell.name == name.value) {
-            let message = format!("there is a cell `{}` already", other.name);
-            self.findings.error(&self.source, name.ix, message).help("give each cell a name of its own");
+            let message = format!("there is already a cell `{}`", other.name);
+            self.findings.error(&self.source, name.ix, message).help("give each cell its own name");
         }
     }
 
@@ -138,11 +138,15 @@ impl Compiler<'_> {
                 .error(&self.source, given.ix, message)
                 .help("write urn:acme:plant1:press or http://acme.com/press");
         } else if given.value == "http://opcfoundation.org/UA/" {
-            let finding = self.findings.error(&self.source, given.ix, "this namespace is that of OPC UA itself");
-            finding.help("write one of your own, as urn:acme:plant1:press");
+            let finding = self.findings.error(
+                &self.source,
+                given.ix,
+                "`http://opcfoundation.org/UA/` is the namespace of OPC UA itself",
+            );
+            finding.help("write your own, such as urn:acme:plant1:press");
         } else if let Some(other) = self.plant.cells.iter().find(|cell| cell.namespace == given.value) {
-            let message = format!("cell `{}` has this namespace already", other.name);
-            self.findings.error(&self.source, given.ix, message).help("give each cell a namespace of its own");
+            let message = format!("cell `{}` already has this namespace", other.name);
+            self.findings.error(&self.source, given.ix, message).help("give each cell its own namespace");
         }
         given.value.clone()
     }
@@ -237,19 +241,19 @@ impl Compiler<'_> {
     /// escape sequence would forge lines in logs and terminals.
     pub(super) fn check_name(&mut self, key: Ix, name: &str) -> bool {
         let message = if name.trim().is_empty() {
-            "a name can't be empty".to_owned()
+            "a name cannot be empty".to_owned()
         } else if name.contains(char::is_control) {
-            format!("`{}` holds a control character", name.escape_debug())
+            format!("`{}` contains a control character", name.escape_debug())
         } else if let Some(sign) = name.chars().find(|sign| matches!(sign, '.' | '/')) {
-            format!("`{name}` holds a `{sign}`, which joins names in paths")
+            format!("`{name}` contains a `{sign}`, which separates names in paths")
         } else if name.starts_with('@') {
-            format!("`{name}` begins with `@`, which marks the names of opcell itself")
+            format!("`{name}` begins with `@`, which is reserved for nodes of opcell")
         } else if let Some((word, _)) = name.split_once(" {") {
             format!("a `:` is missing after `{word}`")
         } else if name.contains(['{', '}']) {
-            format!("`{name}` holds a `{{`, but nothing here is repeated")
+            format!("`{name}` contains a `{{`, but nothing here is repeated")
         } else if name.len() > 512 {
-            "a name can't be longer than 512 bytes".to_owned()
+            "this name is longer than 512 bytes".to_owned()
         } else {
             return true;
         };
@@ -275,7 +279,9 @@ impl Compiler<'_> {
                     let locale = self.source.text(key).to_owned();
                     if !is_locale(&locale) {
                         let message = format!("`{locale}` is not a language");
-                        self.findings.error(&self.source, key, message).help("write en, de or en-US");
+                        self.findings
+                            .error(&self.source, key, message)
+                            .help("write a language such as `en`, `de` or `en-US`");
                     } else if self.source.is_scalar(value) {
                         texts.push((locale, self.source.text(value).to_owned()));
                     } else {
@@ -288,7 +294,7 @@ impl Compiler<'_> {
             Kind::Bad | Kind::Null => None,
             Kind::Sequence => {
                 let finding = self.findings.error(&self.source, at, "expected text, found a list");
-                finding.help("write a text, or { en: Pump, de: Pumpe }");
+                finding.help("write a text, or `{ en: Pump, de: Pumpe }`");
                 None
             }
         }

@@ -22,7 +22,7 @@ impl Compiler<'_> {
             let name = self.source.text(key).to_owned();
             if let Some(first) = scope.connections.get(&name) {
                 let also = self.source.place(first.key);
-                self.findings.error(&self.source, key, format!("`{name}` is here twice")).also(also, "first here");
+                self.findings.error(&self.source, key, format!("`{name}` is defined twice")).also(also, "first here");
                 continue;
             }
             self.check_name(key, &name);

@@ -107,7 +107,7 @@ impl Compiler<'_> {
             let shown = self.source.shown(raw.0).to_owned();
             let finding =
                 self.findings.error(&self.source, raw.0, format!("`on_stop: {shown}` can never be written: {why}"));
-            finding.help("write a value that the raw type, the bits, the length and the scale of this tag can carry");
+            finding.help("write a value that fits the raw type, the bits, the length and the scale of this tag");
         }
         let connection = found?.ix?;
         if let Some(initial) = self.still_value(shape, spec) {
@@ -123,7 +123,7 @@ impl Compiler<'_> {
     fn refuse_poll(&mut self, driver: &About, mapping: Option<Ix>) {
         let Some(at) = mapping.and_then(|mapping| self.source.get(mapping, "poll")) else { return };
         let finding = self.findings.error(&self.source, at, format!("driver `{}` is not polled", driver.name));
-        finding.help("delete `poll`; `stale_after` says how long the device may be silent");
+        finding.help("delete `poll`, and write in `stale_after` how long the device may send nothing");
     }
 
     fn mapping_of(&self, at: Ix) -> Option<Ix> {
@@ -143,9 +143,9 @@ impl Compiler<'_> {
         }
         let help = match scope.connections.len() {
             0 => "add it under `connections:`",
-            _ => "name one here, in a folder above, or under `defaults:`",
+            _ => "write `connection` here, in a folder above, or under `defaults`",
         };
-        self.findings.error(&self.source, at, "no connection for this source").help(help);
+        self.findings.error(&self.source, at, "this source has no connection").help(help);
         None
     }
 
@@ -185,7 +185,7 @@ impl Compiler<'_> {
         if words.is_empty() || !words.iter().all(|word| self.source.is_scalar(*word)) {
             if self.source.kind(at) != Kind::Bad && at != mapping {
                 let finding = self.findings.error(&self.source, at, "expected an address, or a list of addresses");
-                finding.help("write holding/100, or [holding/101, holding/100] for the words of one value");
+                finding.help("write `holding/100`, or `[holding/101, holding/100]` for the registers of one value");
             }
             return (At { ix: at, value: String::new() }, Vec::new());
         }
@@ -199,7 +199,7 @@ impl Compiler<'_> {
         let write = common.write.as_ref().filter(|write| write.value);
         if let Some(read) = common.read.as_ref().filter(|read| !read.value && write.is_none() && wanted.is_whole) {
             let finding = self.findings.error(&self.source, read.ix, "`read: false` needs `write: true`");
-            finding.help("a tag that is neither read nor written is none");
+            finding.help("add `write: true`, or delete `read: false`: a tag must be read, written, or both");
         }
         let Some(write) = write else { return };
         if !link.allow_write {
@@ -236,7 +236,7 @@ impl Compiler<'_> {
         };
         if reading.wants_quotes && self.source.kind(wanted.address.ix) == Kind::Plain {
             let shown = self.source.shown(wanted.address.ix).to_owned();
-            let message = format!("another YAML reader would take `{shown}` for a number that reads differently");
+            let message = format!("other programs that read YAML take `{shown}` for another number");
             self.findings.warning(&self.source, wanted.address.ix, message).help(format!("write \"{shown}\""));
         }
         Some(reading)

@@ -31,13 +31,14 @@ impl Compiler<'_> {
         for (key, value) in entries {
             let name = self.source.text(key).to_owned();
             if name == NONE {
-                let finding = self.findings.error(&self.source, key, "`none` means no history, and can't be a class");
+                let finding =
+                    self.findings.error(&self.source, key, "`none` means no history and cannot be the name of a class");
                 finding.help("rename it");
                 continue;
             }
             if let Some((Some(first), _)) = scope.history.get(&name) {
                 let also = self.source.place(*first);
-                self.findings.error(&self.source, key, format!("`{name}` is here twice")).also(also, "first here");
+                self.findings.error(&self.source, key, format!("`{name}` is defined twice")).also(also, "first here");
                 continue;
             }
             self.check_name(key, &name);
@@ -51,13 +52,14 @@ impl Compiler<'_> {
         for (word, period) in [("keep", Some(&spec.keep)), ("max_interval", spec.max_interval.as_ref())] {
             if let Some(at) = period.filter(|at| at.value.0.is_zero() && self.source.is_scalar(at.ix)) {
                 let finding = self.findings.error(&self.source, at.ix, format!("`{word}` is 0"));
-                finding.help(if word == "keep" { "write keep: 400d" } else { "write max_interval: 10min" });
+                finding.help(if word == "keep" { "write `keep: 400d`" } else { "write `max_interval: 10min`" });
             }
         }
         let every_sample = spec.record == Some(Record::EverySample);
         if let Some(deadband) = spec.deadband.as_ref().filter(|_| every_sample) {
-            let finding = self.findings.error(&self.source, deadband.ix, "`deadband` with `record: every-sample`");
-            finding.help("delete one of the two: a deadband leaves samples out");
+            let finding =
+                self.findings.error(&self.source, deadband.ix, "`deadband` cannot be used with `record: every-sample`");
+            finding.help("delete one of the two");
         }
         self.push_class(HistoryClass {
             name: name.into(),
@@ -116,7 +118,7 @@ impl Compiler<'_> {
         if help.is_empty() {
             let mut names: Vec<_> = known().collect();
             names.sort_unstable();
-            help = format!("known are {} and none", list(names, 8));
+            help = format!("known are {} and `none`", list(names, 8));
         }
         self.findings.error(&self.source, name.ix, format!("no history class `{}`", name.value)).help(help);
         scope.no_history.insert(name.value.clone());
@@ -154,7 +156,7 @@ impl Compiler<'_> {
         if let Some(At { ix, value: Period(commit) }) = given.commit {
             if commit < Duration::from_millis(100) || commit > Duration::from_secs(10) {
                 let message = format!("`{}` is out of range", Period(commit));
-                self.findings.error(&self.source, ix, message).help("write 100ms..10s");
+                self.findings.error(&self.source, ix, message).help("write a duration from `100ms` to `10s`");
             }
             plan.commit = commit;
         }

@@ -77,7 +77,7 @@ impl Compiler<'_> {
     fn repeat(&mut self, key: Ix, value: Ix, repeat: Ix, walk: &Walk<'_>, scope: &mut Scope, seen: &mut Seen) {
         let Some((name, texts)) = self.repeat_values(repeat, walk.env) else { return };
         if !self.source.text(key).contains('{') {
-            let message = format!("the name must hold `{{{name}}}`");
+            let message = format!("the name of a repeated node must contain `{{{name}}}`");
             let shown = format!("write `{}{{{name}}}`", self.source.shown(key));
             self.findings.error(&self.source, key, message).help(shown);
             return;
@@ -92,12 +92,12 @@ impl Compiler<'_> {
     }
 
     fn repeat_values(&mut self, repeat: Ix, env: &Env) -> Option<(String, Vec<String>)> {
-        let help = "write repeat: { i: 1..3 } or repeat: { name: [A, B] }";
+        let help = "write `repeat: { i: 1..3 }` or `repeat: { name: [A, B] }`";
         let mut entries = self.source.entries(repeat);
         let (Some((key, values)), None) = (entries.next(), entries.next()) else {
             drop(entries);
             if !matches!(self.source.kind(repeat), Kind::Bad) {
-                self.findings.error(&self.source, repeat, "`repeat` wants one variable").help(help);
+                self.findings.error(&self.source, repeat, "`repeat` needs exactly one variable").help(help);
             }
             return None;
         };
@@ -144,7 +144,7 @@ impl Compiler<'_> {
                 self.findings.error(&self.source, at, format!("no parameter `{name}`")).help(help);
             }
             Fault::Other(message) => {
-                self.findings.error(&self.source, at, message).help("write {name}, {name+1} or {(i-1)*16}");
+                self.findings.error(&self.source, at, message).help("write `{name}`, `{name+1}` or `{(i-1)*16}`");
             }
         }
     }
@@ -184,7 +184,7 @@ impl Compiler<'_> {
         let name: Arc<str> = name.as_str().into();
         if let Some(first) = seen.insert(name.clone(), key) {
             let also = self.source.place(first);
-            let finding = self.findings.error(&self.source, key, format!("`{name}` is here twice"));
+            let finding = self.findings.error(&self.source, key, format!("`{name}` is defined twice"));
             finding.also(also, "first here").help("rename one of them, or delete it");
         }
         let own = if is_template { self.instantiate(key, value, &name, walk) } else { value };
@@ -243,7 +243,7 @@ impl Compiler<'_> {
         if let Some(data_type) = &self.type_of(entry, children.is_some()) {
             for (other, word) in [(children, "children"), (spec.of.as_ref().map(|of| of.ix), "of")] {
                 if let Some(at) = other {
-                    let message = format!("a node with `type` is a tag and has no `{word}`");
+                    let message = format!("a node with `type` is a tag and cannot have `{word}`");
                     self.findings.error(&self.source, at, message).help(format!("delete `type` or `{word}`"));
                 }
             }
@@ -261,7 +261,7 @@ impl Compiler<'_> {
         if let Some(of) = &spec.of {
             self.instance(&name, of, &spec, own, ix, &below, scope);
         } else if let Some(with) = spec.with {
-            self.findings.error(&self.source, with.0, "`with` needs `of`").help("name the object type: `of: Valve`");
+            self.findings.error(&self.source, with.0, "`with` needs `of`").help("write the object type: `of: Valve`");
         }
         if let Some(children) = children {
             self.children(children, &below, scope);
@@ -332,10 +332,14 @@ impl Compiler<'_> {
 
     fn pinned(&mut self, id: &At<String>, into: Into, scope: &mut Scope) -> NodeName {
         if let Some(own) = without_namespace(&id.value) {
-            let message = format!("`{}` names a namespace, but a node is always in that of its cell", id.value);
+            let message =
+                format!("`{}` names a namespace, but a node is always in the namespace of its cell", id.value);
             let help = match own.split_once('=') {
-                Some(("s" | "i", _)) => format!("write `{own}`; `namespace:` at the top of the cell says the URI"),
-                _ => "write `i=1001` or a text; `namespace:` at the top of the cell says the URI".to_owned(),
+                Some(("s" | "i", _)) => {
+                    format!("write `{own}`; the namespace of all nodes is `namespace` at the top of the cell file")
+                }
+                _ => "write `i=1001` or a text; the namespace of all nodes is `namespace` at the top of the cell file"
+                    .to_owned(),
             };
             self.findings.error(&self.source, id.ix, message).help(help);
             return NodeName::Path;
@@ -352,7 +356,7 @@ impl Compiler<'_> {
             let message = format!("`{}` is not an id", id.value);
             self.findings
                 .error(&self.source, id.ix, message)
-                .help("write `i=1001` or a text, which can't begin with `@`");
+                .help("write `i=1001`, or a text that does not begin with `@`");
             return NodeName::Path;
         };
         if matches!(into, Into::Cell)
@@ -360,7 +364,7 @@ impl Compiler<'_> {
         {
             let also = self.source.place(first);
             let finding = self.findings.error(&self.source, id.ix, format!("the id `{}` is used twice", id.value));
-            finding.also(also, "first here").help("give each node an id of its own");
+            finding.also(also, "first here").help("give each node its own id");
         }
         name
     }
@@ -383,7 +387,7 @@ impl Compiler<'_> {
         let at = self.source.get(own, word).unwrap_or(own);
         let key = self.source.key_of(at).unwrap_or(at);
         let finding = self.findings.error(&self.source, key, format!("`{word}` needs `type`"));
-        finding.help("a tag says its DataType: `type: Float`");
+        finding.help("write the DataType: `type: Float`");
     }
 
     #[expect(clippy::too_many_arguments, reason = "a node's name, spec, places and walk belong together")]
@@ -402,7 +406,7 @@ impl Compiler<'_> {
             let mut help = did_you_mean(&of.value, names.iter().copied());
             if help.is_empty() {
                 help = match names.is_empty() {
-                    true => "add it under `types.objects:`".to_owned(),
+                    true => "add it under `types.objects`".to_owned(),
                     false => format!("known are {}", list(names, 12)),
                 };
             }
@@ -458,7 +462,7 @@ impl Compiler<'_> {
             };
             if let (None, None) = (&text, value) {
                 let at = self.source.get(own, "of").unwrap_or(own);
-                let message = format!("parameter `{}` of `{type_name}` is missing", param.name);
+                let message = format!("parameter `{}` of `{type_name}` has no value", param.name);
                 self.findings.error(&self.source, at, message).help(format!("write `with: {{ {}: … }}`", param.name));
             }
             env = env.with(&param.name, text.as_deref().unwrap_or_default());
@@ -471,8 +475,8 @@ impl Compiler<'_> {
         let path = files::beside(std::path::Path::new(&folder), &rows.value);
         let Some(file) = self.csv.get(&path).copied() else {
             if self.source.kind(rows.ix) == Kind::Made {
-                let finding = self.findings.error(&self.source, rows.ix, "a CSV file can't be named by a template");
-                finding.help("write the name of the file");
+                let finding = self.findings.error(&self.source, rows.ix, "the name of a CSV file cannot contain `{…}`");
+                finding.help("write the name of one file");
             }
             return;
         };

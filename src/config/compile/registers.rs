@@ -76,20 +76,22 @@ impl Compiler<'_> {
         let kind = shape.data_type.wire();
         let factor = spec.scale.as_ref().and_then(|scale| scale.value.factor.as_ref());
         if let Some(factor) = factor.filter(|factor| factor.value.fract() != 0.0 && kind.is_integer()) {
-            let message = format!("{kind:?} has no fractions: a factor of {} rounds each value", factor.value);
+            let message =
+                format!("{kind:?} holds whole numbers only: with a factor of {} each value is rounded", factor.value);
             self.findings.warning(&self.source, factor.ix, message).help("make the tag a Float or Double");
         }
         let is_whole = |number: &Option<At<f64>>| number.as_ref().is_none_or(|number| number.value.fract() == 0.0);
         if let Some(scale) = &spec.scale {
             let is_exact = scale.value.raw.is_none() && is_whole(&scale.value.factor) && is_whole(&scale.value.offset);
             if reading.integer_bits > 53 && (!is_exact || holds < 64) {
-                let message = "64 bits do not go through a Double: beyond 2^53 the last digits are lost";
+                let message = "`scale` calculates with a Double: above 2^53 the last digits of a 64-bit value are lost";
                 let finding = self.findings.warning(&self.source, scale.ix, message);
-                finding.help("make the tag an Int64 or UInt64 with whole `factor` and `offset`, or leave `scale` out");
+                finding.help("make the tag an Int64 or UInt64 with a whole `factor` and `offset`, or delete `scale`");
             }
         } else if reading.integer_bits > holds {
             let kind = if holds == 24 { "Float" } else { "Double" };
-            let message = format!("a {kind} holds whole numbers up to 2^{holds}; a larger one has no value");
+            let message =
+                format!("a {kind} holds whole numbers up to 2^{holds} only; the tag is Bad for a larger value");
             let wide = if reading.integer_bits > 53 { "an Int64 or UInt64" } else { "a Double" };
             let finding = self.findings.warning(&self.source, address, message);
             finding.help(format!("make the tag {wide}"));
@@ -106,9 +108,9 @@ impl Compiler<'_> {
                 let message = format!("{} {verb} {} of another tag", words(claim), words(&other));
                 let also = self.source.place(place);
                 let finding = self.findings.warning(&self.source, *at, message);
-                finding.also(also, "this one").help(
-                    "correct an address, or write `raw_type: int16` or `uint16` where the device has one register",
-                );
+                finding
+                    .also(also, "this one")
+                    .help("correct an address, or write `raw_type: int16` or `uint16` if the value is in one register");
             }
             let reaches_further =
                 before.is_none_or(|(other, _)| other.space != claim.space || other.end() < claim.end());
@@ -124,7 +126,7 @@ impl Compiler<'_> {
         for (_, entry) in (0..).zip(entries).filter(|(at, _)| !fitting.contains(at)) {
             let message = format!("`{}` fits no tag of this connection", self.source.shown(entry));
             let finding = self.findings.warning(&self.source, entry, message);
-            finding.help("a raw value is compared in the `raw_type` of each tag; -9999.9 fits float32, 0x8000 int16");
+            finding.help("write a value that fits the `raw_type` of a tag: -9999.9 fits float32, 0x8000 fits int16");
         }
     }
 }

@@ -31,8 +31,8 @@ impl Compiler<'_> {
                 return;
             };
             if GIVEN.contains(&role) {
-                let finding = self.findings.error(&self.source, key, format!("`{name}` can't be given to anybody"));
-                finding.help("it follows from how a session came in; name another role");
+                let finding = self.findings.error(&self.source, key, format!("role `{name}` cannot be assigned"));
+                finding.help("the server gives it by the way a session logs in; write another role");
             }
             let spec = decode_entry::<spec::OwnRole>(&mut self.source, value, Keys::OWN, self.findings).0;
             let Some(spec) = spec else { continue };
@@ -55,9 +55,9 @@ impl Compiler<'_> {
         for name in names {
             let role = Role::well_known(&name.value);
             if role.is_some_and(|role| GIVEN.contains(&role) && !has_anyway.contains(&role)) {
-                let message = format!("`{}` can't be given to anybody", name.value);
+                let message = format!("role `{}` cannot be assigned", name.value);
                 let finding = self.findings.error(&self.source, name.ix, message);
-                finding.help("it follows from how a session came in; name another role");
+                finding.help("the server gives it by the way a session logs in; write another role");
             }
         }
         self.roles(names)
@@ -71,16 +71,21 @@ impl Compiler<'_> {
             && is_empty(&rule.applications)
             && !is_empty(&rule.endpoints)
         {
-            let finding = self.findings.error(&self.source, key, format!("`endpoints` alone give `{name}` to nobody"));
-            finding.help("name `users`, `certificates` or `applications` as well");
+            let finding = self.findings.error(
+                &self.source,
+                key,
+                format!("role `{name}` has only `endpoints`, so nobody gets it"),
+            );
+            finding.help("add `users`, `certificates` or `applications`");
         }
         for entry in rule.certificates.iter().flatten() {
             let is_thumbprint = entry.value.len() == THUMBPRINT && entry.value.chars().all(|c| c.is_ascii_hexdigit());
             if !is_thumbprint && Subject::parse(&entry.value).is_none() {
                 let message = format!("`{}` is neither a thumbprint nor a subject", entry.value);
                 let finding = self.findings.error(&self.source, entry.ix, message);
-                finding
-                    .help("write the 40 digits or the subject that `opcell pki show` prints, as \"CN=HMI 1, O=Plant\"");
+                finding.help(
+                    "write the 40 digits or the subject that `opcell pki show` prints, such as \"CN=HMI 1, O=Plant\"",
+                );
             }
         }
         for entry in rule.applications.iter().flatten() {
@@ -89,7 +94,7 @@ impl Compiler<'_> {
             if !is_uri || entry.value.contains(char::is_whitespace) {
                 let message = format!("`{}` is not an ApplicationUri", entry.value);
                 let finding = self.findings.error(&self.source, entry.ix, message);
-                finding.help("write what `opcell pki show` prints as application uri, as urn:plant:hmi1");
+                finding.help("write the application uri that `opcell pki show` prints, such as urn:plant:hmi1");
             }
         }
         for entry in rule.endpoints.iter().flatten() {
@@ -104,12 +109,12 @@ impl Compiler<'_> {
             return;
         };
         if !listen.iter().any(|listen| endpoint.may_be(*listen)) {
-            let message = format!("nothing listens at `{}`", entry.value);
-            self.findings.error(&self.source, entry.ix, message).help("name an address and port of `listen`");
+            let message = format!("`{}` is not an address of `listen`", entry.value);
+            self.findings.error(&self.source, entry.ix, message).help("write an address and port of `listen`");
         } else if endpoint.address.is_none() {
-            let message = "a host name stands for every address of this host: only the port narrows the role down";
+            let message = "a host name means every address of this host, so only the port limits the role";
             let finding = self.findings.warning(&self.source, entry.ix, message);
-            finding.help("write the address on which these clients arrive");
+            finding.help("write the address of this host at which these clients connect");
         }
     }
 

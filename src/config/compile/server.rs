@@ -92,8 +92,8 @@ impl Compiler<'_> {
             plan.listen = list.iter().filter_map(|text| self.listen(text)).collect();
             if list.is_empty() {
                 let at = self.source.get(root, "listen").unwrap_or(root);
-                let finding = self.findings.error(&self.source, at, "nothing to listen on");
-                finding.help("write [\"0.0.0.0:4840\"], or delete the key");
+                let finding = self.findings.error(&self.source, at, "`listen` is empty");
+                finding.help("write `[\"0.0.0.0:4840\"]`, or delete the key");
             }
         }
         plan.advertise = given.advertise.unwrap_or_default().into_iter().filter(|name| name != "auto").collect();
@@ -181,8 +181,8 @@ impl Compiler<'_> {
             finding.help("run `opcell user add`, which writes it");
         }
         if spec.password_hash.is_none() && spec.certificate.is_none() && is_whole {
-            let finding = self.findings.error(&self.source, key, "this user can't log in");
-            finding.help("give `password_hash` (run `opcell user add`) or `certificate`");
+            let finding = self.findings.error(&self.source, key, "this user cannot log in");
+            finding.help("add `password_hash` (run `opcell user add`) or `certificate`");
         }
         User {
             password_hash: spec.password_hash.map(|hash| Hidden(hash.value)),
@@ -194,7 +194,7 @@ impl Compiler<'_> {
     fn security(&mut self, given: spec::Security, path: &Path, plan: &mut ServerPlan) {
         if let Some(policies) = given.policies {
             if policies.value.is_empty() {
-                let finding = self.findings.error(&self.source, policies.ix, "no security policy is offered");
+                let finding = self.findings.error(&self.source, policies.ix, "`policies` is empty");
                 finding.help("delete the key to offer all three");
             }
             plan.security.policies = policies.value;
@@ -236,15 +236,17 @@ impl Compiler<'_> {
         if let Some(at) = unsecured.filter(|_| plan.security.allow_unsecured)
             && let Some(address) = plan.listen.iter().find(|address| !address.ip().is_loopback())
         {
-            let message = format!("`allow_unsecured` on {address}: everybody there may read along");
+            let message = format!("`allow_unsecured` on `{address}`: anyone in this network can read all values");
             let finding = self.findings.warning(&self.source, at, message);
-            finding.help("listen on 127.0.0.1, or set it to false");
+            finding.help("write `listen: [\"127.0.0.1:4840\"]`, or `allow_unsecured: false`");
         }
         if plan.accounts.users.is_empty() && plan.accounts.anonymous == Roles::NONE {
             let root = plan.file.as_ref().and_then(|_| self.source.files.first()).map(|_| 0);
             if let Some(file) = root {
                 let place = crate::config::source::Place { file, start: 0, end: 0 };
-                let finding = self.findings.warning_at(place, "nobody can log in");
+                let finding = self
+                    .findings
+                    .warning_at(place, "no client can log in: there are no users, and `anonymous` is empty");
                 finding.help("run `opcell user add NAME --role Operator`, or write `anonymous: [Observer]`");
             }
         }

@@ -143,7 +143,9 @@ impl Compiler<'_> {
         let has_length = matches!(wire, None | Some(BuiltIn::String | BuiltIn::ByteString));
         if let Some(length) = spec.length.as_ref().filter(|_| !has_length) {
             let message = "only a String or ByteString has a `length`";
-            self.findings.error(&self.source, length.ix, message).help("an array says its size by `array`");
+            self.findings
+                .error(&self.source, length.ix, message)
+                .help("delete it; for an array of 24 elements write `array: 24`");
         }
         let is_number = match kind {
             Some(DataType::BuiltIn(wire)) => wire.is_number(),
@@ -157,13 +159,13 @@ impl Compiler<'_> {
             ("unit", spec.unit.as_ref().map(|at| at.ix)),
         ] {
             if let Some(at) = at.filter(|_| !is_number) {
-                let message = format!("a {} has no `{word}`", data_type.value);
-                self.findings.error(&self.source, at, message).help("only numbers have");
+                let message = format!("a {} cannot have `{word}`", data_type.value);
+                self.findings.error(&self.source, at, message).help("delete it: only numeric tags have one");
             }
         }
         if let Some(range) = spec.range.as_ref().filter(|range| range.value.0 >= range.value.1) {
-            let message = format!("low {} is not below high {}", range.value.0, range.value.1);
-            self.findings.error(&self.source, range.ix, message).help("write [low, high]");
+            let message = format!("the low end {} is not below the high end {}", range.value.0, range.value.1);
+            self.findings.error(&self.source, range.ix, message).help("write `[low, high]`");
         }
         if let Some(wire) = wire.filter(|_| is_number) {
             let eu = spec.scale.as_ref().and_then(|scale| scale.value.eu.as_ref());
@@ -187,10 +189,13 @@ impl Compiler<'_> {
     fn warn_beyond(&mut self, word: &str, at: Ix, (low, high): (f64, f64), wire: BuiltIn) {
         let Some((least, most)) = wire.limits() else { return };
         if low < least || high > most {
-            let message = format!("`{word}` {low}..{high} reaches beyond what {} {wire:?} holds", article(wire));
+            let message = format!("`{word}` {low}..{high} is wider than the values of {} {wire:?}", article(wire));
             let help = match wire {
                 BuiltIn::Float => "a Float holds -3.4e38..3.4e38: write `type: Double`".to_owned(),
-                _ => format!("{} {wire:?} holds {least}..{most}: take a wider `type`, or shorten it", article(wire)),
+                _ => format!(
+                    "{} {wire:?} holds {least}..{most}: write a wider `type`, or a smaller range",
+                    article(wire)
+                ),
             };
             self.findings.warning(&self.source, at, message).help(help);
         }
@@ -236,7 +241,9 @@ impl Compiler<'_> {
                 Ok(size) if (1..=65_535).contains(&size) => dimensions.push(size),
                 _ => {
                     let message = format!("`{text}` is not an array size");
-                    self.findings.error(&self.source, *size, message).help("write 24, or [2, 3]; 1..65535 each");
+                    self.findings
+                        .error(&self.source, *size, message)
+                        .help("write `24`, or `[2, 3]`; each size is 1..65535");
                     return None;
                 }
             }
@@ -270,7 +277,7 @@ impl Compiler<'_> {
     fn warn_unit(&mut self, name: &At<String>) {
         // Looking through the whole table once a name is enough.
         let hint = self.unit_hints.entry(name.value.clone()).or_insert_with(|| units::hint(&name.value)).clone();
-        let message = format!("unit `{}` is not in the table of UNECE, and is shown as it is given", name.value);
+        let message = format!("unit `{}` is not a UNECE unit; clients see it as it is written", name.value);
         self.findings.warning(&self.source, name.ix, message).help(hint);
     }
 
@@ -285,31 +292,35 @@ impl Compiler<'_> {
         let exponent = spec.exponent.as_ref().map(|at| at.ix);
         let eu = spec.eu.as_ref().map(|eu| (eu.value.0, eu.value.1)).or(range);
         if let Some(factor) = spec.factor.as_ref().filter(|factor| factor.value == 0.0) {
-            wrong(factor.ix, "`factor` is 0", "a write could not be turned back");
+            wrong(factor.ix, "`factor` is 0", "write another factor: with 0 a write cannot be converted back");
         }
         if let Some(eu) = spec.eu.as_ref().filter(|eu| eu.value.0 == eu.value.1) {
-            wrong(eu.ix, "the two engineering values are equal", "a write could not be turned back");
+            wrong(eu.ix, "the two engineering values are equal", "write two different values, such as [0, 100]");
         }
         if let Some(raw) = &spec.raw {
             if let Some(factor) = &spec.factor {
-                let help = "`raw` goes with `eu` or `range`, `factor` with `offset`";
-                wrong(factor.ix, "give `raw` or `factor`, not both", help);
+                let help = "write `raw` with `eu` or `range`, or `factor` with `offset`";
+                wrong(factor.ix, "`raw` and `factor` cannot be used together", help);
             }
             for (word, other) in [("offset", offset), ("exponent", exponent)] {
                 if let Some(ix) = other.filter(|_| spec.factor.is_none()) {
-                    wrong(ix, &format!("`{word}` doesn't go with `raw`"), "it goes with `factor`");
+                    wrong(ix, &format!("`{word}` cannot be used with `raw`"), "use it with `factor`, or delete it");
                 }
             }
             if raw.value.0 == raw.value.1 {
-                wrong(raw.ix, "the two raw values are equal", "write the raw values at the two ends");
+                wrong(raw.ix, "the two raw values are equal", "write two different values, such as [0, 27648]");
             }
             match eu {
                 None if is_whole && spec.factor.is_none() => {
-                    let help = "say the values at the two ends: `eu: [0, 100]`";
-                    wrong(raw.ix, "`raw` without `eu` or `range`", help);
+                    let help = "write the values at the two ends: `eu: [0, 100]`";
+                    wrong(raw.ix, "`raw` needs `eu` or `range`", help);
                 }
                 Some(ends) if ends.0 == ends.1 && spec.eu.is_none() => {
-                    wrong(raw.ix, "the two engineering values are equal", "a write could not be turned back");
+                    wrong(
+                        raw.ix,
+                        "the two engineering values are equal",
+                        "write two different values, such as [0, 100]",
+                    );
                 }
                 _ => {}
             }
@@ -317,12 +328,16 @@ impl Compiler<'_> {
             let eu = spec.eu.as_ref().map(|at| at.ix);
             for (word, other) in [("eu", eu), ("clamp", spec.clamp.as_ref().map(|at| at.ix))] {
                 if let Some(ix) = other.filter(|_| is_whole) {
-                    wrong(ix, &format!("`{word}` needs `raw`"), "say the raw values: `raw: [0, 27648]`");
+                    wrong(ix, &format!("`{word}` needs `raw`"), "write the raw values: `raw: [0, 27648]`");
                 }
             }
             let is_empty = spec.factor.is_none() && offset.is_none() && exponent.is_none();
             if is_empty && eu.is_none() && spec.clamp.is_none() && is_whole {
-                wrong(at.ix, "nothing to scale", "give `raw` (with `eu` or `range`) or `factor`");
+                wrong(
+                    at.ix,
+                    "`scale` needs `raw` or `factor`",
+                    "write `raw: [0, 27648]` with `eu` or `range`, or `factor: 0.1`",
+                );
             }
         }
         if self.findings.has_errors_since(mark) {
@@ -347,7 +362,7 @@ impl Compiler<'_> {
                 None if !entry.is_whole => 0.0,
                 None => {
                     let finding = self.findings.error(&self.source, ix, "a deadband in percent needs `range`");
-                    finding.help("add `range: [low, high]`, or write the deadband in the tag's unit");
+                    finding.help("add `range: [low, high]`, or write the deadband in the unit of the tag");
                     0.0
                 }
             },
@@ -367,16 +382,17 @@ impl Compiler<'_> {
         match (spec.source, spec.value) {
             (Some(source), None) => {
                 if let Some(write) = &spec.write {
-                    let finding = self.findings.error(&self.source, write.ix, "`write` here is for tags with `value`");
-                    finding.help("a tag with `source` says it there: source: { address: …, write: true }");
+                    let finding =
+                        self.findings.error(&self.source, write.ix, "`write` at a node is only for tags with `value`");
+                    finding.help("write it in the source: `source: { address: …, write: true }`");
                 }
                 self.device(spec, source.0, place, shape, inherited, scope)
             }
             (None, Some(value)) => {
                 if let Some(simulate) = &spec.simulate {
                     let finding =
-                        self.findings.error(&self.source, simulate.ix, "`simulate` is for tags with `source`");
-                    finding.help("a tag with `value` is the same with and without devices; delete it");
+                        self.findings.error(&self.source, simulate.ix, "`simulate` is only for tags with `source`");
+                    finding.help("delete it: a tag with `value` needs no device");
                 }
                 let initial = shape.and_then(|shape| self.value(value.0, shape, scope));
                 let write = spec.write.as_ref().is_some_and(|write| write.value);
@@ -386,7 +402,7 @@ impl Compiler<'_> {
                 Some((Origin::Memory { initial: initial?, write }, inherited.poll))
             }
             (Some(source), Some(value)) => {
-                let message = "a tag has either `source` or `value`";
+                let message = "a tag cannot have both `source` and `value`";
                 self.findings.error(&self.source, value.0, message).help("delete one of the two");
                 self.device(spec, source.0, place, shape, inherited, scope)
             }
@@ -395,7 +411,7 @@ impl Compiler<'_> {
             (None, None) if ["expr", "source", "value"].iter().any(|key| self.source.get(own, key).is_some()) => None,
             (None, None) => {
                 let key = self.source.key_of(own).unwrap_or(own);
-                let finding = self.findings.error(&self.source, key, "a tag without `source` or `value`");
+                let finding = self.findings.error(&self.source, key, "this tag has neither `source` nor `value`");
                 finding.help("write `source: holding/100`, or `value: 0` for a constant");
                 None
             }
@@ -404,8 +420,8 @@ impl Compiler<'_> {
 
     pub(super) fn check_write_roles(&mut self, at: Ix, inherited: &Inherited) {
         if inherited.access.write == crate::model::Roles::NONE {
-            let finding = self.findings.error(&self.source, at, "nobody may write this tag: `access.write` is empty");
-            finding.help("name the roles: access: { write: [Operator] }");
+            let finding = self.findings.error(&self.source, at, "no role may write this tag: `access.write` is empty");
+            finding.help("write the roles: `access: { write: [Operator] }`");
         }
     }
 }

@@ -35,15 +35,15 @@ impl Compiler<'_> {
         let builtin = super::tag::built_in(name).is_some();
         if builtin {
             let finding = self.findings.error(&self.source, key, format!("`{name}` is a type of OPC UA"));
-            finding.help("give your type another name");
+            finding.help("write another name");
         }
         let first = scope.types.get(name).map(|entry| entry.key);
         if let Some(first) = first {
             let also = self.source.place(first);
-            let finding = self.findings.error(&self.source, key, format!("`{name}` is here twice"));
+            let finding = self.findings.error(&self.source, key, format!("`{name}` is defined twice"));
             finding.also(also, "first here").help("rename one of them, or delete it");
         } else if scope.enums.contains_key(name) {
-            let message = format!("there is a type `{name}` already");
+            let message = format!("there is already a type `{name}`");
             self.findings.error(&self.source, key, message).help("rename one of them");
         } else {
             return self.check_name(key, name) && !builtin;
@@ -76,17 +76,17 @@ impl Compiler<'_> {
             let text = self.source.text(key).to_owned();
             let Ok(number) = text.parse::<i32>() else {
                 let message = format!("`{text}` is not a whole number");
-                self.findings.error(&self.source, key, message).help("write { 0: Stopped, 1: Running }");
+                self.findings.error(&self.source, key, message).help("write `{ 0: Stopped, 1: Running }`");
                 continue;
             };
             if values.iter().any(|(known, _)| *known == number) {
-                self.findings.error(&self.source, key, format!("the value {number} is here twice"));
+                self.findings.error(&self.source, key, format!("the value `{number}` is defined twice"));
             }
             if let Some(text) = self.texts(value) {
                 if values.iter().any(|(_, known)| known.0.first() == text.0.first()) {
                     let shown = text.0.first().map_or("", |(_, text)| text);
-                    let message = format!("`{shown}` is here twice");
-                    self.findings.error(&self.source, value, message).help("give each value a text of its own");
+                    let message = format!("`{shown}` is used twice");
+                    self.findings.error(&self.source, value, message).help("give each value its own text");
                 }
                 values.push((number, *text));
             } else if self.source.kind(value) == Kind::Null {
@@ -96,7 +96,7 @@ impl Compiler<'_> {
         if values.is_empty() && !self.findings.has_errors_since(mark) {
             self.findings
                 .error(&self.source, at, "an enumeration needs values")
-                .help("write { 0: Stopped, 1: Running }");
+                .help("write `{ 0: Stopped, 1: Running }`");
         }
         if self.findings.has_errors_since(mark) {
             return None;
@@ -157,7 +157,7 @@ impl Compiler<'_> {
         for key in unused {
             let name = self.source.text(key).to_owned();
             let message = format!("parameter `{name}` is not used in `{type_name}`");
-            let help = format!("write `{{{name}}}` where its value belongs, or delete it");
+            let help = format!("write `{{{name}}}` where its value is used, or delete the parameter");
             self.findings.warning(&self.source, key, message).help(help);
         }
     }
@@ -183,7 +183,7 @@ impl Compiler<'_> {
             let name = self.source.text(key).to_owned();
             let is_word = name.chars().all(|c| c.is_alphanumeric() || c == '_');
             if !is_word || name.starts_with(|c: char| c.is_ascii_digit()) || name.is_empty() {
-                let finding = self.findings.error(&self.source, key, format!("`{name}` can't name a parameter"));
+                let finding = self.findings.error(&self.source, key, format!("`{name}` is not a name for a parameter"));
                 finding.help("use letters, digits and `_`");
             }
             let Some(param) = decode::<spec::Param>(&self.source, value, Keys::OWN, self.findings) else { continue };
@@ -196,7 +196,7 @@ impl Compiler<'_> {
     /// A parameter's value as text, if it is of the parameter's kind.
     pub(super) fn parameter_value(&mut self, name: &str, kind: ParamType, at: Ix) -> Option<String> {
         if !self.source.is_scalar(at) {
-            let message = format!("`{name}` wants {}", kind_words(kind));
+            let message = format!("`{name}` needs {}", kind_words(kind));
             self.findings.error(&self.source, at, message);
             return None;
         }
@@ -208,7 +208,7 @@ impl Compiler<'_> {
             ParamType::Text | ParamType::Connection => true,
         };
         if !fits {
-            let message = format!("`{name}` wants {}, found `{text}`", kind_words(kind));
+            let message = format!("`{name}` needs {}, found `{text}`", kind_words(kind));
             self.findings.error(&self.source, at, message);
         }
         fits.then_some(text)
@@ -221,8 +221,8 @@ impl Compiler<'_> {
         let mut done: HashSet<String> = HashSet::new();
         for name in names {
             for (closing, at, text) in loops_from(scope, &name, &mut done) {
-                let message = format!("type contains itself: {text}");
-                self.findings.error(&self.source, at, message).help("take one of the instances out");
+                let message = format!("object type contains itself: {text}");
+                self.findings.error(&self.source, at, message).help("delete one of these instances");
                 if let Some(entry) = scope.types.get_mut(&closing) {
                     entry.children = None;
                     entry.uses.clear();
@@ -266,7 +266,7 @@ fn kind_words(kind: ParamType) -> &'static str {
         ParamType::Int => "a whole number",
         ParamType::Number => "a number",
         ParamType::Text => "a text",
-        ParamType::Duration => "a duration, as 500ms or 2s",
+        ParamType::Duration => "a duration, such as 500ms or 2s",
         ParamType::Connection => "the name of a connection",
     }
 }

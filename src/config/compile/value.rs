@@ -32,7 +32,7 @@ impl Compiler<'_> {
         };
         if self.source.kind(at) != Kind::Sequence {
             let message = format!("expected a list of {size} values");
-            self.findings.error(&self.source, at, message).help("write [a, b, …]");
+            self.findings.error(&self.source, at, message).help("write `[a, b, …]`");
             return None;
         }
         let children: Vec<Ix> = self.source.children(at).collect();
@@ -79,7 +79,7 @@ impl Compiler<'_> {
                 _ if is_quoted_number && text.parse::<f64>().is_ok() => "remove the quotes",
                 BuiltIn::Boolean => boolean_help(text),
                 BuiltIn::DateTime => "write 2026-01-31T12:00:00Z",
-                BuiltIn::ByteString => "write hex digits, as 00ff10",
+                BuiltIn::ByteString => "write hexadecimal digits, such as 00ff10",
                 _ if text.contains(',') => "write a dot",
                 _ => "",
             };
@@ -99,15 +99,15 @@ impl Compiler<'_> {
             _ => return,
         };
         if let Some(most) = length.filter(|most| bytes > *most as usize) {
-            let message = format!("{bytes} bytes, but `length` is {most}");
-            self.findings.error(&self.source, at, message).help("shorten it, or raise `length`");
+            let message = format!("this text has {bytes} bytes, but `length` is {most}");
+            self.findings.error(&self.source, at, message).help("write a shorter text, or a larger `length`");
         }
     }
 
     fn check_range(&mut self, at: Ix, value: &Value, range: Option<(f64, f64)>) {
         let (Some(number), Some((low, high))) = (value.as_f64(), range) else { return };
         if number < low || number > high {
-            let message = format!("{number} is outside `range` {low}..{high}");
+            let message = format!("`{number}` is outside `range` {low}..{high}");
             self.findings.error(&self.source, at, message).help("change the value or the `range`");
         }
     }

@@ -44,7 +44,7 @@ fn note_missing(node: NodeDe<'_, '_, '_>, name: &'static str, field: &'static st
     let is_new = node.shared.missing.borrow_mut().insert((node.ix, field));
     let mut error = Error::at(node.ix, format!("`{field}` is missing"), "");
     if let Some(key) = DOCS.key(name, field) {
-        error.doc = format!("`{field}`: {}", key.doc);
+        error.doc = format!("`{field}`: {}", key.summary());
     }
     error.missing = is_new.then_some(field);
     error
@@ -67,8 +67,8 @@ fn known_entries(node: NodeDe<'_, '_, '_>, name: &'static str, fields: &'static 
     for (key, value) in unknown {
         let text = source.text(key);
         if spec::is_later(name, text) {
-            let help = "this version of opcell doesn't have it yet; delete it".to_owned();
-            node.shared.note(key, format!("`{text}` is not in this version"), help, After::GoOn);
+            let help = "delete it: this version of opcell does not have it yet".to_owned();
+            node.shared.note(key, format!("`{text}` is not available in this version"), help, After::GoOn);
             continue;
         }
         let meant = match misread(node, fields, key, value) {
@@ -139,14 +139,14 @@ fn misread(node: NodeDe<'_, '_, '_>, fields: &[&str], key: Ix, value: Ix) -> Opt
     }
     let text = source.text(key);
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some((format!("unknown key `{text}`"), "a decimal comma? Write a dot".to_owned()));
+        return Some((format!("unknown key `{text}`"), "write a decimal point, not a comma".to_owned()));
     }
     let (word, rest) = text.split_once([':', '='])?;
     let word = word.trim_end();
     let is_known = fields.contains(&word) || others(node).any(|other| other.name == word);
     let shown = source.shown(key);
     let rest = shown.split_once([':', '=']).map_or(rest, |(_, rest)| rest).trim_start();
-    is_known.then(|| (format!("a blank is missing after `{word}:`"), format!("write `{word}: {rest}`")))
+    is_known.then(|| (format!("a space is missing after `{word}:`"), format!("write `{word}: {rest}`")))
 }
 
 /// Keys of the structs that read the same mapping.
@@ -165,9 +165,9 @@ fn suggestion(node: NodeDe<'_, '_, '_>, name: &str, fields: &[&str], meant: Opti
         return format!("known here: {}", list(fields.iter().copied().chain(other), 24));
     };
     let key = DOCS.key(name, meant).or_else(|| others(node).find(|key| key.name == meant));
-    let doc = key.map(|key| key.doc.as_str()).unwrap_or_default();
+    let doc = key.map(Key::summary).unwrap_or_default();
     let hint = format!("did you mean `{meant}`?");
-    if doc.is_empty() { hint } else { format!("{hint} ({doc})") }
+    if doc.is_empty() { hint } else { format!("{hint} {doc}") }
 }
 
 struct Fields<'s, 'a, 'f> {

@@ -48,7 +48,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
                 error.at = Some(self.ix);
                 let key = self.field.and_then(|(owner, key)| DOCS.key(owner, key));
                 if let Some(key) = key.filter(|key| error.help.is_empty() && !key.doc.is_empty()) {
-                    error.doc = format!("`{}`: {}", key.name, key.doc);
+                    error.doc = format!("`{}`: {}", key.name, key.summary());
                 }
             }
             error
@@ -80,7 +80,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
         match self.kind() {
             Kind::Quoted if text.parse::<f64>().is_ok() => self.wanted(what, "remove the quotes"),
             Kind::Quoted if text.replace(',', ".").parse::<f64>().is_ok() => {
-                self.wanted(what, "write a dot, without quotes")
+                self.wanted(what, "write a decimal point, without quotes")
             }
             Kind::Plain | Kind::Made => {
                 let digits = text.trim_start_matches(['-', '+']);
@@ -124,7 +124,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
         let (least, most) = self.limits.unwrap_or((f64::MIN, f64::MAX));
         #[expect(clippy::cast_possible_truncation, reason = "limits of keys are whole numbers")]
         let (least, most) = (low.max(least as i128), high.min(most as i128));
-        self.place(Err(de::Error::custom(format!("{text} is out of range {least}..{most}"))))
+        self.place(Err(de::Error::custom(format!("`{text}` is out of range {least}..{most}"))))
     }
 
     fn float(&self) -> Result<f64, Error> {
@@ -135,7 +135,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
         let Some(number) = number else { return self.wanted("a number", "") };
         if let Some((least, most)) = self.limits.filter(|(least, most)| number < *least || number > *most) {
-            return self.place(Err(de::Error::custom(format!("{text} is out of range {least}..{most}"))));
+            return self.place(Err(de::Error::custom(format!("`{text}` is out of range {least}..{most}"))));
         }
         Ok(number)
     }
@@ -161,7 +161,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
                 Ok(value)
             }
             Err(error) => {
-                let help = format!("write a list, as [a, b]; and {}", error.message);
+                let help = format!("write a list: `[a, b]`; and {}", error.message);
                 self.place(Err(Error { message: found, help, ..Error::default() }))
             }
         }
@@ -312,7 +312,7 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
             return self.place(Err(de::Error::custom(format!("expected {length} values, found {count}{help}"))));
         }
         if self.kind() != Kind::Sequence {
-            return self.wanted(&format!("a list of {length} values"), "write [low, high]");
+            return self.wanted(&format!("a list of {length} values"), "write `[low, high]`");
         }
         self.deserialize_seq(visitor)
     }
@@ -328,7 +328,7 @@ impl<'a> de::Deserializer<'a> for NodeDe<'_, 'a, '_> {
 
     fn deserialize_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
         if !self.is_hole() && self.kind() != Kind::Mapping {
-            return self.wanted("a mapping", "write name: value, one a line");
+            return self.wanted("a mapping", "write `name: value`, one in each line");
         }
         let result = visitor.visit_map(map::Entries::of_map(self));
         self.place(result)

@@ -42,8 +42,8 @@ pub(super) struct Reach {
     closed: Vec<PathBuf>,
 }
 
-const BELOW: &str = "a cell reads only files below its own folder: put the file there";
-const CLOSED: &str = "keys, certificates, state and history are never read by a configuration";
+const BELOW: &str = "move the file into the folder of the cell file or below it";
+const CLOSED: &str = "name another file: a cell file cannot read keys, certificates, state or history";
 
 impl Reach {
     /// Begins with a cell file in this folder.
@@ -91,7 +91,7 @@ impl Reach {
     /// Judges a name, or a pattern of names, by its text alone.
     pub(crate) fn check_text(&self, path: &Path, text: &str, purpose: Purpose) -> Result<(), Refused> {
         if self.closed.iter().any(|closed| lies_in(&normal(path), closed) && !self.is_own(path, closed, purpose)) {
-            return Err((format!("`{text}` lies in a folder of keys, state or history"), CLOSED));
+            return Err((format!("`{text}` is in a folder of keys, state or history"), CLOSED));
         }
         let Some(folder) = &self.folder else { return Ok(()) };
         if Path::new(text).is_absolute() {
@@ -101,7 +101,7 @@ impl Reach {
         if path != *folder && lies_in(&path, folder) {
             return Ok(());
         }
-        Err((format!("`{text}` leads out of the cell's folder"), BELOW))
+        Err((format!("`{text}` is outside the folder of the cell file"), BELOW))
     }
 
     /// With `state_dir: .` the cells themselves lie in a closed folder: YAML and CSV files are read from there all the same.
@@ -148,11 +148,11 @@ impl Reach {
             return Err((format!("`{text}` is a link into a folder of keys, state or history"), CLOSED));
         }
         if self.folder.as_ref().is_some_and(|folder| !is_in(&real, folder)) {
-            return Err((format!("`{text}` is a link that leads out of the cell's folder"), BELOW));
+            return Err((format!("`{text}` is a link to a place outside the folder of the cell file"), BELOW));
         }
         check_ending(&real, purpose)?;
         if !files.is_file(&real) {
-            return Err((format!("cannot read {name}: it is no file"), ""));
+            return Err((format!("cannot read {name}: it is not a file"), ""));
         }
         Ok(real)
     }
