@@ -8,6 +8,7 @@ mod cell;
 mod connection;
 mod device;
 mod history;
+mod instance;
 mod node;
 mod registers;
 mod roles;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::scope::{Entry, Inherited, Into, Scope, TypeEntry, Walk};
+use super::scope::{Entry, Inherited, Into, Scope, Walk};
 use super::{Compiler, MOST_NODES};
 use crate::config::at::At;
 use crate::config::de::{Keys, decode, decode_entry};
@@ -122,7 +122,7 @@ impl Compiler<'_> {
     }
 
     /// The text of a scalar with `{…}` filled in, or a finding.
-    fn filled(&mut self, at: Ix, env: &Env) -> Option<String> {
+    pub(super) fn filled(&mut self, at: Ix, env: &Env) -> Option<String> {
         let text = self.source.text(at);
         match template::fill(text, env) {
             Ok(None) => Some(text.to_owned()),
@@ -301,7 +301,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn set_kind(&mut self, ix: NodeIx, kind: NodeKind, into: Into, scope: &Scope) {
+    pub(super) fn set_kind(&mut self, ix: NodeIx, kind: NodeKind, into: Into, scope: &Scope) {
         self.nodes(into, scope)[ix.0 as usize].kind = kind;
     }
 
@@ -388,86 +388,6 @@ impl Compiler<'_> {
         let key = self.source.key_of(at).unwrap_or(at);
         let finding = self.findings.error(&self.source, key, format!("`{word}` needs `type`"));
         finding.help("write the DataType: `type: Float`");
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a node's name, spec, places and walk belong together")]
-    fn instance(
-        &mut self,
-        name: &str,
-        of: &At<String>,
-        spec: &NodeSpec,
-        own: Ix,
-        ix: NodeIx,
-        below: &Walk<'_>,
-        scope: &mut Scope,
-    ) {
-        let Some(entry) = scope.types.get(&of.value).cloned() else {
-            let names = super::types::names(scope);
-            let mut help = did_you_mean(&of.value, names.iter().copied());
-            if help.is_empty() {
-                help = match names.is_empty() {
-                    true => "add it under `types.objects`".to_owned(),
-                    false => format!("known are {}", list(names, 12)),
-                };
-            }
-            self.findings.error(&self.source, of.ix, format!("no object type `{}`", of.value)).help(help);
-            return;
-        };
-        self.set_kind(ix, NodeKind::Object(entry.ix), below.into, scope);
-        let mark = self.findings.len();
-        // `parent` also keeps the environment from being empty, so that texts of a type are always filled.
-        let env = self.arguments(&of.value, &entry, spec, own).with("parent", name);
-        if self.findings.has_errors_since(mark) {
-            return;
-        }
-        let mut inherited = below.inherited.clone();
-        if let Some(connection) = entry.connection.filter(|_| spec.connection.is_none()) {
-            let value = self.filled(connection, &env).unwrap_or_default();
-            let named = At { ix: connection, value };
-            if below.into == Into::Cell {
-                self.connection_named(&named, scope);
-            }
-            inherited.connection = Some(named);
-        }
-        let label = format!("in `{}`, instance `{name}`", of.value);
-        let walk = Walk { env: &env, instance: Some((own, label)), inherited, ..below.clone() };
-        if let Some(children) = entry.children {
-            self.children(children, &walk, scope);
-        }
-    }
-
-    /// The values of a type's parameters at one instance.
-    fn arguments(&mut self, type_name: &str, entry: &TypeEntry, spec: &NodeSpec, own: Ix) -> Env {
-        let given: Vec<(Ix, Ix)> = match spec.with {
-            Some(with) if self.expect_mapping(with.0, "with") => self.source.entries(with.0).collect(),
-            _ => Vec::new(),
-        };
-        for (key, _) in &given {
-            let name = self.source.text(*key).to_owned();
-            let known = || entry.params.iter().map(|param| param.name.as_str());
-            if !known().any(|param| param == name) {
-                let mut help = did_you_mean(&name, known());
-                if help.is_empty() {
-                    help = format!("known are {}", list(known(), 12));
-                }
-                self.findings.error(&self.source, *key, format!("`{type_name}` has no parameter `{name}`")).help(help);
-            }
-        }
-        let mut env = Env::default();
-        for param in &entry.params {
-            let value = given.iter().find(|(key, _)| self.source.text(*key) == param.name).map(|(_, value)| *value);
-            let text = match value {
-                Some(at) => self.parameter_value(&param.name, param.kind, at),
-                None => param.default.clone(),
-            };
-            if let (None, None) = (&text, value) {
-                let at = self.source.get(own, "of").unwrap_or(own);
-                let message = format!("parameter `{}` of `{type_name}` has no value", param.name);
-                self.findings.error(&self.source, at, message).help(format!("write `with: {{ {}: … }}`", param.name));
-            }
-            env = env.with(&param.name, text.as_deref().unwrap_or_default());
-        }
-        env
     }
 
     fn rows(&mut self, rows: &At<String>, own: Ix, below: &Walk<'_>, scope: &mut Scope) {
