@@ -9,6 +9,13 @@ use super::{
 /// Where a tag lies in its device, if that is known.
 pub(crate) type Address<'a> = &'a dyn Fn(TagId) -> Option<String>;
 
+/// Place of a node in the drawn tree.
+struct Place<'a> {
+    depth: usize,
+    /// Path for the NodeId; empty for a declaration of a type.
+    path: &'a str,
+}
+
 impl Plant {
     /// Types first, then nodes, each below its parent. `address` is where a tag lies in its device.
     pub fn tree(&self, address: Address<'_>) -> String {
@@ -55,13 +62,13 @@ impl Plant {
             if Some(ix) != root {
                 // Declarations of a type have the ids of their instances.
                 let path = if root.is_some() { cell.path(ix) } else { String::new() };
-                self.node(out, cell, &nodes[at], (depths[at], &path), address);
+                self.node(out, cell, &nodes[at], Place { depth: depths[at], path: &path }, address);
             }
             open.extend(children[at].iter().rev());
         }
     }
 
-    fn node(&self, out: &mut String, cell: &Cell, node: &Node, (depth, path): (usize, &str), address: Address<'_>) {
+    fn node(&self, out: &mut String, cell: &Cell, node: &Node, place: Place<'_>, address: Address<'_>) {
         let mut text = node.name.to_string();
         match &node.kind {
             NodeKind::Folder => {}
@@ -70,8 +77,8 @@ impl Plant {
             NodeKind::Declaration(shape) => shape_text(&mut text, shape, &cell.enums),
         }
         match &node.id {
-            NodeName::Path if path.is_empty() => {}
-            NodeName::Path => text.push_str(&format!("  s={path}")),
+            NodeName::Path if place.path.is_empty() => {}
+            NodeName::Path => text.push_str(&format!("  s={}", place.path)),
             NodeName::Numeric(number) => text.push_str(&format!("  i={number}")),
             NodeName::Text(name) => text.push_str(&format!("  s={name}")),
         }
@@ -81,7 +88,7 @@ impl Plant {
         if let Some(about) = &node.description {
             text.push_str(&format!("  # {}", shown(about)));
         }
-        line(out, depth, format_args!("{text}"));
+        line(out, place.depth, format_args!("{text}"));
     }
 
     fn tag_text(&self, text: &mut String, cell: &Cell, id: TagId, address: Address<'_>) {

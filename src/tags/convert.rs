@@ -110,7 +110,7 @@ fn unscaled(scale: Option<Scale>, value: &Value, exponent: Option<i8>) -> Option
     let is_integer = value.as_integer().is_some();
     let value = value.as_f64()?;
     if let Some(Scale::Range { eu, clamp: true, .. }) = scale {
-        // A Float's end of the range lies a rounding beside it.
+        // The end of a range of Floats differs from the written one by a rounding.
         let slack = (eu.1 - eu.0).abs() * 1e-6;
         if value < eu.0.min(eu.1) - slack || value > eu.0.max(eu.1) + slack {
             return None;
@@ -209,7 +209,7 @@ fn to_eu(scale: Option<Scale>, raw: f64, exponent: Option<i8>) -> f64 {
     match scale {
         None => shift(raw, exponent),
         Some(Scale::Factor { factor, offset }) => shift(times(raw, factor), exponent) + offset,
-        Some(Scale::Range { raw: ends, eu, clamp }) => map(raw, ends, eu, clamp),
+        Some(Scale::Range { raw: from, eu: to, clamp }) => Line { from, to }.at(raw, clamp),
     }
 }
 
@@ -218,14 +218,23 @@ fn from_eu(scale: Option<Scale>, value: f64, exponent: Option<i8>) -> f64 {
     match scale {
         None => shift(value, back),
         Some(Scale::Factor { factor, offset }) => shift(value - offset, back) / factor,
-        Some(Scale::Range { raw, eu, clamp }) => map(value, eu, raw, clamp),
+        Some(Scale::Range { raw: to, eu: from, clamp }) => Line { from, to }.at(value, clamp),
     }
 }
 
-fn map(value: f64, from: (f64, f64), to: (f64, f64), clamp: bool) -> f64 {
-    let mapped = to.0 + (value - from.0) * (to.1 - to.0) / (from.1 - from.0);
-    // `f64::clamp` would panic for ends that fall; NaN passes through min and max only in this order.
-    if clamp && !mapped.is_nan() { mapped.max(to.0.min(to.1)).min(to.0.max(to.1)) } else { mapped }
+/// A straight line from one range of values to another.
+struct Line {
+    from: (f64, f64),
+    to: (f64, f64),
+}
+
+impl Line {
+    fn at(&self, value: f64, clamp: bool) -> f64 {
+        let Line { from, to } = self;
+        let mapped = to.0 + (value - from.0) * (to.1 - to.0) / (from.1 - from.0);
+        // `f64::clamp` would panic for ends that fall; NaN passes through min and max only in this order.
+        if clamp && !mapped.is_nan() { mapped.max(to.0.min(to.1)).min(to.0.max(to.1)) } else { mapped }
+    }
 }
 
 /// 234 x 0.1 is 23.4 and not 23.400000000000002: a factor that is one over a whole number divides.

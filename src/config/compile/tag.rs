@@ -8,7 +8,7 @@ use super::scope::{Entry, Inherited, Into, Scope, Walk};
 use crate::config::at::At;
 use crate::config::docs::{did_you_mean, list};
 use crate::config::source::{Ix, Kind};
-use crate::config::spec::{Deadband, NodeSpec, Scale as ScaleSpec};
+use crate::config::spec::{Deadband, NodeSpec, Scale as ScaleSpec, Span};
 use crate::config::units;
 use crate::model::{DataType, NodeIx, NodeKind, Origin, Period, Scale, Shape, Tag, TagId, Unit};
 use crate::value::BuiltIn;
@@ -171,7 +171,7 @@ impl Compiler<'_> {
             let eu = spec.scale.as_ref().and_then(|scale| scale.value.eu.as_ref());
             for (word, span) in [("range", spec.range.as_ref()), ("eu", eu)] {
                 if let Some(span) = span {
-                    self.warn_beyond(word, span.ix, (span.value.0, span.value.1), wire);
+                    self.warn_beyond(word, span, wire);
                 }
             }
         }
@@ -185,9 +185,10 @@ impl Compiler<'_> {
         })
     }
 
-    /// Ends that no value of the type can reach.
-    fn warn_beyond(&mut self, word: &str, at: Ix, (low, high): (f64, f64), wire: BuiltIn) {
+    /// Warns of ends that no value of the type can reach.
+    fn warn_beyond(&mut self, word: &str, span: &At<Span>, wire: BuiltIn) {
         let Some((least, most)) = wire.limits() else { return };
+        let Span(low, high) = span.value;
         if low < least || high > most {
             let message = format!("`{word}` {low}..{high} is wider than the values of {} {wire:?}", article(wire));
             let help = match wire {
@@ -197,7 +198,7 @@ impl Compiler<'_> {
                     article(wire)
                 ),
             };
-            self.findings.warning(&self.source, at, message).help(help);
+            self.findings.warning(&self.source, span.ix, message).help(help);
         }
     }
 

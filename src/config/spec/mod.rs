@@ -17,7 +17,7 @@ pub(crate) use cell::{CellFile, Connection, Defaults, IncludedFile, ObjectType, 
 pub(crate) use history::{HistoryClass, HistoryStore, OnFull, Partition, Record, Size};
 pub(crate) use node::{NodeSpec, Scale, SourceSpec};
 pub(crate) use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, Suppress, User};
-pub(crate) use values::Deadband;
+pub(crate) use values::{Deadband, Span};
 
 use schemars::SchemaGenerator;
 
