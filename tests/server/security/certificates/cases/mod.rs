@@ -168,7 +168,7 @@ fn broken() -> Vec<Case> {
         case("zeros", Structure, &[], &[0; 1000], bad),
         case("PEM instead of DER", Structure, &[], pem, bad),
         case("cut in the middle", Structure, &[("trusted", &good)], &good[..good.len() / 2], bad),
-        case("with bytes behind it", Structure, &[("trusted", &good)], &trailing, bad),
+        case("followed by more bytes", Structure, &[("trusted", &good)], &trailing, bad),
         case("a sequence that claims 16 MB", Structure, &[], &[0x30, 0x83, 0xff, 0xff, 0xff, 1, 2, 3], bad),
         case("a sequence of endless length", Structure, &[], &[0x30, 0x80, 1, 2, 3, 0, 0], bad),
         case("an empty sequence", Structure, &[], &[0x30, 0], bad),
@@ -218,7 +218,7 @@ fn uris(dir: &Path) -> Vec<Case> {
         pinned("the URI in the common name only", Uri, &in_name, bad),
         pinned("a host name and no URI", Uri, &host, bad),
         pinned("several URIs: the first is meant", Uri, &several, None),
-        pinned("a URI behind a host name", Uri, &behind, None),
+        pinned("a URI after a host name", Uri, &behind, None),
         pinned("X.509 version 1", Uri, &first, bad),
     ]
 }
