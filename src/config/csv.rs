@@ -63,7 +63,7 @@ fn split(text: &str) -> Result<Vec<Vec<Cell>>, usize> {
     }
 }
 
-/// The cell at `at` and the place of the separator or line end behind it.
+/// The cell at `at` and the place of the separator or line end after it.
 fn cell(text: &str, at: usize, separator: u8) -> Result<(Cell, usize), usize> {
     let bytes = text.as_bytes();
     let blank =

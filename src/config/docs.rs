@@ -1,4 +1,4 @@
-//! What the spec structs say about their keys: doc line, range, words that others use.
+//! Facts about the keys of the spec structs: doc text, range, names in other products.
 //!
 //! It is read out of the JSON Schema that `schemars` makes of the structs, so schema, reference, range checks and
 //! suggestions have one source. The structs of a driver are found by the driver's name (`driver_keys`), all others by their own.
@@ -17,7 +17,7 @@ pub(crate) struct Key {
     pub name: String,
     pub doc: String,
     pub limits: Option<(f64, f64)>,
-    /// What other products call it.
+    /// Names of the key in other products.
     pub also: Vec<String>,
     pub required: bool,
     pub schema: Value,
@@ -28,7 +28,7 @@ pub(crate) struct Docs {
     structs: HashMap<String, Vec<Key>>,
     /// In the order of the reference.
     pub order: Vec<Section>,
-    /// Words of each enumeration, with what is said about each.
+    /// Words of each enumeration, with the doc text of each.
     pub words: HashMap<String, Vec<(String, String)>>,
     drivers: Vec<OfDriver>,
 }
@@ -58,7 +58,7 @@ impl Key {
         self.doc.split_inclusive(". ").next().unwrap_or_default().trim_end()
     }
 
-    /// What a value of it must be, in words.
+    /// The kind of value that the key needs, in words.
     pub(crate) fn wanted(&self) -> &'static str {
         let kind = self.schema.get("type");
         let kind = kind.and_then(|kind| kind.as_str().or_else(|| kind.as_array()?.first()?.as_str()));

@@ -29,7 +29,7 @@ impl Visit for DecodeSettings<'_, '_> {
     }
 }
 
-/// Settings to judge addresses by where a connection's own had findings.
+/// Settings by which addresses are checked when the connection's own had findings.
 pub(crate) fn stand_in(driver: &About) -> Option<Settings> {
     struct StandIn;
 
@@ -74,7 +74,7 @@ impl Visit for DecodePoint<'_, '_> {
     }
 }
 
-/// Unknown keys are reported by the first half that reads the mapping; the second says only what is its own.
+/// Unknown keys are reported by the first half that reads the mapping; the second reports only faults of its own keys.
 fn quietly<T>(findings: &mut Findings, read: impl FnOnce(&mut Findings) -> T) -> T {
     let mark = findings.len();
     let value = read(findings);

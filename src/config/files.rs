@@ -16,7 +16,7 @@ use super::source::{Ix, Kind, Source};
 use super::syntax;
 use reach::{Purpose, Reach, normal};
 
-/// What loading needs of the world; the disk, or files in memory for tests and fuzzing.
+/// Access to files and variables: the disk, or files in memory for tests and fuzzing.
 pub trait Files {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     fn is_dir(&self, path: &Path) -> bool;
@@ -118,7 +118,7 @@ struct Loader<'a> {
     reach: Reach,
 }
 
-/// Reads what stands at `path`: a folder, a server file or a cell file.
+/// Reads the configuration at `path`: a folder, a server file or a cell file.
 pub(crate) fn load(files: &dyn Files, path: &Path, options: &Options, findings: &mut Findings) -> Loaded {
     let mut reach = Reach::default();
     options.state_dir.iter().chain(&options.pki_dir).for_each(|folder| reach.close(folder));

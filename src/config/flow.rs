@@ -1,6 +1,6 @@
 //! Faults inside `{ }` and `[ ]`, found by reading them once more after the parser gave up.
 //!
-//! The parser names the place where it could not go on, which is often the begin of the mapping or the next line. A
+//! The parser names the place where it could not continue, which is often the begin of the mapping or the next line. A
 //! person wants the place of the missing comma.
 
 use super::docs::DOCS;

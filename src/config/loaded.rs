@@ -20,6 +20,6 @@ pub(crate) struct Loaded {
     pub cells: Vec<CellSource>,
     /// CSV files by path.
     pub csv: HashMap<PathBuf, u16>,
-    /// Paths of all that was read, for whoever watches them.
+    /// Paths of all files that were read.
     pub read: Vec<PathBuf>,
 }

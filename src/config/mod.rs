@@ -39,7 +39,7 @@ pub use report::{Finding, Report, Severity, Shown};
 pub use schema::{Which, schema};
 pub(crate) use writing::{NewUser, NotWritten, add_user, remove_user, set_password};
 
-/// Reads and compiles what stands at `path`; the result is there only when no finding is an error.
+/// Reads and compiles the configuration at `path`. The result is `None` when a finding is an error.
 pub fn load(path: &Path, options: &Options) -> (Option<Compiled>, Report) {
     load_from(&Disk, path, options)
 }

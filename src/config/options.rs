@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What the command line says about a cell.
+/// Options of the command line for a cell.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// A simulator in place of every driver.

@@ -1,12 +1,12 @@
-//! `${env:}` and `${file:}`: which keys take a text from outside of the file, and what such a text says.
+//! `${env:}` and `${file:}`: the keys that take a text from outside of the file, and the notation.
 //!
-//! Only keys that the schema marks `x-secret` take one. No client, finding or log shows what such a key holds, so that a
+//! Only keys that the schema marks `x-secret` take one. No client, finding or log shows the value of such a key, so that a
 //! cell file from a stranger can't publish the server's keys or its environment.
 
 use super::docs::{DOCS, Key};
 use super::source::{Ix, Source};
 
-/// Where the text of a value comes from when it stands outside of the file.
+/// Origin of a value's text outside of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word<'a> {
     Variable { name: &'a str, fallback: Option<&'a str> },
@@ -48,7 +48,7 @@ pub(super) fn word(source: &Source, at: Ix, is_server: bool) -> Result<Word<'_>,
         return Err(refused(format!("`${{{inner}}}` is not known")));
     };
     if start > 0 || end + 1 < text.len() {
-        // A secret as a part of a host name would be sent to whom the rest of the name belongs to.
+        // A secret as a part of a host name would be sent to the owner of the rest of the name.
         let help = "put the whole value into the variable or the file".to_owned();
         return Err(("text next to `${…}`".to_owned(), help));
     }

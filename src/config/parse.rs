@@ -218,7 +218,7 @@ impl Builder<'_> {
             dropped = true;
         }
         if merged {
-            // What would be merged in is missing now, so that nothing more can be said about the rest.
+            // The merged keys are missing now, so that no more can be reported about the rest.
             self.source.set_bad(mapping);
         } else if dropped {
             let children: Vec<Ix> = kept.iter().flat_map(|(key, value)| [*key, *value]).collect();

@@ -39,7 +39,7 @@ fn row(key: &Key) -> String {
     format!("| `{}` | {} | {range} | {} | {} |\n", key.name, cell(&type_of(key)), cell(&default), cell(&doc))
 }
 
-/// The text without its `(default …)`, and what that says.
+/// The text without its `(default …)`, and the default.
 fn without_default(doc: &str) -> (String, String) {
     let Some((before, rest)) = doc.split_once(" (default") else { return (doc.to_owned(), String::new()) };
     let mut depth = 1;

@@ -87,7 +87,7 @@ impl Findings {
         self.on_node(Severity::Warning, source, at, message.into())
     }
 
-    /// A mapping or list is marked by its key, so that the caret stands under one word.
+    /// A mapping or list is marked by its key, so that the caret is under one word.
     fn on_node(&mut self, severity: Severity, source: &Source, at: Ix, message: String) -> &mut Finding {
         let marked = if source.is_scalar(at) { at } else { source.key_of(at).unwrap_or(at) };
         let mut place = source.place(marked);

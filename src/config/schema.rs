@@ -99,7 +99,7 @@ fn connections(definitions: &mut Map<String, Value>, drivers: &[DriverKeys]) {
         }));
     }
     definitions["Connection"]["allOf"] = Value::Array(rules);
-    // The keys of any driver are known here; each driver's own rule says which are its.
+    // The keys of any driver are known here; the rule of each driver names its own.
     definitions["Connection"]["additionalProperties"] = json!(true);
 }
 
@@ -259,7 +259,7 @@ fn value(schema: &mut Value) {
         map.insert("type".into(), json!(["string", "number", "boolean"]));
         return;
     }
-    // What a reference leads to says itself what may stand in its place.
+    // The definition that a reference names gets these choices itself.
     let is_open = !is_word && !map.contains_key("type") && !map.contains_key("anyOf");
     if is_list || is_open {
         return;

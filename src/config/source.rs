@@ -152,7 +152,7 @@ impl Source {
         }
     }
 
-    /// The text as it may be shown: what stands in the file where `${…}` was replaced.
+    /// The text as it may be shown: where `${…}` was replaced, the text in the file.
     pub(crate) fn shown(&self, ix: Ix) -> &str {
         if self.secrets.contains_key(&ix) { self.raw(ix) } else { self.text(ix) }
     }
@@ -166,7 +166,7 @@ impl Source {
         self.secrets.contains_key(&ix)
     }
 
-    /// Each secret text with what stands for it in the file.
+    /// Each secret text with its notation in the file.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
         self.secrets.iter().map(|(ix, text)| (&**text, self.raw(*ix)))
     }
@@ -208,7 +208,7 @@ impl Source {
         Place { file: node.file, start: node.start, end: node.end }
     }
 
-    /// A part of a scalar's text as a place; the whole scalar when the text is not what stands in the file.
+    /// A part of a scalar's text as a place; the whole scalar when the text differs from the file.
     pub(crate) fn part(&self, ix: Ix, part: Range<usize>) -> Place {
         let whole = self.place(ix);
         if self.texts.contains_key(&ix) || part.is_empty() || part.end > self.text(ix).len() {
@@ -229,7 +229,7 @@ impl Source {
         if let Some(origin) = self.origins.get(&value) {
             return Some(origin.key);
         }
-        // A key is a leaf, so its value mostly comes right behind it; a level may hold 100,000 entries.
+        // A key is a leaf, so its value mostly follows it directly; a level may hold 100,000 entries.
         let before = Ix(value.0.checked_sub(1)?);
         let node = self.node(before);
         if node.is_key && node.next == value.0 && node.parent == self.node(value).parent {
@@ -244,7 +244,7 @@ impl Source {
         node.is_key.then_some(Ix(node.next))
     }
 
-    /// Where the node stands in the tree, as `connections.plc.unit_id` or `cells[0]`. Walks up; for findings only.
+    /// Path of the node in the tree, as `connections.plc.unit_id` or `cells[0]`. Walks up; for findings only.
     pub(crate) fn path(&self, ix: Ix) -> String {
         let mut parts: Vec<String> = Vec::new();
         let mut at = self.value_of(ix).unwrap_or(ix);

@@ -1,4 +1,4 @@
-//! Syntax errors and bytes that are no YAML text, said so that a person can mend them.
+//! Syntax errors and bytes that are not YAML text, reported so that a person can correct them.
 //!
 //! A broken file gets exactly one finding: what follows a syntax error would only be invented.
 
@@ -6,7 +6,7 @@ use super::flow;
 use super::report::Findings;
 use super::source::Place;
 
-/// The text of a file's bytes, or a finding that says what the bytes are instead.
+/// The text of a file's bytes, or a finding that names the encoding of the bytes.
 pub(crate) fn decode(bytes: Vec<u8>, file: u16, findings: &mut Findings) -> String {
     let bytes = match bytes.as_slice() {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
@@ -76,7 +76,7 @@ fn explain(text: &str, at: usize, message: &str) -> (usize, String, &'static str
     if let Some(tab) = line[..indent].find('\t') {
         return (line_start + tab, "a tab in the indentation".into(), "indent with spaces");
     }
-    // An open quote is seen at the first thing behind it, often a line later.
+    // An open quote is noticed at the first text after it, often a line later.
     let before = text[..line_start].trim_end();
     let above = before.rfind('\n').map_or(0, |end| end + 1);
     let lines = [(line_start, line), (above, &before[above..])];

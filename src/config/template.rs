@@ -26,7 +26,7 @@ impl Env {
     }
 }
 
-/// What is wrong with a `{…}`; the name is the one that nobody knows.
+/// Fault of a `{…}`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Unknown(String),

@@ -1,4 +1,4 @@
-//! Engineering units: what a cell file writes, as EUInformation says it.
+//! Engineering units: from the text in a cell file to EUInformation.
 //!
 //! `units.txt` holds code, symbol and name of UNECE Recommendation 20; the UnitId is the code's characters as a
 //! big-endian number (Part 8 §5.6.4.3, 1.05). A text is looked for as an alias, a symbol, a name, and a code, in this

@@ -115,7 +115,7 @@ fn user_of(source: &Source, root: Ix, name: &str) -> Option<Ix> {
     source.get(root, "users").and_then(|users| source.get(users, name))
 }
 
-/// What stands before the entry that goes; a block whose last entry it is becomes `{}`.
+/// The text before the removed entry; a block whose last entry it is becomes `{}`.
 fn without_last(source: &Source, root: Ix, before: &str) -> Option<String> {
     let users = source.get(root, "users")?;
     let key = source.entries(root).find(|(_, value)| *value == users)?.0;
@@ -141,8 +141,8 @@ fn span_of(source: &Source, root: Ix, user: Ix, text: &str) -> Option<(usize, us
     let rest = &text[last..];
     let next = rest.len() - rest.trim_start().len();
     if rest[next..].starts_with(',') {
-        let behind = &rest[next + 1..];
-        return Some((start, text.len() - behind.trim_start().len()));
+        let after = &rest[next + 1..];
+        return Some((start, text.len() - after.trim_start().len()));
     }
     let before = text[..start].trim_end();
     Some((before.strip_suffix(',').unwrap_or(before).len(), last))
@@ -216,7 +216,7 @@ fn before_brace(source: &Source, users: Ix, text: &str, has_more: bool, line: &s
     Some((at, format!("{comma} {line}{space}")))
 }
 
-/// A new line behind the one in which this byte lies.
+/// A new line after the line of this byte.
 fn after_line(text: &str, byte: usize, line: &str) -> Option<(usize, String)> {
     match text[byte..].find('\n') {
         Some(rest) => Some((byte + rest + 1, format!("{line}\n"))),
@@ -232,7 +232,7 @@ fn end_of(source: &Source, at: Ix) -> usize {
     source.place(at).end as usize
 }
 
-/// The end of an entry's last scalar or brace: a block's own end may lie behind comments that follow it.
+/// The end of an entry's last scalar or brace: a block's own end may be after the comments that follow it.
 fn last_byte(source: &Source, key: Ix, value: Ix, text: &str) -> usize {
     let is_block = matches!(source.kind(value), Kind::Mapping | Kind::Sequence) && !is_flow(source, value, text);
     let last = match source.kind(value) {
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn one_place_changes_and_everything_else_stays() {
-        //   before, after (@ stands for the new entry)
+        //   before, after (@ is the new entry)
         for (before, after) in [
             ("schema: 1\ncells: [a.yaml]\n", "schema: 1\ncells: [a.yaml]\nusers:\n  @\n"),
             ("schema: 1\ncells: [a.yaml]   # all", "schema: 1\ncells: [a.yaml]   # all\nusers:\n  @\n"),
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn a_password_changes_where_it_stands() {
         const NEW: &str = "password_hash: \"$argon2id$y\"";
-        //   before, after (@ stands for the new hash with its key)
+        //   before, after (@ is the new hash with its key)
         for (before, after) in [
             ("users: { bob: { roles: [], password_hash: \"x\" } }\n", "users: { bob: { roles: [], @ } }\n"),
             ("users: { bob: { password_hash: x, roles: [] } }  # me\n", "users: { bob: { @, roles: [] } }  # me\n"),

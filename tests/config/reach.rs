@@ -184,7 +184,10 @@ fn only_keys_that_the_schema_marks_take_a_text_from_outside() {
             let (compiled, report) = config::load_from(&files, Path::new("cell.yaml"), &Options::default());
             let said = format!("{}{:#}", report.render(Shown::All), report.json());
             let what = if key == "a list" { key.to_owned() } else { format!("`{key}`") };
-            assert!(compiled.is_none() && said.contains(&format!("`${{…}}` cannot be used in {what}")), "{line}: {said}");
+            assert!(
+                compiled.is_none() && said.contains(&format!("`${{…}}` cannot be used in {what}")),
+                "{line}: {said}"
+            );
             assert!(!said.contains("swordfish"), "{line}: {said}");
         }
     }

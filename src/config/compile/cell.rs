@@ -90,7 +90,7 @@ impl Compiler<'_> {
     pub(super) fn expect_mapping(&mut self, at: Ix, what: &str) -> bool {
         match self.source.kind(at) {
             Kind::Mapping => true,
-            // Said already, when the head was decoded.
+            // Reported already, when the head was decoded.
             Kind::Bad | Kind::Null => false,
             _ => {
                 let message = format!("expected a mapping in `{what}`, found a {}", kind_word(self.source.kind(at)));
@@ -111,7 +111,7 @@ impl Compiler<'_> {
 
     fn check_cell_name(&mut self, name: &At<String>) {
         if !self.source.is_scalar(name.ix) {
-            // Missing, or no text: said already.
+            // Missing, or not a text: reported already.
         } else if name.value.trim().is_empty() {
             self.findings.error(&self.source, name.ix, "a cell needs a name").help("write `cell: press`");
         } else if name.value.contains(char::is_control) {

@@ -70,7 +70,7 @@ impl Compiler<'_> {
     fn connection(&mut self, name: &str, value: Ix, scope: &Scope) -> Option<ConnectionRef> {
         let wanted = self.source.get(value, "driver").filter(|at| self.source.is_scalar(*at));
         let found = wanted.and_then(|at| self.driver_named(at));
-        // A misspelt driver is judged by the keys of the one that is meant.
+        // A connection with a misspelt driver is checked by the keys of the driver that is meant.
         let meant = found.or_else(|| {
             let near = nearest(self.source.text(wanted?), DRIVERS.iter().map(|known| known.name))?;
             drivers::driver(near)

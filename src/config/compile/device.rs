@@ -37,7 +37,7 @@ impl Compiler<'_> {
         scope: &Scope,
     ) -> Option<(Origin, Duration)> {
         let found = self.connection_of_source(at, inherited, scope);
-        // What the source says beyond its connection is judged by the only driver that it can be.
+        // The other keys of the source are checked by the only driver that is possible.
         let link = found.unwrap_or_else(|| self.unknown_connection(at, scope));
         let wanted = self.wanted(at, link);
         let mapping = self.mapping_of(at);
@@ -91,7 +91,7 @@ impl Compiler<'_> {
             write,
             write_every: self.write_every(common, write || !wanted.is_whole),
             enumeration: self.ends_of_enumeration(shape, scope),
-            // A scale that was refused is not judged a second time; a float needs none.
+            // A scale that was refused is not checked a second time; a float needs none.
             has_scale: spec.scale.is_some() && (!place.has_wrong_scale || shape.data_type.wire().is_integer()),
         };
         if let Some(reading) = self.check_point(&point, &real, &wanted, spec) {
@@ -138,7 +138,7 @@ impl Compiler<'_> {
             return self.connection_named(&name, scope);
         }
         if let Some(name) = &inherited.connection {
-            // A name that is not known was said where it stands.
+            // A name that is not known was reported at its place.
             return scope.connections.get(&name.value).copied();
         }
         let help = match scope.connections.len() {
@@ -173,7 +173,7 @@ impl Compiler<'_> {
         Some(Wanted { address, words, spec: Some(spec), mapping: Some(at), is_whole })
     }
 
-    /// An address, or the words of a list with the first as the address; a blank one stands for what was found wrong.
+    /// An address, or the words of a list with the first as the address. A faulty one is blank.
     fn address(&mut self, at: Ix, mapping: Ix) -> (At<String>, Vec<String>) {
         if self.source.is_scalar(at) {
             return (At { ix: at, value: self.source.text(at).to_owned() }, Vec::new());
@@ -221,7 +221,7 @@ impl Compiler<'_> {
         spec: &NodeSpec,
     ) -> Option<Reading> {
         if !self.source.is_scalar(wanted.address.ix) && wanted.words.is_empty() {
-            // It is missing, or no text: said already.
+            // It is missing, or not a text: reported already.
             let missing = PointError { message: String::new(), help: String::new(), at: 0..0, part: Part::Address };
             self.check_the_rest(point, settings, &missing, wanted, spec);
             return None;
@@ -288,7 +288,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The node that a driver speaks of.
+    /// The node to which a driver's finding belongs.
     fn place_of(&self, part: Part, wanted: &Wanted, spec: &NodeSpec) -> Ix {
         let scale = spec.scale.as_ref();
         let of_key = |key| wanted.mapping.and_then(|mapping| self.source.get(mapping, key));
@@ -337,7 +337,7 @@ impl Compiler<'_> {
         self.drivers[connection].points.push(point);
     }
 
-    /// `simulate:` is judged with or without `--simulate`.
+    /// Checks `simulate:`, with or without `--simulate`.
     fn check_signal(&mut self, text: &At<String>, shape: Option<&Shape>) {
         let checked = match shape {
             Some(shape) => check_signal(&text.value, shape.data_type.wire()),

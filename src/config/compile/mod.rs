@@ -37,7 +37,7 @@ pub struct Compiled {
     pub server: ServerPlan,
     /// Indexed by `ConnectionIx`, as `plant.connections`.
     pub drivers: Vec<ConnectionPlan>,
-    /// Files that were read, for whoever watches them.
+    /// Paths of the files that were read.
     pub files: Vec<PathBuf>,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Compiler<'a> {
     csv: HashMap<PathBuf, u16>,
     plant: Plant,
     drivers: Vec<ConnectionPlan>,
-    /// As written, also under `simulate`; beside `drivers`.
+    /// Settings as written, also under `simulate`; indexed as `drivers`.
     real_settings: Vec<crate::drivers::Settings>,
     own_roles: Vec<String>,
     access: HashMap<Access, AccessIx>,

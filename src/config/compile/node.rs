@@ -176,11 +176,11 @@ impl Compiler<'_> {
             return;
         }
         if is_repeat_misspelt || !self.check_name(key, &name) && name.contains(['{', '}']) {
-            // The node can't be made; its keys are judged all the same, but for the texts that need a value.
+            // The node can't be made; its keys are still checked, except for the texts that need a value.
             decode::<NodeSpec>(&self.source, value, Keys::OWN, self.findings);
             return;
         }
-        // The findings keep the cell from being served; the node's keys are judged all the same.
+        // The findings keep the cell from being served; the node's keys are still checked.
         let name: Arc<str> = name.as_str().into();
         if let Some(first) = seen.insert(name.clone(), key) {
             let also = self.source.place(first);
@@ -218,7 +218,7 @@ impl Compiler<'_> {
         let (spec, is_whole) = decode_entry::<NodeSpec>(&mut self.source, own, Keys::OWN, self.findings);
         let children = self.source.get(template, "children");
         let Some(spec) = spec else {
-            // Its children are judged all the same.
+            // Its children are still checked.
             if let Some(children) = children.filter(|at| self.source.kind(*at) == Kind::Mapping) {
                 let walk = Walk { hang: (own, "children"), ..walk.clone() };
                 self.children(children, &walk, scope);

@@ -1,4 +1,4 @@
-//! `roles:` of the server file: the server's own roles, and who has a role beside those that `users` names.
+//! `roles:` of the server file: the server's own roles, and further holders of a role than those under `users`.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::config::source::Ix;
 use crate::config::spec;
 use crate::model::{Endpoint, ROLES, Role, RoleRule, Roles, ServerPlan, Subject};
 
-/// Roles that follow from how a session came in.
+/// Roles that a session gets by the way it logs in.
 const GIVEN: [Role; 3] = [Role::ANONYMOUS, Role::AUTHENTICATED_USER, Role::TRUSTED_APPLICATION];
 /// Hex digits of a SHA-1 thumbprint.
 const THUMBPRINT: usize = 40;
@@ -49,7 +49,7 @@ impl Compiler<'_> {
         plan.own_roles.clone_from(&self.own_roles);
     }
 
-    /// The roles of `anonymous` or of a user. The three that follow from how a session came in are no gift (Part 18 §4.3,
+    /// The roles of `anonymous` or of a user. The three roles that follow from the login cannot be assigned (Part 18 §4.3,
     /// 1.05: they can't be changed); naming one that the session has anyway does no harm.
     pub(super) fn given_roles(&mut self, names: &[At<String>], has_anyway: &[Role]) -> Roles {
         for name in names {

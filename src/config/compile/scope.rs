@@ -1,4 +1,4 @@
-//! What the steps of a cell's compilation share: its names, and what a level of nodes inherits.
+//! Data that the steps of a cell's compilation share: its names, and the settings that a level of nodes inherits.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(super) struct ConnectionRef {
     /// Its mapping.
     pub node: Ix,
     pub ix: Option<ConnectionIx>,
-    /// Its driver, or the one that is meant.
+    /// Its driver; for a misspelt name the driver that is meant.
     pub driver: Option<&'static About>,
     pub allow_write: bool,
 }
@@ -31,23 +31,23 @@ pub(super) struct Scope {
     pub enums: HashMap<String, Option<EnumIx>>,
     pub types: HashMap<String, TypeEntry>,
     pub history: Classes,
-    /// Names of history classes that are not known, each told once.
+    /// Names of history classes that are not known, each reported once.
     pub no_history: HashSet<String>,
-    /// Pinned NodeIds, and where each is said.
+    /// Pinned NodeIds, and the place of each.
     pub pinned: HashMap<NodeName, Ix>,
 }
 
-/// What a node inherits.
+/// Settings that a node inherits.
 #[derive(Debug, Clone)]
 pub(super) struct Inherited {
-    /// Name of the connection and where it is said.
+    /// Name of the connection and its place.
     pub connection: Option<At<String>>,
     pub poll: Duration,
-    /// And where it is said; `None`: 3 polls, at least 5 s.
+    /// With its place; `None`: 3 polls, at least 5 s.
     pub stale_after: Option<At<Period>>,
     pub enabled: bool,
     pub access: Access,
-    /// Name of the history class and where it is said.
+    /// Name of the history class and its place.
     pub history: Option<At<String>>,
 }
 
@@ -83,7 +83,7 @@ pub(super) enum Into {
     Type(ObjectTypeIx),
 }
 
-/// What a level of nodes has in common.
+/// Data that all nodes of a level share.
 #[derive(Clone)]
 pub(super) struct Walk<'e> {
     pub into: Into,

@@ -1,4 +1,4 @@
-//! The server file; and the open door of a lone cell on 127.0.0.1.
+//! The server file, and the settings of a cell that is served without one.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Compiler<'_> {
         plan
     }
 
-    /// The defaults of a server file that says nothing.
+    /// The defaults of a server file without keys.
     fn closed(&self, file: &Path) -> ServerPlan {
         ServerPlan {
             application: Application::default(),
@@ -219,7 +219,7 @@ impl Compiler<'_> {
         own.renew_before = certificate.renew_before.map_or(own.renew_before, |period| period.0);
     }
 
-    /// Sessions without login that come in and may read nothing of any cell.
+    /// Warns when sessions without login are accepted but may read nothing of any cell.
     pub(super) fn warn_blind_guests(&mut self, plan: &ServerPlan) {
         let Some(at) = self.anonymous.filter(|_| plan.accounts.anonymous != Roles::NONE) else { return };
         // A trusted application has its role without a login.
@@ -231,7 +231,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Doors that stand open beyond loopback, and servers that nobody can enter.
+    /// Warns of unsecured access beyond loopback, and of servers that no client can log in to.
     fn warn_open_or_closed(&mut self, plan: &ServerPlan, unsecured: Option<Ix>) {
         if let Some(at) = unsecured.filter(|_| plan.security.allow_unsecured)
             && let Some(address) = plan.listen.iter().find(|address| !address.ip().is_loopback())

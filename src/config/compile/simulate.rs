@@ -1,4 +1,4 @@
-//! The signal that stands in for a device under `--simulate`, when a tag names none.
+//! Signals that replace devices under `--simulate`, for tags that name none.
 
 use super::Compiler;
 use super::scope::Scope;
@@ -8,7 +8,7 @@ use crate::model::{ConnectionIx, DataType, NodeIx, Origin, Shape};
 use crate::value::{BuiltIn, UaTime, Value};
 
 impl Compiler<'_> {
-    /// Under `--simulate`, what stands in for a type that no signal makes.
+    /// The value under `--simulate` of a type that no signal makes.
     pub(super) fn still_value(&self, shape: &Shape, spec: &NodeSpec) -> Option<Value> {
         let initial = match shape.data_type.wire() {
             BuiltIn::DateTime => Value::DateTime(UaTime::NULL),
@@ -30,7 +30,7 @@ impl Compiler<'_> {
         self.real_settings[connection].get::<Simulator>().is_some()
     }
 
-    /// Under `--simulate` a signal stands for the value in the tag's unit: nothing is left to scale.
+    /// Whether the tag's scale is not applied: a signal under `--simulate` is in the tag's unit already.
     pub(super) fn is_unscaled(&self, spec: &NodeSpec, origin: &Origin) -> bool {
         let made_up = |at: ConnectionIx| spec.simulate.is_some() || !self.has_own_signal(at.0 as usize);
         matches!(origin, Origin::Device { connection, .. } if self.options.simulate && made_up(*connection))

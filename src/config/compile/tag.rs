@@ -31,7 +31,7 @@ const TYPES: [(&str, BuiltIn); 14] = [
     ("ByteString", BuiltIn::ByteString),
 ];
 
-/// What PLCs and other products call them.
+/// Names of DataTypes in PLCs and other products.
 #[rustfmt::skip]
 const ELSEWHERE: [(&str, &str); 24] = [
     ("bool", "Boolean"), ("bit", "Boolean"), ("sint", "SByte"), ("int8", "SByte"), ("usint", "Byte"),
@@ -49,7 +49,7 @@ const MOST_ELEMENTS: u64 = 1_000_000;
 pub(super) struct Place {
     pub tag: TagId,
     pub node: NodeIx,
-    /// Its `scale` was refused, so nothing more is said of it.
+    /// Its `scale` was refused, so nothing more is reported about it.
     pub has_wrong_scale: bool,
     pub scale: Option<Scale>,
 }
@@ -88,7 +88,7 @@ impl Compiler<'_> {
             return Some(NodeKind::Declaration(Box::new(shape?)));
         }
         let inherited = &below.inherited;
-        // Each of these needs no type, or says nothing when there is none.
+        // Each of these needs no type, or reports nothing when there is none.
         let range = spec.range.as_ref().map(|range| (range.value.0, range.value.1));
         let scale = spec.scale.as_ref().and_then(|scale| self.scale(scale, range, entry.is_whole));
         let deadband = self.deadband(entry, range);
@@ -119,7 +119,7 @@ impl Compiler<'_> {
         Some(NodeKind::Variable(id))
     }
 
-    /// A tag that may be older than it is polled would turn Bad between two good polls: said once where it is written.
+    /// A `stale_after` below the poll period makes a tag Bad between two good polls: reported once, at its place.
     fn stale_after(&mut self, origin: &Origin, poll: Duration, inherited: &Inherited) -> Duration {
         let is_device = matches!(origin, Origin::Device { read: true, .. });
         let Some(At { ix, value }) = inherited.stale_after.clone() else {
@@ -282,7 +282,7 @@ impl Compiler<'_> {
         self.findings.warning(&self.source, name.ix, message).help(hint);
     }
 
-    /// Every fault of the mapping; what is missing is said only where nothing else was wrong with the entry.
+    /// Every fault of the mapping; missing keys are reported only where nothing else is wrong with the entry.
     fn scale(&mut self, at: &At<ScaleSpec>, range: Option<(f64, f64)>, is_whole: bool) -> Option<Scale> {
         let spec = &at.value;
         let mark = self.findings.len();
@@ -407,7 +407,7 @@ impl Compiler<'_> {
                 self.findings.error(&self.source, value.0, message).help("delete one of the two");
                 self.device(spec, source.0, place, shape, inherited, scope)
             }
-            // Said already: a formula is of a later version, and what stands there was no source or value.
+            // Reported already: a formula is of a later version, or the source or value is not valid.
             (None, None) if !is_whole => None,
             (None, None) if ["expr", "source", "value"].iter().any(|key| self.source.get(own, key).is_some()) => None,
             (None, None) => {

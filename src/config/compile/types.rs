@@ -1,7 +1,7 @@
 //! `types:`: enumerations, and object types with their instance declarations.
 //!
 //! A type is compiled once with stand-ins for its parameters, for what clients see of the type itself; its texts
-//! with `{…}` are judged at each instance, where they have a value.
+//! with `{…}` are checked at each instance, where they have a value.
 
 use std::collections::HashSet;
 
@@ -140,7 +140,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// A parameter that no text of the type holds changes nothing.
+    /// Warns of parameters that no text of the type uses.
     fn warn_unused_params(&mut self, params: Ix, object_type: Ix, type_name: &str) {
         let mut used: HashSet<String> = HashSet::new();
         for (key, part) in self.source.entries(object_type).filter(|(_, part)| *part != params) {
@@ -231,7 +231,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// What clients see of the type itself.
+    /// Declares the type itself, as clients see it.
     fn declare(&mut self, name: &str, scope: &mut Scope, inherited: &Inherited) {
         let entry = scope.types[name].clone();
         let Some(children) = entry.children else { return };

@@ -85,7 +85,7 @@ fn decode_noting<'a, T: Deserialize<'a>>(
         shared.is_clear.set(false);
         if error.missing.is_some() {
             shared.record(at, &error);
-            // What stands in its place may fit as little: said already.
+            // The neutral value in its place may not fit either: reported already.
             shared.noted.borrow_mut().insert(at);
             continue;
         }
@@ -111,7 +111,7 @@ pub(crate) struct Shared<'a, 'f> {
     findings: RefCell<&'f mut Findings>,
 }
 
-/// Decodes the entry at `ix` with every part that was wrong left out, so that later checks judge the rest in the same
+/// Decodes the entry at `ix` with every part that was wrong left out, so that later checks see the rest in the same
 /// run. Also, whether nothing was wrong, so that what is not there was not written.
 pub(crate) fn decode_entry<T: for<'a> Deserialize<'a>>(
     source: &mut Source,

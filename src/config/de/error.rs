@@ -45,7 +45,7 @@ impl de::Error for Error {
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Error {
         let hint = did_you_mean(variant, expected.iter().copied());
-        let help = if hint.is_empty() { format!("one of {}", list(expected.iter().copied(), 12)) } else { hint };
+        let help = if hint.is_empty() { format!("write one of {}", list(expected.iter().copied(), 12)) } else { hint };
         Error { message: format!("`{variant}` is not allowed here"), help, ..Error::default() }
     }
 }

@@ -1,4 +1,4 @@
-//! Neutral values in place of a required key that is missing, so that the rest of its mapping is judged in the same run.
+//! Neutral values in place of a required key that is missing, so that the rest of its mapping is checked in the same run.
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
@@ -6,7 +6,7 @@ use super::error::Error;
 use crate::config::at::{AT, RAW};
 use crate::config::source::Ix;
 
-/// Stands for a required key that is missing: neutral values all the way down.
+/// Deserializer for a required key that is missing: it gives neutral values on all levels.
 #[derive(Clone, Copy)]
 pub(crate) struct HoleDe {
     pub ix: Ix,

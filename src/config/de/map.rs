@@ -1,6 +1,6 @@
-//! Mappings and lists for the deserializer: unknown keys, required keys, and values judged under the key they mean.
+//! Mappings and lists for the deserializer: unknown keys, required keys, and values checked under the key that is meant.
 //!
-//! An unknown key whose likely meaning is absent is read as if it stood there, so that its value is judged in the
+//! An unknown key whose likely meaning is absent is read as if it were there, so that its value is checked in the
 //! same run and the key is not called missing as well.
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};

@@ -55,7 +55,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
         })
     }
 
-    /// What stands here, in words.
+    /// The value found here, in words.
     pub(crate) fn found(&self) -> String {
         match self.kind() {
             Kind::Mapping => "a mapping".into(),
@@ -152,7 +152,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
         }
     }
 
-    /// One element without its brackets: judged as if it had them, and suggested with them only if it may stand there.
+    /// One element without its brackets: checked as if it had them, and suggested with them only if it is allowed there.
     fn wrapped<V: Visitor<'a>>(&self, visitor: V) -> Result<V::Value, Error> {
         let found = format!("expected a list, found {}", self.found());
         match visitor.visit_seq(map::Elements::one(*self)) {
@@ -178,7 +178,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
     }
 }
 
-/// What to write instead of another word for true or false.
+/// Help for another word for true or false.
 pub(super) fn boolean_help(text: &str) -> &'static str {
     match text.to_lowercase().as_str() {
         "true" | "yes" | "on" | "y" | "1" => "write `true`",

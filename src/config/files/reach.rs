@@ -1,6 +1,6 @@
 //! Which files a cell file may name: those below its own folder, and never keys or state.
 //!
-//! A cell file may come from a stranger. What it can name with `include`, `rows` and `${file:}` is judged by its text
+//! A cell file may come from a stranger. What it can name with `include`, `rows` and `${file:}` is checked by its text
 //! first and then by where links lead, before anything is read.
 
 use std::path::{Component, Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use super::Files;
 use crate::config::source::{Ix, Source};
 
-/// What a file is named for, which decides how its name must end.
+/// Purpose for which a file is named; it decides how the name must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// A cell file or a part of one.
@@ -31,7 +31,7 @@ impl Purpose {
 /// Why a file is not read, and what to write.
 pub(super) type Refused = (String, &'static str);
 
-/// What the files that are being loaded may name.
+/// Rules for the paths that the loaded files may name.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
     /// Folder of the cell file; `None` for the server file, which is the operator's own and may name any place.
@@ -67,7 +67,7 @@ impl Reach {
         }
     }
 
-    /// Goes on with what the server file in this folder names.
+    /// Continues with the files that the server file in this folder names.
     pub(crate) fn operator(&mut self, folder: &Path) {
         self.base = normal(folder);
         self.folder = None;
@@ -104,7 +104,7 @@ impl Reach {
         Err((format!("`{text}` is outside the folder of the cell file"), BELOW))
     }
 
-    /// With `state_dir: .` the cells themselves lie in a closed folder: YAML and CSV files are read from there all the same.
+    /// With `state_dir: .` the cells themselves are in a closed folder: YAML and CSV files are read from there all the same.
     fn is_own(&self, path: &Path, closed: &Path, purpose: Purpose) -> bool {
         let is_within = purpose != Purpose::Secret && lies_in(&self.base, closed);
         is_within || self.is_named_within(path, closed, purpose)

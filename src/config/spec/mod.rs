@@ -1,6 +1,6 @@
 //! One struct for each mapping of a file; the doc comments are the reference, the schema and the help lines.
 //!
-//! `x-also` holds what other products call a key. `Raw` fields are read by a later step and give editors their
+//! `x-also` holds the names of a key in other products. `Raw` fields are read by a later step and give editors their
 //! shape by `schema_with`. No flatten, no untagged: they would lose places.
 
 mod access;
