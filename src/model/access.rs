@@ -1,8 +1,8 @@
-//! Who may do what: sets of roles, as bits.
+//! Rights: sets of roles, as bits.
 //!
 //! The first nine roles are the well-known ones of Part 3 §4.9.2 (1.05), in that order; a server's own follow.
 
-/// A role by its place in `ROLES`, or behind it in the server's own list.
+/// A role by its index in `ROLES`; the server's own roles follow after those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Role(pub u8);
 
@@ -78,7 +78,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// What every session may see and nobody change: the Server object and the types.
+    /// Access to nodes that every session may read and no session may change: the Server object and the types.
     pub const OPEN: Access = Access { read: Roles(1 << Role::ANONYMOUS.0), ..Access::CLOSED };
     /// Settings of security.
     pub const ADMINISTRATORS: Access =

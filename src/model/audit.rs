@@ -1,4 +1,4 @@
-//! What is audited, and where the records go.
+//! Settings of the audit trail: the records, and their files.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ pub struct AuditPlan {
     pub log: AuditLog,
     /// Records are appended to the hash-chained files in the state folder.
     pub file: bool,
-    /// Writes of clients are recorded, beside what concerns security.
+    /// Writes of clients are recorded, in addition to the records about security.
     pub writes: bool,
-    /// Files whose last record is older go.
+    /// Files whose last record is older are removed.
     pub keep: Duration,
     /// Bytes of all files together; each class of records has one half.
     pub max_size: u64,

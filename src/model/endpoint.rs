@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 /// `opc.tcp://host:port`; what follows is passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// `None`: a name, which stands for every address of this host.
+    /// `None` for a host name, which means every address of this host.
     pub address: Option<IpAddr>,
     pub port: u16,
 }

@@ -1,4 +1,4 @@
-//! What history keeps: classes, which tags name, and where the store lies.
+//! History: the classes that tags name, and the settings of the store.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct HistoryClass {
     /// Between two samples the first holds, instead of a straight line; `None`: as the tag's type has it.
     pub stepped: Option<bool>,
     pub deadband: HistoryDeadband,
-    /// Recorded at least so often, even unchanged.
+    /// Longest time between two records, even of an unchanged value.
     pub max_interval: Duration,
     pub keep: Duration,
     /// Bytes on disk of all tags of the class together.

@@ -1,6 +1,6 @@
 //! The compiled cell: plain immutable data with indices. Nothing here does I/O or reads a clock.
 //!
-//! `config` makes it, everybody else only reads it. A `TagId` counts over all cells of the server, so a value is
+//! `config` makes it, all other modules only read it. A `TagId` counts over all cells of the server, so a value is
 //! one array access away wherever it is needed.
 
 mod access;
@@ -51,11 +51,11 @@ pub struct Plant {
     pub access: Vec<Access>,
     /// Indexed by `HistoryIx`: the classes of all cells.
     pub history: Vec<HistoryClass>,
-    /// A simulator stands in place of every driver.
+    /// The simulator replaces every driver.
     pub simulated: bool,
 }
 
-/// One entry of `connections:`; what its driver needs lies beside it in `drivers::ConnectionPlan`.
+/// One entry of `connections:`; the settings of its driver are in `drivers::ConnectionPlan`.
 #[derive(Debug, Clone)]
 pub struct Connection {
     pub cell: u16,

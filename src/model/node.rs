@@ -1,4 +1,4 @@
-//! Nodes of a cell in document order: a parent always stands before its children.
+//! Nodes of a cell in document order: a parent is always before its children.
 
 use std::sync::Arc;
 

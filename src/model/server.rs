@@ -1,4 +1,4 @@
-//! The compiled server file: who this server is, where it listens, whom it lets in, how much it bears.
+//! The compiled server file: the server's name, its addresses, its users and its limits.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::value::Hidden;
 pub struct ServerPlan {
     pub application: Application,
     pub listen: Vec<Listen>,
-    /// Host names told to clients; empty: the name that the client dialled.
+    /// Host names in the endpoints that clients get; empty: the name that the client connected with.
     pub advertise: Vec<String>,
     pub security: Security,
     /// As the file had it when the server started.
@@ -75,20 +75,20 @@ pub enum Policy {
 #[derive(Debug, Clone)]
 pub struct CertificatePlan {
     pub key_bits: u32,
-    /// Host names and addresses inside beside this host's own (when `auto_names`).
+    /// Host names and addresses in the certificate; with `auto_names`, in addition to this host's own.
     pub names: Vec<String>,
     pub auto_names: bool,
     pub valid_for: Duration,
     pub renew_before: Duration,
 }
 
-/// Who may log in, and which roles follow; a running server can take new ones.
+/// Users and their roles; a running server can take new ones.
 #[derive(Debug, Clone, Default)]
 pub struct Accounts {
     pub users: BTreeMap<String, User>,
-    /// Who has a role beside those that `users` names.
+    /// Holders of roles in addition to those of `users`.
     pub role_rules: Vec<RoleRule>,
-    /// Roles of sessions without login, beside Anonymous; empty refuses them.
+    /// Roles of sessions without login, in addition to Anonymous; empty refuses such sessions.
     pub anonymous: Roles,
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// Names that count, in the order in which they are told; all others in a certificate are passed over.
+/// Names that are used, in the order in which they are shown; all others in a certificate are skipped.
 const NAMES: [&str; 9] = ["CN", "O", "OU", "DC", "L", "S", "C", "dnQualifier", "serialNumber"];
 
 /// Place in `NAMES` and value, sorted by place; equal names stay in their order.

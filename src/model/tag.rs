@@ -33,7 +33,7 @@ pub struct Unit {
     pub name: String,
 }
 
-/// What a Variable looks like, whether or not it has a value of its own.
+/// Shape of a Variable's value, also of one that is only declared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
     pub data_type: DataType,
@@ -75,7 +75,7 @@ pub struct Tag {
     /// Off: no polling, BadOutOfService.
     pub enabled: bool,
     pub access: AccessIx,
-    /// What is kept of it.
+    /// History class of the tag; `None` keeps no history.
     pub history: Option<HistoryIx>,
 }
 

@@ -6,7 +6,7 @@ use super::{
     Cell, DataType, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, Origin, Period, Plant, Shape, TagId, Text,
 };
 
-/// Where a tag lies in its device, if that is known.
+/// Address of a tag in its device, if that is known.
 pub(crate) type Address<'a> = &'a dyn Fn(TagId) -> Option<String>;
 
 /// Place of a node in the drawn tree.
@@ -17,7 +17,7 @@ struct Place<'a> {
 }
 
 impl Plant {
-    /// Types first, then nodes, each below its parent. `address` is where a tag lies in its device.
+    /// Types first, then nodes, each below its parent. `address` gives the address of a tag in its device.
     pub fn tree(&self, address: Address<'_>) -> String {
         let mut out = String::new();
         for cell in &self.cells {
@@ -41,7 +41,7 @@ impl Plant {
         self.nodes(out, cell, &kind.children, None, address);
     }
 
-    /// Nodes stand in document order, so a depth for each is enough to draw the tree.
+    /// Nodes are in document order, so a depth for each is enough to draw the tree.
     fn nodes(&self, out: &mut String, cell: &Cell, nodes: &[Node], root: Option<NodeIx>, address: Address<'_>) {
         let base = if root.is_some() { 0 } else { 2 };
         let mut depths: Vec<usize> = Vec::with_capacity(nodes.len());

@@ -194,7 +194,7 @@ fn divide(above: i128, below: i128) -> i128 {
     if rest != 0 && is_half { quotient + above.signum() * below.signum() } else { quotient }
 }
 
-/// The array with the tag's dimensions; one dimension is said by its length alone.
+/// The array with the tag's dimensions; a single dimension is its length.
 fn shaped(value: &Value, dimensions: &[u32]) -> Value {
     match value {
         Value::Array(array) if dimensions.len() > 1 && array.dimensions != dimensions => {
@@ -255,7 +255,7 @@ fn shift(number: f64, exponent: Option<i8>) -> f64 {
     }
 }
 
-/// NaN compares false with everything; a sensor that turns NaN must be heard, once.
+/// NaN compares false with everything; a sensor that turns NaN must be reported, once.
 pub(crate) fn leaves_deadband(last: &Value, now: &Value, band: f64) -> bool {
     if band > 0.0 {
         if let (Some(last), Some(now)) = (last.as_f64(), now.as_f64()) {

@@ -1,4 +1,4 @@
-//! Live values: one slot a tag, each behind a lock of its own, found by `TagId` without a search.
+//! Live values: one slot for each tag, each with its own lock, found by `TagId` without a search.
 //!
 //! Drivers commit whole replies here; services read, subscriptions watch. A value that a tag does not have is Bad
 //! and null, never zero (Part 4 §7.11.1, 1.05).
@@ -71,7 +71,7 @@ pub enum Lapse {
     Bad,
 }
 
-/// Somebody who wants the changes of tags: a monitored item's queue, history, alarms.
+/// Receiver of the changes of tags: a monitored item's queue, history, alarms.
 pub trait Watcher: Send + Sync {
     /// Called under the tag's lock, in the order of the changes: take what is needed and return. `now` is the moment
     /// of the change.
@@ -97,7 +97,7 @@ pub struct Write {
     pub first: Option<u32>,
 }
 
-/// What became of a write.
+/// Outcome of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
     /// Done or refused at once.
@@ -252,7 +252,7 @@ impl TagStore {
         }
     }
 
-    /// What was written to a device whose tag is not read: shown as the last value, Uncertain.
+    /// Shows the value that was written to a tag that is not polled: the last value, Uncertain.
     pub fn show_written(&self, tag: TagId, value: &Value, stamp: Stamp) {
         let mut slot = self.slot(tag).lock();
         if !slot.is_out_of_service() {

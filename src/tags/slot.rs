@@ -1,4 +1,4 @@
-//! One tag's present: what clients see, and the last good value behind it.
+//! State of one tag: the sample that clients see, and the last good value.
 //!
 //! A miss never makes a tag better: one that is Bad already goes straight to the code of the miss.
 
@@ -16,7 +16,7 @@ pub(super) struct Slot {
     /// The last usable value, also while the tag is Bad; for the deadband and for Uncertain.
     pub good: Value,
     last_good: Option<Instant>,
-    /// The device's last word on the tag, also a Bad one.
+    /// Time of the device's last answer for the tag, also of a Bad one.
     pub answered: Option<Instant>,
     /// Waits in the list of changed memory tags.
     pub dirty: bool,
@@ -69,7 +69,7 @@ impl Slot {
         self.tell(news, stamp.moment());
     }
 
-    /// SourceTimestamp moves when the quality changes, so that nobody shows an old alarm as new trouble.
+    /// SourceTimestamp changes with the quality, so that an old alarm is not shown as a new one.
     pub(crate) fn miss(&mut self, why: Miss, stale_after: Duration, stamp: Stamp) {
         let lapse = if self.is_fresh(stale_after, stamp) { Lapse::Uncertain } else { Lapse::Bad };
         self.lapse(why, lapse, stamp);
@@ -88,12 +88,12 @@ impl Slot {
         }
     }
 
-    /// The device spoke of the tag within `stale_after`: what it said stays while the next answer is late.
+    /// Whether the device answered for the tag within `stale_after`: this answer remains while the next one is late.
     pub(crate) fn is_answered(&self, stale_after: Duration, stamp: Stamp) -> bool {
         self.answered.is_some_and(|at| stamp.now.saturating_duration_since(at) < stale_after)
     }
 
-    /// The last good value is younger than `stale_after`.
+    /// Whether the last good value is younger than `stale_after`.
     pub(crate) fn is_fresh(&self, stale_after: Duration, stamp: Stamp) -> bool {
         self.last_good.is_some_and(|at| stamp.now.saturating_duration_since(at) < stale_after)
     }

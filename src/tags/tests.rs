@@ -70,7 +70,7 @@ fn number(kind: BuiltIn) -> Tag {
     tag(shape(DataType::BuiltIn(kind), &[]), device())
 }
 
-/// So many milliseconds after the start, with a time of the device's own.
+/// Stamp this number of milliseconds after the start, with a time of the device's own.
 fn at(start: Instant, millis: u64) -> Stamp {
     let source = UaTime(1_000_000 + i64::try_from(millis).expect("small"));
     Stamp { source, server: UaTime(source.0 + 1), now: start + Duration::from_millis(millis) }

@@ -1,4 +1,4 @@
-//! What may be written: the type must be the tag's own, and the value inside its limits.
+//! Checks of written values: the type must be the tag's own, and the value inside its limits.
 //!
 //! A type that differs is Bad_TypeMismatch, a value outside EURange or an enumeration Bad_OutOfRange
 //! (Part 4 §5.11.4.4, 1.05). Nothing is converted here: a Double for an Int32 is a client's mistake.
@@ -25,7 +25,7 @@ pub(crate) fn check_whole(plant: &Plant, tag: &Tag, value: &Value) -> Result<(),
     check_limits(plant, tag, value)
 }
 
-/// A value that is said to have been: as a whole value, but a device may have left its EURange.
+/// Checks a value of the past: as a whole value, but a device may have left its EURange.
 pub(crate) fn check_recorded(plant: &Plant, tag: &Tag, value: &Value) -> Result<(), StatusCode> {
     check_type(tag, value)?;
     if !has_shape(&tag.shape, value) {

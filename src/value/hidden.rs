@@ -1,4 +1,4 @@
-//! What nobody may read in a log.
+//! Values that no log may show.
 
 use std::fmt;
 

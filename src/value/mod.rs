@@ -1,7 +1,7 @@
-//! Live values as the whole house speaks of them. Cloning one never allocates: text and arrays are shared.
+//! Live values, as all modules use them. Cloning one never allocates: text and arrays are shared.
 //!
 //! `opcua::Variant` owns its text, so each hand-over of a string would allocate; that is why this type exists
-//! beside it. The wire form of both is the same (Part 6 §5.2.2.16, 1.05).
+//! in addition to it. The wire form of both is the same (Part 6 §5.2.2.16, 1.05).
 
 mod hidden;
 mod moment;
@@ -419,7 +419,7 @@ impl Value {
     }
 }
 
-/// A value with its status and times, as it is handed to whoever watches a tag.
+/// A value with its status and times, as watchers of a tag get it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     pub value: Value,

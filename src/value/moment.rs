@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::UaTime;
 
-/// A moment, read once where a request or a batch comes in and handed on to what has a timer.
+/// A moment, read once when a request or a batch arrives and passed to everything with a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The clock that measures spans; it never goes back.
