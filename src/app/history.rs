@@ -18,7 +18,7 @@ use crate::ua::events::kinds;
 use crate::ua::server::{OwnEvent, Server};
 use crate::value::{UaTime, Value};
 
-/// Between two handings over of what has come in; far below the time between group commits.
+/// Time between two transfers of collected samples to the store; far below the time between group commits.
 const HAND_OVER: Duration = Duration::from_millis(50);
 
 /// A file in the store's folder that exists while the store is closed after an orderly stop.
@@ -43,7 +43,7 @@ pub(crate) fn finish(store: &Store) -> Result<(), Fault> {
     Gather::mark_lost(store, open.into_iter(), last);
     store.commit()?;
     if let Err(error) = std::fs::write(&closed, "") {
-        log::warn!("{}: {error}; the next start marks its time as lost once more", closed.display());
+        log::warn!("{}: {error}; the next start marks this time as lost again", closed.display());
     }
     Ok(())
 }
@@ -88,10 +88,10 @@ impl History {
             let closed = settings.path.join(CLOSED);
             let store = Store::open(settings)?;
             let archives = Archives::open(Arc::clone(&store) as Arc<dyn Historian>, &plant)?;
-            // Where the last run ended without a word, the time since is marked as lost.
+            // When the last run did not stop in order, the time since is marked as lost.
             let was_closed = std::fs::remove_file(&closed).is_ok();
             if let Some(last) = store.last_commit().filter(|_| !was_closed) {
-                log::warn!("the server ended without a stop: history is marked as lost from then on");
+                log::warn!("the last run of the server did not stop in order: history since its end is marked as lost");
                 Gather::mark_lost(&*store, archives.tags().map(|(_, archive)| archive), last);
             }
             Ok(History { store, archives: Arc::new(archives), gather: None, closed })
@@ -148,7 +148,7 @@ impl History {
             let is_whole = self.store.commit().map_err(|fault| log::error!("{fault}")).is_ok();
             self.store.close();
             if is_whole && let Err(error) = std::fs::write(&self.closed, "") {
-                log::warn!("{}: {error}; the next start takes this one for a crash", self.closed.display());
+                log::warn!("{}: {error}; the next start will treat this stop as a crash", self.closed.display());
             }
         });
         if let Err(error) = done.await {
@@ -162,7 +162,7 @@ impl History {
     }
 }
 
-/// To clients that listen for events; the store itself has told the log.
+/// Reports to clients that listen for events; the store itself has logged it.
 fn tell(server: &Server, stopped: Option<&str>) {
     let (message, severity) = match stopped {
         Some(why) => (format!("History is not recorded: {why}"), SEVERITY_STOPPED),

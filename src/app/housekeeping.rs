@@ -44,8 +44,10 @@ pub(crate) async fn run(server: Arc<Server>) {
 
 fn end_overdue_sessions(server: &Server, now: Instant) {
     for session in server.sessions.take_overdue(&server.limits, now) {
-        let line =
-            format_args!("session {} `{}` of {} ends: silent for too long", session.id, session.name, session.peer);
+        let line = format_args!(
+            "session {} `{}` of {} ends: no request within its timeout",
+            session.id, session.name, session.peer
+        );
         logging::limited(log::Level::Info, "session silent", Some(session.peer), line);
         server.totals.session_timeouts.fetch_add(1, Ordering::Relaxed);
         // Its subscriptions wait for a transfer until their lifetime is over.
@@ -99,7 +101,7 @@ fn report_connection(server: &Server, ix: ConnectionIx, known: &mut State) {
     });
 }
 
-/// Tells clients with an event view that the server is about to end (Part 5 §6.4.31, 1.05).
+/// Reports to clients with an event view that the server is about to stop (Part 5 §6.4.31, 1.05).
 pub(crate) fn announce_shutdown(server: &Server, reason: &str) {
     let extra = vec![("SystemState", Value::Int32(server.status.state()))];
     let message = reason.to_owned();

@@ -127,7 +127,7 @@ async fn accept(
             Err(error) => {
                 // Out of file descriptors: the next attempt would fail at once as well.
                 let level = log::Level::Warn;
-                logging::limited(level, "not accepted", None, format_args!("a connection is not accepted: {error}"));
+                logging::limited(level, "not accepted", None, format_args!("a connection cannot be accepted: {error}"));
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
         }
@@ -143,13 +143,13 @@ fn admit(
     places: &Arc<Places>,
 ) {
     if !is_allowed(peer.ip(), &server.plan.networks) {
-        let line = format_args!("{peer} is not answered: its address is not in `networks` of the server file");
+        let line = format_args!("{peer} is refused: its address is not in `networks` of the server file");
         logging::limited(log::Level::Warn, "address not in networks", Some(peer.ip()), line);
         return;
     }
     let limits = &server.limits;
     let Some(place) = places.take(peer.ip(), limits.connections, limits.connections_per_address) else {
-        let line = format_args!("{peer} is turned away: too many connections");
+        let line = format_args!("{peer} is refused: too many connections");
         logging::limited(log::Level::Warn, "too many connections", Some(peer.ip()), line);
         return;
     };

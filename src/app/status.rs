@@ -76,7 +76,7 @@ impl ControlService {
         };
         let read = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
         let new =
-            read.map_err(|findings| format!("the server file has mistakes; the users stay as they were\n{findings}"))?;
+            read.map_err(|findings| format!("the server file has mistakes; the users are unchanged\n{findings}"))?;
         if new.server.own_roles != plan.own_roles {
             return Err("the server file names other roles than before; restart the server".to_owned());
         }

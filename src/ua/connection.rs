@@ -121,7 +121,7 @@ impl Connection {
                 },
                 () = wake.notified() => {}
                 () = slot.must_leave() => {
-                    let fatal = Fatal::new(StatusCode::BadTcpServerTooBusy, "others wait, and no session was activated");
+                    let fatal = Fatal::new(StatusCode::BadTcpServerTooBusy, "other clients wait, and no session was activated");
                     fatal.write(&mut self.outbox.out);
                     self.flush(&mut writer).await;
                     return Some(End::Fatal(fatal));
@@ -150,7 +150,7 @@ impl Connection {
     }
 
     /// Writes what is left, for as long as the peer takes it at once.
-    async fn flush(&mut self, writer: &mut (impl AsyncWriteExt + Unpin)) {
+    async fn flush<W: AsyncWriteExt + Unpin>(&mut self, writer: &mut W) {
         let rest = self.outbox.unsent();
         let limit = std::time::Duration::from_secs(1);
         if let Ok(Err(error)) = tokio::time::timeout(limit, writer.write_all(rest)).await {
@@ -179,7 +179,7 @@ impl Connection {
             let Identity::Certificate { name, der } = identity else { continue };
             if server.users.user_of_certificate(&der).as_deref() != Ok(&name) {
                 let line = format_args!(
-                    "session {} of `{name}` ends: the certificate of this user is no longer good",
+                    "session {} of `{name}` ends: the certificate of this user is no longer valid",
                     session.id
                 );
                 logging::limited(log::Level::Warn, "trust lost", Some(session.peer), line);
@@ -226,7 +226,7 @@ impl Connection {
             let now = Instant::now();
             match channel.receive(now.into_std(), input, out)? {
                 None => return Ok(false),
-                Some(Event::Hello { endpoint_url }) => log::trace!("{} dials {endpoint_url}", core.peer.address),
+                Some(Event::Hello { endpoint_url }) => log::trace!("{} connects to {endpoint_url}", core.peer.address),
                 Some(Event::Open(job)) => core.open(channel, job, out).await?,
                 Some(Event::Request { request_id, body }) => core.request(channel, out, request_id, body).await,
                 Some(Event::Closed) => return Ok(true),
@@ -273,7 +273,7 @@ impl Connection {
             Some(detail) if fatal.status == StatusCode::BadSecurityChecksFailed => {
                 log(log::Level::Warn, format_args!("{peer} is refused: {detail}"));
             }
-            _ => log(log::Level::Info, format_args!("{peer} is cut: {fatal}")),
+            _ => log(log::Level::Info, format_args!("{peer}: connection closed: {fatal}")),
         }
     }
 
@@ -283,10 +283,10 @@ impl Connection {
         match end {
             None | Some(End::Closed | End::Stopped) => log::debug!("{peer} left"),
             Some(End::Stalled) => {
-                let line = format_args!("{peer} does not read what it asked for and is cut; its session waits");
+                let line = format_args!("{peer}: connection closed: it does not read its responses; its session waits");
                 logging::limited(log::Level::Warn, "client stalled", Some(peer.ip()), line);
             }
-            Some(End::Lost(error)) => log::debug!("{peer} is lost: {error}"),
+            Some(End::Lost(error)) => log::debug!("{peer}: connection lost: {error}"),
             Some(End::Fatal(fatal)) => self.log_fatal(fatal),
         }
         self.core.audit_end(end);

@@ -91,7 +91,7 @@ impl Server {
         let alone = self.subscriptions.all().into_iter().filter_map(|subscription| {
             let owner = subscription.lock().owner.upgrade();
             let since = match &owner {
-                // Nobody has it any more: it only waits for a transfer.
+                // It has no session any more: it only waits for a transfer.
                 None => None,
                 Some(session) => Some(session.alone_since()?),
             };
@@ -99,7 +99,9 @@ impl Server {
         });
         let Some((_, subscription, owner)) = alone.min_by_key(|(since, ..)| *since) else { return false };
         let id = subscription.id;
-        let line = format_args!("subscription {id} ends: memory or places are short, and its client has no connection");
+        let line = format_args!(
+            "subscription {id} is deleted: memory or subscriptions are short, and its client has no connection"
+        );
         logging::limited(log::Level::Warn, "subscription ended", None, line);
         if let Some(session) = owner {
             session.lose(subscription.id, None, &self.limits);

@@ -37,7 +37,7 @@ pub enum NoLogin {
     WrongPassword,
     #[error("the password was not encrypted for this server and this session")]
     Undecipherable,
-    #[error("{}; nothing is looked at for another {} s", if .0.is_origin { "too many wrong passwords came from there" } else { "too many wrong passwords" }, .0.left.as_secs() + 1)]
+    #[error("{}; no login is checked for another {} s", if .0.is_origin { "too many wrong passwords from this address" } else { "too many wrong passwords" }, .0.left.as_secs() + 1)]
     Wait(Wait),
     #[error("no user has this certificate")]
     UnknownCertificate,

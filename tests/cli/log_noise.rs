@@ -82,7 +82,7 @@ fn write(serving: &Serving) {
 const ACTS: [(&str, Act, &str, &str, usize); 4] = [
     ("inserts on a full disk", insert_on_a_full_disk, "recording goes on by itself", "history request failed", MOST),
     ("refused logins", guess, ": login refused with ", "login refused", OF_ADDRESS),
-    ("connections that send no OPC UA", send_nonsense, " is cut: ", "client cut", OF_ADDRESS),
+    ("connections that send no OPC UA", send_nonsense, ": connection closed: ", "client cut", OF_ADDRESS),
     ("writes of a tag", write, "write status=Good", "write", MOST),
 ];
 

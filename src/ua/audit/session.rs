@@ -115,8 +115,8 @@ impl Server {
     pub(in crate::ua) fn audit_lockout(&self, caller: &Caller, name: &str, turn: Turn) {
         let (kind, status, message) = match turn {
             Turn::Begins => {
-                let message =
-                    "too many wrong passwords for this name from there: further attempts have to wait".to_owned();
+                let message = "too many wrong passwords for this name from this address: further attempts have to wait"
+                    .to_owned();
                 (Kind::LoginBlocked, StatusCode::BadUserAccessDenied, message)
             }
             Turn::Ends { wrong } => {

@@ -32,12 +32,12 @@ impl Ending {
         let terminated = |message| EndingText { source_name: "Session/Terminated", message };
         match self {
             Ending::Client(_) => EndingText { source_name: "Session/CloseSession", message: "closed by the client" },
-            Ending::Timeout => EndingText { source_name: "Session/Timeout", message: "silent for too long" },
+            Ending::Timeout => EndingText { source_name: "Session/Timeout", message: "no request within its timeout" },
             Ending::TrustLost => terminated("a certificate is no longer trusted"),
-            Ending::Evicted => terminated("gave way to another before it was activated"),
-            Ending::Alone => terminated("all places were taken, and it was without a connection"),
+            Ending::Evicted => terminated("closed for another session before it was activated"),
+            Ending::Alone => terminated("closed for another session while it had no connection"),
             Ending::Misused => terminated("used before it was activated"),
-            Ending::UserChanged => terminated("its user may no longer log in that way"),
+            Ending::UserChanged => terminated("its user may no longer log in in this way"),
             Ending::Shutdown => terminated("the server stops"),
         }
     }
