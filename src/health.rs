@@ -168,7 +168,7 @@ impl Link {
         }
     }
 
-    /// The link is open; a silent device stays silent until it is heard.
+    /// The link is open; a silent device remains silent until it answers.
     pub fn connected(&self, at: UaTime) {
         for device in &self.devices {
             let mut trouble = device.trouble.lock();

@@ -24,7 +24,7 @@ pub(crate) fn started(server: &Server) {
     server.audit_own(Kind::ServerStarted, format!("opcell {version} with {tags} tags and {users} users, {file}"));
 }
 
-/// Ends what sessions are left, tells the end, and writes all that waits.
+/// Ends the remaining sessions, records the stop, and writes all waiting records.
 pub(crate) async fn stopped(server: &Arc<Server>, scribe: Option<Scribe>, reason: &str) {
     for session in server.sessions.all() {
         server.end_session(&session, true, &Ending::Shutdown);

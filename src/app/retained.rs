@@ -40,7 +40,7 @@ impl Retention {
         Ok(Retention { values, has_failed: false })
     }
 
-    /// Writes what changed since the last call. A disk that refuses is told once, until it takes again.
+    /// Writes what changed since the last call. A disk fault is logged once, until a write succeeds again.
     pub(crate) fn save(&mut self, state: &State, tags: &TagStore) {
         let changed = tags.take_changed();
         if changed.is_empty() && !self.has_failed {

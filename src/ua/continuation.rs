@@ -16,7 +16,7 @@ pub trait Resumable {
 /// Memory that several points keep alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shared {
-    /// Tells it apart while a point holds it.
+    /// Identifies it while a point holds it.
     pub address: usize,
     pub bytes: usize,
 }

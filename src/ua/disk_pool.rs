@@ -84,7 +84,7 @@ impl DiskPool {
     }
 
     /// Runs a job when it is its turn. BadTooManyOperations at once when the session has too many waiting,
-    /// BadServerTooBusy when all sessions together have. Dropping the future drops a waiting job and tells a running one.
+    /// BadServerTooBusy when all sessions together have. Dropping the future drops a waiting job and sets the flag of a running one.
     pub fn run<T: Send + 'static>(
         &self,
         gate: &Gate,

@@ -45,7 +45,7 @@ pub struct Limits {
     pub send_stall: Duration,
     /// Time after which a connection without an activated session is closed.
     pub without_session: Duration,
-    /// Connections in all, and from one address: as many as sessions may use, and room to come in.
+    /// Connections in all, and from one address: as many as sessions may use, and some more for new clients.
     pub connections: usize,
     pub connections_per_address: usize,
     /// New connections of one address.

@@ -72,7 +72,7 @@ mod tests {
             let most = if outbox.waiting() > 50_000 { 10_000 } else { 1_000 };
             outbox.note_sent(most, now);
         }
-        assert!(outbox.waiting() > 40_000, "it lags behind");
+        assert!(outbox.waiting() > 40_000, "it is late");
         assert!(outbox.out.buf.capacity() < 3 * FLUSH, "{} bytes are held", outbox.out.buf.capacity());
     }
 

@@ -76,7 +76,7 @@ fn identities(accounts: &Accounts, role: Role) -> Vec<(Criteria, String)> {
     all
 }
 
-/// A thumbprint is told in upper case (Part 18 §4.4.3, 1.05).
+/// A thumbprint is shown in upper case (Part 18 §4.4.3, 1.05).
 fn certificate(entry: &str) -> (Criteria, String) {
     match crate::model::Subject::parse(entry) {
         Some(subject) => (Criteria::X509Subject, subject.to_string()),

@@ -63,7 +63,7 @@ impl<'a> ClaimedIdentity<'a> {
         }
     }
 
-    /// Whom it names.
+    /// The user that it names.
     pub fn name(&self) -> &'a str {
         match self {
             ClaimedIdentity::UserName { name, .. } => name,

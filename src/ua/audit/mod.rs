@@ -70,7 +70,7 @@ pub struct AuditFields {
 }
 
 impl Server {
-    /// Records an act; `told` makes its event and is called only while a client may receive it. Not to be called with the
+    /// Records an action; `told` makes its event and is called only while a client may receive it. Not to be called with the
     /// lock of a session or a subscription.
     pub fn audit(&self, record: Record, told: impl FnOnce() -> Option<AuditFields>) {
         let Some(before) = self.trail.admit(&record, Instant::now()) else { return };

@@ -18,7 +18,7 @@ impl Names for Space {
     }
 }
 
-/// A Write request that is under way. Dropped before its devices answered, it is told with the status Uncertain: what
+/// A Write request in progress. Dropped before its devices answered, it is recorded with the status Uncertain: what
 /// was sent may have been done.
 pub(crate) struct WriteAudit {
     server: Arc<Server>,

@@ -35,7 +35,7 @@ pub(super) struct Peer {
 pub(super) struct Core {
     pub server: Arc<Server>,
     pub peer: Peer,
-    /// The open request that is under way, and the one that made the channel.
+    /// The open request in progress, and the request that made the channel.
     pub opening: Option<Opening>,
     pub opened: Option<Opening>,
     /// The session of the last request.

@@ -20,7 +20,7 @@ impl ConnectionSlot {
         self.is_in_use.store(is_in_use, Ordering::Relaxed);
     }
 
-    /// Tells the connection to end.
+    /// Requests the end of the connection.
     pub fn give_up(&self) {
         self.leave.notify_one();
     }

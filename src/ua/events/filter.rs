@@ -29,7 +29,7 @@ pub struct EventFilter {
     elements: Vec<Element>,
 }
 
-/// A filter and what is to be said of each of its parts.
+/// A filter and the result for each of its parts.
 #[derive(Debug)]
 pub struct Parsed {
     pub filter: EventFilter,

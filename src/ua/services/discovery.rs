@@ -1,4 +1,4 @@
-//! Discovery service set (Part 4 §5.5, 1.05): FindServers and GetEndpoints, open to everybody over policy None.
+//! Discovery service set (Part 4 §5.5, 1.05): FindServers and GetEndpoints, open to all clients over policy None.
 //!
 //! Endpoints carry the URL that the client dialled, so that NAT, containers and several names just work; the list
 //! for one URL is the same in GetEndpoints and CreateSession.
@@ -54,7 +54,7 @@ pub(crate) fn get_endpoints(visit: &Visit<'_>, reader: &mut Reader<'_>, w: &mut 
 }
 
 /// The URLs of this server for a client that dialled `url`: that one to the letter, for some clients connect a second
-/// time when they are told another (open62541's does for a `/` at the end).
+/// time when they get another one (open62541's does for a `/` at the end).
 fn urls(server: &Server, url: &str) -> Vec<String> {
     let dialled = dialled(url);
     let port = dialled.as_ref().and_then(|dialled| dialled.port).unwrap_or(server.application.port);

@@ -26,7 +26,7 @@ use opcua::StatusCode;
 
 use crate::stack::codec::{Reader, Writer};
 
-/// Runs work that may be long: while it computes, the runtime serves everybody else from another thread.
+/// Runs work that may be long: while it computes, the runtime serves all others from another thread.
 pub(crate) fn apart_if<R>(is_long: bool, work: impl FnOnce() -> R) -> R {
     let flavour = || tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
     match is_long && matches!(flavour(), Ok(tokio::runtime::RuntimeFlavor::MultiThread)) {

@@ -373,7 +373,7 @@ pub(crate) fn set_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut W
     Ok(())
 }
 
-/// An item that wakes up hears of the present value first.
+/// An item that is enabled again gets the present value first.
 fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32, mode: Mode) -> StatusCode {
     let space = context.server.space();
     let (key, tag, first) = {

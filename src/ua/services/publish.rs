@@ -96,7 +96,7 @@ pub(crate) fn next(session: &Session) -> Option<(PublishRequest, Ready)> {
                 let inner = subscription.lock();
                 inner.is_ready().then_some((inner.parameters.priority, at))
             });
-            // Among equals the one that waited longest: served ones go to the end.
+            // Among equals the subscription that waited longest: served ones go to the end.
             let (_, at) = ready.max_by_key(|(priority, at)| (*priority, std::cmp::Reverse(*at)))?;
             let subscription = state.subscriptions.remove(at);
             state.subscriptions.push(Arc::clone(&subscription));
@@ -106,7 +106,7 @@ pub(crate) fn next(session: &Session) -> Option<(PublishRequest, Ready)> {
     state.publish.pop_front().map(|request| (request, ready))
 }
 
-/// Writes a PublishResponse. A subscription that told its end is deleted.
+/// Writes a PublishResponse. A subscription that reported its end is deleted.
 pub(crate) fn write(
     server: &Server,
     session: &Session,

@@ -239,7 +239,7 @@ impl Session {
         }
     }
 
-    /// Tells the connection that a message waits for one of the session's Publish requests.
+    /// Notifies the connection that a message waits for one of the session's Publish requests.
     pub fn wake(&self) {
         if let Some(wake) = &self.lock().wake {
             wake.notify_one();

@@ -1,4 +1,4 @@
-//! All sessions of the server, by token, and the choice of the one that is evicted when there are too many.
+//! All sessions of the server, by token, and the choice of the session that is evicted when there are too many.
 
 use std::sync::Arc;
 
@@ -119,7 +119,7 @@ fn is_of_one_client(one: &Session, other: &Session) -> bool {
         && neighbourhood(one.peer) == neighbourhood(other.peer)
 }
 
-/// Of the sessions that match, the one that has been without a connection for the longest time.
+/// Of the sessions that match, the session that has been without a connection for the longest time.
 fn alone(sessions: &HashMap<Token, Arc<Session>>, is_like: &dyn Fn(&Session, &State) -> bool) -> Option<Token> {
     let since = |session: &&Arc<Session>| {
         let state = session.lock();

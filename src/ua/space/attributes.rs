@@ -211,7 +211,7 @@ impl Space {
         level
     }
 
-    /// The poll period of a polled tag; 0 where each change is heard at once; none where nothing moves.
+    /// The poll period of a polled tag; 0 where each change arrives at once; none where nothing changes.
     fn minimum_sampling_interval(&self, at: NodeIx, plant: &Plant) -> Option<f64> {
         match self.variable(at)?.source {
             super::Source::Tag(tag) => Some(plant.tag(tag).poll_period().as_secs_f64() * 1000.0),

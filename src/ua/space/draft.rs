@@ -16,7 +16,7 @@ pub(crate) struct Draft {
     drawn: Vec<(NodeIx, Reference)>,
 }
 
-/// A node that is about to be added; what is not said has the usual value.
+/// A node that is about to be added; every other attribute has the usual value.
 #[derive(Debug)]
 pub(crate) struct NewNode<'a> {
     pub class: Class,

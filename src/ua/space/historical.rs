@@ -205,7 +205,7 @@ impl Space {
         self.historical.tags.get(tag.0 as usize / 64).is_some_and(|bits| bits >> (tag.0 % 64) & 1 == 1)
     }
 
-    /// The tag whose history a node speaks of: the tag's own node, or one that was made for it.
+    /// The tag whose history a node represents: the tag's own node, or one that was made for it.
     pub fn historical_tag(&self, node: NodeIx) -> Option<TagId> {
         if node.0 & MADE != 0 {
             return Some(parse(node).0);

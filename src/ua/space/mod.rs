@@ -152,7 +152,7 @@ pub enum Source {
     Constant(u32),
     /// A value that the server computes when it is asked.
     Live(Live),
-    /// A property of a tag's history; the node tells which tag.
+    /// A property of a tag's history; the tag follows from the node.
     History(HistoricalProperty),
     /// A default of a namespace, from a rule of a plant; `None` is open.
     Default {

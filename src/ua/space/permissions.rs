@@ -36,7 +36,7 @@ pub(crate) mod restriction {
 const ROLE_PERMISSION_TYPE: u32 = opcua::ObjectId::RolePermissionType_Encoding_DefaultBinary as u32;
 const BASE_EVENT_TYPE: u32 = opcua::ObjectTypeId::BaseEventType as u32;
 const AUDIT_EVENT_TYPE: u32 = opcua::ObjectTypeId::AuditEventType as u32;
-/// Variables of namespace 0 that are not for everybody.
+/// Variables of namespace 0 that only some roles may read.
 const SESSION_SECURITY_DIAGNOSTICS: u32 =
     opcua::VariableId::Server_ServerDiagnostics_SessionsDiagnosticsSummary_SessionSecurityDiagnosticsArray as u32;
 const SESSION_SECURITY: Source = Source::Live(Live::Standard(SESSION_SECURITY_DIAGNOSTICS));
@@ -190,7 +190,7 @@ impl Space {
         w.set_count(count_at, count);
     }
 
-    /// AccessRestrictions (Part 3 §5.2.11, 1.05). Nothing is served without a session; SigningRequired is told where no
+    /// AccessRestrictions (Part 3 §5.2.11, 1.05). Nothing is served without a session; SigningRequired is reported where no
     /// unsecured session is let in at all.
     pub fn restrictions(&self, access: Option<AccessIx>, plant: &Plant) -> u16 {
         let encrypted = access.is_some_and(|ix| plant.rule(ix).encrypted);

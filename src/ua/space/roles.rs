@@ -1,4 +1,4 @@
-//! The RoleSet (Part 18 §4.3, 1.05): an Object for each role, so that RolePermissions can name it. Everybody sees
+//! The RoleSet (Part 18 §4.3, 1.05): an Object for each role, so that RolePermissions can name it. All sessions see
 //! that a role is there; its holders are for SecurityAdmin over an encrypted channel (§4.4.1), others don't find the
 //! properties.
 

@@ -22,7 +22,7 @@ impl Grid {
         self.next.is_none_or(|next| now + jitter(interval) >= next)
     }
 
-    /// Whether a sample of this moment is too late to be the one that was due at the start of the next cell.
+    /// Whether a sample of this moment is too late to be the sample that was due at the start of the next cell.
     pub fn is_late(&self, now: Instant, interval: Duration) -> bool {
         self.next.is_some_and(|next| now > next + jitter(interval))
     }

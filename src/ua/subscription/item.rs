@@ -46,7 +46,7 @@ pub enum Watched {
     Events(Box<EventFilter>, EventQueue),
 }
 
-/// The place where an item is attached so that it hears of its node.
+/// The place where an item is attached to get the changes of its node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchedKind {
     Tag(TagId),
@@ -74,7 +74,7 @@ pub struct Item {
     pub attribute: Attribute,
     pub watched: Watched,
     pub sampling: Duration,
-    /// The tag's poll period; zero where each change is heard at once.
+    /// The tag's poll period; zero where each change arrives at once.
     pub period: Duration,
     pub timestamps: Timestamps,
     pub range: Option<IndexRange>,
@@ -88,9 +88,9 @@ pub struct Item {
     /// The newest one of the running cell of the sampling grid; the next cell takes it.
     pub held: Option<Sample>,
     pub grid: Grid,
-    /// Stands in the subscription's list of items to publish.
+    /// Is in the subscription's list of items to publish.
     pub is_dirty: bool,
-    /// Stands in the subscription's list of items that hold a sample back.
+    /// Is in the subscription's list of items that hold a sample back.
     pub is_waiting: bool,
     /// Why it brings no values: its session may not have them.
     pub denied: Option<StatusCode>,

@@ -126,7 +126,7 @@ impl State {
         }
     }
 
-    /// Sets what an item calculates; what it had told before is forgotten.
+    /// Sets what an item calculates; its earlier results are dropped.
     pub fn set_aggregate(&mut self, key: u32, aggregate: Option<Box<Running>>) {
         if aggregate.is_some() {
             self.aggregated.insert(key);

@@ -24,7 +24,7 @@ pub struct Published {
     pub sequence: u32,
     pub more: bool,
     pub is_keep_alive: bool,
-    /// The subscription has told its end and is to be deleted.
+    /// The subscription has reported its end and is to be deleted.
     pub is_last: bool,
 }
 

@@ -1,6 +1,6 @@
 //! A subscription: items, the ones among them with news, and the counters of Part 4 §5.14.1 (1.05).
 //!
-//! It is a state machine that is told `now`. It knows its dirty items and never scans all of them; an item of a
+//! It is a state machine that takes the time as `now`. It knows its dirty items and never scans all of them; an item of a
 //! tag costs nothing between two changes.
 
 pub(crate) mod aggregate;

@@ -12,7 +12,7 @@ use crate::ua::limits::Limits;
 pub trait Owner: Debug + Send + Sync {
     fn id(&self) -> u32;
 
-    /// Tells the connection that a message waits for one of the session's Publish requests.
+    /// Notifies the connection that a message waits for one of the session's Publish requests.
     fn wake(&self);
 
     fn has_publish_requests(&self) -> bool;

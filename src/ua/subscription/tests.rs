@@ -113,7 +113,7 @@ fn lists_of_items_do_not_grow_between_two_messages() {
     }
     assert!(state.dirty.len() < 100, "{} entries of items with news", state.dirty.len());
     assert!(state.waiting.len() < 100, "{} entries of items that wait", state.waiting.len());
-    // Whoever has news is still among them, once.
+    // The item with news is still in the list, once.
     state.drop_stale();
     let live = state.dirty.iter().filter(|key| **key == steady).count();
     assert!(live >= 1, "the steady item is forgotten");

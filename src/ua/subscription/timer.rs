@@ -17,7 +17,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// Sets the next cycle of a subscription, in place of the one that stood here.
+    /// Sets the next cycle of a subscription, and replaces the one before.
     pub fn schedule(&self, subscription: &Arc<Subscription>) {
         let mut due = self.due.lock();
         let mut state = subscription.lock();

@@ -98,7 +98,7 @@ impl Audit {
         Audit { node, kind, message, count, acting: audit::who(session), extra }
     }
 
-    /// Tells how it went.
+    /// Records the outcome.
     pub(crate) fn end(self, server: &Server, who: &Who, audit_entry: &str, outcome: &Outcome) {
         let Audit { node, kind, message, count, acting, extra } = self;
         let refused = match outcome {

@@ -1,5 +1,5 @@
 //! HistoryUpdate (Part 4 §5.11.5 and Part 11 §6.9, 1.05): taken apart and checked on the connection's task, done in the
-//! pool, told in the log and as audit events.
+//! pool, reported in the log and as audit events.
 
 use std::sync::Arc;
 use std::time::Duration;
