@@ -172,7 +172,7 @@ mod tests {
             ("DB10.DBD{(i-1)*16+4}", Ok(Some("DB10.DBD20"))),
             ("{plc}/{base + 1}", Ok(Some("plc1/17"))),
             ("{bass}", Err(Fault::Unknown("bass".into()))),
-            ("{plc+1}", Err(Fault::Other("`plc` is not a whole number, so `{plc+1}` can't be calculated".into()))),
+            ("{plc+1}", Err(Fault::Other("`plc` is not a whole number, so `{plc+1}` cannot be calculated".into()))),
             ("{base", Err(Fault::Other("`{` without `}`".into()))),
             ("{base/2}", Err(Fault::Other("`/2` is not understood in `{base/2}`".into()))),
             (

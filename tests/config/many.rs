@@ -36,8 +36,8 @@ const OF_TAGS: [Mistake; 18] = [
 #[rustfmt::skip]
 const OF_CONNECTIONS: [Mistake; 9] = [
     ("driver", "\"modbus-tpc\"", "no driver `modbus-tpc`"),
-    ("port", "99999", "`99999` is out of range"),
-    ("unit_id", "300", "`300` is out of range"),
+    ("port", "99999", "99999 is out of range"),
+    ("unit_id", "300", "300 is out of range"),
     ("word_order", "\"little\"", "`little` is not allowed here"),
     ("timeout", "\"soon\"", "`soon` is not a duration"),
     ("retries", "\"twice\"", "expected a whole number, found `twice`"),

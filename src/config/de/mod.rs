@@ -124,7 +124,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
         let (least, most) = self.limits.unwrap_or((f64::MIN, f64::MAX));
         #[expect(clippy::cast_possible_truncation, reason = "limits of keys are whole numbers")]
         let (least, most) = (low.max(least as i128), high.min(most as i128));
-        self.place(Err(de::Error::custom(format!("`{text}` is out of range {least}..{most}"))))
+        self.place(Err(de::Error::custom(format!("{text} is out of range {least}..{most}"))))
     }
 
     fn float(&self) -> Result<f64, Error> {
@@ -135,7 +135,7 @@ impl<'a> NodeDe<'_, 'a, '_> {
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
         let Some(number) = number else { return self.wanted("a number", "") };
         if let Some((least, most)) = self.limits.filter(|(least, most)| number < *least || number > *most) {
-            return self.place(Err(de::Error::custom(format!("`{text}` is out of range {least}..{most}"))));
+            return self.place(Err(de::Error::custom(format!("{text} is out of range {least}..{most}"))));
         }
         Ok(number)
     }

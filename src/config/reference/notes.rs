@@ -51,7 +51,8 @@ A cell file may name other files: YAML files (`.yaml`, `.yml`) by `include`, CSV
 and history are never read in this way.
 
 Inside `types.objects` and below `repeat`, `{name}` in a text is replaced by the value of the parameter or of the `repeat`
-variable. `{base+1}` and `{(i-1)*16}` are calculated first, with whole numbers and `+ - * ( )`. Such a text needs quotes:
+variable. `{base+1}` and `{(i-1)*16}` are replaced by the result of the calculation, with whole numbers and `+ - * ( )`. Such
+a text needs quotes:
 `source: \"holding/{base+1}\"`.
 ";
 

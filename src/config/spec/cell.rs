@@ -119,7 +119,7 @@ fn enums(_: &mut SchemaGenerator) -> Schema {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ObjectType {
     /// Parameters by name. In the texts of the type, `{name}` is replaced by the instance's value, and `{base+1}` by
-    /// the result.
+    /// the result of the calculation.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<Param>", extend("x-also" = ["parameters", "vars", "inputs"]))]
     pub params: Option<Raw>,

@@ -84,8 +84,8 @@ pub(crate) struct Application {
 pub(crate) struct Security {
     /// SecurityPolicies that are offered, each with Sign and SignAndEncrypt (default: all three).
     pub policies: Option<At<Vec<Policy>>>,
-    /// Whether the server also accepts channels without signature and encryption, for the laboratory only (default
-    /// false).
+    /// Whether the server also serves data over channels without signature and encryption (default false). For the
+    /// laboratory only.
     #[schemars(extend("x-also" = ["allow_none", "none", "unsecured"]))]
     pub allow_unsecured: Option<At<bool>>,
     /// Checks of client certificates that may fail (default []). Each certificate that is accepted in this way is
