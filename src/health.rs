@@ -15,7 +15,7 @@ pub enum State {
     /// Never connected yet.
     Connecting,
     Connected,
-    /// The device does not answer, though its link can be opened. It stays so until it answers.
+    /// The device does not answer, though its link can be opened. It remains so until it answers.
     Silent,
     /// Lost; the next attempt comes after the back-off.
     Waiting,
@@ -179,7 +179,7 @@ impl Link {
         }
     }
 
-    /// The link is closed. When it is because of silence, silent devices stay silent.
+    /// The link is closed. Devices that did not answer before remain silent.
     pub fn lost(&self, state: State, is_silence: bool) {
         for device in &self.devices {
             let mut trouble = device.trouble.lock();

@@ -15,7 +15,7 @@ use crate::tags::TagStore;
 use crate::ua::server::Server;
 use crate::value::UaTime;
 
-/// Without a certificate of its own a server has no channel that a client's could open.
+/// A server without its own certificate accepts no channel that a client's certificate could open.
 struct Nobody;
 
 impl CertificateCheck for Nobody {

@@ -1,4 +1,4 @@
-//! The listening sockets: taken early, served last; each connection a task of its own.
+//! The listening sockets: bound early, served last; each connection is its own task.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

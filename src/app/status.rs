@@ -150,7 +150,7 @@ fn certificate_status(identity: &Identity) -> Option<CertificateStatus> {
     })
 }
 
-/// One a connection; several on one link have each a state and errors of their own.
+/// One for each connection; connections of one link have their own state and errors.
 fn link_status(server: &Server, link: &crate::health::Link) -> Vec<LinkStatus> {
     let status = |ix: &ConnectionIx| {
         let now = link.of(*ix)?;

@@ -1,4 +1,4 @@
-//! Every task with its name and its end. A panic ends its own task alone, and the log names it.
+//! Every task with its name and its end. A panic ends only its own task, and the log names it.
 
 use std::panic::AssertUnwindSafe;
 

@@ -73,7 +73,7 @@ pub struct Access {
     pub write: Roles,
     pub call: Roles,
     pub edit_history: Roles,
-    /// Values are read, written and edited over encrypted channels only; browsing stays open to `read`.
+    /// Values are read, written and edited over encrypted channels only; browsing remains open to `read`.
     pub encrypted: bool,
 }
 

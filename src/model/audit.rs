@@ -17,7 +17,7 @@ pub struct AuditPlan {
     pub max_file: u64,
 }
 
-/// How a record looks in the log.
+/// Form of a record in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditLog {
     Text,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{DataType, Plant, TagId};
 use crate::value::BuiltIn;
 
-/// How much history to keep.
+/// A history class: how much history is kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistoryClass {
     pub name: Arc<str>,
@@ -39,13 +39,13 @@ pub struct HistoryPlan {
     pub path: Option<PathBuf>,
     /// Time between group commits.
     pub commit: Duration,
-    /// Bytes of disk that stay free.
+    /// Bytes of disk that remain free.
     pub min_free: u64,
     /// Bytes on disk of everything.
     pub max_size: u64,
     /// Span of one file; `None`: a month for classes that keep more than 90 d, else a day.
     pub partition: Option<HistoryPartition>,
-    /// At `max_size` the oldest go; false: recording stops.
+    /// At `max_size` the oldest samples are removed; false: recording stops.
     pub drop_oldest: bool,
 }
 

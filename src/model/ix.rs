@@ -32,7 +32,7 @@ impl AccessIx {
     /// `Access::ADMINISTRATORS`: rules of who has which role. No rule of a plant has this place, and what would not fit
     /// into the table falls on it, so that nothing opens by accident.
     pub const ADMINISTRATORS: AccessIx = AccessIx(u16::MAX);
-    /// `Access::OPEN`, with values over encrypted channels alone.
+    /// `Access::OPEN`, with values over encrypted channels only.
     pub const ENCRYPTED: AccessIx = AccessIx(u16::MAX - 1);
 
     /// The place of the next rule of a plant.

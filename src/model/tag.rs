@@ -15,7 +15,7 @@ pub enum DataType {
 }
 
 impl DataType {
-    /// The built-in type that goes over the wire.
+    /// The built-in type in messages.
     pub fn wire(self) -> BuiltIn {
         match self {
             DataType::BuiltIn(kind) => kind,
@@ -70,7 +70,7 @@ pub struct Tag {
     pub wraps: bool,
     /// Zero where the device sends by itself.
     pub poll: Duration,
-    /// `Duration::MAX`: silence makes it no worse.
+    /// `Duration::MAX`: the tag never gets old.
     pub stale_after: Duration,
     /// Off: no polling, BadOutOfService.
     pub enabled: bool,
@@ -94,7 +94,7 @@ pub enum Origin {
     Memory { initial: Value, write: bool },
 }
 
-/// Raw to engineering units; a write goes the other way.
+/// Raw to engineering units; a write is converted back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scale {
     Factor {
@@ -117,7 +117,7 @@ impl Tag {
         }
     }
 
-    /// How often a device is asked for it; zero where none is asked, or where the device sends by itself.
+    /// Poll period; zero where no device is polled, or where the device sends by itself.
     pub fn poll_period(&self) -> Duration {
         match self.origin {
             Origin::Device { read: true, .. } => self.poll,

@@ -43,7 +43,7 @@ fn elements(array: &Array) -> impl Iterator<Item = Value> + '_ {
     (0..array.elements.len()).filter_map(|at| array.elements.get(at))
 }
 
-/// Raw values as one array: whole numbers stay exact, and none loses a digit for its neighbour.
+/// Raw values as one array: whole numbers remain exact, and none loses a digit because of another.
 fn together(values: &[Value]) -> Option<Elements> {
     let kind = [BuiltIn::Int64, BuiltIn::UInt64, BuiltIn::Double].into_iter().find(|kind| {
         values.iter().all(|value| {

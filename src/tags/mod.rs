@@ -29,7 +29,7 @@ use slot::Slot;
 /// Write requests that may wait for one link.
 pub(crate) const QUEUE: usize = 256;
 
-/// Why a poll brought no value. Until `stale_after` the last value stays, Uncertain; then the code comes.
+/// Reason why a poll returned no value. Until `stale_after` the last value remains, Uncertain; then the tag gets the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Miss {
     /// The link was never up: BadNotConnected.
@@ -62,12 +62,12 @@ impl Miss {
     }
 }
 
-/// How far the quality of a tag goes down.
+/// Quality that a tag falls to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lapse {
-    /// The last value stays, Uncertain.
+    /// The last value remains, Uncertain.
     Uncertain,
-    /// The value is gone, and the status says why.
+    /// The value is null, and the status gives the reason.
     Bad,
 }
 
@@ -214,7 +214,7 @@ impl TagStore {
         Ok(value)
     }
 
-    /// A poll that brought nothing: the quality goes down as the time since the last good value demands.
+    /// Takes a poll without a value: the quality falls by the time since the last good value.
     pub fn miss(&self, tags: &[TagId], why: Miss, stamp: Stamp) {
         for id in tags {
             let stale_after = self.plant.tag(*id).stale_after;
@@ -222,14 +222,14 @@ impl TagStore {
         }
     }
 
-    /// The link or the device that sends these tags by itself is gone. Tags that are Bad already go straight to the code.
+    /// Takes the loss of a link, or of a device that sends these tags by itself. Bad tags get the code at once.
     pub fn lapse(&self, tags: &[TagId], why: Miss, lapse: Lapse, stamp: Stamp) {
         for id in tags {
             self.slot(*id).lock().lapse(why, lapse, stamp);
         }
     }
 
-    /// A poll that has not ended: only what is older than `stale_after` goes down.
+    /// Takes a poll that has not ended: only tags older than `stale_after` change.
     pub fn expire(&self, tags: &[TagId], why: Miss, stamp: Stamp) {
         for id in tags {
             let stale_after = self.plant.tag(*id).stale_after;

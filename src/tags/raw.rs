@@ -82,7 +82,7 @@ impl RawSample {
         self.status
     }
 
-    /// Adds info bits to the status; the severity stays.
+    /// Adds info bits to the status; the severity remains.
     pub fn add_info_bits(&mut self, bits: u32) {
         self.status = StatusCode::from(self.status.bits() | bits & 0xffff);
     }

@@ -1,6 +1,6 @@
 //! State of one tag: the sample that clients see, and the last good value.
 //!
-//! A miss never makes a tag better: one that is Bad already goes straight to the code of the miss.
+//! A miss never makes a tag better: a Bad tag gets the code of the miss at once.
 
 use std::time::Duration;
 

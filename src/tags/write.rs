@@ -36,7 +36,7 @@ pub(crate) fn check_recorded(plant: &Plant, tag: &Tag, value: &Value) -> Result<
 }
 
 /// A value for a device, whole or by index range; gives the first element of a part. Only a run of elements of
-/// a one-dimensional array can be sent alone: anything else would need the rest, which may be stale.
+/// a one-dimensional array can be sent without the rest: anything else would need the rest, which may be stale.
 pub(crate) fn check_part(
     plant: &Plant,
     tag: &Tag,

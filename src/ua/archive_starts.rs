@@ -1,4 +1,4 @@
-//! The first time of each archive. The disk alone knows it, so it is looked up in the disk pool and remembered for a
+//! The first time of each archive. It is only on the disk, so it is looked up in the disk pool and remembered for a
 //! while.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! One connection, one task: it reads, serves and writes. Whatever requests lie in the input are answered into one
+//! One connection, one task: it reads, serves and writes. All requests in the input are answered into one
 //! buffer and leave in one write.
 //!
 //! A client that does not read is not read from either; when it stalls it is cut, and its session waits for it.
@@ -244,7 +244,7 @@ impl Connection {
         }
     }
 
-    /// Sends what waits for the sessions, and lets go of sessions that have ended or left.
+    /// Sends waiting messages of the sessions, and unbinds sessions that have ended or moved.
     fn serve_waiting(&mut self) {
         let Connection { channel, outbox, core, .. } = self;
         core.publish_waiting(channel, outbox);

@@ -41,7 +41,7 @@ pub struct ContinuationPoints<P> {
 }
 
 impl<P: Resumable> ContinuationPoints<P> {
-    /// At most `most` points, numbered from `first`: two stores of a session must not name their points alike.
+    /// At most `most` points, numbered from `first`: two stores of a session must not give their points the same number.
     pub fn new(most: usize, first: u64) -> ContinuationPoints<P> {
         ContinuationPoints { held: BTreeMap::new(), next: first, most, sharing: HashMap::new(), bytes: 0 }
     }

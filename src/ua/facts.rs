@@ -47,7 +47,7 @@ pub(crate) struct Facts<'a> {
 pub(crate) fn fill(draft: &mut Draft, facts: Facts<'_>) {
     let Facts { application, limits, wire, plant, plan, started, audits } = facts;
     describe_roles(draft, &plan.own_roles);
-    // Over encrypted channels alone (Part 5 §6.3.4, 1.05).
+    // Only over encrypted channels (Part 5 §6.3.4, 1.05).
     draft.encrypt(numbers::SESSION_SECURITY);
     if !plan.security.allow_unsecured {
         draft.restrict(restriction::SIGNING_REQUIRED);

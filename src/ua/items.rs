@@ -1,6 +1,6 @@
 //! Attaches monitored items to their nodes and takes them away, one way for all ends.
 //!
-//! A subscription that ends is gone at once for its client. Its items are taken away in slices, so that no other work
+//! A client no longer sees a subscription that ends. Its items are removed in slices, so that no other work
 //! waits for them; each one leaves in constant time.
 
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) async fn sweep(server: Arc<Server>) {
 }
 
 impl Server {
-    /// Deletes a subscription; its session must have let go of it. Many items are taken away later.
+    /// Deletes a subscription; its session must not list it any more. Many items are removed later.
     pub fn remove_subscription(&self, subscription: &Arc<Subscription>) {
         self.subscriptions.remove(subscription.id);
         subscription.lock().close();

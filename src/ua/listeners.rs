@@ -75,7 +75,7 @@ impl Listeners {
     }
 }
 
-/// A subscription whose session is gone keeps its roles.
+/// A subscription whose session has ended keeps its roles.
 fn may_hear(subscription: &Subscription, event: &Event, space: &Space, plant: &Plant) -> bool {
     let (roles, is_encrypted) = {
         let state = subscription.lock();

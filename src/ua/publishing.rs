@@ -27,7 +27,7 @@ pub async fn run(server: Arc<Server>) {
         while let Some(subscription) = server.timer.pop_due(now.mono) {
             let Some(subscription) = subscription.upgrade() else { continue };
             if subscription.is_heavy() {
-                // On a thread of its own: no other cycle waits for it. It is scheduled again when it has ended.
+                // In its own thread: no other cycle waits for it. It is scheduled again when it has ended.
                 let server = Arc::clone(&server);
                 drop(tokio::task::spawn_blocking(move || tick(&server, &subscription, now)));
             } else {

@@ -29,7 +29,7 @@ use crate::ua::totals::Totals;
 use crate::ua::users::Users;
 use crate::value::{UaTime, Value};
 
-/// The parts that a server is made of; they stay as they are while it runs.
+/// The parts of a server; they do not change while it runs.
 pub struct Parts {
     pub plan: Arc<ServerPlan>,
     pub limits: Limits,

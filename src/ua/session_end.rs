@@ -6,7 +6,7 @@ use super::server::Server;
 use super::session::{Ending, Session};
 
 impl Server {
-    /// Ends a session: its subscriptions go with it, or wait for a transfer until their lifetime is over.
+    /// Ends a session: its subscriptions end too, or wait for a transfer until their lifetime is over.
     pub fn end_session(&self, session: &Arc<Session>, delete_subscriptions: bool, why: &Ending) {
         self.sessions.remove(&session.token);
         let (was_open, subscriptions) = {

@@ -16,7 +16,7 @@ pub(crate) use lockout::{Turn, Wait};
 use crate::model::Accounts;
 use lockout::Lockout;
 
-/// The names under which a certificate (DER) lies in `pki_dir/users`; none when it may not log in.
+/// The file names of a certificate (DER) in `pki_dir/users`; none when it may not log in.
 pub(crate) type PinnedNames = Box<dyn Fn(&[u8]) -> Vec<String> + Send + Sync>;
 
 /// The accounts of the server and the check of logins. The accounts may be exchanged while a login is checked.

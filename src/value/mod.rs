@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Ticks of 100 ns between 1601-01-01 and 1970-01-01 (Part 6 §5.2.2.5, 1.05).
 const UNIX_EPOCH_TICKS: i64 = 116_444_736_000_000_000;
 
-/// A point in time in ticks of 100 ns since 1601-01-01 UTC, as `DateTime` goes over the wire; 0 is "no time".
+/// A point in time in ticks of 100 ns since 1601-01-01 UTC, as a `DateTime` is sent; 0 is "no time".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UaTime(pub i64);
 
@@ -159,7 +159,7 @@ impl BuiltIn {
     }
 }
 
-/// One value. `Null` is "no value"; it goes with a Bad status.
+/// One value. `Null` is "no value", with a Bad status.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Value {
     #[default]
@@ -293,7 +293,7 @@ impl Value {
         Value::Array(Arc::new(Array { elements, dimensions: Vec::new() }))
     }
 
-    /// Compares as the wire would: NaN equals the same NaN, so a sensor that stays NaN is not news.
+    /// Compares as the wire would: NaN equals the same NaN, so a sensor that remains NaN is not a change.
     pub fn same_bits(&self, other: &Value) -> bool {
         match (self, other) {
             (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),

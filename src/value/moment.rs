@@ -7,9 +7,9 @@ use super::UaTime;
 /// A moment, read once when a request or a batch arrives and passed to everything with a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// The clock that measures spans; it never goes back.
+    /// Monotonic clock, for durations.
     pub mono: Instant,
-    /// The wall clock: what goes over the wire.
+    /// Wall clock, for timestamps in messages.
     pub wall: UaTime,
 }
 

@@ -1,4 +1,4 @@
-//! Events of records that stand for several acts, or that are written later: what is known of them is the record alone.
+//! Events of records that stand for several acts, or that are written later: only the record is known of them.
 
 use super::{AuditFields, channel_id, kinds, session_id, thumbprint_value};
 use crate::audit::{Kind, Record};

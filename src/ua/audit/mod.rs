@@ -1,7 +1,7 @@
 //! The audit trail: one path to the log, the files and, while a permitted client listens, the audit
 //! events of Part 5 §6.4 (1.05).
 //!
-//! Audit events go to sessions with the role SecurityAdmin alone; Part 2 §4.14 wants them restricted, and the standard's
+//! Only sessions with the role SecurityAdmin get audit events; Part 2 §4.14 wants them restricted, and the standard's
 //! own nodeset lets no other role receive them.
 
 mod channel;

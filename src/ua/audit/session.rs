@@ -111,7 +111,7 @@ impl Server {
         });
     }
 
-    /// A lockout is written each time, whatever the origin has caused before.
+    /// A lockout is recorded each time, also when the origin caused many records before.
     pub(in crate::ua) fn audit_lockout(&self, caller: &Caller, name: &str, turn: Turn) {
         let (kind, status, message) = match turn {
             Turn::Begins => {

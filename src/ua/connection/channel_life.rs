@@ -25,7 +25,7 @@ impl Core {
     ) -> Result<(), Fatal> {
         let opening = self.opening.insert(Opening::of(&job)).clone();
         let outcome = if job.needs_key() {
-            // A client with an active session here goes before those that have none yet.
+            // A client with an active session here is served before those that have none yet.
             let lane = if self.bound.is_empty() { Lane::Handshake } else { Lane::Known };
             let (crypto, from) = (&self.server.crypto, neighbourhood(self.peer.address.ip()));
             let run = crypto.run(lane, from, move || job.run(Instant::now().into_std())).await;

@@ -126,7 +126,7 @@ impl Core {
         responder.answer(call, |w| result.map(|logged_in| w.raw(&logged_in.response)));
     }
 
-    /// Carries the session from now on; the connection that did is woken to let go.
+    /// Binds the session to this connection; the previous connection is woken to unbind it.
     fn bind(&mut self, session: &Arc<Session>) {
         if let Some(old) = session.bind(&self.wake) {
             old.notify_one();

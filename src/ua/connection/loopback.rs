@@ -129,7 +129,7 @@ impl LoopbackClient {
         }
     }
 
-    /// Serves what lies in the input; returns how many bytes are to be sent.
+    /// Serves the requests in the input; returns the number of bytes to send.
     pub fn serve(&mut self) -> usize {
         let LoopbackClient { runtime, connection, .. } = self;
         let served = runtime.block_on(async {

@@ -92,7 +92,7 @@ impl Dialled<'_> {
 const LONGEST_URL: usize = 4_096;
 
 /// Takes an endpoint URL apart. An invalid host or port is never repeated, and neither is a path with odd
-/// characters, nor the suffix `/discovery`: it leads to discovery alone, and AVEVA's clients refuse it in an endpoint.
+/// characters, nor the suffix `/discovery`: it leads to discovery only, and AVEVA's clients refuse it in an endpoint.
 fn dialled(url: &str) -> Option<Dialled<'_>> {
     let rest = url.strip_prefix("opc.tcp://").filter(|_| url.len() <= LONGEST_URL)?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

@@ -1,4 +1,4 @@
-//! The services of Part 4, one file a service set. Each reads its request where it lies and writes its response
+//! The services of Part 4, one file a service set. Each reads its request in the receive buffer and writes its response
 //! straight into the connection's send buffer; only what fails as a whole becomes a ServiceFault.
 
 pub(crate) mod attribute;

@@ -336,7 +336,7 @@ fn modify_one(
         }
         item.client_handle = parameters.client_handle;
         if sampling != item.sampling {
-            // The new interval begins now; what the old one held back goes out with the next cycle.
+            // The new interval begins now; the sample that the old one held back is sent with the next cycle.
             item.begin_grid();
         }
         item.sampling = sampling;
@@ -387,7 +387,7 @@ fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32
         (key, tag.filter(|_| wakes), fixed.filter(|_| wakes))
     };
     if let Some(tag) = tag {
-        // Under the tag's lock, as every offer: the order of changes stays right.
+        // Under the tag's lock, as every offer: the order of changes is kept.
         let offer = |sample: &Sample| crate::tags::Watcher::offer(&**subscription, key, sample, context.now);
         context.server.tags.with(tag, offer);
     }

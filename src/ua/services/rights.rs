@@ -82,7 +82,7 @@ fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription, at: 
     for (key, item) in state.items() {
         let verdict = match viewer.sees(space, item.node) {
             true => viewer.check_read(space, item.node, item.attribute),
-            // It is as if the node were gone.
+            // It is as if the node did not exist.
             false => Err(opcua::StatusCode::BadNodeIdUnknown),
         };
         let source = match &item.watched {
@@ -111,7 +111,7 @@ fn changed(space: &Space, viewer: &Viewer<'_>, subscription: &Subscription, at: 
 
 fn resume_item(context: &Context<'_>, space: &Space, subscription: &Subscription, key: u32, source: &ItemSource) {
     match source {
-        // Under the tag's lock, as every offer: the order of changes stays right.
+        // Under the tag's lock, as every offer: the order of changes is kept.
         ItemSource::Tag(tag) => context.server.tags.with(*tag, |sample| subscription.offer(key, sample, context.now)),
         ItemSource::Live(live) => {
             let sample = context.live_sample(*live);

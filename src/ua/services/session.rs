@@ -295,7 +295,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Logs why a login was refused; the client gets the status alone.
+/// Logs why a login was refused; the client gets only the status.
 fn tell_refused(caller: &Caller, session: &Session, refused: &LoginRefused) {
     let (id, peer, status) = (session.id, caller.peer, refused.status);
     let name = if refused.name.is_empty() { String::new() } else { format!(" of `{}`", refused.name) };

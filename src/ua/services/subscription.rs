@@ -128,12 +128,12 @@ pub(crate) fn delete(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wri
         }
     })?;
     w.null_array();
-    // With the last subscription gone nothing will ever answer what is queued.
+    // After the last subscription ended, nothing would ever answer the queued requests.
     context.session.wake_if_idle();
     Ok(())
 }
 
-/// Moves subscriptions of another session, or of one that is gone, to this one (Part 4 §5.14.7, 1.05).
+/// Moves subscriptions of another session, or of one that has ended, to this one (Part 4 §5.14.7, 1.05).
 pub(crate) fn transfer(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> Result<(), StatusCode> {
     let done = transfer_all(context, reader, w);
     let status = done.err().unwrap_or(StatusCode::Good);

@@ -18,7 +18,7 @@ pub(crate) struct Service {
     pub request: ObjectId,
     pub access: Access,
     pub run: Run,
-    /// The field of SessionDiagnosticsDataType that counts it; `None` where it counts in the total alone.
+    /// The field of SessionDiagnosticsDataType that counts it; `None` when only the total counts it.
     pub counter: Option<usize>,
     /// While a request of more bytes is served, other connections of its thread are served by another thread.
     pub long: usize,

@@ -26,7 +26,7 @@ pub(crate) struct LoggedIn {
 /// A response in the making. It is dropped with its connection.
 pub(crate) struct Work {
     pub response: BoxFuture<'static, Response>,
-    /// The server's own disk brings it, so it comes soon; a device may take its time.
+    /// The data is on the server's own disk, so it comes soon; a device may take longer.
     pub is_at_disk: bool,
 }
 

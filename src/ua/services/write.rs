@@ -30,7 +30,7 @@ struct Writing {
 }
 
 impl Writing {
-    /// Waits for the devices. Their answer is the client's; silence is BadTimeout, for the outcome is unknown.
+    /// Waits for the devices. The client gets their answer; without one it gets BadTimeout, because the outcome is unknown.
     async fn finish(mut self) -> Vec<StatusCode> {
         // The queue answers within the deadline; the grace is for what was just sent.
         let until = tokio::time::Instant::now() + self.deadline + Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Counters of a session's requests (Part 5 §12.11 and §12.13, 1.05).
 //!
 //! The order of the services is that of the fields of SessionDiagnosticsDataType; a service that the structure does
-//! not name (CloseSession, Cancel) counts in the total alone.
+//! not name (CloseSession, Cancel) counts only in the total.
 
 use opcua::ObjectId;
 
@@ -37,7 +37,7 @@ const FIELDS: [ObjectId; 28] = [
     ObjectId::UnregisterNodesRequest_Encoding_DefaultBinary,
 ];
 
-/// The field that counts a request; `None` where it counts in the total alone.
+/// The field that counts a request; `None` when only the total counts it.
 pub(crate) const fn counter_of(request: ObjectId) -> Option<usize> {
     let mut at = 0;
     while at < FIELDS.len() {

@@ -246,7 +246,7 @@ impl Session {
         }
     }
 
-    /// Wakes the connection to refuse what is queued when the last subscription is gone.
+    /// Wakes the connection to refuse what is queued when the last subscription has ended.
     pub fn wake_if_idle(&self) {
         let is_idle = {
             let state = self.lock();

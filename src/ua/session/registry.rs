@@ -38,7 +38,7 @@ impl Registry {
     /// Adds a session if there is room, and returns the one that was evicted for it. The number of sessions that were
     /// never activated is limited for each address and for each certificate. When all places are taken, an abandoned
     /// session of the same client is evicted first, then the oldest session that was never activated, then the one that
-    /// has been without a connection for the longest time. A session whose login is being checked stays while there is
+    /// has been without a connection for the longest time. A session whose login is being checked is kept while there is
     /// another: otherwise the clients of a site that reconnects at once would evict each other.
     pub fn add(&self, session: Arc<Session>, limits: &Limits) -> Result<Option<Arc<Session>>, StatusCode> {
         let mut sessions = self.sessions.lock();

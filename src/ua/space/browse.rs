@@ -100,7 +100,7 @@ impl Space {
         }
     }
 
-    /// A ReferenceDescription (Part 4 §7.29, 1.05); what the mask leaves out goes out null.
+    /// A ReferenceDescription (Part 4 §7.29, 1.05); fields that the mask leaves out are null.
     pub fn write_reference(&self, reference: &Reference, mask: ResultMask, locales: &[String], w: &mut Writer) {
         let target = self.node(reference.target);
         if mask.has(1) {

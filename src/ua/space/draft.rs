@@ -68,7 +68,7 @@ impl Draft {
         &self.space
     }
 
-    /// Gives the namespace its pinned index; a gap stays an empty name.
+    /// Gives the namespace its pinned index; a gap has an empty name.
     pub(crate) fn namespace(&mut self, index: u16, uri: &str) {
         let at = usize::from(index);
         if self.space.namespaces.len() <= at {
@@ -187,7 +187,7 @@ impl Draft {
         }
     }
 
-    /// Values of a node of namespace 0 that go over encrypted channels alone.
+    /// Makes a node of namespace 0 readable over encrypted channels only.
     pub(crate) fn encrypt(&mut self, number: u32) {
         self.set_access(self.standard(number), AccessIx::ENCRYPTED);
     }
@@ -234,7 +234,7 @@ impl Draft {
         self.space.find(id)
     }
 
-    /// A reference in both directions; a type definition lies with the instance alone.
+    /// A reference in both directions; a type definition is only at the instance.
     pub(crate) fn refer(&mut self, source: NodeIx, kind: u32, target: NodeIx) {
         let kind_ix = self.standard(kind).0;
         self.drawn.push((source, Reference { kind: kind_ix, target, forward: true }));

@@ -12,7 +12,7 @@ use super::{Node, NodeIx, Reference, Source, Space};
 use crate::model::TagId;
 use crate::stack::codec::{IdRef, NodeIdRef, Writer};
 
-/// Marks a `NodeIx` that is no place in the tables: the tag lies above `PART_BITS`, the property in them.
+/// Marks a `NodeIx` that is not an index of the tables: the tag is above `PART_BITS`, the property in them.
 const MADE: u32 = 1 << 31;
 const PART_BITS: u32 = 4;
 const PROPERTY_TYPE: u32 = VariableTypeId::PropertyType as u32;

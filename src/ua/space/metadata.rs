@@ -11,7 +11,7 @@ use crate::value::{Array, Elements, UaTime, Value};
 const NAMESPACES: u32 = opcua::ObjectId::Server_Namespaces as u32;
 const NAMESPACE_METADATA_TYPE: u32 = opcua::ObjectTypeId::NamespaceMetadataType as u32;
 const PROPERTY_TYPE: u32 = opcua::VariableTypeId::PropertyType as u32;
-/// IdType (Part 3 §8.17, 1.05): String identifiers are the ones that stay.
+/// IdType (Part 3 §8.17, 1.05): String identifiers do not change.
 const STRING_IDS: i32 = 1;
 
 /// Numbers of the defaults of namespace 0's own metadata, with their DataTypes.

@@ -220,7 +220,7 @@ pub struct Space {
 }
 
 impl Space {
-    /// The node of an id as it lies in the request; allocates nothing.
+    /// The node of an id, read in the request; allocates nothing.
     #[inline]
     pub fn find(&self, id: NodeIdRef<'_>) -> Option<NodeIx> {
         match id.id {

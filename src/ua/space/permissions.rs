@@ -129,7 +129,7 @@ impl Viewer<'_> {
         self.sees(space, source) && hearers(space, kind).meets(self.roles)
     }
 
-    /// Whether the roles allow to read the Value, whatever the channel.
+    /// Whether the roles allow to read the Value, on any channel.
     pub fn may_read(&self, space: &Space, at: NodeIx) -> bool {
         Grants::of(space, self.plant, at).read.meets(self.roles)
     }
@@ -168,7 +168,7 @@ impl Space {
         mask.iter().filter(|(roles, applies, _)| *applies && roles.contains(role)).fold(0, |all, (_, _, bit)| all | bit)
     }
 
-    /// RolePermissions (Part 3 §5.2.9, 1.05), or with the viewer's own roles alone UserRolePermissions (§5.2.10).
+    /// RolePermissions (Part 3 §5.2.9, 1.05), or with only the viewer's own roles UserRolePermissions (§5.2.10).
     pub(super) fn write_permissions(&self, at: NodeIx, plant: &Plant, among: Roles, w: &mut Writer) {
         self.write_roles(among, |role| self.permissions(at, role, plant), w);
     }

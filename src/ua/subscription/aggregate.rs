@@ -13,10 +13,10 @@ use crate::value::UaTime;
 
 /// Encoding id of AggregateFilterResult (Part 6 annex A, 1.05).
 const AGGREGATE_FILTER_RESULT: u32 = opcua::ObjectId::AggregateFilterResult_Encoding_DefaultBinary as u32;
-/// Shorter processing intervals are revised to this. Results go out with the publishing interval anyway.
+/// Shorter processing intervals are revised to this. Results are sent with the publishing interval anyway.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// AggregateConfiguration as it goes over the wire (Part 4 §7.22.4, 1.05).
+/// AggregateConfiguration as it is sent (Part 4 §7.22.4, 1.05).
 pub(crate) fn read_configuration(body: &mut Reader<'_>) -> Result<Configuration, StatusCode> {
     let uses_defaults = body.bool()?;
     let given = Configuration {

@@ -8,8 +8,8 @@ use super::{Mode, State};
 use crate::value::{Moment, Sample, UaTime, Value};
 
 impl State {
-    /// From now on an item brings this status and nothing else; with `None` it may have values again. What waited to
-    /// be published is gone either way.
+    /// Sets the status that an item reports in place of values; with `None` it reports values again. Samples that wait
+    /// to be published are dropped in both cases.
     pub fn deny(&mut self, key: u32, why: Option<StatusCode>, now: Moment) {
         let Some(item) = self.item_mut(key) else { return };
         item.denied = why;

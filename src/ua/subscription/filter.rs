@@ -70,7 +70,7 @@ impl DataFilter {
         Ok(DataFilter { trigger, deadband })
     }
 
-    /// Whether `new` is news after `last`, the last one that entered the queue.
+    /// Whether `new` differs from `last`, the last sample that entered the queue.
     pub fn passes(&self, last: &Sample, new: &Sample) -> bool {
         if last.status.bits() & !0xffff != new.status.bits() & !0xffff {
             return true;

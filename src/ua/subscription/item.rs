@@ -79,7 +79,7 @@ pub struct Item {
     pub timestamps: Timestamps,
     pub range: Option<IndexRange>,
     pub filter: DataFilter,
-    /// Samples go in here, and its results into the queue, past the filter.
+    /// Takes the samples; its results enter the queue without the filter.
     pub aggregate: Option<Box<Running>>,
     pub queue: Queue,
     pub queue_size: u32,
@@ -92,7 +92,7 @@ pub struct Item {
     pub is_dirty: bool,
     /// Is in the subscription's list of items that hold a sample back.
     pub is_waiting: bool,
-    /// Why it brings no values: its session may not have them.
+    /// Status that is reported in place of values, because the session may not read them.
     pub denied: Option<StatusCode>,
 }
 
@@ -208,7 +208,7 @@ impl Item {
         if self.last.as_ref().is_some_and(|last| !self.filter.passes(last, &sample)) {
             return Accepted::No;
         }
-        // Without memory for it there is nothing to compare with: the next sample counts whatever it is.
+        // Without memory for it there is nothing to compare with: the next sample is reported in any case.
         self.last = self.queue.book_compared(&sample.value).then(|| sample.clone());
         Accepted::Queued { lost: self.queue.push(sample) }
     }

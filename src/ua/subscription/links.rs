@@ -52,7 +52,7 @@ impl Links {
         StatusCode::Good
     }
 
-    /// The item is gone, and its links with it.
+    /// Removes a deleted item's links.
     pub(crate) fn forget(&mut self, id: u32) {
         if self.is_empty() {
             return;
@@ -68,7 +68,7 @@ impl Links {
     }
 }
 
-/// Takes one end of a link out; a list that is empty then goes.
+/// Removes one end of a link; a list that is empty then is removed too.
 fn take(lists: &mut HashMap<u32, Vec<u32>>, of: u32, which: u32) -> bool {
     let Some(list) = lists.get_mut(&of) else { return false };
     let Ok(at) = list.binary_search(&which) else { return false };

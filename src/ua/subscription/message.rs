@@ -15,7 +15,7 @@ const EVENT_NOTIFICATION_LIST: u32 = opcua::ObjectId::EventNotificationList_Enco
 const STATUS_CHANGE_NOTIFICATION: u32 = opcua::ObjectId::StatusChangeNotification_Encoding_DefaultBinary as u32;
 /// A message is cut here, or earlier for a client that takes less, and the rest follows in the next one.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
-/// Of one subscription, kept for Republish; of more than this the oldest messages go.
+/// Of one subscription, kept for Republish; above this the oldest messages are removed.
 const RETRANSMISSION_BYTES: usize = 4 * MESSAGE_BYTES;
 
 /// Facts of a message that was written.

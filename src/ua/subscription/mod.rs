@@ -1,4 +1,4 @@
-//! A subscription: items, the ones among them with news, and the counters of Part 4 §5.14.1 (1.05).
+//! A subscription: its items, the list of items with new samples, and the counters of Part 4 §5.14.1 (1.05).
 //!
 //! It is a state machine that takes the time as `now`. It knows its dirty items and never scans all of them; an item of a
 //! tag costs nothing between two changes.
@@ -51,13 +51,13 @@ pub struct State {
     pub parameters: Parameters,
     pub publishing_enabled: bool,
     pub owner: Weak<dyn Owner>,
-    /// Its client: decides which session may take it over when its own is gone.
+    /// Its client: decides which session may take it over when its own has ended.
     pub client: Client,
     items: Vec<Option<Box<Item>>>,
     free: Vec<u32>,
     by_id: hashbrown::HashMap<u32, u32>,
     next_item: u32,
-    /// Keys of items with news; an entry whose item is not dirty any more is stale and skipped.
+    /// Keys of items with new samples; an entry whose item is not dirty any more is stale and skipped.
     dirty: VecDeque<u32>,
     waiting: Vec<u32>,
     polled: HashSet<u32>,
@@ -271,7 +271,7 @@ impl State {
         self.is_ready = true;
     }
 
-    /// The present value of every reporting item goes out once more (Part 4 §5.14.7.2, 1.05: SendInitialValues).
+    /// Sends the present value of every reporting item once more (Part 4 §5.14.7.2, 1.05: SendInitialValues).
     pub fn resend_data(&mut self) {
         let mut resent = Vec::new();
         for (key, item) in self.items.iter_mut().enumerate() {
@@ -341,7 +341,7 @@ impl State {
         }
     }
 
-    /// Puts an item among those with news, once. Stale entries (of items that are gone, or silent again) go when they
+    /// Lists an item as one with new samples, once. Stale entries (of deleted or silent items) are removed when they
     /// are more than the items, so that a client that never asks for a message can't make the list grow.
     fn push_dirty(&mut self, key: u32) {
         let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
@@ -376,7 +376,7 @@ impl State {
         }
     }
 
-    /// Marks an item whose event queue has news.
+    /// Marks an item whose event queue has new events.
     pub fn mark_dirty(&mut self, key: u32) {
         self.note(key, Accepted::Queued { lost: false });
     }

@@ -16,7 +16,7 @@ pub struct Registry {
     /// Ended, with items that are still to be taken away.
     ended: Mutex<Vec<Arc<Subscription>>>,
     has_ended: Notify,
-    /// Held for as long as one subscription goes from session to session.
+    /// Held while one subscription is moved from session to session.
     pub transferring: Mutex<()>,
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Subscription;
 
-/// Deadlines in order; a subscription is listed once, and not at all when it is gone.
+/// Deadlines in order; a subscription is listed once, and not at all after it ended.
 #[derive(Debug, Default)]
 pub struct Timer {
     due: Mutex<BTreeMap<(Instant, u32), Weak<Subscription>>>,

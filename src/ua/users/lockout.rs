@@ -21,7 +21,7 @@ const MEMORY: Duration = Duration::from_hours(1);
 /// Wrong passwords of one origin, whatever the names, before it is slowed as a whole; one more each `REFILL`.
 const ORIGIN_ROOM: u32 = 30;
 const REFILL: Duration = Duration::from_secs(2);
-/// Names and origins that are remembered; beyond them the oldest go.
+/// Names and origins that are remembered; above that number the oldest are removed.
 const MOST: usize = 10_000;
 
 /// The origin of an attempt.
@@ -43,7 +43,7 @@ impl Origin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
     pub left: Duration,
-    /// Not this name alone: too many wrong passwords came from there.
+    /// Not only this name: too many wrong passwords came from this origin.
     pub is_origin: bool,
 }
 
@@ -155,7 +155,7 @@ impl Lockout {
     }
 }
 
-/// Removes the tenth that was quiet the longest from a full map; names that logged in go last.
+/// Removes the tenth that was quiet the longest from a full map; names that logged in are removed last.
 fn make_room<K: Copy + Eq + std::hash::Hash, V>(
     map: &mut HashMap<K, V>,
     new: &K,

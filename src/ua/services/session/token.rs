@@ -89,7 +89,7 @@ pub(super) async fn identify(
     Ok(Proof { identity: check(server, caller, proofs).await?, accounts })
 }
 
-/// An application's signature alone is verified at once: that takes tens of microseconds, as long as the way to the pool
+/// Only an application's signature is verified at once: that takes tens of microseconds, as long as the way to the pool
 /// and back.
 async fn check(server: &Arc<Server>, caller: &Caller, proofs: LoginProofs) -> Result<Identity, LoginRefused> {
     let check = Check {
