@@ -164,6 +164,7 @@ fn link_status(server: &Server, link: &crate::health::Link) -> Vec<LinkStatus> {
             errors: now.errors,
             demoted: now.demoted,
             load: now.load,
+            dropped: now.dropped,
             last_error: now.last_error,
             last_error_at: now.last_error_at.map(UaTime::unix_seconds),
         })

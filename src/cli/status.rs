@@ -95,6 +95,9 @@ fn link_text(link: &LinkStatus) -> String {
     if link.demoted > 0 {
         add(format!(", {}", count(link.demoted, "silent unit")));
     }
+    if link.dropped > 0 {
+        add(format!(", {} dropped", count(link.dropped, "sample")));
+    }
     if !link.last_error.is_empty() {
         let at = link.last_error_at.map(|at| format!(" at {}", when(at))).unwrap_or_default();
         add(format!("; last error{at}: {}", shown(&link.last_error)));

@@ -75,6 +75,9 @@ pub struct LinkStatus {
     /// Percent of the link's time that the poll plan needs; above 100 scans are skipped.
     #[serde(default)]
     pub load: f64,
+    /// Samples that a device sent faster than they could be taken.
+    #[serde(default)]
+    pub dropped: u64,
     /// Empty: none yet.
     pub last_error: String,
     pub last_error_at: Option<i64>,
