@@ -68,11 +68,12 @@ impl Device {
         device
     }
 
+    /// Sends all lines at once.
     fn say(&self, line: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(stream) = &mut *self.stream.lock() {
-                writeln!(stream, "{line}").expect("the driver listens");
+                stream.write_all(format!("{line}\n").as_bytes()).expect("the driver listens");
                 return;
             }
             assert!(Instant::now() < deadline, "no driver came");
@@ -284,20 +285,32 @@ fn a_polling_toy_is_read_and_written_and_comes_back_after_a_loss() {
     });
 }
 
-#[test]
-fn a_pushing_toy_brings_its_own_status_and_time_and_comes_back_after_a_loss() {
-    let answer = |line: &str| match line {
-        "hello x" => "welcome".to_owned(),
-        line if line.starts_with("set") && line.ends_with(" 7") => "ok".to_owned(),
-        _ => "no".to_owned(),
-    };
-    let device = Device::start("", answer);
-    let cell = format!(
-        "schema: 1\ncell: toys\ndefaults: {{ access: {{ read: [Anonymous], write: [Anonymous] }} }}\nconnections:\n  t: {{ driver: toy-ticker, port: {}, pin: x, allow_write: true, reconnect_max: 1s }}\nnodes:\n  A: {{ type: Double, source: {{ address: a, write: true }} }}\n  N: {{ type: Double, source: {{ address: n, negate: true }}, stale_after: 300ms }}\n  Q: {{ type: Double, source: q }}\n",
+/// A ticker that lets in the driver with the pin x. It accepts the number 7, and leaves 9 without an answer.
+fn ticker(line: &str) -> String {
+    match line {
+        "hello x" => "welcome",
+        line if line.starts_with("set") && line.ends_with(" 7") => "ok",
+        line if line.starts_with("set") && line.ends_with(" 9") => "",
+        _ => "no",
+    }
+    .to_owned()
+}
+
+/// A cell with one ticker, and nodes below it.
+fn ticker_cell(device: &Device, more: &str, nodes: &str) -> String {
+    format!(
+        "schema: 1\ncell: toys\ndefaults: {{ connection: t, access: {{ read: [Anonymous], write: [Anonymous] }} }}\nconnections:\n  t: {{ driver: toy-ticker, port: {}, pin: x, allow_write: true, reconnect_max: 1s, timeout: 200ms }}\n{more}nodes:\n{nodes}",
         device.port
-    );
-    with_server(&cell, |session, running| {
-        session.until("A", "waiting", |read| read.status == Some(StatusCode::BadWaitingForInitialData));
+    )
+}
+
+const A_N_Q: &str = "  A: { type: Double, source: { address: a, write: true } }\n  N: { type: Double, source: { address: n, negate: true }, stale_after: 300ms }\n  Q: { type: Double, source: q }\n";
+
+#[test]
+fn a_pushing_toy_brings_its_own_status_and_time() {
+    let device = Device::start("", ticker);
+    with_server(&ticker_cell(&device, "", A_N_Q), |session, _| {
+        session.until_status("A", StatusCode::BadWaitingForInitialData);
         let then = UaTime(UaTime::now().0 - 600_000_000);
         // Good with a sub-code, and a minute old: neither is lost on the way.
         device.say(&format!("a 21.5 00300000 {}", then.0));
@@ -312,27 +325,73 @@ fn a_pushing_toy_brings_its_own_status_and_time_and_comes_back_after_a_loss() {
         device.say(&format!("a 23 808c0000 {}", then.0 + 2));
         let read = session.until_status("A", StatusCode::BadSensorFailure);
         assert!(read.value.is_none_or(|value| value.is_null()), "Bad has no value");
+        // No value is no Uncertain value.
+        device.say(&format!("a null 40950000 {}", then.0 + 3));
+        let read = session.until_status("A", StatusCode::BadDataEncodingInvalid);
+        assert!(read.value.is_none_or(|value| value.is_null()), "Bad has no value");
         // Silence is a fault of the tag that says so, and of no other.
         session.until_status("N", StatusCode::BadTimeout);
         device.say(&format!("q 1 00000000 {}", then.0));
         session.until_status("Q", StatusCode::Good);
-        assert_eq!((session.write("A", 7.0), session.write("A", 8.0)), (StatusCode::Good, StatusCode::BadOutOfRange));
+        std::thread::sleep(Duration::from_millis(700));
+        assert_eq!(session.read("Q").status.unwrap_or(StatusCode::Good), StatusCode::Good);
+    });
+}
 
+#[test]
+fn a_pushing_toy_is_written_and_comes_back_after_a_loss_a_late_answer_and_a_panic() {
+    let (device, neighbour) = (Device::start("", ticker), Device::start("most 2", gauge));
+    let gauge = format!("  g: {{ driver: toy-gauge, port: {} }}\n", neighbour.port);
+    let nodes = format!("{A_N_Q}  G: {{ type: Double, poll: 50ms, source: {{ connection: g, address: b }} }}\n");
+    with_server(&ticker_cell(&device, &gauge, &nodes), |session, running| {
+        let state = || running.server.links[0].snapshot();
+        device.say("q 1 00000000 5");
+        session.until_status("Q", StatusCode::Good);
+        assert_eq!((session.write("A", 7.0), session.write("A", 8.0)), (StatusCode::Good, StatusCode::BadOutOfRange));
         device.lose();
         let held = session.until_status("Q", StatusCode::UncertainLastUsableValue);
         assert_eq!(held.value, Some(Value::Double(1.0)));
         session.until_status("A", StatusCode::BadNoCommunication);
         session.until_status("Q", StatusCode::BadNoCommunication);
+        assert_eq!(session.write("A", 7.0), StatusCode::BadNoCommunication);
         device.open();
-        session.until("Q", "connected again", |_| running.server.links[0].snapshot().state.name() == "Connected");
-        device.say(&format!("q 2 00000000 {}", then.0 + 9));
+        // The link is not at fault any more, and the device has not sent a value yet.
+        session.until_status("Q", StatusCode::BadWaitingForInitialData);
+        assert_eq!(state().state.name(), "Connected");
+        device.say("q 2 00000000 9");
         session.until("Q", "back", |read| read.value == Some(Value::Double(2.0)));
+        // The driver waits for an answer for ever; the supervisor doesn't.
+        assert_eq!(session.write("A", 9.0), StatusCode::BadTimeout);
+        assert_eq!(state().last_error, "no reply within 1200 ms");
+        assert_eq!(session.write("A", 7.0), StatusCode::Good, "the link is opened again");
         // A bug of the driver ends this link alone, and the supervisor opens it again.
+        session.until_status("G", StatusCode::Good);
         device.say("panic");
         session.until_status("Q", StatusCode::BadInternalError);
-        device.stream.lock().take();
-        device.say(&format!("q 3 00000000 {}", then.0 + 10));
+        assert_eq!(session.read("G").status.unwrap_or(StatusCode::Good), StatusCode::Good);
+        session.until_status("Q", StatusCode::BadWaitingForInitialData);
+        device.say("q 3 00000000 10");
         session.until("Q", "back", |read| read.value == Some(Value::Double(3.0)));
+    });
+}
+
+#[test]
+fn a_burst_keeps_the_newest_sample_of_each_tag_and_counts_those_that_it_drops() {
+    const OVERFLOW: u32 = 0x0480;
+    let device = Device::start("", ticker);
+    with_server(&ticker_cell(&device, "", A_N_Q), |session, running| {
+        session.until_status("A", StatusCode::BadWaitingForInitialData);
+        device.say("q 1 00000000 5");
+        device.say("burst a 5000");
+        let last = session.until("A", "newest", |read| read.value == Some(Value::Double(4_999.0)));
+        assert_eq!(last.status.unwrap_or(StatusCode::Good), StatusCode::Good, "nothing is missing before this one");
+        assert_eq!(session.read("Q").value, Some(Value::Double(1.0)), "a neighbour keeps its only sample");
+        let dropped = running.server.links[0].snapshot().dropped;
+        assert!((3_976..=3_977).contains(&dropped), "{dropped}");
+        // Of two samples the older one goes when a neighbour fills the feed, and the newer one has the Overflow bit.
+        device.say("burst q 3\nburst a 5000");
+        let read = session.until("Q", "newest", |read| read.value == Some(Value::Double(2.0)));
+        assert_eq!(read.status.unwrap_or(StatusCode::Good).bits(), OVERFLOW);
     });
 }
 
@@ -373,6 +432,11 @@ fn keys_belong_to_the_driver_of_the_connection_whatever_its_structs_are_called()
         (cell(ticker, "source: { address: a, raw_type: int16 }"), "unknown key `raw_type`"),
         (cell("driver: modbus-tcp, host: h", "source: { address: holding/1, negate: true }"), "unknown key `negate`"),
         (cell(ticker, "source: { address: a, poll: 1s }"), "driver `toy-ticker` is not polled"),
+        (
+            cell(ticker, "source: { address: a, write: true, write_every: 5s }"),
+            "driver `toy-ticker` does not repeat writes",
+        ),
+        (cell(ticker, "source: { address: a b, write_every: 5s }"), "`a b` is not a name"),
         (cell(ticker, "source: { address: a b }"), "`a b` is not a name"),
         (cell("driver: toy-tiker, port: 5000", "source: a"), "did you mean `toy-ticker`?"),
     ] {

@@ -47,7 +47,15 @@ impl Feed {
         Feed(Arc::new(Shared { waiting: Mutex::new(waiting), news: Notify::new() }))
     }
 
+    /// Points of the link.
+    pub(super) fn points(&self) -> usize {
+        self.0.waiting.lock().counts.len()
+    }
+
     /// Takes a sample; without a time of the device its time is now. Never waits.
+    ///
+    /// A sample that is not Bad needs a value: a null one shows as BadDataEncodingInvalid. A driver gives a Bad status to a
+    /// sample whose value is missing.
     pub fn sample(&self, point: u32, sample: RawSample) {
         let sample = if sample.source_time().is_some() { sample } else { sample.at(UaTime::now()) };
         let mut waiting = self.0.waiting.lock();

@@ -1,7 +1,10 @@
 //! A link as a driver opens it, by one of the two contracts.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use opcua::StatusCode;
+use tokio::time::timeout;
 
 use super::contract::{Exponent, LinkError};
 use super::feed::Feed;
@@ -15,7 +18,11 @@ pub struct Link(pub(super) Way);
 
 pub(super) enum Way {
     Poll(Box<dyn AnyPoll>),
-    Push(Box<dyn AnyPush>),
+    Push {
+        push: Box<dyn AnyPush>,
+        /// A write without an answer ends the link after this time.
+        write_within: Duration,
+    },
 }
 
 impl Link {
@@ -24,7 +31,14 @@ impl Link {
     }
 
     pub fn push<P: Push>(driver: P) -> Link {
-        Link(Way::Push(Box::new(driver)))
+        Link(Way::Push { push: Box::new(driver), write_within: Duration::MAX })
+    }
+
+    /// Limits the time of one write of a pushing driver. A polling driver limits each request itself.
+    pub(super) fn limit_writes(&mut self, limit: Duration) {
+        if let Way::Push { write_within, .. } = &mut self.0 {
+            *write_within = limit;
+        }
     }
 }
 
@@ -38,7 +52,7 @@ impl Way {
     pub(crate) fn connect(&mut self) -> BoxFuture<'_, Result<(), LinkError>> {
         match self {
             Way::Poll(poll) => poll.connect(),
-            Way::Push(push) => push.connect(),
+            Way::Push { push, .. } => push.connect(),
         }
     }
 
@@ -51,35 +65,41 @@ impl Way {
     ) -> BoxFuture<'a, Result<StatusCode, LinkError>> {
         match self {
             Way::Poll(poll) => poll.write(point, value, first),
-            Way::Push(push) => push.write(point, value, first, feed),
+            Way::Push { push, write_within: limit } => {
+                let limit = *limit;
+                Box::pin(async move {
+                    let late = |_| LinkError::Timeout { waited_ms: limit.as_millis(), usable: false };
+                    timeout(limit, push.write(point, value, first, feed)).await.map_err(late)?
+                })
+            }
         }
     }
 
     pub(crate) fn rewrite(&mut self, point: u32) -> BoxFuture<'_, Result<StatusCode, LinkError>> {
         match self {
             Way::Poll(poll) => poll.rewrite(point),
-            Way::Push(_) => Box::pin(async { Ok(StatusCode::GoodNoData) }),
+            Way::Push { .. } => Box::pin(async { Ok(StatusCode::GoodNoData) }),
         }
     }
 
     pub(crate) fn exponent(&mut self, point: u32) -> BoxFuture<'_, Result<Exponent, LinkError>> {
         match self {
             Way::Poll(poll) => poll.exponent(point),
-            Way::Push(_) => Box::pin(async { Ok(Exponent::Unknown(StatusCode::BadConfigurationError)) }),
+            Way::Push { .. } => Box::pin(async { Ok(Exponent::Unknown(StatusCode::BadConfigurationError)) }),
         }
     }
 
     pub(crate) fn disconnect(&mut self) -> BoxFuture<'_, ()> {
         match self {
             Way::Poll(poll) => poll.disconnect(),
-            Way::Push(push) => push.disconnect(),
+            Way::Push { push, .. } => push.disconnect(),
         }
     }
 
     pub(crate) fn remark(&mut self) -> Option<String> {
         match self {
             Way::Poll(poll) => poll.remark(),
-            Way::Push(push) => push.remark(),
+            Way::Push { push, .. } => push.remark(),
         }
     }
 }

@@ -12,16 +12,20 @@ use crate::value::Value;
 ///
 /// Points are indices into those of all connections that the link was opened with, in their order.
 pub trait Push: Send + 'static {
-    /// Opens the link and asks for the values of all points that are read. A future that is dropped leaves it closed.
+    /// Opens the link and asks for the present values of all points that are read: until a point's first sample its tag
+    /// shows that it waits. The samples may come before `connect` returns. A future that is dropped leaves the link closed.
     fn connect(&mut self) -> impl Future<Output = Result<(), LinkError>> + Send;
 
     /// Feeds the samples that come, and returns what ended the link. The supervisor drops the future for each write and
     /// calls `run` again: nothing that was received may be lost by that. A source that cannot be interrupted runs in a
-    /// task or thread of the driver's own, with a clone of the feed, and ends in `disconnect`.
+    /// task or thread of the driver's own, with a clone of the feed; it ends in `disconnect`, and when the driver is
+    /// dropped.
     fn run(&mut self, feed: &Feed) -> impl Future<Output = LinkError> + Send;
 
     /// Writes one point from element `first` on; the status is the device's, or GoodCompletesAsynchronously where the
-    /// protocol has no answer. Never repeated. Samples that come meanwhile may be fed.
+    /// protocol has no answer. Never repeated. Samples that come meanwhile may be fed. The supervisor ends a write 1 s after
+    /// the connection's `timeout`, and then opens the link again; a driver that can tell late answers apart returns a
+    /// usable `Timeout` earlier.
     fn write(
         &mut self,
         point: u32,

@@ -5,10 +5,11 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::driver::{ConnectionOf, Driver, PointOf};
+use super::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use super::link::Opened;
 use super::plan::{AnyKeys, AnySettings, ConnectionPlan, PointPlan, PointSettings, Settings};
 use super::reading::{Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError};
@@ -170,6 +171,10 @@ impl<D: Driver> AnySettings for Held<D> {
     }
 
     fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError> {
+        if D::DELIVERY == Delivery::Pushed && point.write_every.is_some() {
+            let message = format!("driver `{}` does not repeat writes", D::NAME);
+            return Err(PointError::key("write_every", message, "delete `write_every`"));
+        }
         D::check_point(&self.settings, PointOf::new(point))
     }
 
@@ -186,6 +191,10 @@ impl<D: Driver> AnySettings for Held<D> {
             }
             (Part::Key("scale"), _) => {
                 point.has_scale = false;
+                true
+            }
+            (Part::Key("write_every"), _) => {
+                point.write_every = None;
                 true
             }
             (Part::Exponent, _) => {
@@ -223,7 +232,10 @@ impl<D: Driver> AnySettings for Held<D> {
             }
             typed.push(ConnectionOf { plan, settings });
         }
-        Opened { link: D::open(&typed), refused }
+        let mut link = D::open(&typed);
+        let longest = connections.iter().map(|plan| plan.timeout).max().unwrap_or_default();
+        link.limit_writes(longest + Duration::from_secs(1));
+        Opened { link, refused }
     }
 
     fn probe<'a>(

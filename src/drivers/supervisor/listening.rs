@@ -15,7 +15,7 @@ impl Supervisor {
             if let Some(error) = self.waiting_write().await? {
                 return Ok(error);
             }
-            let Way::Push(push) = &mut self.way else { unreachable!("only pushing drivers are listened to") };
+            let Way::Push { push, .. } = &mut self.way else { unreachable!("only pushing drivers are listened to") };
             let feed = self.state.feed.clone();
             let listened = self.state.listen(push.run(&feed)).await?;
             self.state.remark(push.remark());

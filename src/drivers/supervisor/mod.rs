@@ -134,7 +134,7 @@ impl Supervisor {
         let now = Instant::now();
         let (feed, pushed) = match &link.0 {
             Way::Poll(_) => (Feed::new(0), None),
-            Way::Push(_) => (Feed::new(points.len()), Some(pushed_of(&points, &bad, tags, now))),
+            Way::Push { .. } => (Feed::new(points.len()), Some(pushed_of(&points, &bad, tags, now))),
         };
         let mut supervisor = Supervisor {
             refreshes: refresh::of(&points, now),
@@ -211,7 +211,7 @@ impl Supervisor {
             }
             let served = match self.way {
                 Way::Poll(_) => self.poll().await,
-                Way::Push(_) => self.listen().await,
+                Way::Push { .. } => self.listen().await,
             };
             let error = match served {
                 Ok(error) => error,
@@ -270,6 +270,11 @@ impl Supervisor {
     async fn open(&mut self) -> Result<Opening, Stopped> {
         let limit = self.connections.iter().map(|connection| connection.timeout).max().unwrap_or_default();
         let limit = limit.max(Duration::from_secs(1));
+        // A reopened link keeps its samples; those of a lost one are older than the quality that its tags have now.
+        match self.state.connected {
+            Some(_) => self.state.take_fed(),
+            None => self.state.feed.drain(|_, _| {}),
+        }
         let attempt = timeout(limit, self.way.connect());
         Ok(match self.state.alongside(attempt).await? {
             Ok(Ok(())) => Opening::Done,
@@ -305,7 +310,7 @@ impl Supervisor {
     fn may_open_at_once(&self) -> bool {
         match self.way {
             Way::Poll(_) => self.state.answered_since_connect,
-            Way::Push(_) => self.state.connected.is_some_and(|since| since.elapsed() >= HEALTHY),
+            Way::Push { .. } => self.state.connected.is_some_and(|since| since.elapsed() >= HEALTHY),
         }
     }
 
@@ -323,7 +328,10 @@ impl Supervisor {
     async fn recover(&mut self) {
         log::error!("{}: its driver panicked; this is a bug in opcell, the link starts again", self.state.health.name);
         self.state.dead = true;
+        self.state.take_fed();
         self.state.down("the driver panicked", Miss::Panicked);
+        // Tasks of the broken driver may still hold the old feed.
+        self.state.feed = Feed::new(self.state.feed.points());
         self.way = (self.make)(&self.connections).link.0;
         let now = Instant::now();
         self.plan(now);

@@ -105,7 +105,8 @@ impl LinkState {
                     return Err(Stopped);
                 }
                 Some(request) = self.queue.recv(), if self.dead => self.refuse(request),
-                () = self.feed.news() => self.take_fed(),
+                // Before the link is open, a sample would be overtaken by the quality of a lost link.
+                () = self.feed.news(), if self.connected.is_some() => self.take_fed(),
                 () = sleep_until(sweep) => self.sweep(),
             }
         }
@@ -136,8 +137,9 @@ impl LinkState {
                 biased;
                 () = stopped(&mut stop) => return Err(Stopped),
                 Some(request) = self.queue.recv() => return Ok(Listened::Write(request)),
-                () = self.feed.news() => self.take_fed(),
+                // The driver first: samples of its own task that never pause must not hide that it ended.
                 error = &mut run => return Ok(Listened::Ended(error)),
+                () = self.feed.news() => self.take_fed(),
                 () = sleep_until(sweep) => self.sweep(),
             }
         }
@@ -178,8 +180,14 @@ impl LinkState {
     pub(crate) fn up(&mut self) {
         let now = Instant::now();
         (self.connected, self.dead) = (Some(now), false);
+        let lost = self.why.code();
         if let Some(pushed) = &mut self.pushed {
             pushed.up(now);
+            // The link is no longer the reason: the device has not sent a value yet.
+            let is_bad = |tag: &TagId| self.tags.with(*tag, |sample| sample.status == lost);
+            let waiting = |tag| (tag, RawSample::from(Err(StatusCode::BadWaitingForInitialData)));
+            let samples: Samples = pushed.tags().into_iter().filter(is_bad).map(waiting).collect();
+            self.tags.commit(&samples, Stamp::now());
         }
         self.why = Miss::Silent;
         self.answered_since_connect = false;
@@ -203,7 +211,7 @@ impl LinkState {
             pushed.down(Instant::now());
         }
         // A silent device has its error already, and its neighbours on the link have none.
-        if why != Miss::Silent && why != Miss::Garbage {
+        if self.pushed.is_some() || why != Miss::Silent && why != Miss::Garbage {
             self.health.error(error, UaTime::now());
         }
         let state = if why == Miss::NeverConnected { health::State::Connecting } else { health::State::Waiting };

@@ -1,4 +1,6 @@
-//! A toy whose device sends by itself: lines of a name, a number, a status and a time.
+//! A toy whose device sends by itself: lines of a name, a number (or `null`), a status and a time.
+//!
+//! `burst NAME COUNT` makes the driver feed that many samples without a pause, and `panic` makes it panic.
 //!
 //! Its structs have the names of those of the simulator and of Modbus, on purpose.
 
@@ -109,13 +111,22 @@ impl Listener {
         }
     }
 
-    /// Feeds `NAME NUMBER STATUS TICKS`; a line that is none is left out.
+    /// Feeds the sample, or the samples, of a line; other lines are ignored.
     fn feed(&self, line: &str, feed: &Feed) {
         let words: Vec<&str> = line.split(' ').collect();
+        if let ["burst", name, count] = words[..] {
+            let (Some((point, _)), Ok(count)) = (self.names.get(name), count.parse::<u32>()) else { return };
+            (0..count).for_each(|n| feed.sample(*point, RawSample::from(Ok(Value::Double(n.into())))));
+            return;
+        }
         let [name, number, status, time] = words[..] else { return };
-        let (Some((point, negate)), Ok(number)) = (self.names.get(name), number.parse::<f64>()) else { return };
+        let Some((point, negate)) = self.names.get(name) else { return };
         let (Ok(status), Ok(time)) = (u32::from_str_radix(status, 16), time.parse()) else { return };
-        let value = Value::Double(if *negate { -number } else { number });
+        let value = match number.parse::<f64>() {
+            Ok(number) if *negate => Value::Double(-number),
+            Ok(number) => Value::Double(number),
+            Err(_) => Value::Null,
+        };
         feed.sample(*point, RawSample::new(value, StatusCode::from(status)).at(UaTime(time)));
     }
 }
