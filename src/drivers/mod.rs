@@ -1,8 +1,10 @@
 //! Drivers: protocols of devices, between a cell file and the tags.
 //!
-//! A driver is one type that implements `Driver`, in a folder of its own, and one line in `registry`. It opens a link by
-//! one of two contracts: `Poll` asks, `Push` is sent values. The supervisor owns retry, back-off, staleness and health
-//! for both.
+//! A driver is one type that implements `Driver`, in a folder of its own. This file names it twice: by the `mod` line of its
+//! folder and in the list of drivers. No other file outside of the folder names it.
+//!
+//! A driver opens a link by one of two contracts: `Poll` asks for values, `Push` is sent values. The supervisor does retry,
+//! back-off, staleness and health for both.
 
 mod batch;
 mod contract;
@@ -25,8 +27,18 @@ mod toys;
 pub(crate) use driver::{Delivery, Driver, NoKeys};
 pub use plan::{ConnectionPlan, PointPlan, PointSettings, Settings};
 pub(crate) use reading::{Claim, Part, PointError, ProbeLine, Reading};
-pub(crate) use registry::{About, DRIVERS, Visit, driver, each, named};
+pub(crate) use registry::{About, Visit};
 pub(crate) use settings::poll_plan;
 pub use settings::probe;
 pub(crate) use supervisor::STOP_WITHIN;
 pub use supervisor::{Output, start};
+
+registry::drivers![
+    simulator::Simulator,
+    modbus::Tcp,
+    modbus::Rtu,
+    #[cfg(test)]
+    toys::Gauge,
+    #[cfg(test)]
+    toys::Ticker,
+];

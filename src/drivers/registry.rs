@@ -1,7 +1,7 @@
-//! The list of drivers: one line a driver, and nothing else outside of its folder.
+//! The macro of the list of drivers, which is in `drivers`.
 //!
-//! The list is of types. Whoever needs a driver's own types (config decodes its keys, the schema shows them) visits it;
-//! all others ask through `Settings`.
+//! The list is of types. Code that needs a driver's own types (config decodes its keys, the schema shows them) visits it;
+//! all other code asks through `Settings`.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) struct About {
 }
 
 impl About {
-    const fn of<D: Driver>() -> About {
+    pub(super) const fn of<D: Driver>() -> About {
         About {
             name: D::NAME,
             about: D::ABOUT,
@@ -43,6 +43,11 @@ macro_rules! drivers {
         /// Every driver there is, in the order of the list.
         pub(crate) const DRIVERS: &[About] = &[$($(#[$when])* About::of::<$driver>()),*];
 
+        /// The constants of the driver of this name.
+        pub(crate) fn driver(name: &str) -> Option<&'static About> {
+            DRIVERS.iter().find(|driver| driver.name == name)
+        }
+
         /// Visits each driver.
         pub(crate) fn each<V: Visit>(visit: &mut V) -> Vec<V::Out> {
             vec![$($(#[$when])* visit.driver::<$driver>()),*]
@@ -58,17 +63,4 @@ macro_rules! drivers {
     };
 }
 
-drivers![
-    super::simulator::Simulator,
-    super::modbus::Tcp,
-    super::modbus::Rtu,
-    #[cfg(test)]
-    super::toys::Gauge,
-    #[cfg(test)]
-    super::toys::Ticker,
-];
-
-/// The driver of this name.
-pub(crate) fn driver(name: &str) -> Option<&'static About> {
-    DRIVERS.iter().find(|driver| driver.name == name)
-}
+pub(super) use drivers;

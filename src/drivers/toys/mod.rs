@@ -1,4 +1,4 @@
-//! Two drivers for tests, each in one file: all that a driver needs beside it is its line in the list.
+//! Two drivers for tests, each in one file. Outside of it a driver needs only its lines in `drivers`.
 
 mod gauge;
 mod ticker;
