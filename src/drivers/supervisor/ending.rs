@@ -9,11 +9,13 @@ use std::time::Duration;
 use opcua::StatusCode;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::state::LinkState;
 use super::{CLOSE_WITHIN, Supervisor};
 use crate::drivers::contract::{Exponent, LinkError};
 use crate::drivers::link::Way;
+use crate::drivers::plan::PointPlan;
 use crate::health;
-use crate::model::TagId;
+use crate::model::{Origin, TagId};
 use crate::tags::{Write, WriteRequest};
 use crate::value::Value;
 
@@ -175,6 +177,19 @@ impl Supervisor {
                 error => return Err(Failure::Silent(error.to_string())),
             }
         }
+    }
+}
+
+impl LinkState {
+    /// The values to leave behind in the devices.
+    pub(crate) fn on_stop(&self) -> Vec<Write> {
+        let value = |point: &PointPlan| match &self.tags.plant().tag(point.tag).origin {
+            Origin::Device { on_stop: Some(value), .. } if point.write => {
+                Some(Write { tag: point.tag, value: value.clone(), first: None })
+            }
+            _ => None,
+        };
+        self.points.iter().filter_map(value).collect()
     }
 }
 

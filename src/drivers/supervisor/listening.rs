@@ -1,9 +1,20 @@
 //! A link whose device sends by itself: what the driver feeds, with writes between.
 
-use super::state::Listened;
+use std::sync::atomic::Ordering;
+
+use tokio::time::sleep_until;
+
+use super::state::{LinkState, stopped};
 use super::{Stopped, Supervisor};
-use crate::drivers::contract::LinkError;
+use crate::drivers::contract::{LinkError, Samples};
 use crate::drivers::link::Way;
+use crate::tags::{Stamp, WriteRequest};
+
+/// The end of a `run` of the driver.
+enum Listened {
+    Write(WriteRequest),
+    Ended(LinkError),
+}
 
 impl Supervisor {
     /// Takes what the driver feeds and writes what clients want, until the link fails.
@@ -29,6 +40,47 @@ impl Supervisor {
                     self.state.take_fed();
                     return Ok(error);
                 }
+            }
+        }
+    }
+}
+
+impl LinkState {
+    /// Takes what a pushing driver feeds while it runs, until a write comes or the driver ends.
+    async fn listen(&mut self, run: impl Future<Output = LinkError>) -> Result<Listened, Stopped> {
+        let mut run = std::pin::pin!(run);
+        let mut stop = self.stop.clone();
+        loop {
+            let sweep = self.next_sweep();
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => return Err(Stopped),
+                Some(request) = self.queue.recv() => return Ok(Listened::Write(request)),
+                // The driver first: samples of its own task that never pause must not hide that it ended.
+                error = &mut run => return Ok(Listened::Ended(error)),
+                () = self.feed.news() => self.take_fed(),
+                () = sleep_until(sweep) => self.sweep(),
+            }
+        }
+    }
+
+    /// Commits what a pushing driver has fed.
+    pub(crate) fn take_fed(&mut self) {
+        let Some(pushed) = &mut self.pushed else { return };
+        let stamp = Stamp::now();
+        let mut samples = Samples::new();
+        self.feed.drain(|point, sample| samples.extend(pushed.heard(point, stamp.now).map(|tag| (tag, sample))));
+        if samples.is_empty() {
+            return;
+        }
+        self.hear();
+        self.tags.commit(&samples, stamp);
+        let dropped = self.feed.take_dropped();
+        if dropped > 0 {
+            self.health.dropped.fetch_add(dropped, Ordering::Relaxed);
+            let text = format!("{dropped} samples came faster than they could be taken and were dropped");
+            if let Some(line) = self.notes.limited(&text, stamp.now) {
+                log::warn!("{}: {line}; the newest of each tag was kept", self.health.name);
             }
         }
     }

@@ -18,8 +18,8 @@ use crate::drivers::plan::PointPlan;
 use crate::drivers::poll::{Ask, RequestIx};
 use crate::drivers::schedule::{At, Item, Schedule};
 use crate::health;
-use crate::model::{Origin, TagId};
-use crate::tags::{Lapse, Miss, RawSample, Stamp, TagStore, Write, WriteRequest};
+use crate::model::TagId;
+use crate::tags::{Lapse, Miss, RawSample, Stamp, TagStore, WriteRequest};
 use crate::value::UaTime;
 
 /// What goes on while the protocol is busy: writes are refused in a dead link, tags grow old.
@@ -54,12 +54,6 @@ pub(super) struct LinkState {
     pub logged: String,
     pub notes: Notes,
     pub load: Load,
-}
-
-/// What ended a time of listening.
-pub(super) enum Listened {
-    Write(WriteRequest),
-    Ended(LinkError),
 }
 
 /// Cuts a request that the device refuses as a whole.
@@ -122,24 +116,6 @@ impl LinkState {
                 () = stopped(&mut stop) => return Err(Stopped),
                 Some(request) = self.queue.recv() => return Ok(Some(request)),
                 () = sleep_until(until) => return Ok(None),
-                () = sleep_until(sweep) => self.sweep(),
-            }
-        }
-    }
-
-    /// Takes what a pushing driver feeds while it runs, until a write comes or the driver ends.
-    pub(crate) async fn listen(&mut self, run: impl Future<Output = LinkError>) -> Result<Listened, Stopped> {
-        let mut run = std::pin::pin!(run);
-        let mut stop = self.stop.clone();
-        loop {
-            let sweep = self.next_sweep();
-            tokio::select! {
-                biased;
-                () = stopped(&mut stop) => return Err(Stopped),
-                Some(request) = self.queue.recv() => return Ok(Listened::Write(request)),
-                // The driver first: samples of its own task that never pause must not hide that it ended.
-                error = &mut run => return Ok(Listened::Ended(error)),
-                () = self.feed.news() => self.take_fed(),
                 () = sleep_until(sweep) => self.sweep(),
             }
         }
@@ -285,29 +261,8 @@ impl LinkState {
         self.pushed.as_ref().and_then(Pushed::next_sweep).map_or(polled, |pushed| pushed.min(polled))
     }
 
-    /// Commits what a pushing driver has fed.
-    pub(crate) fn take_fed(&mut self) {
-        let Some(pushed) = &mut self.pushed else { return };
-        let stamp = Stamp::now();
-        let mut samples = Samples::new();
-        self.feed.drain(|point, sample| samples.extend(pushed.heard(point, stamp.now).map(|tag| (tag, sample))));
-        if samples.is_empty() {
-            return;
-        }
-        self.hear();
-        self.tags.commit(&samples, stamp);
-        let dropped = self.feed.take_dropped();
-        if dropped > 0 {
-            self.health.dropped.fetch_add(dropped, Ordering::Relaxed);
-            let text = format!("{dropped} samples came faster than they could be taken and were dropped");
-            if let Some(line) = self.notes.limited(&text, stamp.now) {
-                log::warn!("{}: {line}; the newest of each tag was kept", self.health.name);
-            }
-        }
-    }
-
     /// The link says something: it is alive.
-    fn hear(&mut self) {
+    pub(crate) fn hear(&mut self) {
         self.unanswered = 0;
         self.answered_since_connect = true;
         if !self.logged.is_empty() {
@@ -416,12 +371,6 @@ impl LinkState {
         self.tags.plant().connections.get(ix).map_or(String::new(), |connection| connection.name.clone())
     }
 
-    /// What is written depends on the exponent that the device has: nothing else than zero is the same with each.
-    pub(crate) fn needs_exponent(&self, point: u32, write: &Write) -> bool {
-        let raw = |power| self.tags.to_raw(write.tag, &write.value, Some(power));
-        self.points[point as usize].exponent.is_some() && raw(0) != raw(1)
-    }
-
     /// The place on the link of the tag's connection.
     pub(crate) fn device_of(&self, tag: TagId) -> usize {
         let connection = self.tags.plant().tag(tag).connection();
@@ -432,33 +381,5 @@ impl LinkState {
         let tag = self.points[point as usize].tag;
         log::error!("{}: {message}", self.tags.plant().tag_name(tag));
         self.tags.commit(&[(tag, RawSample::from(Err(StatusCode::BadConfigurationError)))], Stamp::now());
-    }
-
-    /// Nothing was sent: BadTimeout would say that the outcome is unknown.
-    pub(crate) fn refuse(&self, request: WriteRequest) {
-        let code = match self.why {
-            Miss::Silent | Miss::Garbage | Miss::Busy => StatusCode::BadNoCommunication,
-            why => why.code(),
-        };
-        let statuses = vec![code; request.writes.len()];
-        drop(request.reply.send(statuses));
-    }
-
-    pub(crate) fn refuse_writes(&mut self) {
-        while let Ok(request) = self.queue.try_recv() {
-            let statuses = vec![StatusCode::BadShutdown; request.writes.len()];
-            drop(request.reply.send(statuses));
-        }
-    }
-
-    /// The values to leave behind in the devices.
-    pub(crate) fn on_stop(&self) -> Vec<Write> {
-        let value = |point: &PointPlan| match &self.tags.plant().tag(point.tag).origin {
-            Origin::Device { on_stop: Some(value), .. } if point.write => {
-                Some(Write { tag: point.tag, value: value.clone(), first: None })
-            }
-            _ => None,
-        };
-        self.points.iter().filter_map(value).collect()
     }
 }

@@ -6,9 +6,10 @@ use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::exchange::{Ask, Told, Written};
+use super::state::LinkState;
 use super::{Stopped, Supervisor};
 use crate::drivers::contract::LinkError;
-use crate::tags::{Stamp, Write, WriteRequest};
+use crate::tags::{Miss, Stamp, Write, WriteRequest};
 use crate::value::Value;
 
 impl Supervisor {
@@ -73,6 +74,31 @@ impl Supervisor {
             Ok(raw) => Raw::Value(raw),
             Err(code) => Raw::None(code.into()),
         })
+    }
+}
+
+impl LinkState {
+    /// Whether the raw value depends on the exponent that the device has now. Zero does not.
+    pub(crate) fn needs_exponent(&self, point: u32, write: &Write) -> bool {
+        let raw = |power| self.tags.to_raw(write.tag, &write.value, Some(power));
+        self.points[point as usize].exponent.is_some() && raw(0) != raw(1)
+    }
+
+    /// Nothing was sent: BadTimeout would say that the outcome is unknown.
+    pub(crate) fn refuse(&self, request: WriteRequest) {
+        let code = match self.why {
+            Miss::Silent | Miss::Garbage | Miss::Busy => StatusCode::BadNoCommunication,
+            why => why.code(),
+        };
+        let statuses = vec![code; request.writes.len()];
+        drop(request.reply.send(statuses));
+    }
+
+    pub(crate) fn refuse_writes(&mut self) {
+        while let Ok(request) = self.queue.try_recv() {
+            let statuses = vec![StatusCode::BadShutdown; request.writes.len()];
+            drop(request.reply.send(statuses));
+        }
     }
 }
 
