@@ -100,8 +100,28 @@ struct Point {
     plan: PointPlan,
     signal: Option<Signal>,
     written: Option<Value>,
-    /// Where each element's walk stands: steps taken, value.
-    walks: Vec<(u64, f64)>,
+    /// The random walk of each element.
+    walks: Vec<Walk>,
+}
+
+/// State of a random walk.
+#[derive(Debug, Clone, Copy)]
+struct Walk {
+    steps: u64,
+    /// NaN before the first step.
+    value: f64,
+}
+
+impl Walk {
+    const NEW: Walk = Walk { steps: 0, value: f64::NAN };
+}
+
+/// Limits and step of a random walk.
+#[derive(Debug, Clone, Copy)]
+struct Stride {
+    low: f64,
+    high: f64,
+    step: f64,
 }
 
 impl Signals {
@@ -125,7 +145,7 @@ impl Signals {
         }
         // With a scale the tag store calculates, so the signal stays a number.
         let kind = if point.plan.has_scale { BuiltIn::Double } else { point.plan.kind };
-        point.walks.resize(point.plan.elements, (0, f64::NAN));
+        point.walks.resize(point.plan.elements, Walk::NEW);
         let tag = u64::from(point.plan.tag.0);
         let mut one = |element: usize| {
             let seed = mix(self.seed ^ mix(tag << 16 ^ element as u64));
@@ -164,7 +184,7 @@ fn number(kind: BuiltIn, level: f64) -> Result<Value, StatusCode> {
     value.ok_or(StatusCode::BadConfigurationError)
 }
 
-fn level(signal: &Signal, time: Duration, seed: u64, walk: &mut (u64, f64)) -> f64 {
+fn level(signal: &Signal, time: Duration, seed: u64, walk: &mut Walk) -> f64 {
     match signal {
         Signal::Sine { mean, amp, period, phase, noise } => {
             mean + amp * (TAU * cycle(time, *period, *phase)).sin() + noise * gauss(seed ^ instant_of(time))
@@ -181,7 +201,9 @@ fn level(signal: &Signal, time: Duration, seed: u64, walk: &mut (u64, f64)) -> f
             let count = start + step * ticks(time, *every);
             wrap.map_or(count, |wrap| count.rem_euclid(wrap))
         }
-        Signal::Walk { low, high, step, every } => walk_to(walk, whole(time, *every), (*low, *high), *step, seed),
+        Signal::Walk { low, high, step, every } => {
+            walk_to(walk, whole(time, *every), Stride { low: *low, high: *high, step: *step }, seed)
+        }
         Signal::Steps { values, every, phase } => values[turn(time, *every, values.len(), *phase)],
         Signal::Noise { mean, sigma } => mean + sigma * gauss(seed ^ instant_of(time)),
         Signal::Text { .. } => 0.0,
@@ -215,19 +237,20 @@ fn instant_of(time: Duration) -> u64 {
     whole(time, Duration::from_millis(1))
 }
 
-/// Goes on from where the walk stands, a step up or down each time, and turns back at the ends. It starts midway.
-fn walk_to(walk: &mut (u64, f64), until: u64, (low, high): (f64, f64), step: f64, seed: u64) -> f64 {
-    if walk.1.is_nan() || until < walk.0 {
-        *walk = (0, f64::midpoint(low, high));
+/// Continues the walk up to this number of steps: each goes up or down, and none leaves the limits. It starts midway.
+fn walk_to(walk: &mut Walk, until: u64, stride: Stride, seed: u64) -> f64 {
+    let Stride { low, high, step } = stride;
+    if walk.value.is_nan() || until < walk.steps {
+        *walk = Walk { steps: 0, value: f64::midpoint(low, high) };
     }
     // A clock that jumps years must not cost seconds: of a long walk only the end is walked.
-    walk.0 = walk.0.max(until.saturating_sub(100_000));
-    while walk.0 < until {
-        walk.0 += 1;
-        let way = unit(seed ^ mix(walk.0)) * 2.0 - 1.0;
-        walk.1 = (walk.1 + way * step).clamp(low.min(high), high.max(low));
+    walk.steps = walk.steps.max(until.saturating_sub(100_000));
+    while walk.steps < until {
+        walk.steps += 1;
+        let way = unit(seed ^ mix(walk.steps)) * 2.0 - 1.0;
+        walk.value = (walk.value + way * step).clamp(low.min(high), high.max(low));
     }
-    walk.1
+    walk.value
 }
 
 /// SplitMix64's finalizer.
@@ -291,7 +314,8 @@ mod tests {
 
     fn at(text: &str, millis: u64) -> f64 {
         let signal = Signal::parse(text).expect(text);
-        level(&signal, Duration::from_millis(millis), mix(7), &mut (0, f64::NAN))
+        let mut walk = Walk::NEW;
+        level(&signal, Duration::from_millis(millis), mix(7), &mut walk)
     }
 
     #[test]

@@ -10,10 +10,10 @@ use opcua::StatusCode;
 use super::Master;
 use crate::drivers::contract::LinkError;
 use crate::drivers::modbus::address::Area;
+use crate::drivers::modbus::choices::{MaskWrite, WriteFunction};
 use crate::drivers::modbus::pdu::Request;
 use crate::drivers::modbus::point::Register;
 use crate::drivers::modbus::raw::Change;
-use crate::drivers::modbus::settings::{MaskWrite, WriteFunction};
 use crate::drivers::modbus::wire::Outcome;
 
 /// Functions that a device has shown to take or to refuse.
@@ -34,6 +34,21 @@ struct Either<'a> {
     one: Request<'a>,
     several: Request<'a>,
     is_coil: bool,
+}
+
+/// A change of some bits of a register, as FC 22 has it.
+#[derive(Debug, Clone, Copy)]
+struct Mask {
+    /// Bits that stay.
+    and: u16,
+    /// Values of the other bits.
+    or: u16,
+}
+
+impl Mask {
+    fn applied(self, old: u16) -> u16 {
+        old & self.and | self.or & !self.and
+    }
 }
 
 impl Habits {
@@ -87,7 +102,9 @@ impl Master {
         let outcome = match change {
             Change::Bits { start, bits } => self.write_bits(device, function, *start, bits).await?,
             Change::Words { start, words } => self.write_words(device, function, *start, words).await?,
-            Change::Mask { at, and, or } => self.write_masked(device, register, *at, (*and, *or)).await?,
+            Change::Mask { at, and, or } => {
+                self.write_masked(device, register, *at, Mask { and: *and, or: *or }).await?
+            }
         };
         Ok(written(outcome))
     }
@@ -188,13 +205,13 @@ impl Master {
         device: usize,
         register: &Register,
         at: u16,
-        (and, or): (u16, u16),
+        mask: Mask,
     ) -> Result<Outcome, LinkError> {
         let known = self.habits(device).mask;
         if register.mask_write == MaskWrite::Never || known == Some(false) {
-            return self.read_and_write(device, register, at, (and, or)).await;
+            return self.read_and_write(device, register, at, mask).await;
         }
-        let outcome = self.ask(device, Request::Mask { at, and, or }).await;
+        let outcome = self.ask(device, Request::Mask { at, and: mask.and, or: mask.or }).await;
         if is_taken(&outcome) {
             self.habits(device).mask = Some(true);
             return outcome;
@@ -205,7 +222,7 @@ impl Master {
             }
             return outcome;
         }
-        let other = self.read_and_write(device, register, at, (and, or)).await;
+        let other = self.read_and_write(device, register, at, mask).await;
         if is_taken(&other) {
             self.habits(device).mask = Some(false);
             return other;
@@ -218,13 +235,13 @@ impl Master {
         device: usize,
         register: &Register,
         at: u16,
-        (and, or): (u16, u16),
+        mask: Mask,
     ) -> Result<Outcome, LinkError> {
         let read = Request::Read { area: Area::Holding, start: at, count: 1 };
         match self.ask(device, read).await? {
             Outcome::Data => {
                 let old = u16::from_be_bytes([self.reply()[0], self.reply()[1]]);
-                self.write_words(device, register.write_function, at, &[old & and | or & !and]).await
+                self.write_words(device, register.write_function, at, &[mask.applied(old)]).await
             }
             outcome => Ok(outcome),
         }
