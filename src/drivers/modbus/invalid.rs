@@ -2,8 +2,7 @@
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-use super::raw;
-use super::settings::RawType;
+use super::raw_type::{self, RawType};
 
 /// A raw value of `invalid:` as it is written: a number, or nan.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +87,7 @@ impl Invalid {
     /// The low bits of `pattern` are one of them.
     pub(crate) fn has(&self, raw: RawType, pattern: u64) -> bool {
         let pattern = pattern & mask(raw);
-        self.patterns.contains(&pattern) || self.nan && raw::float(raw, pattern).is_some_and(f64::is_nan)
+        self.patterns.contains(&pattern) || self.nan && raw_type::float(raw, pattern).is_some_and(f64::is_nan)
     }
 }
 
@@ -101,7 +100,7 @@ fn decimal(number: &RawNumber, raw: RawType) -> Option<u64> {
         RawType::Bool | RawType::Text | RawType::Bytes => None,
         RawType::Float32 => number.float::<f32>().map(|number| u64::from(number.to_bits())),
         RawType::Float64 => number.float::<f64>().map(f64::to_bits),
-        raw => raw::integer_bits(raw, number.0.parse().ok()?),
+        raw => raw_type::integer_bits(raw, number.0.parse().ok()?),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::choices::{EchoSetting, SerialFraming, TcpFraming};
 use super::frame::Framing;
 use super::settings::RegisterPoint;
-use super::settings::{Defaults, EchoSetting, RtuSettings, SerialFraming, TcpFraming, TcpSettings};
-use super::wire::Target;
+use super::settings::{Defaults, RtuSettings, TcpSettings};
+use super::target::Target;
 use crate::drivers::driver::PointOf;
 use crate::drivers::plan::ConnectionPlan;
 use crate::drivers::reading::LinkKey;

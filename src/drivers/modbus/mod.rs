@@ -6,6 +6,7 @@
 mod address;
 mod belief;
 mod check;
+mod choices;
 mod driver;
 mod frame;
 mod host;
@@ -17,18 +18,20 @@ mod pdu;
 mod point;
 mod probe;
 mod raw;
+mod raw_type;
 mod settings;
+mod target;
 mod text;
 mod wire;
 
 pub(crate) use address::Area;
+pub use choices::{Charset, MaskWrite, TcpFraming, WordOrder, WriteFunction};
 pub use driver::{Rtu, Tcp};
 pub(crate) use frame::{Asked, Found};
 pub use frame::{Framing, crc, lrc};
 pub(crate) use pdu::Request;
-pub use settings::{
-    Charset, MaskWrite, RawType, RegisterPoint, RtuSettings, TcpFraming, TcpSettings, WordOrder, WriteFunction,
-};
+pub use raw_type::RawType;
+pub use settings::{RegisterPoint, RtuSettings, TcpSettings};
 
 /// Feeds bytes to the parsers of all framings as if they were a device's reply; for fuzzing.
 pub fn fuzz_reply(bytes: &[u8]) {

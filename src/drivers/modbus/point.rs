@@ -4,8 +4,10 @@
 //! of the number that a person would read there.
 
 use super::address::{Address, Bits};
+use super::choices::{Charset, MaskWrite, WordOrder, WriteFunction};
 use super::invalid::Invalid;
-use super::settings::{Charset, Defaults, MaskWrite, RawType, RegisterPoint, WordOrder, WriteFunction};
+use super::raw_type::RawType;
+use super::settings::{Defaults, RegisterPoint};
 use super::text::Lettering;
 use crate::drivers::driver::PointOf;
 use crate::drivers::plan::PointPlan;
@@ -166,8 +168,8 @@ fn raw_type(settings: &RegisterPoint, point: &PointPlan, address: Address) -> Re
     if address.bits.is_some() {
         return Ok(RawType::Uint16);
     }
-    if let Some(ends) = point.enumeration {
-        return Ok(raw_of_enumeration(ends));
+    if let Some((low, high)) = point.enumeration {
+        return Ok(raw_of_enumeration(low, high));
     }
     let raw = match point.kind {
         BuiltIn::Boolean => RawType::Bool,
@@ -200,7 +202,7 @@ fn raw_type(settings: &RegisterPoint, point: &PointPlan, address: Address) -> Re
 }
 
 /// One register where the values of an enumeration fit, signed where one of them is negative.
-fn raw_of_enumeration((low, high): (i32, i32)) -> RawType {
+fn raw_of_enumeration(low: i32, high: i32) -> RawType {
     match (low < 0, i16::try_from(low).is_ok() && i16::try_from(high).is_ok(), u16::try_from(high).is_ok()) {
         (true, true, _) => RawType::Int16,
         (true, false, _) => RawType::Int32,

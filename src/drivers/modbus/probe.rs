@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::address::Address;
+use super::choices::WordOrder;
 use super::line::Slave;
 use super::master::{Master, Raw};
 use super::pdu::exception_text;
 use super::point::Register;
-use super::settings::{Defaults, RawType, RegisterPoint, WordOrder};
+use super::raw_type::RawType;
+use super::settings::{Defaults, RegisterPoint};
 use crate::drivers::contract::LinkError;
 use crate::drivers::driver::PointOf;
 use crate::drivers::plan::PointSettings;

@@ -4,7 +4,7 @@ use opcua::StatusCode;
 
 use super::address::{Address, Area, Bits};
 use super::point::Register;
-use super::settings::RawType;
+use super::raw_type::{RawType, float, from_bcd, integer_bits};
 use crate::value::{Elements, Value};
 
 /// A change of a device; one request each.
@@ -279,37 +279,6 @@ fn whole(value: &Value) -> Result<i128, StatusCode> {
     }
 }
 
-/// The float that these bits are, if the raw type is one.
-#[expect(clippy::cast_possible_truncation, reason = "a float32 has the low bits")]
-pub(super) fn float(raw: RawType, bits: u64) -> Option<f64> {
-    match raw {
-        RawType::Float32 => Some(f64::from(f32::from_bits(bits as u32))),
-        RawType::Float64 => Some(f64::from_bits(bits)),
-        _ => None,
-    }
-}
-
-/// The bits of a whole number in an integer raw type, unless it doesn't fit.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the bits that are wanted")]
-pub(super) fn integer_bits(raw: RawType, number: i128) -> Option<u64> {
-    let (low, high): (i128, i128) = match raw {
-        RawType::Int8 => (i8::MIN.into(), i8::MAX.into()),
-        RawType::Int16 => (i16::MIN.into(), i16::MAX.into()),
-        RawType::Int32 => (i32::MIN.into(), i32::MAX.into()),
-        RawType::Int64 => (i64::MIN.into(), i64::MAX.into()),
-        RawType::Bcd16 => (0, 9_999),
-        RawType::Bcd32 => (0, 99_999_999),
-        raw => (0, (1 << raw.bits()) - 1),
-    };
-    if !(low..=high).contains(&number) {
-        return None;
-    }
-    Some(match raw {
-        RawType::Bcd16 | RawType::Bcd32 => to_bcd(number),
-        raw => number as u64 & u64::MAX >> (64 - raw.bits()),
-    })
-}
-
 /// Words at their places, those that lie side by side in one change.
 fn runs(places: &[Address], words: &[u16]) -> Vec<Change> {
     let mut all: Vec<(u16, u16)> = places.iter().map(|place| place.start).zip(words.iter().copied()).collect();
@@ -328,27 +297,11 @@ fn low_word(number: u64) -> u16 {
     u16::try_from(number & 0xffff).expect("16 bits")
 }
 
-fn from_bcd(raw: u64) -> Result<u64, StatusCode> {
-    (0..16).rev().try_fold(0, |number, nibble| match raw >> (nibble * 4) & 15 {
-        digit @ 0..=9 => Ok(number * 10 + digit),
-        _ => Err(StatusCode::BadDataEncodingInvalid),
-    })
-}
-
-fn to_bcd(mut number: i128) -> u64 {
-    let mut raw = 0;
-    for nibble in 0..8 {
-        raw |= u64::try_from(number % 10).expect("a digit") << (nibble * 4);
-        number /= 10;
-    }
-    raw
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::address::Address;
+    use super::super::choices::{MaskWrite, WriteFunction};
     use super::super::invalid::{Invalid, RawNumber};
-    use super::super::settings::{MaskWrite, RawType, WriteFunction};
     use super::super::text::Lettering;
     use super::*;
 

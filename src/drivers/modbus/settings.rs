@@ -1,10 +1,8 @@
 //! The keys of a Modbus connection and of a register; their doc comments are the user's reference.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Visitor};
-
+use super::choices::{Charset, EchoSetting, MaskWrite, Parity, SerialFraming, TcpFraming, WordOrder, WriteFunction};
 use super::invalid::RawNumber;
+use super::raw_type::RawType;
 use crate::drivers::reading::Part;
 use crate::model::Period;
 
@@ -195,40 +193,6 @@ pub struct RegisterPoint {
     pub mask_write: Option<MaskWrite>,
 }
 
-/// Encoding of a text in registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Charset {
-    #[serde(rename = "utf-8")]
-    Utf8,
-    #[serde(rename = "latin-1")]
-    Latin1,
-    /// One code unit a register, the high byte first.
-    #[serde(rename = "utf-16")]
-    Utf16,
-}
-
-/// Functions for writes of one coil or register.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum WriteFunction {
-    #[default]
-    Auto,
-    /// FC 5 and 6.
-    Single,
-    /// FC 15 and 16.
-    Multiple,
-}
-
-/// Whether FC 22 is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MaskWrite {
-    #[default]
-    Auto,
-    Never,
-}
-
 impl RegisterPoint {
     /// Leaves out a key whose value was refused, or puts a number that fits in place of an entry of `invalid`, so that the
     /// others keep their places; false for what is not its own.
@@ -249,157 +213,6 @@ impl RegisterPoint {
             _ => return false,
         }
         true
-    }
-}
-
-/// Frames over TCP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TcpFraming {
-    #[default]
-    Tcp,
-    Rtu,
-    Ascii,
-}
-
-/// Frames on a serial line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SerialFraming {
-    #[default]
-    Rtu,
-    Ascii,
-}
-
-/// Parity of a serial line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Parity {
-    None,
-    #[default]
-    Even,
-    Odd,
-}
-
-/// Whether a line sends back each request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum EchoSetting {
-    #[default]
-    Auto,
-    Present,
-    Absent,
-}
-
-impl<'de> Deserialize<'de> for EchoSetting {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<EchoSetting, D::Error> {
-        from.deserialize_any(EchoVisitor)
-    }
-}
-
-struct EchoVisitor;
-
-impl Visitor<'_> for EchoVisitor {
-    type Value = EchoSetting;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("auto, true or false")
-    }
-
-    fn visit_bool<E>(self, echo: bool) -> Result<EchoSetting, E> {
-        Ok(if echo { EchoSetting::Present } else { EchoSetting::Absent })
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EchoSetting, E> {
-        match text {
-            "auto" => Ok(EchoSetting::Auto),
-            "true" => Ok(EchoSetting::Present),
-            "false" => Ok(EchoSetting::Absent),
-            _ => Err(E::custom(format!("`{text}` is not known here | write auto, true or false"))),
-        }
-    }
-}
-
-impl schemars::JsonSchema for EchoSetting {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "echo".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "enum": ["auto", true, false], "default": "auto" })
-    }
-}
-
-/// Order of 16-bit words in longer values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum WordOrder {
-    #[default]
-    HighFirst,
-    LowFirst,
-}
-
-/// Type of a value in registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RawType {
-    Bool,
-    /// The low byte of a register; the high one with `swap_bytes`.
-    Int8,
-    /// The low byte of a register; the high one with `swap_bytes`.
-    Uint8,
-    Int16,
-    Uint16,
-    Int32,
-    Uint32,
-    Int64,
-    Uint64,
-    Float32,
-    Float64,
-    /// Four decimal digits.
-    Bcd16,
-    /// Eight decimal digits.
-    Bcd32,
-    Text,
-    Bytes,
-}
-
-impl RawType {
-    pub const ALL: [(&'static str, RawType); 15] = [
-        ("bool", RawType::Bool),
-        ("int8", RawType::Int8),
-        ("uint8", RawType::Uint8),
-        ("int16", RawType::Int16),
-        ("uint16", RawType::Uint16),
-        ("int32", RawType::Int32),
-        ("uint32", RawType::Uint32),
-        ("int64", RawType::Int64),
-        ("uint64", RawType::Uint64),
-        ("float32", RawType::Float32),
-        ("float64", RawType::Float64),
-        ("bcd16", RawType::Bcd16),
-        ("bcd32", RawType::Bcd32),
-        ("text", RawType::Text),
-        ("bytes", RawType::Bytes),
-    ];
-
-    pub fn name(self) -> &'static str {
-        RawType::ALL.iter().find(|(_, raw)| *raw == self).map_or("", |(name, _)| name)
-    }
-
-    /// Bits of one element; 0 for texts and bytes, whose length the tag says.
-    pub fn bits(self) -> u32 {
-        match self {
-            RawType::Bool => 1,
-            RawType::Int8 | RawType::Uint8 => 8,
-            RawType::Int16 | RawType::Uint16 | RawType::Bcd16 => 16,
-            RawType::Int32 | RawType::Uint32 | RawType::Float32 | RawType::Bcd32 => 32,
-            RawType::Int64 | RawType::Uint64 | RawType::Float64 => 64,
-            RawType::Text | RawType::Bytes => 0,
-        }
     }
 }
 

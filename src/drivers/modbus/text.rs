@@ -5,7 +5,7 @@
 
 use opcua::StatusCode;
 
-use super::settings::Charset;
+use super::choices::Charset;
 
 const NO_TEXT: StatusCode = StatusCode::BadDataEncodingInvalid;
 const OUT: StatusCode = StatusCode::BadOutOfRange;

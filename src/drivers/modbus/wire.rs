@@ -3,45 +3,23 @@
 //! `belief` decides what a reply may be believed for; here its rules are kept: the line is drained before each
 //! request, an echo is cut off, and a serial line must be quiet after a time-out for as long as a reply may take.
 
-use std::fmt;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use tokio_serial::SerialPortBuilderExt;
 
 use super::belief::{Belief, Echo, Longer, Next, is_of_gateway};
+use super::choices::EchoSetting;
 use super::frame::{self, Asked, Found, Framing, MAX_FRAME, Misfit};
 use super::pdu::{Reply, Request};
-use super::settings::{EchoSetting, Parity};
+use super::target::{Stream, Target};
 use crate::drivers::contract::LinkError;
-
-/// Where the frames go.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Target {
-    Tcp { host: String, port: u16, shown: Option<String> },
-    Serial { path: String, shown: Option<String>, baud: u32, data_bits: u8, parity: Parity, stop_bits: u8 },
-}
-
-/// As logs and clients may read it.
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Tcp { shown: Some(shown), .. } | Target::Serial { shown: Some(shown), .. } => f.write_str(shown),
-            Target::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
-            Target::Serial { path, .. } => f.write_str(path),
-        }
-    }
-}
 
 /// Bytes that may come without having been asked for, before the link is given up.
 const MOST_UNASKED: usize = 64 * 1024;
 /// Transactions without a reply that are remembered.
 const MOST_UNANSWERED: usize = 64;
-
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// What came of an exchange; `Data` is in `Wire::reply`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +91,7 @@ impl Wire {
     pub(crate) async fn connect(&mut self) -> Result<(), LinkError> {
         self.stream = None;
         self.received.clear();
-        self.stream = Some(open(&self.target).await?);
+        self.stream = Some(self.target.open().await?);
         self.belief.connected(self.last_reply);
         self.all_answered = true;
         self.quiet_since = Instant::now();
@@ -451,20 +429,6 @@ pub(crate) fn reply_size(framing: Framing, request: &Request<'_>) -> usize {
     }
 }
 
-impl Target {
-    /// Time that so many bytes take on a serial line; none over TCP.
-    pub(crate) fn line_time(&self, bytes: usize) -> Duration {
-        match self {
-            Target::Tcp { .. } => Duration::ZERO,
-            Target::Serial { baud, data_bits, parity, stop_bits, .. } => {
-                let bits = 1 + u32::from(*data_bits) + u32::from(*stop_bits) + u32::from(*parity != Parity::None);
-                let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-                Duration::from_secs(1) * bits.saturating_mul(count) / (*baud).max(1)
-            }
-        }
-    }
-}
-
 fn garbage(text: &str, usable: bool) -> LinkError {
     LinkError::Garbage { text: text.to_owned(), usable }
 }
@@ -473,36 +437,4 @@ fn garbage(text: &str, usable: bool) -> LinkError {
 fn is_closed(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
-}
-
-async fn open(target: &Target) -> Result<Box<dyn Stream>, LinkError> {
-    let lost = |error: std::io::Error| LinkError::Lost(format!("{target}: {error}"));
-    match target {
-        Target::Tcp { host, port, .. } => {
-            let stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await.map_err(lost)?;
-            stream.set_nodelay(true).map_err(lost)?;
-            Ok(Box::new(stream))
-        }
-        Target::Serial { path, baud, data_bits, parity, stop_bits, .. } => {
-            let port = tokio_serial::new(path, *baud)
-                .data_bits(if *data_bits == 7 { tokio_serial::DataBits::Seven } else { tokio_serial::DataBits::Eight })
-                .stop_bits(if *stop_bits == 2 { tokio_serial::StopBits::Two } else { tokio_serial::StopBits::One })
-                .parity(match parity {
-                    Parity::None => tokio_serial::Parity::None,
-                    Parity::Even => tokio_serial::Parity::Even,
-                    Parity::Odd => tokio_serial::Parity::Odd,
-                })
-                .open_native_async()
-                .map_err(|error| LinkError::Lost(format!("{target}: {error}; {}", known_ports())))?;
-            Ok(Box::new(port))
-        }
-    }
-}
-
-fn known_ports() -> String {
-    let names: Vec<String> = match tokio_serial::available_ports() {
-        Ok(ports) => ports.into_iter().map(|port| port.port_name).collect(),
-        Err(error) => return format!("the serial devices of this host cannot be listed: {error}"),
-    };
-    if names.is_empty() { "this host has no serial device".to_owned() } else { format!("known: {}", names.join(", ")) }
 }

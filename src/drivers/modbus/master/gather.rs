@@ -229,7 +229,7 @@ mod tests {
             words: if words.len() > 1 { words.iter().map(|word| (*word).to_owned()).collect() } else { Vec::new() },
             exponent: exponent.map(str::to_owned),
             settings: PointSettings::of(RegisterPoint {
-                raw_type: Some(crate::drivers::modbus::settings::RawType::Uint32),
+                raw_type: Some(crate::drivers::modbus::RawType::Uint32),
                 split: Some(split),
                 ..RegisterPoint::default()
             }),
