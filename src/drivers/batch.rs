@@ -1,7 +1,7 @@
 //! The block planner of register protocols: points that lie close together are read by one request.
 //!
-//! A point is never torn over two blocks, and the plan depends only on the points, so the same cell always asks
-//! the same questions.
+//! A point is never split over two blocks. The plan depends only on the points, so the same cell always sends
+//! the same requests.
 
 /// Where a point lies: `count` units from `start` in one address space of one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,7 +10,7 @@ pub(crate) struct Span {
     pub space: u32,
     pub start: u32,
     pub count: u32,
-    /// The driver's own number for what lies here.
+    /// The driver's own number of the span.
     pub id: u32,
 }
 
@@ -20,7 +20,7 @@ impl Span {
     }
 }
 
-/// One request: everything from `start` on, and what of it is wanted.
+/// One request: all units from `start` on, and the spans that are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Block {
     pub space: u32,
@@ -33,7 +33,7 @@ pub(crate) struct Block {
 pub(crate) struct Limits {
     /// Longest request.
     pub max: u32,
-    /// Largest hole that is read along.
+    /// Largest gap of unused units that is read along.
     pub gap: u32,
 }
 
@@ -67,7 +67,7 @@ fn joins(block: &Block, span: &Span, limit: Limits) -> bool {
 pub(crate) fn halves(block: &Block) -> Option<(Block, Block)> {
     let first = block.spans.first()?;
     let middle = block.spans.len() / 2;
-    // Spans of the same place stay together: cutting between them would ask the same question twice.
+    // Spans of the same place stay together: cutting between them would make the same request twice.
     let same = |span: &Span| (span.start, span.count) == (first.start, first.count);
     if block.spans.iter().all(same) {
         return None;

@@ -41,7 +41,7 @@ pub enum Refusal {
     Unreachable,
 }
 
-/// What broke a request.
+/// Failure of a request or of the link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     #[error("no reply within {waited_ms} ms")]

@@ -1,7 +1,7 @@
 //! The contract of a driver with a cell file: one type a driver, without an instance.
 //!
-//! All here is pure and knows no device, so that `opcell check` can ask it. Config decodes `Settings` and `Point` by their
-//! types; nobody outside of a driver's folder names them.
+//! The checks do no I/O, so that `opcell check` can call them. Config decodes `Settings` and `Point` by their
+//! types; no code outside of a driver's folder names them.
 
 use std::fmt::Debug;
 use std::ops::Deref;
@@ -29,14 +29,14 @@ pub trait Driver: Debug + Send + Sync + 'static {
     const ABOUT: &'static str;
     /// Names that people may write instead, for the hint.
     const ALSO: &'static [&'static str] = &[];
-    /// Keys of the settings that say where the device is. Where one of them comes from outside of the cell file, logs and
+    /// Keys of the settings that locate the device. Where one of them comes from outside of the cell file, logs and
     /// clients see the text of the file instead.
     const PLACE: &'static [&'static str] = &[];
     /// Longest wait between two attempts to connect, unless `reconnect_max` says otherwise. A device on a network is back
     /// within seconds.
     const RECONNECT_MAX: Duration = Duration::from_secs(5);
     const DELIVERY: Delivery = Delivery::Polled;
-    /// An address that fits every point, to judge its other parts by where the address was refused.
+    /// An address that fits every point. It replaces a refused address while the other parts of the point are checked.
     const STAND_IN: Option<&'static str> = None;
 
     /// Keys of a connection, in addition to those that all drivers share.
@@ -44,7 +44,7 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// Keys of a source, in addition to those that all drivers share; `NoKeys` where there are none.
     type Point: Keys + Default;
 
-    /// Settings to judge points by where a connection's own had findings.
+    /// Settings for the check of points whose connection has findings in its own settings.
     fn stand_in() -> Self::Settings;
 
     /// Names the device's place by this text in logs and for clients.
@@ -66,12 +66,12 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// Reads a point's address and compares it with its type.
     fn check_point(settings: &Self::Settings, point: PointOf<'_, Self::Point>) -> Result<Reading, PointError>;
 
-    /// Whether a device could hold this raw value of a point, whatever it is doing; the text says why not.
+    /// Whether a device could hold this raw value of a point, in any of its states; the text is the reason why not.
     fn check_output(_: &Self::Settings, _: PointOf<'_, Self::Point>, _raw: &Value) -> Result<(), String> {
         Ok(())
     }
 
-    /// Leaves out a key, or an entry of a list, that was refused, so that the other parts can be judged; false when it is not
+    /// Leaves out a key, or an entry of a list, that was refused, so that the other parts can be checked; false when it is not
     /// the driver's own.
     fn leave_out(_keys: &mut Self::Point, _part: Part) -> bool {
         false
@@ -105,7 +105,7 @@ pub trait Driver: Debug + Send + Sync + 'static {
     }
 }
 
-/// How values come.
+/// Way in which values arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// Each point is asked for at its poll period.

@@ -1,8 +1,8 @@
-//! The bounded way of samples from a pushing driver to its supervisor.
+//! The bounded queue of samples from a pushing driver to its supervisor.
 //!
-//! A feed never blocks its driver, so that a protocol's keep-alive is never late. It has a place for two samples of each
-//! point, and at least 1,024. When it is full, the oldest sample that has a newer one of its point behind it is dropped
-//! and counted, and the newer one says so by the Overflow bit of its status. The newest sample of a point is never
+//! A feed never blocks its driver, so that a protocol's keep-alive is never late. It holds two samples of each
+//! point, and at least 1,024. When it is full, the oldest sample that is followed by a newer one of its point is dropped
+//! and counted, and the newer one gets the Overflow bit in its status. The newest sample of a point is never
 //! dropped.
 
 use std::collections::VecDeque;

@@ -101,7 +101,7 @@ pub(super) trait AnyKeys: Debug + Send + Sync {
     fn is_same(&self, other: &dyn AnyKeys) -> bool;
 }
 
-/// What a driver says of a connection.
+/// Answers of a driver about a connection.
 pub(super) trait AnySettings: Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn is_same(&self, other: &dyn AnySettings) -> bool;

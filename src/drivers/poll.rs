@@ -1,4 +1,4 @@
-//! The contract of a driver that asks: it plans requests, and the supervisor says when each is sent.
+//! The contract of a polling driver: it plans requests, and the supervisor decides when each is sent.
 
 use std::fmt::Debug;
 
@@ -13,7 +13,7 @@ use crate::value::Value;
 ///
 /// Points are indices into those of all connections that the link was opened with, in their order.
 pub trait Poll: Send + 'static {
-    /// What one request asks for, in the protocol's own words.
+    /// One request, in the protocol's own terms.
     type Request: Debug + Send + Sync;
 
     /// Groups points into requests. Pure, and the same each time until `wants_plan`.
@@ -64,7 +64,7 @@ pub trait Poll: Send + 'static {
     /// Closes the link; the caller bounds it.
     fn disconnect(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Something about the link that the log should say once, if there is news.
+    /// A new remark about the link, to be logged once.
     fn remark(&mut self) -> Option<String> {
         None
     }

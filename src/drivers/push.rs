@@ -37,7 +37,7 @@ pub trait Push: Send + 'static {
     /// Closes the link; the caller bounds it.
     fn disconnect(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Something about the link that the log should say once, if there is news.
+    /// A new remark about the link, to be logged once.
     fn remark(&mut self) -> Option<String> {
         None
     }

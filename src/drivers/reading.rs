@@ -42,13 +42,13 @@ pub struct Reading {
     pub spellings: String,
     /// Another YAML reader would take the address for a number that reads differently: it wants quotes.
     pub wants_quotes: bool,
-    /// Something that is allowed and rarely meant.
+    /// Something that is allowed and seldom intended.
     pub warning: Option<PointError>,
     /// Places in the device, to be compared with those of other points.
     pub claims: Vec<Claim>,
     /// Entries of the connection's `invalid` that this point can have.
     pub invalid: Vec<usize>,
-    /// Bits of its whole numbers without a sign; 0 for what is no whole number.
+    /// Bits of its whole numbers without a sign; 0 for other types.
     pub integer_bits: u32,
 }
 
@@ -101,7 +101,7 @@ pub struct PlannedRequest {
     pub period: Duration,
 }
 
-/// What connections must have in common to share a link, as host and port.
+/// Key of a link: connections with the same key share it, as host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkKey(pub String);
 
@@ -113,7 +113,7 @@ pub struct SettingsError {
     pub help: String,
 }
 
-/// Something that is allowed and rarely meant.
+/// Something that is allowed and seldom intended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
     pub message: String,
@@ -123,12 +123,12 @@ pub struct Doubt {
 /// A line of `opcell probe`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeLine {
-    /// Keys to write, as `raw_type: int16`, or what the value is.
+    /// Keys to write, as `raw_type: int16`, or a name of the value.
     pub keys: String,
     pub value: String,
 }
 
-/// Why there is nothing to show.
+/// Failure of `probe`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     #[error("driver `{driver}` does not offer `probe`")]

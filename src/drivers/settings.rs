@@ -1,6 +1,6 @@
-//! A connection's settings and a point's keys without their types: what a plan holds of its driver.
+//! A connection's settings and a point's keys without their types: the driver's part of a plan.
 //!
-//! Both can be compared, and both keep their type inside: whoever knows the driver gets it back by `get`.
+//! Both can be compared, and both keep their type inside: code that knows the driver gets it back by `get`.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -43,7 +43,7 @@ impl Settings {
         self.0.driver()
     }
 
-    /// Point keys that say nothing.
+    /// Point keys with their defaults.
     pub fn no_keys(&self) -> PointSettings {
         self.0.no_keys()
     }
@@ -73,7 +73,7 @@ impl Settings {
         self.0.check_point(point)
     }
 
-    /// Whether a device could hold this value of a point, whatever it is doing; the text says why not. The exponent of a
+    /// Whether a device could hold this value of a point, in any of its states; the text is the reason why not. The exponent of a
     /// device is not known here, so a value that depends on it passes. No I/O.
     pub fn check_output(&self, point: &PointPlan, scale: Option<Scale>, value: &Value) -> Result<(), String> {
         let raw = |power| tags::to_raw(scale, value, power);
@@ -84,7 +84,7 @@ impl Settings {
         self.0.check_output(point, &raw)
     }
 
-    /// Puts something that fits in place of a part that was refused, so that the other parts can be judged; false when
+    /// Puts something that fits in place of a part that was refused, so that the other parts can be checked; false when
     /// there is nothing that fits.
     pub fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool {
         self.0.leave_out(point, part)

@@ -1,4 +1,4 @@
-//! What can be said of a cell's Modbus points without a device: their faults, their readings and their poll plan.
+//! Checks of a cell's Modbus points without a device: their faults, their readings and their poll plan.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -119,7 +119,7 @@ impl Driver for Rtu {
     const NAME: &'static str = "modbus-rtu";
     const ABOUT: &'static str = "Modbus RTU or ASCII on a serial line";
     const PLACE: &'static [&'static str] = &["serial"];
-    // A serial line that is gone was pulled by hand.
+    // A serial adaptor disappears when someone pulls it out, and this takes a while to mend.
     const RECONNECT_MAX: Duration = Duration::from_secs(30);
     const STAND_IN: Option<&'static str> = Some(STAND_IN);
 

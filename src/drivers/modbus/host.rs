@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-/// Reads a host; what could never be opened is refused with `what is wrong | what to write`. An empty text passes: it
-/// also stands in for a key that is missing, and the cell's compiler says so.
+/// Reads a host. A text that is no host is refused with `the fault | the remedy`. An empty text passes: it also replaces a
+/// missing key, which the cell's compiler reports.
 pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let host = String::deserialize(from)?;
     match fault(&host).filter(|_| !host.is_empty()) {

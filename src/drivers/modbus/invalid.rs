@@ -1,4 +1,4 @@
-//! `invalid:`: raw values by which a device says that it has no value, as bit patterns of a raw type.
+//! `invalid:`: raw values that mean "no value", as bit patterns of a raw type.
 
 use serde::de::{Deserialize, Deserializer, Error};
 

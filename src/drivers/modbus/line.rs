@@ -1,4 +1,4 @@
-//! Where and how a connection's frames travel, whatever carries them.
+//! Target and framing of a connection, for TCP and serial lines alike.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::drivers::driver::PointOf;
 use crate::drivers::plan::ConnectionPlan;
 use crate::drivers::reading::LinkKey;
 
-/// A connection's place, and what its points inherit.
+/// A connection's target, and the defaults of its points.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     pub target: Target,
@@ -70,7 +70,7 @@ impl From<&RtuSettings> for Line {
 
 impl Line {
     /// Connections with the same host, port and framing share a link, and so do those on one serial port: that has one
-    /// speed and one framing, and the first connection says which.
+    /// speed and one framing, those of the first connection.
     pub(crate) fn link_key(&self) -> LinkKey {
         LinkKey(match &self.target {
             Target::Tcp { host, port, .. } => format!("{}:{port} {:?}", plain_host(host), self.framing),
@@ -79,7 +79,7 @@ impl Line {
     }
 }
 
-/// Names that mean one host are one: case says nothing, and this host has three names.
+/// Names of one host compare equal: case does not matter, and this host has three names.
 pub(crate) fn plain_host(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     match host.as_str() {

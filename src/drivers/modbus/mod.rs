@@ -1,7 +1,7 @@
 //! Modbus: TCP, RTU and ASCII frames, over a socket or a serial line.
 //!
 //! RTU and ASCII frames carry no transaction id, so a reply that is late, comes twice or is an echo looks like the
-//! answer to another request; `belief` decides what may be believed.
+//! answer to another request; `belief` decides which request a reply belongs to.
 
 mod address;
 mod belief;

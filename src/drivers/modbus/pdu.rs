@@ -1,13 +1,13 @@
 //! Requests and replies as every framing carries them (MODBUS Application Protocol V1.1b3, §6).
 //!
-//! The length of a right reply is known before it comes, so nothing is ever allocated for what a device claims.
+//! The length of a right reply is known before it comes, so no memory is allocated by a device's word.
 
 use super::address::Area;
 
 /// Longest PDU (§4.1): 256 bytes of a serial frame less unit id and check sum.
 pub(crate) const MAX_PDU: usize = 253;
 
-/// One request. Counts are checked by who makes it.
+/// One request. Its maker has checked the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request<'a> {
     Read {
@@ -46,12 +46,12 @@ pub(crate) enum Request<'a> {
     },
 }
 
-/// What a device answered; the data of a read without its byte count.
+/// Reply of a device; the data of a read is without its byte count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply<'a> {
     Data(&'a [u8]),
     Written,
-    /// The device said no, with this exception code.
+    /// The device refused, with this exception code.
     Exception(u8),
 }
 

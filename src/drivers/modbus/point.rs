@@ -86,7 +86,7 @@ impl Register {
 
     fn add_invalid(&mut self, settings: &RegisterPoint, defaults: &Defaults) -> Result<(), PointError> {
         let Some(own) = &settings.invalid else {
-            // What doesn't fit is for other points of the connection.
+            // An entry that doesn't fit is for other points of the connection.
             for number in &defaults.invalid {
                 self.invalid.add(number, self.raw);
             }
@@ -121,7 +121,7 @@ impl Register {
         }
     }
 
-    /// Bits that a whole number of this raw type needs, without its sign; 0 for what is no whole number.
+    /// Bits that a whole number of this raw type needs, without its sign; 0 for other types.
     pub(crate) fn integer_bits(&self) -> u32 {
         match self.raw {
             RawType::Float32 | RawType::Float64 | RawType::Text | RawType::Bytes => 0,
@@ -190,7 +190,7 @@ fn raw_type(settings: &RegisterPoint, point: &PointPlan, address: Address) -> Re
             return Err(PointError::key("type", format!("registers cannot hold a {kind:?}"), help));
         }
     };
-    // A device scales integers; floats come as they are. Which integer it has, nobody can guess.
+    // A device scales integers; floats come as they are. The type of the integer cannot be guessed.
     if point.has_scale && matches!(raw, RawType::Float32 | RawType::Float64) && !address.area.is_bits() {
         let name = raw.name();
         let message = format!("`scale` without `raw_type`: this reads a {name} from {} registers", raw.bits() / 16);
@@ -215,7 +215,7 @@ fn article(name: &str) -> &'static str {
     if name.starts_with('i') { "an" } else { "a" }
 }
 
-/// A wide reading that nobody wrote down, for a warning.
+/// A warning for a reading of several registers that the cell does not ask for in words.
 pub(crate) fn guesses_wide(point: PointOf<'_, RegisterPoint>, register: &Register) -> Option<PointError> {
     let is_said = point.keys.raw_type.is_some();
     let (raw, name) = (register.raw, register.raw.name());

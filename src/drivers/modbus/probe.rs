@@ -1,4 +1,4 @@
-//! One look at a device: what its registers say in every type and order, for commissioning.
+//! One look at a device: its registers in every type and order, for commissioning.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const ORDERS: [(&str, WordOrder, bool); 4] = [
     ("word_order: low-first, swap_bytes: true", WordOrder::LowFirst, true),
 ];
 
-/// Reads four registers (or 16 bits) from an address on, once, and gives the keys to write and the value for each type and
+/// Reads four registers (or 16 bits) from an address on, once, and returns the keys to write and the value for each type and
 /// order. Where fewer exist it takes fewer.
 pub(crate) async fn probe(slave: Slave<'_>, address: &str) -> Result<Vec<ProbeLine>, ProbeError> {
     let failed = |text: String| ProbeError::Failed(text);

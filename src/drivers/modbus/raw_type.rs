@@ -50,7 +50,7 @@ impl RawType {
         RawType::ALL.iter().find(|(_, raw)| *raw == self).map_or("", |(name, _)| name)
     }
 
-    /// Bits of one element; 0 for texts and bytes, whose length the tag says.
+    /// Bits of one element; 0 for texts and bytes, whose length is a key of the tag.
     pub fn bits(self) -> u32 {
         match self {
             RawType::Bool => 1,

@@ -13,7 +13,7 @@ pub struct TcpSettings {
     #[serde(deserialize_with = "super::host::read")]
     #[schemars(extend("x-also" = ["ip", "address", "hostname", "server"], "x-secret" = true))]
     pub host: String,
-    /// How logs and clients name the device's place where a part of it must not be shown.
+    /// Name of the device's place in logs and for clients, where a part of the place must not be shown.
     #[serde(skip)]
     #[schemars(skip)]
     pub shown: Option<String>,
@@ -37,15 +37,15 @@ pub struct TcpSettings {
     #[serde(default)]
     #[schemars(extend("x-also" = ["swap", "byte_swap"]))]
     pub swap_bytes: bool,
-    /// Largest hole of unused registers read along in one request.
+    /// Largest gap of unused registers that one request reads along.
     #[serde(default = "default_gap_tcp")]
     #[schemars(range(min = 0, max = 123), extend("x-unit" = "registers", "x-also" = ["gap", "max_hole"]))]
     pub max_gap: u16,
-    /// Longest read; the driver also halves by itself on exception 3 and remembers.
+    /// Longest read. After exception 3 the driver halves the read by itself and remembers it.
     #[serde(default = "default_max_registers")]
     #[schemars(range(min = 1, max = 125), extend("x-unit" = "registers", "x-also" = ["block_size", "max_regs"]))]
     pub max_registers: u16,
-    /// Whether the line sends back each request, as some RS-485 adaptors do. `auto` learns it from the first read;
+    /// Whether the line sends back each request, as some RS-485 adaptors do. `auto` finds out with the first read. Write
     /// `true` or `false` where the device answers no read.
     #[serde(default)]
     #[schemars(extend("x-also" = ["local_echo", "echo_suppression"]))]
@@ -54,13 +54,13 @@ pub struct TcpSettings {
     #[serde(default = "default_pause_tcp")]
     #[schemars(extend("x-also" = ["delay", "message_wait_milliseconds", "inter_frame_delay"]))]
     pub pause: Period,
-    /// Raw values by which the device says that it has no value, for every point of the connection whose `raw_type` they
-    /// fit (65535, -32768, 0x8000); a hexadecimal number is the bit pattern (default none).
+    /// Raw values that mean "no value" (65535, -32768, 0x8000), for every point of the connection whose `raw_type` they
+    /// fit. A hexadecimal number is the bit pattern (default none).
     #[serde(default)]
     #[schemars(extend("x-also" = ["nan_value", "no_value"]))]
     pub invalid: Vec<RawNumber>,
-    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. `auto` tries the other once after the
-    /// first write was refused or not answered, and remembers what works (default auto).
+    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. When the first write is refused or not
+    /// answered, `auto` tries the other function once and remembers the one that works (default auto).
     #[serde(default)]
     #[schemars(extend("x-also" = ["write_multiple", "force_multiple", "function_code"]))]
     pub write_function: WriteFunction,
@@ -76,7 +76,7 @@ pub struct RtuSettings {
     /// Serial device, as /dev/ttyUSB0.
     #[schemars(extend("x-also" = ["port", "device", "tty"], "x-secret" = true))]
     pub serial: String,
-    /// How logs and clients name the device's place where a part of it must not be shown.
+    /// Name of the device's place in logs and for clients, where a part of the place must not be shown.
     #[serde(skip)]
     #[schemars(skip)]
     pub shown: Option<String>,
@@ -111,15 +111,15 @@ pub struct RtuSettings {
     #[serde(default)]
     #[schemars(extend("x-also" = ["swap", "byte_swap"]))]
     pub swap_bytes: bool,
-    /// Largest hole of unused registers read along in one request.
+    /// Largest gap of unused registers that one request reads along.
     #[serde(default = "default_gap_serial")]
     #[schemars(range(min = 0, max = 123), extend("x-unit" = "registers", "x-also" = ["gap", "max_hole"]))]
     pub max_gap: u16,
-    /// Longest read; the driver also halves by itself on exception 3 and remembers.
+    /// Longest read. After exception 3 the driver halves the read by itself and remembers it.
     #[serde(default = "default_max_registers")]
     #[schemars(range(min = 1, max = 125), extend("x-unit" = "registers", "x-also" = ["block_size", "max_regs"]))]
     pub max_registers: u16,
-    /// Whether the line sends back each request, as some RS-485 adaptors do. `auto` learns it from the first read;
+    /// Whether the line sends back each request, as some RS-485 adaptors do. `auto` finds out with the first read. Write
     /// `true` or `false` where the device answers no read.
     #[serde(default)]
     #[schemars(extend("x-also" = ["local_echo", "echo_suppression"]))]
@@ -128,13 +128,13 @@ pub struct RtuSettings {
     #[serde(default)]
     #[schemars(extend("x-also" = ["delay", "message_wait_milliseconds", "inter_frame_delay"]))]
     pub pause: Option<Period>,
-    /// Raw values by which the device says that it has no value, for every point of the connection whose `raw_type` they
-    /// fit (65535, -32768, 0x8000); a hexadecimal number is the bit pattern (default none).
+    /// Raw values that mean "no value" (65535, -32768, 0x8000), for every point of the connection whose `raw_type` they
+    /// fit. A hexadecimal number is the bit pattern (default none).
     #[serde(default)]
     #[schemars(extend("x-also" = ["nan_value", "no_value"]))]
     pub invalid: Vec<RawNumber>,
-    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. `auto` tries the other once after the
-    /// first write was refused or not answered, and remembers what works (default auto).
+    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. When the first write is refused or not
+    /// answered, `auto` tries the other function once and remembers the one that works (default auto).
     #[serde(default)]
     #[schemars(extend("x-also" = ["write_multiple", "force_multiple", "function_code"]))]
     pub write_function: WriteFunction,
@@ -148,7 +148,7 @@ pub struct RtuSettings {
 /// `holding/10.4..7` for the number in bits 4 to 7.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, schemars::JsonSchema)]
 pub struct RegisterPoint {
-    /// Type in the device (default: follows `type`). An enumeration takes one register where its values fit.
+    /// Type in the device (default: follows `type`). An enumeration has one register where its values fit.
     #[serde(default)]
     #[schemars(extend("x-also" = ["data_type", "value_type", "raw"]))]
     pub raw_type: Option<RawType>,
@@ -160,12 +160,12 @@ pub struct RegisterPoint {
     #[serde(default)]
     #[schemars(extend("x-also" = ["swap", "byte_swap"]))]
     pub swap_bytes: Option<bool>,
-    /// Raw values by which the device says that it has no value (65535, -32768, 0x8000): the tag turns BadSensorFailure.
+    /// Raw values that mean "no value" (65535, -32768, 0x8000): the tag becomes BadSensorFailure.
     /// They are compared in `raw_type`; a hexadecimal number is the bit pattern (default: the connection's).
     #[serde(default)]
     #[schemars(extend("x-also" = ["nan_value", "no_value"]))]
     pub invalid: Option<Vec<RawNumber>>,
-    /// NaN and ±Infinity are values; without it they turn the tag BadSensorFailure, and a client's NaN is refused. Only
+    /// NaN and ±Infinity are values. Without this key they make the tag BadSensorFailure, and a client cannot write NaN. Only
     /// for float32 and float64 (default false).
     #[serde(default)]
     #[schemars(extend("x-also" = ["allow_nan"]))]
@@ -178,24 +178,24 @@ pub struct RegisterPoint {
     #[serde(default)]
     #[schemars(range(min = 1, max = 2), extend("x-also" = ["bytes_per_register"]))]
     pub chars_per_register: Option<u8>,
-    /// The value may be read in several requests (a device that answers one register at a time); it is shown only when
-    /// all of them came in one scan (default false).
+    /// Several requests may read the value, for a device that answers one register at a time. It is shown only when one
+    /// scan brought all of its parts (default false).
     #[serde(default)]
     pub split: Option<bool>,
-    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16; `single` writes a longer value
+    /// Functions for writes of one coil or register: FC 5 and 6, or FC 15 and 16. `single` writes a longer value
     /// register by register (default: the connection's).
     #[serde(default)]
     #[schemars(extend("x-also" = ["write_multiple", "force_multiple", "function_code"]))]
     pub write_function: Option<WriteFunction>,
-    /// Writes of bits and bytes: by FC 22 where the device has it (auto), or always by reading and writing the register.
+    /// Writes of bits and bytes: by FC 22 where the device has it (auto), or always by reading and writing the register
     /// (default: the connection's).
     #[serde(default)]
     pub mask_write: Option<MaskWrite>,
 }
 
 impl RegisterPoint {
-    /// Leaves out a key whose value was refused, or puts a number that fits in place of an entry of `invalid`, so that the
-    /// others keep their places; false for what is not its own.
+    /// Removes a key whose value was refused, or replaces an entry of `invalid` by a number that fits, so that the other
+    /// entries keep their places; false for keys of other drivers.
     pub(super) fn leave_out(&mut self, part: Part) -> bool {
         match part {
             Part::Key("raw_type") => self.raw_type = None,
@@ -216,7 +216,7 @@ impl RegisterPoint {
     }
 }
 
-/// What the points of a connection inherit, whatever carries its frames.
+/// Defaults of the points of a connection, for TCP and serial lines alike.
 #[derive(Debug, Clone)]
 pub struct Defaults {
     pub unit_id: u8,

@@ -16,7 +16,7 @@ pub(crate) enum Target {
     Serial { path: String, shown: Option<String>, baud: u32, data_bits: u8, parity: Parity, stop_bits: u8 },
 }
 
-/// As logs and clients may read it.
+/// The text that logs and clients may see.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -31,7 +31,7 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Target {
-    /// Time that so many bytes take on a serial line; none over TCP.
+    /// Time of this number of bytes on a serial line; none over TCP.
     pub(crate) fn line_time(&self, bytes: usize) -> Duration {
         match self {
             Target::Tcp { .. } => Duration::ZERO,

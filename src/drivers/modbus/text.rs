@@ -17,7 +17,7 @@ pub(crate) struct Lettering {
     pub charset: Option<Charset>,
     /// One letter in the low byte of each register.
     pub one_each: bool,
-    /// Somebody said how the letters lie, so nothing is guessed.
+    /// The cell defines how the letters lie, so nothing is guessed.
     pub is_said: bool,
 }
 
@@ -55,7 +55,7 @@ impl Lettering {
         Ok(bytes)
     }
 
-    /// The registers that hold this text; what they could not give back is refused.
+    /// The registers that hold this text. A text that they could not give back is refused.
     pub(crate) fn write(self, text: &str, length: usize) -> Result<Vec<u16>, StatusCode> {
         let count = self.registers(length);
         if text.contains('\0') {

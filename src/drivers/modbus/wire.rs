@@ -1,6 +1,6 @@
 //! The socket or serial line, and one exchange on it.
 //!
-//! `belief` decides what a reply may be believed for; here its rules are kept: the line is drained before each
+//! `belief` decides which request a reply belongs to; here its rules are kept: the line is drained before each
 //! request, an echo is cut off, and a serial line must be quiet after a time-out for as long as a reply may take.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ const MOST_UNASKED: usize = 64 * 1024;
 /// Transactions without a reply that are remembered.
 const MOST_UNANSWERED: usize = 64;
 
-/// What came of an exchange; `Data` is in `Wire::reply`.
+/// Result of an exchange; `Data` is in `Wire::reply`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Data,
@@ -51,7 +51,7 @@ pub(crate) struct Wire {
     last_reply: Option<Instant>,
     /// The last reply that did not fit had less than was asked for.
     was_short: bool,
-    /// A line for the log, said once.
+    /// A line to be logged once.
     pub remark: Option<String>,
 }
 
@@ -149,10 +149,10 @@ impl Wire {
                 }
             }
         }
-        Err(garbage("answers only with exceptions, so that no reply can be told from an older one", true))
+        Err(garbage("answers only with exceptions, so that a new reply cannot be told apart from an older one", true))
     }
 
-    /// A read of more than is wanted, so that its reply looks like no other; what is too much is forgotten.
+    /// A read of more than is wanted, so that its reply looks like no other; the extra data is dropped.
     async fn exchange_longer(
         &mut self,
         stream: &mut dyn Stream,
@@ -233,7 +233,7 @@ impl Wire {
         self.unanswered.push(self.transaction);
     }
 
-    /// Reads until the reply is there; what is no reply to this request is dropped.
+    /// Reads until the reply is there; other bytes are dropped.
     async fn receive(
         &mut self,
         stream: &mut dyn Stream,
@@ -290,7 +290,7 @@ impl Wire {
         true
     }
 
-    /// The reply is there: what it says about the line.
+    /// Learns from the reply about the line.
     fn accept(&mut self, asked: &Asked<'_>, pdu: &std::ops::Range<usize>, used: usize) -> Result<(), LinkError> {
         let is_first = match self.framing {
             Framing::Tcp => pdu.start == 7,
@@ -308,7 +308,7 @@ impl Wire {
         if transaction != asked.transaction && self.belief.has_ids {
             self.belief.has_ids = false;
             let why = Misfit::Transaction { came: transaction, asked: asked.transaction }.to_string();
-            if self.belief.is_owed_twice(asked.unit, &asked.request) {
+            if self.belief.is_outstanding_twice(asked.unit, &asked.request) {
                 return Err(garbage(&why, false));
             }
             self.remark = Some(format!("{why}; it is taken, since only one request is under way"));
@@ -328,7 +328,7 @@ impl Wire {
         is_news
     }
 
-    /// The time is over: silence, or the difference between what came and what was asked for.
+    /// The error after the time-out: silence, or the difference between the bytes and the request.
     fn nothing_fits(&mut self, manner: Manner, asked: &Asked<'_>, is_cut: bool) -> LinkError {
         if self.framing == Framing::Tcp {
             let came = frame::ids(&self.dropped).find(|(transaction, _)| !self.unanswered.contains(transaction));
@@ -380,7 +380,7 @@ impl Wire {
         Ok(outcome)
     }
 
-    /// Drops what came unasked. Half a frame of Modbus TCP stays, so that the stream keeps its step.
+    /// Drops bytes that came without a request. Half a frame of Modbus TCP stays, so that the stream keeps its step.
     fn drain(&mut self, stream: &mut dyn Stream) -> Result<(), LinkError> {
         let mut bytes = [0; 512];
         while let Some(read) = stream.read(&mut bytes).now_or_never() {

@@ -8,7 +8,7 @@ use super::{At, Scan};
 use crate::drivers::poll::{RequestIx, Round};
 use crate::model::TagId;
 
-/// A class with a long period is looked after at least this much later.
+/// The check of a class comes at least this long after its period.
 const SWEEP_SHORTEST: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
@@ -83,12 +83,12 @@ impl Item {
 }
 
 impl Class {
-    /// Often enough that a tag turns Bad soon after its `stale_after`, also when it is polled seldom.
+    /// Often enough that a tag turns Bad soon after its `stale_after`, also with a long poll period.
     pub(super) fn sweep_period(&self) -> Duration {
         self.period.min((self.stale_after / 4).max(SWEEP_SHORTEST))
     }
 
-    /// The scan goes on behind the item, unless that was read out of turn.
+    /// The scan continues after the item, unless the item was read out of turn.
     pub(super) fn pass(&mut self, at: At) {
         if !at.again {
             self.next = at.item + 1;

@@ -1,7 +1,8 @@
-//! When which block of a link is asked: scan classes by deadline, cut blocks, demoted devices. Told the time, pure.
+//! The order of requests of a link: scan classes by deadline, blocks that were split, demoted devices. Pure: the time is an
+//! argument.
 //!
-//! A scan that is late is skipped and counted, never queued up. A device that stays silent is asked less and less
-//! often, so that behind a gateway it doesn't hold up its neighbours.
+//! A scan that is late is skipped and counted, never queued up. A silent device is asked less and less often, so
+//! that it does not delay the other devices of a gateway.
 
 mod item;
 #[cfg(test)]
@@ -25,13 +26,13 @@ const DEMOTED_LONGEST: Duration = Duration::from_secs(300);
 /// A single point that the device refuses is asked again after this: its program may have changed.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 
-/// An item whose tags are to be looked after.
+/// An item whose tags may have grown old.
 #[derive(Debug, Clone)]
 pub(crate) struct Aged<'a> {
     pub item: &'a Item,
     /// Its device gave no answer to the last request.
     pub is_silent: bool,
-    /// The item itself gave none for a period.
+    /// The item itself had no answer for a period.
     pub is_old: bool,
     pub period: Duration,
     /// Tags that need other items too: an answer alone brings them no sample.
@@ -41,7 +42,7 @@ pub(crate) struct Aged<'a> {
 #[derive(Debug, Default, Clone)]
 struct Device {
     misses: u32,
-    /// After a miss the device's other blocks are not asked in the same scan: its class and when it began.
+    /// Class and start of the scan in which a request was missed: the device's other blocks are not asked in this scan.
     skips: Option<(usize, Instant)>,
     /// Until when, and how long the pause is.
     demoted: Option<(Instant, Duration)>,
@@ -53,7 +54,7 @@ impl Device {
     }
 }
 
-/// What to do now.
+/// Next action of the link.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Read(At),
@@ -117,7 +118,7 @@ impl Schedule {
         self.classes.iter().flat_map(|class| &class.items)
     }
 
-    /// After a loss everything is due, and what was refused or demoted before gets a new chance.
+    /// After a loss every class is due, and refused items and demoted devices get a new chance.
     pub(crate) fn restart(&mut self, now: Instant) {
         for class in &mut self.classes {
             (class.due, class.began, class.next) = (now, None, 0);
@@ -141,7 +142,7 @@ impl Schedule {
         }
     }
 
-    /// The item is no more.
+    /// Removes the item.
     fn unname(&mut self, item: &Item) {
         for tag in &item.tags {
             self.keys.entry(*tag).or_default().retain(|key| *key != item.key);
@@ -159,7 +160,7 @@ impl Schedule {
         }
     }
 
-    /// What is read again from now on is a round of its own, unless one is under way.
+    /// Starts a round for the reads out of turn, unless one is under way.
     fn begin_extra(&mut self) {
         if self.again == 0 {
             self.rounds += 1;
@@ -167,7 +168,7 @@ impl Schedule {
         }
     }
 
-    /// Requests a second that the plan asks for, without what rests.
+    /// Requests a second that the plan needs, without items that rest.
     pub(crate) fn planned_rate(&self, now: Instant) -> f64 {
         let rests = |item: &&Item| {
             self.devices[item.device].demoted.is_some() || item.not_before.is_some_and(|until| now < until)
@@ -189,7 +190,7 @@ impl Schedule {
         self.devices.iter().any(|device| device.misses == 0)
     }
 
-    /// The most urgent request, or how long there is none. Scans that ended on the way are pushed to `ended`.
+    /// The most urgent request, or the time until there is one. Scans that ended on the way are pushed to `ended`.
     pub(crate) fn step(&mut self, now: Instant, ended: &mut Vec<Scan>) -> Step {
         // In turns, so that a client that writes without a pause doesn't keep the scans from their turn.
         let may_wait =
@@ -248,7 +249,7 @@ impl Schedule {
         None
     }
 
-    /// The device answered; the scan goes on. What grew old while it was silent is read at once.
+    /// The device answered; the scan continues. Tags that grew old while it was silent are read at once.
     pub(crate) fn answered(&mut self, at: At, now: Instant) -> Option<usize> {
         let class = &mut self.classes[at.class];
         class.pass(at);
@@ -273,7 +274,7 @@ impl Schedule {
         }
     }
 
-    /// No answer; the scan goes on. Gives the device when this demotes it.
+    /// No answer; the scan continues. Returns the device when this demotes it.
     pub(crate) fn missed(&mut self, at: At, now: Instant) -> Option<usize> {
         let class = &mut self.classes[at.class];
         class.pass(at);
@@ -290,9 +291,9 @@ impl Schedule {
         first.then_some(ix)
     }
 
-    /// A reply that made no sense; the scan goes on. Some devices answer with fewer registers than asked where their
-    /// map ends (pymodbus 3.9.2 does), so a block that is answered so again and again is cut. A single place that
-    /// is rests longer and longer, since without ids each such reply costs the link a time-out.
+    /// A reply that made no sense; the scan continues. Some devices answer with fewer registers than asked where their
+    /// map ends (pymodbus 3.9.2 does), so a block that gets such replies again and again is split. A single place
+    /// that does rests longer and longer, since without ids each such reply costs the link a time-out.
     pub(crate) fn garbled(&mut self, at: At, now: Instant, cut: impl FnOnce(RequestIx) -> Option<[Item; 2]>) {
         let class = &mut self.classes[at.class];
         class.pass(at);
@@ -309,7 +310,7 @@ impl Schedule {
         self.classes[at.class].items[at.item].not_before = Some(now + pause);
     }
 
-    /// The device refuses all of a block for good: it is left alone for a while.
+    /// The device refuses all of a block for good: it rests for a while.
     pub(crate) fn refuse(&mut self, at: At, now: Instant) {
         let item = &mut self.classes[at.class].items[at.item];
         item.not_before = Some(now + REFUSED_FOR);
@@ -330,7 +331,7 @@ impl Schedule {
         true
     }
 
-    /// Drops all classes, so that everything can be planned again; what is known of devices stays.
+    /// Removes all classes, so that the link can be planned again; knowledge about devices stays.
     pub(crate) fn clear(&mut self) {
         self.classes.clear();
         self.keys.clear();
@@ -345,13 +346,12 @@ impl Schedule {
         self.devices[device].demoted.is_some()
     }
 
-    /// When a class's tags are next to be looked after.
+    /// Time of the next check of a class's tags.
     pub(crate) fn next_sweep(&self, now: Instant) -> Instant {
         self.classes.iter().map(|class| class.sweep).min().unwrap_or(now + Duration::from_secs(3_600))
     }
 
-    /// Calls `look` for each item of the classes whose tags are to be looked after; what the device refuses stays as the
-    /// refusal left it.
+    /// Calls `look` for each item of the classes whose check is due. Refused items keep the status of the refusal.
     pub(crate) fn sweep(&mut self, now: Instant, is_connected: bool, mut look: impl FnMut(Aged<'_>)) {
         for class in self.classes.iter_mut().filter(|class| class.sweep <= now) {
             class.sweep = next_after(class.sweep, class.sweep_period(), now).0;

@@ -1,4 +1,4 @@
-//! What is read again, and what is looked after.
+//! Reads out of turn, and checks of tags.
 
 use super::*;
 

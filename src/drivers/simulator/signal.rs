@@ -18,7 +18,7 @@ pub(crate) enum Signal {
     Text { values: Vec<String>, every: Duration, phase: f64 },
 }
 
-/// A signal as the reference shows it: name, what it makes, and its arguments with their defaults.
+/// A signal in the reference: its name, its kind, and its arguments with their defaults.
 pub(crate) type About = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// Each signal; an empty default is none.

@@ -1,7 +1,7 @@
 //! The end of a link: the writes that still wait, then the values of `on_stop`, then the connection is closed.
 //!
-//! An output is written even when the link is down at that moment: it is opened once more. What became of each one is
-//! reported, so that nobody believes an output to be off that is on.
+//! An output is written even when the link is down at that moment: it is opened once more. The result of each one is
+//! reported, so that an output that is still on is not taken for off.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::model::{Origin, TagId};
 use crate::tags::{Write, WriteRequest};
 use crate::value::Value;
 
-/// From stop until all values are written, at the most: as long as devices answer, no output is given up. A silent
+/// From stop until all values are written, at the most: no output is given up while devices answer. A silent
 /// device costs the time of one write.
 pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// Of that, for writes of clients that were accepted before the stop.
@@ -35,7 +35,7 @@ pub struct Output {
 }
 
 impl Supervisor {
-    /// Writes what is to be left behind, reports it, and closes the link.
+    /// Writes the values of `on_stop`, reports them, and closes the link.
     pub(super) async fn finish(&mut self) {
         self.state.queue.close();
         let deadline = Instant::now() + STOP_WITHIN;
@@ -92,7 +92,7 @@ impl Supervisor {
         }
     }
 
-    /// Reads what was written, so that clients and history see what the devices are left with.
+    /// Reads the written values, so that clients and history see the last state of the devices.
     async fn read_back(&mut self, written: &HashSet<TagId>, deadline: Instant) {
         let Way::Poll(poll) = &mut self.way else { return };
         self.state.schedule.read_again(written);
@@ -112,7 +112,7 @@ impl Supervisor {
         device.is_some_and(|device| self.state.schedule.is_silent(device))
     }
 
-    /// Writes each output and gives those that were written. A device that stays silent costs the time of one write, not
+    /// Writes each output and returns those that were written. A device that stays silent costs the time of one write, not
     /// that of each of its outputs.
     async fn write_outputs(&mut self, deadline: Instant) -> HashSet<TagId> {
         let mut written = HashSet::new();
@@ -148,7 +148,7 @@ impl Supervisor {
             if result.is_ok() {
                 written.insert(write.tag);
             }
-            // Nobody listens when the server ends by a panic.
+            // There is no receiver when the server ends by a panic.
             drop(self.outputs.send(Output { tag: write.tag, value: write.value, result }));
         }
         written
@@ -181,7 +181,7 @@ impl Supervisor {
 }
 
 impl LinkState {
-    /// The values to leave behind in the devices.
+    /// The values of `on_stop`.
     pub(crate) fn on_stop(&self) -> Vec<Write> {
         let value = |point: &PointPlan| match &self.tags.plant().tag(point.tag).origin {
             Origin::Device { on_stop: Some(value), .. } if point.write => {
@@ -193,7 +193,7 @@ impl LinkState {
     }
 }
 
-/// Why an output was not written, and what that means for the others.
+/// Failure of an output, by its effect on other outputs.
 enum Failure {
     Refused(String),
     /// The device did not answer; others on the link may.

@@ -7,16 +7,16 @@ use super::{Opening, Stopped, Supervisor};
 use crate::drivers::contract::{Exponent, LinkError};
 use crate::value::Value;
 
-/// What a write asks of the device.
+/// One step of a write.
 pub(super) enum Ask<'a> {
     Exponent,
     Value(&'a Value, u32),
-    /// What was last read or written.
+    /// Writes the last value again.
     Again,
 }
 
 /// The device's answer.
-pub(super) enum Told {
+pub(super) enum Reply {
     Exponent(i8),
     Written(Written),
 }
@@ -34,16 +34,16 @@ impl From<StatusCode> for Written {
 }
 
 impl Supervisor {
-    /// One request for a point, sent again only when nothing of it had gone out.
-    pub(super) async fn exchange(&mut self, point: u32, ask: Ask<'_>) -> Result<Told, Stopped> {
+    /// One request for a point, sent again only when no part of it was sent.
+    pub(super) async fn exchange(&mut self, point: u32, ask: Ask<'_>) -> Result<Reply, Stopped> {
         let device = self.state.device_of(self.state.points[point as usize].tag);
-        // Its close may be on the way, and whether a write was sent in vain can't be known.
+        // Its close may be on the way, and then no one could know whether the device got the write.
         if self.state.hangs_up
             && self.state.asked > 0
             && let Opening::Failed(error) = self.reopen().await?
         {
             self.state.count(device, &error);
-            return Ok(Told::Written(Written { status: StatusCode::BadNoCommunication, error: Some(error) }));
+            return Ok(Reply::Written(Written { status: StatusCode::BadNoCommunication, error: Some(error) }));
         }
         let mut may_reopen = true;
         loop {
@@ -52,17 +52,17 @@ impl Supervisor {
             let sent = async {
                 Ok(match &ask {
                     Ask::Exponent => match way.exponent(point).await? {
-                        Exponent::Power(power) => Told::Exponent(power),
-                        Exponent::Unknown(code) => Told::Written(code.into()),
+                        Exponent::Power(power) => Reply::Exponent(power),
+                        Exponent::Unknown(code) => Reply::Written(code.into()),
                     },
-                    Ask::Value(value, first) => Told::Written(way.write(point, value, *first, &feed).await?.into()),
-                    Ask::Again => Told::Written(way.rewrite(point).await?.into()),
+                    Ask::Value(value, first) => Reply::Written(way.write(point, value, *first, &feed).await?.into()),
+                    Ask::Again => Reply::Written(way.rewrite(point).await?.into()),
                 })
             };
             let sent = self.state.alongside(sent).await?;
             self.state.remark(self.way.remark());
             let mut error = match sent {
-                Ok(told) => return Ok(told),
+                Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
             // Nothing of it was sent.
@@ -74,7 +74,7 @@ impl Supervisor {
             }
             self.state.count(device, &error);
             let (status, is_usable) = (miss_of(&error).code(), error.is_usable());
-            return Ok(Told::Written(Written { status, error: (!is_usable).then_some(error) }));
+            return Ok(Reply::Written(Written { status, error: (!is_usable).then_some(error) }));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A link whose device sends by itself: what the driver feeds, with writes between.
+//! A link whose device sends by itself: samples are taken, and writes are sent between.
 
 use std::sync::atomic::Ordering;
 
@@ -17,7 +17,7 @@ enum Listened {
 }
 
 impl Supervisor {
-    /// Takes what the driver feeds and writes what clients want, until the link fails.
+    /// Takes samples and sends writes until the link fails.
     pub(super) async fn listen(&mut self) -> Result<LinkError, Stopped> {
         loop {
             if self.state.is_stopped() {
@@ -46,7 +46,7 @@ impl Supervisor {
 }
 
 impl LinkState {
-    /// Takes what a pushing driver feeds while it runs, until a write comes or the driver ends.
+    /// Takes samples while the driver runs, until a client writes or the driver ends.
     async fn listen(&mut self, run: impl Future<Output = LinkError>) -> Result<Listened, Stopped> {
         let mut run = std::pin::pin!(run);
         let mut stop = self.stop.clone();
@@ -64,7 +64,7 @@ impl LinkState {
         }
     }
 
-    /// Commits what a pushing driver has fed.
+    /// Commits the samples that wait in the feed.
     pub(crate) fn take_fed(&mut self) {
         let Some(pushed) = &mut self.pushed else { return };
         let stamp = Stamp::now();

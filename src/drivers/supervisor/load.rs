@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The load is judged over this.
+/// The load is measured over this time.
 const WINDOW: Duration = Duration::from_secs(5);
-/// Fewer answers say nothing about the link's pace.
+/// Fewer answers are no measure of the link's speed.
 const FEWEST: u32 = 3;
 /// Above this share of the link's time scans are skipped; below the other one the plan is kept again.
 const TOO_MUCH: f64 = 1.02;
@@ -22,7 +22,7 @@ pub(crate) struct Load {
 
 /// The load of one window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Judged {
+pub(crate) struct Measured {
     /// Share of the link's time that the plan needs; 1 is all of it.
     pub share: f64,
     pub planned: f64,
@@ -48,8 +48,8 @@ impl Load {
         self.answers += 1;
     }
 
-    /// The load, once a window; `planned` is what the plan asks for, in requests a second.
-    pub(crate) fn judge(&mut self, now: Instant, planned: impl FnOnce() -> f64) -> Option<Judged> {
+    /// The load, once a window; `planned` is the rate of the plan, in requests a second.
+    pub(crate) fn measure(&mut self, now: Instant, planned: impl FnOnce() -> f64) -> Option<Measured> {
         if now.saturating_duration_since(self.began) < WINDOW || self.answers < FEWEST {
             return None;
         }
@@ -62,7 +62,7 @@ impl Load {
             _ => None,
         };
         self.is_too_much ^= news.is_some();
-        Some(Judged { share, planned, each, news })
+        Some(Measured { share, planned, each, news })
     }
 }
 
@@ -83,13 +83,13 @@ mod tests {
             (40, 0.8, None),
         ] {
             for _ in 0..FEWEST {
-                assert_eq!(load.judge(now, || 20.0), None, "not before the window ends");
+                assert_eq!(load.measure(now, || 20.0), None, "not before the window ends");
                 load.answered(Duration::from_millis(each));
             }
             now += WINDOW;
-            let judged = load.judge(now, || 20.0).expect("a window ended");
-            assert!((judged.share - share).abs() < 1e-9, "{judged:?}");
-            assert_eq!(judged.news, news, "{judged:?}");
+            let measured = load.measure(now, || 20.0).expect("a window ended");
+            assert!((measured.share - share).abs() < 1e-9, "{measured:?}");
+            assert_eq!(measured.news, news, "{measured:?}");
         }
     }
 }

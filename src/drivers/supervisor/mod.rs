@@ -9,8 +9,8 @@
 //!            └────────────────────────────────────────────────────────────┘
 //! ```
 //! A device that closes a quiet connection is no fault: the link is opened again when the next request is due, and a read
-//! that was only just sent is sent once more. Whatever the link waits for, each class of tags is looked after at least
-//! once a period, so that quality falls in time.
+//! that was only just sent is sent once more. Whatever the link waits for, each class of tags is checked at least
+//! once a period, so that old tags become Uncertain and Bad in time.
 
 mod ending;
 mod exchange;
@@ -49,7 +49,7 @@ use notes::Notes;
 use pushed::{Heard, Pushed};
 use state::{LinkState, miss_of};
 
-/// How a task comes to life: its name and itself. Who owns the tasks passes it in.
+/// Starts a task with a name. The owner of the tasks passes it in.
 pub(crate) type Spawn<'a> = dyn FnMut(String, BoxFuture<'static, ()>) + 'a;
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
@@ -60,7 +60,7 @@ const HEALTHY: Duration = Duration::from_secs(10);
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Starts one task a link; connections with the same host and port or serial line share one. Nothing is opened
-/// before the tasks run. They end when `stop` turns true; what became of each value of `on_stop` goes to `outputs`.
+/// before the tasks run. They end when `stop` turns true; the result of each value of `on_stop` goes to `outputs`.
 pub fn start(
     plans: Vec<ConnectionPlan>,
     tags: &Arc<TagStore>,
@@ -103,7 +103,7 @@ struct Supervisor {
 
 type Make = Box<dyn FnMut(&[ConnectionPlan]) -> Opened + Send>;
 
-/// Stop was asked for.
+/// A stop was requested.
 struct Stopped;
 
 /// An attempt to open the link.
@@ -189,7 +189,7 @@ impl Supervisor {
         }
     }
 
-    /// Runs until stop; a panic of the driver costs its points their quality and the link a back-off.
+    /// Runs until stop; after a panic of the driver its points are Bad, and the link waits for a back-off.
     async fn run(&mut self) {
         loop {
             let outcome = AssertUnwindSafe(self.serve()).catch_unwind().await;
@@ -220,9 +220,9 @@ impl Supervisor {
             let has_answered = self.may_open_at_once();
             self.lose(&error).await;
             let is_lost = matches!(error, LinkError::Closed { .. } | LinkError::Denied(_) | LinkError::Lost(_));
-            // When one device is silent others behind the same link may be alive: it is opened at once.
+            // When one device is silent, others on the same link may be alive: it is opened at once.
             let is_alive = !is_lost && self.state.schedule.anyone_alive();
-            // Not everything at once where a device closes the link again and again.
+            // Where a device closes the link again and again, not every class is due at once.
             if !(is_alive || is_lost && has_answered) {
                 self.state.schedule.restart(Instant::now());
             }
@@ -236,7 +236,7 @@ impl Supervisor {
         }
     }
 
-    /// Tries until it works.
+    /// Opens the link, with as many attempts as it needs.
     async fn connect(&mut self) -> Result<(), Stopped> {
         let mut was_away = false;
         while let Opening::Failed(error) = self.open().await? {
@@ -249,7 +249,7 @@ impl Supervisor {
                 _ => Miss::LinkDown,
             };
             self.state.down(&error.to_string(), why);
-            self.state.tell_trouble(&error.to_string());
+            self.state.log_error(&error.to_string());
             if why == Miss::Denied {
                 self.delay = self.longest_wait();
             }
@@ -317,14 +317,14 @@ impl Supervisor {
     async fn lose(&mut self, error: &LinkError) {
         let was_healthy = self.may_open_at_once();
         self.state.down(&error.to_string(), miss_of(error));
-        self.state.tell_trouble(&error.to_string());
+        self.state.log_error(&error.to_string());
         drop(timeout(CLOSE_WITHIN, self.way.disconnect()).await);
         if was_healthy {
             self.delay = BACK_OFF_FIRST;
         }
     }
 
-    /// After a panic: the points say so until the next attempt ends, and the protocol is made again.
+    /// After a panic: the points are BadInternalError until the next attempt ends, and the driver is made again.
     async fn recover(&mut self) {
         log::error!("{}: its driver panicked; this is a bug in opcell, the link starts again", self.state.health.name);
         self.state.dead = true;

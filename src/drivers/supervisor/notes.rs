@@ -12,7 +12,7 @@ const MOST_KINDS: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     /// When a kind was logged last, and how many lines were left out since.
-    said: HashMap<String, (Instant, u64)>,
+    logged: HashMap<String, (Instant, u64)>,
     once: HashSet<String>,
 }
 
@@ -20,11 +20,11 @@ impl Notes {
     /// The line to log for this text now: none when its kind was logged within the last minute.
     pub(crate) fn limited(&mut self, text: &str, now: Instant) -> Option<String> {
         let mut kind = kind_of(text);
-        if self.said.len() >= MOST_KINDS && !self.said.contains_key(&kind) {
+        if self.logged.len() >= MOST_KINDS && !self.logged.contains_key(&kind) {
             kind.clear();
         }
-        let Some((at, left_out)) = self.said.get_mut(&kind) else {
-            self.said.insert(kind, (now, 0));
+        let Some((at, left_out)) = self.logged.get_mut(&kind) else {
+            self.logged.insert(kind, (now, 0));
             return Some(text.to_owned());
         };
         if now.saturating_duration_since(*at) < EVERY {
@@ -69,6 +69,6 @@ mod tests {
             let letters: String = n.to_string().chars().map(|c| char::from(c as u8 + 40)).collect();
             notes.limited(&letters, now);
         }
-        assert!(notes.said.len() <= MOST_KINDS + 1);
+        assert!(notes.logged.len() <= MOST_KINDS + 1);
     }
 }

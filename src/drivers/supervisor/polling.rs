@@ -1,4 +1,4 @@
-//! A link whose driver asks: the most urgent request, with writes between two of them.
+//! A link whose driver polls: the most urgent request first, with writes between.
 
 use std::sync::atomic::Ordering;
 
@@ -25,7 +25,7 @@ impl Supervisor {
                 self.state.health.scanned(scan.took);
                 self.state.health.overruns.fetch_add(scan.skipped.into(), Ordering::Relaxed);
             }
-            self.state.judge_load();
+            self.state.measure_load();
             match step {
                 Step::Read(at) => {
                     if let Some(error) = self.read(at).await? {
@@ -47,7 +47,7 @@ impl Supervisor {
         }
     }
 
-    /// A write request that waits, if there is one; gives the error that ends the link.
+    /// A write request that waits, if there is one; returns the error that ends the link.
     pub(super) async fn waiting_write(&mut self) -> Result<Option<LinkError>, Stopped> {
         match self.state.queue.try_recv() {
             Ok(request) => self.write(request).await,
@@ -55,11 +55,11 @@ impl Supervisor {
         }
     }
 
-    /// One block, repeated as `retries` says; a write waits for one request at most, so it goes in between. Gives
+    /// Reads one block, with `retries`; a write waits for one request at most, so it is sent between two. Returns
     /// the error that ends the link.
     async fn read(&mut self, at: At) -> Result<Option<LinkError>, Stopped> {
         let device = self.state.schedule.item(at).device;
-        // A demoted device gets one chance, so that it costs its neighbours little.
+        // A demoted device gets one attempt, so that it delays other devices little.
         let mut left = if self.state.schedule.is_demoted(device) { 0 } else { self.connections[device].retries };
         let mut may_reopen = self.state.answered_since_connect;
         loop {

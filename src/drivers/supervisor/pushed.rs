@@ -1,7 +1,7 @@
-//! Quality of tags whose device sends by itself. Told the time, pure.
+//! Quality of tags whose device sends by itself. Pure: the time is an argument.
 //!
-//! An unchanged value does not grow old, so silence matters only to tags with a `stale_after`: after that long without a
-//! sample they are Uncertain, after twice as long Bad. When the link is lost, all are Uncertain at once, and Bad after
+//! An unchanged value does not grow old, so silence matters only to tags with a `stale_after`: after this time without a
+//! sample they are Uncertain, after twice the time Bad. When the link is lost, all are Uncertain at once, and Bad after
 //! `stale_after`, at most 5 s.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::tags::Lapse;
 /// Longest time that a tag keeps its last value after the link is lost.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Between two looks at the tags.
+/// Shortest time between two checks.
 const SWEEP_SHORTEST: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Pushed {
     points: Vec<Option<Heard>>,
     /// Since when the link is lost.
     lost: Option<Instant>,
-    /// When the tags are next to be looked after.
+    /// Time of the next check.
     next: Option<Instant>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// How far its quality is down, and when it goes down further.
+    /// Its quality now, and when it becomes worse.
     fn lapse(&self, lost: Option<Instant>, now: Instant) -> (Option<Lapse>, Option<Instant>) {
         let (uncertain, bad) = match lost {
             Some(lost) => (Some(lost), Some(lost + self.stale_after.min(GRACE))),
@@ -72,7 +72,7 @@ impl Pushed {
         self.next = Some(now);
     }
 
-    /// A sample came; `None` for a point that nobody reads.
+    /// A sample came; `None` for a point that is not read.
     pub(crate) fn heard(&mut self, point: u32, now: Instant) -> Option<TagId> {
         let heard = self.points.get_mut(point as usize)?.as_mut()?;
         heard.last = now;
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(look(&mut pushed, s(6)), []);
         pushed.down(start + s(6));
         assert_eq!(look(&mut pushed, s(6)), [(0, Lapse::Uncertain), (2, Lapse::Uncertain)]);
-        // A failed attempt to connect gives no second grace.
+        // A failed attempt to connect does not start the time again.
         pushed.down(start + s(8));
         assert_eq!(look(&mut pushed, s(8)), [(0, Lapse::Bad), (2, Lapse::Uncertain)]);
         assert_eq!(look(&mut pushed, s(11)), [(0, Lapse::Bad), (2, Lapse::Bad)]);

@@ -1,15 +1,15 @@
 //! `write_every`: present values that are written again and again, for devices with a watchdog.
 //!
-//! The driver writes exactly what it last read or wrote. A value that is read is written soon after it was read, so that a
+//! The driver writes exactly the value that it last read or wrote. A value that is read is written soon after it was read, so that a
 //! change at the device itself is not overwritten with an older value; a value that is only written is written again when
-//! its time has come. There is at most one such write between two reads, and a silent device gets none.
+//! it is due. There is at most one such write between two reads, and a silent device gets none.
 
 use std::time::Duration;
 
 use opcua::StatusCode;
 use tokio::time::Instant;
 
-use super::exchange::{Ask, Told};
+use super::exchange::{Ask, Reply};
 use super::{Stopped, Supervisor};
 use crate::drivers::contract::{LinkError, Samples};
 use crate::drivers::plan::PointPlan;
@@ -76,7 +76,7 @@ impl Supervisor {
         known.map(|refresh| refresh.due).min()
     }
 
-    /// The point that is due for the longest time, with its place; those that have to wait are put off.
+    /// The point that is due for the longest time, with its place; points that have to wait get a later time.
     fn due_refresh(&mut self, now: Instant) -> Option<usize> {
         let mut found: Option<(Instant, usize)> = None;
         for (at, refresh) in self.refreshes.iter_mut().enumerate() {
@@ -96,22 +96,22 @@ impl Supervisor {
         found.map(|(_, at)| at)
     }
 
-    /// Writes one of the points that are due. Gives the error that ends the link.
+    /// Writes one of the points that are due. Returns the error that ends the link.
     pub(super) async fn refresh(&mut self) -> Result<Option<LinkError>, Stopped> {
         let Some(at) = self.due_refresh(Instant::now()) else { return Ok(None) };
         let refresh = &mut self.refreshes[at];
         refresh.due = Instant::now() + refresh.every;
         let point = refresh.point;
         let written = match self.exchange(point, Ask::Again).await? {
-            Told::Written(written) => written,
-            Told::Exponent(_) => StatusCode::BadInternalError.into(),
+            Reply::Written(written) => written,
+            Reply::Exponent(_) => StatusCode::BadInternalError.into(),
         };
         self.refreshed(at, written.status);
         Ok(written.error)
     }
 
-    /// A write that failed is logged once, and so is the first good one after it. A device without an answer is left alone
-    /// for longer and longer, with all of its points.
+    /// A write that failed is logged once, and so is the first good one after it. A device without an answer gets
+    /// longer and longer pauses, with all of its points.
     fn refreshed(&mut self, at: usize, status: StatusCode) {
         let (now, refresh) = (Instant::now(), &mut self.refreshes[at]);
         let (tag, every) = (refresh.tag, refresh.every);

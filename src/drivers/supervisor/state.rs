@@ -1,4 +1,4 @@
-//! What a link knows and does whatever its protocol is busy with: quality falls, writes are refused, trouble is told.
+//! State of a link, and the work that continues while its protocol is busy: tags grow old, writes are refused.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::model::TagId;
 use crate::tags::{Lapse, Miss, RawSample, Stamp, TagStore, WriteRequest};
 use crate::value::UaTime;
 
-/// What goes on while the protocol is busy: writes are refused in a dead link, tags grow old.
+/// State of a link, next to its driver.
 pub(super) struct LinkState {
     pub tags: Arc<TagStore>,
     pub health: Arc<health::Link>,
@@ -38,10 +38,10 @@ pub(super) struct LinkState {
     pub stop: watch::Receiver<bool>,
     /// Since when the link is open.
     pub connected: Option<Instant>,
-    /// Not connected, and nothing says that it soon will be: writes are refused at once. While a link is only
-    /// opened again they wait for it.
+    /// Not connected, and no attempt is likely to succeed soon: writes are refused at once. While a lost link is
+    /// opened again for the first time, writes wait.
     pub dead: bool,
-    /// What a poll misses now.
+    /// Reason for tags without a new value.
     pub why: Miss,
     /// Requests in a row without an answer.
     pub unanswered: u32,
@@ -50,13 +50,13 @@ pub(super) struct LinkState {
     pub asked: u32,
     /// The device closes the connection after each reply.
     pub hangs_up: bool,
-    /// The trouble that was logged last; none while all is well.
+    /// The error that was logged last; empty after an answer.
     pub logged: String,
     pub notes: Notes,
     pub load: Load,
 }
 
-/// Cuts a request that the device refuses as a whole.
+/// Splits a request that the device refuses as a whole.
 pub(super) type Split<'a> = dyn FnMut(RequestIx) -> Option<[Ask<RequestIx>; 2]> + 'a;
 
 fn item_of(points: &[PointPlan], ask: Ask<RequestIx>) -> Item {
@@ -73,7 +73,7 @@ pub(super) fn miss_of(error: &LinkError) -> Miss {
     }
 }
 
-/// Resolves when stop is asked for, or when nobody is left who could.
+/// Resolves when a stop is requested, or when its sender is dropped.
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stopped| *stopped).await);
 }
@@ -106,7 +106,7 @@ impl LinkState {
         }
     }
 
-    /// Nothing is due before `until`; a write may come.
+    /// Waits for a write request until this time.
     pub(crate) async fn idle(&mut self, until: Instant) -> Result<Option<WriteRequest>, Stopped> {
         let mut stop = self.stop.clone();
         loop {
@@ -138,14 +138,14 @@ impl LinkState {
             // A slow class is not asked yet, but its device is known to be silent.
             item if aged.is_silent => tags.expire(&item.tags, why, stamp),
             item if item.is_unasked() => {}
-            // Its parts did not come together.
+            // Some of its parts are missing.
             _ if !aged.is_old => tags.expire_parts(&aged.parts, aged.period, why, stamp),
             item if item.is_garbled() => tags.expire(&item.tags, Miss::Garbage, stamp),
             item => tags.expire(&item.tags, why, stamp),
         });
     }
 
-    /// All that is polled misses now, whatever the time.
+    /// Makes all tags Bad now, with the reason of the link.
     pub(crate) fn all_missed(&self) {
         if let Some(pushed) = &self.pushed {
             self.tags.lapse(&pushed.tags(), self.why, Lapse::Bad, Stamp::now());
@@ -171,7 +171,7 @@ impl LinkState {
         self.health.connected(UaTime::now());
     }
 
-    /// The peer had closed a quiet connection, and a new one is there: nothing was lost.
+    /// The peer had closed a quiet connection, and a new one is open. This is no loss.
     pub(crate) fn reopened(&mut self) {
         // The request that found it closed is one of them.
         self.hangs_up = self.asked <= 2;
@@ -186,7 +186,7 @@ impl LinkState {
         if let Some(pushed) = &mut self.pushed {
             pushed.down(Instant::now());
         }
-        // A silent device has its error already, and its neighbours on the link have none.
+        // A silent device has its error already, and other devices of the link have none.
         if self.pushed.is_some() || why != Miss::Silent && why != Miss::Garbage {
             self.health.error(error, UaTime::now());
         }
@@ -197,8 +197,8 @@ impl LinkState {
         }
     }
 
-    /// Once for each new trouble, not for each attempt.
-    pub(crate) fn tell_trouble(&mut self, error: &str) {
+    /// Logs each new error once, not each attempt.
+    pub(crate) fn log_error(&mut self, error: &str) {
         if self.logged != error {
             error.clone_into(&mut self.logged);
             if let Some(line) = self.notes.limited(error, Instant::now()) {
@@ -213,25 +213,25 @@ impl LinkState {
         self.health.asked(device);
     }
 
-    /// Something that the log should say once in the life of the link.
+    /// Logs a remark once in the life of the link.
     pub(crate) fn remark(&mut self, remark: Option<String>) {
         if let Some(remark) = remark.filter(|remark| self.notes.is_first(remark)) {
             log::info!("{}: {remark}", self.health.name);
         }
     }
 
-    /// Whether the poll plan is kept: in the log when that changes, else in status and nodes.
-    pub(crate) fn judge_load(&mut self) {
+    /// Measures whether the poll plan is kept. A change is logged; the load is in status and nodes.
+    pub(crate) fn measure_load(&mut self) {
         let now = Instant::now();
-        let Some(judged) = self.load.judge(now, || self.schedule.planned_rate(now)) else { return };
-        self.health.loaded(judged.share);
-        let (name, percent) = (&self.health.name, judged.share * 100.0);
-        match judged.news {
+        let Some(measured) = self.load.measure(now, || self.schedule.planned_rate(now)) else { return };
+        self.health.loaded(measured.share);
+        let (name, percent) = (&self.health.name, measured.share * 100.0);
+        match measured.news {
             Some(News::TooMuch) => log::warn!(
                 "{name}: the poll plan needs {percent:.0} % of the link's time: {:.1} requests/s are planned, and each takes \
                  {} ms; scans are skipped. Poll less often, or read more with one request (`max_gap`)",
-                judged.planned,
-                judged.each.as_millis()
+                measured.planned,
+                measured.each.as_millis()
             ),
             Some(News::Kept) => {
                 log::info!("{name}: the poll plan is kept again, with {percent:.0} % of the link's time")
@@ -261,7 +261,7 @@ impl LinkState {
         self.pushed.as_ref().and_then(Pushed::next_sweep).map_or(polled, |pushed| pushed.min(polled))
     }
 
-    /// The link says something: it is alive.
+    /// Notes an answer or a sample: the link is alive.
     pub(crate) fn hear(&mut self) {
         self.unanswered = 0;
         self.answered_since_connect = true;
@@ -288,7 +288,7 @@ impl LinkState {
         if let Some(device) = self.schedule.answered(at, now) {
             log::info!("{}: {} answers again", self.health.name, self.device_name(device));
         }
-        self.tell_demoted();
+        self.count_demoted();
     }
 
     fn refused(&mut self, at: At, why: Refusal, text: &str, stamp: Stamp, split: &mut Split<'_>) {
@@ -331,7 +331,7 @@ impl LinkState {
         self.tags.commit(&samples, stamp);
     }
 
-    /// A request without an answer; gives the error when the link is not worth keeping.
+    /// A request without an answer; returns the error that ends the link.
     pub(crate) fn miss(&mut self, at: At, error: LinkError, split: &mut Split<'_>) -> Option<LinkError> {
         let stamp = Stamp::now();
         let tags = self.schedule.item(at).tags.clone();
@@ -356,12 +356,12 @@ impl LinkState {
     pub(crate) fn demote(&mut self, at: At, now: Instant) {
         if let Some(device) = self.schedule.missed(at, now) {
             self.health.silent(device);
-            log::warn!("{}: {} is silent and is asked less often", self.health.name, self.device_name(device));
+            log::warn!("{}: {} does not answer; polling it less often", self.health.name, self.device_name(device));
         }
-        self.tell_demoted();
+        self.count_demoted();
     }
 
-    pub(crate) fn tell_demoted(&self) {
+    pub(crate) fn count_demoted(&self) {
         let count = u32::try_from(self.schedule.demoted()).unwrap_or(u32::MAX);
         self.health.demoted.store(count, Ordering::Relaxed);
     }

@@ -21,7 +21,7 @@ const STALE: Duration = Duration::from_millis(500);
 const TIMEOUT: Duration = Duration::from_millis(80);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// What a device does when it is asked.
+/// Behaviour of a device at one point.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Does {
     Answer,
@@ -45,7 +45,7 @@ enum Event {
     Write(u32),
 }
 
-/// The devices behind a link: what each point does, and what they were asked when.
+/// The devices of a link: the behaviour of each point, and the times of the requests.
 #[derive(Debug)]
 struct Script {
     reachable: Mutex<bool>,
@@ -94,7 +94,7 @@ impl Poll for Scripted {
         *self.script.is_fresh.lock() = true;
         match *self.script.reachable.lock() {
             true => Ok(()),
-            false => Err(LinkError::Lost("nobody is there".into())),
+            false => Err(LinkError::Lost("no route".into())),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use opcua::StatusCode;
 use tokio::time::Instant;
 
-use super::exchange::{Ask, Told, Written};
+use super::exchange::{Ask, Reply, Written};
 use super::state::LinkState;
 use super::{Stopped, Supervisor};
 use crate::drivers::contract::LinkError;
@@ -13,7 +13,7 @@ use crate::tags::{Miss, Stamp, Write, WriteRequest};
 use crate::value::Value;
 
 impl Supervisor {
-    /// All writes of a request, each once. Gives the error that ends the link.
+    /// All writes of a request, each once. Returns the error that ends the link.
     pub(super) async fn write(&mut self, request: WriteRequest) -> Result<Option<LinkError>, Stopped> {
         let mut statuses = Vec::with_capacity(request.writes.len());
         let mut broken = None;
@@ -52,8 +52,8 @@ impl Supervisor {
             Raw::None(written) => return Ok(written),
         };
         let written = match self.exchange(point, Ask::Value(&raw, write.first.unwrap_or(0))).await? {
-            Told::Written(written) => written,
-            Told::Exponent(_) => StatusCode::BadInternalError.into(),
+            Reply::Written(written) => written,
+            Reply::Exponent(_) => StatusCode::BadInternalError.into(),
         };
         if written.status.is_good() && !self.state.points[point as usize].read && write.first.is_none() {
             self.state.tags.show_written(write.tag, &write.value, Stamp::now());
@@ -66,8 +66,8 @@ impl Supervisor {
         let mut exponent = None;
         if self.state.needs_exponent(point, write) {
             match self.exchange(point, Ask::Exponent).await? {
-                Told::Exponent(power) => exponent = Some(power),
-                Told::Written(written) => return Ok(Raw::None(written)),
+                Reply::Exponent(power) => exponent = Some(power),
+                Reply::Written(written) => return Ok(Raw::None(written)),
             }
         }
         Ok(match self.state.tags.to_raw(write.tag, &write.value, exponent) {
@@ -84,7 +84,7 @@ impl LinkState {
         self.points[point as usize].exponent.is_some() && raw(0) != raw(1)
     }
 
-    /// Nothing was sent: BadTimeout would say that the outcome is unknown.
+    /// Refuses a write of which nothing was sent; BadTimeout would mean that its outcome is unknown.
     pub(crate) fn refuse(&self, request: WriteRequest) {
         let code = match self.why {
             Miss::Silent | Miss::Garbage | Miss::Busy => StatusCode::BadNoCommunication,

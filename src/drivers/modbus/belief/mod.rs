@@ -1,21 +1,21 @@
-//! Decides for which request a reply may be believed on a line whose frames carry no id.
+//! Decides which request a reply belongs to, on a line whose frames carry no id.
 //!
 //! RTU and ASCII frames (on a serial line or over TCP), and Modbus TCP devices that answer with transaction id 0, give
 //! a reply only three marks: unit, function and length; the reply to a write also repeats its place. A line like that
 //! may do four things to a reply, and each has one rule here:
 //!
-//! - **Late.** A request without its reply stays *owed*, also over a new connection. A device answers in the order in
-//!   which it was asked, so a request that an owed reply could be taken for is sent only after another request, whose
-//!   reply looks like nothing that is owed, was answered.
+//! - **Late.** A request without its reply stays *outstanding*, also over a new connection. A device answers in the order
+//!   of the requests. So a request for which an outstanding reply could be taken is sent only after another request was
+//!   answered whose reply looks like no outstanding one.
 //! - **Twice.** A reply may come again within `REPEAT_WITHIN`, and no later than with the reply to the next request. So
 //!   two requests in a row never look alike: the second reads one register more, within `max_gap`. Where that is not
 //!   allowed a question comes first, and where the device never answers one the line rests and is drained.
 //! - **Echo.** An adaptor may send back each request. Whether it does is learned from a request whose echo cannot be
-//!   its reply; a write of one coil or register, whose reply *is* its echo, is sent only when that is known. From then on
+//!   its reply. A write of one coil or register, whose reply *is* its echo, is sent only when that is known. From then on
 //!   the exact bytes of the request are cut off before a reply is looked for.
-//! - **Refusals.** An exception looks the same for every request of its function. It settles the oldest owed request
-//!   of that function, and the one that was just asked stays owed when it was not the only one. What a gateway says by
-//!   itself (exceptions 10 and 11) settles nothing: the device may still answer.
+//! - **Refusals.** An exception looks the same for every request of its function. It ends the oldest outstanding
+//!   request of that function; the last request stays outstanding when it was not the only one. A gateway's own
+//!   exceptions (10 and 11) end none: the device may still answer.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,17 +27,17 @@ use crate::drivers::modbus::choices::EchoSetting;
 use crate::drivers::modbus::pdu::Request;
 use crate::drivers::modbus::point::{MAX_READ_BITS, MAX_READ_REGISTERS};
 
-/// Unanswered requests of one unit that are remembered; the oldest is forgotten. Below the number of different
+/// Outstanding requests of one unit that are remembered; the oldest is forgotten. Below the number of different
 /// questions, so that there always is one that looks like none of them.
-const MOST_OWED: usize = 90;
+const MAX_OUTSTANDING: usize = 90;
 /// A reply comes a second time within this, plus twice its time on a serial line.
 const REPEAT_WITHIN: Duration = Duration::from_millis(25);
 /// Longer reads of a place that stayed without a reply, when none ever had one, after which the device is taken for one
-/// that does not answer them. That many on a bad line are no accident.
+/// that does not answer them. A bad line alone seldom causes this number.
 const FAILURES: u8 = 8;
 /// After a refusal a longer read is tried again after this.
 const FIXED_FOR: Duration = Duration::from_secs(600);
-/// Nobody exchanges an adaptor within this.
+/// An adaptor is not exchanged within this time.
 const ADAPTOR_KEPT: Duration = Duration::from_secs(10);
 /// No reply comes later than this.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
@@ -81,7 +81,7 @@ struct Answered {
     passed: bool,
 }
 
-/// Whether the line sends back what is written to it.
+/// Whether the line sends back each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Echo {
     Unknown,
@@ -92,7 +92,7 @@ pub(crate) enum Echo {
 /// The next step towards the reply to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Ask, and read so many registers or bits more than wanted.
+    /// Ask, and read this number of registers or bits more than wanted.
     Ask { more: u16 },
     /// Ask this first; its reply can be taken for nothing else.
     Question(Request<'static>),
@@ -107,7 +107,7 @@ pub(crate) struct Belief {
     /// The frames carry an id of their own.
     pub has_ids: bool,
     /// In the order in which they were asked, and when.
-    owed: Vec<(Look, Instant)>,
+    outstanding: Vec<(Look, Instant)>,
     answered: Vec<Answered>,
     /// Places where a longer read was tried.
     places: HashMap<(u8, Area, u16), Place>,
@@ -140,7 +140,7 @@ impl Belief {
             setting,
             echo: Echo::Unknown,
             has_ids,
-            owed: Vec::new(),
+            outstanding: Vec::new(),
             answered: Vec::new(),
             places: HashMap::new(),
         };
@@ -148,8 +148,8 @@ impl Belief {
         belief
     }
 
-    /// A new connection may lead to another adaptor, unless the last reply came just before. What is owed stays owed, and
-    /// so is what may come again: it may wait in a buffer for just this connection.
+    /// A new connection may lead to another adaptor, unless the last reply came just before. Requests stay outstanding,
+    /// and second copies stay possible: they may wait in a buffer for this connection.
     pub(crate) fn connected(&mut self, last_reply: Option<Instant>) {
         let now = Instant::now();
         let is_recent = last_reply.is_some_and(|at| now.saturating_duration_since(at) < ADAPTOR_KEPT);
@@ -157,7 +157,7 @@ impl Belief {
             self.forget_echo();
         }
         self.answered.retain(|answered| !answered.passed || now < answered.until);
-        self.owed.extend(self.answered.drain(..).map(|answered| (answered.look, now)));
+        self.outstanding.extend(self.answered.drain(..).map(|answered| (answered.look, now)));
     }
 
     fn forget_echo(&mut self) {
@@ -184,10 +184,10 @@ impl Belief {
         }
     }
 
-    /// The step by which a reply to this request can be believed; `grow` is how much longer a read may be made.
+    /// The next step towards an unambiguous reply to this request; `grow` is how much longer a read may be made.
     pub(crate) fn next(&mut self, unit: u8, request: &Request<'_>, grow: u16, now: Instant) -> Next {
         self.answered.retain(|answered| !answered.passed || now < answered.until);
-        self.owed.retain(|(_, at)| now.saturating_duration_since(*at) < FORGOTTEN_AFTER);
+        self.outstanding.retain(|(_, at)| now.saturating_duration_since(*at) < FORGOTTEN_AFTER);
         if self.is_free(unit, request) {
             return Next::Ask { more: 0 };
         }
@@ -196,32 +196,32 @@ impl Belief {
             return Next::Ask { more };
         }
         let look = Look::of(unit, request);
-        let is_owed = !self.has_ids && self.owes(&look);
+        let is_outstanding = !self.has_ids && self.is_outstanding(&look);
         let (area, start) = request.place();
         let is_mute = self.places.get(&(unit, area, start)).is_some_and(Place::is_mute);
         // The copy of an exception would be a refusal too many, never a wrong value: time is enough.
         let may_rest = |answered: &Answered| answered.passed || answered.look != look || is_mute;
-        let can_rest = !is_owed && !self.hides_in_echo(request) && self.repeats(unit, request).all(may_rest);
+        let can_rest = !is_outstanding && !self.hides_in_echo(request) && self.repeats(unit, request).all(may_rest);
         match self.repeats(unit, request).map(|answered| answered.until).max() {
             Some(until) if can_rest => Next::Rest(until),
             _ => Next::Question(self.question(unit, request)),
         }
     }
 
-    /// The request goes out: until it is answered its reply is owed.
+    /// The request is sent: it is outstanding until it is answered.
     pub(crate) fn sent(&mut self, unit: u8, request: &Request<'_>, now: Instant) {
-        let of_unit = |owed: &&(Look, Instant)| owed.0.unit == unit;
-        if self.owed.iter().filter(of_unit).count() >= MOST_OWED
-            && let Some(oldest) = self.owed.iter().position(|owed| owed.0.unit == unit)
+        let of_unit = |sent: &&(Look, Instant)| sent.0.unit == unit;
+        if self.outstanding.iter().filter(of_unit).count() >= MAX_OUTSTANDING
+            && let Some(oldest) = self.outstanding.iter().position(|sent| sent.0.unit == unit)
         {
-            self.owed.remove(oldest);
+            self.outstanding.remove(oldest);
         }
-        self.owed.push((Look::of(unit, request), now));
+        self.outstanding.push((Look::of(unit, request), now));
     }
 
-    /// The reply of the request that was sent last has come: what the unit owed before is over.
+    /// The reply of the last request arrived: earlier requests of the unit are no longer outstanding.
     pub(crate) fn replied(&mut self, unit: u8, request: &Request<'_>, line_time: Duration, now: Instant) {
-        self.owed.retain(|(owed, _)| owed.unit != unit);
+        self.outstanding.retain(|(sent, _)| sent.unit != unit);
         self.pass(Look::of(unit, request), line_time, now);
     }
 
@@ -232,12 +232,13 @@ impl Belief {
             self.pass(Look::exception(unit, function), line_time, now);
             return;
         }
-        let oldest = self.owed.iter().position(|(owed, _)| owed.unit == unit && owed.function & 0x7f == function);
+        let oldest =
+            self.outstanding.iter().position(|(sent, _)| sent.unit == unit && sent.function & 0x7f == function);
         if let Some(oldest) = oldest {
             let mut at = 0;
-            self.owed.retain(|(owed, _)| {
+            self.outstanding.retain(|(sent, _)| {
                 at += 1;
-                owed.unit != unit || at - 1 > oldest
+                sent.unit != unit || at - 1 > oldest
             });
         }
         self.pass(Look::exception(unit, function), line_time, now);
@@ -245,7 +246,7 @@ impl Belief {
         self.answered.push(Answered { look: Look::of(unit, request), until, passed: false });
     }
 
-    /// How a longer read than wanted ended; a device that refuses it is asked only what is wanted.
+    /// How a longer read than wanted ended; a device that refuses it is asked only for the wanted registers.
     pub(crate) fn tried_longer(&mut self, unit: u8, request: &Request<'_>, outcome: Longer, now: Instant) {
         let (area, start) = request.place();
         let place = self.places.entry((unit, area, start)).or_default();
@@ -257,22 +258,23 @@ impl Belief {
         }
     }
 
-    /// An older request than the one that was sent last is owed a reply of the same look.
-    pub(crate) fn is_owed_twice(&self, unit: u8, request: &Request<'_>) -> bool {
+    /// An older request than the last one is outstanding, with a reply of the same look.
+    pub(crate) fn is_outstanding_twice(&self, unit: u8, request: &Request<'_>) -> bool {
         let look = Look::of(unit, request);
-        self.owed.iter().filter(|(owed, _)| *owed == look).count() > 1
+        self.outstanding.iter().filter(|(sent, _)| *sent == look).count() > 1
     }
 
     /// No reply that may still come can be taken for this request's.
     fn is_free(&self, unit: u8, request: &Request<'_>) -> bool {
         let look = Look::of(unit, request);
-        let is_ambiguous = !self.has_ids && (self.owes(&look) || self.repeats(unit, request).next().is_some());
+        let is_ambiguous =
+            !self.has_ids && (self.is_outstanding(&look) || self.repeats(unit, request).next().is_some());
         !is_ambiguous && !self.hides_in_echo(request)
     }
 
-    fn owes(&self, look: &Look) -> bool {
+    fn is_outstanding(&self, look: &Look) -> bool {
         let exception = Look::exception(look.unit, look.function);
-        self.owed.iter().any(|(owed, _)| owed == look || *owed == exception)
+        self.outstanding.iter().any(|(sent, _)| sent == look || *sent == exception)
     }
 
     /// Whether the line echoes is not known, and the echo of this request could be taken for its reply.

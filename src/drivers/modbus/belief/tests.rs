@@ -34,7 +34,7 @@ fn only_a_request_that_a_late_reply_fits_is_not_asked_as_it_is() {
 }
 
 #[test]
-fn a_new_connection_forgets_nothing_that_is_owed() {
+fn a_new_connection_keeps_outstanding_requests() {
     let (mut belief, now) = line();
     belief.sent(1, &read(0, 10), now);
     belief.connected(None);
@@ -42,13 +42,13 @@ fn a_new_connection_forgets_nothing_that_is_owed() {
 }
 
 #[test]
-fn an_exception_settles_the_oldest_request_of_its_function_only() {
+fn an_exception_ends_the_oldest_request_of_its_function_only() {
     let (mut belief, now) = line();
     for request in [read(0, 10), read(0, 20), read(0, 30)] {
         belief.sent(1, &request, now);
     }
     belief.refused(1, &read(0, 30), 11, NONE, now);
-    assert_eq!(belief.owed.len(), 3, "a gateway settles nothing");
+    assert_eq!(belief.outstanding.len(), 3, "a gateway ends nothing");
     belief.refused(1, &read(0, 30), 2, NONE, now);
     let later = now + Duration::from_secs(1);
     belief.replied(2, &read(0, 1), NONE, later);
@@ -146,7 +146,7 @@ fn a_unit_that_never_answers_always_has_a_question_left() {
         assert!(belief.is_free(1, &question), "{n}: {question:?}");
         belief.sent(1, &question, now);
     }
-    assert!(belief.owed.len() <= MOST_OWED);
+    assert!(belief.outstanding.len() <= MAX_OUTSTANDING);
     let end = belief.question(1, &read(u16::MAX, 1));
     assert!(matches!(end, Request::Read { start, count, .. } if u32::from(start) + u32::from(count) <= 65_536));
 }

@@ -24,7 +24,7 @@ pub(crate) struct Asked<'a> {
     pub request: Request<'a>,
 }
 
-/// What `find` saw in the bytes so far.
+/// Result of `find` for the bytes so far.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// The reply's PDU, in the bytes for TCP and RTU, decoded in `scratch` for ASCII; `used` bytes are done with.
@@ -137,7 +137,7 @@ pub(crate) fn skip_whole(bytes: &mut Vec<u8>) {
     bytes.drain(..used);
 }
 
-/// The difference between what came and what was asked for; its text is for logs.
+/// The difference between a reply and its request; its text is for logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Misfit {
     #[error("answers with transaction id {came}, asked with {asked}")]
@@ -146,7 +146,7 @@ pub(crate) enum Misfit {
     Unit { came: u8, asked: u8 },
     #[error("answers with function {came}, asked with {asked}")]
     Function { came: u8, asked: u8 },
-    /// Without function and byte count: what a reader of the register map counts in.
+    /// Bytes of data, without function and byte count.
     #[error("answers with {came} bytes of data, asked for {asked}")]
     Length { came: usize, asked: usize },
     #[error("answers with another byte count, place or value than it was asked with")]

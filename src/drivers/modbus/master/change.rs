@@ -56,19 +56,19 @@ impl Habits {
         if is_coil { &mut self.coil } else { &mut self.word }
     }
 
-    /// The function to try first: what is known of this kind, else what the other kind needs.
+    /// The function to try first: the known one of this kind, else that of the other kind.
     fn several_first(&mut self, is_coil: bool) -> bool {
         let other = *self.known(!is_coil) == Some(true);
         (*self.known(is_coil)).unwrap_or(other || self.many_next)
     }
 }
 
-/// The device does it, or says that it is at it.
+/// The device does it, or has accepted it and is not done yet.
 fn is_taken(outcome: &Result<Outcome, LinkError>) -> bool {
     matches!(outcome, Ok(Outcome::Written | Outcome::Data | Outcome::Exception(5)))
 }
 
-/// Another function may do better: any exception but "busy", and silence on a link that lives on.
+/// Another function may work: after any exception but "busy", and after silence on a usable link.
 fn is_refused(outcome: &Result<Outcome, LinkError>) -> bool {
     match outcome {
         Ok(Outcome::Exception(code)) => !matches!(code, 5 | 6),
@@ -82,7 +82,7 @@ fn is_silence(outcome: &Result<Outcome, LinkError>) -> bool {
     matches!(outcome, Err(LinkError::Timeout { .. } | LinkError::Closed { sent: true }))
 }
 
-/// Of two refusals that which says more; an error of the link always counts.
+/// The more specific one of two refusals; an error of the link comes first.
 fn telling(first: Result<Outcome, LinkError>, second: Result<Outcome, LinkError>) -> Result<Outcome, LinkError> {
     match (first, second) {
         (_, Err(error)) => Err(error),

@@ -90,7 +90,7 @@ impl Master {
     }
 
     /// Reads the exponents of these points again, and the block, until they stay the same; a point whose exponent never
-    /// does has no value. The block's samples begin at `begin`. Gives the exception that a repeated read of it gets.
+    /// does has no value. The block's samples begin at `begin`. Returns the exception that a repeated read of it gets.
     pub(super) async fn settle(
         &mut self,
         block: &Block,

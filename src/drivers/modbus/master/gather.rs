@@ -1,6 +1,6 @@
 //! Values whose parts come in several requests of one scan: words that lie apart, and `split` values, each with the
 //! `exponent` that it may have. A value is shown only when all of its parts came in the same round, a scan or the reads after
-//! a write, and nothing was written to them between; it is never torn between two.
+//! a write, and nothing was written to them between; it is never mixed from two rounds.
 
 use opcua::StatusCode;
 
@@ -133,7 +133,7 @@ impl Gathered {
         &self.sets[usize::from(round.is_extra)].raw
     }
 
-    /// Takes the span's part of a reply whose first register or bit is `base`; gives the value when all parts of the
+    /// Takes the span's part of a reply whose first register or bit is `base`; returns the value when all parts of the
     /// same round are there.
     pub(crate) fn take(
         &mut self,

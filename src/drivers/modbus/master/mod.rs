@@ -1,4 +1,4 @@
-//! The Modbus master of one link: what the supervisor asks, as requests on the wire.
+//! The Modbus master of one link: it sends the supervisor's requests.
 //!
 //! Writes are in `change`, values with an exponent in `exponent`, and values whose parts come in several requests in
 //! `gather`.
@@ -32,7 +32,7 @@ pub(crate) struct Master {
     pub(super) wire: Wire,
     devices: Vec<Device>,
     pub(super) points: Vec<Point>,
-    /// Something of the present write went out.
+    /// A part of the present write was sent.
     wrote: bool,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Point {
     pub(super) exponent: Result<i8, StatusCode>,
     /// The parts of a value that comes in several requests; its exponent is one of them.
     pub(super) gathered: Option<Gathered>,
-    /// What is to be written again, as it was last read or written; `None` without `write_every` or a usable value.
+    /// The value to write again, as it was last read or written; `None` without `write_every` or a usable value.
     held: Option<Vec<Change>>,
     has_write_every: bool,
 }
@@ -106,7 +106,7 @@ impl Master {
         }
     }
 
-    /// The values of a reply, as the exponents say that were read last.
+    /// The values of a reply, with the exponents that were read last.
     pub(super) fn take_values(&mut self, block: &Block, out: &mut Samples) {
         let base = low(block.start);
         for span in block.spans.iter().filter(|span| span.id & 1 == 0) {
