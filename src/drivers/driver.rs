@@ -71,8 +71,8 @@ pub trait Driver: Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Leaves out a key, or an entry of a list, that was refused, so that the other parts can be checked; false when it is not
-    /// the driver's own.
+    /// Leaves out a key, or an entry of a list, that was refused, so that the other parts can be checked; false when it is
+    /// not the driver's own.
     fn leave_out(_keys: &mut Self::Point, _part: Part) -> bool {
         false
     }

@@ -73,8 +73,8 @@ impl Settings {
         self.0.check_point(point)
     }
 
-    /// Whether a device could hold this value of a point, in any of its states; the text is the reason why not. The exponent of a
-    /// device is not known here, so a value that depends on it passes. No I/O.
+    /// Whether a device could hold this value of a point, in any of its states; the text is the reason why not. The
+    /// exponent of a device is not known here, so a value that depends on it passes. No I/O.
     pub fn check_output(&self, point: &PointPlan, scale: Option<Scale>, value: &Value) -> Result<(), String> {
         let raw = |power| tags::to_raw(scale, value, power);
         if point.exponent.is_some() && raw(Some(0)) != raw(Some(1)) {

@@ -165,8 +165,8 @@ pub struct RegisterPoint {
     #[serde(default)]
     #[schemars(extend("x-also" = ["nan_value", "no_value"]))]
     pub invalid: Option<Vec<RawNumber>>,
-    /// NaN and ±Infinity are values. Without this key they make the tag BadSensorFailure, and a client cannot write NaN. Only
-    /// for float32 and float64 (default false).
+    /// NaN and ±Infinity are values. Without this key they make the tag BadSensorFailure, and a client cannot write NaN.
+    /// Only for float32 and float64 (default false).
     #[serde(default)]
     #[schemars(extend("x-also" = ["allow_nan"]))]
     pub nan: Option<bool>,

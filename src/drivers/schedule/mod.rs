@@ -43,13 +43,20 @@ pub(crate) struct Aged<'a> {
 struct Device {
     misses: u32,
     /// Class and start of the scan in which a request was missed: the device's other blocks are not asked in this scan.
-    skips: Option<(usize, Instant)>,
+    skips: Option<ScanId>,
     /// Until when, and how long the pause is.
     demoted: Option<(Instant, Duration)>,
 }
 
+/// One scan of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ScanId {
+    class: usize,
+    began: Instant,
+}
+
 impl Device {
-    fn rests(&self, scan: (usize, Instant), now: Instant) -> bool {
+    fn rests(&self, scan: ScanId, now: Instant) -> bool {
         self.skips == Some(scan) || self.demoted.is_some_and(|(until, _)| now < until)
     }
 }
@@ -216,7 +223,7 @@ impl Schedule {
                 self.rounds += 1;
                 class.round = self.rounds;
             }
-            let scan = (ix, *class.began.get_or_insert(now));
+            let scan = ScanId { class: ix, began: *class.began.get_or_insert(now) };
             while let Some(item) = class.items.get_mut(class.next) {
                 if !devices[item.device].rests(scan, now) && item.not_before.is_none_or(|at| at <= now) {
                     item.asked = true;
@@ -281,7 +288,7 @@ impl Schedule {
         let ix = class.items[at.item].device;
         let device = &mut self.devices[ix];
         device.misses += 1;
-        device.skips = class.began.map(|began| (at.class, began));
+        device.skips = class.began.map(|began| ScanId { class: at.class, began });
         if device.misses < MISSES {
             return None;
         }

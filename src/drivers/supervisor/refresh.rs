@@ -1,8 +1,8 @@
 //! `write_every`: present values that are written again and again, for devices with a watchdog.
 //!
-//! The driver writes exactly the value that it last read or wrote. A value that is read is written soon after it was read, so that a
-//! change at the device itself is not overwritten with an older value; a value that is only written is written again when
-//! it is due. There is at most one such write between two reads, and a silent device gets none.
+//! The driver writes exactly the value that it last read or wrote. A value that is read is written soon after it was read,
+//! so that a change at the device itself is not overwritten with an older value; a value that is only written is written
+//! again when it is due. There is at most one such write between two reads, and a silent device gets none.
 
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Rules of the line: late replies, second copies, echoes and refusals.
+
 use super::*;
 
 const NONE: Duration = Duration::ZERO;

@@ -1,3 +1,5 @@
+//! Recorded exchanges, faulty replies and random bytes.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! Values whose parts come in several requests of one scan: words that lie apart, and `split` values, each with the
-//! `exponent` that it may have. A value is shown only when all of its parts came in the same round, a scan or the reads after
-//! a write, and nothing was written to them between; it is never mixed from two rounds.
+//! `exponent` that it may have. A value is shown only when all of its parts came in the same round, a scan or the reads
+//! after a write, and nothing was written to them between; it is never mixed from two rounds.
 
 use opcua::StatusCode;
 
