@@ -66,7 +66,7 @@ pub(crate) fn tick(server: &Arc<Server>, subscription: &Arc<Subscription>, now: 
             log::debug!("subscription {} ends: no client asked for its messages in its lifetime", subscription.id);
             if let Some(owner) = &owner {
                 let sequence = subscription.lock().next_sequence();
-                // AuditFields when the client asks again (Part 4 §5.14.1.1, 1.05: Bad_Timeout).
+                // The client gets it with its next Publish (Part 4 §5.14.1.1, 1.05: Bad_Timeout).
                 let last = LastStatusChange { subscription: subscription.id, sequence, status: StatusCode::BadTimeout };
                 owner.lose(subscription.id, Some(last), &server.limits);
             }

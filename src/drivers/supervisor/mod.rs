@@ -221,7 +221,8 @@ impl Supervisor {
             self.lose(&error).await;
             let is_lost = matches!(error, LinkError::Closed { .. } | LinkError::Denied(_) | LinkError::Lost(_));
             // When one device is silent, others on the same link may be alive: it is opened at once.
-            let is_alive = !is_lost && self.state.schedule.anyone_alive();
+            let is_polled = matches!(self.way, Way::Poll(_));
+            let is_alive = is_polled && !is_lost && self.state.schedule.anyone_alive();
             // Where a device closes the link again and again, not every class is due at once.
             if !(is_alive || is_lost && has_answered) {
                 self.state.schedule.restart(Instant::now());

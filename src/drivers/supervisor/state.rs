@@ -173,8 +173,8 @@ impl LinkState {
 
     /// The peer had closed a quiet connection, and a new one is open. This is no loss.
     pub(crate) fn reopened(&mut self) {
-        // The request that found it closed is one of them.
-        self.hangs_up = self.asked <= 2;
+        // A polled device closes its connection after each reply; the request that found it closed is one of the two.
+        self.hangs_up = self.pushed.is_none() && self.asked <= 2;
         self.asked = 0;
         self.health.reconnects.fetch_add(1, Ordering::Relaxed);
         self.health.connected(UaTime::now());

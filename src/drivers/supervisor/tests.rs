@@ -1,6 +1,7 @@
 //! Links with a scripted protocol and a clock of the test's own: no socket, and an hour passes in a blink.
 
 mod faults;
+mod pushing;
 mod quiet;
 
 use opcua::StatusCode;

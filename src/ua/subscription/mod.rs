@@ -77,7 +77,7 @@ pub struct State {
     has_sent: bool,
     is_ready: bool,
     is_closed: bool,
-    /// AuditFields once before the end (Part 4 §7.25.4, 1.05).
+    /// Reported once before the end (Part 4 §7.25.4, 1.05).
     status_change: Option<StatusCode>,
     pub next_tick: Instant,
     /// Its deadline in the timer.

@@ -1,0 +1,166 @@
+//! Links whose driver pushes, with a clock of the test's own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::drivers::feed::Feed;
+use crate::drivers::link::Link;
+use crate::drivers::push::Push;
+use crate::tags::{Watch, Watcher};
+use crate::value::{Moment, Sample};
+
+#[derive(Clone, Copy)]
+enum Ends {
+    /// Feeds a sample and panics.
+    Panic,
+    /// The link ends at once with an error that is no loss.
+    Garbage,
+    Timeout,
+}
+
+struct Pushing {
+    ends: Ends,
+    connects: Arc<AtomicU32>,
+}
+
+impl Push for Pushing {
+    async fn connect(&mut self) -> Result<(), LinkError> {
+        let count = self.connects.fetch_add(1, Ordering::Relaxed);
+        // A task that never waits would hold the only thread of the test.
+        if count > 10_000 {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, feed: &Feed) -> LinkError {
+        match self.ends {
+            Ends::Panic => {
+                feed.sample(0, RawSample::from(Ok(Value::UInt16(7))));
+                panic!("a bug of the driver, on purpose");
+            }
+            Ends::Garbage => LinkError::Garbage { text: "no message of the protocol".into(), usable: false },
+            Ends::Timeout => LinkError::Timeout { waited_ms: 0, usable: false },
+        }
+    }
+
+    async fn write(&mut self, _: u32, _: &Value, _: u32, _: &Feed) -> Result<StatusCode, LinkError> {
+        Ok(StatusCode::Good)
+    }
+
+    async fn disconnect(&mut self) {}
+}
+
+#[derive(Default)]
+struct Seen(Mutex<Vec<StatusCode>>);
+
+impl Watcher for Seen {
+    fn offer(&self, _: u32, sample: &Sample, _: Moment) {
+        self.0.lock().push(sample.status);
+    }
+}
+
+/// A connection with one tag.
+fn plan() -> ConnectionPlan {
+    ConnectionPlan {
+        ix: ConnectionIx(0),
+        name: "device0".into(),
+        settings: Settings::of::<Simulator>(simulator::Settings::default()),
+        timeout: TIMEOUT,
+        retries: 0,
+        reconnect_max: LONGEST,
+        enabled: true,
+        points: vec![point(0, Duration::ZERO)],
+    }
+}
+
+fn start(ends: Ends) -> (Rig, Arc<AtomicU32>, Arc<Seen>) {
+    let mut rig = Rig::start(&[&[Duration::ZERO]], true);
+    rig.task.abort();
+    let connects = Arc::new(AtomicU32::new(0));
+    let of_link = Arc::clone(&connects);
+    let make = move |_: &[ConnectionPlan]| -> Opened {
+        Opened { link: Link::push(Pushing { ends, connects: Arc::clone(&of_link) }), refused: Vec::new() }
+    };
+    let tags = Arc::new(TagStore::new(rig.tags.plant()));
+    let seen = Arc::new(Seen::default());
+    tags.watch(TagId(0), Watch { watcher: Arc::clone(&seen) as Arc<dyn Watcher>, key: 0, every: false });
+    let (stop, stopped) = watch::channel(false);
+    let mut link = Supervisor::new(vec![plan()], &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
+    rig.health = Arc::clone(&link.state.health);
+    rig.tags = tags;
+    rig.stop = stop;
+    rig.task = tokio::spawn(async move { link.run().await });
+    (rig, connects, seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_panic_no_sample_of_before_makes_a_tag_good() {
+    let (rig, _, seen) = start(Ends::Panic);
+    pass(Duration::from_millis(200)).await;
+    let seen = std::mem::take(&mut *seen.0.lock());
+    let panicked = seen.iter().position(|status| *status == StatusCode::BadInternalError).expect("it panicked");
+    assert!(seen[panicked..].iter().all(|status| status.is_bad()), "{seen:?}");
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pushing_link_that_breaks_at_once_backs_off_whatever_its_error() {
+    for ends in [Ends::Garbage, Ends::Timeout] {
+        let (rig, connects, _) = start(ends);
+        pass(Duration::from_secs(10)).await;
+        let count = connects.load(Ordering::Relaxed);
+        rig.task.abort();
+        assert!(count < 12, "{count} connections in 10 s");
+    }
+}
+
+/// A link whose peer had closed it when the first write came, and that is sound from then on.
+struct ClosedOnce {
+    connects: Arc<AtomicU32>,
+    writes: Arc<AtomicU32>,
+}
+
+impl Push for ClosedOnce {
+    async fn connect(&mut self) -> Result<(), LinkError> {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn run(&mut self, _: &Feed) -> LinkError {
+        std::future::pending().await
+    }
+
+    async fn write(&mut self, _: u32, _: &Value, _: u32, _: &Feed) -> Result<StatusCode, LinkError> {
+        match self.writes.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(LinkError::Closed { sent: false }),
+            _ => Ok(StatusCode::Good),
+        }
+    }
+
+    async fn disconnect(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pushing_link_is_not_opened_again_for_each_write() {
+    let mut rig = Rig::start(&[&[Duration::ZERO]], true);
+    rig.task.abort();
+    let (connects, writes) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (of_link, written) = (Arc::clone(&connects), Arc::clone(&writes));
+    let make = move |_: &[ConnectionPlan]| -> Opened {
+        let closed = ClosedOnce { connects: Arc::clone(&of_link), writes: Arc::clone(&written) };
+        Opened { link: Link::push(closed), refused: Vec::new() }
+    };
+    rig.tags = Arc::new(TagStore::new(rig.tags.plant()));
+    let (stop, stopped) = watch::channel(false);
+    let mut link = Supervisor::new(vec![plan()], &rig.tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
+    rig.stop = stop;
+    rig.task = tokio::spawn(async move { link.run().await });
+    pass(Duration::from_millis(100)).await;
+    for _ in 0..5 {
+        assert_eq!(rig.write(0).await, StatusCode::Good);
+        pass(Duration::from_secs(1)).await;
+    }
+    rig.end().await;
+    assert_eq!(connects.load(Ordering::Relaxed), 2, "opened, and once more when it was found closed");
+}
