@@ -18,10 +18,10 @@ impl Source {
         self.path.ends_with("tests.rs") || self.path.contains("/tests/")
     }
 
-    /// The text up to the unit tests, without comments.
+    /// The text up to the unit tests, without comments and without the content of string literals.
     pub(crate) fn product_code(&self) -> String {
         let product = self.text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        product.lines().map(without_comment).collect::<Vec<_>>().join("\n")
+        split(product).0
     }
 }
 
