@@ -147,7 +147,7 @@ fn notes(plan: &ServerPlan) -> Vec<&'static str> {
     if plan.accounts.anonymous.0 != 0 {
         notes.push("clients need no login (anonymous)");
     } else if plan.accounts.users.is_empty() {
-        notes.push("nobody can log in: opcell user add NAME --role Operator");
+        notes.push("there are no users; add one: opcell user add NAME --role Operator");
     }
     notes
 }

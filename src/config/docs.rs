@@ -206,7 +206,7 @@ fn limits_of(value: &Value) -> Option<(f64, f64)> {
     let bound = |key: &str| value.get(key).and_then(Value::as_f64);
     match (bound("minimum"), bound("maximum")) {
         (None, None) => None,
-        // Only says that the number is unsigned.
+        // A format that only marks a number as unsigned.
         (Some(0.0), None) => None,
         (low, high) => Some((low.unwrap_or(f64::MIN), high.unwrap_or(f64::MAX))),
     }

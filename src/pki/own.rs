@@ -138,10 +138,16 @@ fn before_its_time(dir: &Path, loaded: Loaded, now: i64) -> Result<Loaded, PkiEr
         older.is_valid_at(now) && older.spki == certificate.spki && older.uris.first() == certificate.uris.first()
     };
     let Some(older) = files::previous(dir).into_iter().find(is_good) else {
-        log::warn!("{} begins at {begin}, and clients refuse it until then: look at the clock", path.display());
+        log::warn!(
+            "certificate {} is valid only from {begin}, and clients refuse it until then: check the clock",
+            path.display()
+        );
         return Ok(loaded);
     };
-    log::warn!("{} begins at {begin}, so the clock was ahead: the one before is in use again", path.display());
+    log::warn!(
+        "certificate {} is valid only from {begin}: the clock was fast; the previous certificate is used",
+        path.display()
+    );
     files::replace_certificate(dir, &older.chain)?;
     Ok(older)
 }

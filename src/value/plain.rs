@@ -1,4 +1,4 @@
-//! Which letters of a peer's text may stand in a log and on a terminal.
+//! Characters of a peer's text that are safe in a log and on a terminal.
 
 /// Not control characters, nor what breaks a line or turns the direction of what follows (Unicode: line and paragraph
 /// separator, and the marks of Bidi_Control): with these a name could look like another, and a line like two.

@@ -240,7 +240,8 @@ fn kill(process: u32, signal: &str) {
     assert!(sent.success());
 }
 
-/// The program in a terminal of its own, by this shell command.
+/// The program in a terminal of its own, by this shell command. SIGHUP has its default action, also when the
+/// tests themselves run under `nohup`.
 struct InTerminal {
     terminal: std::process::Child,
     process: String,
@@ -250,8 +251,9 @@ struct InTerminal {
 impl InTerminal {
     fn start(dir: &Path, before: &str, streams: &str) -> InTerminal {
         let program = env!("CARGO_BIN_EXE_opcell");
-        let command =
-            format!("echo $$ >pid; exec {before} {program} run server.yaml --listen 127.0.0.1:0 >out {streams}");
+        let command = format!(
+            "echo $$ >pid; exec env --default-signal=HUP {before} {program} run server.yaml --listen 127.0.0.1:0 >out {streams}"
+        );
         // The terminal closes when `script` is killed.
         let terminal = Command::new("script")
             .args(["-qefc", &command, "/dev/null"])

@@ -225,7 +225,7 @@ impl Space {
         Node { namespace: owner.namespace, access: owner.access, ..common }
     }
 
-    /// The made node of an id that no table has.
+    /// The generated node for an id that is in no table.
     #[cold]
     pub(super) fn find_made(&self, namespace: u16, text: &str) -> Option<NodeIx> {
         if self.historical.nodes.is_empty() {
