@@ -1,7 +1,9 @@
 //! asyncua, the python client, against the secured server.
 
 use testkit::interop::{Field, matrix};
-use testkit::{interop, peers};
+use testkit::peers;
+
+use super::{browsed, names};
 
 const URI: &str = "urn:test:asyncua";
 
@@ -9,10 +11,6 @@ fn run(part: &str, expected: &[String]) {
     let Some(mut command) = peers::python("asyncua", "asyncua_client.py") else { return };
     command.arg(part);
     Field::open(URI).run(command, expected);
-}
-
-fn names(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 #[test]
@@ -25,11 +23,7 @@ fn asyncua_connects_with_every_policy_mode_and_token_it_knows() {
 
 #[test]
 fn asyncua_browses_everything_and_reads_every_attribute() {
-    let mut expected = names(&["browse", "data types", "permissions"]);
-    let classes = interop::classes();
-    let of_classes = classes.as_array().expect("a list").iter().map(|class| class["name"].as_str().expect("a name"));
-    expected.extend(of_classes.map(|class| format!("attributes of {class}")));
-    run("browse", &expected);
+    run("browse", &browsed(&["browse", "data types", "permissions"]));
 }
 
 #[test]

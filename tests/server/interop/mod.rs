@@ -5,3 +5,18 @@ mod documented;
 mod history;
 mod node_opcua;
 mod o6;
+
+use testkit::interop::classes;
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The checks of a client that browses everything: `first`, then the attributes of each node class.
+fn browsed(first: &[&str]) -> Vec<String> {
+    let mut expected = names(first);
+    let classes = classes();
+    let of_classes = classes.as_array().expect("a list").iter().map(|class| class["name"].as_str().expect("a name"));
+    expected.extend(of_classes.map(|class| format!("attributes of {class}")));
+    expected
+}
