@@ -7,10 +7,10 @@ use crate::source::sources;
 /// A module as its path: `["ua", "space"]`.
 type Module = Vec<String>;
 
-/// What a module names: a path as it is written in a `use` or in the code.
+/// A path as it is written in a `use` or in the code.
 type Named = Vec<String>;
 
-/// The modules of the crate with what each names and re-exports.
+/// The modules of the crate, with the paths that each one uses and re-exports.
 struct Crate {
     named: BTreeMap<Module, Vec<Named>>,
     exports: BTreeMap<Module, BTreeMap<String, Named>>,

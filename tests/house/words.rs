@@ -6,23 +6,23 @@ use std::fs;
 
 use crate::source::{files, root, sources, split};
 
-/// A word, and what to write instead.
+/// The words that no text may contain, each with the words to write instead.
 const WORST: &[(&str, &str)] = &[
-    ("for so long", "for at least … / for this long"),
+    ("for so long", "`for at least 5 s`, or `for that time`"),
     ("so long after", "… after"),
     ("so long before", "… before"),
     ("so long as", "while"),
     ("at least so long", "for at least …"),
-    ("so often", "the interval, or `every …`"),
-    ("so many", "at most N, or the count"),
-    ("told of", "reported, logged"),
-    ("tell of", "report, log"),
-    ("tells of", "reports, logs"),
-    ("anew", "again, from scratch"),
+    ("so often", "the interval, such as `every 5 s`"),
+    ("so many", "the number, such as `at most 5`"),
+    ("told of", "`reported` or `logged`"),
+    ("tell of", "`report` or `log`"),
+    ("tells of", "`reports` or `logs`"),
+    ("anew", "`again`"),
     ("beside", "next to, in addition to"),
     ("besides", "next to, in addition to"),
     ("stands", "is, remains"),
-    ("whoever", "name the subject: the client, the caller"),
+    ("whoever", "the name of the one who acts, such as `the client`"),
     ("somebody", "name the subject: a client, a user"),
     ("who only", "a client that only …"),
     ("gives way", "is closed first, is removed"),
