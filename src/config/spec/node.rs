@@ -137,8 +137,9 @@ pub(crate) struct SourceSpec {
     /// Whether clients may write the tag to the device (default false).
     #[schemars(extend("x-also" = ["writable", "writeable", "allow_write"]))]
     pub write: Option<At<bool>>,
-    /// Time between two repeated writes, for devices with a watchdog: 1s..1h, only with `write: true` (default:
-    /// never). While the tag is Good, the registers are written again with the value that was last read or written.
+    /// Time between two repeated writes, for devices with a watchdog: 1s..1h, only with `write: true` and a driver
+    /// that polls (default: never). While the tag is Good, the registers are written again with the value that was last
+    /// read or written.
     #[schemars(extend("x-also" = ["refresh", "watchdog", "rewrite"]))]
     pub write_every: Option<At<Period>>,
     /// Value that is written to the device when the server stops in an orderly way: after SIGTERM, Ctrl-C, SIGQUIT,
