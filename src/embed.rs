@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use crate::app::{self, Running, StartError};
 use crate::config::{self, Compiled, Options, Shown};
-use crate::model::TagId;
 use crate::value::Sample;
 
 /// Settings that replace those of the server file.
@@ -89,10 +88,9 @@ impl RunningServer {
     #[must_use]
     pub fn read(&self, path: &str) -> Option<Sample> {
         let server = &self.running.server;
-        let is_it =
-            |(tag, _): &(&crate::model::Tag, u32)| server.plant.cells[usize::from(tag.cell)].path(tag.node) == path;
-        let (_, id) = server.plant.tags.iter().zip(0..).find(is_it)?;
-        Some(server.tags.with(TagId(id), Sample::clone))
+        let plant = &server.plant;
+        let (id, _) = plant.tags.iter().find(|(_, tag)| plant.cells[usize::from(tag.cell)].path(tag.node) == path)?;
+        Some(server.tags.with(id, Sample::clone))
     }
 
     /// Serves clients until `end` resolves, and saves memory tags meanwhile.

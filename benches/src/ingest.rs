@@ -114,12 +114,12 @@ impl Plenty {
     }
 
     /// Commits a second's samples, a group at a time.
-    fn commit(&mut self, tags: &TagStore, second: UaTime) -> usize {
+    fn commit(&mut self, plant: &Plant, tags: &TagStore, second: UaTime) -> usize {
         for (group, part) in self.samples.chunks(GROUP).enumerate() {
             let source = UaTime(second.0 + self.random.i64(0..30_000));
             let late = if group % 2 == 0 { 0 } else { self.random.i64(10_000..200_000) };
             let stamp = Stamp { source, server: UaTime(source.0 + late), now: tokio::time::Instant::now() };
-            tags.commit(part, stamp);
+            tags.commit(plant, part, stamp);
         }
         self.samples.len()
     }
@@ -142,7 +142,7 @@ fn floor(count: usize, seconds: usize) -> f64 {
     let before = cpu();
     for second in 0..seconds {
         plenty.step();
-        plenty.commit(&tags, UaTime(START + i64::try_from(second).expect("few") * SECOND));
+        plenty.commit(&plant, &tags, UaTime(START + i64::try_from(second).expect("few") * SECOND));
     }
     (cpu() - before).as_secs_f64() * 1e9 / (count * seconds) as f64
 }
@@ -174,14 +174,14 @@ fn one(table: &mut Table, count: usize, seconds: usize) {
     let archives = Arc::new(Archives::open(Arc::clone(&store) as Arc<dyn Historian>, &plant).expect("archives"));
     // Now, so that nothing is older than is kept.
     let start = UaTime::now().0 - i64::try_from(seconds).expect("few") * SECOND;
-    let gather = Gather::start(&archives, &tags, UaTime(start));
+    let gather = Gather::start(&archives, &plant, &tags, UaTime(start));
     let mut plenty = Plenty::new(count);
     let mut waits = Vec::new();
     let mut samples = 0;
     let before = cpu();
     for second in 0..seconds {
         plenty.step();
-        samples += plenty.commit(&tags, UaTime(start + i64::try_from(second).expect("few") * SECOND));
+        samples += plenty.commit(&plant, &tags, UaTime(start + i64::try_from(second).expect("few") * SECOND));
         gather.hand_over();
         let begun = Instant::now();
         store.commit().expect("on disk");

@@ -79,7 +79,7 @@ pub(crate) fn settings(plan: &HistoryPlan, state_dir: &Path) -> Settings {
 impl History {
     /// `None` when no tag has a history class.
     pub(crate) async fn open(plan: &ServerPlan, plant: &Arc<Plant>) -> Result<Option<History>, Fault> {
-        if plant.tags.iter().all(|tag| tag.history.is_none()) {
+        if plant.tags.values().all(|tag| tag.history.is_none()) {
             return Ok(None);
         }
         let settings = settings(&plan.history, &plan.state_dir);
@@ -100,8 +100,8 @@ impl History {
     }
 
     /// Begins to record.
-    pub(crate) fn watch(&mut self, tags: &Arc<TagStore>, started: UaTime) {
-        self.gather = Some(Gather::start(&self.archives, tags, started));
+    pub(crate) fn watch(&mut self, plant: &Plant, tags: &Arc<TagStore>, started: UaTime) {
+        self.gather = Some(Gather::start(&self.archives, plant, tags, started));
     }
 
     /// HistoryAdmin over, looks after silent tags, and reports when recording stops and resumes.

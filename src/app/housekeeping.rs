@@ -78,7 +78,7 @@ fn report_connection(server: &Server, ix: ConnectionIx, known: &mut State) {
         return;
     }
     let space = server.space();
-    let connection = &server.plant.connections[ix.0 as usize];
+    let connection = &server.plant.connections[ix];
     let path = format!("@connections.{}", connection.name);
     let cell = &server.plant.cells[usize::from(connection.cell)];
     let index = space.namespaces().iter().position(|uri| *uri == cell.namespace);

@@ -194,14 +194,15 @@ impl Assembly {
         let retention = Retention::restore(&state, &plant, &tags)?;
         let mut history = History::open(&plan, &plant).await?;
         if let Some(history) = &mut history {
-            history.watch(&tags, started);
+            history.watch(&plant, &tags, started);
         }
         let (stop_links, links_stopped) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Tasks::default();
         let (report, outputs) = mpsc::unbounded_channel();
         let mut spawn = |name, task| tasks.spawn(name, task);
-        let links = drivers::start(std::mem::take(&mut self.drivers), &tags, &mut spawn, &links_stopped, &report);
+        let links =
+            drivers::start(std::mem::take(&mut self.drivers), &plant, &tags, &mut spawn, &links_stopped, &report);
         let opened = Opened {
             tags,
             archives: history.as_ref().map(|history| Arc::clone(&history.archives)),
@@ -308,7 +309,7 @@ impl Running {
         loop {
             tokio::select! {
                 () = &mut end => return,
-                _ = save.tick() => self.retention.save(&self.state, &self.server.tags),
+                _ = save.tick() => self.retention.save(&self.state, &self.server.plant, &self.server.tags),
             }
         }
     }
@@ -330,7 +331,7 @@ impl Running {
         }
         self.stop.send_replace(true);
         self.tasks.join_named("client ", links_done + Duration::from_millis(500)).await;
-        self.retention.save(&self.state, &self.server.tags);
+        self.retention.save(&self.state, &self.server.plant, &self.server.tags);
         self.tasks.abort_all().await;
         if let Some(history) = self.history {
             history.stop().await;

@@ -40,10 +40,10 @@ pub(crate) fn report(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Outp
 /// Outputs that the devices must be left with.
 fn wanted(plant: &Plant) -> HashSet<TagId> {
     let is_output = |tag: &crate::model::Tag| {
-        let is_open = tag.connection().is_some_and(|at| plant.connections[at.0 as usize].enabled);
+        let is_open = tag.connection().is_some_and(|at| plant.connections[at].enabled);
         tag.enabled && is_open && matches!(tag.origin, Origin::Device { write: true, on_stop: Some(_), .. })
     };
-    (0..).map(TagId).zip(&plant.tags).filter(|(_, tag)| is_output(tag)).map(|(id, _)| id).collect()
+    plant.tags.iter().filter(|(_, tag)| is_output(tag)).map(|(id, _)| id).collect()
 }
 
 fn fail(server: &Server, tag: TagId, why: &str) {

@@ -19,9 +19,8 @@ pub(crate) struct Retention {
 impl Retention {
     pub(crate) fn restore(state: &State, plant: &Plant, tags: &TagStore) -> Result<Retention, StateError> {
         let values = state.retained()?;
-        for (n, tag) in plant.tags.iter().enumerate() {
+        for (id, tag) in plant.tags.iter() {
             let Origin::Memory { initial, write: true } = &tag.origin else { continue };
-            let id = TagId(u32::try_from(n).expect("tags are counted in u32"));
             let Some(kept) = values.get(&key(plant, id)) else { continue };
             if kept.start != to_hex(initial) {
                 continue;
@@ -30,7 +29,7 @@ impl Retention {
                 log::warn!("{}: the retained value cannot be read; using the start value", plant.tag_name(id));
                 continue;
             };
-            if let Err(status) = tags.restore(id, &value, UaTime(kept.source_time)) {
+            if let Err(status) = tags.restore(plant, id, &value, UaTime(kept.source_time)) {
                 log::warn!(
                     "{}: the retained value no longer fits ({status}); using the start value",
                     plant.tag_name(id)
@@ -41,14 +40,13 @@ impl Retention {
     }
 
     /// Writes what changed since the last call. A disk fault is logged once, until a write succeeds again.
-    pub(crate) fn save(&mut self, state: &State, tags: &TagStore) {
+    pub(crate) fn save(&mut self, state: &State, plant: &Plant, tags: &TagStore) {
         let changed = tags.take_changed();
         if changed.is_empty() && !self.has_failed {
             return;
         }
-        let plant = tags.plant();
         for (id, sample) in changed {
-            let Origin::Memory { initial, .. } = &plant.tag(id).origin else { continue };
+            let Some(Origin::Memory { initial, .. }) = plant.tags.get(id).map(|tag| &tag.origin) else { continue };
             let retained =
                 Retained { value: to_hex(&sample.value), source_time: sample.source_time.0, start: to_hex(initial) };
             self.values.insert(key(plant, id), retained);

@@ -154,7 +154,7 @@ fn certificate_status(identity: &Identity) -> Option<CertificateStatus> {
 fn link_status(server: &Server, link: &crate::health::Link) -> Vec<LinkStatus> {
     let status = |ix: &ConnectionIx| {
         let now = link.of(*ix)?;
-        let connection = server.plant.connections.get(ix.0 as usize)?;
+        let connection = server.plant.connections.get(*ix)?;
         let cell = &server.plant.cells.get(usize::from(connection.cell))?.name;
         Some(LinkStatus {
             name: if cell.is_empty() { connection.name.clone() } else { format!("{cell}/{}", connection.name) },

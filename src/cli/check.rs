@@ -55,7 +55,7 @@ fn plan_text(compiled: &Compiled, shown: Shown) -> String {
     }
     let mut left = if shown == Shown::All { usize::MAX } else { MOST_REQUESTS };
     for plan in drivers::poll_plan(&compiled.drivers) {
-        let connection = &compiled.plant.connections[plan.connection.0 as usize];
+        let connection = &compiled.plant.connections[plan.connection];
         let tags = count(plan.tags, "tag");
         if plan.requests.is_empty() {
             out.push_str(&format!("{tags} on {}, without requests\n", connection.name));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ArchiveId, ArchiveSpec, Fault, Historian};
-use crate::model::{NodeName, Plant, TagId};
+use crate::model::{NodeName, Plant, Tag, TagId};
 
 /// The historian, and the archives of this start's tags.
 pub struct Archives {
@@ -15,13 +15,11 @@ pub struct Archives {
 impl Archives {
     /// Finds or makes the archive of every tag that has a history class.
     pub fn open(historian: Arc<dyn Historian>, plant: &Plant) -> Result<Archives, Fault> {
-        let tags: Vec<TagId> = (0..plant.tags.len())
-            .map(|n| TagId(u32::try_from(n).expect("tags are counted in u32")))
-            .filter(|tag| plant.tag(*tag).history.is_some())
-            .collect();
+        let kept = |(id, tag): (TagId, &Tag)| tag.history.is_some().then_some(id);
+        let tags: Vec<TagId> = plant.tags.iter().filter_map(kept).collect();
         let specs: Vec<ArchiveSpec> = tags.iter().filter_map(|tag| spec(plant, *tag)).collect();
         let found = historian.register(&specs)?;
-        let mut ids = vec![None; plant.tags.len()];
+        let mut ids = vec![None; plant.tags.bound()];
         for (tag, id) in tags.iter().zip(found) {
             ids[tag.0 as usize] = Some(id);
         }
@@ -29,7 +27,7 @@ impl Archives {
     }
 
     pub fn of(&self, tag: TagId) -> Option<ArchiveId> {
-        self.ids[tag.0 as usize]
+        self.ids.get(tag.0 as usize).copied().flatten()
     }
 
     /// Tags that have an archive.

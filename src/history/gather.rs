@@ -65,8 +65,7 @@ struct Rule {
 
 impl Gather {
     /// Watches the tags from now on; the first sample of each is recorded as of `started`, if it is older.
-    pub fn start(archives: &Arc<Archives>, tags: &Arc<TagStore>, started: UaTime) -> Arc<Gather> {
-        let plant = tags.plant();
+    pub fn start(archives: &Arc<Archives>, plant: &Plant, tags: &Arc<TagStore>, started: UaTime) -> Arc<Gather> {
         let track = |(tag, archive)| {
             let rule = rule(plant, tag);
             Mutex::new(Track { tag, archive, rule, last: None, skipped: None })

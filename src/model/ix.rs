@@ -1,5 +1,7 @@
 //! Indices into the lists of a plant and of its cells.
 
+use super::Number;
+
 /// Index into `Plant::history`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HistoryIx(pub u16);
@@ -12,13 +14,33 @@ pub struct NodeIx(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectTypeIx(pub u32);
 
-/// Index into `Plant::tags` and into the tag store, over all cells.
+/// Number of a tag in `Plant::tags` and in the tag store, over all cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TagId(pub u32);
 
-/// Index into `Plant::connections`.
+/// Number of a connection in `Plant::connections`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionIx(pub u32);
+
+impl Number for TagId {
+    fn of(place: usize) -> TagId {
+        TagId(u32::try_from(place).expect("tags are counted in u32"))
+    }
+
+    fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl Number for ConnectionIx {
+    fn of(place: usize) -> ConnectionIx {
+        ConnectionIx(u32::try_from(place).expect("connections are counted in u32"))
+    }
+
+    fn place(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Index into `Cell::enums`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -11,6 +11,7 @@ mod history;
 mod ix;
 mod network;
 mod node;
+mod numbered;
 mod period;
 mod server;
 mod subject;
@@ -28,6 +29,7 @@ pub(crate) use ix::{EnumIx, HistoryIx, ObjectTypeIx};
 pub(crate) use network::Network;
 pub use node::{Cell, Node, NodeKind, NodeName};
 pub(crate) use node::{EnumType, ObjectType, Text};
+pub(crate) use numbered::{Number, Numbered};
 pub(crate) use period::Period;
 pub use server::{Accounts, User};
 pub(crate) use server::{
@@ -42,11 +44,11 @@ use std::time::Duration;
 /// All cells of one server.
 #[derive(Debug, Default)]
 pub struct Plant {
+    /// Counts the plants that a server has had, from 1; 0 before it is used.
+    pub revision: u32,
     pub cells: Vec<Cell>,
-    /// Indexed by `TagId`.
-    pub tags: Vec<Tag>,
-    /// Indexed by `ConnectionIx`.
-    pub connections: Vec<Connection>,
+    pub tags: Numbered<TagId, Tag>,
+    pub connections: Numbered<ConnectionIx, Connection>,
     /// Indexed by `AccessIx`; equal rules are stored once.
     pub access: Vec<Access>,
     /// Indexed by `HistoryIx`: the classes of all cells.
@@ -56,7 +58,7 @@ pub struct Plant {
 }
 
 /// One entry of `connections:`; the settings of its driver are in `drivers::ConnectionPlan`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Connection {
     pub cell: u16,
     pub name: String,
@@ -80,7 +82,7 @@ impl Plant {
     }
 
     pub fn tag(&self, id: TagId) -> &Tag {
-        &self.tags[id.0 as usize]
+        &self.tags[id]
     }
 
     /// The cell and path of a tag, as `filling-cell-3: Filler.Tank.Level`; for logs and findings.

@@ -101,7 +101,7 @@ impl Plant {
                     (false, _) => "->",
                     (true, false) => "<-",
                 };
-                text.push_str(&format!("  {way} {}", self.connections[connection.0 as usize].name));
+                text.push_str(&format!("  {way} {}", self.connections[*connection].name));
                 if let Some(address) = address(id) {
                     text.push_str(&format!(" {address}"));
                 }

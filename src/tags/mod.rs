@@ -6,23 +6,25 @@
 mod convert;
 mod raw;
 mod roster;
+mod segments;
 mod slot;
 mod write;
 
 pub(crate) use convert::{leaves_deadband, to_raw};
 pub use raw::{RawSample, Stamp};
 pub(crate) use roster::{Member, Roster};
+pub(crate) use segments::Segments;
 pub(crate) use write::check_recorded;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::StatusCode;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::model::{ConnectionIx, Origin, Plant, Tag, TagId};
+use crate::model::{ConnectionIx, Number, Origin, Plant, Tag, TagId};
 use crate::value::{IndexRange, Moment, Sample, UaTime, Value};
 use slot::Slot;
 
@@ -95,6 +97,8 @@ pub struct Write {
     pub value: Value,
     /// First element that is written when `value` is a part of an array; `None` for the whole value.
     pub first: Option<u32>,
+    /// The revision of the plant that it was checked against.
+    pub revision: u32,
 }
 
 /// Outcome of a write.
@@ -130,37 +134,30 @@ fn owner(watcher: &Arc<dyn Watcher>) -> usize {
     Arc::as_ptr(watcher).addr()
 }
 
+/// It holds values and no plant: who reads or writes says by which revision of the plant. A slot takes nothing by a revision
+/// that is older than its source.
 pub struct TagStore {
-    plant: Arc<Plant>,
-    slots: Box<[Mutex<Slot>]>,
+    /// Indexed by `TagId`.
+    slots: Segments<Mutex<Slot>>,
     /// Indexed by `ConnectionIx`; connections of one link share a queue.
-    queues: Box<[Mutex<Option<mpsc::Sender<WriteRequest>>>]>,
+    queues: RwLock<Vec<Option<mpsc::Sender<WriteRequest>>>>,
     /// Memory tags that were written since `take_changed`.
     changed: Mutex<Vec<TagId>>,
 }
 
 impl TagStore {
     /// Device tags wait for their first value, constants and memory tags are Good, disabled ones out of service.
-    pub fn new(plant: &Arc<Plant>) -> TagStore {
+    pub fn new(plant: &Plant) -> TagStore {
         let stamp = Stamp::now();
+        let slot = |place| match plant.tags.get(TagId::of(place)) {
+            Some(tag) => first_slot(plant, tag, stamp),
+            None => Slot::vacant(stamp),
+        };
         TagStore {
-            slots: plant.tags.iter().map(|tag| Mutex::new(first_slot(plant, tag, stamp))).collect(),
-            queues: plant.connections.iter().map(|_| Mutex::new(None)).collect(),
+            slots: Segments::new((0..plant.tags.bound()).map(|place| Mutex::new(slot(place)))),
+            queues: RwLock::default(),
             changed: Mutex::new(Vec::new()),
-            plant: Arc::clone(plant),
         }
-    }
-
-    pub fn plant(&self) -> &Arc<Plant> {
-        &self.plant
-    }
-
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
     }
 
     /// Reads the present sample under the tag's lock.
@@ -170,21 +167,18 @@ impl TagStore {
 
     /// Takes samples of a device: scale and type conversion, deadband, change detection. A sample without a time of its own
     /// gets the batch's. A value that did not change only renews the times.
-    pub fn commit(&self, samples: &[(TagId, RawSample)], stamp: Stamp) {
+    pub fn commit(&self, plant: &Plant, samples: &[(TagId, RawSample)], stamp: Stamp) {
         for (id, raw) in samples {
-            let tag = self.plant.tag(*id);
-            let value = raw.value().and_then(|value| self.tag_value(tag, value, raw.exponent()));
-            let mut slot = self.slot(*id).lock();
-            if slot.is_out_of_service() {
-                continue;
-            }
+            let tag = plant.tag(*id);
+            let value = raw.value().and_then(|value| tag_value(plant, tag, value, raw.exponent()));
+            let Some(mut slot) = self.in_service(plant, *id) else { continue };
             slot.answered = Some(stamp.now);
             let stamp = match raw.source_time() {
                 None => stamp,
                 Some(source) if !raw.is_ahead(stamp.server) => Stamp { source, ..stamp },
                 Some(_) => {
                     if !std::mem::replace(&mut slot.warned_of_time, true) {
-                        let name = self.plant.tag_name(*id);
+                        let name = plant.tag_name(*id);
                         log::warn!("{name}: the device's clock is more than 1 h ahead; using the time of arrival");
                     }
                     stamp
@@ -198,7 +192,7 @@ impl TagStore {
                     if let Ok(value) = raw.value()
                         && !std::mem::replace(&mut slot.warned, true)
                     {
-                        let name = self.plant.tag_name(*id);
+                        let name = plant.tag_name(*id);
                         log::warn!("{name}: the device sends {}, which its type cannot hold ({code})", value.shown());
                     }
                     slot.turn(Value::Null, code, stamp);
@@ -207,33 +201,35 @@ impl TagStore {
         }
     }
 
-    /// The tag's value of a raw one, which its type and its enumeration must have.
-    fn tag_value(&self, tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
-        let value = convert::to_tag(tag, raw, exponent)?;
-        write::check_enum(&self.plant, tag, &value).map_err(|_| StatusCode::BadDataEncodingInvalid)?;
-        Ok(value)
+    /// The slot of a tag that is in service and has its source by this revision, or an older one.
+    fn in_service(&self, plant: &Plant, id: TagId) -> Option<MutexGuard<'_, Slot>> {
+        let slot = self.slot(id).lock();
+        (slot.since <= plant.revision && !slot.is_out_of_service()).then_some(slot)
     }
 
     /// Takes a poll without a value: the quality falls by the time since the last good value.
-    pub fn miss(&self, tags: &[TagId], why: Miss, stamp: Stamp) {
+    pub fn miss(&self, plant: &Plant, tags: &[TagId], why: Miss, stamp: Stamp) {
         for id in tags {
-            let stale_after = self.plant.tag(*id).stale_after;
-            self.slot(*id).lock().miss(why, stale_after, stamp);
+            if let Some(mut slot) = self.in_service(plant, *id) {
+                slot.miss(why, plant.tag(*id).stale_after, stamp);
+            }
         }
     }
 
     /// Takes the loss of a link, or of a device that sends these tags by itself. Bad tags get the code at once.
-    pub fn lapse(&self, tags: &[TagId], why: Miss, lapse: Lapse, stamp: Stamp) {
+    pub fn lapse(&self, plant: &Plant, tags: &[TagId], why: Miss, lapse: Lapse, stamp: Stamp) {
         for id in tags {
-            self.slot(*id).lock().lapse(why, lapse, stamp);
+            if let Some(mut slot) = self.in_service(plant, *id) {
+                slot.lapse(why, lapse, stamp);
+            }
         }
     }
 
     /// Takes a poll that has not ended: only tags older than `stale_after` change.
-    pub fn expire(&self, tags: &[TagId], why: Miss, stamp: Stamp) {
+    pub fn expire(&self, plant: &Plant, tags: &[TagId], why: Miss, stamp: Stamp) {
         for id in tags {
-            let stale_after = self.plant.tag(*id).stale_after;
-            let mut slot = self.slot(*id).lock();
+            let stale_after = plant.tag(*id).stale_after;
+            let Some(mut slot) = self.in_service(plant, *id) else { continue };
             if !slot.is_answered(stale_after, stamp) {
                 slot.miss(why, stale_after, stamp);
             }
@@ -241,10 +237,10 @@ impl TagStore {
     }
 
     /// Tags of which the device answers a part: those without a whole sample for longer than `stale_after` and `period`.
-    pub fn expire_parts(&self, tags: &[TagId], period: Duration, why: Miss, stamp: Stamp) {
+    pub fn expire_parts(&self, plant: &Plant, tags: &[TagId], period: Duration, why: Miss, stamp: Stamp) {
         for id in tags {
-            let stale_after = self.plant.tag(*id).stale_after;
-            let mut slot = self.slot(*id).lock();
+            let stale_after = plant.tag(*id).stale_after;
+            let Some(mut slot) = self.in_service(plant, *id) else { continue };
             // A refusal of the device, also of one part, says more.
             if !slot.sample.status.is_bad() && !slot.is_answered(stale_after.max(period * 2), stamp) {
                 slot.miss(why, stale_after, stamp);
@@ -253,9 +249,8 @@ impl TagStore {
     }
 
     /// Shows the value that was written to a tag that is not polled: the last value, Uncertain.
-    pub fn show_written(&self, tag: TagId, value: &Value, stamp: Stamp) {
-        let mut slot = self.slot(tag).lock();
-        if !slot.is_out_of_service() {
+    pub fn show_written(&self, plant: &Plant, tag: TagId, value: &Value, stamp: Stamp) {
+        if let Some(mut slot) = self.in_service(plant, tag) {
             slot.take(value.clone(), StatusCode::UncertainLastUsableValue, 0.0, stamp);
         }
     }
@@ -283,39 +278,57 @@ impl TagStore {
     }
 
     /// Checks a write; memory tags are written at once, values for devices come back to be enqueued.
-    pub fn write_now(&self, tag: TagId, value: &Value, range: Option<&IndexRange>, at: UaTime) -> Written {
-        self.try_write(tag, value, range, at).unwrap_or_else(Written::Done)
+    pub fn write_now(
+        &self,
+        plant: &Plant,
+        tag: TagId,
+        value: &Value,
+        range: Option<&IndexRange>,
+        at: UaTime,
+    ) -> Written {
+        self.try_write(plant, tag, value, range, at).unwrap_or_else(Written::Done)
     }
 
     fn try_write(
         &self,
+        plant: &Plant,
         id: TagId,
         value: &Value,
         range: Option<&IndexRange>,
         at: UaTime,
     ) -> Result<Written, StatusCode> {
-        let tag = self.plant.tag(id);
-        write::check_writable(&self.plant, tag)?;
+        let tag = plant.tag(id);
+        write::check_writable(plant, tag)?;
         let mut slot = self.slot(id).lock();
         if slot.is_out_of_service() {
             return Err(StatusCode::BadOutOfService);
         }
+        if slot.since > plant.revision {
+            // A reload changed the tag since the request began.
+            return Err(StatusCode::BadInvalidState);
+        }
         if let Origin::Device { connection, .. } = tag.origin {
             drop(slot);
-            let first = write::check_part(&self.plant, tag, value, range)?;
-            return Ok(Written::Device { connection, write: Write { tag: id, value: value.clone(), first } });
+            let first = write::check_part(plant, tag, value, range)?;
+            let write = Write { tag: id, value: value.clone(), first, revision: plant.revision };
+            return Ok(Written::Device { connection, write });
         }
         let whole = match range {
             None => value.clone(),
             Some(range) => range.write(&slot.good, value)?,
         };
-        write::check_whole(&self.plant, tag, &whole)?;
+        write::check_whole(plant, tag, &whole)?;
         slot.take(whole, StatusCode::Good, 0.0, Stamp { source: at, server: at, now: Instant::now() });
         if !std::mem::replace(&mut slot.dirty, true) {
             drop(slot);
             self.changed.lock().push(id);
         }
         Ok(Written::Done(StatusCode::Good))
+    }
+
+    /// Whether the tag has another source or type than when the write was checked: it must not be sent.
+    pub fn is_outdated(&self, write: &Write) -> bool {
+        self.slot(write.tag).lock().since > write.revision
     }
 
     /// Hands writes to a connection's link; the device's answers come through the receiver. They take one of its
@@ -326,8 +339,8 @@ impl TagStore {
         writes: Vec<Write>,
         deadline: Duration,
     ) -> Result<oneshot::Receiver<Vec<StatusCode>>, StatusCode> {
-        let queue = self.queues[connection.0 as usize].lock();
-        let queue = queue.as_ref().ok_or(StatusCode::BadNotConnected)?;
+        let queues = self.queues.read();
+        let queue = queues.get(connection.place()).and_then(Option::as_ref).ok_or(StatusCode::BadNotConnected)?;
         let (reply, answer) = oneshot::channel();
         let request = WriteRequest { writes, expires: Instant::now() + deadline, reply };
         queue.try_send(request).map_err(|error| match error {
@@ -340,15 +353,14 @@ impl TagStore {
     /// Gives the connections one queue; the supervisor of their link receives from it.
     pub fn attach(&self, connections: &[ConnectionIx]) -> mpsc::Receiver<WriteRequest> {
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let mut queues = self.queues.write();
         for connection in connections {
-            *self.queues[connection.0 as usize].lock() = Some(sender.clone());
+            if queues.len() <= connection.place() {
+                queues.resize(connection.place() + 1, None);
+            }
+            queues[connection.place()] = Some(sender.clone());
         }
         receiver
-    }
-
-    /// The value as the device wants it: scale and exponent undone, whole numbers where there is neither.
-    pub fn to_raw(&self, tag: TagId, value: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
-        convert::to_raw(self.plant.tag(tag).scale, value, exponent)
     }
 
     /// Memory tags that were written since the last call, each once, with what they hold now.
@@ -363,10 +375,10 @@ impl TagStore {
     }
 
     /// Puts a retained value back, with its old source time; refused when it no longer fits the tag.
-    pub fn restore(&self, id: TagId, value: &Value, source: UaTime) -> Result<(), StatusCode> {
-        let tag = self.plant.tag(id);
-        write::check_writable(&self.plant, tag)?;
-        write::check_whole(&self.plant, tag, value)?;
+    pub fn restore(&self, plant: &Plant, id: TagId, value: &Value, source: UaTime) -> Result<(), StatusCode> {
+        let tag = plant.tag(id);
+        write::check_writable(plant, tag)?;
+        write::check_whole(plant, tag, value)?;
         let mut slot = self.slot(id).lock();
         if slot.is_out_of_service() || tag.connection().is_some() {
             return Err(StatusCode::BadInvalidState);
@@ -376,12 +388,19 @@ impl TagStore {
     }
 
     fn slot(&self, tag: TagId) -> &Mutex<Slot> {
-        &self.slots[tag.0 as usize]
+        &self.slots[tag.place()]
     }
 }
 
+/// The tag's value of a raw one, which its type and its enumeration must have.
+fn tag_value(plant: &Plant, tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
+    let value = convert::to_tag(tag, raw, exponent)?;
+    write::check_enum(plant, tag, &value).map_err(|_| StatusCode::BadDataEncodingInvalid)?;
+    Ok(value)
+}
+
 fn first_slot(plant: &Plant, tag: &Tag, stamp: Stamp) -> Slot {
-    let connected = tag.connection().is_none_or(|ix| plant.connections[ix.0 as usize].enabled);
+    let connected = tag.connection().is_none_or(|ix| plant.connections[ix].enabled);
     if !tag.enabled || !connected {
         return Slot::new(Value::Null, StatusCode::BadOutOfService, stamp);
     }

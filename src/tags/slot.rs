@@ -15,6 +15,8 @@ pub(super) struct Slot {
     pub sample: Sample,
     /// The last usable value, also while the tag is Bad; for the deadband and for Uncertain.
     pub good: Value,
+    /// The revision of the plant in which the tag got its present source.
+    pub since: u32,
     last_good: Option<Instant>,
     /// Time of the device's last answer for the tag, also of a Bad one.
     pub answered: Option<Instant>,
@@ -34,6 +36,7 @@ impl Slot {
         Slot {
             sample,
             good,
+            since: 0,
             last_good: None,
             answered: None,
             dirty: false,
@@ -41,6 +44,11 @@ impl Slot {
             warned_of_time: false,
             watches: Roster::default(),
         }
+    }
+
+    /// The slot of no tag.
+    pub(crate) fn vacant(stamp: Stamp) -> Slot {
+        Slot::new(Value::Null, StatusCode::BadNodeIdUnknown, stamp)
     }
 
     pub(crate) fn is_out_of_service(&self) -> bool {
@@ -76,9 +84,6 @@ impl Slot {
     }
 
     pub(crate) fn lapse(&mut self, why: Miss, lapse: Lapse, stamp: Stamp) {
-        if self.is_out_of_service() {
-            return;
-        }
         let trusted = why != Miss::Panicked && !self.sample.status.is_bad();
         let usable = trusted && lapse == Lapse::Uncertain;
         let status = if usable { StatusCode::UncertainLastUsableValue } else { why.code() };

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::model::{
-    AccessIx, Cell, Connection, DataType, EnumIx, EnumType, Node, NodeIx, NodeKind, NodeName, Scale, Shape, Text,
+    AccessIx, Cell, Connection, DataType, EnumIx, EnumType, Node, NodeIx, NodeKind, NodeName, Numbered, Scale, Shape,
+    Text,
 };
 use crate::value::{BuiltIn, Elements, Moment};
 
@@ -33,7 +34,25 @@ fn device() -> Origin {
     Origin::Device { connection: ConnectionIx(0), read: true, write: true, on_stop: None }
 }
 
-fn store(tags: Vec<Tag>) -> TagStore {
+/// A store with the plant of its tags.
+struct Bench {
+    plant: Plant,
+    tags: TagStore,
+}
+
+impl std::ops::Deref for Bench {
+    type Target = TagStore;
+
+    fn deref(&self) -> &TagStore {
+        &self.tags
+    }
+}
+
+fn store(all: Vec<Tag>) -> Bench {
+    let (mut tags, mut connections) = (Numbered::default(), Numbered::default());
+    for tag in all {
+        tags.push(tag);
+    }
     let enums = vec![EnumType { name: "State".into(), values: vec![(0, Text::default()), (2, Text::default())] }];
     let node = Node {
         name: "T".into(),
@@ -56,14 +75,10 @@ fn store(tags: Vec<Tag>) -> TagStore {
         retries: 1,
         reconnect_max: Duration::from_secs(30),
     };
-    TagStore::new(&Arc::new(Plant {
-        cells: vec![cell],
-        tags,
-        connections: vec![connection],
-        access: vec![],
-        history: vec![],
-        simulated: false,
-    }))
+    connections.push(connection);
+    let plant =
+        Plant { revision: 1, cells: vec![cell], tags, connections, access: vec![], history: vec![], simulated: false };
+    Bench { tags: TagStore::new(&plant), plant }
 }
 
 fn number(kind: BuiltIn) -> Tag {
@@ -89,7 +104,7 @@ impl Watcher for Seen {
     }
 }
 
-fn watched(store: &TagStore, every: bool) -> Arc<Seen> {
+fn watched(store: &Bench, every: bool) -> Arc<Seen> {
     let seen: Arc<Seen> = Arc::default();
     store.watch(TagId(0), Watch { watcher: seen.clone(), key: 0, every });
     seen
@@ -107,22 +122,22 @@ fn quality_falls_as_the_table_says() {
     ] {
         let start = Instant::now();
         let store = store(vec![number(BuiltIn::Int16)]);
-        let now = |store: &TagStore| store.with(TagId(0), |sample| (sample.value.clone(), sample.status));
+        let now = |store: &Bench| store.with(TagId(0), |sample| (sample.value.clone(), sample.status));
         assert_eq!(now(&store), (Value::Null, StatusCode::BadWaitingForInitialData));
-        store.miss(&[TagId(0)], why, at(start, 0));
+        store.miss(&store.plant, &[TagId(0)], why, at(start, 0));
         assert_eq!(now(&store), (Value::Null, code), "never read, so there is no usable value");
-        store.commit(&good(Value::Int16(7)), at(start, 1_000));
+        store.commit(&store.plant, &good(Value::Int16(7)), at(start, 1_000));
         assert_eq!(now(&store), (Value::Int16(7), StatusCode::Good));
-        store.expire(&[TagId(0)], why, at(start, 1_500));
+        store.expire(&store.plant, &[TagId(0)], why, at(start, 1_500));
         assert_eq!(now(&store), (Value::Int16(7), StatusCode::Good), "not asked is not missed");
-        store.miss(&[TagId(0)], why, at(start, 2_000));
+        store.miss(&store.plant, &[TagId(0)], why, at(start, 2_000));
         assert_eq!(now(&store), (Value::Int16(7), uncertain));
         assert_eq!(store.with(TagId(0), |sample| sample.source_time), at(start, 2_000).source);
-        store.miss(&[TagId(0)], why, at(start, 5_999));
+        store.miss(&store.plant, &[TagId(0)], why, at(start, 5_999));
         assert_eq!(now(&store), (Value::Int16(7), uncertain));
-        store.miss(&[TagId(0)], why, at(start, 6_000));
+        store.miss(&store.plant, &[TagId(0)], why, at(start, 6_000));
         assert_eq!(now(&store), (Value::Null, code));
-        store.commit(&good(Value::Int16(7)), at(start, 7_000));
+        store.commit(&store.plant, &good(Value::Int16(7)), at(start, 7_000));
         assert_eq!(now(&store), (Value::Int16(7), StatusCode::Good));
     }
 }
@@ -131,12 +146,12 @@ fn quality_falls_as_the_table_says() {
 fn a_miss_never_makes_a_bad_tag_better() {
     let start = Instant::now();
     let store = store(vec![number(BuiltIn::Int16)]);
-    store.commit(&good(Value::Int16(7)), at(start, 0));
-    store.commit(&[(TagId(0), RawSample::from(Err(StatusCode::BadSensorFailure)))], at(start, 1_000));
-    store.expire(&[TagId(0)], Miss::Silent, at(start, 1_500));
-    let now = |store: &TagStore| store.with(TagId(0), |sample| sample.status);
+    store.commit(&store.plant, &good(Value::Int16(7)), at(start, 0));
+    store.commit(&store.plant, &[(TagId(0), RawSample::from(Err(StatusCode::BadSensorFailure)))], at(start, 1_000));
+    store.expire(&store.plant, &[TagId(0)], Miss::Silent, at(start, 1_500));
+    let now = |store: &Bench| store.with(TagId(0), |sample| sample.status);
     assert_eq!(now(&store), StatusCode::BadSensorFailure, "the device said so, and the next answer is only late");
-    store.miss(&[TagId(0)], Miss::Silent, at(start, 2_000));
+    store.miss(&store.plant, &[TagId(0)], Miss::Silent, at(start, 2_000));
     assert_eq!(now(&store), StatusCode::BadTimeout);
 }
 
@@ -149,10 +164,10 @@ fn watchers_see_changes_of_value_and_of_status_once_and_samples_when_they_want()
     let (changes, every) = (watched(&store, false), watched(&store, true));
     let values = [1.0, 1.5, 1.6, 1.6, f64::NAN, f64::NAN, 2.0];
     for (millis, value) in (0..).zip(values) {
-        store.commit(&good(Value::Double(value)), at(start, millis));
+        store.commit(&store.plant, &good(Value::Double(value)), at(start, millis));
     }
-    store.miss(&[TagId(0)], Miss::LinkDown, at(start, 20));
-    store.miss(&[TagId(0)], Miss::LinkDown, at(start, 30));
+    store.miss(&store.plant, &[TagId(0)], Miss::LinkDown, at(start, 20));
+    store.miss(&store.plant, &[TagId(0)], Miss::LinkDown, at(start, 30));
     let numbers: Vec<String> = changes.0.lock().iter().map(|sample| format!("{:?}", sample.value)).collect();
     assert_eq!(numbers, ["Null", "Double(1.0)", "Double(1.6)", "Double(NaN)", "Double(2.0)", "Double(2.0)"]);
     assert_eq!(every.0.lock().len(), 1 + values.len() + 1);
@@ -160,7 +175,7 @@ fn watchers_see_changes_of_value_and_of_status_once_and_samples_when_they_want()
     assert_eq!((refreshed.value, refreshed.source_time), (Value::Double(1.0), at(start, 1).source));
     let watcher: Arc<dyn Watcher> = changes.clone();
     store.unwatch(TagId(0), &watcher, 0);
-    store.commit(&good(Value::Double(99.0)), at(start, 40));
+    store.commit(&store.plant, &good(Value::Double(99.0)), at(start, 40));
     assert_eq!(changes.0.lock().len(), 6);
 }
 
@@ -208,14 +223,14 @@ fn raw_values_become_the_tags_own_or_are_no_values_of_it() {
         tag.scale = scale;
         let store = store(vec![tag]);
         let name = format!("{raw:?} as {kind:?}, {scale:?}, {exponent:?}");
-        store.commit(&[(TagId(0), RawSample::from(Ok(raw.clone())).scaled(exponent))], at(start, 0));
+        store.commit(&store.plant, &[(TagId(0), RawSample::from(Ok(raw.clone())).scaled(exponent))], at(start, 0));
         let read = store.with(TagId(0), |sample| match sample.status.is_good() {
             true => Ok(sample.value.clone()),
             false => Err(sample.status),
         });
         assert_eq!(read, wanted, "{name}");
         if let (Ok(value), true) = (wanted, raw.as_f64() != Some(0.0)) {
-            let back = store.to_raw(TagId(0), &value, exponent).expect(&name);
+            let back = to_raw(store.plant.tag(TagId(0)).scale, &value, exponent).expect(&name);
             let (back, raw) = (back.as_f64().expect("a number"), raw.as_f64().expect("a number"));
             assert!((back - raw).abs() < 1e-6 * raw.abs(), "{name}: back to {back}");
         }
@@ -235,7 +250,7 @@ fn an_enumeration_has_no_other_values() {
             (TagId(0), RawSample::from(Ok(Value::UInt16(raw)))),
             (TagId(1), RawSample::from(Ok(Value::array(Elements::UInt16(vec![0, raw]))))),
         ];
-        store.commit(&both, at(start, 0));
+        store.commit(&store.plant, &both, at(start, 0));
         let number = i32::from(raw);
         let one = (Value::Int32(number), StatusCode::Good);
         let two = (Value::array(Elements::Int32(vec![0, number])), StatusCode::Good);
@@ -321,7 +336,7 @@ fn writes_of_a_wrong_type_or_outside_the_limits_are_refused() {
     ];
     for (tag, value, range, status) in cases {
         let range = IndexRange::parse(range).expect("a range");
-        let written = store.write_now(TagId(tag), &value, range.as_ref(), UaTime(9));
+        let written = store.write_now(&store.plant, TagId(tag), &value, range.as_ref(), UaTime(9));
         assert_eq!(written, Written::Done(status), "{value:?} to {tag} {range:?}");
     }
     let changed = store.take_changed();
@@ -329,9 +344,9 @@ fn writes_of_a_wrong_type_or_outside_the_limits_are_refused() {
     let wanted = [(0, Value::Int32(10)), (1, Value::Int32(2)), (2, Value::text("1234")), (3, bytes(&[1, 9, 8]))];
     assert_eq!(values, wanted);
     assert!(store.take_changed().is_empty());
-    assert_eq!(store.restore(TagId(0), &Value::Int32(4), UaTime(3)), Ok(()));
+    assert_eq!(store.restore(&store.plant, TagId(0), &Value::Int32(4), UaTime(3)), Ok(()));
     assert_eq!(store.with(TagId(0), |sample| (sample.value.clone(), sample.source_time)), (Value::Int32(4), UaTime(3)));
-    assert_eq!(store.restore(TagId(0), &Value::text("4"), UaTime(3)), Err(mismatch));
+    assert_eq!(store.restore(&store.plant, TagId(0), &Value::text("4"), UaTime(3)), Err(mismatch));
 }
 
 #[test]
@@ -350,14 +365,14 @@ fn a_value_whose_parts_do_not_come_together_grows_old_and_a_refusal_of_one_stays
     let store = store(vec![number(BuiltIn::UInt32)]);
     let stale = u64::try_from(STALE.as_millis()).expect("short");
     let later = |millis| {
-        store.expire_parts(&[TagId(0)], second, Miss::Silent, at(start, millis));
+        store.expire_parts(&store.plant, &[TagId(0)], second, Miss::Silent, at(start, millis));
         store.with(TagId(0), |sample| sample.status)
     };
-    store.commit(&good(Value::UInt32(1)), at(start, 0));
+    store.commit(&store.plant, &good(Value::UInt32(1)), at(start, 0));
     assert_eq!(later(stale.max(2_000) - 1), StatusCode::Good, "two periods are not over");
     assert_eq!(later(stale.max(2_000)), StatusCode::BadTimeout);
     let refused = RawSample::from(Err(StatusCode::BadConfigurationError));
-    store.commit(&[(TagId(0), refused)], at(start, 0));
+    store.commit(&store.plant, &[(TagId(0), refused)], at(start, 0));
     assert_eq!(later(stale.max(2_000)), StatusCode::BadConfigurationError);
 }
 
@@ -382,7 +397,7 @@ async fn a_device_s_own_status_and_time_pass_and_a_bad_one_has_no_value() {
         ),
         (RawSample::new(one(), StatusCode::Good).at(UaTime(server.0 + hour + 1)), one(), StatusCode::Good, arrival),
     ] {
-        store.commit(&[(TagId(0), raw.clone())], at(start, 0));
+        store.commit(&store.plant, &[(TagId(0), raw.clone())], at(start, 0));
         store.with(TagId(0), |sample| {
             assert_eq!((&sample.value, sample.status, sample.source_time), (&value, status, source), "{raw:?}");
             assert_eq!(sample.server_time, server);

@@ -10,7 +10,7 @@ use crate::value::{Elements, IndexRange, Indices, Value};
 
 pub(crate) fn check_writable(plant: &Plant, tag: &Tag) -> Result<(), StatusCode> {
     let open = match tag.origin {
-        Origin::Device { connection, .. } => plant.connections[connection.0 as usize].allow_write,
+        Origin::Device { connection, .. } => plant.connections[connection].allow_write,
         Origin::Memory { .. } => true,
     };
     if open && tag.is_writable() { Ok(()) } else { Err(StatusCode::BadNotWritable) }

@@ -55,7 +55,7 @@ pub(crate) fn fill(draft: &mut Draft, facts: Facts<'_>) {
     for number in numbers::ALL.into_iter().chain(numbers::SUMMARY_PARTS) {
         draft.fill(number, Source::Live(Live::Standard(number)));
     }
-    let is_kept = plant.tags.iter().any(|tag| tag.history.is_some());
+    let is_kept = plant.tags.values().any(|tag| tag.history.is_some());
     let namespaces = draft.space().namespaces().to_vec();
     let mut put = |variable: VariableId, value: Value| {
         let source = draft.constant(value);

@@ -29,7 +29,7 @@ fn cell(nodes: &str) -> Compiled {
 
 fn tag<'a>(compiled: &'a Compiled, path: &str) -> &'a Tag {
     let plant = &compiled.plant;
-    let found = plant.tags.iter().find(|tag| plant.cells[usize::from(tag.cell)].path(tag.node) == path);
+    let found = plant.tags.values().find(|tag| plant.cells[usize::from(tag.cell)].path(tag.node) == path);
     found.unwrap_or_else(|| panic!("no tag {path}"))
 }
 
@@ -203,7 +203,7 @@ fn simulate_puts_a_fitting_signal_in_place_of_every_source() {
             "noise(mean=1, sigma=1)"
         ]
     );
-    assert!(compiled.plant.connections.iter().all(|connection| connection.driver == "simulator"));
+    assert!(compiled.plant.connections.values().all(|connection| connection.driver == "simulator"));
 }
 
 #[test]

@@ -71,6 +71,7 @@ impl Historian for Recorder {
 
 struct Bench {
     recorder: Arc<Recorder>,
+    plant: Arc<opcell::testing::model::Plant>,
     tags: Arc<TagStore>,
     gather: Arc<Gather>,
     _dir: tempfile::TempDir,
@@ -100,13 +101,13 @@ impl Bench {
         let recorder = Arc::new(Recorder::default());
         let historian: Arc<dyn Historian> = recorder.clone();
         let archives = Arc::new(Archives::open(historian, &plant).expect("archives"));
-        let gather = Gather::start(&archives, &tags, START);
-        Bench { recorder, tags, gather, _dir: dir }
+        let gather = Gather::start(&archives, &plant, &tags, START);
+        Bench { recorder, plant, tags, gather, _dir: dir }
     }
 
     fn number(&self, number: f64, seconds: f64) {
         let sample: RawSample = Ok(Value::Double(number)).into();
-        self.tags.commit(&[(TagId(0), sample)], at(seconds));
+        self.tags.commit(&self.plant, &[(TagId(0), sample)], at(seconds));
     }
 
     /// Number (or nothing), status and seconds of what was recorded since the last call.
@@ -197,8 +198,8 @@ fn a_gap_has_its_last_good_time_each_quality_and_its_end() {
     for second in 0..4 {
         bench.number(5.0, f64::from(second));
     }
-    bench.tags.miss(&[TagId(0)], Miss::LinkDown, at(4.0));
-    bench.tags.miss(&[TagId(0)], Miss::LinkDown, at(60.0));
+    bench.tags.miss(&bench.plant, &[TagId(0)], Miss::LinkDown, at(4.0));
+    bench.tags.miss(&bench.plant, &[TagId(0)], Miss::LinkDown, at(60.0));
     bench.number(6.0, 70.0);
     let wanted = [
         (Some(5.0), GOOD, 0.0),

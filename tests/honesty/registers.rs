@@ -27,6 +27,7 @@ fn number_of(name: &str, default: u64) -> u64 {
 }
 
 struct Bench {
+    plant: Arc<opcell::testing::model::Plant>,
     tags: Arc<TagStore>,
     slave: Arc<Slave>,
     stop: tokio::sync::watch::Sender<bool>,
@@ -41,13 +42,14 @@ impl Bench {
         std::fs::write(&path, &map.yaml).expect("a cell");
         let (compiled, report) = config::load(&path, &Options::default());
         let compiled = compiled.unwrap_or_else(|| panic!("{}\n{}", report.render(Shown::All), map.yaml));
-        let tags = Arc::new(TagStore::new(&Arc::new(compiled.plant)));
+        let plant = Arc::new(compiled.plant);
+        let tags = Arc::new(TagStore::new(&plant));
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let mut tasks = Vec::new();
         let mut spawn = |_: String, task: futures_util::future::BoxFuture<'static, ()>| tasks.push(tokio::spawn(task));
         let (outputs, _) = tokio::sync::mpsc::unbounded_channel();
-        drivers::start(compiled.drivers, &tags, &mut spawn, &stopped, &outputs);
-        Bench { tags, slave: Arc::clone(slave), stop, tasks, marker: 0 }
+        drivers::start(compiled.drivers, &plant, &tags, &mut spawn, &stopped, &outputs);
+        Bench { plant, tags, slave: Arc::clone(slave), stop, tasks, marker: 0 }
     }
 
     fn image(&self, map: &Map) -> Vec<u16> {
@@ -76,7 +78,7 @@ impl Bench {
 
     async fn write(&self, tag: usize, value: &Value) -> StatusCode {
         let id = TagId(u32::try_from(tag + 1).expect("few"));
-        match self.tags.write_now(id, value, None, UaTime::now()) {
+        match self.tags.write_now(&self.plant, id, value, None, UaTime::now()) {
             Written::Done(status) => status,
             Written::Device { connection, write } => {
                 let answer = self.tags.enqueue(connection, vec![write], Duration::from_secs(10)).expect("a place");

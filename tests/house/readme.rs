@@ -97,7 +97,7 @@ fn the_three_examples_in_the_readme_do_what_they_say() {
     }
     let (compiled, _) =
         opcell::testing::config::load(std::path::Path::new(&*path), &opcell::testing::config::Options::default());
-    let scale = compiled.expect("the cell is good").plant.tags[0].scale;
+    let scale = compiled.expect("the cell is good").plant.tag(opcell::testing::model::TagId(0)).scale;
     assert_eq!(scale, Some(opcell::testing::model::Scale::Factor { factor: 0.1, offset: 0.0 }), "2305 is 230.5");
 }
 

@@ -92,7 +92,7 @@ impl Compiler<'_> {
         let range = spec.range.as_ref().map(|range| (range.value.0, range.value.1));
         let scale = spec.scale.as_ref().and_then(|scale| self.scale(scale, range, entry.is_whole));
         let deadband = self.deadband(entry, range);
-        let id = TagId(u32::try_from(self.plant.tags.len()).ok()?);
+        let id = self.plant.tags.next();
         let has_wrong_scale = spec.scale.is_some() && scale.is_none();
         let origin =
             self.origin(entry, Place { tag: id, node, has_wrong_scale, scale }, shape.as_ref(), inherited, scope);

@@ -79,6 +79,9 @@ impl Supervisor {
         let Some(point) = self.state.places.get(&write.tag).copied() else {
             return Ok(StatusCode::BadConfigurationError);
         };
+        if self.state.tags.is_outdated(write) {
+            return Ok(StatusCode::BadInvalidState);
+        }
         let exponent = match self.state.needs_exponent(point, write) {
             true => match self.way.exponent(point).await? {
                 Exponent::Power(exponent) => Some(exponent),
@@ -86,7 +89,7 @@ impl Supervisor {
             },
             false => None,
         };
-        match self.state.tags.to_raw(write.tag, &write.value, exponent) {
+        match self.state.to_raw(write, exponent) {
             Ok(raw) => self.way.write(point, &raw, write.first.unwrap_or(0), &self.state.feed).await,
             Err(code) => Ok(code),
         }
@@ -107,7 +110,7 @@ impl Supervisor {
     }
 
     fn is_silent(&self, tag: TagId) -> bool {
-        let connection = self.state.tags.plant().tag(tag).connection();
+        let connection = self.state.plant.tag(tag).connection();
         let device = self.connections.iter().position(|plan| Some(plan.ix) == connection);
         device.is_some_and(|device| self.state.schedule.is_silent(device))
     }
@@ -122,7 +125,7 @@ impl Supervisor {
         // Devices that answer do not wait for those that do not.
         outputs.sort_by_key(|write| self.is_silent(write.tag));
         for write in outputs {
-            let device = self.state.tags.plant().tag(write.tag).connection();
+            let device = self.state.plant.tag(write.tag).connection();
             let result = match &unreachable {
                 Some(why) => Err(String::clone(why)),
                 None if silent.contains(&device) => Err("the device does not answer".to_owned()),
@@ -183,9 +186,9 @@ impl Supervisor {
 impl LinkState {
     /// The values of `on_stop`.
     pub(crate) fn on_stop(&self) -> Vec<Write> {
-        let value = |point: &PointPlan| match &self.tags.plant().tag(point.tag).origin {
+        let value = |point: &PointPlan| match &self.plant.tag(point.tag).origin {
             Origin::Device { on_stop: Some(value), .. } if point.write => {
-                Some(Write { tag: point.tag, value: value.clone(), first: None })
+                Some(Write { tag: point.tag, value: value.clone(), first: None, revision: self.plant.revision })
             }
             _ => None,
         };

@@ -74,7 +74,7 @@ impl LinkState {
             return;
         }
         self.hear();
-        self.tags.commit(&samples, stamp);
+        self.tags.commit(&self.plant, &samples, stamp);
         let dropped = self.feed.take_dropped();
         if dropped > 0 {
             self.health.dropped.fetch_add(dropped, Ordering::Relaxed);

@@ -40,7 +40,7 @@ use super::plan::{ConnectionPlan, PointPlan, by_period};
 use super::schedule::Schedule;
 use super::settings;
 use crate::health;
-use crate::model::ConnectionIx;
+use crate::model::{ConnectionIx, Plant};
 use crate::tags::{Miss, TagStore};
 pub use ending::Output;
 pub(crate) use ending::STOP_WITHIN;
@@ -63,6 +63,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// before the tasks run. They end when `stop` turns true; the result of each value of `on_stop` goes to `outputs`.
 pub fn start(
     plans: Vec<ConnectionPlan>,
+    plant: &Arc<Plant>,
     tags: &Arc<TagStore>,
     spawn: &mut Spawn<'_>,
     stop: &watch::Receiver<bool>,
@@ -77,7 +78,8 @@ pub fn start(
     }
     let mut health = Vec::new();
     for connections in links {
-        let mut link = Supervisor::new(connections, tags, stop.clone(), outputs.clone(), Box::new(settings::open));
+        let mut link =
+            Supervisor::new(connections, plant, tags, stop.clone(), outputs.clone(), Box::new(settings::open));
         health.push(Arc::clone(&link.state.health));
         let name = format!("link {}", link.state.health.name);
         spawn(name, async move { link.run().await }.boxed());
@@ -115,15 +117,15 @@ enum Opening {
 impl Supervisor {
     fn new(
         connections: Vec<ConnectionPlan>,
+        plant: &Arc<Plant>,
         tags: &Arc<TagStore>,
         stop: watch::Receiver<bool>,
         outputs: mpsc::UnboundedSender<Output>,
         mut make: Make,
     ) -> Supervisor {
-        let plant = tags.plant();
         let ixs: Vec<ConnectionIx> = connections.iter().map(|connection| connection.ix).collect();
         let name = |plan: &ConnectionPlan| {
-            let cell = plant.connections.get(plan.ix.0 as usize).map(|connection| usize::from(connection.cell));
+            let cell = plant.connections.get(plan.ix).map(|connection| usize::from(connection.cell));
             let cell = cell.and_then(|cell| plant.cells.get(cell)).map_or("", |cell| &cell.name);
             if cell.is_empty() { plan.name.clone() } else { format!("{cell}/{}", plan.name) }
         };
@@ -134,12 +136,13 @@ impl Supervisor {
         let now = Instant::now();
         let (feed, pushed) = match &link.0 {
             Way::Poll(_) => (Feed::new(0), None),
-            Way::Push { .. } => (Feed::new(points.len()), Some(pushed_of(&points, &bad, tags, now))),
+            Way::Push { .. } => (Feed::new(points.len()), Some(pushed_of(&points, &bad, plant, now))),
         };
         let mut supervisor = Supervisor {
             refreshes: refresh::of(&points, now),
             state: LinkState {
                 queue: tags.attach(&ixs),
+                plant: Arc::clone(plant),
                 tags: Arc::clone(tags),
                 health: Arc::new(health::Link::new(names.join(" + "), ixs)),
                 schedule: Schedule::new(connections.len()),
@@ -182,8 +185,7 @@ impl Supervisor {
         for (period, points) in by_period(&self.state.points) {
             let points: Vec<u32> = points.into_iter().filter(|point| !self.refused.contains(point)).collect();
             let items = poll.plan(&points).into_iter().map(|ask| self.state.item(ask)).collect();
-            let stale_after =
-                |point: &u32| self.state.tags.plant().tag(self.state.points[*point as usize].tag).stale_after;
+            let stale_after = |point: &u32| self.state.plant.tag(self.state.points[*point as usize].tag).stale_after;
             let stale_after = points.iter().map(stale_after).min().unwrap_or(period);
             self.state.schedule.add(period, stale_after, items, now);
         }
@@ -344,9 +346,9 @@ impl Supervisor {
 }
 
 /// The points that a pushing driver feeds.
-fn pushed_of(points: &[PointPlan], refused: &HashSet<u32>, tags: &TagStore, now: Instant) -> Pushed {
+fn pushed_of(points: &[PointPlan], refused: &HashSet<u32>, plant: &Plant, now: Instant) -> Pushed {
     let heard = |(at, point): (u32, &PointPlan)| {
-        let stale_after = tags.plant().tag(point.tag).stale_after;
+        let stale_after = plant.tag(point.tag).stale_after;
         (point.read && !refused.contains(&at)).then_some(Heard { tag: point.tag, stale_after, last: now })
     };
     Pushed::new((0..).zip(points).map(heard).collect())

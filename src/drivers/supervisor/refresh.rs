@@ -116,7 +116,7 @@ impl Supervisor {
         let (now, refresh) = (Instant::now(), &mut self.refreshes[at]);
         let (tag, every) = (refresh.tag, refresh.every);
         let had_failed = std::mem::replace(&mut refresh.has_failed, !status.is_good());
-        let name = self.state.tags.plant().tag_name(tag);
+        let name = self.state.plant.tag_name(tag);
         if status.is_good() {
             refresh.pause = every;
             if had_failed {

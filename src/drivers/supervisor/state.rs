@@ -18,12 +18,14 @@ use crate::drivers::plan::PointPlan;
 use crate::drivers::poll::{Ask, RequestIx};
 use crate::drivers::schedule::{At, Item, Schedule};
 use crate::health;
-use crate::model::TagId;
+use crate::model::{Plant, TagId};
 use crate::tags::{Lapse, Miss, RawSample, Stamp, TagStore, WriteRequest};
 use crate::value::UaTime;
 
 /// State of a link, next to its driver.
 pub(super) struct LinkState {
+    /// The revision of the plant that the points are of.
+    pub plant: Arc<Plant>,
     pub tags: Arc<TagStore>,
     pub health: Arc<health::Link>,
     /// Empty for a pushing driver.
@@ -127,30 +129,30 @@ impl LinkState {
 
     pub(crate) fn sweep(&mut self) {
         let stamp = Stamp::now();
-        let (tags, why) = (&self.tags, self.why);
+        let (plant, tags, why) = (&self.plant, &self.tags, self.why);
         if let Some(pushed) = &mut self.pushed {
             // While the link is open, only silence makes a tag worse.
             let why = if self.connected.is_some() { Miss::Silent } else { why };
-            pushed.sweep(stamp.now, |tag, lapse| tags.lapse(&[tag], why, lapse, stamp));
+            pushed.sweep(stamp.now, |tag, lapse| tags.lapse(plant, &[tag], why, lapse, stamp));
         }
         self.schedule.sweep(stamp.now, self.connected.is_some(), |aged| match aged.item {
-            item if aged.is_silent && aged.is_old => tags.miss(&item.tags, why, stamp),
+            item if aged.is_silent && aged.is_old => tags.miss(plant, &item.tags, why, stamp),
             // A slow class is not asked yet, but its device is known to be silent.
-            item if aged.is_silent => tags.expire(&item.tags, why, stamp),
+            item if aged.is_silent => tags.expire(plant, &item.tags, why, stamp),
             item if item.is_unasked() => {}
             // Some of its parts are missing.
-            _ if !aged.is_old => tags.expire_parts(&aged.parts, aged.period, why, stamp),
-            item if item.is_garbled() => tags.expire(&item.tags, Miss::Garbage, stamp),
-            item => tags.expire(&item.tags, why, stamp),
+            _ if !aged.is_old => tags.expire_parts(plant, &aged.parts, aged.period, why, stamp),
+            item if item.is_garbled() => tags.expire(plant, &item.tags, Miss::Garbage, stamp),
+            item => tags.expire(plant, &item.tags, why, stamp),
         });
     }
 
     /// Makes all tags Bad now, with the reason of the link.
     pub(crate) fn all_missed(&self) {
         if let Some(pushed) = &self.pushed {
-            self.tags.lapse(&pushed.tags(), self.why, Lapse::Bad, Stamp::now());
+            self.tags.lapse(&self.plant, &pushed.tags(), self.why, Lapse::Bad, Stamp::now());
         }
-        self.schedule.items().for_each(|item| self.tags.miss(&item.tags, self.why, Stamp::now()));
+        self.schedule.items().for_each(|item| self.tags.miss(&self.plant, &item.tags, self.why, Stamp::now()));
     }
 
     pub(crate) fn up(&mut self) {
@@ -163,7 +165,7 @@ impl LinkState {
             let is_bad = |tag: &TagId| self.tags.with(*tag, |sample| sample.status == lost);
             let waiting = |tag| (tag, RawSample::from(Err(StatusCode::BadWaitingForInitialData)));
             let samples: Samples = pushed.tags().into_iter().filter(is_bad).map(waiting).collect();
-            self.tags.commit(&samples, Stamp::now());
+            self.tags.commit(&self.plant, &samples, Stamp::now());
         }
         self.why = Miss::Silent;
         self.answered_since_connect = false;
@@ -276,7 +278,7 @@ impl LinkState {
         self.hear();
         match answer {
             Answer::Samples => {
-                self.tags.commit(samples, stamp);
+                self.tags.commit(&self.plant, samples, stamp);
                 self.alive(at, stamp.now);
             }
             Answer::Refused { why, text } => self.refused(at, why, &text, stamp, split),
@@ -296,12 +298,12 @@ impl LinkState {
         match why {
             Refusal::Unreachable => {
                 let tags = self.schedule.item(at).tags.clone();
-                self.tags.miss(&tags, Miss::Silent, stamp);
+                self.tags.miss(&self.plant, &tags, Miss::Silent, stamp);
                 self.demote(at, stamp.now);
             }
             Refusal::Busy => {
                 let tags = self.schedule.item(at).tags.clone();
-                self.tags.miss(&tags, Miss::Busy, stamp);
+                self.tags.miss(&self.plant, &tags, Miss::Busy, stamp);
                 self.alive(at, stamp.now);
             }
             Refusal::Failure => {
@@ -317,7 +319,7 @@ impl LinkState {
                 self.schedule.refuse(at, stamp.now);
                 let known = |tag: &TagId| self.tags.with(*tag, |now| now.status == StatusCode::BadConfigurationError);
                 for tag in self.schedule.item(at).tags.iter().filter(|tag| !known(tag)) {
-                    log::warn!("{}: the device refuses it: {text}", self.tags.plant().tag_name(*tag));
+                    log::warn!("{}: the device refuses it: {text}", self.plant.tag_name(*tag));
                 }
                 self.turn(at, StatusCode::BadConfigurationError, stamp);
                 self.alive(at, stamp.now);
@@ -328,14 +330,14 @@ impl LinkState {
     pub(crate) fn turn(&self, at: At, code: StatusCode, stamp: Stamp) {
         let bad = |tag: &TagId| (*tag, RawSample::from(Err(code)));
         let samples: Samples = self.schedule.item(at).tags.iter().map(bad).collect();
-        self.tags.commit(&samples, stamp);
+        self.tags.commit(&self.plant, &samples, stamp);
     }
 
     /// A request without an answer; returns the error that ends the link.
     pub(crate) fn miss(&mut self, at: At, error: LinkError, split: &mut Split<'_>) -> Option<LinkError> {
         let stamp = Stamp::now();
         let tags = self.schedule.item(at).tags.clone();
-        self.tags.miss(&tags, miss_of(&error), stamp);
+        self.tags.miss(&self.plant, &tags, miss_of(&error), stamp);
         self.unanswered += 1;
         match error {
             LinkError::Timeout { .. } => self.demote(at, stamp.now),
@@ -367,19 +369,19 @@ impl LinkState {
     }
 
     pub(crate) fn device_name(&self, device: usize) -> String {
-        let ix = self.health.connections[device].0 as usize;
-        self.tags.plant().connections.get(ix).map_or(String::new(), |connection| connection.name.clone())
+        let ix = self.health.connections[device];
+        self.plant.connections.get(ix).map_or(String::new(), |connection| connection.name.clone())
     }
 
     /// The place on the link of the tag's connection.
     pub(crate) fn device_of(&self, tag: TagId) -> usize {
-        let connection = self.tags.plant().tag(tag).connection();
+        let connection = self.plant.tag(tag).connection();
         self.health.connections.iter().position(|of| Some(*of) == connection).unwrap_or(0)
     }
 
     pub(crate) fn refuse_point(&mut self, point: u32, message: &str) {
         let tag = self.points[point as usize].tag;
-        log::error!("{}: {message}", self.tags.plant().tag_name(tag));
-        self.tags.commit(&[(tag, RawSample::from(Err(StatusCode::BadConfigurationError)))], Stamp::now());
+        log::error!("{}: {message}", self.plant.tag_name(tag));
+        self.tags.commit(&self.plant, &[(tag, RawSample::from(Err(StatusCode::BadConfigurationError)))], Stamp::now());
     }
 }

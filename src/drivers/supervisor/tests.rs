@@ -181,6 +181,7 @@ fn point(tag: u32, poll: Duration) -> PointPlan {
 
 /// A running link with a connection for each list, and in it a point for each period.
 struct Rig {
+    plant: Arc<Plant>,
     tags: Arc<TagStore>,
     script: Arc<Script>,
     health: Arc<health::Link>,
@@ -195,7 +196,7 @@ impl Rig {
         for (ix, periods) in (0..).zip(devices) {
             let mut points = Vec::new();
             for poll in *periods {
-                points.push(point(u32::try_from(plant.tags.len()).expect("few"), *poll));
+                points.push(point(plant.tags.next().0, *poll));
                 plant.tags.push(tag(ix, *poll));
                 owners.push(ix as usize);
             }
@@ -244,7 +245,8 @@ impl Rig {
             is_fresh: Mutex::default(),
             diary: Mutex::default(),
         });
-        let tags = Arc::new(TagStore::new(&Arc::new(plant)));
+        let plant = Arc::new(plant);
+        let tags = Arc::new(TagStore::new(&plant));
         let (stop, stopped) = watch::channel(false);
         let of_link = Arc::clone(&script);
         let make = move |plans: &[ConnectionPlan]| -> Opened {
@@ -252,10 +254,10 @@ impl Rig {
             let scripted = Scripted { script: Arc::clone(&of_link), devices: owners.clone(), tags };
             Opened { link: crate::drivers::link::Link::poll(scripted), refused: Vec::new() }
         };
-        let mut link = Supervisor::new(plans, &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
+        let mut link = Supervisor::new(plans, &plant, &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
         let health = Arc::clone(&link.state.health);
         let task = tokio::spawn(async move { link.run().await });
-        Rig { tags, script, health, stop, task }
+        Rig { plant, tags, script, health, stop, task }
     }
 
     fn status(&self, tag: u32) -> StatusCode {
@@ -263,8 +265,8 @@ impl Rig {
     }
 
     async fn write(&self, tag: u32) -> StatusCode {
-        let write = Write { tag: TagId(tag), value: Value::UInt16(1), first: None };
-        let connection = self.tags.plant().tag(TagId(tag)).connection().expect("a device's");
+        let write = Write { tag: TagId(tag), value: Value::UInt16(1), first: None, revision: 0 };
+        let connection = self.plant.tag(TagId(tag)).connection().expect("a device's");
         let answer = self.tags.enqueue(connection, vec![write], Duration::from_secs(2)).expect("a place");
         answer.await.expect("an answer")[0]
     }

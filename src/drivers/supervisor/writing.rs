@@ -9,7 +9,7 @@ use super::exchange::{Ask, Reply, Written};
 use super::state::LinkState;
 use super::{Stopped, Supervisor};
 use crate::drivers::contract::LinkError;
-use crate::tags::{Miss, Stamp, Write, WriteRequest};
+use crate::tags::{Miss, Stamp, Write, WriteRequest, to_raw};
 use crate::value::Value;
 
 impl Supervisor {
@@ -47,6 +47,9 @@ impl Supervisor {
         let Some(point) = self.state.places.get(&write.tag).copied() else {
             return Ok(StatusCode::BadConfigurationError.into());
         };
+        if self.state.tags.is_outdated(write) {
+            return Ok(StatusCode::BadInvalidState.into());
+        }
         let raw = match self.raw_of(point, write).await? {
             Raw::Value(raw) => raw,
             Raw::None(written) => return Ok(written),
@@ -56,7 +59,7 @@ impl Supervisor {
             Reply::Exponent(_) => StatusCode::BadInternalError.into(),
         };
         if written.status.is_good() && !self.state.points[point as usize].read && write.first.is_none() {
-            self.state.tags.show_written(write.tag, &write.value, Stamp::now());
+            self.state.tags.show_written(&self.state.plant, write.tag, &write.value, Stamp::now());
         }
         Ok(written)
     }
@@ -70,7 +73,7 @@ impl Supervisor {
                 Reply::Written(written) => return Ok(Raw::None(written)),
             }
         }
-        Ok(match self.state.tags.to_raw(write.tag, &write.value, exponent) {
+        Ok(match self.state.to_raw(write, exponent) {
             Ok(raw) => Raw::Value(raw),
             Err(code) => Raw::None(code.into()),
         })
@@ -78,9 +81,14 @@ impl Supervisor {
 }
 
 impl LinkState {
+    /// The value as the device wants it: scale and exponent undone, whole numbers where there is neither.
+    pub(crate) fn to_raw(&self, write: &Write, exponent: Option<i8>) -> Result<Value, StatusCode> {
+        to_raw(self.plant.tag(write.tag).scale, &write.value, exponent)
+    }
+
     /// Whether the raw value depends on the exponent that the device has now. Zero does not.
     pub(crate) fn needs_exponent(&self, point: u32, write: &Write) -> bool {
-        let raw = |power| self.tags.to_raw(write.tag, &write.value, Some(power));
+        let raw = |power| self.to_raw(write, Some(power));
         self.points[point as usize].exponent.is_some() && raw(0) != raw(1)
     }
 

@@ -234,5 +234,5 @@ fn write_tag(
     if value.status.is_some_and(|status| !status.is_good()) {
         return Err(StatusCode::BadWriteNotSupported);
     }
-    Ok(context.server.tags.write_now(tag, new, range, context.now.wall))
+    Ok(context.server.tags.write_now(context.plant(), tag, new, range, context.now.wall))
 }

@@ -342,8 +342,7 @@ impl CellComposer<'_> {
 
     /// `s=@connections` below the cell: State, LastError and counters of each link.
     fn connections(&mut self, number: u16) {
-        let own = |at: &usize| self.plant.connections[*at].cell == number;
-        let mine: Vec<usize> = (0..self.plant.connections.len()).filter(own).collect();
+        let mine: Vec<_> = self.plant.connections.iter().filter(|(_, connection)| connection.cell == number).collect();
         let Some(root) = self.cell.nodes.first().filter(|_| !mine.is_empty()) else { return };
         let cell_id = crate::stack::codec::NodeIdRef::string(self.namespace, "@cell");
         let Some(cell) = self.draft.find(cell_id) else { return };
@@ -354,8 +353,7 @@ impl CellComposer<'_> {
         let folder_type = self.draft.standard(std_node::FOLDER_TYPE);
         self.draft.refer(folder, kinds::HAS_TYPE_DEFINITION, folder_type);
         self.draft.refer(cell, kinds::ORGANIZES, folder);
-        for at in mine {
-            let connection = &self.plant.connections[at];
+        for (ix, connection) in mine {
             let path = format!("@connections.{}", connection.name);
             let description = self.draft.plain(&connection.description);
             let new = self.node_of(Class::Object, NewId::Text(&path), &connection.name, object);
@@ -363,7 +361,7 @@ impl CellComposer<'_> {
             let base = self.draft.standard(std_node::BASE_OBJECT_TYPE);
             self.draft.refer(owner, kinds::HAS_TYPE_DEFINITION, base);
             self.draft.refer(folder, kinds::ORGANIZES, owner);
-            self.connection_variables(owner, &path, u32::try_from(at).expect("few connections"));
+            self.connection_variables(owner, &path, ix.0);
         }
     }
 

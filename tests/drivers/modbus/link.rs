@@ -270,7 +270,7 @@ async fn the_queue_of_a_link_refuses_at_once_when_it_is_full() {
     let bench = Bench::start(vec![line]);
     bench.until_status(0, StatusCode::Good).await;
     slave.mute.store(true, Ordering::Relaxed);
-    let write = || opcell::testing::tags::Write { tag: TagId(0), value: Value::UInt16(1), first: None };
+    let write = || opcell::testing::tags::Write { tag: TagId(0), value: Value::UInt16(1), first: None, revision: 0 };
     let connection = opcell::testing::model::ConnectionIx(0);
     let mut places = Vec::new();
     let full = loop {

@@ -131,6 +131,7 @@ pub fn serial(path: &str, more: &str) -> RtuSettings {
 
 /// Running links over a tag store.
 pub struct Bench {
+    pub plant: Arc<Plant>,
     pub tags: Arc<TagStore>,
     pub links: Vec<Arc<health::Link>>,
     stop: watch::Sender<bool>,
@@ -141,13 +142,14 @@ pub struct Bench {
 impl Bench {
     pub fn start(lines: Vec<Line>) -> Bench {
         let (plant, plans) = assemble(lines);
-        let tags = Arc::new(TagStore::new(&Arc::new(plant)));
+        let plant = Arc::new(plant);
+        let tags = Arc::new(TagStore::new(&plant));
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         let mut spawn = |_: String, task: futures_util::future::BoxFuture<'static, ()>| tasks.push(tokio::spawn(task));
         let (report, outputs) = mpsc::unbounded_channel();
-        let links = drivers::start(plans, &tags, &mut spawn, &stopped, &report);
-        Bench { tags, links, stop, tasks, outputs }
+        let links = drivers::start(plans, &plant, &tags, &mut spawn, &stopped, &report);
+        Bench { plant, tags, links, stop, tasks, outputs }
     }
 
     pub fn sample(&self, tag: u32) -> Sample {
@@ -165,7 +167,7 @@ impl Bench {
 
     /// A client's write with the device's answer.
     pub async fn write(&self, tag: u32, value: &Value) -> StatusCode {
-        match self.tags.write_now(TagId(tag), value, None, UaTime::now()) {
+        match self.tags.write_now(&self.plant, TagId(tag), value, None, UaTime::now()) {
             Written::Done(status) => status,
             Written::Device { connection, write } => {
                 match self.tags.enqueue(connection, vec![write], Duration::from_secs(2)) {
@@ -202,7 +204,7 @@ pub fn assemble(lines: Vec<Line>) -> (Plant, Vec<ConnectionPlan>) {
         let ix = ConnectionIx(ix);
         let mut points = Vec::new();
         for point in &line.points {
-            let tag = TagId(u32::try_from(plant.tags.len()).expect("few tags"));
+            let tag = plant.tags.next();
             let node_ix = NodeIx(u32::try_from(cell.nodes.len()).expect("few tags"));
             cell.nodes.push(node(&point.address, Some(NodeIx(0)), NodeKind::Variable(tag)));
             plant.tags.push(tag_of(point, &line, ix, node_ix));

@@ -82,11 +82,12 @@ fn start(ends: Ends) -> (Rig, Arc<AtomicU32>, Arc<Seen>) {
     let make = move |_: &[ConnectionPlan]| -> Opened {
         Opened { link: Link::push(Pushing { ends, connects: Arc::clone(&of_link) }), refused: Vec::new() }
     };
-    let tags = Arc::new(TagStore::new(rig.tags.plant()));
+    let tags = Arc::new(TagStore::new(&rig.plant));
     let seen = Arc::new(Seen::default());
     tags.watch(TagId(0), Watch { watcher: Arc::clone(&seen) as Arc<dyn Watcher>, key: 0, every: false });
     let (stop, stopped) = watch::channel(false);
-    let mut link = Supervisor::new(vec![plan()], &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
+    let mut link =
+        Supervisor::new(vec![plan()], &rig.plant, &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
     rig.health = Arc::clone(&link.state.health);
     rig.tags = tags;
     rig.stop = stop;
@@ -151,9 +152,10 @@ async fn a_pushing_link_is_not_opened_again_for_each_write() {
         let closed = ClosedOnce { connects: Arc::clone(&of_link), writes: Arc::clone(&written) };
         Opened { link: Link::push(closed), refused: Vec::new() }
     };
-    rig.tags = Arc::new(TagStore::new(rig.tags.plant()));
+    rig.tags = Arc::new(TagStore::new(&rig.plant));
     let (stop, stopped) = watch::channel(false);
-    let mut link = Supervisor::new(vec![plan()], &rig.tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
+    let mut link =
+        Supervisor::new(vec![plan()], &rig.plant, &rig.tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
     rig.stop = stop;
     rig.task = tokio::spawn(async move { link.run().await });
     pass(Duration::from_millis(100)).await;

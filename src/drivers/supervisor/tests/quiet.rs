@@ -112,7 +112,7 @@ async fn after_a_write_its_block_is_read_once_and_at_once() {
     pass(SECOND).await;
     let reads = |point| rig.script.times(Event::Read(point)).len();
     assert_eq!((reads(0), reads(1)), (1, 1));
-    let write = |tag| Write { tag: TagId(tag), value: Value::UInt16(1), first: None };
+    let write = |tag| Write { tag: TagId(tag), value: Value::UInt16(1), first: None, revision: 0 };
     let answer = rig.tags.enqueue(ConnectionIx(0), vec![write(0), write(0), write(0)], SECOND).expect("a place");
     assert_eq!(answer.await.expect("an answer"), [StatusCode::Good; 3]);
     pass(Duration::from_millis(10)).await;
