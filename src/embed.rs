@@ -88,7 +88,7 @@ impl RunningServer {
     #[must_use]
     pub fn read(&self, path: &str) -> Option<Sample> {
         let server = &self.running.server;
-        let plant = &server.plant;
+        let plant = &server.world().plant;
         let (id, _) = plant.tags.iter().find(|(_, tag)| plant.cells[usize::from(tag.cell)].path(tag.node) == path)?;
         Some(server.tags.with(id, Sample::clone))
     }

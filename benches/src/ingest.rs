@@ -137,7 +137,8 @@ fn cpu() -> Duration {
 
 /// Nanoseconds of making and committing a sample to a tag store that nobody watches.
 fn floor(count: usize, seconds: usize) -> f64 {
-    let tags = TagStore::new(&plant(count, "none"));
+    let plant = plant(count, "none");
+    let tags = TagStore::new(&plant);
     let mut plenty = Plenty::new(count);
     let before = cpu();
     for second in 0..seconds {

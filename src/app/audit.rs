@@ -18,9 +18,10 @@ const SEVERITY_BACK: u16 = 100;
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) fn started(server: &Server) {
-    let plan = &server.plan;
+    let plan = &server.world().plan;
     let file = plan.file.as_ref().map_or_else(|| "no server file".to_owned(), |file| file.display().to_string());
-    let (version, users, tags) = (env!("CARGO_PKG_VERSION"), plan.accounts.users.len(), server.plant.tags.len());
+    let (version, users, tags) =
+        (env!("CARGO_PKG_VERSION"), plan.accounts.users.len(), server.world().plant.tags.len());
     server.audit_own(Kind::ServerStarted, format!("opcell {version} with {tags} tags and {users} users, {file}"));
 }
 

@@ -15,6 +15,7 @@ use crate::ua::facts::{self, Facts};
 use crate::ua::server::{Parts, Server};
 use crate::ua::space::{Space, compose};
 use crate::ua::users::{PinnedNames, Users};
+use crate::ua::world::World;
 use crate::value::UaTime;
 
 /// The namespaces of the cells by their index.
@@ -72,17 +73,14 @@ impl Assembly {
         let parts = Parts {
             limits,
             tags: opened.tags,
-            archives: opened.archives,
-            links: opened.links,
             channels: Arc::new(channels),
             trust: opened.trust,
             crypto: opened.crypto,
             users: Arc::new(Users::new(plan.accounts.clone(), opened.pinned_names)),
-            plant,
-            plan,
             application,
             trail: opened.audit,
         };
-        Server::new(parts, space, started)
+        let world = World::new(plan, plant, space, opened.archives, opened.links);
+        Server::new(parts, world, started)
     }
 }

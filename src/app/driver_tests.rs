@@ -283,7 +283,7 @@ fn a_polling_toy_is_read_and_written_and_comes_back_after_a_loss() {
         assert_eq!(session.write("A", 7.0), StatusCode::BadNoCommunication);
         device.open();
         session.until_status("A", StatusCode::Good);
-        assert_eq!(running.server.links[0].snapshot().state.name(), "Connected");
+        assert_eq!(running.server.world().links[0].snapshot().state.name(), "Connected");
     });
 }
 
@@ -346,7 +346,7 @@ fn a_pushing_toy_is_written_and_comes_back_after_a_loss_a_late_answer_and_a_pani
     let gauge = format!("  g: {{ driver: toy-gauge, port: {} }}\n", neighbour.port);
     let nodes = format!("{A_N_Q}  G: {{ type: Double, poll: 50ms, source: {{ connection: g, address: b }} }}\n");
     with_server(&ticker_cell(&device, &gauge, &nodes), |session, running| {
-        let state = || running.server.links[0].snapshot();
+        let state = || running.server.world().links[0].snapshot();
         device.say("q 1 00000000 5");
         session.until_status("Q", StatusCode::Good);
         assert_eq!((session.write("A", 7.0), session.write("A", 8.0)), (StatusCode::Good, StatusCode::BadOutOfRange));
@@ -392,7 +392,7 @@ fn a_burst_keeps_the_newest_sample_of_each_tag_and_counts_those_that_it_drops() 
         let last = session.until("A", "newest", |read| read.value == Some(Value::Double(4_999.0)));
         assert_eq!(last.status.unwrap_or(StatusCode::Good), StatusCode::Good, "nothing is missing before this one");
         assert_eq!(session.read("Q").value, Some(Value::Double(1.0)), "a neighbour keeps its only sample");
-        let dropped = running.server.links[0].snapshot().dropped;
+        let dropped = running.server.world().links[0].snapshot().dropped;
         assert!((3_976..=3_977).contains(&dropped), "{dropped}");
         // Of two samples the older one goes when a neighbour fills the feed, and the newer one has the Overflow bit.
         device.say("burst q 3\nburst a 5000");
@@ -410,7 +410,7 @@ fn refused_credentials_are_said_of_each_tag() {
     );
     with_server(&cell, |session, running| {
         session.until_status("A", StatusCode::BadUserAccessDenied);
-        let error = running.server.links[0].snapshot().last_error;
+        let error = running.server.world().links[0].snapshot().last_error;
         assert_eq!(error, "the ticker answers `go away`; check `pin`");
     });
 }

@@ -1,6 +1,7 @@
 //! Work of each second: overdue sessions end, expired Publish requests are refused, and a connection that was lost or is
 //! back raises an event.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::stack::codec::NodeIdRef;
 use crate::ua::events::{Event, kinds};
 use crate::ua::server::{OwnEvent, Server};
 use crate::ua::session::Ending;
+use crate::ua::world::World;
 use crate::value::{UaTime, Value};
 
 /// A device that fell silent is urgent; that it is back is good to know.
@@ -23,9 +25,7 @@ const SEVERITY_BACK: u16 = 100;
 pub(crate) async fn run(server: Arc<Server>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let connections = server.links.iter().flat_map(|link| link.connections.iter().map(move |ix| (link, *ix)));
-    let state = |(link, ix): (&Arc<health::Link>, ConnectionIx)| Some((ix, link.of(ix)?.state));
-    let mut states: Vec<(ConnectionIx, State)> = connections.filter_map(state).collect();
+    let mut states: BTreeMap<ConnectionIx, State> = BTreeMap::new();
     loop {
         tick.tick().await;
         logging::flush(false);
@@ -36,9 +36,7 @@ pub(crate) async fn run(server: Arc<Server>) {
             // One a second while it lasts: others need not wait for many that end.
             server.reclaim_memory();
         }
-        for (connection, state) in &mut states {
-            report_connection(&server, *connection, state);
-        }
+        report_connections(&server, &mut states);
     }
 }
 
@@ -69,18 +67,25 @@ fn wake_overdue_publishers(server: &Server, now: Instant) {
 
 /// Raises a DeviceFailureEvent when a connection is lost or its device falls silent, and when it is back (Part 5
 /// §6.4.30, 1.05).
-fn report_connection(server: &Server, ix: ConnectionIx, known: &mut State) {
-    let Some(now) = server.link_of(ix.0).and_then(|link| link.of(ix)) else { return };
-    let was_up = *known == State::Connected;
-    let is_up = now.state == State::Connected;
-    *known = now.state;
-    if was_up == is_up {
-        return;
+fn report_connections(server: &Server, known: &mut BTreeMap<ConnectionIx, State>) {
+    let world = server.world();
+    for link in &world.links {
+        for ix in &link.connections {
+            let Some(now) = link.of(*ix) else { continue };
+            let was_up = known.insert(*ix, now.state).map_or(now.state, |known| known) == State::Connected;
+            if was_up != (now.state == State::Connected) {
+                report_connection(server, &world, *ix, &now);
+            }
+        }
     }
-    let space = server.space();
-    let connection = &server.plant.connections[ix];
+    known.retain(|ix, _| world.link_of(ix.0).is_some());
+}
+
+fn report_connection(server: &Server, world: &World, ix: ConnectionIx, now: &health::Snapshot) {
+    let (space, plant) = (&world.space, &world.plant);
+    let connection = &plant.connections[ix];
     let path = format!("@connections.{}", connection.name);
-    let cell = &server.plant.cells[usize::from(connection.cell)];
+    let cell = &plant.cells[usize::from(connection.cell)];
     let index = space.namespaces().iter().position(|uri| *uri == cell.namespace);
     let index = index.and_then(|index| u16::try_from(index).ok()).unwrap_or_default();
     let Some(source) = space.find(NodeIdRef::string(index, &path)) else { return };
@@ -96,7 +101,7 @@ fn report_connection(server: &Server, ix: ConnectionIx, known: &mut State) {
         source_name: connection.name.clone(),
         time: UaTime::now(),
         message,
-        severity: if is_up { SEVERITY_BACK } else { SEVERITY_LOST },
+        severity: if now.state == State::Connected { SEVERITY_BACK } else { SEVERITY_LOST },
         extra: Vec::new(),
     });
 }

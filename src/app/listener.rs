@@ -142,7 +142,7 @@ fn admit(
     stop: &watch::Receiver<bool>,
     places: &Arc<Places>,
 ) {
-    if !is_allowed(peer.ip(), &server.plan.networks) {
+    if !is_allowed(peer.ip(), &server.world().plan.networks) {
         let line = format_args!("{peer} is refused: its address is not in `networks` of the server file");
         logging::limited(log::Level::Warn, "address not in networks", Some(peer.ip()), line);
         return;

@@ -309,7 +309,7 @@ impl Running {
         loop {
             tokio::select! {
                 () = &mut end => return,
-                _ = save.tick() => self.retention.save(&self.state, &self.server.plant, &self.server.tags),
+                _ = save.tick() => self.retention.save(&self.state, &self.server.world().plant, &self.server.tags),
             }
         }
     }
@@ -331,7 +331,7 @@ impl Running {
         }
         self.stop.send_replace(true);
         self.tasks.join_named("client ", links_done + Duration::from_millis(500)).await;
-        self.retention.save(&self.state, &self.server.plant, &self.server.tags);
+        self.retention.save(&self.state, &self.server.world().plant, &self.server.tags);
         self.tasks.abort_all().await;
         if let Some(history) = self.history {
             history.stop().await;

@@ -13,7 +13,7 @@ use crate::ua::server::Server;
 /// Called when the links have ended; outputs of a link that did not end in time count as not written.
 /// Returns how many outputs were written.
 pub(crate) fn report(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Output>) -> usize {
-    let mut open = wanted(&server.plant);
+    let mut open = wanted(&server.world().plant);
     let mut written = 0;
     while let Ok(output) = outputs.try_recv() {
         open.remove(&output.tag);
@@ -47,11 +47,11 @@ fn wanted(plant: &Plant) -> HashSet<TagId> {
 }
 
 fn fail(server: &Server, tag: TagId, why: &str) {
-    log::error!("{}: {why}", server.plant.tag_name(tag));
+    log::error!("{}: {why}", server.world().plant.tag_name(tag));
     record(server, tag, StatusCode::BadNoCommunication, why.to_owned());
 }
 
 fn record(server: &Server, tag: TagId, status: StatusCode, message: String) {
-    let node = server.plant.tag_name(tag);
+    let node = server.world().plant.tag_name(tag);
     server.audit(Record { node, ..Record::new(Kind::OutputWritten, status, Who::default()).with(message) }, || None);
 }

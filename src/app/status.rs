@@ -17,6 +17,7 @@ use crate::pki::{Certificate, LONGEST_WINDOW, Pki};
 use crate::stack::crypto::Identity;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
+use crate::ua::world::World;
 use crate::value::UaTime;
 
 /// Answers the requests of the command line.
@@ -68,7 +69,7 @@ impl ControlService {
     /// Reads the server file again, all of it: one with a mistake changes nothing.
     async fn read_accounts(&self) -> Result<String, String> {
         let _one_after_the_other = self.reading.lock().await;
-        let plan = &self.server.plan;
+        let plan = &self.server.world().plan;
         let file = plan.file.clone().ok_or("the server was started without a server file; restart it")?;
         let read = move || {
             let (compiled, report) = config::load(&file, &config::Options::default());
@@ -111,18 +112,19 @@ fn status(server: &Server, addresses: &[SocketAddr]) -> Status {
     let mut sessions: Vec<SessionStatus> =
         server.sessions.all().iter().map(|session| session_status(session)).collect();
     sessions.sort_by_key(|session| session.since);
+    let world = server.world();
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         process: std::process::id(),
         started: server.status.started.unix_seconds(),
         now: UaTime::now().unix_seconds(),
-        simulated: server.plant.simulated,
+        simulated: world.plant.simulated,
         listens: addresses.iter().map(SocketAddr::to_string).collect(),
         sessions,
         subscriptions: server.subscriptions.len(),
         monitored_items: server.totals.monitored_items.load(Ordering::Relaxed),
         certificate: server.channels.identities.newest().and_then(|identity| certificate_status(&identity)),
-        links: server.links.iter().flat_map(|link| link_status(server, link)).collect(),
+        links: world.links.iter().flat_map(|link| link_status(&world, link)).collect(),
         history: None,
     }
 }
@@ -151,11 +153,11 @@ fn certificate_status(identity: &Identity) -> Option<CertificateStatus> {
 }
 
 /// One for each connection; connections of one link have their own state and errors.
-fn link_status(server: &Server, link: &crate::health::Link) -> Vec<LinkStatus> {
+fn link_status(world: &World, link: &crate::health::Link) -> Vec<LinkStatus> {
     let status = |ix: &ConnectionIx| {
         let now = link.of(*ix)?;
-        let connection = server.plant.connections.get(*ix)?;
-        let cell = &server.plant.cells.get(usize::from(connection.cell))?.name;
+        let connection = world.plant.connections.get(*ix)?;
+        let cell = &world.plant.cells.get(usize::from(connection.cell))?.name;
         Some(LinkStatus {
             name: if cell.is_empty() { connection.name.clone() } else { format!("{cell}/{}", connection.name) },
             state: now.state.name().to_owned(),

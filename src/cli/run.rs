@@ -72,7 +72,7 @@ async fn serve(assembly: app::Assembly, signals: &mut Signals, print: &mut dyn F
         Err(error) => return Answer { err: format!("error: {error}\n"), code: 1, ..Answer::default() },
     };
     print(&welcome(&running));
-    if running.server.plant.simulated {
+    if running.server.world().plant.simulated {
         log::warn!("--simulate: {SIMULATED}");
     }
     let mut reason = String::new();
@@ -85,20 +85,16 @@ async fn serve(assembly: app::Assembly, signals: &mut Signals, print: &mut dyn F
 /// The server's URLs, the place of its certificate, and how to trust a client.
 fn welcome(running: &Running) -> String {
     let server = &running.server;
-    let plan = &server.plan;
+    let world = server.world();
+    let (plan, plant) = (&world.plan, &world.plant);
     let mut text = String::new();
-    let cells: Vec<&str> = server.plant.cells.iter().map(|cell| cell.name.as_str()).collect();
+    let cells: Vec<&str> = plant.cells.iter().map(|cell| cell.name.as_str()).collect();
     let mut line = |name: &str, value: &str| writeln!(text, "{name:<13}{value}").expect("a String takes all");
     line(
         "opcell",
-        &format!(
-            "{} serves {} of {}",
-            env!("CARGO_PKG_VERSION"),
-            count(server.plant.tags.len(), "tag"),
-            cells.join(", ")
-        ),
+        &format!("{} serves {} of {}", env!("CARGO_PKG_VERSION"), count(plant.tags.len(), "tag"), cells.join(", ")),
     );
-    if server.plant.simulated {
+    if plant.simulated {
         line("SIMULATED", SIMULATED);
     }
     for url in urls(running) {
@@ -107,7 +103,7 @@ fn welcome(running: &Running) -> String {
     line("certificate", &running.certificate.display().to_string());
     line("trust", &format!("a client that was refused: opcell pki list --pki-dir {}", running.pki_dir.display()));
     line("", &format!("then: opcell pki trust NAME --pki-dir {}", running.pki_dir.display()));
-    if let Some(archives) = &server.archives {
+    if let Some(archives) = &world.archives {
         let folder = crate::app::history::folder(&plan.history, &plan.state_dir);
         line("history", &format!("{}, in {}", count(archives.tags().count(), "tag"), folder.display()));
     }
@@ -127,14 +123,8 @@ fn urls(running: &Running) -> Vec<String> {
             urls.push(format!("opc.tcp://{address}"));
         }
     }
-    urls.extend(
-        running
-            .server
-            .plan
-            .advertise
-            .iter()
-            .map(|name| format!("opc.tcp://{name}:{}", running.server.application.port)),
-    );
+    let port = running.server.application.port;
+    urls.extend(running.server.world().plan.advertise.iter().map(|name| format!("opc.tcp://{name}:{port}")));
     urls.dedup();
     urls
 }

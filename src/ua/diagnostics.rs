@@ -277,8 +277,8 @@ fn write_session_security(session: &Session, w: &mut Writer) {
 }
 
 fn link_value(server: &Server, connection: u32, variable: u8) -> Value {
-    let link = server.link_of(connection);
-    let now = link.and_then(|link| link.of(crate::model::ConnectionIx(connection)));
+    let world = server.world();
+    let now = world.link_of(connection).and_then(|link| link.of(crate::model::ConnectionIx(connection)));
     let Some(now) = now else { return Value::Null };
     let millis = |span: Duration| Value::Double(span.as_secs_f64() * 1000.0);
     match variable {

@@ -28,3 +28,4 @@ pub(crate) mod status;
 pub(crate) mod subscription;
 pub(crate) mod totals;
 pub(crate) mod users;
+pub(crate) mod world;

@@ -8,9 +8,6 @@ use opcua::ObjectId;
 use tokio::sync::watch;
 
 use crate::audit::Audit;
-use crate::health;
-use crate::history::Archives;
-use crate::model::{Plant, ServerPlan};
 use crate::stack::channel::ServerSettings;
 use crate::stack::crypto::CryptoPool;
 use crate::tags::TagStore;
@@ -22,23 +19,17 @@ use crate::ua::events::Event;
 use crate::ua::limits::Limits;
 use crate::ua::listeners::Listeners;
 use crate::ua::session;
-use crate::ua::space::Space;
 use crate::ua::status::Status;
 use crate::ua::subscription::{self, Subscription, timer::Timer};
 use crate::ua::totals::Totals;
 use crate::ua::users::Users;
+use crate::ua::world::World;
 use crate::value::{UaTime, Value};
 
 /// The parts of a server; they do not change while it runs.
 pub struct Parts {
-    pub plan: Arc<ServerPlan>,
     pub limits: Limits,
-    pub plant: Arc<Plant>,
     pub tags: Arc<TagStore>,
-    /// `None`: no tag has a history class.
-    pub archives: Option<Arc<Archives>>,
-    /// One for each link; each knows which connections it serves.
-    pub links: Vec<Arc<health::Link>>,
     pub channels: Arc<ServerSettings>,
     /// Wakes when the trust in certificates has changed.
     pub trust: watch::Receiver<u64>,
@@ -52,7 +43,7 @@ pub struct Parts {
 /// A running server: its parts (it dereferences to them) and the state that moves.
 pub struct Server {
     parts: Parts,
-    space: ArcSwap<Space>,
+    world: ArcSwap<World>,
     pub sessions: session::Registry,
     pub subscriptions: subscription::Registry,
     pub timer: Timer,
@@ -131,12 +122,10 @@ impl std::ops::Deref for Server {
 }
 
 impl Server {
-    pub fn new(parts: Parts, mut space: Space, started: UaTime) -> Arc<Server> {
-        if let Some(archives) = &parts.archives {
-            space.keep_history(archives.tags().map(|(tag, _)| tag));
-        }
+    pub fn new(parts: Parts, world: World, started: UaTime) -> Arc<Server> {
         Arc::new(Server {
-            space: ArcSwap::from_pointee(space),
+            status: Status::new(started, world.plant.simulated),
+            world: ArcSwap::from_pointee(world),
             sessions: session::Registry::default(),
             subscriptions: subscription::Registry::default(),
             timer: Timer::default(),
@@ -149,14 +138,14 @@ impl Server {
             totals: Totals::default(),
             diagnostics_enabled: true.into(),
             ids: Ids::new(),
-            status: Status::new(started, parts.plant.simulated),
             parts,
         })
     }
 
-    /// The address space of this moment; hold it for one request, not longer.
-    pub fn space(&self) -> arc_swap::Guard<Arc<Space>> {
-        self.space.load()
+    /// The world of this moment; take it once a request.
+    #[inline]
+    pub fn world(&self) -> arc_swap::Guard<Arc<World>> {
+        self.world.load()
     }
 
     pub fn next_event_id(&self) -> [u8; 16] {
@@ -171,12 +160,13 @@ impl Server {
 
     /// Offers an event to every item that listens and may have it.
     pub fn raise(&self, event: &Event) {
-        self.listeners.raise(event, &self.space(), &self.plant);
+        let world = self.world();
+        self.listeners.raise(event, &world.space, &world.plant);
     }
 
     /// Raises an event of the Server object itself.
     pub fn raise_own(&self, own: OwnEvent) {
-        let Some(source) = self.space().standard_node(ObjectId::Server as u32) else { return };
+        let Some(source) = self.world().space.standard_node(ObjectId::Server as u32) else { return };
         self.raise(&Event {
             id: self.next_event_id(),
             kind: own.kind,
@@ -187,10 +177,5 @@ impl Server {
             severity: own.severity,
             extra: own.extra,
         });
-    }
-
-    /// The link that serves a connection.
-    pub fn link_of(&self, connection: u32) -> Option<&Arc<health::Link>> {
-        self.links.iter().find(|link| link.connections.iter().any(|of| of.0 == connection))
     }
 }

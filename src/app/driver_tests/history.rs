@@ -9,7 +9,8 @@ const MINUTE: i64 = 60 * 10_000_000;
 
 /// The Good samples that the archive of this tag holds.
 fn recorded(running: &super::Running, tag: TagId) -> Vec<Sample> {
-    let archives = running.server.archives.as_ref().expect("the cell has history");
+    let world = running.server.world();
+    let archives = world.archives.as_ref().expect("the cell has history");
     archives.historian.commit().expect("committed");
     let (_, archive) = archives.tags().find(|(known, _)| *known == tag).expect("the tag has an archive");
     let page = archives.historian.page(archive, Span::ALL, Direction::Forward, 1_000, None).expect("a page");

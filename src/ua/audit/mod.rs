@@ -103,7 +103,7 @@ impl Server {
 
     fn audit_event(&self, record: &Record, told: AuditFields) -> Event {
         let AuditFields { kind, source, source_name, system, entry, mut extra } = told;
-        let space = self.space();
+        let space = &self.world().space;
         let source = source.or_else(|| space.standard_node(SERVER_OBJECT)).expect("namespace 0 has the Server object");
         extra.extend([
             ("ActionTimeStamp", Value::DateTime(record.time)),

@@ -25,7 +25,7 @@ pub(crate) struct WriteAudit {
     session: Arc<Session>,
     entry: String,
     time: UaTime,
-    names: Arc<Space>,
+    space: Arc<Space>,
     writes: Vec<Write>,
     held: usize,
     /// The whole values, old and new, while a client listens for events.
@@ -53,7 +53,7 @@ impl WriteAudit {
             session: Arc::clone(session),
             entry: if is_heard { entry.to_owned() } else { String::new() },
             time: UaTime::now(),
-            names: Arc::clone(&server.space()),
+            space: Arc::clone(&server.world().space),
             writes: Vec::with_capacity(count),
             held: 0,
             values: is_heard.then(|| Vec::with_capacity(count)),
@@ -87,7 +87,7 @@ impl WriteAudit {
 
     fn raise(&self) {
         let who = who(&self.session);
-        let space = self.server.space();
+        let space = &self.space;
         for (write, (old, new)) in self.writes.iter().zip(self.values.iter().flatten()) {
             let (source, name) = match &write.node {
                 Node::Known(number) => (Some(NodeIx(*number)), space.id_text(NodeIx(*number))),
@@ -121,7 +121,7 @@ impl Drop for WriteAudit {
         self.server.trail.tell_writes(Writes {
             time: self.time,
             who: who(&self.session),
-            names: Arc::clone(&self.names) as Arc<dyn Names>,
+            names: Arc::clone(&self.space) as Arc<dyn Names>,
             writes: std::mem::take(&mut self.writes),
             held: self.held,
         });

@@ -64,7 +64,7 @@ impl ReadAgain {
     fn find_starts(&self, tags: Vec<TagId>) -> Result<BoxFuture<'static, Result<(), StatusCode>>, StatusCode> {
         let server = Arc::clone(&self.server);
         let find = move |_: &Abandoned| {
-            if let Some(archives) = &server.archives {
+            if let Some(archives) = &server.world().archives {
                 server.history.starts.find(archives, &tags);
             }
         };
@@ -96,7 +96,7 @@ fn read_all(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> R
     let begin = w.mark();
     context.write_head(w);
     w.count(count);
-    let space = context.server.space();
+    let space = &context.world.space;
     let now = context.now.wall;
     let viewer = context.viewer();
     for _ in 0..count {

@@ -11,6 +11,7 @@ use crate::ua::diagnostics;
 use crate::ua::server::Server;
 use crate::ua::session::{Caller, RefusedRequest, Session, Token};
 use crate::ua::space::{Live, Viewer};
+use crate::ua::world::World;
 use crate::value::{Hidden, Moment, Sample, UaTime};
 
 /// The RequestHeader (Part 4 §7.33, 1.05). Its additionalHeader is stepped over by length, never decoded; its
@@ -98,6 +99,8 @@ const MOST_LOOKED_AT: usize = 32;
 /// Work of a service in a session, with the rights that the session has when the request begins.
 pub struct Context<'a> {
     pub server: &'a Arc<Server>,
+    /// The request runs on this world, whatever a reload does meanwhile.
+    pub world: arc_swap::Guard<Arc<World>>,
     pub session: &'a Arc<Session>,
     pub roles: Roles,
     /// The channel encrypts.
@@ -125,6 +128,7 @@ impl<'a> Context<'a> {
         };
         Context {
             server,
+            world: server.world(),
             session,
             roles,
             is_encrypted,
@@ -155,7 +159,7 @@ impl<'a> Context<'a> {
     }
 
     pub fn plant(&self) -> &Plant {
-        &self.server.plant
+        &self.world.plant
     }
 
     pub fn live_sample(&self, live: Live) -> Sample {

@@ -64,7 +64,7 @@ fn urls(server: &Server, url: &str) -> Vec<String> {
         None => format!("opc.tcp://{}:{port}", server.application.host),
     }];
     let is_told = |name: &str| dialled.as_ref().is_some_and(|dialled| dialled.host == name);
-    for name in server.plan.advertise.iter().filter(|name| !is_told(name)) {
+    for name in server.world().plan.advertise.iter().filter(|name| !is_told(name)) {
         let other = format!("opc.tcp://{name}:{port}{path}");
         if !urls.contains(&other) {
             urls.push(other);
@@ -146,7 +146,7 @@ struct EndpointKind {
 fn kinds(server: &Server) -> Vec<EndpointKind> {
     let kind = |policy, mode, level| EndpointKind { policy, mode, level };
     let mut kinds = Vec::new();
-    if server.plan.security.allow_unsecured {
+    if server.world().plan.security.allow_unsecured {
         kinds.push(kind(Policy::None, MessageSecurityMode::None, 0));
     }
     for policy in &server.channels.policies {

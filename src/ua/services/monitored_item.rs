@@ -74,7 +74,7 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
     let count = operations(reader, 33, context.server.limits.operations)?;
     context.write_head(w);
     w.count(count);
-    let space = context.server.space();
+    let space = &context.world.space;
     subscription.lock().touch();
     for _ in 0..count {
         let operation = ReadOperation {
@@ -263,7 +263,7 @@ pub(crate) fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wri
     let count = operations(reader, 23, context.server.limits.operations)?;
     context.write_head(w);
     w.count(count);
-    let space = context.server.space();
+    let space = &context.world.space;
     subscription.lock().touch();
     for _ in 0..count {
         let id = reader.u32()?;
@@ -375,7 +375,7 @@ pub(crate) fn set_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut W
 
 /// An item that is enabled again gets the present value first.
 fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32, mode: Mode) -> StatusCode {
-    let space = context.server.space();
+    let space = &context.world.space;
     let (key, tag, first) = {
         let mut state = subscription.lock();
         let Some(key) = state.key_of(id) else { return StatusCode::BadMonitoredItemIdInvalid };

@@ -59,10 +59,10 @@ pub(crate) fn reevaluate_items(server: &Arc<Server>, session: &Arc<Session>, sub
         return;
     }
     let context = Context::without_request(server, session, Moment::now());
-    let (space, viewer) = (server.space(), context.viewer());
+    let (space, viewer) = (&context.world.space, context.viewer());
     for subscription in subscriptions {
-        for (key, source) in changed(&space, &viewer, subscription, context.now) {
-            resume_item(&context, &space, subscription, key, &source);
+        for (key, source) in changed(space, &viewer, subscription, context.now) {
+            resume_item(&context, space, subscription, key, &source);
         }
     }
 }

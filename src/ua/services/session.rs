@@ -96,7 +96,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
     let timeout = reader.f64()?;
     let max_response = reader.u32()?;
     let security = &caller.security;
-    if security.mode == MessageSecurityMode::None && !server.plan.security.allow_unsecured {
+    if security.mode == MessageSecurityMode::None && !server.world().plan.security.allow_unsecured {
         return Err(StatusCode::BadSecurityModeInsufficient);
     }
     check_client(caller, &mut client, client_nonce, certificate)?;

@@ -32,7 +32,7 @@ pub(crate) fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wri
     let (begin, begun) = (w.mark(), context.session.lock().browse.begin());
     context.write_head(w);
     w.count(count);
-    let space = context.server.space();
+    let space = &context.world.space;
     let viewer = context.viewer();
     for _ in 0..count {
         let node = reader.node_id()?;
@@ -122,7 +122,7 @@ pub(crate) fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mu
     let (begin, begun) = (w.mark(), context.session.lock().browse.begin());
     context.write_head(w);
     w.count(count);
-    let space = context.server.space();
+    let space = &context.world.space;
     let viewer = context.viewer();
     for _ in 0..count {
         let name = reader.bytes()?.unwrap_or_default();
@@ -147,7 +147,7 @@ pub(crate) fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut 
     let begin = w.mark();
     context.write_head(w);
     w.count(count);
-    let space = context.server.space();
+    let space = &context.world.space;
     let viewer = context.viewer();
     let mut steps = STEPS;
     for _ in 0..count {

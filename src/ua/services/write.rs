@@ -94,7 +94,7 @@ struct Seen {
 /// Checks every operation, does what can be done at once, and hands the rest to the links' queues.
 fn begin_write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing, StatusCode> {
     let count = operations(reader, 12, context.server.limits.operations)?;
-    let space = context.server.space();
+    let space = &context.world.space;
     let viewer = context.viewer();
     let mut results = Vec::with_capacity(count);
     let mut queued: Vec<Batch> = Vec::new();

@@ -101,11 +101,11 @@ impl HistoryServer {
     }
 
     pub fn archive(&self, name: &str) -> ArchiveId {
-        let space = self.server.space();
+        let space = &self.server.world().space;
         let at = space.find(node(name)).expect("a node");
         let source = space.variable(at).expect("a variable").source;
         let opcell::testing::ua::space::Source::Tag(tag) = source else { panic!("{name} is a tag") };
-        self.server.archives.as_ref().expect("archives").of(tag).expect("an archive")
+        self.server.world().archives.as_ref().expect("archives").of(tag).expect("an archive")
     }
 
     pub fn put(&self, name: &str, samples: impl IntoIterator<Item = Sample>) {

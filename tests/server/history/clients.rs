@@ -29,8 +29,9 @@ fn cell(tags: usize) -> String {
 
 /// Puts one value a second into the archive of a tag, from `from` on.
 fn fill(server: &TestServer, name: &str, from: i64, count: i64) {
-    let archives: &Archives = server.server.archives.as_ref().expect("archives");
-    let space = server.server.space();
+    let world = server.server.world();
+    let archives: &Archives = world.archives.as_ref().expect("archives");
+    let space = &server.server.world().space;
     let tag = space.historical_tag(space.find(node(name)).expect("a node")).expect("history");
     let archive = archives.of(tag).expect("an archive");
     let row = |n: i64| Row { archive, sample: sample(UaTime(from + n * SECOND), Value::Double(n as f64)) };

@@ -63,7 +63,7 @@ fn heard(client: &mut Session) -> Vec<DataValue> {
 }
 
 fn tag_id(server: &TestServer, path: &str) -> TagId {
-    let plant = &server.server.plant;
+    let plant = Arc::clone(&server.server.world().plant);
     let ids = plant.tags.iter().map(|(id, _)| id);
     ids.into_iter().find(|id| plant.tag_name(*id).to_string().ends_with(path)).expect("a tag of that name")
 }
@@ -145,7 +145,7 @@ fn a_change_of_status_alone_is_reported() {
     while last.value != Some(Value::UInt32(5)) {
         last = heard(&mut client).pop().expect("one");
     }
-    server.server.tags.miss(&server.server.plant, &[tag_id(&server, "Level")], Miss::LinkDown, Stamp::now());
+    server.server.tags.miss(&server.server.world().plant, &[tag_id(&server, "Level")], Miss::LinkDown, Stamp::now());
     let told = heard(&mut client).pop().expect("one");
     assert_eq!(told.value, Some(Value::UInt32(5)));
     assert_eq!(told.status, Some(StatusCode::UncertainLastUsableValue));
@@ -163,7 +163,7 @@ fn the_source_timestamp_is_the_devices() {
         let source = UaTime(133_000_000_000_000_001 + 12_345_677 * n);
         let value = Value::UInt32(100 + u32::try_from(n).expect("small"));
         let raw = RawSample::from(Ok(value.clone()));
-        server.server.tags.commit(&server.server.plant, &[(id, raw)], Stamp { source, ..Stamp::now() });
+        server.server.tags.commit(&server.server.world().plant, &[(id, raw)], Stamp { source, ..Stamp::now() });
         assert_eq!(client.read_value(tag("Level")).source_time, Some(source));
         let told = loop {
             let told = heard(&mut client).pop().expect("one");

@@ -184,7 +184,7 @@ fn events_of_hidden_nodes_and_audits_reach_only_sessions_with_the_rights() {
     for (source, kind, name) in
         [("2;Vault", 2041, "the vault"), ("2253", 2052, "an audit"), ("2253", 2041, "the server")]
     {
-        let source = server.space().find(id(source)).expect("a node");
+        let source = server.world().space.find(id(source)).expect("a node");
         server.raise(&Event {
             id: server.next_event_id(),
             kind,
@@ -305,10 +305,10 @@ fn the_defaults_of_a_namespace_are_those_of_a_plain_node() {
 fn a_server_without_an_open_door_requires_signing() {
     let closed = "schema: 1\ncells: [cell.yaml]\n";
     let server = TestServer::with(people::CELL, Some(&closed_with_roles(closed)), |_, _| {});
-    let space = server.server.space();
+    let space = &server.server.world().space;
     for (node, restrictions) in [("2;Level", 5), ("2;Safe", 7), ("2253", 5), ("16225", 15)] {
         let at = space.find(id(node)).expect("a node");
-        assert_eq!(space.restrictions(space.node(at).access, &server.server.plant), restrictions, "{node}");
+        assert_eq!(space.restrictions(space.node(at).access, &server.server.world().plant), restrictions, "{node}");
     }
 }
 

@@ -78,7 +78,7 @@ fn renewal_does_not_disturb_a_live_subscription() {
     }
 
     // The clock is the test's: 20 days before the end of the certificate.
-    let plan = &field.server().server.plan;
+    let plan = &field.server().server.world().plan;
     let identities = Arc::clone(&field.server().server.channels.identities);
     // In a folder of its own: the server's own keeper has the clock of today, and would take this one's work back.
     let ahead = tempfile::tempdir().expect("a folder");
@@ -126,7 +126,7 @@ fn a_certificate_of_the_plants_ca_is_taken_by_a_running_server() {
     let field = Field::open("urn:test:raw");
     let (dir, old) = (pki_dir(&field), presented(&field));
     let mut stays = works(&field, &old);
-    let request = own_request(&field.server().server.plan);
+    let request = own_request(&field.server().server.world().plan);
     let asked = pki::request(&dir, &request, Form::Pem).expect("a signing request");
     let files = tempfile::tempdir().expect("a folder");
     let [ca, leaf] = sign(&String::from_utf8(asked).expect("PEM"));
@@ -169,7 +169,8 @@ fn keys_of_all_three_lengths_serve_clients_of_every_policy() {
         let dir = pki_dir(&field);
         // A key takes seconds to make: once a machine and build.
         let kept = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("own-{bits}"));
-        let request = opcell::testing::pki::OwnRequest { key_bits: bits, ..own_request(&field.server().server.plan) };
+        let request =
+            opcell::testing::pki::OwnRequest { key_bits: bits, ..own_request(&field.server().server.world().plan) };
         let own = OwnCertificate::load_or_make(&kept, &request).expect("a certificate");
         assert_eq!(own.identity.key().bits(), bits as usize);
         // Key first: until its certificate is there too, the server stays as it was.

@@ -12,7 +12,7 @@ use crate::ua::audit::{self, AuditFields};
 use crate::ua::history::Target;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
-use crate::ua::space::NodeIx;
+use crate::ua::space::{NodeIx, Space};
 use crate::value::{BuiltIn, Elements, Sample, UaTime, Value};
 
 /// Event types (Part 6 annex A, 1.05).
@@ -42,6 +42,8 @@ pub(crate) struct Changed<'a> {
 /// A change as the audit knows it before it is made.
 pub(crate) struct Audit {
     node: NodeIx,
+    /// The node's id as text.
+    id: String,
     kind: u32,
     message: String,
     count: usize,
@@ -51,7 +53,13 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    pub(crate) fn begin(server: &Server, session: &Session, historian: &dyn Historian, changed: Changed<'_>) -> Audit {
+    pub(crate) fn begin(
+        server: &Server,
+        space: &Space,
+        session: &Session,
+        historian: &dyn Historian,
+        changed: Changed<'_>,
+    ) -> Audit {
         let Changed { target, node, change } = changed;
         let old = || old_values(historian, target, change).unwrap_or_default();
         let is_heard = server.trail.is_on() && server.is_audit_heard();
@@ -60,7 +68,7 @@ impl Audit {
                 own.push(("OldValues", old()));
             }
         };
-        let id = server.space().id_text(node);
+        let id = space.id_text(node);
         let (kind, details, message, count, mut extra) = match change {
             Change::Values(perform, entries) => {
                 let new = data_values(&entries.good);
@@ -93,14 +101,14 @@ impl Audit {
             }
         };
         fields(&mut extra);
-        extra.push(("UpdatedNode", server.space().id_value(node)));
+        extra.push(("UpdatedNode", space.id_value(node)));
         extra.push(("ParameterDataTypeId", standard_id(details)));
-        Audit { node, kind, message, count, acting: audit::who(session), extra }
+        Audit { node, id, kind, message, count, acting: audit::who(session), extra }
     }
 
     /// Records the outcome.
     pub(crate) fn end(self, server: &Server, who: &Who, audit_entry: &str, outcome: &Outcome) {
-        let Audit { node, kind, message, count, acting, extra } = self;
+        let Audit { node, id, kind, message, count, acting, extra } = self;
         let refused = match outcome {
             Ok((status, entries)) => {
                 usize::from(status.is_bad()) + entries.iter().filter(|status| status.is_bad()).count()
@@ -119,11 +127,7 @@ impl Audit {
             Ok((_, entries)) => entries.iter().copied().find(StatusCode::is_bad).unwrap_or(StatusCode::Good),
             Err(status) => *status,
         };
-        let record = Record {
-            time: who.time,
-            node: server.space().id_text(node),
-            ..Record::new(Kind::HistoryUpdate, status, acting)
-        };
+        let record = Record { time: who.time, node: id, ..Record::new(Kind::HistoryUpdate, status, acting) };
         server.audit(record.with(format!("{user} {message}{how}")), || {
             Some(AuditFields {
                 kind,

@@ -20,14 +20,19 @@ mod values;
 
 use opcua::StatusCode;
 
+use super::Context;
 use crate::stack::codec::NodeIdRef;
 use crate::ua::disk_pool::refused;
 use crate::ua::history::{Subject, Target};
-use crate::ua::server::Server;
 use crate::ua::space::{HistoricalProperty, Source, Space, Viewer};
 
 /// The archive of a node. A node without an archive is BadHistoryOperationUnsupported.
-fn target_of(server: &Server, space: &Space, viewer: &Viewer<'_>, id: NodeIdRef<'_>) -> Result<Target, StatusCode> {
+fn target_of(
+    context: &Context<'_>,
+    space: &Space,
+    viewer: &Viewer<'_>,
+    id: NodeIdRef<'_>,
+) -> Result<Target, StatusCode> {
     let at = space.find(id).filter(|at| viewer.sees(space, *at)).ok_or(StatusCode::BadNodeIdUnknown)?;
     viewer.check_channel(space, at)?;
     let unsupported = StatusCode::BadHistoryOperationUnsupported;
@@ -37,6 +42,6 @@ fn target_of(server: &Server, space: &Space, viewer: &Viewer<'_>, id: NodeIdRef<
         _ => return Err(unsupported),
     };
     let tag = space.historical_tag(at).ok_or(unsupported)?;
-    let archive = server.archives.as_ref().and_then(|archives| archives.of(tag)).ok_or(unsupported)?;
+    let archive = context.world.archives.as_ref().and_then(|archives| archives.of(tag)).ok_or(unsupported)?;
     Ok(Target { tag, archive, subject })
 }

@@ -23,6 +23,7 @@ use crate::ua::server::Server;
 use crate::ua::services::{Context, Response, ResponseHead, Work, operations};
 use crate::ua::session::Session;
 use crate::ua::space::{Space, Viewer};
+use crate::ua::world::World;
 use crate::value::{BuiltIn, IndexRange};
 
 /// Default Binary encodings (Part 6 annex A, 1.05).
@@ -38,6 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A HistoryRead that is ready for the pool.
 struct Reading {
     server: Arc<Server>,
+    world: Arc<World>,
     session: Arc<Session>,
     head: ResponseHead,
     nodes: Vec<Result<Point, StatusCode>>,
@@ -83,7 +85,7 @@ pub(crate) fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
         return Err(StatusCode::BadAggregateListMismatch);
     }
     let details = Arc::new(details);
-    let (space, viewer) = (context.server.space(), context.viewer());
+    let (space, viewer) = (&context.world.space, context.viewer());
     if release {
         context.write_head(w);
         w.count(count);
@@ -105,6 +107,7 @@ pub(crate) fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
     };
     let reading = Reading {
         server: Arc::clone(context.server),
+        world: Arc::clone(&context.world),
         session: Arc::clone(context.session),
         head: context.request.head,
         nodes,
@@ -138,7 +141,7 @@ fn begin(
     node: &NodeToRead<'_>,
     Wanted { details, place, timestamps }: Wanted<'_>,
 ) -> Result<Point, StatusCode> {
-    let target = target_of(context.server, space, viewer, node.id);
+    let target = target_of(context, space, viewer, node.id);
     if !node.continuation.is_empty() {
         let point = context.session.lock().history.take(node.continuation);
         let is_same = |point: &Point| Ok(point.target) == target && point.details.is_like(details);
@@ -173,9 +176,9 @@ fn write_status(status: StatusCode, w: &mut Writer) {
 impl Reading {
     /// The whole response, encoded. Runs in the pool.
     fn run(self, abandoned: &Abandoned) -> Response {
-        let Reading { server, session, head, nodes, most_bytes, until } = self;
+        let Reading { server, world, session, head, nodes, most_bytes, until } = self;
         // Without archives no node was found to have one.
-        let archives = server.archives.as_ref().ok_or(StatusCode::BadHistoryOperationUnsupported);
+        let archives = world.archives.as_ref().ok_or(StatusCode::BadHistoryOperationUnsupported);
         let begun = session.lock().history.begin();
         let mut w = Writer::new();
         head.write(&mut w);
@@ -196,8 +199,15 @@ impl Reading {
             let bytes = most_bytes.saturating_sub(w.mark() + left * RESULT);
             let is_late = n > 0 && Instant::now() >= until;
             let share = if is_late { 0 } else { (bytes / left).max(LEAST_SHARE).min(bytes) };
-            let turn =
-                Turn { server: &server, session: &session, archives, begun, share, is_alone: left == 1 && n == 0 };
+            let turn = Turn {
+                server: &server,
+                world: &world,
+                session: &session,
+                archives,
+                begun,
+                share,
+                is_alone: left == 1 && n == 0,
+            };
             turn.write_result(point, &mut w);
         }
         w.null_array();
@@ -208,6 +218,7 @@ impl Reading {
 /// One node's part of a response.
 struct Turn<'a> {
     server: &'a Server,
+    world: &'a World,
     session: &'a Session,
     archives: &'a Archives,
     /// Points kept since then are the request's own.
@@ -262,7 +273,7 @@ impl Turn<'_> {
             Details::Raw(raw) | Details::Modified(raw) if raw.count > 0 => page.min(raw.count as usize),
             _ => page,
         };
-        let shape = &self.server.plant.tag(tag).shape;
+        let shape = &self.world.plant.tag(tag).shape;
         let size = match &*point.details {
             _ if subject == Subject::Annotations || point.range.is_some() => None,
             Details::Annotations { .. } => None,
@@ -271,7 +282,7 @@ impl Turn<'_> {
             _ => values::size_of_data_value(shape, point.timestamps),
         };
         let mut values = Values::new(w, Room { values: most, end }, point.timestamps, point.range.as_ref(), size);
-        let of = Asked { historian, plant: &self.server.plant, target: point.target };
+        let of = Asked { historian, plant: &self.world.plant, target: point.target };
         let next = match (&*point.details, subject) {
             (Details::Raw(raw), Subject::Values) => raw::write(historian, archive, raw, point.progress, &mut values)?,
             (Details::Raw(raw), Subject::Annotations) => {

@@ -20,6 +20,7 @@ use crate::ua::server::Server;
 use crate::ua::services::{Context, Response, ResponseHead, Work, operations};
 use crate::ua::session::Session;
 use crate::ua::space::{NodeIx, Space, Viewer};
+use crate::ua::world::World;
 use crate::value::{Sample, UaTime, Value};
 
 /// Default Binary encodings (Part 6 annex A, 1.05).
@@ -39,6 +40,7 @@ const AHEAD: Duration = Duration::from_hours(24);
 /// A HistoryUpdate that is ready for the pool.
 struct Updating {
     server: Arc<Server>,
+    world: Arc<World>,
     session: Arc<Session>,
     head: ResponseHead,
     user: String,
@@ -54,17 +56,18 @@ pub(crate) fn update(
     _: &mut Writer,
 ) -> Result<Option<Work>, StatusCode> {
     let count = operations(reader, 3, context.server.limits.history_nodes)?;
-    let (space, viewer) = (context.server.space(), context.viewer());
+    let (space, viewer) = (&context.world.space, context.viewer());
     let user = context.session.lock().identity.name().to_owned();
     let mut changes = Vec::with_capacity(count);
     let now = context.now.wall;
-    let mut details = Body { context, space: &space, viewer: &viewer, user: &user, now, left: ENTRIES };
+    let mut details = Body { context, space, viewer: &viewer, user: &user, now, left: ENTRIES };
     for _ in 0..count {
         let object = reader.extension_object()?;
         changes.push(details.read(object, reader));
     }
     let updating = Updating {
         server: Arc::clone(context.server),
+        world: Arc::clone(&context.world),
         session: Arc::clone(context.session),
         head: context.request.head,
         user,
@@ -101,7 +104,7 @@ impl Body<'_> {
             _ => return Err(StatusCode::BadHistoryOperationInvalid),
         }
         let id = body.node_id()?;
-        let target = target_of(self.context.server, self.space, self.viewer, id)?;
+        let target = target_of(self.context, self.space, self.viewer, id)?;
         let node = self.space.find(id).ok_or(StatusCode::BadNodeIdUnknown)?;
         if !self.viewer.may_edit_history(self.space, node) {
             return Err(StatusCode::BadUserAccessDenied);
@@ -205,8 +208,8 @@ impl Updating {
     /// Does it, entry by entry, and returns the whole response, encoded. Runs in the pool. A change that has begun is
     /// finished and audited, even when no client waits for the answer any more.
     fn run(self, abandoned: &Abandoned) -> Response {
-        let Updating { server, session, head, user, audit_entry, changes, most_bytes } = self;
-        let archives = server.archives.as_ref().ok_or(StatusCode::BadHistoryOperationUnsupported);
+        let Updating { server, world, session, head, user, audit_entry, changes, most_bytes } = self;
+        let archives = world.archives.as_ref().ok_or(StatusCode::BadHistoryOperationUnsupported);
         let mut w = Writer::new();
         head.write(&mut w);
         w.count(changes.len());
@@ -217,7 +220,8 @@ impl Updating {
             let done = change.and_then(|(target, node, change)| {
                 let historian = &*archives?.historian;
                 let who = Who { user: user.clone(), time: UaTime::now() };
-                let audit = Audit::begin(&server, &session, historian, Changed { target, node, change: &change });
+                let audit =
+                    Audit::begin(&server, &world.space, &session, historian, Changed { target, node, change: &change });
                 let done = change.run(historian, target, &who);
                 audit.end(&server, &who, &audit_entry, &done);
                 done

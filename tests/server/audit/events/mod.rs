@@ -324,7 +324,7 @@ fn audit_events_reach_security_administrators_only() {
     let stranger = Login { client: &watch.field.client, mode: SignAndEncrypt, user: Some("opal") }.open(&watch.field);
     stranger.close();
     let server = &watch.field.server().server;
-    let space = server.space();
+    let space = &server.world().space;
     // An event for everybody comes behind all of them.
     server.raise(&opcell::testing::ua::events::Event {
         id: [1; 16],
