@@ -5,14 +5,18 @@
 
 mod access;
 mod audit;
+mod compare;
 mod count;
+mod diff;
 mod endpoint;
 mod history;
+mod identity;
 mod ix;
 mod network;
 mod node;
 mod numbered;
 mod period;
+mod renumber;
 mod server;
 mod subject;
 mod tag;
@@ -22,8 +26,10 @@ pub(crate) use access::{Access, ROLES};
 pub use access::{Role, Roles};
 pub use audit::{AuditLog, AuditPlan};
 pub(crate) use count::count;
+pub(crate) use diff::{CellChange, Change, Difference, Effect, NodeChange, SourceDifferences, Texts, diff};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use history::{HistoryClass, HistoryDeadband, HistoryPartition, HistoryPlan};
+pub(crate) use identity::Identifier;
 pub use ix::{AccessIx, ConnectionIx, NodeIx, TagId};
 pub(crate) use ix::{EnumIx, HistoryIx, ObjectTypeIx};
 pub(crate) use network::Network;
@@ -31,6 +37,7 @@ pub use node::{Cell, Node, NodeKind, NodeName};
 pub(crate) use node::{EnumType, ObjectType, Text};
 pub(crate) use numbered::{Number, Numbered};
 pub(crate) use period::Period;
+pub(crate) use renumber::{Left, Numbers, Renumbering};
 pub use server::{Accounts, User};
 pub(crate) use server::{
     Application, CertificatePlan, Limits, Policy, RoleRule, SIMULATE_FOLDER, Security, ServerPlan, Suppressed,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{AuditPlan, HistoryPlan, Network, Roles};
 use crate::value::Hidden;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServerPlan {
     pub application: Application,
     pub listen: Vec<Listen>,
@@ -37,7 +37,7 @@ pub(crate) const SIMULATE_FOLDER: &str = "simulate";
 /// An entry of `listen:`.
 pub(crate) type Listen = SocketAddr;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Application {
     /// Empty: `opcell on HOST`.
     pub name: String,
@@ -45,7 +45,7 @@ pub struct Application {
     pub uri: String,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Security {
     pub policies: Vec<Policy>,
     pub allow_unsecured: bool,
@@ -72,7 +72,7 @@ pub enum Policy {
     Aes256_Sha256_RsaPss,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CertificatePlan {
     pub key_bits: u32,
     /// Host names and addresses in the certificate; with `auto_names`, in addition to this host's own.
@@ -83,7 +83,7 @@ pub struct CertificatePlan {
 }
 
 /// Users and their roles; a running server can take new ones.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Accounts {
     pub users: BTreeMap<String, User>,
     /// Holders of roles in addition to those of `users`.
@@ -102,7 +102,7 @@ pub struct User {
 }
 
 /// Holders of a role.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RoleRule {
     pub role: super::Role,
     pub users: Vec<String>,
@@ -114,7 +114,7 @@ pub struct RoleRule {
     pub endpoints: Vec<String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     pub max_sessions: u32,
     pub max_subscriptions: u32,

@@ -52,6 +52,12 @@ impl Shape {
         self.dimensions.iter().map(|n| *n as usize).product()
     }
 
+    /// Whether an index range can mean anything.
+    pub(crate) fn has_parts(&self) -> bool {
+        let is_text = matches!(self.data_type, DataType::BuiltIn(BuiltIn::String | BuiltIn::ByteString));
+        is_text || !self.is_scalar()
+    }
+
     pub fn is_scalar(&self) -> bool {
         self.dimensions.is_empty()
     }

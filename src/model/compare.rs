@@ -1,0 +1,183 @@
+//! One node before and after: which of its keys differ, and what that means to clients.
+
+use std::fmt::{Debug, Display};
+
+use super::diff::{Change, Difference, Effect, Side, SourceDifferences, Texts};
+use super::{Cell, DataType, Identifier, Node, NodeIx, NodeKind, Origin, Period, Plant, Scale, Shape, Tag, TagId};
+
+/// A node of a side.
+#[derive(Clone, Copy)]
+pub(super) struct Compared<'a> {
+    pub side: Side<'a>,
+    pub at: NodeIx,
+}
+
+/// The differences that were found so far.
+struct Found {
+    keys: Vec<Difference>,
+    effect: Effect,
+}
+
+impl Found {
+    fn note(&mut self, key: &'static str, effect: Effect, texts: Option<Texts>) {
+        self.effect = self.effect.max(effect);
+        self.keys.push(Difference { key, texts });
+    }
+
+    /// A key whose value is not shown.
+    fn key<T: PartialEq>(&mut self, key: &'static str, effect: Effect, old: &T, new: &T) {
+        if old != new {
+            self.note(key, effect, None);
+        }
+    }
+
+    /// A key whose values are shown.
+    fn shown<T: PartialEq, S: Display>(
+        &mut self,
+        key: &'static str,
+        effect: Effect,
+        old: &T,
+        new: &T,
+        show: impl Fn(&T) -> S,
+    ) {
+        if old != new {
+            let texts = Texts { before: show(old).to_string(), after: show(new).to_string() };
+            self.note(key, effect, Some(texts));
+        }
+    }
+}
+
+/// `None`: nothing differs.
+pub(super) fn compare(old: Compared<'_>, new: Compared<'_>, sources: &SourceDifferences) -> Option<Change> {
+    let mut found = Found { keys: Vec::new(), effect: Effect::Live };
+    let (before, after) = (old.node(), new.node());
+    found.shown("name", Effect::Live, &before.name, &after.name, |name| name.to_string());
+    found.key("parent", Effect::Live, &old.parent(), &new.parent());
+    found.key("display_name", Effect::Live, &before.display_name, &after.display_name);
+    found.key("description", Effect::Live, &before.description, &after.description);
+    found.key("access", Effect::Live, &old.side.plant.rule(before.access), &new.side.plant.rule(after.access));
+    match (&before.kind, &after.kind) {
+        (NodeKind::Variable(was), NodeKind::Variable(is)) => {
+            found.tags(old.side, old.side.plant.tag(*was), new.side, new.side.plant.tag(*is));
+            found.histories(old.side.plant, *was, new.side.plant, *is);
+            for difference in sources.get(is).into_iter().flatten() {
+                found.note(difference.key, effect_of_source(difference.key), difference.texts.clone());
+            }
+        }
+        (NodeKind::Folder, NodeKind::Folder) => {}
+        (was, is) => {
+            found.shown("of", Effect::Type, &old.type_name(was), &new.type_name(is), |name| (*name).to_owned())
+        }
+    }
+    found.keys.sort_by_key(|difference| difference.key);
+    found.keys.dedup_by_key(|difference| difference.key);
+    (!found.keys.is_empty()).then_some(Change::Changed { keys: found.keys, effect: found.effect })
+}
+
+/// Keys of a source that say when and how often, and not what.
+fn effect_of_source(key: &str) -> Effect {
+    match key {
+        "poll" | "read" | "write" | "write_every" | "on_stop" => Effect::Live,
+        _ => Effect::Fresh,
+    }
+}
+
+impl<'a> Compared<'a> {
+    fn node(&self) -> &'a Node {
+        self.side.cell.node(self.at)
+    }
+
+    fn parent(&self) -> Option<Identifier> {
+        self.node().parent.map(|parent| self.side.cell.identifier(parent))
+    }
+
+    fn type_name(&self, kind: &NodeKind) -> &'a str {
+        match kind {
+            NodeKind::Object(at) => &self.side.cell.object_types[at.0 as usize].name,
+            NodeKind::Folder | NodeKind::Variable(_) | NodeKind::Declaration(_) => "a folder",
+        }
+    }
+}
+
+impl Found {
+    fn tags(&mut self, old: Side<'_>, was: &Tag, new: Side<'_>, is: &Tag) {
+        self.shapes(old.cell, &was.shape, new.cell, &is.shape);
+        self.shown("scale", Effect::Fresh, &was.scale, &is.scale, scale_text);
+        self.shown("deadband", Effect::Live, &was.deadband, &is.deadband, |band| *band);
+        self.key("wraps", Effect::Live, &was.wraps, &is.wraps);
+        self.shown("poll", Effect::Live, &was.poll, &is.poll, |poll| Period(*poll));
+        self.shown("stale_after", Effect::Live, &was.stale_after, &is.stale_after, |after| match *after {
+            std::time::Duration::MAX => "never".to_owned(),
+            after => Period(after).to_string(),
+        });
+        self.shown("enabled", Effect::Live, &was.enabled, &is.enabled, |is| *is);
+        match (&was.origin, &is.origin) {
+            (
+                Origin::Device { connection: from, read, write, on_stop },
+                Origin::Device { connection: to, read: reads, write: writes, on_stop: stops },
+            ) => {
+                let name = |side: Side<'_>, ix| side.plant.connections[ix].name.clone();
+                self.shown("connection", Effect::Fresh, &name(old, *from), &name(new, *to), String::clone);
+                self.shown("read", Effect::Live, read, reads, |is| *is);
+                self.shown("write", Effect::Live, write, writes, |is| *is);
+                self.key("on_stop", Effect::Live, on_stop, stops);
+            }
+            (Origin::Memory { initial, write }, Origin::Memory { initial: starts, write: writes }) => {
+                self.key("value", Effect::Live, initial, starts);
+                self.shown("write", Effect::Live, write, writes, |is| *is);
+            }
+            (Origin::Device { .. }, Origin::Memory { .. }) | (Origin::Memory { .. }, Origin::Device { .. }) => {
+                self.note("source", Effect::Fresh, None);
+                self.note("value", Effect::Fresh, None);
+            }
+        }
+    }
+
+    fn shapes(&mut self, old: &Cell, was: &Shape, new: &Cell, is: &Shape) {
+        let name = |cell: &Cell, kind: DataType| match kind {
+            DataType::BuiltIn(kind) => format!("{kind:?}"),
+            DataType::Enum(at) => cell.enums[at.0 as usize].name.to_string(),
+        };
+        self.shown("type", Effect::Type, &name(old, was.data_type), &name(new, is.data_type), String::clone);
+        if let (DataType::Enum(from), DataType::Enum(to)) = (was.data_type, is.data_type) {
+            let (from, to) = (&old.enums[from.0 as usize], &new.enums[to.0 as usize]);
+            if from.name == to.name && from.values != to.values {
+                self.note("type", Effect::Semantics, None);
+            }
+        }
+        self.shown("array", Effect::Type, &was.dimensions, &is.dimensions, |sizes| format!("{sizes:?}"));
+        let length = |length: &Option<u32>| length.map_or("none".to_owned(), |length| length.to_string());
+        self.shown("length", Effect::Type, &was.length, &is.length, length);
+        let unit = |unit: &Option<std::sync::Arc<super::Unit>>| match unit {
+            Some(unit) => unit.symbol.clone(),
+            None => "none".to_owned(),
+        };
+        self.shown("unit", Effect::Semantics, &was.unit, &is.unit, unit);
+        self.shown("range", Effect::Semantics, &was.range, &is.range, |range| match range {
+            Some((low, high)) => format!("[{low}, {high}]"),
+            None => "none".to_owned(),
+        });
+    }
+
+    fn histories(&mut self, old: &Plant, was: TagId, new: &Plant, is: TagId) {
+        let class = |plant: &Plant, tag| plant.history_of(tag).cloned();
+        let name =
+            |class: &Option<super::HistoryClass>| class.as_ref().map_or("none".into(), |class| class.name.clone());
+        let (before, after) = (class(old, was), class(new, is));
+        match name(&before) == name(&after) {
+            true => self.key("history", Effect::Live, &before, &after),
+            false => self.shown("history", Effect::Live, &before, &after, |class| name(class).to_string()),
+        }
+    }
+}
+
+fn scale_text(scale: &Option<Scale>) -> String {
+    let short = |value: &dyn Debug| format!("{value:?}");
+    match scale {
+        None => "none".to_owned(),
+        Some(Scale::Factor { factor, offset }) => format!("factor {}, offset {}", short(factor), short(offset)),
+        Some(Scale::Range { raw, eu, .. }) => {
+            format!("[{}, {}] to [{}, {}]", raw.0, raw.1, eu.0, eu.1)
+        }
+    }
+}
