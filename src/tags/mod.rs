@@ -8,12 +8,14 @@ mod raw;
 mod roster;
 mod segments;
 mod slot;
+mod turn;
 mod write;
 
 pub(crate) use convert::{leaves_deadband, to_raw};
 pub use raw::{RawSample, Stamp};
 pub(crate) use roster::{Member, Roster};
 pub(crate) use segments::Segments;
+pub(crate) use turn::Turn;
 pub(crate) use write::check_recorded;
 
 use std::sync::Arc;
@@ -78,6 +80,9 @@ pub trait Watcher: Send + Sync {
     /// Called under the tag's lock, in the order of the changes: take what is needed and return. `now` is the moment
     /// of the change.
     fn offer(&self, key: u32, sample: &Sample, now: Moment);
+
+    /// Called under the tag's lock when unit, range or texts of the tag changed, with its present sample.
+    fn announce(&self, _key: u32, _sample: &Sample) {}
 }
 
 /// One watcher at one tag.
@@ -146,6 +151,16 @@ pub struct TagStore {
 }
 
 impl TagStore {
+    /// Slots for this number of tags, which are vacant.
+    pub(crate) fn with_room(count: usize) -> TagStore {
+        let stamp = Stamp::now();
+        TagStore {
+            slots: Segments::new((0..count).map(|_| Mutex::new(Slot::vacant(stamp)))),
+            queues: RwLock::default(),
+            changed: Mutex::new(Vec::new()),
+        }
+    }
+
     /// Device tags wait for their first value, constants and memory tags are Good, disabled ones out of service.
     pub fn new(plant: &Plant) -> TagStore {
         let stamp = Stamp::now();

@@ -77,6 +77,17 @@ impl Slot {
         self.tell(news, stamp.moment());
     }
 
+    /// Starts again with the state of another slot; the watches stay.
+    pub(super) fn begin(&mut self, state: Slot, is_told: bool, stamp: Stamp) {
+        let news = self.sample.status != state.sample.status || !self.sample.value.same_bits(&state.sample.value);
+        (self.sample, self.good) = (state.sample, state.good);
+        (self.last_good, self.answered) = (None, None);
+        (self.warned, self.warned_of_time) = (false, false);
+        if is_told {
+            self.tell(news, stamp.moment());
+        }
+    }
+
     /// SourceTimestamp changes with the quality, so that an old alarm is not shown as a new one.
     pub(crate) fn miss(&mut self, why: Miss, stale_after: Duration, stamp: Stamp) {
         let lapse = if self.is_fresh(stale_after, stamp) { Lapse::Uncertain } else { Lapse::Bad };

@@ -1,0 +1,87 @@
+//! Slots of tags that a reload adds, changes or removes.
+
+use opcua::StatusCode;
+
+use super::slot::Slot;
+use super::{Stamp, TagStore, convert, first_slot, write};
+use crate::model::{Origin, Plant, Tag, TagId};
+use crate::value::Value;
+
+/// A change of a tag, as its slot sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The tag is new, or has another source: it begins from its first state.
+    Begin,
+    /// A memory tag with another type or shape: it keeps its value where that fits.
+    Retype,
+    /// The tag is removed.
+    End,
+}
+
+impl TagStore {
+    /// Makes the slots of a plant with new tags; to be called before any of them is used.
+    pub(crate) fn grow(&self, plant: &Plant) {
+        let stamp = Stamp::now();
+        self.slots.grow(plant.tags.bound(), || Slot::vacant(stamp).into());
+    }
+
+    /// Changes the slot of a tag; from now on it takes nothing by an older plant. Watchers of a tag that stays get its
+    /// new state; those of a removed one hear nothing here.
+    pub(crate) fn turn(&self, plant: &Plant, id: TagId, turn: Turn, stamp: Stamp) {
+        let mut slot = self.slot(id).lock();
+        slot.since = plant.revision;
+        let state = match (turn, plant.tags.get(id)) {
+            (Turn::End, _) | (_, None) => Slot::vacant(stamp),
+            (Turn::Begin, Some(tag)) => first_slot(plant, tag, stamp),
+            (Turn::Retype, Some(tag)) => retyped(plant, tag, &slot.good, stamp),
+        };
+        let is_told = turn != Turn::End;
+        slot.begin(state, is_told, stamp);
+    }
+
+    /// Announces a change of a tag's unit, range or texts to its watchers.
+    pub(crate) fn announce(&self, id: TagId) {
+        let slot = self.slot(id).lock();
+        for watch in slot.watches.iter() {
+            watch.watcher.announce(watch.key, &slot.sample);
+        }
+    }
+
+    /// Whether the number of a removed tag may be given to another one.
+    pub(crate) fn is_free(&self, id: TagId) -> bool {
+        self.slot(id).lock().watches.len() == 0
+    }
+}
+
+fn retyped(plant: &Plant, tag: &Tag, kept: &Value, stamp: Stamp) -> Slot {
+    let first = first_slot(plant, tag, stamp);
+    if !matches!(tag.origin, Origin::Memory { write: true, .. }) || first.is_out_of_service() {
+        return first;
+    }
+    let fits = |value: &Value| {
+        let is_same = value.as_f64().zip(kept.as_f64()).is_none_or(|(new, old)| new == old);
+        is_same && write::check_whole(plant, tag, value).is_ok()
+    };
+    match convert::to_tag(tag, kept, None).ok().filter(fits) {
+        Some(value) => Slot::new(value, StatusCode::Good, stamp),
+        None => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vacant_slot_is_no_value() {
+        let store = TagStore::new(&Plant::default());
+        let plant = Plant { revision: 1, ..Plant::default() };
+        store.grow(&plant);
+        store.slots.grow(1, || Slot::vacant(Stamp::now()).into());
+        let id = TagId(0);
+        store.turn(&plant, id, Turn::End, Stamp::now());
+        let sample = store.with(id, Clone::clone);
+        assert_eq!((sample.value, sample.status), (Value::Null, StatusCode::BadNodeIdUnknown));
+        assert!(store.is_free(id));
+    }
+}
