@@ -82,6 +82,14 @@ impl<P: Resumable> ContinuationPoints<P> {
         self.remove(u64::from_le_bytes(name.try_into().ok()?))
     }
 
+    /// Frees the points that do not fit any more.
+    pub fn retain(&mut self, fits: impl Fn(&P) -> bool) {
+        let gone: Vec<u64> = self.held.iter().filter(|(_, point)| !fits(point)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.remove(id);
+        }
+    }
+
     pub fn clear(&mut self) {
         self.held.clear();
         self.sharing.clear();

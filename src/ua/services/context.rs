@@ -155,7 +155,13 @@ impl<'a> Context<'a> {
     }
 
     pub fn viewer(&self) -> Viewer<'_> {
-        Viewer { roles: self.roles, is_encrypted: self.is_encrypted, locales: &self.locales, plant: self.plant() }
+        self.viewer_in(&self.world)
+    }
+
+    /// The session as it looks at a world, which may be that of an earlier request.
+    pub fn viewer_in<'w>(&'w self, world: &'w World) -> Viewer<'w> {
+        let plant = &world.plant;
+        Viewer { roles: self.roles, is_encrypted: self.is_encrypted, locales: &self.locales, plant }
     }
 
     pub fn plant(&self) -> &Plant {

@@ -13,7 +13,7 @@ use crate::history::aggregate::Running;
 use crate::model::Plant;
 use crate::stack::codec::{ExtensionRef, Reader, Timestamps, Writer};
 use crate::ua::events::EventQueue;
-use crate::ua::space::{Attribute, HistoricalProperty, NodeIx, Source, Space};
+use crate::ua::space::{Attribute, HistoricalProperty, NodeIdentity, NodeIx, Source, Space};
 use crate::ua::subscription::filter::{DataFilter, FilterSubject};
 use crate::ua::subscription::grid::Grid;
 use crate::ua::subscription::queue::Queue;
@@ -164,7 +164,10 @@ fn create_one(
         id: 0,
         client_handle: parameters.client_handle,
         mode,
-        node,
+        node: match kind {
+            WatchedKind::Tag(tag) => NodeIdentity::Tag(tag),
+            WatchedKind::Events | WatchedKind::Other => space.identity(node),
+        },
         attribute,
         watched,
         sampling,
@@ -265,8 +268,10 @@ pub(crate) fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wri
     w.count(count);
     let space = &context.world.space;
     subscription.lock().touch();
+    let mut has_denied = false;
     for _ in 0..count {
         let id = reader.u32()?;
+        has_denied |= subscription.lock().is_denied(id);
         let parameters = Parameters::read(reader)?;
         let mut filter_result = Vec::new();
         match modify_one(context, &space, &subscription, id, &parameters, timestamps, &mut filter_result) {
@@ -283,6 +288,12 @@ pub(crate) fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wri
         }
     }
     w.null_array();
+    if has_denied {
+        // What they ask for may fit now.
+        rights::reevaluate_items(context.server, context.session, std::slice::from_ref(&subscription));
+    } else {
+        rights::reevaluate_new_items(context, &subscription);
+    }
     Ok(())
 }
 
@@ -307,7 +318,8 @@ fn modify_one(
             }
             WatchedKind::Events | WatchedKind::Other => Filters::default(),
         };
-        (key, item.node, kind, before)
+        let node = space.resolve(&item.node).filter(|node| context.viewer().sees(space, *node));
+        (key, node.ok_or(StatusCode::BadNodeIdUnknown)?, kind, before)
     };
     let configured = &context.server.limits.configured;
     let publishing = subscription.lock().parameters.publishing_interval;
@@ -382,7 +394,8 @@ fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32
         let Some(item) = state.item_mut(key) else { return StatusCode::BadMonitoredItemIdInvalid };
         let wakes = item.mode == Mode::Disabled && mode != Mode::Disabled;
         let tag = if let Watched::Tag(tag) = item.watched { Some(tag) } else { None };
-        let fixed = matches!(item.watched, Watched::Fixed).then(|| (item.node, item.attribute, item.range.clone()));
+        let node = space.resolve(&item.node).filter(|_| matches!(item.watched, Watched::Fixed));
+        let fixed = node.map(|node| (node, item.attribute, item.range.clone()));
         state.set_mode(key, mode, context.now);
         (key, tag.filter(|_| wakes), fixed.filter(|_| wakes))
     };

@@ -1,12 +1,15 @@
 //! View service set (Part 4 §5.9, 1.05): Browse, BrowseNext, TranslateBrowsePathsToNodeIds, RegisterNodes.
 
+use std::sync::Arc;
+
 use opcua::{ReferenceTypeId, StatusCode};
 
 use super::{Context, operations};
 use crate::stack::codec::{NodeIdRef, Reader, Writer};
 use crate::ua::continuation::Begun;
-use crate::ua::session::BrowsePoint;
+use crate::ua::session::{BrowsePoint, Browsing};
 use crate::ua::space::{BrowseFilter, Direction, NodeIx, ResultMask, Space, TargetName, Viewer};
+use crate::ua::world::World;
 
 /// Registered nodes are answered with their own ids: looking one up costs no more than an alias would.
 const REGISTERED_PER_SESSION: u32 = 100_000;
@@ -48,8 +51,8 @@ pub(crate) fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wri
         });
         match filter {
             Ok((node, filter)) => {
-                let point = BrowsePoint { node, filter, next: 0, max_references };
-                write_result(context, &space, &viewer, begun, point, w);
+                let rest = Browsing { node, filter, next: 0, max_references };
+                write_result(context, &context.world, begun, rest, w);
             }
             Err(status) => write_failure(status, w),
         }
@@ -76,14 +79,8 @@ fn write_failure(status: StatusCode, w: &mut Writer) {
 
 /// A BrowseResult: as many references as fit, then a continuation point. Where this request has taken all places for
 /// points the references of this operation are not given at all (Part 4 §5.9.2.2, 1.05: Bad_NoContinuationPoints).
-fn write_result(
-    context: &Context<'_>,
-    space: &Space,
-    viewer: &Viewer<'_>,
-    begun: Begun,
-    point: BrowsePoint,
-    w: &mut Writer,
-) {
+fn write_result(context: &Context<'_>, world: &Arc<World>, begun: Begun, rest: Browsing, w: &mut Writer) {
+    let (space, viewer) = (&world.space, &context.viewer_in(world));
     let start = w.mark();
     w.status(StatusCode::Good);
     let name_at = w.mark();
@@ -91,20 +88,25 @@ fn write_result(
     let count_at = w.reserve_count();
     let mut written = 0;
     let mut next = None;
-    for (at, reference) in space.references(point.node).iter().enumerate().skip(point.next) {
-        if !point.filter.passes(space, viewer, reference) {
+    for (at, reference) in space.references(rest.node).iter().enumerate().skip(rest.next) {
+        if !rest.filter.passes(space, viewer, reference) {
             continue;
         }
-        if written == point.max_references {
+        if written == rest.max_references {
             next = Some(at);
             break;
         }
-        space.write_reference(reference, point.filter.mask, viewer.locales, w);
+        space.write_reference(reference, rest.filter.mask, viewer.locales, w);
         written += 1;
     }
     w.set_count(count_at, written);
     let Some(next) = next else { return };
-    match context.session.lock().browse.keep(begun, BrowsePoint { next, ..point }) {
+    match context
+        .session
+        .lock()
+        .browse
+        .keep(begun, BrowsePoint { world: Arc::clone(world), rest: Browsing { next, ..rest } })
+    {
         Some(name) => {
             w.set_count(name_at, name.len());
             w.buf.splice(name_at + 4..name_at + 4, name);
@@ -122,19 +124,17 @@ pub(crate) fn browse_next(context: &Context<'_>, reader: &mut Reader<'_>, w: &mu
     let (begin, begun) = (w.mark(), context.session.lock().browse.begin());
     context.write_head(w);
     w.count(count);
-    let space = &context.world.space;
-    let viewer = context.viewer();
     for _ in 0..count {
         let name = reader.bytes()?.unwrap_or_default();
         let point = context.session.lock().browse.take(name);
         match point {
             // The session may have another user now.
-            Some(point) if !viewer.sees(&space, point.node) => {
+            Some(point) if !context.viewer_in(&point.world).sees(&point.world.space, point.rest.node) => {
                 write_failure(StatusCode::BadContinuationPointInvalid, w);
             }
             None => write_failure(StatusCode::BadContinuationPointInvalid, w),
             Some(_) if release => write_failure(StatusCode::Good, w),
-            Some(point) => write_result(context, &space, &viewer, begun, point, w),
+            Some(point) => write_result(context, &point.world, begun, point.rest, w),
         }
         context.check_size(begin, w)?;
     }

@@ -10,7 +10,7 @@ mod ending;
 mod login;
 mod registry;
 
-pub(crate) use browse_point::BrowsePoint;
+pub(crate) use browse_point::{BrowsePoint, Browsing};
 pub(crate) use caller::Caller;
 pub(crate) use counters::{Counters, ServiceCounter, counter_of};
 pub(crate) use ending::{Ending, EndingText};

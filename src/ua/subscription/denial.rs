@@ -25,6 +25,12 @@ impl State {
         self.tell_denied(key, now);
     }
 
+    /// Whether an item reports a status in place of values.
+    pub(crate) fn is_denied(&self, id: u32) -> bool {
+        let item = self.key_of(id).and_then(|key| self.items.get(key as usize)?.as_deref());
+        item.is_some_and(|item| item.denied.is_some())
+    }
+
     /// Queues the reason why there are no values.
     pub(super) fn tell_denied(&mut self, key: u32, now: Moment) {
         let Some(item) = self.item_mut(key) else { return };

@@ -21,6 +21,8 @@ pub struct DataFilter {
     pub trigger: Trigger,
     /// Absolute, in the tag's unit; 0 for none. A percent deadband is turned into this.
     pub deadband: f64,
+    /// The deadband is this part of EURange, in percent.
+    pub percent: Option<f64>,
 }
 
 /// Properties of the Variable that a filter is checked against.
@@ -55,19 +57,32 @@ impl DataFilter {
         };
         let kind = body.u32().map_err(invalid)?;
         let amount = body.f64().map_err(invalid)?;
+        let percent = Some(amount).filter(|_| kind == 2);
         let deadband = match kind {
             0 => 0.0,
             _ if !subject.is_number => return Err(StatusCode::BadFilterNotAllowed),
             1 if amount.is_finite() && amount >= 0.0 => amount,
             2 => match subject.range {
                 None => return Err(StatusCode::BadMonitoredItemFilterUnsupported),
-                Some((low, high)) if (0.0..=100.0).contains(&amount) => (high - low) * amount / 100.0,
+                Some(range) if (0.0..=100.0).contains(&amount) => part_of(range, amount),
                 Some(_) => return Err(StatusCode::BadDeadbandFilterInvalid),
             },
             1 => return Err(StatusCode::BadDeadbandFilterInvalid),
             _ => return Err(StatusCode::BadMonitoredItemFilterUnsupported),
         };
-        Ok(DataFilter { trigger, deadband })
+        Ok(DataFilter { trigger, deadband, percent })
+    }
+
+    /// Holds the filter against its Variable after a reload: a percent deadband is counted anew from the range.
+    pub(crate) fn renew(&mut self, subject: FilterSubject) -> Result<(), StatusCode> {
+        if self.deadband != 0.0 && !subject.is_number {
+            return Err(StatusCode::BadMonitoredItemFilterUnsupported);
+        }
+        if let Some(percent) = self.percent {
+            let range = subject.range.ok_or(StatusCode::BadMonitoredItemFilterUnsupported)?;
+            self.deadband = part_of(range, percent);
+        }
+        Ok(())
     }
 
     /// Whether `new` differs from `last`, the last sample that entered the queue.
@@ -83,6 +98,10 @@ impl DataFilter {
             }
         }
     }
+}
+
+fn part_of(range: (f64, f64), percent: f64) -> f64 {
+    (range.1 - range.0) * percent / 100.0
 }
 
 #[cfg(test)]
@@ -141,7 +160,7 @@ mod tests {
             (StatusValue, 0.5, good(10.0, 1), good(f64::NAN, 2), true),
             (StatusValue, 0.5, good(f64::NAN, 1), good(f64::NAN, 2), false),
         ] {
-            let filter = DataFilter { trigger, deadband };
+            let filter = DataFilter { trigger, deadband, percent: None };
             assert_eq!(filter.passes(&last, &new), news, "{trigger:?} {deadband} {last:?} -> {new:?}");
         }
     }

@@ -12,7 +12,7 @@ use crate::history::aggregate::Running;
 use crate::model::TagId;
 use crate::stack::codec::Timestamps;
 use crate::ua::events::{EventFilter, EventQueue};
-use crate::ua::space::{Attribute, Live, NodeIx};
+use crate::ua::space::{Attribute, Live, NodeIdentity};
 use crate::value::{IndexRange, Moment, Sample};
 
 /// MonitoringMode (Part 4 §7.23, 1.05).
@@ -33,6 +33,9 @@ impl Mode {
         })
     }
 }
+
+/// SemanticsChanged of a StatusCode (Part 4 §7.39.1, 1.05): the properties of the Variable changed since the last one.
+pub(super) const SEMANTICS_CHANGED: u32 = 0x4000;
 
 /// The source of an item's notifications.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ pub struct Item {
     pub id: u32,
     pub client_handle: u32,
     pub mode: Mode,
-    pub node: NodeIx,
+    pub node: NodeIdentity,
     pub attribute: Attribute,
     pub watched: Watched,
     pub sampling: Duration,
@@ -182,6 +185,18 @@ impl Item {
             self.grid.pass(now, interval);
         }
         is_due
+    }
+
+    /// Queues the present sample although it is no news: its semantics changed. The part that an IndexRange asks for.
+    pub fn announce(&mut self, sample: &Sample) -> Accepted {
+        if self.is_silent() || self.aggregate.is_some() {
+            return Accepted::No;
+        }
+        let Some(sample) = self.part_of(sample) else { return Accepted::No };
+        self.held = None;
+        self.last = self.queue.book_compared(&sample.value).then(|| sample.clone());
+        let status = StatusCode::from(sample.status.bits() | SEMANTICS_CHANGED);
+        Accepted::Queued { lost: self.queue.push(Sample { status, ..sample }) }
     }
 
     /// A new sampling interval begins with the next sample.

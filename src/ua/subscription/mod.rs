@@ -184,8 +184,8 @@ impl Drop for State {
 
 /// Memory of a triggering link at both of its ends.
 const LINK_BYTES: usize = 64;
-/// Items that a tick looks at without a pause.
-const SLICE: usize = 500;
+/// Items that are looked at without a pause.
+pub(crate) const SLICE: usize = 500;
 
 /// Stale entries that a list may have, in addition to twice its items, before it is tidied up.
 const STALE: usize = 64;
@@ -213,6 +213,10 @@ fn compact<'k>(
 impl Watcher for Subscription {
     fn offer(&self, key: u32, sample: &Sample, now: Moment) {
         self.lock().offer(key, sample, now);
+    }
+
+    fn announce(&self, key: u32, sample: &Sample) {
+        self.lock().announce(key, sample);
     }
 }
 
@@ -305,6 +309,14 @@ impl State {
         }
         let accepted = item.offer(sample, publishing, now);
         self.note(key, accepted);
+    }
+
+    fn announce(&mut self, key: u32, sample: &Sample) {
+        let Some(Some(item)) = self.items.get_mut(key as usize) else { return };
+        if !self.is_closed {
+            let accepted = item.announce(sample);
+            self.note(key, accepted);
+        }
     }
 
     /// A sample that was taken for the item, not offered by a tag.

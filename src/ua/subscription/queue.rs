@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use opcua::StatusCode;
 
+use super::item::SEMANTICS_CHANGED;
 use crate::ua::budget::{Budget, weight};
 use crate::value::{Sample, Value};
 
@@ -104,6 +105,11 @@ impl Queue {
         let gone = if self.discard_oldest || self.size == 1 { self.held.pop_front() } else { self.held.pop_back() };
         self.give_back(gone.as_ref());
         self.held.push_back(sample);
+        if gone.is_some_and(|gone| gone.status.bits() & SEMANTICS_CHANGED != 0) {
+            // The client has not heard of it yet: the next sample says so.
+            let next = if self.discard_oldest || self.size == 1 { self.held.front_mut() } else { self.held.back_mut() };
+            next.into_iter().for_each(|next| next.status = StatusCode::from(next.status.bits() | SEMANTICS_CHANGED));
+        }
         if self.size == 1 {
             return false;
         }

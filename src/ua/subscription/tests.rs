@@ -11,7 +11,7 @@ use crate::stack::codec::Timestamps;
 use crate::ua::budget::Budget;
 use crate::ua::identity::Identity;
 use crate::ua::limits::Limits;
-use crate::ua::space::{Attribute, NodeIx};
+use crate::ua::space::{Attribute, NodeIdentity};
 use crate::value::{UaTime, Value};
 
 /// The session of a subscription that has none.
@@ -71,7 +71,7 @@ fn item(sampling: Duration) -> Box<Item> {
         id: 0,
         client_handle: 1,
         mode: Mode::Reporting,
-        node: NodeIx(0),
+        node: NodeIdentity::Standard(0),
         attribute: Attribute::Value,
         watched: Watched::Fixed,
         sampling,

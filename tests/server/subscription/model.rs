@@ -11,7 +11,7 @@ use opcell::testing::stack::crypto::{MessageSecurityMode, Policy};
 use opcell::testing::tags::Watcher;
 use opcell::testing::ua::budget::Budget;
 use opcell::testing::ua::session::{NewSession, Session, SessionSecurity};
-use opcell::testing::ua::space::{Attribute, NodeIx};
+use opcell::testing::ua::space::{Attribute, NodeIdentity};
 use opcell::testing::ua::subscription::filter::DataFilter;
 use opcell::testing::ua::subscription::grid::Grid;
 use opcell::testing::ua::subscription::queue::Queue;
@@ -361,7 +361,7 @@ impl Life {
             id: 0,
             client_handle: self.next_handle,
             mode: Mode::Reporting,
-            node: NodeIx(0),
+            node: NodeIdentity::Standard(0),
             attribute: Attribute::Value,
             watched: Watched::Fixed,
             sampling: Duration::ZERO,

@@ -14,7 +14,6 @@ use super::values::{Room, Values};
 use super::{annotations, modified, processed, raw, target_of, values};
 use crate::history::Archives;
 use crate::history::aggregate::Bounding;
-use crate::model::{DataType, Shape};
 use crate::stack::codec::{NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer};
 use crate::ua::continuation::Begun;
 use crate::ua::disk_pool::Abandoned;
@@ -24,7 +23,7 @@ use crate::ua::services::{Context, Response, ResponseHead, Work, operations};
 use crate::ua::session::Session;
 use crate::ua::space::{Space, Viewer};
 use crate::ua::world::World;
-use crate::value::{BuiltIn, IndexRange};
+use crate::value::IndexRange;
 
 /// Default Binary encodings (Part 6 annex A, 1.05).
 const HISTORY_DATA: u32 = opcua::ObjectId::HistoryData_Encoding_DefaultBinary as u32;
@@ -154,17 +153,11 @@ fn begin(
         return Err(StatusCode::BadDataEncodingUnsupported);
     }
     let range = IndexRange::parse(node.range.unwrap_or_default())?;
-    if range.is_some() && !has_parts(target, &context.plant().tag(target.tag).shape) {
+    if range.is_some() && !(target.subject == Subject::Values && context.plant().tag(target.tag).shape.has_parts()) {
         return Err(StatusCode::BadIndexRangeNoData);
     }
     let (details, progress) = (Arc::clone(details), Progress::Start);
     Ok(Point { target, details, place, timestamps, range, progress })
-}
-
-/// Whether an index range can mean anything.
-fn has_parts(target: Target, shape: &Shape) -> bool {
-    let is_text = matches!(shape.data_type, DataType::BuiltIn(BuiltIn::String | BuiltIn::ByteString));
-    target.subject == Subject::Values && (is_text || !shape.is_scalar())
 }
 
 fn write_status(status: StatusCode, w: &mut Writer) {
