@@ -5,6 +5,7 @@
 //! over a time in which the value stood still, and the last good time before a gap is known. A tag's time without the
 //! server is marked by a sample BadDataLost (Part 11 §6.2.2, 1.05).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::{ArchiveId, Archives, Historian, Row};
 use crate::model::{HistoryDeadband, Origin, Plant, TagId};
-use crate::tags::{TagStore, Watch, Watcher, leaves_deadband};
+use crate::tags::{Segments, TagStore, Watch, Watcher, leaves_deadband};
 use crate::value::{Moment, Sample, UaTime, Value};
 
 /// Rows that are handed to the historian at once.
@@ -27,11 +28,32 @@ const AHEAD: i64 = 10_000_000;
 
 /// Takes the samples of every tag that has an archive.
 pub struct Gather {
-    archives: Arc<Archives>,
+    historian: Arc<dyn Historian>,
     tags: Arc<TagStore>,
-    started: UaTime,
-    tracks: Box<[Mutex<Track>]>,
+    /// By the key that each tag is watched with.
+    tracks: Segments<Mutex<Option<Track>>>,
+    keys: Mutex<Keys>,
     rows: Mutex<Vec<Row>>,
+}
+
+/// The place of each tag that is recorded.
+#[derive(Default)]
+struct Keys {
+    of: HashMap<TagId, u32>,
+    free: Vec<u32>,
+    /// All keys are below it.
+    bound: u32,
+}
+
+impl Keys {
+    fn take(&mut self, tag: TagId) -> u32 {
+        let key = self.free.pop().unwrap_or_else(|| {
+            self.bound += 1;
+            self.bound - 1
+        });
+        self.of.insert(tag, key);
+        key
+    }
 }
 
 /// One tag.
@@ -39,6 +61,8 @@ struct Track {
     tag: TagId,
     archive: ArchiveId,
     rule: Rule,
+    /// The first sample is recorded as of then, if it is older.
+    started: UaTime,
     /// The last sample that was recorded.
     last: Option<Recorded>,
     /// The sample after it, when it was not different enough to be recorded.
@@ -65,23 +89,49 @@ struct Rule {
 
 impl Gather {
     /// Watches the tags from now on; the first sample of each is recorded as of `started`, if it is older.
-    pub fn start(archives: &Arc<Archives>, plant: &Plant, tags: &Arc<TagStore>, started: UaTime) -> Arc<Gather> {
-        let track = |(tag, archive)| {
-            let rule = rule(plant, tag);
-            Mutex::new(Track { tag, archive, rule, last: None, skipped: None })
-        };
+    pub fn start(archives: &Archives, plant: &Plant, tags: &Arc<TagStore>, started: UaTime) -> Arc<Gather> {
         let gather = Arc::new(Gather {
-            archives: Arc::clone(archives),
+            historian: Arc::clone(&archives.historian),
             tags: Arc::clone(tags),
-            started,
-            tracks: archives.tags().map(track).collect(),
+            tracks: Segments::new(archives.tags().map(|_| Mutex::new(None))),
+            keys: Mutex::default(),
             rows: Mutex::new(Vec::new()),
         });
-        for (key, track) in (0..).zip(&gather.tracks) {
-            let tag = track.lock().tag;
-            tags.watch(tag, Watch { watcher: Arc::clone(&gather) as Arc<dyn Watcher>, key, every: true });
-        }
+        gather.apply(archives, plant, started);
         gather
+    }
+
+    /// Records the tags of this plant from now on. A tag that goes on being recorded in its archive loses nothing; one
+    /// whose archive is another, or that is not recorded any more, is ended at `now`.
+    pub fn apply(self: &Arc<Gather>, archives: &Archives, plant: &Plant, now: UaTime) {
+        let mut keys = self.keys.lock();
+        let gone: Vec<(TagId, u32)> = keys.of.iter().map(|(tag, key)| (*tag, *key)).collect();
+        for (tag, key) in gone {
+            let archive = self.tracks[key as usize].lock().as_ref().map(|track| track.archive);
+            if archives.of(tag) != archive {
+                self.end(key, now);
+                keys.of.remove(&tag);
+                keys.free.push(key);
+            }
+        }
+        for (tag, archive) in archives.tags() {
+            let rule = rule(plant, tag);
+            if let Some(key) = keys.of.get(&tag) {
+                if let Some(track) = &mut *self.tracks[*key as usize].lock() {
+                    track.rule = rule;
+                }
+                continue;
+            }
+            let key = keys.take(tag);
+            self.tracks.grow(keys.bound as usize, || Mutex::new(None));
+            let track = Track { tag, archive, rule, started: now, last: None, skipped: None };
+            *self.tracks[key as usize].lock() = Some(track);
+            self.tags.watch(tag, Watch { watcher: self.watcher(), key, every: true });
+        }
+    }
+
+    fn watcher(self: &Arc<Gather>) -> Arc<dyn Watcher> {
+        Arc::clone(self) as Arc<dyn Watcher>
     }
 
     /// Marks the time from `since`, the last commit of the store, until now as lost: the server ended without an
@@ -93,18 +143,20 @@ impl Gather {
 
     /// Hands the collected rows to the historian, and checks tags that nobody polls.
     pub fn sweep(&self, now: UaTime) {
-        for track in &self.tracks {
+        let keys: Vec<u32> = self.keys.lock().of.values().copied().collect();
+        for key in keys {
+            let track = &self.tracks[key as usize];
             let due = {
                 let track = track.lock();
-                track.is_quiet(now).then_some(track.tag)
+                track.as_ref().filter(|track| track.is_quiet(now)).map(|track| track.tag)
             };
             // Without the track's lock: a tag's lock always comes first. It is held until the row is queued, so that
             // nothing newer comes in between.
             if let Some(tag) = due {
                 self.tags.with(tag, |sample| {
                     let mut track = track.lock();
-                    if track.is_quiet(now) {
-                        let row = track.record(Sample { source_time: now, server_time: now, ..sample.clone() });
+                    if let Some(quiet) = track.as_mut().filter(|track| track.tag == tag && track.is_quiet(now)) {
+                        let row = quiet.record(Sample { source_time: now, server_time: now, ..sample.clone() });
                         drop(track);
                         self.rows.lock().push(row);
                     }
@@ -117,25 +169,28 @@ impl Gather {
     pub fn hand_over(&self) {
         let mut rows = std::mem::take(&mut *self.rows.lock());
         if !rows.is_empty() {
-            self.archives.historian.append(&mut rows);
+            self.historian.append(&mut rows);
         }
     }
 
     /// Ends every archive at `now`: records the samples that were held back, and a mark that recording ended.
     pub fn stop(self: &Arc<Gather>, now: UaTime) {
-        let watcher: Arc<dyn Watcher> = Arc::clone(self) as Arc<dyn Watcher>;
-        for (key, track) in (0..).zip(&self.tracks) {
-            let tag = track.lock().tag;
-            self.tags.unwatch(tag, &watcher, key);
-            let mut track = track.lock();
-            let last = track.last.as_ref().map_or(UaTime::NULL, |last| last.time);
-            let skipped = track.skipped.take();
-            let end = skipped.as_ref().map_or(last, |skipped| skipped.source_time).max(now);
-            let mut rows = self.rows.lock();
-            rows.extend(skipped.map(|sample| Row { archive: track.archive, sample }));
-            rows.push(lost(track.archive, UaTime(end.0 + 1)));
+        let keys = std::mem::take(&mut *self.keys.lock());
+        for key in keys.of.into_values() {
+            self.end(key, now);
         }
         self.hand_over();
+    }
+
+    fn end(self: &Arc<Gather>, key: u32, now: UaTime) {
+        let Some(tag) = self.tracks[key as usize].lock().as_ref().map(|track| track.tag) else { return };
+        self.tags.unwatch(tag, &self.watcher(), key);
+        let Some(track) = self.tracks[key as usize].lock().take() else { return };
+        let last = track.last.as_ref().map_or(UaTime::NULL, |last| last.time);
+        let end = track.skipped.as_ref().map_or(last, |skipped| skipped.source_time).max(now);
+        let mut rows = self.rows.lock();
+        rows.extend(track.skipped.map(|sample| Row { archive: track.archive, sample }));
+        rows.push(lost(track.archive, UaTime(end.0 + 1)));
     }
 }
 
@@ -179,12 +234,13 @@ impl Track {
 
 impl Watcher for Gather {
     fn offer(&self, key: u32, sample: &Sample, _: Moment) {
-        let mut track = self.tracks[key as usize].lock();
+        let mut guard = self.tracks[key as usize].lock();
+        let Some(track) = guard.as_mut() else { return };
         let rule = track.rule;
         let Some(last) = &track.last else {
-            let time = sample.source_time.max(self.started);
+            let time = sample.source_time.max(track.started);
             let row = track.record(Sample { source_time: time, ..sample.clone() });
-            drop(track);
+            drop(guard);
             self.rows.lock().push(row);
             return;
         };
@@ -203,14 +259,14 @@ impl Watcher for Gather {
         let before = track.skipped.take().filter(|_| quality || news && !rule.is_stepped);
         let archive = track.archive;
         let row = track.record(Sample { source_time: time, ..sample.clone() });
-        drop(track);
+        drop(guard);
         let mut rows = self.rows.lock();
         rows.extend(before.map(|sample| Row { archive, sample }));
         rows.push(row);
         if rows.len() >= BATCH {
             let mut full = std::mem::take(&mut *rows);
             drop(rows);
-            self.archives.historian.append(&mut full);
+            self.historian.append(&mut full);
         }
     }
 }
