@@ -32,6 +32,36 @@ pub(crate) fn limited_audit(level: Level, kind: &'static str, line: fmt::Argumen
     LOG.write(Entry { level, target: "audit", kind, peer: None }, line, Instant::now());
 }
 
+/// Sets the level of the log, now and until the next call.
+pub(crate) fn set_level(level: log::LevelFilter) {
+    log::set_max_level(level);
+}
+
+/// A change of the log's level by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    More,
+    Less,
+}
+
+/// Makes the log more or less detailed, from `error` to `trace`, and says so.
+pub(crate) fn step(step: Step) {
+    let levels = [
+        log::LevelFilter::Error,
+        log::LevelFilter::Warn,
+        log::LevelFilter::Info,
+        log::LevelFilter::Debug,
+        log::LevelFilter::Trace,
+    ];
+    let now = levels.iter().position(|level| *level == log::max_level()).unwrap_or(2);
+    let next = match step {
+        Step::More => (now + 1).min(levels.len() - 1),
+        Step::Less => now.saturating_sub(1),
+    };
+    set_level(levels[next]);
+    log::error!(target: "opcell", "the log level is {} now", levels[next].as_str().to_lowercase());
+}
+
 /// Logs the counts of minutes that are over; to be called each second. `is_last` logs all that is left.
 pub(crate) fn flush(is_last: bool) {
     LOG.flush(Instant::now(), is_last);

@@ -1,7 +1,7 @@
 //! Signals, and a terminal that is closed: some end the server in order, the others end nothing.
 //!
 //! SIGHUP has two meanings. A terminal that closes sends it, and then the server stops; anything else that sends it
-//! wants the configuration to be read again.
+//! wants the configuration to be read again. SIGUSR1 and SIGUSR2 make the log more and less detailed.
 
 use std::io::{self, IsTerminal};
 
@@ -15,19 +15,27 @@ const ENDS: [(&str, Number); 4] =
     [("SIGTERM", Number::TERM), ("SIGINT", Number::INT), ("SIGQUIT", Number::QUIT), ("SIGPWR", Number::POWER)];
 
 /// Signals that would end the process at once, with outputs left on; no caller means that.
-const WITHOUT_MEANING: [(&str, Number); 5] = [
-    ("SIGUSR1", Number::USR1),
-    ("SIGUSR2", Number::USR2),
-    ("SIGALRM", Number::ALARM),
-    ("SIGIO", Number::IO),
-    ("SIGXFSZ", Number::XFSZ),
-];
+const WITHOUT_MEANING: [(&str, Number); 3] =
+    [("SIGALRM", Number::ALARM), ("SIGIO", Number::IO), ("SIGXFSZ", Number::XFSZ)];
+
+/// What a signal asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// To stop, for this reason.
+    End(String),
+    /// To read the configuration again.
+    Reload,
+    MoreLog,
+    LessLog,
+}
 
 /// The handlers; install them before anything else, so that a signal during the start is only remembered.
 #[derive(Debug)]
 pub(crate) struct Signals {
     ends: Vec<(&'static str, Signal)>,
     hangup: Signal,
+    more_log: Signal,
+    less_log: Signal,
     others: Vec<(&'static str, Signal)>,
     terminals: Terminals,
     /// As `nohup` leaves it: a terminal that closes is to end nothing.
@@ -39,21 +47,23 @@ impl Signals {
     pub(crate) fn install() -> io::Result<Signals> {
         let ignores_hangup = ignores_hangup();
         let hangup = signal(SignalKind::hangup())?;
+        let (more_log, less_log) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
         let (ends, others) = (handlers(&ENDS)?, handlers(&WITHOUT_MEANING)?);
-        Ok(Signals { ends, hangup, others, terminals: Terminals::now(), ignores_hangup })
+        Ok(Signals { ends, hangup, more_log, less_log, others, terminals: Terminals::now(), ignores_hangup })
     }
 
-    /// Waits until the server has to stop, and gives the reason.
-    pub(crate) async fn end(&mut self) -> String {
+    /// Waits for the next signal that asks for something. It may be dropped: no signal gets lost.
+    pub(crate) async fn next(&mut self) -> Asked {
         loop {
             tokio::select! {
-                name = first(&mut self.ends) => return format!("the server received {name}"),
-                _ = self.hangup.recv() => {
-                    if self.is_terminal_closed() {
-                        return "its terminal was closed".to_owned();
-                    }
-                    log::warn!("SIGHUP: reload is not in this version; restart the server to read its files again");
-                }
+                biased;
+                name = first(&mut self.ends) => return Asked::End(format!("the server received {name}")),
+                _ = self.hangup.recv() => return match self.is_terminal_closed() {
+                    true => Asked::End("its terminal was closed".to_owned()),
+                    false => Asked::Reload,
+                },
+                _ = self.more_log.recv() => return Asked::MoreLog,
+                _ = self.less_log.recv() => return Asked::LessLog,
                 name = first(&mut self.others) => logging::limited(log::Level::Warn, "signal ignored", None, format_args!("{name} has no meaning here and is ignored")),
             }
         }

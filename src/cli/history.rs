@@ -137,7 +137,9 @@ impl Place {
                 done
             }
             Some(Ok(Response::Done(text))) => Ok(text),
-            Some(Ok(Response::Status(_))) => Err("the server answered another question".to_owned()),
+            Some(Ok(Response::Status(_) | Response::Reloaded { .. })) => {
+                Err("the server answered another question".to_owned())
+            }
             Some(Ok(Response::Error(error))) => Err(error),
             Some(Err(error)) => Err(error.to_string()),
         };

@@ -5,6 +5,7 @@ mod check;
 mod history;
 mod pki;
 mod probe;
+mod reload;
 mod run;
 mod schema;
 mod status;
@@ -73,6 +74,8 @@ pub enum Verb {
     Audit(audit::AuditArgs),
     /// Show the state of a running server: sessions, subscriptions, links
     Status(status::StatusArgs),
+    /// Let a running server read its files again: what did not change goes on without a break
+    Reload(reload::ReloadArgs),
 }
 
 /// Answer of a verb: text for the terminal, and the exit code (0 ok, 1 failed, 2 bad configuration).
@@ -130,6 +133,14 @@ fn server_plan(path: Option<&Path>, global: &Global, instead: &str) -> Result<Se
     compiled(path, global, instead).map(|compiled| compiled.server)
 }
 
+/// The state folder of a server, even when its files have mistakes.
+fn state_dir(path: Option<&Path>, global: &Global) -> Result<PathBuf, Answer> {
+    match &global.state_dir {
+        Some(dir) => Ok(dir.clone()),
+        None => Ok(config::state_dir(&path_or_default(path)?, &global.options())),
+    }
+}
+
 /// Findings as they go to the terminal, with a last line that counts them; empty when there are none.
 pub fn findings_text(report: &config::Report, shown: config::Shown) -> String {
     if report.is_empty() {
@@ -152,5 +163,6 @@ pub fn answer(cli: &Cli, print: &mut dyn FnMut(&str)) -> Answer {
         Some(Verb::History(args)) => history::history(args, &cli.global),
         Some(Verb::Audit(args)) => audit::audit(args, &cli.global),
         Some(Verb::Status(args)) => status::status(args, &cli.global),
+        Some(Verb::Reload(args)) => reload::reload(args, &cli.global),
     }
 }

@@ -203,7 +203,7 @@ fn window(span: Period, from: Option<&str>, place: &Place, global: &Global) -> A
     let request = Request::PkiWindow { seconds, from: from.map(str::to_owned) };
     match control::ask(&dir, &request) {
         Ok(Response::Done(text)) => Answer { out: text + "\n", ..Answer::default() },
-        Ok(Response::Status(_)) => Answer::failed("the server answered another question"),
+        Ok(Response::Status(_) | Response::Reloaded { .. }) => Answer::failed("the server answered another question"),
         Ok(Response::Error(error)) => Answer::failed(&error),
         Err(error) => Answer::failed(&error.to_string()),
     }

@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use futures_util::FutureExt;
 
 use super::status::SIMULATED;
 use super::{Answer, Global, findings_text, path_or_default};
-use crate::app::{self, Running, Signals};
+use crate::app::{self, Asked, Reloader, Running, Signals};
 use crate::config::{self, Shown};
+use crate::logging;
 use crate::model::ServerPlan;
 use crate::model::count;
 
@@ -51,20 +53,25 @@ pub(crate) fn run(args: &RunArgs, global: &Global, print: &mut dyn FnMut(&str)) 
     // The report holds the text of all files: not for as long as the server runs.
     drop((report, findings));
     init_log(compiled.server.log);
-    runtime.block_on(serve(app::assemble(compiled), &mut signals, print))
+    let source = app::Source { path, options: global.options() };
+    runtime.block_on(serve(app::assemble(compiled).reloadable(source), &mut signals, print))
 }
 
-/// `RUST_LOG` overrides the level of the server file.
+/// `RUST_LOG` overrides the level of the server file. The level may change while the server runs.
 fn init_log(level: log::LevelFilter) {
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(level).parse_default_env().format_timestamp_millis();
+    builder.filter_level(log::LevelFilter::Trace).parse_default_env().format_timestamp_millis();
     if builder.try_init().is_err() {
         log::debug!("the log was set up before");
+    }
+    if std::env::var_os(env_logger::DEFAULT_FILTER_ENV).is_none() {
+        logging::set_level(level);
     }
 }
 
 async fn serve(assembly: app::Assembly, signals: &mut Signals, print: &mut dyn FnMut(&str)) -> Answer {
-    if signals.end().now_or_never().is_some() {
+    // A wish to reload that comes now is one that the start fulfils.
+    if let Some(Asked::End(_)) = signals.next().now_or_never() {
         return Answer::default();
     }
     let mut running = match assembly.start().await {
@@ -76,10 +83,27 @@ async fn serve(assembly: app::Assembly, signals: &mut Signals, print: &mut dyn F
         log::warn!("--simulate: {SIMULATED}");
     }
     let mut reason = String::new();
-    running.run_until(async { reason = signals.end().await }).await;
+    let reloader = running.reloader().clone();
+    running.run_until(async { reason = heed(signals, &reloader).await }).await;
     print("stopping\n");
     running.stop(&reason).await;
     Answer::default()
+}
+
+/// Does what signals ask for, until one ends the server; returns the reason.
+async fn heed(signals: &mut Signals, reloader: &Arc<Reloader>) -> String {
+    loop {
+        match signals.next().await {
+            Asked::End(reason) => return reason,
+            Asked::Reload => {
+                let reloader = Arc::clone(reloader);
+                // In a task: a signal that ends the server is heard meanwhile.
+                tokio::spawn(async move { reloader.reload_and_log().await });
+            }
+            Asked::MoreLog => logging::step(logging::Step::More),
+            Asked::LessLog => logging::step(logging::Step::Less),
+        }
+    }
 }
 
 /// The server's URLs, the place of its certificate, and how to trust a client.

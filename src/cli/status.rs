@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::text::{shown, when};
-use super::{Answer, Global, server_plan};
+use super::{Answer, Global, state_dir};
 use crate::control::{self, LinkStatus, Request, Response, SessionStatus, Status};
 use crate::model::count;
 use clap::Args;
@@ -19,19 +19,16 @@ pub struct StatusArgs {
 }
 
 pub(crate) fn status(args: &StatusArgs, global: &Global) -> Answer {
-    let dir = match &global.state_dir {
-        Some(dir) => dir.clone(),
-        None => match server_plan(args.path.as_deref(), global, "--state-dir DIR") {
-            Ok(plan) => plan.state_dir,
-            Err(answer) => return answer,
-        },
+    let dir = match state_dir(args.path.as_deref(), global) {
+        Ok(dir) => dir,
+        Err(answer) => return answer,
     };
     match control::ask(&dir, &Request::Status) {
         Ok(Response::Status(status)) if args.json => {
             Answer { out: format!("{:#}\n", serde_json::json!(status)), ..Answer::default() }
         }
         Ok(Response::Status(status)) => Answer { out: text(&status), ..Answer::default() },
-        Ok(Response::Done(_)) => Answer::failed("the server answered another question"),
+        Ok(Response::Done(_) | Response::Reloaded { .. }) => Answer::failed("the server answered another question"),
         Ok(Response::Error(error)) => Answer::failed(&error),
         Err(error) => Answer::failed(&error.to_string()),
     }
@@ -49,6 +46,10 @@ fn text(status: &Status) -> String {
     }
     line("up", &format!("{} since {}", span(status.now - status.started), when(status.started)));
     line("listens", &status.listens.join(", "));
+    line("revision", &revision_text(status));
+    for key in &status.needs_restart {
+        line("", &format!("`{key}` changed and takes effect at the next start"));
+    }
     let (subscriptions, items) = (status.subscriptions, status.monitored_items);
     line("sessions", &{
         let (sessions, subscriptions) = (status.sessions.len(), count(subscriptions, "subscription"));
@@ -71,6 +72,13 @@ fn text(status: &Status) -> String {
         line("history", &super::history::summary(history));
     }
     out
+}
+
+fn revision_text(status: &Status) -> String {
+    match &status.reload {
+        None => status.revision.to_string(),
+        Some(last) => format!("{}, last reload {} at {}", status.revision, last.result.name(), last.at),
+    }
 }
 
 fn session_text(session: &SessionStatus) -> String {

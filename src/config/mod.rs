@@ -22,6 +22,7 @@ mod report;
 mod schema;
 mod source;
 mod spec;
+mod state_dir;
 mod syntax;
 mod template;
 mod units;
@@ -50,6 +51,11 @@ pub fn load_from(files: &dyn Files, path: &Path, options: &Options) -> (Option<C
     let loaded = files::load(files, path, options, &mut findings);
     let (compiled, source) = compile::compile(loaded, options, &mut findings);
     (compiled, findings.into_report(source))
+}
+
+/// Where a server with the configuration at `path` keeps its state, even when its files have mistakes.
+pub(crate) fn state_dir(path: &Path, options: &Options) -> std::path::PathBuf {
+    state_dir::state_dir(&Disk, path, options)
 }
 
 /// Takes bytes as a cell file through everything; for the fuzzer, which looks for panics.

@@ -4,10 +4,14 @@
 //! there may ask. A few are answered at a time; work on the history may take minutes, all else seconds.
 
 mod client;
+mod reload;
 mod server;
 mod status;
 
 pub use client::{AskError, ask};
+pub(crate) use reload::LastReload;
+pub(crate) use reload::{ConnectionNames, NodeCounts, NodeReport};
+pub use reload::{ReloadReport, ReloadResult};
 pub(crate) use server::{Answer, Listener};
 pub(crate) use status::{CertificateStatus, HistoryStatus, LinkStatus, SessionStatus, Status};
 
@@ -34,12 +38,21 @@ pub enum Request {
     },
     /// Merges small blocks and gives unused disk back.
     HistoryCompact,
+    /// Reads the files again and takes what they say; with `dry_run` only says what that would change.
+    Reload {
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Response {
     Status(Box<Status>),
+    /// A reload, as data and as text.
+    Reloaded {
+        report: Box<ReloadReport>,
+        text: String,
+    },
     /// Done; what there is to tell.
     Done(String),
     /// The request was not understood, or not done.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LastReload;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     pub version: String,
@@ -20,6 +22,12 @@ pub struct Status {
     pub links: Vec<LinkStatus>,
     /// `None`: no tag has a history class.
     pub history: Option<HistoryStatus>,
+    /// Counts what the files have said since the start, from 1.
+    pub revision: u32,
+    /// The last reload; `None` before the first.
+    pub reload: Option<LastReload>,
+    /// Keys of the server file that changed and take effect at the next start.
+    pub needs_restart: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
