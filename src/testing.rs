@@ -2,7 +2,7 @@
 //! with every commit.
 
 pub mod app {
-    pub use crate::app::{Assembly, Running, assemble, own_request};
+    pub use crate::app::{Answered as Answer, Assembly, Reloader, Running, Source, assemble, own_request};
 }
 pub mod audit {
     pub use crate::audit::{
@@ -17,7 +17,7 @@ pub mod config {
     };
 }
 pub mod control {
-    pub use crate::control::{AskError, Request, Response, ask};
+    pub use crate::control::{AskError, ReloadReport, ReloadResult, Request, Response, ask};
 }
 pub mod drivers {
     pub use crate::drivers::{ConnectionPlan, Output, PointPlan, PointSettings, Settings, probe, start};
@@ -121,7 +121,7 @@ pub mod ua {
         pub use crate::ua::session::{NewSession, Session, SessionSecurity};
     }
     pub mod space {
-        pub use crate::ua::space::{Attribute, CONNECTION_VARIABLES, NodeIx, Source};
+        pub use crate::ua::space::{Attribute, CONNECTION_VARIABLES, NodeIdentity, NodeIx, Source};
     }
     pub mod subscription {
         pub use crate::ua::subscription::{

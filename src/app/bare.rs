@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use opcua::StatusCode;
 
-use super::build::{Namespaces, Opened};
+use super::build::{Base, Namespaces, Opened};
 use super::{Assembly, StartError};
 use crate::audit::Audit;
 use crate::history::{Archives, Historian};
+use crate::model::Plant;
 use crate::stack::channel::{Caller, CertificateCheck, Refusal, Seen};
 use crate::stack::crypto::{CryptoPool, PoolThreads, QueueLimits};
 use crate::tags::TagStore;
 use crate::ua::server::Server;
+use crate::ua::world::World;
 use crate::value::UaTime;
 
 /// A server without its own certificate accepts no channel that a client's certificate could open.
@@ -47,17 +49,23 @@ impl Assembly {
     ) -> Result<(Arc<Server>, PoolThreads), StartError> {
         let (crypto, threads) =
             CryptoPool::start(1, QueueLimits { of_address: 16, in_all: 16 }).map_err(StartError::Thread)?;
-        let of_cells: Vec<u16> = (2..).take(self.plant.cells.len()).collect();
-        let started = UaTime::now();
-        let space = self.space(&Namespaces { of_cells: &of_cells, pinned: &[] }, audit.is_on(), started);
+        let plant = Arc::new(Plant { revision: 1, ..self.compiled.plant });
+        let plan = Arc::new(self.compiled.server);
+        let base = Base {
+            application: self.application,
+            limits: self.limits,
+            wire: self.wire,
+            started: UaTime::now(),
+            audits: audit.is_on(),
+        };
+        let of_cells: Vec<u16> = (2..).take(plant.cells.len()).collect();
+        let space = base.space(&plant, &plan, &Namespaces { of_cells: &of_cells, pinned: &[] });
         let archives = historian.map(|historian| {
-            let archives = Archives::open(historian, &self.plant).expect("the historian makes archives");
+            let archives = Archives::open(historian, &plant).expect("the historian makes archives");
             Arc::new(archives)
         });
         let opened = Opened {
-            tags: Arc::new(TagStore::new(&self.plant)),
-            archives,
-            links: Vec::new(),
+            tags: Arc::new(TagStore::new(&plant)),
             identities: Arc::default(),
             policies: Vec::new(),
             check: Arc::new(Nobody),
@@ -65,7 +73,9 @@ impl Assembly {
             crypto,
             pinned_names: Box::new(|_| Vec::new()),
             audit,
+            accounts: plan.accounts.clone(),
         };
-        Ok((self.server(space, opened, started), threads))
+        let world = World::new(plan, plant, space, archives, Vec::new());
+        Ok((base.server(world, opened), threads))
     }
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::Assembly;
 use crate::audit::Audit;
-use crate::health;
-use crate::history::Archives;
+use crate::model::{Accounts, Plant, ServerPlan};
 use crate::stack::channel::{CertificateCheck, Pace, ServerSettings};
 use crate::stack::crypto::{CryptoPool, Identities, Policy};
+use crate::stack::transport;
 use crate::tags::TagStore;
+use crate::ua::application::Application;
 use crate::ua::facts::{self, Facts};
+use crate::ua::limits::Limits;
 use crate::ua::server::{Parts, Server};
 use crate::ua::space::{Space, compose};
 use crate::ua::users::{PinnedNames, Users};
@@ -26,12 +27,9 @@ pub(crate) struct Namespaces<'a> {
     pub pinned: &'a [String],
 }
 
-/// Everything that a server needs in addition to its cell; a bare one has stand-ins for most of it.
+/// Everything that a server needs in addition to its world; a bare one has stand-ins for most of it.
 pub(crate) struct Opened {
     pub tags: Arc<TagStore>,
-    /// `None`: no tag has a history class.
-    pub archives: Option<Arc<Archives>>,
-    pub links: Vec<Arc<health::Link>>,
     pub identities: Arc<Identities>,
     pub policies: Vec<Policy>,
     pub check: Arc<dyn CertificateCheck>,
@@ -39,12 +37,24 @@ pub(crate) struct Opened {
     pub crypto: CryptoPool,
     pub pinned_names: PinnedNames,
     pub audit: Audit,
+    pub accounts: Accounts,
 }
 
-impl Assembly {
+/// What all revisions of a server have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Base {
+    pub application: Application,
+    pub limits: Limits,
+    pub wire: transport::Limits,
+    pub started: UaTime,
+    /// Whether audit events are raised.
+    pub audits: bool,
+}
+
+impl Base {
     /// The address space; pure, and slow for many nodes.
-    pub(super) fn space(&self, namespaces: &Namespaces<'_>, audits: bool, started: UaTime) -> Space {
-        let mut draft = compose(&self.plant, &self.application.uri, namespaces.of_cells);
+    pub(super) fn space(&self, plant: &Plant, plan: &ServerPlan, namespaces: &Namespaces<'_>) -> Space {
+        let mut draft = compose(plant, &self.application.uri, namespaces.of_cells);
         for (uri, index) in namespaces.pinned.iter().zip(2..) {
             draft.namespace(index, uri);
         }
@@ -52,35 +62,34 @@ impl Assembly {
             application: &self.application,
             limits: &self.limits,
             wire: &self.wire,
-            plant: &self.plant,
-            plan: &self.plan,
-            started,
-            audits,
+            plant,
+            plan,
+            started: self.started,
+            audits: self.audits,
         };
         facts::fill(&mut draft, facts);
         draft.finish()
     }
 
-    pub(super) fn server(self, space: Space, opened: Opened, started: UaTime) -> Arc<Server> {
-        let Assembly { plant, plan, application, limits, wire, .. } = self;
+    /// A server with this world.
+    pub(super) fn server(&self, world: World, opened: Opened) -> Arc<Server> {
         let channels = ServerSettings {
-            handshakes: Pace::new(wire.handshakes),
-            limits: wire,
+            handshakes: Pace::new(self.wire.handshakes),
+            limits: self.wire.clone(),
             identities: opened.identities,
             policies: opened.policies,
             check: opened.check,
         };
         let parts = Parts {
-            limits,
+            limits: self.limits.clone(),
             tags: opened.tags,
             channels: Arc::new(channels),
             trust: opened.trust,
             crypto: opened.crypto,
-            users: Arc::new(Users::new(plan.accounts.clone(), opened.pinned_names)),
-            application,
+            users: Arc::new(Users::new(opened.accounts, opened.pinned_names)),
+            application: self.application.clone(),
             trail: opened.audit,
         };
-        let world = World::new(plan, plant, space, opened.archives, opened.links);
-        Server::new(parts, world, started)
+        Server::new(parts, world, self.started)
     }
 }

@@ -51,9 +51,10 @@ pub(crate) fn finish(store: &Store) -> Result<(), Fault> {
 /// The store of a server that has tags with history.
 pub(crate) struct History {
     store: Arc<Store>,
-    pub archives: Arc<Archives>,
     gather: Option<Arc<Gather>>,
     closed: PathBuf,
+    /// The last commit of a run that did not stop in order.
+    crashed: Option<UaTime>,
 }
 
 /// The folder of the store.
@@ -77,31 +78,37 @@ pub(crate) fn settings(plan: &HistoryPlan, state_dir: &Path) -> Settings {
 }
 
 impl History {
-    /// `None` when no tag has a history class.
-    pub(crate) async fn open(plan: &ServerPlan, plant: &Arc<Plant>) -> Result<Option<History>, Fault> {
-        if plant.tags.values().all(|tag| tag.history.is_none()) {
-            return Ok(None);
-        }
+    /// Opens the store; nothing is recorded yet.
+    pub(crate) fn open(plan: &ServerPlan) -> Result<History, Fault> {
         let settings = settings(&plan.history, &plan.state_dir);
-        let plant = Arc::clone(plant);
-        let opened = tokio::task::spawn_blocking(move || {
-            let closed = settings.path.join(CLOSED);
-            let store = Store::open(settings)?;
-            let archives = Archives::open(Arc::clone(&store) as Arc<dyn Historian>, &plant)?;
-            // When the last run did not stop in order, the time since is marked as lost.
-            let was_closed = std::fs::remove_file(&closed).is_ok();
-            if let Some(last) = store.last_commit().filter(|_| !was_closed) {
-                log::warn!("the last run of the server did not stop in order: history since its end is marked as lost");
-                Gather::mark_lost(&*store, archives.tags().map(|(_, archive)| archive), last);
-            }
-            Ok(History { store, archives: Arc::new(archives), gather: None, closed })
-        });
-        opened.await.map_err(|_| Fault::Closed)?.map(Some)
+        let closed = settings.path.join(CLOSED);
+        let store = Store::open(settings)?;
+        let was_closed = std::fs::remove_file(&closed).is_ok();
+        let crashed = store.last_commit().filter(|_| !was_closed);
+        if crashed.is_some() {
+            log::warn!("the last run of the server did not stop in order: history since its end is marked as lost");
+        }
+        Ok(History { store, gather: None, closed, crashed })
     }
 
-    /// Begins to record.
-    pub(crate) fn watch(&mut self, plant: &Plant, tags: &Arc<TagStore>, started: UaTime) {
-        self.gather = Some(Gather::start(&self.archives, plant, tags, started));
+    /// The archives of the tags of a plant; new ones are made, and classes that changed are noted.
+    pub(crate) fn archives(&self, plant: &Plant) -> Result<Arc<Archives>, Fault> {
+        Archives::open(Arc::clone(&self.store) as Arc<dyn Historian>, plant).map(Arc::new)
+    }
+
+    pub(crate) fn is_recording(&self) -> bool {
+        self.gather.is_some()
+    }
+
+    /// Records the tags of this plant from now on, and no others.
+    pub(crate) fn record(&mut self, archives: &Archives, plant: &Plant, tags: &Arc<TagStore>, now: UaTime) {
+        if let Some(last) = self.crashed.take() {
+            Gather::mark_lost(&*self.store, archives.tags().map(|(_, archive)| archive), last);
+        }
+        match &self.gather {
+            Some(gather) => gather.apply(archives, plant, now),
+            None => self.gather = Some(Gather::start(archives, plant, tags, now)),
+        }
     }
 
     /// HistoryAdmin over, looks after silent tags, and reports when recording stops and resumes.

@@ -15,6 +15,7 @@ mod housekeeping;
 mod listener;
 mod memory;
 mod outputs;
+mod reload;
 mod retained;
 mod signals;
 mod status;
@@ -25,12 +26,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::audit::{Audit, AuditError, Scribe};
 use crate::config::Compiled;
-use crate::drivers::{self, ConnectionPlan};
+use crate::drivers;
 use crate::history::Fault;
 use crate::logging;
 use crate::model::{self, Plant, ServerPlan};
@@ -44,12 +45,13 @@ use crate::ua::items;
 use crate::ua::limits::Limits;
 use crate::ua::publishing;
 use crate::ua::server::Server;
+use crate::ua::world::World;
 use crate::value::UaTime;
-use build::{Namespaces, Opened};
-use history::History;
+use build::{Base, Namespaces, Opened};
 use listener::Bound;
-use retained::Retention;
-pub(crate) use signals::Signals;
+use reload::Engine;
+pub use reload::{Answered, Reloader, Source};
+pub(crate) use signals::{Asked, Signals};
 use tasks::Tasks;
 
 /// The end is announced this long before, so that clients see ServerState and SecondsTillShutdown.
@@ -94,27 +96,24 @@ fn listen_remedy(error: &std::io::Error) -> &'static str {
 /// A server that is known to be good and has opened nothing yet.
 #[derive(Debug)]
 pub struct Assembly {
-    plant: Arc<Plant>,
-    plan: Arc<ServerPlan>,
-    drivers: Vec<ConnectionPlan>,
+    compiled: Compiled,
     application: Application,
     limits: Limits,
     wire: transport::Limits,
+    source: Option<Source>,
 }
 
 /// Pure: names and limits are settled here, nothing is opened.
 pub fn assemble(compiled: Compiled) -> Assembly {
-    let application = application(&compiled.server);
     Assembly {
         limits: Limits::new(model::Limits {
             session_memory: compiled.server.limits.session_memory.or_else(memory::quarter_of_machine),
             ..compiled.server.limits.clone()
         }),
-        plant: Arc::new(compiled.plant),
-        plan: Arc::new(compiled.server),
-        drivers: compiled.drivers,
-        application,
+        application: application(&compiled.server),
+        compiled,
         wire: transport::Limits::default(),
+        source: None,
     }
 }
 
@@ -154,11 +153,9 @@ pub struct Running {
     pub certificate: PathBuf,
     pub pki_dir: PathBuf,
     tasks: Tasks,
-    stop_links: watch::Sender<bool>,
     stop: watch::Sender<bool>,
-    state: State,
-    retention: Retention,
-    history: Option<History>,
+    engine: Arc<Mutex<Engine>>,
+    reloader: Arc<Reloader>,
     scribe: Option<Scribe>,
     threads: PoolThreads,
     /// Reports of the links on the values of `on_stop`.
@@ -171,14 +168,16 @@ impl Assembly {
         (&mut self.limits, &mut self.wire)
     }
 
+    /// Lets the running server read its files again.
+    #[must_use]
+    pub fn reloadable(self, source: Source) -> Assembly {
+        Assembly { source: Some(source), ..self }
+    }
+
     /// Opens everything in the order in which one thing needs the other; the listener last.
     pub async fn start(mut self) -> Result<Running, StartError> {
-        let (plant, plan) = (Arc::clone(&self.plant), Arc::clone(&self.plan));
-        if let Some(cell) = plant.cells.iter().find(|cell| cell.namespace == self.application.uri) {
-            return Err(StartError::Namespace { cell: cell.name.clone(), uri: self.application.uri });
-        }
-        let mut state = State::open(&plan.state_dir)?;
-        let of_cells = state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
+        let plan = Arc::new(self.compiled.server.clone());
+        let state = State::open(&plan.state_dir)?;
         let (audit, scribe) = Audit::start(&plan.audit, &plan.state_dir)?;
         let pki = Pki::open(&plan.pki_dir, suppressed(plan.security.suppressed))?;
         let (identities, keeper) = own_certificate(&plan)?;
@@ -187,26 +186,15 @@ impl Assembly {
         let bound = Bound::open(&plan.listen).await?;
         self.application.port = bound.addresses().first().map_or(self.application.port, SocketAddr::port);
         let (crypto, threads) = CryptoPool::start(CRYPTO_THREADS, CRYPTO_QUEUE).map_err(StartError::Thread)?;
-        let started = UaTime::now();
-        let namespaces = Namespaces { of_cells: &of_cells, pinned: state.namespaces() };
-        let space = self.space(&namespaces, audit.is_on(), started);
-        let tags = Arc::new(TagStore::new(&plant));
-        let retention = Retention::restore(&state, &plant, &tags)?;
-        let mut history = History::open(&plan, &plant).await?;
-        if let Some(history) = &mut history {
-            history.watch(&plant, &tags, started);
-        }
-        let (stop_links, links_stopped) = watch::channel(false);
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = Tasks::default();
-        let (report, outputs) = mpsc::unbounded_channel();
-        let mut spawn = |name, task| tasks.spawn(name, task);
-        let links =
-            drivers::start(std::mem::take(&mut self.drivers), &plant, &tags, &mut spawn, &links_stopped, &report);
+        let base = Base {
+            application: self.application,
+            limits: self.limits,
+            wire: self.wire,
+            started: UaTime::now(),
+            audits: audit.is_on(),
+        };
         let opened = Opened {
-            tags,
-            archives: history.as_ref().map(|history| Arc::clone(&history.archives)),
-            links,
+            tags: Arc::new(TagStore::with_room(self.compiled.plant.tags.bound())),
             identities,
             policies: plan.security.policies.iter().copied().map(policy).collect(),
             check: Arc::clone(&pki) as Arc<_>,
@@ -214,41 +202,52 @@ impl Assembly {
             crypto,
             pinned_names: pinned_names(&pki),
             audit,
+            accounts: plan.accounts.clone(),
         };
-        let server = self.server(space, opened, started);
+        let server = base.server(nothing(&base, &plan, self.compiled.plant.simulated), opened);
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Tasks::default();
+        let (report, outputs) = mpsc::unbounded_channel();
+        let engine = Engine::new(&server, base, state, report, &tasks)?;
+        let engine = first_world(engine, self.compiled).await?;
         spawn_keepers(&tasks, &server, &pki, keeper);
         audit::started(&server);
         let addresses = bound.addresses().to_vec();
         bound.serve(&server, &mut tasks, &stopped);
-        if let Some(history) = &history {
-            tasks.spawn("history".into(), Box::pin(history.run(&server)));
-        }
+        let (admin, state_dir) = (Arc::clone(&engine.admin), engine.state.dir().to_owned());
+        let engine = Arc::new(Mutex::new(engine));
+        let reloader = Reloader::new(Arc::clone(&engine), self.source);
         let service = status::ControlService {
             server: Arc::clone(&server),
             addresses: addresses.clone(),
-            history: history.as_ref().map(History::admin),
+            history: admin,
             pki: Arc::clone(&pki),
-            reading: tokio::sync::Mutex::default(),
+            reloader: Arc::clone(&reloader),
+            reading: Mutex::default(),
         };
-        status::serve(state.dir(), service, &tasks);
+        status::serve(&state_dir, service, &tasks);
         let certificate = plan.pki_dir.join("own/certificate.der");
         let pki_dir = plan.pki_dir.clone();
-        Ok(Running {
-            server,
-            addresses,
-            certificate,
-            pki_dir,
-            tasks,
-            stop_links,
-            stop,
-            state,
-            retention,
-            history,
-            scribe,
-            threads,
-            outputs,
-        })
+        Ok(Running { server, addresses, certificate, pki_dir, tasks, stop, engine, reloader, scribe, threads, outputs })
     }
+}
+
+/// The world of a server whose files are not taken yet.
+fn nothing(base: &Base, plan: &Arc<ServerPlan>, simulated: bool) -> World {
+    let plant = Plant { simulated, ..Plant::default() };
+    let space = base.space(&plant, plan, &Namespaces { of_cells: &[], pinned: &[] });
+    World::new(Arc::clone(plan), Arc::new(plant), space, None, Vec::new())
+}
+
+/// Takes the files for the first time: a reload from nothing.
+async fn first_world(mut engine: Engine, compiled: Compiled) -> Result<Engine, StartError> {
+    let work = move || {
+        let examined = engine.examine(compiled);
+        let prepared = engine.prepare(examined)?;
+        engine.apply(prepared);
+        Ok(engine)
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// The tasks that look after the server itself.
@@ -309,13 +308,21 @@ impl Running {
         loop {
             tokio::select! {
                 () = &mut end => return,
-                _ = save.tick() => self.retention.save(&self.state, &self.server.world().plant, &self.server.tags),
+                // A reload that has the engine saves nothing that could not wait.
+                _ = save.tick() => if let Ok(mut engine) = self.engine.try_lock() {
+                    engine.save();
+                },
             }
         }
     }
 
+    /// Reads the files again and takes what they say.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
+    }
+
     /// Announces the end, writes what waits and the outputs, closes links and connections, saves: within 5 s, or as long
-    /// as devices take for their outputs.
+    /// as devices take for their outputs. A reload that is under way ends first.
     pub async fn stop(mut self, reason: &str) {
         let began = Instant::now();
         self.server.status.announce_shutdown(began + ANNOUNCED, reason);
@@ -323,7 +330,8 @@ impl Running {
         if !self.server.sessions.is_empty() {
             tokio::time::sleep_until(began + ANNOUNCED).await;
         }
-        self.stop_links.send_replace(true);
+        let mut engine = self.engine.lock().await;
+        engine.stop_links();
         self.tasks.join_named("link ", Instant::now() + drivers::STOP_WITHIN + LINK_CLOSES).await;
         let links_done = Instant::now();
         if outputs::report(&self.server, &mut self.outputs) > 0 && !self.server.sessions.is_empty() {
@@ -331,13 +339,16 @@ impl Running {
         }
         self.stop.send_replace(true);
         self.tasks.join_named("client ", links_done + Duration::from_millis(500)).await;
-        self.retention.save(&self.state, &self.server.world().plant, &self.server.tags);
+        engine.save();
+        let history = engine.take_history();
         self.tasks.abort_all().await;
-        if let Some(history) = self.history {
+        if let Some(history) = history {
             history.stop().await;
         }
         audit::stopped(&self.server, self.scribe, reason).await;
         logging::flush(true);
+        drop(engine);
+        drop((self.engine, self.reloader));
         drop(self.server);
         log::info!("stopped after {} ms", began.elapsed().as_millis());
         drop(self.threads);

@@ -17,11 +17,16 @@ pub(crate) struct Retention {
 }
 
 impl Retention {
-    pub(crate) fn restore(state: &State, plant: &Plant, tags: &TagStore) -> Result<Retention, StateError> {
-        let values = state.retained()?;
-        for (id, tag) in plant.tags.iter() {
+    pub(crate) fn read(state: &State) -> Result<Retention, StateError> {
+        Ok(Retention { values: state.retained()?, has_failed: false })
+    }
+
+    /// Puts the retained values of these tags back, where they are memory tags that clients may write.
+    pub(crate) fn restore(&self, plant: &Plant, tags: &TagStore, new: impl Iterator<Item = TagId>) {
+        for id in new {
+            let Some(tag) = plant.tags.get(id) else { continue };
             let Origin::Memory { initial, write: true } = &tag.origin else { continue };
-            let Some(kept) = values.get(&key(plant, id)) else { continue };
+            let Some(kept) = self.values.get(&key(plant, id)) else { continue };
             if kept.start != to_hex(initial) {
                 continue;
             }
@@ -36,7 +41,6 @@ impl Retention {
                 );
             }
         }
-        Ok(Retention { values, has_failed: false })
     }
 
     /// Writes what changed since the last call. A disk fault is logged once, until a write succeeds again.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::audit;
+use parking_lot::RwLock;
+
 use super::history::HistoryAdmin;
+use super::reload::{Answered, Reloader};
 use super::tasks::Tasks;
 use crate::audit::Kind;
 use crate::config;
@@ -24,8 +26,9 @@ use crate::value::UaTime;
 pub(crate) struct ControlService {
     pub server: Arc<Server>,
     pub addresses: Vec<SocketAddr>,
-    pub history: Option<HistoryAdmin>,
+    pub history: Arc<RwLock<Option<HistoryAdmin>>>,
     pub pki: Arc<Pki>,
+    pub reloader: Arc<Reloader>,
     /// Held from reading the accounts until they count: what was read later is not overtaken by what was read before.
     pub reading: tokio::sync::Mutex<()>,
 }
@@ -49,12 +52,15 @@ pub(crate) fn serve(state_dir: &Path, service: ControlService, tasks: &Tasks) {
 
 impl ControlService {
     async fn answer(&self, request: Request) -> Response {
-        let done = match (request, self.history.clone()) {
+        let history = self.history.read().clone();
+        let done = match (request, history) {
             (Request::Status, history) => {
                 let history = history.map(|history| history.status());
                 let status = status(&self.server, &self.addresses);
-                return Response::Status(Box::new(Status { history, ..status }));
+                let (reload, needs_restart) = (self.reloader.last(), self.reloader.needs_restart());
+                return Response::Status(Box::new(Status { history, reload, needs_restart, ..status }));
             }
+            (Request::Reload { dry_run }, _) => return self.reload(dry_run).await,
             (Request::PkiWindow { seconds, from }, _) => self.open_window(seconds, from.as_deref()),
             (Request::Accounts, _) => self.read_accounts().await,
             (Request::HistoryImport { file }, Some(history)) => history.import(file).await,
@@ -66,10 +72,18 @@ impl ControlService {
         done.map_or_else(Response::Error, Response::Done)
     }
 
+    async fn reload(&self, is_dry: bool) -> Response {
+        let answer = if is_dry { self.reloader.dry_run().await } else { self.reloader.reload().await };
+        match answer {
+            Ok(Answered { report, text }) => Response::Reloaded { report: Box::new(report), text },
+            Err(error) => Response::Error(error),
+        }
+    }
+
     /// Reads the server file again, all of it: one with a mistake changes nothing.
     async fn read_accounts(&self) -> Result<String, String> {
         let _one_after_the_other = self.reading.lock().await;
-        let plan = &self.server.world().plan;
+        let plan = Arc::clone(&self.server.world().plan);
         let file = plan.file.clone().ok_or("the server was started without a server file; restart it")?;
         let read = move || {
             let (compiled, report) = config::load(&file, &config::Options::default());
@@ -81,12 +95,7 @@ impl ControlService {
         if new.server.own_roles != plan.own_roles {
             return Err("the server file names other roles than before; restart the server".to_owned());
         }
-        let old = self.server.users.accounts();
-        let changed = audit::users_changed(&old, &new.server.accounts);
-        let ended = self.server.take_accounts(new.server.accounts);
-        if let Some(changed) = changed {
-            self.server.audit_own(Kind::UsersChanged, changed);
-        }
+        let ended = super::reload::take_accounts(&self.server, new.server.accounts);
         log::info!("users and roles were read again; {} ended", crate::model::count(ended, "session"));
         Ok(match ended {
             0 => "applied to the running server".to_owned(),
@@ -126,6 +135,9 @@ fn status(server: &Server, addresses: &[SocketAddr]) -> Status {
         certificate: server.channels.identities.newest().and_then(|identity| certificate_status(&identity)),
         links: world.links.iter().flat_map(|link| link_status(&world, link)).collect(),
         history: None,
+        revision: world.revision(),
+        reload: None,
+        needs_restart: Vec::new(),
     }
 }
 

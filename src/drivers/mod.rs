@@ -11,6 +11,7 @@ mod contract;
 mod driver;
 mod feed;
 mod link;
+mod links;
 pub(crate) mod modbus;
 mod plan;
 mod poll;
@@ -25,6 +26,7 @@ mod supervisor;
 mod toys;
 
 pub(crate) use driver::{Delivery, Driver, NoKeys};
+pub(crate) use links::{LinkChanges, Links, compare_links};
 pub use plan::{ConnectionPlan, PointPlan, PointSettings, Settings};
 pub(crate) use reading::{Claim, Part, PointError, ProbeLine, Reading};
 pub(crate) use registry::{About, Visit};

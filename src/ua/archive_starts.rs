@@ -33,6 +33,11 @@ pub struct ArchiveStarts {
 }
 
 impl ArchiveStarts {
+    /// Forgets all: a reload gave tags other archives.
+    pub(crate) fn clear(&self) {
+        self.known.lock().clear();
+    }
+
     pub fn get(&self, tag: TagId, now: Instant) -> Option<Start> {
         let known = self.known.lock();
         let Known { start, at } = *known.get(&tag)?;

@@ -148,6 +148,13 @@ impl Server {
         self.world.load()
     }
 
+    /// Makes another world the running one; returns the one before. Call `take_world` after it.
+    pub(crate) fn swap(&self, world: World) -> Arc<World> {
+        let before = self.world.swap(Arc::new(world));
+        self.history.starts.clear();
+        before
+    }
+
     pub fn next_event_id(&self) -> [u8; 16] {
         self.ids.event(self.status.started)
     }

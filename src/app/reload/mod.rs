@@ -1,0 +1,193 @@
+//! The part of a running server that its files decide, and how it is replaced: start is a reload from nothing.
+//!
+//! ```text
+//! examine (compares, touches nothing) ──► prepare (everything that can fail) ──► apply (swaps; nothing can fail)
+//! ```
+
+mod difference;
+mod queue;
+mod report;
+mod server_file;
+mod watching;
+
+pub use queue::{Reloader, Source};
+pub use report::Answer as Answered;
+pub(super) use server_file::take_accounts;
+
+use std::sync::{Arc, Weak};
+
+use parking_lot::RwLock;
+use tokio::sync::mpsc;
+
+use super::StartError;
+use super::build::{Base, Namespaces};
+use super::history::{History, HistoryAdmin};
+use super::retained::Retention;
+use super::tasks::Tasks;
+use crate::config::Compiled;
+use crate::drivers::{ConnectionPlan, Links, Output};
+use crate::history::Archives;
+use crate::model::{Left, Numbers, Plant, ServerPlan, TagId};
+use crate::state::State;
+use crate::tags::Stamp;
+use crate::ua::server::Server;
+use crate::ua::space::Space;
+use crate::ua::world::World;
+use difference::{Changes, Running, renumbered};
+use server_file::ServerChanges;
+
+/// Everything that a reload works on. One reload has it at a time.
+pub(crate) struct Engine {
+    server: Arc<Server>,
+    base: Base,
+    links: Links,
+    history: Option<History>,
+    /// The store for the control socket; `None` as long as no tag has a history class.
+    pub admin: Arc<RwLock<Option<HistoryAdmin>>>,
+    pub state: State,
+    retention: Retention,
+    numbers: Numbers,
+    drivers: Vec<ConnectionPlan>,
+    /// Worlds of earlier revisions, which requests and continuation points may still hold.
+    earlier: Vec<Weak<World>>,
+    tasks: Tasks,
+}
+
+/// What the files say, held against what runs.
+pub(crate) struct Examined {
+    plant: Plant,
+    drivers: Vec<ConnectionPlan>,
+    plan: ServerPlan,
+    numbers: Numbers,
+    changes: Changes,
+    server: ServerChanges,
+}
+
+/// A revision that is known to be good.
+pub(crate) struct Prepared {
+    plant: Arc<Plant>,
+    drivers: Vec<ConnectionPlan>,
+    plan: Arc<ServerPlan>,
+    numbers: Numbers,
+    changes: Changes,
+    server: ServerChanges,
+    space: Space,
+    archives: Option<Arc<Archives>>,
+}
+
+impl Examined {
+    /// The files say what the server does already.
+    pub(super) fn is_unchanged(&self) -> bool {
+        self.changes.is_empty() && !self.server.has_live
+    }
+}
+
+impl Engine {
+    /// `server` has an empty world.
+    pub(super) fn new(
+        server: &Arc<Server>,
+        base: Base,
+        state: State,
+        outputs: mpsc::UnboundedSender<Output>,
+        tasks: &Tasks,
+    ) -> Result<Engine, StartError> {
+        Ok(Engine {
+            links: Links::new(&server.tags, outputs),
+            server: Arc::clone(server),
+            base,
+            history: None,
+            admin: Arc::default(),
+            retention: Retention::read(&state)?,
+            state,
+            numbers: Numbers::default(),
+            drivers: Vec::new(),
+            earlier: Vec::new(),
+            tasks: tasks.clone(),
+        })
+    }
+
+    /// Compares what the files say with what runs. Changes nothing.
+    pub(super) fn examine(&self, compiled: Compiled) -> Examined {
+        let world = self.server.world();
+        let revision = world.revision() + 1;
+        let mut numbers = self.numbers.clone();
+        let numbering = numbers.assign(&world.plant, &compiled.plant, revision, |left| self.is_used(left));
+        let (mut plan, server) = server_file::compare(&world.plan, compiled.server.clone());
+        plan.file = compiled.server.file.clone();
+        let (plant, drivers) = renumbered(compiled, &numbering, revision);
+        let old = Running { plant: &world.plant, drivers: &self.drivers };
+        let changes = Changes::between(old, Running { plant: &plant, drivers: &drivers });
+        Examined { plant, drivers, plan, numbers, changes, server }
+    }
+
+    /// Whether something may still use the number of a removed tag.
+    fn is_used(&self, left: Left<TagId>) -> bool {
+        let is_older = |world: &Weak<World>| world.upgrade().is_some_and(|world| world.revision() < left.since);
+        !self.server.tags.is_free(left.number) || self.earlier.iter().any(is_older)
+    }
+
+    /// Does everything that can fail; nothing of the running cell is touched.
+    pub(super) fn prepare(&mut self, examined: Examined) -> Result<Prepared, StartError> {
+        let Examined { plant, drivers, plan, numbers, changes, server } = examined;
+        if let Some(cell) = plant.cells.iter().find(|cell| cell.namespace == self.base.application.uri) {
+            return Err(StartError::Namespace { cell: cell.name.clone(), uri: self.base.application.uri.clone() });
+        }
+        let of_cells = self.state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
+        let namespaces = Namespaces { of_cells: &of_cells, pinned: self.state.namespaces() };
+        let space = self.base.space(&plant, &plan, &namespaces);
+        let has_history = plant.tags.values().any(|tag| tag.history.is_some());
+        if has_history && self.history.is_none() {
+            self.history = Some(History::open(&plan)?);
+        }
+        let archives = match &self.history {
+            Some(history) if has_history || history.is_recording() => Some(history.archives(&plant)?),
+            _ => None,
+        };
+        let (plant, plan) = (Arc::new(plant), Arc::new(plan));
+        Ok(Prepared { plant, drivers, plan, numbers, changes, server, space, archives })
+    }
+
+    /// Makes a prepared revision the running one.
+    pub(super) fn apply(&mut self, prepared: Prepared) {
+        let Prepared { plant, drivers, plan, numbers, changes, server, space, archives } = prepared;
+        let (tags, stamp) = (&self.server.tags, Stamp::now());
+        tags.grow(&plant);
+        for turn in &changes.turns {
+            tags.turn(&plant, turn.tag, turn.turn, stamp);
+        }
+        self.retention.restore(&plant, tags, changes.turns.iter().map(|turn| turn.tag));
+        let mut spawn = |name, task| self.tasks.spawn(name, task);
+        let links = self.links.apply(drivers.clone(), &plant, &mut spawn);
+        let world = World::new(plan, Arc::clone(&plant), space, archives.clone(), links);
+        let earlier = self.server.swap(world);
+        self.earlier.retain(|world| world.strong_count() > 0);
+        self.earlier.push(Arc::downgrade(&earlier));
+        (self.numbers, self.drivers) = (numbers, drivers);
+        if let (Some(history), Some(archives)) = (&mut self.history, &archives) {
+            let is_first = !history.is_recording();
+            history.record(archives, &plant, tags, stamp.server);
+            if is_first {
+                *self.admin.write() = Some(history.admin());
+                self.tasks.spawn("history".into(), Box::pin(history.run(&self.server)));
+            }
+        }
+        changes.semantics.iter().for_each(|tag| tags.announce(*tag));
+        server.apply(&self.server);
+        self.server.take_world();
+    }
+
+    /// Writes memory tags that changed.
+    pub(super) fn save(&mut self) {
+        let world = self.server.world();
+        self.retention.save(&self.state, &world.plant, &self.server.tags);
+    }
+
+    /// Ends all links in order.
+    pub(super) fn stop_links(&self) {
+        self.links.stop();
+    }
+
+    pub(super) fn take_history(&mut self) -> Option<History> {
+        self.history.take()
+    }
+}

