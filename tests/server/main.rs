@@ -8,6 +8,7 @@ mod interop;
 mod limits;
 mod monitored_item;
 mod permissions;
+mod reload;
 mod security;
 mod server_object;
 mod session;

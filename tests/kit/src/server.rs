@@ -2,14 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use opcell::testing::app::{self, Assembly, Running};
+use opcell::testing::app::{self, Answer, Assembly, Reloader, Running, Source};
 use opcell::testing::config::{self, Options, Shown};
 use opcell::testing::stack::transport;
 use opcell::testing::ua::limits::Limits;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::oneshot;
 
 /// A cell without hardware that has something of everything.
@@ -39,7 +40,9 @@ nodes:
 /// A running server, stopped when it is dropped.
 pub struct TestServer {
     pub address: SocketAddr,
-    pub server: std::sync::Arc<opcell::testing::ua::server::Server>,
+    pub server: Arc<opcell::testing::ua::server::Server>,
+    reloader: Arc<Reloader>,
+    runtime: Handle,
     dir: TempDir,
     end: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -96,14 +99,16 @@ impl TestServer {
             let runtime = Runtime::new().expect("a runtime");
             runtime.block_on(async {
                 let mut running: Running = assembly.start().await.expect("the server starts");
-                started.send((running.addresses[0], std::sync::Arc::clone(&running.server))).expect("the test waits");
+                let parts = (running.addresses[0], Arc::clone(&running.server), Arc::clone(running.reloader()));
+                started.send((parts, Handle::current())).expect("the test waits");
                 running.run_until(async { drop(ended.await) }).await;
                 running.stop("the test is over").await;
             });
             runtime.shutdown_timeout(Duration::from_secs(1));
         });
-        let (address, server) = start.recv_timeout(Duration::from_secs(30)).expect("the server listens");
-        TestServer { address, server, dir, end: Some(end), thread: Some(thread) }
+        let (parts, runtime) = start.recv_timeout(Duration::from_secs(30)).expect("the server listens");
+        let (address, server, reloader) = parts;
+        TestServer { address, server, reloader, runtime, dir, end: Some(end), thread: Some(thread) }
     }
 
     pub fn url(&self) -> String {
@@ -112,6 +117,22 @@ impl TestServer {
 
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Writes another cell file and reloads.
+    pub fn reload(&self, cell: &str) -> Answer {
+        std::fs::write(self.dir.path().join("cell.yaml"), cell).expect("written");
+        self.reload_files()
+    }
+
+    /// Reloads the files as they are.
+    pub fn reload_files(&self) -> Answer {
+        self.runtime.block_on(self.reloader.reload()).expect("the files can be asked for")
+    }
+
+    /// Says what a reload of the files as they are would change.
+    pub fn dry_run(&self) -> Answer {
+        self.runtime.block_on(self.reloader.dry_run()).expect("the files can be asked for")
     }
 
     /// Asks the server to stop, and does not wait.
@@ -141,5 +162,6 @@ fn assemble(dir: &Path, listen: &str) -> Assembly {
     let options = Options { listen: Some(vec![listen.parse().expect("an address")]), ..Options::default() };
     let (compiled, report) = config::load(&path, &options);
     let findings = report.render(Shown::Some);
-    app::assemble(compiled.unwrap_or_else(|| panic!("the cell is good, but:\n{findings}")))
+    let compiled = compiled.unwrap_or_else(|| panic!("the cell is good, but:\n{findings}"));
+    app::assemble(compiled).reloadable(Source { path, options })
 }
