@@ -13,11 +13,8 @@ use opcua_core_namespace::CoreNamespace;
 use opcua_nodes::{ImportedItem, NodeSetImport, NodeType, Variable};
 
 /// Instances that nobody answers in this version, each with everything below it.
-const CUT: [u32; 19] = [
-    11_492, // Server.GetMonitoredItems
+const CUT: [u32; 16] = [
     12_749, // Server.SetSubscriptionDurable
-    12_873, // Server.ResendData
-    12_886, // Server.RequestServerStateChange
     12_885, // Server.EstimatedReturnTime
     12_637, // ServerConfiguration
     14_443, // PublishSubscribe

@@ -104,8 +104,10 @@ impl Space {
                 w.variant_head(BuiltIn::Byte);
                 w.u8(event_notifier);
             }
-            // There is no Call service: the methods are declarations of types.
-            (Attribute::Executable | Attribute::UserExecutable, Detail::Method) => boolean(w, false),
+            (Attribute::Executable, Detail::Method { is_executable }) => boolean(w, is_executable),
+            (Attribute::UserExecutable, Detail::Method { is_executable }) => {
+                boolean(w, is_executable && viewer.may_call(self, at));
+            }
             (Attribute::DataTypeDefinition, Detail::DataType { definition: Some(value), .. }) => {
                 w.variant(&self.values[value as usize]);
             }

@@ -13,6 +13,7 @@ mod historical;
 mod identity;
 mod kinds;
 mod metadata;
+mod methods;
 mod names;
 mod permissions;
 mod prepare_history;
@@ -28,6 +29,7 @@ pub(crate) use cell::{compose, extension};
 pub(crate) use draft::Draft;
 pub(crate) use historical::HistoricalProperty;
 pub use identity::NodeIdentity;
+pub(crate) use methods::callable;
 pub(crate) use names::Texts;
 pub(crate) use permissions::{Viewer, restriction};
 pub(crate) use prepare_history::prepare_history;
@@ -130,7 +132,10 @@ pub enum Detail {
         is_abstract: bool,
         definition: Option<u32>,
     },
-    Method,
+    Method {
+        /// A call of it is answered; of a method that a type only declares it is not.
+        is_executable: bool,
+    },
 }
 
 /// The common part of Variables and VariableTypes.

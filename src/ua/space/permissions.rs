@@ -6,7 +6,7 @@
 use opcua::StatusCode;
 
 use super::attribute::{Attribute, access_level};
-use super::{Class, DefaultOf, Live, NodeIx, Source, Space};
+use super::{Class, DefaultOf, Live, NodeIx, Source, Space, callable};
 use crate::model::{Access, AccessIx, Plant, Role, Roles};
 use crate::stack::codec::Writer;
 use crate::value::{BuiltIn, Value};
@@ -22,6 +22,7 @@ pub(crate) mod permission {
     pub(crate) const MODIFY_HISTORY: u32 = 1 << 9;
     pub(crate) const DELETE_HISTORY: u32 = 1 << 10;
     pub(crate) const RECEIVE_EVENTS: u32 = 1 << 11;
+    pub(crate) const CALL: u32 = 1 << 12;
 }
 
 /// AccessRestrictionType (Part 3 §8.56, 1.05).
@@ -71,6 +72,8 @@ struct Grants {
     /// The Value.
     read: Roles,
     write: Roles,
+    /// The Method, or methods on the Object.
+    call: Roles,
 }
 
 impl Grants {
@@ -88,7 +91,12 @@ impl Grants {
             Some(ENABLED_FLAG) => Roles::NONE.with(Role::CONFIGURE_ADMIN),
             _ => access.write,
         };
-        Grants { access, read, write }
+        let call = match (node.namespace, space.is_node(at, callable::REQUEST_SERVER_STATE_CHANGE)) {
+            (0, true) => administrators(),
+            (0, false) => access.read,
+            _ => access.call,
+        };
+        Grants { access, read, write, call }
     }
 }
 
@@ -138,6 +146,11 @@ impl Viewer<'_> {
         Grants::of(space, self.plant, at).write.meets(self.roles)
     }
 
+    /// Whether the roles allow to call the Method, or methods on the Object.
+    pub fn may_call(&self, space: &Space, at: NodeIx) -> bool {
+        Grants::of(space, self.plant, at).call.meets(self.roles)
+    }
+
     pub fn may_edit_history(&self, space: &Space, at: NodeIx) -> bool {
         Grants::of(space, self.plant, at).access.edit_history.meets(self.roles)
     }
@@ -163,6 +176,7 @@ impl Space {
             (grants.read, level & access_level::HISTORY_READ != 0, permission::READ_HISTORY),
             (grants.write, level & access_level::WRITE != 0, permission::WRITE),
             (grants.access.edit_history, level & access_level::HISTORY_WRITE != 0, edit),
+            (grants.call, self.has_calls(at), permission::CALL),
             (administrators(), true, permission::READ_ROLE_PERMISSIONS),
         ];
         mask.iter().filter(|(roles, applies, _)| *applies && roles.contains(role)).fold(0, |all, (_, _, bit)| all | bit)

@@ -3,7 +3,7 @@
 //! The blob is our own, made at build time: a mistake in it is a broken promise inside the program, so it panics.
 
 use super::draft::{Draft, NewId, NewNode};
-use super::{Class, Detail, Label, NodeIx, Source, Span};
+use super::{Class, Detail, Label, NodeIx, Source, Span, callable};
 use crate::stack::codec::Reader;
 use crate::value::Value;
 
@@ -49,7 +49,7 @@ fn node(draft: &mut Draft, blob: &mut Reader<'static>, pending: &mut Vec<Pending
     let (browse, display, description) = (text(blob), text(blob), text(blob));
     let display = if display == browse { Label::Browse } else { draft.plain(display) };
     let description = draft.plain(description);
-    let detail = detail(draft, blob, class, pending);
+    let detail = detail(draft, blob, class, number, pending);
     draft.add(NewNode {
         class,
         namespace: 0,
@@ -76,7 +76,13 @@ fn class_of(byte: u8) -> Class {
     }
 }
 
-fn detail(draft: &mut Draft, blob: &mut Reader<'static>, class: Class, pending: &mut Vec<Pending>) -> Detail {
+fn detail(
+    draft: &mut Draft,
+    blob: &mut Reader<'static>,
+    class: Class,
+    number: u32,
+    pending: &mut Vec<Pending>,
+) -> Detail {
     match class {
         Class::Object => Detail::Object { event_notifier: blob.u8().expect(OURS) & 1 },
         Class::ObjectType => Detail::ObjectType { is_abstract: blob.bool().expect(OURS) },
@@ -96,7 +102,7 @@ fn detail(draft: &mut Draft, blob: &mut Reader<'static>, class: Class, pending: 
             Detail::VariableType { is_abstract, shape: shape(draft, blob, pending) }
         }
         Class::Variable => Detail::Variable(shape(draft, blob, pending)),
-        Class::Method | Class::View => Detail::Method,
+        Class::Method | Class::View => Detail::Method { is_executable: callable::ALL.contains(&number) },
     }
 }
 
@@ -141,8 +147,8 @@ mod tests {
         {
             assert_eq!(space.find(NodeIdRef::numeric(0, number)).is_some(), present, "i={number}");
         }
-        let methods_of_instances = [11_492, 12_749, 12_873, 12_886];
-        assert!(methods_of_instances.iter().all(|number| space.standard_node(*number).is_none()));
+        assert!(callable::ALL.iter().all(|number| space.standard_node(*number).is_some()));
+        assert!(space.standard_node(12_749).is_none(), "SetSubscriptionDurable");
     }
 
     #[test]
