@@ -78,7 +78,7 @@ impl Evidence {
             return false;
         }
         self.of_address += usize::from(matches!(key, Key::Address { .. }));
-        self.folds.insert(key, Fold::of(record, 1));
+        self.folds.insert(key, Fold::of(record, record.more.saturating_add(1)));
         false
     }
 
@@ -100,7 +100,7 @@ impl Fold {
     }
 
     fn count(&mut self, record: &Record) {
-        self.more = self.more.saturating_add(1);
+        self.more = self.more.saturating_add(record.more).saturating_add(1);
         self.last = record.time;
     }
 

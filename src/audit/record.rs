@@ -38,6 +38,8 @@ pub enum Kind {
     /// A value of `on_stop`, written by the server itself.
     OutputWritten,
     HistoryUpdate,
+    /// A method that changes something was called, or a call was refused for want of rights.
+    MethodCalled,
     TrustChanged,
     UsersChanged,
     /// Wrong passwords for a name from one origin: further attempts wait.
@@ -55,7 +57,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 30] = [
+    pub const ALL: [Kind; 31] = [
         Kind::ServerStarted,
         Kind::ServerStopped,
         Kind::ChannelOpened,
@@ -78,6 +80,7 @@ impl Kind {
         Kind::Write,
         Kind::OutputWritten,
         Kind::HistoryUpdate,
+        Kind::MethodCalled,
         Kind::TrustChanged,
         Kind::UsersChanged,
         Kind::LoginBlocked,
@@ -112,6 +115,7 @@ impl Kind {
             Kind::Write => "write",
             Kind::OutputWritten => "output.written",
             Kind::HistoryUpdate => "history.update",
+            Kind::MethodCalled => "method.called",
             Kind::TrustChanged => "trust.changed",
             Kind::UsersChanged => "users.changed",
             Kind::LoginBlocked => "login.blocked",
@@ -217,11 +221,13 @@ impl Record {
             Kind::Write | Kind::HistoryUpdate => Weight::Own,
             Kind::SessionRefused | Kind::SessionActivationRefused => Weight::Evidence,
             kind if kind.refuses_channel() => Weight::Evidence,
+            Kind::MethodCalled if self.status.is_bad() && self.who.is_stranger() => Weight::Evidence,
             Kind::ChannelOpened
             | Kind::ChannelRenewed
             | Kind::ChannelClosed
             | Kind::SessionCreated
             | Kind::SessionActivated
+            | Kind::MethodCalled
             | Kind::SessionClosed
             | Kind::SessionCancel
             | Kind::SessionTransfer
@@ -321,6 +327,17 @@ impl Content {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn calls_of_strangers_are_limited_and_those_of_users_are_not() {
+        let weight = |user: &str, status| {
+            let who = Who { user: user.to_owned(), peer: Some([10, 0, 0, 1].into()), ..Who::default() };
+            Record::new(Kind::MethodCalled, status, who).weight()
+        };
+        assert_eq!(weight("", StatusCode::BadUserAccessDenied), Weight::Evidence);
+        assert_eq!(weight("", StatusCode::Good), Weight::Routine);
+        assert_eq!(weight("opal", StatusCode::BadUserAccessDenied), Weight::Own);
+    }
 
     #[test]
     fn every_kind_has_a_name_of_its_own() {

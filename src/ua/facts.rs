@@ -9,12 +9,13 @@ use crate::stack::transport;
 use crate::ua::application::{Application, PRODUCT_URI};
 use crate::ua::diagnostics::{numbers, write_build_info};
 use crate::ua::limits::Limits;
-use crate::ua::space::{Draft, Live, Source, describe_roles, prepare_history, restriction};
+use crate::ua::space::{Draft, Live, Source, callable, describe_roles, prepare_history, restriction};
 use crate::value::{BuiltIn, Elements, UaTime, Value};
 
 /// Profiles of Part 7 (1.05) that hold in this version.
-const PROFILES: [&str; 5] = [
+const PROFILES: [&str; 6] = [
     "http://opcfoundation.org/UA-Profile/Server/DataAccess",
+    "http://opcfoundation.org/UA-Profile/Server/Methods",
     "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary",
     "http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256",
     "http://opcfoundation.org/UA-Profile/Security/UserToken/Server/UserNamePassword",
@@ -49,6 +50,8 @@ pub(crate) fn fill(draft: &mut Draft, facts: Facts<'_>) {
     describe_roles(draft, &plan.own_roles);
     // Only over encrypted channels (Part 5 §6.3.4, 1.05).
     draft.encrypt(numbers::SESSION_SECURITY);
+    // The standard's own nodeset asks for a signed channel at least.
+    draft.encrypt(callable::REQUEST_SERVER_STATE_CHANGE);
     if !plan.security.allow_unsecured {
         draft.restrict(restriction::SIGNING_REQUIRED);
     }
@@ -152,8 +155,8 @@ fn capabilities(put: &mut impl FnMut(VariableId, Value), limits: &Limits, wire: 
             limits.operations,
         ),
         (VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall, limits.operations),
+        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall, limits.method_calls),
         // Services that this version does not have take no operation at all: 0 would mean "no limit".
-        (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall, 1),
         (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerNodeManagement, 1),
         (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData, limits.history_nodes),
         (VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadEvents, 1),

@@ -11,6 +11,8 @@ pub struct Limits {
     pub configured: model::Limits,
     /// Operations of one Read, Write, Browse, RegisterNodes, TranslateBrowsePaths or CreateMonitoredItems.
     pub operations: u32,
+    /// Methods of one Call. Each may look at all items of a subscription.
+    pub method_calls: u32,
     pub references_per_browse: u32,
     pub browse_continuation_points: usize,
     pub publish_requests: usize,
@@ -77,6 +79,7 @@ impl Limits {
         Limits {
             configured,
             operations: 10_000,
+            method_calls: 1_000,
             references_per_browse: 10_000,
             browse_continuation_points: 100,
             history_nodes: 1_000,

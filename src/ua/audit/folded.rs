@@ -21,6 +21,7 @@ pub(crate) fn told(record: &Record) -> AuditFields {
         Kind::CertificateUntrusted => (kinds::UNTRUSTED, "Security/Certificate", "System/OpenSecureChannel"),
         Kind::CertificateRevoked => (kinds::REVOKED, "Security/Certificate", "System/OpenSecureChannel"),
         Kind::CertificateMismatch => (kinds::MISMATCH, "Security/Certificate", "System/OpenSecureChannel"),
+        Kind::MethodCalled => (kinds::UPDATE_METHOD, "Attribute/Call", ""),
         _ => (kinds::SECURITY, "Server/Audit", "System/Audit"),
     };
     let who = &record.who;

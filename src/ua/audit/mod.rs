@@ -4,12 +4,14 @@
 //! Only sessions with the role SecurityAdmin get audit events; Part 2 §4.14 wants them restricted, and the standard's
 //! own nodeset lets no other role receive them.
 
+mod call;
 mod channel;
 mod claim;
 mod folded;
 mod session;
 mod writes;
 
+pub(crate) use call::{CallAudit, Called};
 pub(crate) use channel::{Channel, Facts, Opening};
 pub(crate) use claim::ClaimedIdentity;
 pub(crate) use writes::{Done, WriteAudit};
@@ -44,6 +46,7 @@ mod kinds {
     pub(crate) const REVOKED: u32 = opcua::ObjectTypeId::AuditCertificateRevokedEventType as u32;
     pub(crate) const MISMATCH: u32 = opcua::ObjectTypeId::AuditCertificateMismatchEventType as u32;
     pub(crate) const WRITE_UPDATE: u32 = opcua::ObjectTypeId::AuditWriteUpdateEventType as u32;
+    pub(crate) const UPDATE_METHOD: u32 = opcua::ObjectTypeId::AuditUpdateMethodEventType as u32;
 }
 
 const SERVER_OBJECT: u32 = opcua::ObjectId::Server as u32;

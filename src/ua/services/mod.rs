@@ -7,6 +7,7 @@ pub(crate) mod discovery;
 mod fixed;
 pub(crate) mod history;
 mod item_filter;
+mod method;
 pub(crate) mod monitored_item;
 pub(crate) mod publish;
 pub(crate) mod rights;

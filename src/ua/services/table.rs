@@ -7,7 +7,7 @@ use opcua::{ObjectId, StatusCode};
 
 use super::context::{Context, ResponseHead, Visit};
 use super::work::{Login, Work};
-use super::{attribute, discovery, history, monitored_item, publish, session, subscription, view, write};
+use super::{attribute, discovery, history, method, monitored_item, publish, session, subscription, view, write};
 use crate::stack::codec::{Reader, Writer};
 use crate::ua::session::counter_of;
 
@@ -63,7 +63,7 @@ const LONG_REQUEST: usize = 16 * 1024;
 const NEVER: usize = usize::MAX;
 const ALWAYS: usize = 0;
 
-pub(crate) const SERVICES: [Service; 27] = [
+pub(crate) const SERVICES: [Service; 28] = [
     open(ObjectId::FindServersRequest_Encoding_DefaultBinary, discovery::find_servers),
     open(ObjectId::GetEndpointsRequest_Encoding_DefaultBinary, discovery::get_endpoints),
     login(ObjectId::CreateSessionRequest_Encoding_DefaultBinary, Access::Open, session::create),
@@ -79,6 +79,7 @@ pub(crate) const SERVICES: [Service; 27] = [
     later(ObjectId::HistoryReadRequest_Encoding_DefaultBinary, history::read::read).long(NEVER),
     later(ObjectId::WriteRequest_Encoding_DefaultBinary, write::write),
     later(ObjectId::HistoryUpdateRequest_Encoding_DefaultBinary, history::update::update).long(NEVER),
+    later(ObjectId::CallRequest_Encoding_DefaultBinary, method::call).long(ALWAYS),
     now(ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary, monitored_item::create),
     now(ObjectId::ModifyMonitoredItemsRequest_Encoding_DefaultBinary, monitored_item::modify),
     now(ObjectId::SetMonitoringModeRequest_Encoding_DefaultBinary, monitored_item::set_mode),
