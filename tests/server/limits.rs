@@ -3,12 +3,12 @@
 use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::{
-    AttributeId, BrowseDescription, BrowseDirection, MonitoredItemCreateResult, NodeId, ObjectId, RegisterNodesRequest,
-    StatusCode, VariableId,
+    AttributeId, BrowseDescription, BrowseDirection, MethodId, MonitoredItemCreateResult, NodeId, ObjectId,
+    RegisterNodesRequest, StatusCode, VariableId,
 };
 use testkit::request::{
-    ToNodeId, browse, browse_next, browse_of, browse_path, create_items, create_subscription, delete_subscriptions,
-    item, publish, read, translate, write,
+    self, ToNodeId, browse, browse_next, browse_of, browse_path, create_items, create_subscription,
+    delete_subscriptions, item, method, publish, read, translate, write,
 };
 use testkit::server::{CELL, TestServer};
 use testkit::ua::{Session, unsecured};
@@ -32,6 +32,10 @@ const REGISTER: Ask = |client, count| {
 };
 const TRANSLATE: Ask =
     |client, count| client.call(translate(vec![browse_path(ObjectId::ObjectsFolder, [(0, "Server")]); count])).result;
+const CALL: Ask = |client, count| {
+    let resend = method(ObjectId::Server, MethodId::Server_ResendData, &[Value::UInt32(77)]);
+    client.call(request::call(vec![resend; count])).result
+};
 const CREATE_ITEMS: Ask = |client, count| {
     let subscription = client.subscribe(1_000.0, 100, 10);
     let status = client.call(create_items(subscription, vec![item(number(), VALUE, 1, 0.0, 10); count])).result;
@@ -63,11 +67,13 @@ fn each_advertised_number_of_operations_is_reachable_and_one_more_is_refused() {
             VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
             CREATE_ITEMS,
         ),
+        ("MaxNodesPerMethodCall", VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall, CALL),
     ] {
         let Some(Value::UInt32(most)) = client.read_value(limit).value else { panic!("{name}") };
-        assert_eq!(most, 10_000, "{name}");
-        assert_eq!(call(&mut client, 10_000), StatusCode::Good, "{name}");
-        assert_eq!(call(&mut client, 10_001), StatusCode::BadTooManyOperations, "{name}");
+        assert_eq!(most, if name == "MaxNodesPerMethodCall" { 1_000 } else { 10_000 }, "{name}");
+        let most = most as usize;
+        assert_eq!(call(&mut client, most), StatusCode::Good, "{name}");
+        assert_eq!(call(&mut client, most + 1), StatusCode::BadTooManyOperations, "{name}");
         assert_eq!(call(&mut client, 0), StatusCode::BadNothingToDo, "{name}");
     }
 }

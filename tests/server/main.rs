@@ -6,6 +6,7 @@ mod history;
 mod hostile;
 mod interop;
 mod limits;
+mod method;
 mod monitored_item;
 mod permissions;
 mod reload;

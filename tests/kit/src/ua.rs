@@ -11,8 +11,8 @@ use opcell::testing::stack::crypto::{Identity, MessageSecurityMode, Policy};
 use opcell::testing::stack::transport::Limits;
 use opcell::value::Value;
 use opcua::{
-    ActivateSessionRequest, AttributeId, BinaryDecodable, ByteString, CreateSessionRequest, DateTime, ExtensionObject,
-    NodeId, ObjectId, RequestHeader, StatusCode,
+    ActivateSessionRequest, AttributeId, BinaryDecodable, ByteString, CallMethodResult, CreateSessionRequest, DateTime,
+    ExtensionObject, NodeId, ObjectId, RequestHeader, StatusCode,
 };
 
 pub use crate::publication::Publication;
@@ -351,6 +351,13 @@ impl Session {
         assert_eq!(results.len(), 1);
         let result = results.remove(0);
         (result.status_code, result.available_sequence_numbers.unwrap_or_default())
+    }
+
+    /// Calls one method; its result.
+    pub fn call_method(&mut self, object: impl ToNodeId, id: impl ToNodeId, arguments: &[Value]) -> CallMethodResult {
+        let mut results = self.ask(call(vec![method(object, id, arguments)])).results.expect("results");
+        assert_eq!(results.len(), 1);
+        results.remove(0)
     }
 
     /// Publishes until a message brings data.

@@ -290,10 +290,10 @@ fn limits_count_operations_and_a_missing_service_is_a_fault() {
         let response = session.call(request::read(&asked));
         assert_eq!(response.result, expected, "{count} operations");
     }
-    // AddNodes, Call, QueryFirst: the service as a whole is refused, so that no client waits for results.
+    // AddNodes, AddReferences, QueryFirst: the service as a whole is refused, so that no client waits for results.
     for (name, service) in [
         ("AddNodes", ObjectId::AddNodesRequest_Encoding_DefaultBinary),
-        ("Call", ObjectId::CallRequest_Encoding_DefaultBinary),
+        ("AddReferences", ObjectId::AddReferencesRequest_Encoding_DefaultBinary),
         ("QueryFirst", ObjectId::QueryFirstRequest_Encoding_DefaultBinary),
     ] {
         let response = session.call_raw(service, |w| w.null_array());

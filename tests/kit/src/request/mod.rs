@@ -273,6 +273,19 @@ pub fn translate(paths: Vec<BrowsePath>) -> TranslateBrowsePathsToNodeIdsRequest
     TranslateBrowsePathsToNodeIdsRequest { browse_paths: Some(paths), ..Default::default() }
 }
 
+/// A method of namespace 0 on an object, with its arguments.
+pub fn method(object: impl ToNodeId, method: impl ToNodeId, arguments: &[Value]) -> CallMethodRequest {
+    CallMethodRequest {
+        object_id: object.to_node_id(),
+        method_id: method.to_node_id(),
+        input_arguments: Some(arguments.iter().map(variant).collect()),
+    }
+}
+
+pub fn call(methods: Vec<CallMethodRequest>) -> CallRequest {
+    CallRequest { methods_to_call: Some(methods), ..CallRequest::default() }
+}
+
 pub fn cancel(handle: u32) -> CancelRequest {
     CancelRequest { request_handle: handle, ..CancelRequest::default() }
 }

@@ -1,6 +1,7 @@
 //! Audit events over the wire: who looks after security hears of every act, nobody else of any; and what a client says
 //! of itself forges no line.
 
+mod calls;
 mod refusals;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use testkit::{ua, until};
 const POLICY: Policy = Policy::Basic256Sha256;
 
 /// Type that declares a field, and its name.
-const FIELDS: [(u32, &str); 26] = [
+const FIELDS: [(u32, &str); 28] = [
     (2041, "EventType"),
     (2041, "SourceName"),
     (2041, "SourceNode"),
@@ -49,6 +50,8 @@ const FIELDS: [(u32, &str); 26] = [
     (2100, "IndexRange"),
     (2100, "NewValue"),
     (2100, "OldValue"),
+    (2127, "MethodId"),
+    (2127, "InputArguments"),
 ];
 
 type Fields = BTreeMap<&'static str, Value>;
