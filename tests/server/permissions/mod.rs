@@ -27,6 +27,7 @@ const BITS: [(&str, u32, u8); 6] = [
 ];
 const BROWSE: u32 = 1;
 const READ_ROLE_PERMISSIONS: u32 = 1 << 1;
+const CALL: u32 = 1 << 12;
 const ENCRYPTION_REQUIRED: u16 = 2;
 
 /// The outcome of each operation of one person on one node, as words in the order of `OPERATIONS`.
@@ -63,6 +64,8 @@ fn hold_against(words: &[(&str, String)], shown: &Shown, is_encrypted: bool, con
         assert_eq!(outcome(operation) == "ok", may && !is_weak, "{context}: {operation}, shown {shown:?}");
         assert_eq!(shown.user_level & level != 0, may, "{context}: UserAccessLevel of {operation}, shown {shown:?}");
     }
+    assert_eq!(outcome("call") == "ok", mask & CALL != 0 && !is_weak, "{context}: call");
+    assert_eq!(shown.executable.unwrap_or(mask & CALL != 0), mask & CALL != 0, "{context}: UserExecutable");
     assert_eq!(outcome("roles") == "ok", mask & READ_ROLE_PERMISSIONS != 0 && !is_weak, "{context}: roles");
     if let Some(all) = &shown.all {
         assert!(shown.mine.iter().all(|mine| all.contains(mine)), "{context}: {:?} in {all:?}", shown.mine);

@@ -7,9 +7,9 @@ use std::time::Instant;
 use opcell::testing::stack::codec::{DataValue, IdRef, NodeIdRef, Reader, Writer};
 use opcell::value::{UaTime, Value};
 use opcua::{
-    AttributeId, BrowsePath, BrowseResponse, CreateMonitoredItemsRequest, ExtensionObject, NodeId, ObjectTypeId,
-    PerformUpdateType, QualifiedName, ReadRequest, RegisterNodesRequest, RelativePath, RelativePathElement, StatusCode,
-    TimestampsToReturn, VariableId,
+    AttributeId, BrowsePath, BrowseResponse, CallMethodRequest, CreateMonitoredItemsRequest, ExtensionObject, MethodId,
+    NodeId, ObjectId, ObjectTypeId, PerformUpdateType, QualifiedName, ReadRequest, RegisterNodesRequest, RelativePath,
+    RelativePathElement, StatusCode, TimestampsToReturn, VariableId,
 };
 
 use testkit::history;
@@ -17,7 +17,7 @@ use testkit::request::{self, ToNodeId};
 use testkit::ua::{Response, Session, TIMEOUT};
 
 /// The operations, in the order of the table.
-pub(super) const OPERATIONS: [&str; 14] = [
+pub(super) const OPERATIONS: [&str; 15] = [
     "child",
     "browse",
     "read",
@@ -30,6 +30,7 @@ pub(super) const OPERATIONS: [&str; 14] = [
     "history",
     "insert",
     "delete",
+    "call",
     "translate",
     "register",
 ];
@@ -45,7 +46,7 @@ const fn place(id: &'static str, parent: &'static str, name: (u16, &'static str)
     Place { id, parent, name }
 }
 
-pub(super) const PLACES: [Place; 37] = [
+pub(super) const PLACES: [Place; 40] = [
     place("2;Level", "2;@cell", (2, "Level")),
     place("2;Fixed", "2;@cell", (2, "Fixed")),
     place("2;Own", "2;@cell", (2, "Own")),
@@ -73,9 +74,12 @@ pub(super) const PLACES: [Place; 37] = [
     place("2;@type.Pump.Speed", "2;@type.Pump", (2, "Speed")),
     place("2253", "85", (0, "Server")),
     place("2256", "2253", (0, "ServerStatus")),
+    place("12873", "2253", (0, "ResendData")),
+    place("12886", "2253", (0, "RequestServerStateChange")),
     place("2294", "2274", (0, "EnabledFlag")),
     place("3708", "3706", (0, "SessionSecurityDiagnosticsArray")),
     place("2041", "58", (0, "BaseEventType")),
+    place("2782", "2041", (0, "ConditionType")),
     place("2052", "2041", (0, "AuditEventType")),
     place("15606", "2268", (0, "RoleSet")),
     place("15680", "15606", (0, "Operator")),
@@ -114,6 +118,8 @@ pub(super) struct Shown {
     pub restrictions: u16,
     pub level: u8,
     pub user_level: u8,
+    /// UserExecutable of a method.
+    pub executable: Option<bool>,
 }
 
 pub(super) fn word(status: StatusCode) -> String {
@@ -127,6 +133,10 @@ pub(super) fn word(status: StatusCode) -> String {
         StatusCode::BadAttributeIdInvalid => "absent".to_owned(),
         StatusCode::BadHistoryOperationUnsupported => "unkept".to_owned(),
         StatusCode::BadNotSupported => "silent".to_owned(),
+        StatusCode::BadNodeIdInvalid => "no-object".to_owned(),
+        StatusCode::BadMethodInvalid => "no-method".to_owned(),
+        // The call was made: no state is accepted, and nothing listens for events.
+        StatusCode::BadInvalidState | StatusCode::BadNothingToDo => "ok".to_owned(),
         other => panic!("no word for {other}"),
     }
 }
@@ -174,12 +184,26 @@ pub(super) fn answer(session: &mut Session, operation: &str, node: NodeIdRef<'_>
             let details = history::raw(at, at + 1, 0, false);
             session.call(history::history_read(&details, &[history::Asked::of(node)]))
         }
+        "call" => session.call(request::call(vec![called(node, subscription)])),
         "insert" | "delete" => session.call(history::history_update(vec![edit(operation, node)])),
         "register" => session.call(RegisterNodesRequest {
             nodes_to_register: Some(vec![node.to_node_id()]),
             ..RegisterNodesRequest::default()
         }),
         other => panic!("{other} names no node"),
+    }
+}
+
+/// The call that tries a node: of a method on its object, and on any other node the method that is an object's own if
+/// it has one.
+fn called(node: NodeIdRef<'_>, subscription: u32) -> CallMethodRequest {
+    let state = [Value::Int32(4), Value::Null, Value::UInt32(0), Value::Null, Value::Boolean(false)];
+    let subscription = [Value::UInt32(subscription)];
+    match node.to_node_id().as_u32().filter(|_| node.namespace == 0) {
+        Some(12_873) => request::method(ObjectId::Server, node, &subscription),
+        Some(12_886) => request::method(ObjectId::Server, node, &state),
+        Some(2_782) => request::method(node, MethodId::ConditionType_ConditionRefresh, &subscription),
+        _ => request::method(node, MethodId::Server_ResendData, &subscription),
     }
 }
 
@@ -274,7 +298,11 @@ fn translate(session: &mut Session, place: &Place) -> StatusCode {
 }
 
 pub(super) fn shown(session: &mut Session, node: NodeIdRef<'_>) -> Shown {
-    let mut read = session.read(&[(node, 25), (node, 24), (node, 26), (node, 17), (node, 18)]);
+    let mut read = session.read(&[(node, 25), (node, 24), (node, 26), (node, 17), (node, 18), (node, 22)]);
+    let executable = match read.remove(5).value {
+        Some(Value::Boolean(executable)) => Some(executable),
+        _ => None,
+    };
     let byte = |value: DataValue| match value.value {
         Some(Value::Byte(level)) => level,
         _ => 0,
@@ -283,7 +311,7 @@ pub(super) fn shown(session: &mut Session, node: NodeIdRef<'_>) -> Shown {
     let Some(Value::UInt16(restrictions)) = read.remove(2).value else { panic!("no restrictions") };
     let all = read.remove(1).value.map(|value| permissions(&value));
     let mine = permissions(&read.remove(0).value.expect("the own permissions"));
-    Shown { mine, all, restrictions, level, user_level }
+    Shown { mine, all, restrictions, level, user_level, executable }
 }
 
 /// RolePermissionType, by the id of the role.
