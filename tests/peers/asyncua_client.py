@@ -158,6 +158,9 @@ class Heard:
     def datachange_notification(self, node, value, data):
         self.values.put_nowait(value)
 
+    def event_notification(self, event):
+        self.values.put_nowait(event.EventType.Identifier)
+
     def status_change_notification(self, status):
         pass
 
@@ -286,5 +289,56 @@ async def cut():
     await writer.disconnect()
 
 
+async def call_status(parent, method, *arguments):
+    try:
+        await parent.call_method(method, *arguments)
+        return 0
+    except ua.UaStatusCodeError as error:
+        return error.code
+
+
+async def call():
+    client = await open_client()
+    heard = Heard()
+    subscription = await client.create_subscription(50, heard)
+    item = await subscription.subscribe_data_change(client.get_node(SETPOINT))
+    await heard.until(100.0)
+    server, codes = client.nodes.server, ua.StatusCodes
+    number = ua.Variant(subscription.subscription_id, ua.VariantType.UInt32)
+    outputs = await server.call_method("0:GetMonitoredItems", number)
+    [handle] = subscription._monitored_items
+    check("GetMonitoredItems", outputs == [[item], [handle]], outputs)
+    await server.call_method("0:ResendData", number)
+    again, values = await heard.until(100.0)
+    check("ResendData", again and len(values) == 1, values)
+    kinds = ua.ObjectIds
+    conditions = client.get_node(ua.NodeId(kinds.ConditionType))
+    refresh = ua.NodeId(kinds.ConditionType_ConditionRefresh)
+    status = await call_status(conditions, refresh, number)
+    check("refresh without events", status == codes.BadNothingToDo, status)
+    # The library asks for no queue by default: of two events at once it would get the last.
+    await subscription.subscribe_events(queuesize=10)
+    await conditions.call_method(refresh, number)
+    ended, values = await heard.until(kinds.RefreshEndEventType)
+    check("ConditionRefresh", ended and values == [kinds.RefreshStartEventType, kinds.RefreshEndEventType], values)
+    other = await open_client()
+    found = [
+        await call_status(other.nodes.server, "0:GetMonitoredItems", number),
+        await call_status(server, "0:GetMonitoredItems", ua.Variant(0xffffffff, ua.VariantType.UInt32)),
+        await call_status(server, "0:GetMonitoredItems"),
+        await call_status(server, "0:GetMonitoredItems", number, number),
+        await call_status(server, "0:GetMonitoredItems", ua.Variant("1", ua.VariantType.String)),
+        await call_status(server, ua.NodeId(kinds.Server)),
+        await call_status(
+            server, "0:RequestServerStateChange", ua.Variant(4, ua.VariantType.Int32), ua.Variant(None, ua.VariantType.Null),
+            ua.Variant(0, ua.VariantType.UInt32), ua.LocalizedText("night"), False),
+    ]
+    expected = [codes.BadUserAccessDenied, codes.BadSubscriptionIdInvalid, codes.BadArgumentsMissing,
+                codes.BadTooManyArguments, codes.BadInvalidArgument, codes.BadMethodInvalid, codes.BadUserAccessDenied]
+    check("refused calls", found == expected, [hex(code) for code in found])
+    await other.disconnect()
+    await client.disconnect()
+
+
 asyncio.run({"connect": connect, "browse": browse, "write": write, "renew": renew, "restart": restart, "cut": cut,
-             "newcomer": newcomer}[PART]())
+             "call": call, "newcomer": newcomer}[PART]())

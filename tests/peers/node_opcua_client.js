@@ -323,7 +323,66 @@ async function transfer(writer, opened, heard) {
     await close(other);
 }
 
-const parts = { connect, browse, write: writing, renew, restart, cut };
+async function calling() {
+    const opened = await open();
+    const { session } = opened;
+    const heard = await listen(session, SETPOINT);
+    await heard.until(100);
+    const id = heard.subscription.subscriptionId;
+    const [item] = Object.values(heard.subscription.monitoredItems);
+    const items = await session.getMonitoredItems(id);
+    const handles = [[...items.serverHandles], [...items.clientHandles]];
+    const wanted = [[item.monitoredItemId], [item.monitoringParameters.clientHandle]];
+    check("GetMonitoredItems", JSON.stringify(handles) === JSON.stringify(wanted), JSON.stringify(handles));
+    const call = (inputArguments, methodId, objectId = "i=2253", by = session) => (
+        by.call({ objectId, methodId, inputArguments }));
+    const number = (value) => ({ dataType: DataType.UInt32, value });
+    heard.values.length = 0;
+    const resent = await call([number(id)], "i=12873");
+    const again = await heard.until(100);
+    check("ResendData", resent.statusCode.equals(StatusCodes.Good) && again && heard.values.length === 1, resent);
+    const { callConditionRefresh } = require("node-opcua-alarm-condition");
+    const none = await callConditionRefresh(session, id);
+    check("refresh without events", none.equals(StatusCodes.BadNothingToDo), none);
+    const events = opcua.ClientMonitoredItem.create(
+        heard.subscription, { nodeId: "i=2253", attributeId: AttributeIds.EventNotifier },
+        { filter: opcua.constructEventFilter(["EventType"]), queueSize: 10, discardOldest: true });
+    const kinds = [];
+    const both = new Promise((resolve) => {
+        events.on("changed", ([kind]) => { if (kinds.push(kind.value.toString()) === 2) resolve(); });
+    });
+    await new Promise((resolve) => events.once("initialized", resolve));
+    const refreshed = await callConditionRefresh(session, id);
+    await Promise.race([both, new Promise((resolve) => setTimeout(resolve, 10000))]);
+    const complete = kinds.join() === "ns=0;i=2787,ns=0;i=2788";
+    check("ConditionRefresh", refreshed.equals(StatusCodes.Good) && complete, `${refreshed} ${kinds}`);
+    const other = await open();
+    const state = [
+        { dataType: DataType.Int32, value: 4 }, { dataType: DataType.DateTime, value: new Date() }, number(0),
+        { dataType: DataType.LocalizedText, value: { text: "night" } }, { dataType: DataType.Boolean, value: false },
+    ];
+    const results = [
+        await call([number(id)], "i=11492", "i=2253", other.session),
+        await call([number(4294967295)], "i=11492"),
+        await call([], "i=11492"),
+        await call([number(id), number(id)], "i=11492"),
+        await call([{ dataType: DataType.String, value: "1" }], "i=11492"),
+        await call([], "i=2253"),
+        await call(state, "i=12886"),
+    ];
+    const names = results.map((result) => result.statusCode.name);
+    const expected = ["BadUserAccessDenied", "BadSubscriptionIdInvalid", "BadArgumentsMissing", "BadTooManyArguments",
+        "BadInvalidArgument", "BadMethodInvalid", "BadUserAccessDenied"];
+    const [mismatch] = results[4].inputArgumentResults;
+    check("refused calls", names.join() === expected.join() && mismatch.equals(StatusCodes.BadTypeMismatch), names);
+    const declared = await session.getArgumentDefinition("i=11492");
+    const argumentNames = [...declared.inputArguments, ...declared.outputArguments].map((argument) => argument.name);
+    check("arguments", argumentNames.join() === "SubscriptionId,ServerHandles,ClientHandles", argumentNames);
+    await close(other);
+    await close(opened);
+}
+
+const parts = { connect, browse, write: writing, renew, restart, cut, call: calling };
 parts[part]().then(
     () => process.exit(0),
     (error) => {

@@ -214,4 +214,28 @@ def cut():
     writer.disconnect()
 
 
-{"connect": connect, "browse": browse, "write": write, "restart": restart, "cut": cut}[PART]()
+def call():
+    client = open_client()
+    heard = Heard(client, SETPOINT)
+    heard.until(100.0)
+    number = o6.UInt32(heard.subscription.id)
+    status, servers, _ = client.call("i=2253", "i=11492", [number])
+    check("GetMonitoredItems", status == o6.StatusCode.GOOD and len(servers) == 1, (status, servers))
+    results = client.call("i=2253", "i=12873", [number])
+    again, values = heard.until(100.0)
+    check("ResendData", results == (o6.StatusCode.GOOD,) and again and len(values) == 1, (results, values))
+    other = open_client()
+    codes = o6.StatusCode
+    calls = [
+        (other, "i=11492", [number]), (client, "i=11492", [o6.UInt32(0xffffffff)]), (client, "i=11492", []),
+        (client, "i=11492", [number, number]), (client, "i=11492", [o6.String("1")]), (client, "i=2253", []),
+    ]
+    found = [caller.call("i=2253", method, arguments)[0] for caller, method, arguments in calls]
+    expected = [codes.BAD_USER_ACCESS_DENIED, codes.BAD_SUBSCRIPTION_ID_INVALID, codes.BAD_ARGUMENTS_MISSING,
+                codes.BAD_TOO_MANY_ARGUMENTS, codes.BAD_INVALID_ARGUMENT, codes.BAD_METHOD_INVALID]
+    check("refused calls", found == expected, found)
+    other.disconnect()
+    client.disconnect()
+
+
+{"connect": connect, "browse": browse, "write": write, "call": call, "restart": restart, "cut": cut}[PART]()

@@ -229,6 +229,7 @@ pub fn classes() -> serde_json::Value {
         class("Variable", "i=2256", &[13, 14, 15, 17, 18, 20], &[16, 19, 27]),
         class("Variable of the cell", "ns=2;s=Pump.Curve", &[13, 14, 15, 17, 18, 20], &[16, 19, 27]),
         class("Method", "i=11489", &[21, 22], &[]),
+        class("Method of the Server", "i=11492", &[21, 22], &[]),
         class("ObjectType", "i=58", &[8], &[]),
         class("VariableType", "i=2368", &[8, 14, 15], &[13, 16]),
         class("ReferenceType", "i=35", &[8, 9], &[10]),

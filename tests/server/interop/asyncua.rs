@@ -34,6 +34,12 @@ fn asyncua_writes_and_is_notified() {
 }
 
 #[test]
+fn asyncua_calls_methods() {
+    let expected = ["GetMonitoredItems", "ResendData", "refresh without events", "ConditionRefresh", "refused calls"];
+    run("call", &names(&expected));
+}
+
+#[test]
 fn asyncua_renews_its_channel_ten_times_without_a_gap() {
     run("renew", &names(&["nothing lost"]));
 }

@@ -34,6 +34,13 @@ fn node_opcua_writes_and_is_notified() {
 }
 
 #[test]
+fn node_opcua_calls_methods() {
+    let refresh = ["refresh without events", "ConditionRefresh"];
+    let expected = [&["GetMonitoredItems", "ResendData"][..], &refresh, &["refused calls", "arguments"]].concat();
+    run("call", &names(&expected));
+}
+
+#[test]
 fn node_opcua_renews_its_channel_ten_times_without_a_gap() {
     run("renew", &names(&["renewed", "nothing lost"]));
 }

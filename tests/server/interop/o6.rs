@@ -37,6 +37,12 @@ fn o6_writes_and_is_notified() {
 }
 
 #[test]
+fn o6_calls_methods() {
+    let expected = ["GetMonitoredItems", "ResendData", "refused calls"];
+    run("call", &names(&expected));
+}
+
+#[test]
 fn o6_survives_a_restart_of_the_server() {
     run("restart", &names(&["heard before", "heard after", "same namespace", "same certificate", "same value"]));
 }
