@@ -154,6 +154,34 @@ fn translate() -> Vec<u8> {
     })
 }
 
+/// Every method, then calls that are wrong in one way each.
+fn call() -> Vec<u8> {
+    let id = Value::UInt32(SUBSCRIPTION);
+    let own = std::slice::from_ref(&id);
+    let state = [Value::Int32(4), Value::DateTime(UaTime(0)), Value::UInt32(0), Value::Null, Value::Boolean(false)];
+    let calls: [(u32, u32, &[Value]); 10] = [
+        (2253, 11_492, own),
+        (2253, 12_873, own),
+        (2253, 12_886, &state),
+        (2782, 3_875, own),
+        (2782, 12_912, &[id.clone(), Value::UInt32(7)]),
+        (2253, 11_489, own),
+        (2253, 11_492, &[]),
+        (2253, 11_492, &[Value::text("1")]),
+        (85, 11_492, own),
+        (2256, 2253, own),
+    ];
+    one(712, |w| {
+        w.count(calls.len());
+        for (object, method, arguments) in &calls {
+            w.node_id(NodeIdRef::numeric(0, *object));
+            w.node_id(NodeIdRef::numeric(0, *method));
+            w.count(arguments.len());
+            arguments.iter().for_each(|value| w.variant(value));
+        }
+    })
+}
+
 fn numbers(type_id: u16, numbers: &[u32]) -> Vec<u8> {
     one(type_id, |w| numbers.iter().for_each(|number| w.u32(*number)))
 }
@@ -213,6 +241,8 @@ pub fn service() -> Vec<Vec<u8>> {
         write(),
         numbers(769, &[SUBSCRIPTION, 1, 2, 1, 2]),
         modify_items(),
+        publish(),
+        call(),
         publish(),
         numbers(769, &[SUBSCRIPTION, 2, 2, 1, 2]),
         subscription(787, None),

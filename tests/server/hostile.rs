@@ -26,7 +26,7 @@ const OPEN: [ObjectId; 9] = [
     ObjectId::CallRequest_Encoding_DefaultBinary,
 ];
 /// Requests of a session.
-const SERVICES: [ObjectId; 22] = [
+const SERVICES: [ObjectId; 23] = [
     ObjectId::GetEndpointsRequest_Encoding_DefaultBinary,
     ObjectId::FindServersRequest_Encoding_DefaultBinary,
     ObjectId::CancelRequest_Encoding_DefaultBinary,
@@ -37,6 +37,7 @@ const SERVICES: [ObjectId; 22] = [
     ObjectId::UnregisterNodesRequest_Encoding_DefaultBinary,
     ObjectId::ReadRequest_Encoding_DefaultBinary,
     ObjectId::WriteRequest_Encoding_DefaultBinary,
+    ObjectId::CallRequest_Encoding_DefaultBinary,
     ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary,
     ObjectId::ModifyMonitoredItemsRequest_Encoding_DefaultBinary,
     ObjectId::SetMonitoringModeRequest_Encoding_DefaultBinary,
@@ -264,7 +265,16 @@ fn in_a_session_a_hostile_value_fails_its_own_request_only() {
             })
         });
         assert!(answer.result.is_good() || answer.result.is_bad());
-        timed(name, || client.call_raw(ObjectId::CallRequest_Encoding_DefaultBinary, |w| w.raw(&variant)));
+        // An argument of a method.
+        timed(name, || {
+            client.call_raw(ObjectId::CallRequest_Encoding_DefaultBinary, |w| {
+                w.count(1);
+                w.node_id(NodeIdRef::numeric(0, 2253));
+                w.node_id(NodeIdRef::numeric(0, 11_492));
+                w.count(1);
+                w.raw(&variant);
+            })
+        });
     }
     target.judge();
 }
