@@ -40,7 +40,7 @@ pub(crate) struct Opened {
     pub accounts: Accounts,
 }
 
-/// What all revisions of a server have in common.
+/// Parts that all revisions of a server have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Base {
     pub application: Application,

@@ -18,7 +18,7 @@ const ENDS: [(&str, Number); 4] =
 const WITHOUT_MEANING: [(&str, Number); 3] =
     [("SIGALRM", Number::ALARM), ("SIGIO", Number::IO), ("SIGXFSZ", Number::XFSZ)];
 
-/// What a signal asks for.
+/// A request that a signal stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// To stop, for this reason.

@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Display};
 
-use super::diff::{Change, Difference, Effect, Side, SourceDifferences, Texts};
+use super::change::{Change, Difference, Effect, Side, SourceDifferences, Texts};
 use super::{Cell, DataType, Identifier, Node, NodeIx, NodeKind, Origin, Period, Plant, Scale, Shape, Tag, TagId};
 
 /// A node of a side.

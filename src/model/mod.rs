@@ -5,6 +5,7 @@
 
 mod access;
 mod audit;
+mod change;
 mod compare;
 mod count;
 mod diff;
@@ -25,8 +26,9 @@ mod tree;
 pub(crate) use access::{Access, ROLES};
 pub use access::{Role, Roles};
 pub use audit::{AuditLog, AuditPlan};
+pub(crate) use change::{Change, Difference, Effect, SourceDifferences, Texts};
 pub(crate) use count::count;
-pub(crate) use diff::{CellChange, Change, Difference, Effect, NodeChange, SourceDifferences, Texts, diff};
+pub(crate) use diff::{CellChange, NodeChange, diff};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use history::{HistoryClass, HistoryDeadband, HistoryPartition, HistoryPlan};
 pub(crate) use identity::Identifier;

@@ -49,7 +49,7 @@ impl TagStore {
 
     /// Whether the number of a removed tag may be given to another one.
     pub(crate) fn is_free(&self, id: TagId) -> bool {
-        self.slot(id).lock().watches.len() == 0
+        self.slot(id).lock().watches.is_empty()
     }
 }
 

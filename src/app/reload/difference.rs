@@ -1,4 +1,4 @@
-//! What a reload changes: the plants are compared, and each change is given its effect on slots, links and clients.
+//! The changes of a reload: the plants are compared, and each change is given its effect on slots, links and clients.
 
 use std::collections::{HashMap, HashSet};
 

@@ -53,7 +53,7 @@ pub(crate) struct Engine {
     tasks: Tasks,
 }
 
-/// What the files say, held against what runs.
+/// The files, held against the running server.
 pub(crate) struct Examined {
     plant: Plant,
     drivers: Vec<ConnectionPlan>,

@@ -1,4 +1,4 @@
-//! Reloads in turn: one at a time, a second waits, and whoever asks while one waits gets its answer.
+//! Reloads in turn: one at a time; a second request waits, and a third gets the answer of the second.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -207,12 +207,14 @@ fn refused(engine: &Engine, text: String, findings: serde_json::Value, took: Dur
     Answer { report, text: format!("{text}refused: revision {revision} stays in use\n") }
 }
 
-/// Work in a thread of its own that gives way to all others.
+/// Work in a thread of its own with low priority.
 async fn quietly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (send, receive) = tokio::sync::oneshot::channel();
     let run = move || {
-        // On Linux this is the niceness of the thread.
-        drop(rustix::process::nice(10));
+        // On Linux this is the niceness of the thread. At worst the work competes with all others.
+        if let Err(error) = rustix::process::nice(10) {
+            log::debug!("a reload has the priority of all other work: {error}");
+        }
         drop(send.send(work()));
     };
     std::thread::Builder::new().name("reload".into()).spawn(run).map_err(|error| error.to_string())?;

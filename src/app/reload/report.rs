@@ -1,4 +1,4 @@
-//! What a reload says: the answer as data, and as lines for people.
+//! The answer to a reload, as data and as lines for people.
 
 use std::fmt::Write as _;
 

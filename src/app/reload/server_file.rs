@@ -7,7 +7,7 @@ use crate::audit::Kind;
 use crate::model::{Accounts, ServerPlan};
 use crate::ua::server::Server;
 
-/// What differs between two server files.
+/// Differences between two server files.
 #[derive(Debug, Default)]
 pub(super) struct ServerChanges {
     /// Keys that take effect at the next start.

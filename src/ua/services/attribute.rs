@@ -106,7 +106,7 @@ fn read_all(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> R
         let encoding = reader.qualified_name()?;
         let start = w.mark();
         let operation = ReadOperation { id, attribute, range, encoding };
-        if let Err(status) = read_one(context, &space, &viewer, &operation, timestamps, now, w) {
+        if let Err(status) = read_one(context, space, &viewer, &operation, timestamps, now, w) {
             w.rewind(start);
             let server = timestamps.server().then_some(now);
             w.data_value(&Value::Null, status, None, server);

@@ -87,7 +87,7 @@ pub fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) ->
         let parameters = Parameters::read(reader)?;
         let mut filter_result = Vec::new();
         let made =
-            create_one(context, &space, &subscription, &operation, mode, &parameters, timestamps, &mut filter_result);
+            create_one(context, space, &subscription, &operation, mode, &parameters, timestamps, &mut filter_result);
         match made {
             Ok((id, revised)) => {
                 w.status(StatusCode::Good);
@@ -274,7 +274,7 @@ pub(crate) fn modify(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wri
         has_denied |= subscription.lock().is_denied(id);
         let parameters = Parameters::read(reader)?;
         let mut filter_result = Vec::new();
-        match modify_one(context, &space, &subscription, id, &parameters, timestamps, &mut filter_result) {
+        match modify_one(context, space, &subscription, id, &parameters, timestamps, &mut filter_result) {
             Ok(revised) => {
                 w.status(StatusCode::Good);
                 revised.write(w);
@@ -405,7 +405,7 @@ fn set_one_mode(context: &Context<'_>, subscription: &Arc<Subscription>, id: u32
         context.server.tags.with(tag, offer);
     }
     if let Some((node, attribute, range)) = first {
-        let sample = fixed::fixed_or_why(context, &space, node, attribute, range.as_ref());
+        let sample = fixed::fixed_or_why(context, space, node, attribute, range.as_ref());
         subscription.lock().accept(key, sample, context.now);
     }
     StatusCode::Good

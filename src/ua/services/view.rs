@@ -44,9 +44,9 @@ pub(crate) fn browse(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wri
         let include_subtypes = reader.bool()?;
         let classes = reader.u32()?;
         let mask = ResultMask(reader.u32()?);
-        let filter = find(&space, &viewer, node).and_then(|at| {
+        let filter = find(space, &viewer, node).and_then(|at| {
             let direction = Direction::from_wire(direction).ok_or(StatusCode::BadBrowseDirectionInvalid)?;
-            BrowseFilter::new(&space, direction, reference_type, include_subtypes, classes, mask)
+            BrowseFilter::new(space, direction, reference_type, include_subtypes, classes, mask)
                 .map(|filter| (at, filter))
         });
         match filter {
@@ -151,7 +151,7 @@ pub(crate) fn translate(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut 
     let viewer = context.viewer();
     let mut steps = STEPS;
     for _ in 0..count {
-        match translate_one(&space, &viewer, reader, &mut steps)? {
+        match translate_one(space, &viewer, reader, &mut steps)? {
             PathEnd::Targets(targets) => {
                 w.status(StatusCode::Good);
                 w.count(targets.len());

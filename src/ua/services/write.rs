@@ -108,7 +108,7 @@ fn begin_write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing
         // For the audit: the node, and its value before.
         let mut known = Seen::default();
         let seen = audit.is_some().then_some(&mut known);
-        let written = write_one(context, &space, &viewer, &operation, &value, seen);
+        let written = write_one(context, space, &viewer, &operation, &value, seen);
         if let Some(audit) = &mut audit {
             let status = match &written {
                 Ok(tags::Written::Done(status)) | Err(status) => *status,

@@ -64,7 +64,7 @@ impl DataFilter {
             1 if amount.is_finite() && amount >= 0.0 => amount,
             2 => match subject.range {
                 None => return Err(StatusCode::BadMonitoredItemFilterUnsupported),
-                Some(range) if (0.0..=100.0).contains(&amount) => part_of(range, amount),
+                Some((low, high)) if (0.0..=100.0).contains(&amount) => part_of(high - low, amount),
                 Some(_) => return Err(StatusCode::BadDeadbandFilterInvalid),
             },
             1 => return Err(StatusCode::BadDeadbandFilterInvalid),
@@ -73,14 +73,14 @@ impl DataFilter {
         Ok(DataFilter { trigger, deadband, percent })
     }
 
-    /// Holds the filter against its Variable after a reload: a percent deadband is counted anew from the range.
+    /// Holds the filter against its Variable after a reload: a percent deadband is counted again, from the new range.
     pub(crate) fn renew(&mut self, subject: FilterSubject) -> Result<(), StatusCode> {
         if self.deadband != 0.0 && !subject.is_number {
             return Err(StatusCode::BadMonitoredItemFilterUnsupported);
         }
         if let Some(percent) = self.percent {
-            let range = subject.range.ok_or(StatusCode::BadMonitoredItemFilterUnsupported)?;
-            self.deadband = part_of(range, percent);
+            let (low, high) = subject.range.ok_or(StatusCode::BadMonitoredItemFilterUnsupported)?;
+            self.deadband = part_of(high - low, percent);
         }
         Ok(())
     }
@@ -100,8 +100,8 @@ impl DataFilter {
     }
 }
 
-fn part_of(range: (f64, f64), percent: f64) -> f64 {
-    (range.1 - range.0) * percent / 100.0
+fn part_of(span: f64, percent: f64) -> f64 {
+    span * percent / 100.0
 }
 
 #[cfg(test)]

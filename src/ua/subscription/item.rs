@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::filter::DataFilter;
 use super::grid::Grid;
-use super::queue::Queue;
+use super::queue::{Queue, SEMANTICS_CHANGED};
 use crate::history::aggregate::Running;
 use crate::model::TagId;
 use crate::stack::codec::Timestamps;
@@ -33,9 +33,6 @@ impl Mode {
         })
     }
 }
-
-/// SemanticsChanged of a StatusCode (Part 4 §7.39.1, 1.05): the properties of the Variable changed since the last one.
-pub(super) const SEMANTICS_CHANGED: u32 = 0x4000;
 
 /// The source of an item's notifications.
 #[derive(Debug)]

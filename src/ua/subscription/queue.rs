@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use opcua::StatusCode;
 
-use super::item::SEMANTICS_CHANGED;
 use crate::ua::budget::{Budget, weight};
 use crate::value::{Sample, Value};
 
 /// InfoType DataValue and the Overflow bit (Part 4 §7.39.1, 1.05).
 const OVERFLOW: u32 = 0x0480;
+
+/// SemanticsChanged of a StatusCode (Part 4 §7.39.1, 1.05): the properties of the Variable changed since the last one.
+pub(super) const SEMANTICS_CHANGED: u32 = 0x4000;
 
 #[derive(Debug)]
 pub struct Queue {

@@ -98,7 +98,7 @@ pub(crate) fn read(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
     for place in 0..count {
         let node = NodeToRead::read(reader)?;
         let asked = Wanted { details: &details, place, timestamps };
-        nodes.push(begin(context, &space, &viewer, &node, asked));
+        nodes.push(begin(context, space, &viewer, &node, asked));
     }
     let patience = match context.header.timeout_hint {
         0 => PATIENCE,
