@@ -45,7 +45,7 @@ pub(crate) enum Step {
 }
 
 /// Makes the log more or less detailed, from `error` to `trace`, and says so.
-pub(crate) fn step(step: Step) {
+pub(crate) fn step(cause: &str, step: Step) {
     let levels = [
         log::LevelFilter::Error,
         log::LevelFilter::Warn,
@@ -59,7 +59,7 @@ pub(crate) fn step(step: Step) {
         Step::Less => now.saturating_sub(1),
     };
     set_level(levels[next]);
-    log::error!(target: "opcell", "the log level is {} now", levels[next].as_str().to_lowercase());
+    log::error!(target: "opcell", "{cause}: the log level is {} now", levels[next].as_str().to_lowercase());
 }
 
 /// Logs the counts of minutes that are over; to be called each second. `is_last` logs all that is left.

@@ -70,8 +70,9 @@ fn init_log(level: log::LevelFilter) {
 }
 
 async fn serve(assembly: app::Assembly, signals: &mut Signals, print: &mut dyn FnMut(&str)) -> Answer {
-    // A wish to reload that comes now is one that the start fulfils.
-    if let Some(Asked::End(_)) = signals.next().now_or_never() {
+    // The files were read before: a request to read them again is done after the start.
+    let early = signals.next().now_or_never();
+    if let Some(Asked::End(_)) = early {
         return Answer::default();
     }
     let mut running = match assembly.start().await {
@@ -84,24 +85,30 @@ async fn serve(assembly: app::Assembly, signals: &mut Signals, print: &mut dyn F
     }
     let mut reason = String::new();
     let reloader = running.reloader().clone();
-    running.run_until(async { reason = heed(signals, &reloader).await }).await;
+    running.run_until(async { reason = heed(early, signals, &reloader).await }).await;
     print("stopping\n");
     running.stop(&reason).await;
     Answer::default()
 }
 
 /// Does what signals ask for, until one ends the server; returns the reason.
-async fn heed(signals: &mut Signals, reloader: &Arc<Reloader>) -> String {
+async fn heed(early: Option<Asked>, signals: &mut Signals, reloader: &Arc<Reloader>) -> String {
+    let mut next = early;
     loop {
-        match signals.next().await {
+        let asked = match next.take() {
+            Some(asked) => asked,
+            None => signals.next().await,
+        };
+        match asked {
             Asked::End(reason) => return reason,
             Asked::Reload => {
+                log::info!("SIGHUP: reading the files again");
                 let reloader = Arc::clone(reloader);
                 // In a task: a signal that ends the server is heard meanwhile.
                 tokio::spawn(async move { reloader.reload_and_log().await });
             }
-            Asked::MoreLog => logging::step(logging::Step::More),
-            Asked::LessLog => logging::step(logging::Step::Less),
+            Asked::MoreLog => logging::step("SIGUSR1", logging::Step::More),
+            Asked::LessLog => logging::step("SIGUSR2", logging::Step::Less),
         }
     }
 }

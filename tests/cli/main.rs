@@ -7,6 +7,7 @@ mod history;
 mod log_noise;
 mod newcomer;
 mod outputs;
+mod reload;
 mod secrets;
 mod shutdown;
 mod simulate;

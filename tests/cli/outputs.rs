@@ -199,7 +199,7 @@ fn other_signals_end_nothing() {
         client.close();
         assert!(device.coil(1), "{signal}");
     }
-    assert!(server.log().contains("reload is not in this version"));
+    until("the files are read again", || server.log().contains("reload.unchanged").then_some(()));
     server.end();
     assert!(!device.coil(1));
 }
@@ -230,6 +230,10 @@ fn a_hangup_during_the_start_is_remembered() {
             line.clear();
             assert!(std::io::BufRead::read_line(&mut out, &mut line).expect("text") > 0, "the server ended");
         }
+        until("the files were read again", || {
+            let said = opcell(dir.path(), &["status", "server.yaml", "--json"], "");
+            said.out.contains("\"result\": \"unchanged\"").then_some(())
+        });
         kill(child.id(), "TERM");
         assert_eq!(child.wait().expect("it ends").code(), Some(0));
     }
