@@ -18,11 +18,22 @@ pub(super) struct RandomCell {
     rng: Rng,
     nodes: BTreeMap<String, Node>,
     has_range: bool,
+    has_devices: bool,
 }
 
 impl RandomCell {
     pub(super) fn new(seed: u64) -> RandomCell {
-        let mut cell = RandomCell { rng: Rng::with_seed(seed), nodes: BTreeMap::new(), has_range: true };
+        RandomCell::with(seed, true)
+    }
+
+    /// A cell in which every value stands still.
+    pub(super) fn without_devices(seed: u64) -> RandomCell {
+        RandomCell::with(seed, false)
+    }
+
+    fn with(seed: u64, has_devices: bool) -> RandomCell {
+        let rng = Rng::with_seed(seed);
+        let mut cell = RandomCell { rng, nodes: BTreeMap::new(), has_range: true, has_devices };
         for _ in 0..6 {
             cell.change();
         }
@@ -45,7 +56,7 @@ impl RandomCell {
         }
         let node = match self.rng.u8(..6) {
             0 => Node::Folder { keys: keys_of_folder(&mut self.rng), children: BTreeMap::new() },
-            _ => Node::Tag(tag(&mut self.rng)),
+            _ => Node::Tag(tag(&mut self.rng, self.has_devices)),
         };
         into.insert(name, node);
     }
@@ -72,7 +83,7 @@ fn keys_of_folder(rng: &mut Rng) -> String {
     }
 }
 
-fn tag(rng: &mut Rng) -> String {
+fn tag(rng: &mut Rng, has_devices: bool) -> String {
     let number = rng.u8(..4);
     let kind = match rng.u8(..9) {
         0 => format!("type: Int32, value: {number}"),
@@ -81,7 +92,9 @@ fn tag(rng: &mut Rng) -> String {
         3 => format!("type: String, length: 9, value: t{number}, write: true"),
         4 => format!("type: Mode, value: {}", if number > 1 { "On" } else { "Off" }),
         5 => format!("type: Float, array: {}, value: [{}]", 2 + number, vec!["1"; usize::from(2 + number)].join(", ")),
-        6 => format!("type: UInt32, source: 'counter(start=0, step={}, every=1h)', poll: 100ms", 1 + number),
+        6 if has_devices => {
+            format!("type: UInt32, source: 'counter(start=0, step={}, every=1h)', poll: 100ms", 1 + number)
+        }
         7 => format!("type: Int16, value: {number}, enabled: false"),
         _ => format!("type: Double, value: {number}, unit: {}", if number > 1 { "rpm" } else { "Hz" }),
     };
