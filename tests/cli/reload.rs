@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use opcell::testing::control::{ReloadResult, Request, Response, ask};
 use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::Value;
 use opcua::StatusCode;
@@ -20,6 +21,14 @@ fn verb(folder: &Path, arguments: &[&str]) -> Said {
 
 fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).expect("written");
+}
+
+/// Resident memory in KiB, and open descriptors, of a process.
+fn held(process: &str) -> (u64, usize) {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    let memory = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    (memory, std::fs::read_dir(format!("/proc/{process}/fd")).expect("its descriptors").count())
 }
 
 /// A number of the answer that differs in each run.
@@ -123,5 +132,64 @@ fn keys_that_need_a_restart_are_named_until_then() {
     assert!(done.out.contains("! application.uri takes effect at the next start"), "{done:?}");
     let status = verb(folder.path(), &["status", "server.yaml"]);
     assert!(status.out.contains("`application.uri` changed and takes effect at the next start"), "{}", status.out);
+    serving.end();
+}
+
+#[test]
+fn many_reloads_leave_memory_and_descriptors_flat() {
+    let rounds = std::env::var("OPCELL_RELOADS").ok().and_then(|text| text.parse().ok()).unwrap_or(150);
+    let folder = folder(&[("cell.yaml", CELL), ("server.yaml", SERVER)]);
+    let serving = Serving::logging(folder.path(), "warn");
+    let state = folder.path().join("state");
+    let mut client = Session::open(serving.address);
+    let subscription = client.subscribe(100.0, 10_000, 10);
+    let items = [(NodeIdRef::string(2, "Stays"), 1), (NodeIdRef::string(2, "Pump.Speed"), 2)];
+    client.monitor(subscription, &items, 0.0, 10);
+    let reload = |round: usize| {
+        let text = if round.is_multiple_of(2) { NEXT } else { CELL };
+        // A name that was never there before takes the place of one that went.
+        write(folder.path(), "cell.yaml", &text.replace("Old", &format!("Old{round}")));
+        let asked = ask(&state, &Request::Reload { dry_run: false }).expect("an answer");
+        assert!(
+            matches!(asked, Response::Reloaded { report, .. } if report.result == ReloadResult::Applied),
+            "{round}"
+        );
+    };
+    (0..rounds / 3).for_each(reload);
+    let before = held(&serving.process());
+    (rounds / 3..rounds).for_each(reload);
+    let after = held(&serving.process());
+    assert!(after.0 <= before.0 + 3_000, "{before:?} {after:?} KiB after {rounds} reloads");
+    assert!(after.1 <= before.1 + 1, "{before:?} {after:?}");
+    client.close();
+    let log = serving.end();
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[test]
+fn a_server_that_is_killed_while_it_reloads_starts_again() {
+    let rounds = std::env::var("OPCELL_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let keeps = |cell: &str| {
+        cell.replace("type: Int32, value", "type: Int32, history: process, value")
+            .replace("nodes:", "history:\n  process: { deadband: 0, max_interval: 1h, keep: 90d }\nnodes:")
+    };
+    let folder = folder(&[("cell.yaml", &keeps(CELL)), ("server.yaml", SERVER)]);
+    for round in 0..rounds {
+        let serving = Serving::logging(folder.path(), "warn");
+        let text = if round % 2 == 0 { NEXT } else { CELL };
+        // Each has a namespace and archives that were never there before.
+        let text = keeps(&text.replace("Hours", &format!("Hours{round}")))
+            .replace("cell: press", &format!("cell: press\nnamespace: urn:test:{round}"));
+        write(folder.path(), "cell.yaml", &text);
+        serving.signal("HUP");
+        std::thread::sleep(std::time::Duration::from_millis(fastrand::u64(0..60)));
+        serving.signal("KILL");
+        drop(serving);
+    }
+    let serving = Serving::logging(folder.path(), "warn");
+    let mut client = Session::open(serving.address);
+    let uri = client.read_value(NodeIdRef::numeric(0, 2255)).value;
+    assert!(format!("{uri:?}").contains(&format!("urn:test:{}", rounds - 1)), "{uri:?}");
+    client.close();
     serving.end();
 }
