@@ -60,6 +60,8 @@ impl Draft {
             roles: Vec::new(),
             restrictions: super::restriction::SESSION_REQUIRED,
             by_name: Default::default(),
+            event_types: Default::default(),
+            notifiers: Default::default(),
         };
         Draft { space, drawn: Vec::new() }
     }
@@ -249,7 +251,7 @@ impl Draft {
         }
     }
 
-    /// Lays the references out by node, in the order in which they were drawn.
+    /// Lays the references out by node, in the order in which they were drawn, and walks those of events.
     pub(crate) fn finish(mut self) -> Space {
         let count = self.space.nodes.len();
         let mut first = vec![0u32; count + 1];
@@ -272,6 +274,8 @@ impl Draft {
         self.space.nodes.shrink_to_fit();
         self.space.variables.shrink_to_fit();
         self.space.values.shrink_to_fit();
+        self.space.list_event_types();
+        self.space.list_notifiers();
         self.space
     }
 }

@@ -9,12 +9,15 @@ mod browse;
 mod by_name;
 mod cell;
 mod draft;
+mod event_types;
 mod historical;
 mod identity;
 mod kinds;
 mod metadata;
 mod methods;
 mod names;
+mod notifiers;
+mod owned_id;
 mod permissions;
 mod prepare_history;
 mod roles;
@@ -27,15 +30,21 @@ pub(crate) use by_name::TargetName;
 pub use cell::CONNECTION_VARIABLES;
 pub(crate) use cell::{compose, extension};
 pub(crate) use draft::Draft;
+#[cfg(test)]
+pub(crate) use draft::{NewId, NewNode};
+pub use event_types::Field;
+pub(crate) use event_types::{EventTypes, FieldId};
 pub(crate) use historical::HistoricalProperty;
 pub use identity::NodeIdentity;
 pub(crate) use methods::callable;
 pub(crate) use names::Texts;
+pub use owned_id::OwnedNodeId;
 pub(crate) use permissions::{Viewer, restriction};
 pub(crate) use prepare_history::prepare_history;
 pub(crate) use roles::{RolePart, describe_roles};
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashTable};
 
@@ -224,6 +233,8 @@ pub struct Space {
     /// AccessRestrictions of every node.
     pub(super) restrictions: u16,
     pub(super) by_name: by_name::ByName,
+    pub(super) event_types: Arc<EventTypes>,
+    pub(super) notifiers: notifiers::Notifiers,
 }
 
 impl Space {
