@@ -121,7 +121,9 @@ pub mod ua {
         pub use crate::ua::session::{NewSession, Session, SessionSecurity};
     }
     pub mod space {
-        pub use crate::ua::space::{Attribute, CONNECTION_VARIABLES, NodeIdentity, NodeIx, Source};
+        pub use crate::ua::space::{
+            Attribute, CONNECTION_VARIABLES, NodeIdentity, NodeIx, NodeVersions, OwnedNodeId, Source,
+        };
     }
     pub mod subscription {
         pub use crate::ua::subscription::{

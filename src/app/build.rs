@@ -14,7 +14,7 @@ use crate::ua::application::Application;
 use crate::ua::facts::{self, Facts};
 use crate::ua::limits::Limits;
 use crate::ua::server::{Parts, Server};
-use crate::ua::space::{Space, compose};
+use crate::ua::space::{NodeVersions, Space, compose};
 use crate::ua::users::{PinnedNames, Users};
 use crate::ua::world::World;
 use crate::value::UaTime;
@@ -54,7 +54,7 @@ pub(crate) struct Base {
 impl Base {
     /// The address space; pure, and slow for many nodes.
     pub(super) fn space(&self, plant: &Plant, plan: &ServerPlan, namespaces: &Namespaces<'_>) -> Space {
-        let mut draft = compose(plant, &self.application.uri, namespaces.of_cells);
+        let mut draft = compose(plant, &self.application.uri, namespaces.of_cells, &NodeVersions::default());
         for (uri, index) in namespaces.pinned.iter().zip(2..) {
             draft.namespace(index, uri);
         }

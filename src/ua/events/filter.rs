@@ -222,7 +222,7 @@ mod tests {
     use crate::value::{BuiltIn, UaTime};
 
     fn space() -> Space {
-        crate::ua::space::compose(&crate::model::Plant::default(), "urn:test", &[]).finish()
+        crate::ua::space::compose(&crate::model::Plant::default(), "urn:test", &[], &Default::default()).finish()
     }
 
     fn simple(w: &mut Writer, kind: u32, name: &str) {

@@ -2,6 +2,7 @@
 
 use super::draft::{Draft, NewId, NewNode};
 use super::kinds;
+use super::node_version::{NodeVersions, VersionWriter};
 use super::{Class, Detail, Label, Live, NodeIx, Source};
 use crate::model::{Cell, DataType, EnumType, Node, NodeKind, NodeName, Plant, Shape, Text};
 use crate::stack::codec::{LocalizedTextRef, Writer};
@@ -49,13 +50,16 @@ pub const CONNECTION_VARIABLES: [(&str, u32); 11] = [
     ("PlanLoad", 11),
 ];
 
-/// The whole address space of a plant. `indices` are the pinned namespace indices, one a cell.
-pub(crate) fn compose(plant: &Plant, application_uri: &str, indices: &[u16]) -> Draft {
+/// The whole address space of a plant. `indices` are the pinned namespace indices, one a cell; `versions` says in which
+/// revision each node last changed.
+pub(crate) fn compose(plant: &Plant, application_uri: &str, indices: &[u16], versions: &NodeVersions) -> Draft {
     let mut draft = Draft::new(application_uri);
     super::standard::load(&mut draft);
+    let mut versions = VersionWriter::new(versions);
     for (number, (cell, index)) in plant.cells.iter().zip(indices).enumerate() {
         draft.namespace(*index, &cell.namespace);
-        let mut composer = CellComposer { draft: &mut draft, plant, cell, namespace: *index, types: Types::default() };
+        let (draft, versions, types) = (&mut draft, &mut versions, Types::default());
+        let mut composer = CellComposer { draft, versions, plant, cell, namespace: *index, types };
         composer.enums();
         composer.object_types();
         composer.tree();
@@ -75,15 +79,16 @@ struct Types {
     objects: Vec<NodeIx>,
 }
 
-struct CellComposer<'a> {
+struct CellComposer<'a, 'v> {
     draft: &'a mut Draft,
+    versions: &'a mut VersionWriter<'v>,
     plant: &'a Plant,
     cell: &'a Cell,
     namespace: u16,
     types: Types,
 }
 
-impl CellComposer<'_> {
+impl CellComposer<'_, '_> {
     /// A node of this cell that is open to every session and shows its own name.
     fn node_of<'n>(&self, class: Class, id: NewId<'n>, browse: &'n str, detail: Detail) -> NewNode<'n> {
         NewNode {
@@ -214,11 +219,7 @@ impl CellComposer<'_> {
         let mut placed: Vec<Parent> = Vec::with_capacity(self.cell.nodes.len());
         let mut paths: Vec<String> = Vec::with_capacity(self.cell.nodes.len());
         for node in &self.cell.nodes {
-            let path = match node.parent {
-                None => String::new(),
-                Some(parent) if parent.0 == 0 => node.name.to_string(),
-                Some(parent) => format!("{}.{}", paths[parent.0 as usize], node.name),
-            };
+            let path = path_of(node, &paths);
             let id_path = if node.parent.is_none() { "@cell" } else { path.as_str() };
             let at = self.node(node, id_path, false);
             let parent =
@@ -227,6 +228,15 @@ impl CellComposer<'_> {
             placed.push(Parent { at, is_folder: matches!(node.kind, NodeKind::Folder) });
             // Only nodes that can have children are asked for their path again.
             paths.push(if matches!(node.kind, NodeKind::Variable(_)) { String::new() } else { path });
+        }
+        // After all other nodes, whose ids come first.
+        for (node, placed) in self.cell.nodes.iter().zip(placed) {
+            let path = match node.kind {
+                NodeKind::Variable(_) if self.versions.is_first() => continue,
+                _ if node.parent.is_none() => "@cell".to_owned(),
+                _ => path_of(node, &paths),
+            };
+            self.versions.write(self.draft, placed.at, &path);
         }
     }
 
@@ -353,6 +363,7 @@ impl CellComposer<'_> {
         let folder_type = self.draft.standard(std_node::FOLDER_TYPE);
         self.draft.refer(folder, kinds::HAS_TYPE_DEFINITION, folder_type);
         self.draft.refer(cell, kinds::ORGANIZES, folder);
+        self.versions.write(self.draft, folder, "@connections");
         for (ix, connection) in mine {
             let path = format!("@connections.{}", connection.name);
             let description = self.draft.plain(&connection.description);
@@ -362,6 +373,7 @@ impl CellComposer<'_> {
             self.draft.refer(owner, kinds::HAS_TYPE_DEFINITION, base);
             self.draft.refer(folder, kinds::ORGANIZES, owner);
             self.connection_variables(owner, &path, ix.0);
+            self.versions.write(self.draft, owner, &path);
         }
     }
 
@@ -378,6 +390,15 @@ impl CellComposer<'_> {
             self.draft.refer(at, kinds::HAS_TYPE_DEFINITION, kind);
             self.draft.refer(owner, kinds::HAS_COMPONENT, at);
         }
+    }
+}
+
+/// The path of a node below the cell's Object; `paths` has those of all Objects before it.
+fn path_of(node: &Node, paths: &[String]) -> String {
+    match node.parent {
+        None => String::new(),
+        Some(parent) if parent.0 == 0 => node.name.to_string(),
+        Some(parent) => format!("{}.{}", paths[parent.0 as usize], node.name),
     }
 }
 

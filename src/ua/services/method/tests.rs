@@ -39,7 +39,7 @@ fn declared(space: &Space, value: &Value) -> Vec<BuiltIn> {
 
 #[test]
 fn each_row_is_as_its_node_declares_it() {
-    let space = compose(&Plant::default(), "urn:test", &[]).finish();
+    let space = compose(&Plant::default(), "urn:test", &[], &Default::default()).finish();
     // The InputArguments of each.
     let inputs = [11_493, 12_874, 12_887, 3_876, 12_913];
     for ((row, number), input) in METHODS.iter().zip(callable::ALL).zip(inputs) {
