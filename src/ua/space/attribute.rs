@@ -75,4 +75,6 @@ pub(crate) mod access_level {
     pub(crate) const WRITE: u8 = 2;
     pub(crate) const HISTORY_READ: u8 = 4;
     pub(crate) const HISTORY_WRITE: u8 = 8;
+    /// Changes of the value are reported by SemanticChangeEvents.
+    pub(crate) const SEMANTIC_CHANGE: u8 = 16;
 }

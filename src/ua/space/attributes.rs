@@ -10,6 +10,9 @@ use crate::model::{Plant, Roles};
 use crate::stack::codec::{LocalizedTextRef, Writer};
 use crate::value::BuiltIn;
 
+/// Properties whose changes SemanticChangeEvents report (Part 8 §5.2, 1.05), by BrowseName.
+const SEMANTIC: [&str; 6] = ["EURange", "EngineeringUnits", "EnumStrings", "EnumValues", "TrueState", "FalseState"];
+
 impl Space {
     /// Writes a whole Variant with the attribute, or says why not. `Value` is not served here.
     pub fn write_attribute(
@@ -186,7 +189,9 @@ impl Space {
                     | if tag.is_writable() { access_level::WRITE } else { 0 }
                     | if self.has_history(id) { history } else { 0 }
             }
-            Some(super::Source::Constant(_)) => access_level::READ,
+            Some(super::Source::Constant(_)) => {
+                access_level::READ | if self.is_semantic(at) { access_level::SEMANTIC_CHANGE } else { 0 }
+            }
             Some(super::Source::History(super::HistoricalProperty::Annotations)) => {
                 access_level::HISTORY_READ | access_level::HISTORY_WRITE
             }
@@ -196,6 +201,13 @@ impl Space {
                     | if live == super::Live::Standard(super::ENABLED_FLAG) { access_level::WRITE } else { 0 }
             }
         }
+    }
+
+    /// Whether a Property of a cell says what the value of its owner means: with another value of it, clients have to
+    /// treat the owner's differently (Part 3 §5.6.2, 1.05).
+    fn is_semantic(&self, at: NodeIx) -> bool {
+        let node = self.node(at);
+        node.namespace != 0 && node.browse_namespace == 0 && SEMANTIC.contains(&self.texts.get(node.browse))
     }
 
     /// UserAccessLevel: the accesses of this session.
