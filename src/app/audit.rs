@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use crate::audit::{Kind, Scribe};
 use crate::model::Accounts;
 use crate::pki::{Holding, Pki};
-use crate::ua::events::kinds;
+use crate::ua::events::{Fields, kinds};
 use crate::ua::server::{OwnEvent, Server};
 use crate::ua::session::Ending;
 
@@ -78,7 +78,8 @@ fn tell_trouble(server: &Server, trouble: Option<&str>) {
         Some(why) => (format!("the audit is not written to its files: {why}"), SEVERITY_TROUBLE),
         None => ("the audit is written to its files again".to_owned(), SEVERITY_BACK),
     };
-    server.raise_own(OwnEvent { kind: kinds::DEVICE_FAILURE, message, severity, extra: Vec::new() });
+    let fields = Fields::default();
+    server.raise_own(OwnEvent { kind: kinds::DEVICE_FAILURE, message, severity, fields, per_viewer: None });
 }
 
 /// Which users came, went and changed; `None` when nothing did.

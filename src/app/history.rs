@@ -14,8 +14,9 @@ use crate::history::{Archives, Direction, Fault, Gather, Historian, SWEEP, Span,
 use crate::logging;
 use crate::model::{HistoryPartition, HistoryPlan, Plant, ServerPlan};
 use crate::tags::TagStore;
-use crate::ua::events::kinds;
+use crate::ua::events::{Fields, kinds};
 use crate::ua::server::{OwnEvent, Server};
+use crate::ua::space::Field;
 use crate::value::{UaTime, Value};
 
 /// Time between two transfers of collected samples to the store; far below the time between group commits.
@@ -175,8 +176,8 @@ fn tell(server: &Server, stopped: Option<&str>) {
         Some(why) => (format!("History is not recorded: {why}"), SEVERITY_STOPPED),
         None => ("History is recorded again".to_owned(), SEVERITY_BACK),
     };
-    let extra = vec![("SystemState", Value::Int32(server.status.state()))];
-    server.raise_own(OwnEvent { kind: kinds::SYSTEM_STATUS_CHANGE, message, severity, extra });
+    let fields = Fields::default().with(Field::SystemState, Value::Int32(server.status.state()));
+    server.raise_own(OwnEvent { kind: kinds::SYSTEM_STATUS_CHANGE, message, severity, fields, per_viewer: None });
 }
 
 /// A live store, as the control socket needs it.

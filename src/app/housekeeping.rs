@@ -12,9 +12,10 @@ use crate::health::{self, State};
 use crate::logging;
 use crate::model::ConnectionIx;
 use crate::stack::codec::NodeIdRef;
-use crate::ua::events::{Event, kinds};
+use crate::ua::events::{Event, Fields, kinds};
 use crate::ua::server::{OwnEvent, Server};
 use crate::ua::session::Ending;
+use crate::ua::space::Field;
 use crate::ua::world::World;
 use crate::value::{UaTime, Value};
 
@@ -89,26 +90,29 @@ fn report_connection(server: &Server, world: &World, ix: ConnectionIx, now: &hea
     let index = space.namespaces().iter().position(|uri| *uri == cell.namespace);
     let index = index.and_then(|index| u16::try_from(index).ok()).unwrap_or_default();
     let Some(source) = space.find(NodeIdRef::string(index, &path)) else { return };
+    let Some(kind) = space.standard_node(kinds::DEVICE_FAILURE) else { return };
     let message = match now.state {
         State::Connected => format!("{} is connected", connection.name),
         State::Silent => format!("{} is silent: {}", connection.name, now.last_error),
         _ => format!("{} is lost: {}", connection.name, now.last_error),
     };
-    server.raise(&Event {
+    let event = Event {
         id: server.next_event_id(),
-        kind: kinds::DEVICE_FAILURE,
+        kind,
         source,
         source_name: connection.name.clone(),
         time: UaTime::now(),
         message,
         severity: if now.state == State::Connected { SEVERITY_BACK } else { SEVERITY_LOST },
-        extra: Vec::new(),
-    });
+        fields: Fields::default(),
+        per_viewer: None,
+    };
+    server.raise(world, &event);
 }
 
 /// Reports to clients with an event view that the server is about to stop (Part 5 §6.4.31, 1.05).
 pub(crate) fn announce_shutdown(server: &Server, reason: &str) {
-    let extra = vec![("SystemState", Value::Int32(server.status.state()))];
-    let message = reason.to_owned();
-    server.raise_own(OwnEvent { kind: kinds::SYSTEM_STATUS_CHANGE, message, severity: SEVERITY_LOST, extra });
+    let fields = Fields::default().with(Field::SystemState, Value::Int32(server.status.state()));
+    let (message, severity) = (reason.to_owned(), SEVERITY_LOST);
+    server.raise_own(OwnEvent { kind: kinds::SYSTEM_STATUS_CHANGE, message, severity, fields, per_viewer: None });
 }

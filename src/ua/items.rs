@@ -10,6 +10,7 @@ use opcua::StatusCode;
 
 use super::server::Server;
 use super::session::Session;
+use super::space::OwnedNodeId;
 use super::subscription::{Item, Subscription, Watched, WatchedKind};
 use crate::logging;
 use crate::tags::Watcher;
@@ -63,11 +64,13 @@ impl Server {
             WatchedKind::Tag(tag) => {
                 self.tags.watch(tag, crate::tags::Watch { watcher: watcher(subscription), key, every });
             }
-            WatchedKind::Events => {
-                self.listeners.add(subscription, key);
-            }
-            WatchedKind::Other => {}
+            WatchedKind::Events | WatchedKind::Other => {}
         }
+    }
+
+    /// Lets an item hear the events that an Object reports.
+    pub fn attach_to_events(&self, subscription: &Arc<Subscription>, key: u32, notifier: OwnedNodeId) {
+        self.listeners.add(notifier, subscription, key);
     }
 
     /// Takes an item away: first from the subscription, then from its tag, so that no late offer meets another item.

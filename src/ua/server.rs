@@ -15,7 +15,7 @@ use crate::ua::application::Application;
 use crate::ua::archive_starts::ArchiveStarts;
 use crate::ua::budget::Budget;
 use crate::ua::disk_pool::DiskPool;
-use crate::ua::events::Event;
+use crate::ua::events::{Event, Fields, PerViewer};
 use crate::ua::limits::Limits;
 use crate::ua::listeners::Listeners;
 use crate::ua::session;
@@ -24,7 +24,7 @@ use crate::ua::subscription::{self, Subscription, timer::Timer};
 use crate::ua::totals::Totals;
 use crate::ua::users::Users;
 use crate::ua::world::World;
-use crate::value::{UaTime, Value};
+use crate::value::UaTime;
 
 /// The parts of a server; they do not change while it runs.
 pub struct Parts {
@@ -66,8 +66,9 @@ pub struct OwnEvent {
     pub message: String,
     /// 1 is least, 1000 is worst.
     pub severity: u16,
-    /// Fields of the type itself, by BrowseName.
-    pub extra: Vec<(&'static str, Value)>,
+    /// Fields of the type itself.
+    pub fields: Fields,
+    pub per_viewer: Option<PerViewer>,
 }
 
 /// The way to the disk of the archives.
@@ -165,24 +166,32 @@ impl Server {
         self.totals.subscriptions.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Offers an event to every item that listens and may have it.
-    pub fn raise(&self, event: &Event) {
-        let world = self.world();
-        self.listeners.raise(event, &world.space, &world.plant);
+    /// Offers an event to every item that listens and may have it; `world` is the one that it was made in.
+    pub fn raise(&self, world: &World, event: &Event) {
+        if !self.listeners.is_empty() {
+            self.listeners.raise(event, &world.space, &world.plant);
+        }
     }
 
     /// Raises an event of the Server object itself.
     pub fn raise_own(&self, own: OwnEvent) {
-        let Some(source) = self.world().space.standard_node(ObjectId::Server as u32) else { return };
-        self.raise(&Event {
+        if self.listeners.is_empty() {
+            return;
+        }
+        let world = self.world();
+        let Some(source) = world.space.standard_node(ObjectId::Server as u32) else { return };
+        let Some(kind) = world.space.standard_node(own.kind) else { return };
+        let event = Event {
             id: self.next_event_id(),
-            kind: own.kind,
+            kind,
             source,
             source_name: "Server".to_owned(),
             time: UaTime::now(),
             message: own.message,
             severity: own.severity,
-            extra: own.extra,
-        });
+            fields: own.fields,
+            per_viewer: own.per_viewer,
+        };
+        self.raise(&world, &event);
     }
 }

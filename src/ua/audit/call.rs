@@ -8,9 +8,10 @@ use super::{AuditFields, kinds, who};
 use crate::audit::{Kind, Record, value_text};
 use crate::stack::codec::{Reader, Writer};
 use crate::ua::budget::weight;
+use crate::ua::events::Fields;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
-use crate::ua::space::{NodeIx, Space};
+use crate::ua::space::{Field, NodeIx, Space};
 use crate::value::{BuiltIn, Value};
 
 /// Bytes of an argument that a record or an event holds; of a larger one its short text.
@@ -89,10 +90,12 @@ impl<'a> CallAudit<'a> {
         self.server.audit(record.with(message), || {
             Some(AuditFields {
                 kind: kinds::UPDATE_METHOD,
-                source: Some(act.object),
+                source: Some(space.owned_id(act.object)),
                 source_name: "Attribute/Call",
                 entry: self.entry.to_owned(),
-                extra: vec![("MethodId", space.id_value(act.method)), ("InputArguments", array_of_any(&act.arguments))],
+                fields: Fields::default()
+                    .with(Field::MethodId, space.id_value(act.method))
+                    .with(Field::InputArguments, array_of_any(&act.arguments)),
                 ..AuditFields::default()
             })
         });

@@ -11,7 +11,9 @@ use crate::audit::{Kind, Record, Who};
 use crate::stack::channel::{OpenJob, Opened, Peer};
 use crate::stack::crypto::{self, MessageSecurityMode, Policy};
 use crate::stack::transport::{Fatal, RefusedCertificate};
+use crate::ua::events::Fields;
 use crate::ua::server::Server;
+use crate::ua::space::Field;
 use crate::value::Value;
 
 /// An open request that is under way.
@@ -67,20 +69,22 @@ impl Channel {
         lifetime: u32,
     ) -> AuditFields {
         let peer = opening.and_then(|opening| opening.peer.as_ref());
-        let extra = vec![
-            ("SecureChannelId", channel_id(self.id)),
-            ("ClientCertificate", peer.map_or(Value::Null, |peer| Value::ByteString(peer.leaf().into()))),
-            ("ClientCertificateThumbprint", thumbprint_value(peer.map(|peer| &peer.thumbprint))),
-            ("RequestType", Value::Int32(opening.is_some_and(Opening::is_renewal).into())),
-            ("SecurityPolicyUri", opening.map_or(Value::Null, |opening| Value::text(opening.policy.uri()))),
-            ("SecurityMode", secured.map_or(Value::Null, |mode| Value::Int32(mode as i32))),
-            ("RequestedLifetime", Value::Double(Duration::from_millis(lifetime.into()).as_secs_f64() * 1000.0)),
-        ];
+        let fields = Fields::default()
+            .with(Field::SecureChannelId, channel_id(self.id))
+            .with(Field::ClientCertificate, peer.map_or(Value::Null, |peer| Value::ByteString(peer.leaf().into())))
+            .with(Field::ClientCertificateThumbprint, thumbprint_value(peer.map(|peer| &peer.thumbprint)))
+            .with(Field::RequestType, Value::Int32(opening.is_some_and(Opening::is_renewal).into()))
+            .with(Field::SecurityPolicyUri, opening.map_or(Value::Null, |opening| Value::text(opening.policy.uri())))
+            .with(Field::SecurityMode, secured.map_or(Value::Null, |mode| Value::Int32(mode as i32)))
+            .with(
+                Field::RequestedLifetime,
+                Value::Double(Duration::from_millis(lifetime.into()).as_secs_f64() * 1000.0),
+            );
         AuditFields {
             kind: kinds::OPEN_SECURE_CHANNEL,
             source_name: "SecureChannel/OpenSecureChannel",
             system: "System/OpenSecureChannel",
-            extra,
+            fields,
             ..AuditFields::default()
         }
     }
@@ -112,16 +116,9 @@ impl Channel {
         server.audit(record, || {
             let mut told = self.open_event(opening, None, 0);
             if let Some(refused) = error {
-                for (name, value) in &mut told.extra {
-                    match *name {
-                        "ClientCertificate" => *value = Value::ByteString(refused.chain.as_slice().into()),
-                        "ClientCertificateThumbprint" => {
-                            let leaf = crypto::certificate::leaf(&refused.chain);
-                            *value = thumbprint_value(leaf.map(crypto::thumbprint).as_ref());
-                        }
-                        _ => {}
-                    }
-                }
+                let thumbprint = crypto::certificate::leaf(&refused.chain).map(crypto::thumbprint);
+                told.fields.set(Field::ClientCertificate, Value::ByteString(refused.chain.as_slice().into()));
+                told.fields.set(Field::ClientCertificateThumbprint, thumbprint_value(thumbprint.as_ref()));
             }
             Some(told)
         });
@@ -134,7 +131,7 @@ impl Channel {
                 kind: kinds::CHANNEL,
                 source_name: "SecureChannel/CloseSecureChannel",
                 system: "System/CloseSecureChannel",
-                extra: vec![("SecureChannelId", channel_id(self.id))],
+                fields: Fields::default().with(Field::SecureChannelId, channel_id(self.id)),
                 ..AuditFields::default()
             })
         });
@@ -156,14 +153,16 @@ impl Channel {
         let record = Record::new(kind, refused.code, who).with(message.to_owned());
         server.audit(record, || {
             let certificate = leaf.unwrap_or(&refused.chain);
-            let mut extra = vec![("Certificate", Value::ByteString(certificate.into()))];
-            extra.extend(uri.map(|uri| ("InvalidUri", Value::text(uri))));
+            let mut fields = Fields::default().with(Field::Certificate, Value::ByteString(certificate.into()));
+            if let Some(uri) = uri {
+                fields.set(Field::InvalidUri, Value::text(uri));
+            }
             let system = "System/OpenSecureChannel";
             Some(AuditFields {
                 kind: event,
                 source_name: "Security/Certificate",
                 system,
-                extra,
+                fields,
                 ..AuditFields::default()
             })
         });

@@ -2,6 +2,8 @@
 
 use super::{AuditFields, channel_id, kinds, session_id, thumbprint_value};
 use crate::audit::{Kind, Record};
+use crate::ua::events::Fields;
+use crate::ua::space::Field;
 
 /// The event of a record by its kind.
 pub(crate) fn told(record: &Record) -> AuditFields {
@@ -25,12 +27,13 @@ pub(crate) fn told(record: &Record) -> AuditFields {
         _ => (kinds::SECURITY, "Server/Audit", "System/Audit"),
     };
     let who = &record.who;
-    let mut extra = vec![("ClientCertificateThumbprint", thumbprint_value(who.thumbprint.as_ref()))];
+    let mut fields =
+        Fields::default().with(Field::ClientCertificateThumbprint, thumbprint_value(who.thumbprint.as_ref()));
     if who.channel != 0 {
-        extra.push(("SecureChannelId", channel_id(who.channel)));
+        fields.set(Field::SecureChannelId, channel_id(who.channel));
     }
     if who.session != 0 {
-        extra.push(("SessionId", session_id(who.session)));
+        fields.set(Field::SessionId, session_id(who.session));
     }
-    AuditFields { kind, source_name, system, extra, ..AuditFields::default() }
+    AuditFields { kind, source_name, system, fields, ..AuditFields::default() }
 }

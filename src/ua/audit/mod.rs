@@ -24,10 +24,10 @@ use opcua::StatusCode;
 use crate::audit::{Kind, Record, Who};
 use crate::model::Role;
 use crate::stack::codec::{NodeIdRef, Writer};
-use crate::ua::events::Event;
+use crate::ua::events::{Event, Fields};
 use crate::ua::server::Server;
 use crate::ua::session::{Identity, Session};
-use crate::ua::space::NodeIx;
+use crate::ua::space::{Field, OwnedNodeId};
 use crate::value::{BuiltIn, UaTime, Value};
 
 /// Event types (Part 6 annex A, 1.05).
@@ -62,14 +62,14 @@ pub struct AuditFields {
     /// Number of the event type in namespace 0.
     pub kind: u32,
     /// `None`: the Server object.
-    pub source: Option<NodeIx>,
+    pub source: Option<OwnedNodeId>,
     pub source_name: &'static str,
     /// The specification's text in place of an unknown user.
     pub system: &'static str,
     /// The name by which the client finds this action in its own audit log.
     pub entry: String,
-    /// Fields of the type itself, by BrowseName.
-    pub extra: Vec<(&'static str, Value)>,
+    /// Fields of the type itself.
+    pub fields: Fields,
 }
 
 impl Server {
@@ -81,7 +81,7 @@ impl Server {
         if self.is_audit_heard()
             && let Some(told) = told()
         {
-            self.raise(&self.audit_event(&record, told));
+            self.raise_audit(&record, told);
         }
         self.trail.tell(record);
     }
@@ -94,7 +94,7 @@ impl Server {
     /// Records something of which no more is known than the record, with an event of its kind.
     fn audit_by_kind(&self, record: Record) {
         if self.is_audit_heard() {
-            self.raise(&self.audit_event(&record, folded::told(&record)));
+            self.raise_audit(&record, folded::told(&record));
         }
         self.trail.tell(record);
     }
@@ -104,33 +104,37 @@ impl Server {
         self.audit(Record::new(kind, StatusCode::Good, Who::default()).with(message), || None);
     }
 
-    fn audit_event(&self, record: &Record, told: AuditFields) -> Event {
-        let AuditFields { kind, source, source_name, system, entry, mut extra } = told;
-        let space = &self.world().space;
-        let source = source.or_else(|| space.standard_node(SERVER_OBJECT)).expect("namespace 0 has the Server object");
-        extra.extend([
-            ("ActionTimeStamp", Value::DateTime(record.time)),
-            ("Status", Value::Boolean(!record.status.is_bad())),
-            ("ServerId", Value::text(&self.application.uri)),
-            ("ClientAuditEntryId", Value::text(&entry.chars().take(LONGEST_ENTRY).collect::<String>())),
-            ("ClientUserId", client_user(&record.who, system)),
-            ("ClientApplicationUri", Value::text(&record.who.application)),
-            ("StatusCodeId", status_value(record.status)),
-        ]);
+    fn raise_audit(&self, record: &Record, told: AuditFields) {
+        let AuditFields { kind, source, source_name, system, entry, fields } = told;
+        let world = self.world();
+        let space = &world.space;
+        let standard = |number| space.standard_node(number).expect("namespace 0 has the Server object and all types");
+        // A source that has gone meanwhile is the server's affair.
+        let source = source.and_then(|source| space.find(source.borrow())).unwrap_or_else(|| standard(SERVER_OBJECT));
+        let entry: String = entry.chars().take(LONGEST_ENTRY).collect();
+        let fields = fields
+            .with(Field::ActionTimeStamp, Value::DateTime(record.time))
+            .with(Field::Status, Value::Boolean(!record.status.is_bad()))
+            .with(Field::ServerId, Value::text(&self.application.uri))
+            .with(Field::ClientAuditEntryId, Value::text(&entry))
+            .with(Field::ClientUserId, client_user(&record.who, system))
+            .with(Field::StatusCodeId, status_value(record.status));
         let message = match record.message.as_ref() {
             "" => format!("{}: {}", record.kind.name(), record.status),
             message => message.to_owned(),
         };
-        Event {
+        let event = Event {
             id: self.next_event_id(),
-            kind,
+            kind: standard(kind),
             source,
             source_name: source_name.to_owned(),
             time: UaTime::now(),
             message,
             severity: if record.status.is_bad() { SEVERITY_REFUSED } else { SEVERITY_DONE },
-            extra,
-        }
+            fields,
+            per_viewer: None,
+        };
+        self.raise(&world, &event);
     }
 
     /// Whether a session that may hear audit events listens for any.

@@ -9,8 +9,10 @@ use super::{AuditFields, Channel, ClaimedIdentity, channel_id, kinds, session_id
 use crate::audit::{Kind, Record, Who};
 use crate::stack::channel::Peer;
 use crate::stack::transport::RefusedCertificate;
+use crate::ua::events::Fields;
 use crate::ua::server::Server;
 use crate::ua::session::{Caller, Ending, EndingText, LoginRefused, Session};
+use crate::ua::space::Field;
 use crate::ua::users::Turn;
 use crate::value::Value;
 
@@ -57,14 +59,15 @@ impl Server {
         let message = outcome.map_or_else(|_| String::new(), |session| session.name.clone());
         self.audit(Record::new(kind, status, who).with(message), || {
             let timeout = outcome.map_or(0.0, |session| session.timeout.as_secs_f64() * 1000.0);
-            let mut extra = vec![("SessionId", session_id(session)), ("RevisedSessionTimeout", Value::Double(timeout))];
-            extra.extend(of_channel(caller.channel, peer));
+            let fields = of_channel(caller.channel, peer)
+                .with(Field::SessionId, session_id(session))
+                .with(Field::RevisedSessionTimeout, Value::Double(timeout));
             Some(AuditFields {
                 kind: kinds::CREATE_SESSION,
                 source_name: "Session/CreateSession",
                 system: "System/CreateSession",
                 entry: entry.to_owned(),
-                extra,
+                fields,
                 ..AuditFields::default()
             })
         });
@@ -96,16 +99,14 @@ impl Server {
         };
         let id = who.session;
         self.audit(Record::new(kind, status, who).with(message), || {
-            let extra = vec![
-                ("SessionId", session_id(id)),
-                ("SecureChannelId", channel_id(caller.channel)),
-                ("UserIdentityToken", claim.token()),
-            ];
+            let fields = of_session(id)
+                .with(Field::SecureChannelId, channel_id(caller.channel))
+                .with(Field::UserIdentityToken, claim.token());
             Some(AuditFields {
                 kind: kinds::ACTIVATE_SESSION,
                 source_name: "Session/ActivateSession",
                 entry: entry.to_owned(),
-                extra,
+                fields,
                 ..AuditFields::default()
             })
         });
@@ -133,8 +134,8 @@ impl Server {
         let who = who(session);
         self.audit(Record::new(Kind::SessionClosed, StatusCode::Good, who).with(message), || {
             let entry = if let Ending::Client(entry) = why { entry.clone() } else { String::new() };
-            let extra = vec![("SessionId", session_id(session.id))];
-            Some(AuditFields { kind: kinds::SESSION, source_name, entry, extra, ..AuditFields::default() })
+            let fields = of_session(session.id);
+            Some(AuditFields { kind: kinds::SESSION, source_name, entry, fields, ..AuditFields::default() })
         });
     }
 
@@ -143,25 +144,28 @@ impl Server {
     pub fn audit_transferred(&self, session: &Session, entry: &str, status: StatusCode) {
         self.audit(Record::new(Kind::SessionTransfer, status, who(session)), || {
             let (kind, source_name) = (kinds::SESSION, "Session/TransferSubscriptions");
-            let extra = vec![("SessionId", session_id(session.id))];
-            Some(AuditFields { kind, source_name, entry: entry.to_owned(), extra, ..AuditFields::default() })
+            let fields = of_session(session.id);
+            Some(AuditFields { kind, source_name, entry: entry.to_owned(), fields, ..AuditFields::default() })
         });
     }
 
     pub fn audit_cancelled(&self, session: &Session, entry: &str, handle: u32) {
         let record = Record::new(Kind::SessionCancel, StatusCode::Good, who(session));
         self.audit(record.with(format!("request handle {handle}")), || {
-            let extra = vec![("SessionId", session_id(session.id)), ("RequestHandle", Value::UInt32(handle))];
+            let fields = of_session(session.id).with(Field::RequestHandle, Value::UInt32(handle));
             let (kind, source_name) = (kinds::CANCEL, "Session/Cancel");
-            Some(AuditFields { kind, source_name, entry: entry.to_owned(), extra, ..AuditFields::default() })
+            Some(AuditFields { kind, source_name, entry: entry.to_owned(), fields, ..AuditFields::default() })
         });
     }
 }
 
-fn of_channel(channel: u32, peer: Option<&Peer>) -> [(&'static str, Value); 3] {
-    [
-        ("SecureChannelId", channel_id(channel)),
-        ("ClientCertificate", peer.map_or(Value::Null, |peer| Value::ByteString(peer.leaf().into()))),
-        ("ClientCertificateThumbprint", thumbprint_value(peer.map(|peer| &peer.thumbprint))),
-    ]
+fn of_session(session: u32) -> Fields {
+    Fields::default().with(Field::SessionId, session_id(session))
+}
+
+fn of_channel(channel: u32, peer: Option<&Peer>) -> Fields {
+    Fields::default()
+        .with(Field::SecureChannelId, channel_id(channel))
+        .with(Field::ClientCertificate, peer.map_or(Value::Null, |peer| Value::ByteString(peer.leaf().into())))
+        .with(Field::ClientCertificateThumbprint, thumbprint_value(peer.map(|peer| &peer.thumbprint)))
 }

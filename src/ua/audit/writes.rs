@@ -7,9 +7,10 @@ use opcua::StatusCode;
 use super::{AuditFields, kinds, who};
 use crate::audit::{Content, Kind, Names, Node, Record, Write, Writes};
 use crate::stack::codec::NodeIdRef;
+use crate::ua::events::Fields;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
-use crate::ua::space::{NodeIx, Space};
+use crate::ua::space::{Field, NodeIx, Space};
 use crate::value::{UaTime, Value};
 
 impl Names for Space {
@@ -90,7 +91,7 @@ impl WriteAudit {
         let space = &self.space;
         for (write, (old, new)) in self.writes.iter().zip(self.values.iter().flatten()) {
             let (source, name) = match &write.node {
-                Node::Known(number) => (Some(NodeIx(*number)), space.id_text(NodeIx(*number))),
+                Node::Known(number) => (Some(space.owned_id(NodeIx(*number))), space.id_text(NodeIx(*number))),
                 Node::Given(name) => (None, name.to_string()),
             };
             let record = Record { time: self.time, ..Record::new(Kind::Write, write.status, who.clone()) };
@@ -100,15 +101,14 @@ impl WriteAudit {
                 source,
                 source_name: "Attribute/Write",
                 entry: self.entry.clone(),
-                extra: vec![
-                    ("AttributeId", Value::UInt32(write.attribute)),
-                    ("IndexRange", write.range.as_deref().map_or(Value::Null, Value::text)),
-                    ("OldValue", old.clone()),
-                    ("NewValue", new.clone()),
-                ],
+                fields: Fields::default()
+                    .with(Field::AttributeId, Value::UInt32(write.attribute))
+                    .with(Field::IndexRange, write.range.as_deref().map_or(Value::Null, Value::text))
+                    .with(Field::OldValue, old.clone())
+                    .with(Field::NewValue, new.clone()),
                 ..AuditFields::default()
             };
-            self.server.raise(&self.server.audit_event(&record, told));
+            self.server.raise_audit(&record, told);
         }
     }
 }

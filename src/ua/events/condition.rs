@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use opcua::StatusCode;
 
 use super::Event;
-use super::field::Field;
+use super::operand::FieldOperand;
 use crate::stack::codec::Reader;
-use crate::ua::space::Space;
+use crate::ua::space::{NodeIx, OwnedNodeId, Space};
 use crate::value::Value;
 
 #[derive(Debug)]
@@ -21,7 +21,34 @@ pub(crate) enum Operand {
     /// A later element.
     Element(usize),
     Literal(Value),
-    Field(Field),
+    Field(FieldOperand),
+    /// The literal of an OfType, and the type that it is in the present address space.
+    Type(OwnedNodeId, Option<NodeIx>),
+}
+
+impl Operand {
+    /// Looks types and fields up again, in another address space.
+    pub(crate) fn resolve(&mut self, space: &Space) {
+        match self {
+            Operand::Field(field) => field.resolve(space),
+            Operand::Type(id, at) => *at = space.find(id.borrow()),
+            Operand::Element(_) | Operand::Literal(_) => {}
+        }
+    }
+
+    /// The operand of an OfType: a literal is looked up once and not with each event.
+    pub(crate) fn into_type(self, space: &Space) -> Operand {
+        match self {
+            Operand::Literal(value) => match named_type(&value) {
+                Some(id) => {
+                    let at = space.find(id.borrow());
+                    Operand::Type(id, at)
+                }
+                None => Operand::Literal(value),
+            },
+            other => other,
+        }
+    }
 }
 
 /// FilterOperator (Part 4 §7.7.3, Table 115, 1.05); the ones that need a view or other nodes are not served.
@@ -92,7 +119,7 @@ fn evaluate(element: &Element, results: &[Value], event: &Event, space: &Space) 
         Some(Operand::Element(index)) => results.get(*index).cloned().unwrap_or_default(),
         Some(Operand::Literal(value)) => value.clone(),
         Some(Operand::Field(field)) => field.value(event, space),
-        None => Value::Null,
+        Some(Operand::Type(..)) | None => Value::Null,
     };
     let ordered = |wanted: fn(Ordering) -> bool| known(compare(&operand(0), &operand(1)).map(wanted));
     match element.operator {
@@ -125,7 +152,13 @@ fn evaluate(element: &Element, results: &[Value], event: &Event, space: &Space) 
             (Some(false), Some(false)) => Value::Boolean(false),
             _ => Value::Null,
         },
-        Operator::OfType => Value::Boolean(is_of_type(&operand(0), event, space)),
+        Operator::OfType => {
+            let wanted = match element.operands.first() {
+                Some(Operand::Type(_, at)) => *at,
+                _ => named_type(&operand(0)).and_then(|id| space.find(id.borrow())),
+            };
+            Value::Boolean(wanted.is_some_and(|wanted| space.is_a(event.kind, wanted)))
+        }
         Operator::BitwiseAnd => bits(&operand(0), &operand(1), |a, b| a & b),
         Operator::BitwiseOr => bits(&operand(0), &operand(1), |a, b| a | b),
     }
@@ -166,15 +199,15 @@ fn bits(a: &Value, b: &Value, join: fn(i128, i128) -> i128) -> Value {
     joined.zip(kind).and_then(|(number, kind)| Value::from_integer(kind, number)).unwrap_or_default()
 }
 
-fn is_of_type(operand: &Value, event: &Event, space: &Space) -> bool {
-    let Value::Wire(bytes) = operand else { return false };
+/// The node that a NodeId or an ExpandedNodeId names.
+fn named_type(value: &Value) -> Option<OwnedNodeId> {
+    let Value::Wire(bytes) = value else { return None };
     let mut reader = Reader::new(bytes);
-    let wanted = match reader.u8() {
-        Ok(17) => reader.node_id().ok().and_then(|id| space.find(id)),
-        Ok(18) => reader.expanded_node_id().ok().and_then(|id| space.find(id.node_id)),
+    match reader.u8() {
+        Ok(17) => reader.node_id().ok().and_then(OwnedNodeId::of),
+        Ok(18) => reader.expanded_node_id().ok().and_then(|id| OwnedNodeId::of(id.node_id)),
         _ => None,
-    };
-    wanted.zip(space.standard_node(event.kind)).is_some_and(|(wanted, kind)| space.is_a(kind, wanted))
+    }
 }
 
 /// SQL-like patterns (Part 4 annex B, Table B.3, 1.05): `%` any text, `_` one character, `[…]` `[^…]` sets, `\` escapes.

@@ -2,15 +2,17 @@
 //!
 //! UaExpert sends one with `OfType BaseModelChangeEventType` when it connects, with no event view open.
 
+use std::sync::Arc;
+
 use opcua::StatusCode;
 
 use super::Event;
 use super::condition::{Element, Operand, Operator, matches};
-use super::field::Field;
+use super::operand::FieldOperand;
 use crate::stack::codec::{ExtensionRef, Reader, Writer};
 use crate::ua::filter_types::{AGGREGATE_FILTER, DATA_CHANGE_FILTER, EVENT_FILTER};
 use crate::ua::limits::Limits;
-use crate::ua::space::{Attribute, NodeIx, Space};
+use crate::ua::space::{EventTypes, Space};
 use crate::value::Value;
 
 /// Encoding ids (Part 6 annex A, 1.05).
@@ -19,14 +21,13 @@ const ELEMENT_OPERAND: u32 = opcua::ObjectId::ElementOperand_Encoding_DefaultBin
 const LITERAL_OPERAND: u32 = opcua::ObjectId::LiteralOperand_Encoding_DefaultBinary as u32;
 const ATTRIBUTE_OPERAND: u32 = opcua::ObjectId::AttributeOperand_Encoding_DefaultBinary as u32;
 const SIMPLE_ATTRIBUTE_OPERAND: u32 = opcua::ObjectId::SimpleAttributeOperand_Encoding_DefaultBinary as u32;
-const EVENT_FILTER_VALUE: u32 = Attribute::Value as u32;
-const AGGREGATES: u32 = opcua::ReferenceTypeId::Aggregates as u32;
-const BASE_EVENT_TYPE: u32 = opcua::ObjectTypeId::BaseEventType as u32;
 
 #[derive(Debug, Default)]
 pub struct EventFilter {
-    select: Vec<Field>,
+    select: Vec<FieldOperand>,
     elements: Vec<Element>,
+    /// The table that the fields were looked up in.
+    types: Arc<EventTypes>,
 }
 
 /// A filter and the result for each of its parts.
@@ -45,6 +46,17 @@ impl EventFilter {
             (Some(DATA_CHANGE_FILTER | AGGREGATE_FILTER), _) => Err(StatusCode::BadFilterNotAllowed),
             _ => Err(StatusCode::BadEventFilterInvalid),
         }
+    }
+
+    /// Looks types and fields up again if the address space is another one; cheap if it is the same. The client's own
+    /// operands are kept for it.
+    pub fn resolve(&mut self, space: &Space) {
+        if Arc::ptr_eq(&self.types, space.event_types()) {
+            return;
+        }
+        self.select.iter_mut().for_each(|field| field.resolve(space));
+        self.elements.iter_mut().flat_map(|element| &mut element.operands).for_each(|operand| operand.resolve(space));
+        self.types = Arc::clone(space.event_types());
     }
 
     pub fn passes(&self, event: &Event, space: &Space) -> bool {
@@ -85,7 +97,7 @@ fn read_body(body: &mut Reader<'_>, space: &Space, limits: &Limits) -> Result<Pa
     }
     let mut select = Vec::with_capacity(count);
     for _ in 0..count {
-        select.push(read_field(body, space).map_err(invalid)?);
+        select.push(FieldOperand::read(body, space).map_err(invalid)?);
     }
     let count = body.count(8).map_err(invalid)?;
     if count > limits.where_elements as usize {
@@ -103,55 +115,8 @@ fn read_body(body: &mut Reader<'_>, space: &Space, limits: &Limits) -> Result<Pa
     if !bad {
         where_results.clear();
     }
-    Ok(Parsed { filter: EventFilter { select, elements }, status, where_results })
-}
-
-fn read_field(body: &mut Reader<'_>, space: &Space) -> Result<Field, StatusCode> {
-    let type_id = body.node_id()?;
-    let count = body.count(6)?;
-    let mut path = Vec::new();
-    let mut is_standard = true;
-    for _ in 0..count {
-        let name = body.qualified_name()?;
-        let text = name.name.unwrap_or_default();
-        body.charge(text.len() + 24)?;
-        is_standard &= name.namespace == 0;
-        path.push(text.to_owned());
-    }
-    let attribute = body.u32()?;
-    let range = body.text()?;
-    let kind = if type_id.is_null() { space.standard_node(BASE_EVENT_TYPE) } else { space.find(type_id) };
-    let status = match kind.filter(|kind| space.is_standard(*kind, BASE_EVENT_TYPE)) {
-        None => StatusCode::BadTypeDefinitionInvalid,
-        Some(_) if !range.is_empty() => StatusCode::BadIndexRangeNoData,
-        Some(_) if path.is_empty() && attribute == 1 => StatusCode::Good,
-        Some(_) if attribute != EVENT_FILTER_VALUE => StatusCode::BadAttributeIdInvalid,
-        Some(kind) if is_standard && declares(space, kind, &path) => StatusCode::Good,
-        Some(_) => StatusCode::BadNodeIdUnknown,
-    };
-    Ok(Field { is_node_id: path.is_empty(), path, status })
-}
-
-/// Whether an event type or one of its supertypes has a component or property of that path.
-fn declares(space: &Space, kind: NodeIx, path: &[String]) -> bool {
-    let mut next = Some(kind);
-    while let Some(at) = next {
-        if reaches(space, at, path) {
-            return true;
-        }
-        next = space.supertype_of(at);
-    }
-    false
-}
-
-fn reaches(space: &Space, from: NodeIx, path: &[String]) -> bool {
-    let Some((name, rest)) = path.split_first() else { return true };
-    space.references(from).iter().any(|reference| {
-        reference.forward
-            && space.is_standard(NodeIx(reference.kind), AGGREGATES)
-            && space.browse_name(reference.target).name == Some(name)
-            && reaches(space, reference.target, rest)
-    })
+    let types = Arc::clone(space.event_types());
+    Ok(Parsed { filter: EventFilter { select, elements, types }, status, where_results })
 }
 
 fn read_element(
@@ -174,6 +139,10 @@ fn read_element(
     match Operator::from_wire(number) {
         Ok(operator) => {
             element.operator = operator;
+            if operator == Operator::OfType {
+                let operands = std::mem::take(&mut element.operands);
+                element.operands = operands.into_iter().map(|operand| operand.into_type(space)).collect();
+            }
             if status.is_good() && !operator.takes(&element.operands) {
                 status = StatusCode::BadFilterOperandCountMismatch;
             }
@@ -207,7 +176,7 @@ fn read_operand(
         }
         LITERAL_OPERAND => Ok(Operand::Literal(reader.variant().map_err(invalid)?)),
         SIMPLE_ATTRIBUTE_OPERAND => {
-            let field = read_field(&mut reader, space).map_err(invalid)?;
+            let field = FieldOperand::read(&mut reader, space).map_err(invalid)?;
             if field.status.is_bad() { Err(field.status) } else { Ok(Operand::Field(field)) }
         }
         ATTRIBUTE_OPERAND => Err(StatusCode::BadNotSupported),
@@ -219,10 +188,15 @@ fn read_operand(
 mod tests {
     use super::*;
     use crate::stack::codec::{NodeIdRef, QualifiedNameRef};
+    use crate::ua::events::Fields;
     use crate::value::{BuiltIn, UaTime};
 
+    fn compose_empty() -> crate::ua::space::Draft {
+        crate::ua::space::compose(&crate::model::Plant::default(), "urn:test", &[], &Default::default())
+    }
+
     fn space() -> Space {
-        crate::ua::space::compose(&crate::model::Plant::default(), "urn:test", &[], &Default::default()).finish()
+        compose_empty().finish()
     }
 
     fn simple(w: &mut Writer, kind: u32, name: &str) {
@@ -256,6 +230,7 @@ mod tests {
     }
 
     fn event(kind: u32, space: &Space) -> Event {
+        let kind = space.standard_node(kind).expect("an event type");
         Event {
             id: [7; 16],
             kind,
@@ -264,7 +239,8 @@ mod tests {
             time: UaTime(1),
             message: "hello".to_owned(),
             severity: 500,
-            extra: Vec::new(),
+            fields: Fields::default(),
+            per_viewer: None,
         }
     }
 
@@ -294,5 +270,78 @@ mod tests {
     #[test]
     fn a_filter_without_a_select_clause_is_invalid() {
         assert_eq!(read(&filter(&[], None), &space()).err(), Some(StatusCode::BadEventFilterInvalid));
+    }
+
+    /// A space with a type of a cell below BaseEventType; its field lies at another place after `shift` other fields.
+    fn with_batches(shift: usize) -> Space {
+        use crate::ua::space::{Class, Detail, Label, NewId, NewNode};
+        let mut draft = compose_empty();
+        let shape = draft.shape(draft.standard(12), -1, &[], crate::ua::space::Source::None);
+        let mut node = |class, name: &str, detail| {
+            draft.add(NewNode {
+                class,
+                namespace: 2,
+                browse_namespace: 2,
+                id: NewId::Text(name),
+                browse: name,
+                display: Label::Browse,
+                description: Label::None,
+                access: None,
+                detail,
+            })
+        };
+        let others: Vec<_> =
+            (0..shift).map(|n| node(Class::Variable, &format!("Other{n}"), Detail::Variable(shape))).collect();
+        let kind = node(Class::ObjectType, "BatchEvent", Detail::ObjectType { is_abstract: false });
+        let batch = node(Class::Variable, "Batch", Detail::Variable(shape));
+        let base = draft.standard(2041);
+        draft.refer(base, opcua::ReferenceTypeId::HasSubtype as u32, kind);
+        for field in others.into_iter().chain([batch]) {
+            draft.refer(kind, opcua::ReferenceTypeId::HasProperty as u32, field);
+        }
+        draft.finish()
+    }
+
+    /// A filter remains the client's when the address space is replaced, also when its type goes and comes back.
+    #[test]
+    fn a_filter_is_looked_up_again_in_another_address_space() {
+        let (early, without, late) = (with_batches(0), space(), with_batches(3));
+        let mut w = Writer::new();
+        w.count(1);
+        w.node_id(NodeIdRef::string(2, "BatchEvent"));
+        w.count(1);
+        w.qualified_name(QualifiedNameRef { namespace: 2, name: Some("Batch") });
+        w.u32(13);
+        w.string(None);
+        w.count(1);
+        w.i32(14);
+        w.count(1);
+        w.extension_object(LITERAL_OPERAND, |w| {
+            w.variant_head(BuiltIn::NodeId);
+            w.node_id(NodeIdRef::string(2, "BatchEvent"));
+        });
+        let mut filter = read(&w.buf, &early).expect("a filter").filter;
+        let batch = |space: &Space| {
+            let path = [crate::ua::space::TargetName { namespace: 2, name: "Batch" }];
+            let kind = space.find(NodeIdRef::string(2, "BatchEvent"));
+            let field = kind.and_then(|kind| space.event_field(kind, &path));
+            let mut event = event(2041, space);
+            if let (Some(kind), Some(field)) = (kind, field) {
+                event.kind = kind;
+                event.fields.set(field, Value::Int32(7));
+            }
+            event
+        };
+        assert_ne!(batch(&early).kind, batch(&late).kind, "the type has another place");
+        for (space, passes, value) in [
+            (&early, true, Value::Int32(7)),
+            (&late, true, Value::Int32(7)),
+            (&without, false, Value::Null),
+            (&early, true, Value::Int32(7)),
+        ] {
+            filter.resolve(space);
+            let event = batch(space);
+            assert_eq!((filter.passes(&event, space), filter.fields(&event, space)), (passes, vec![value]));
+        }
     }
 }

@@ -1,19 +1,18 @@
-//! Events: the occurrence, its source and severity, and the queue of each item that listens.
+//! Events: the occurrence, its source and severity, its fields by the table of the address space, and how each session
+//! sees it.
 
 mod condition;
-mod field;
 mod filter;
+mod operand;
+mod queue;
+mod seen;
 
 pub(crate) use filter::EventFilter;
-
-use std::collections::VecDeque;
-use std::sync::Arc;
-
-use opcua::StatusCode;
+pub(crate) use queue::EventQueue;
+pub(crate) use seen::{PerViewer, Seen};
 
 use crate::stack::codec::{LocalizedTextRef, Writer};
-use crate::ua::budget::{Budget, weight};
-use crate::ua::space::{NodeIx, Space};
+use crate::ua::space::{Field, FieldId, NodeIx, Space};
 use crate::value::{BuiltIn, UaTime, Value};
 
 /// Event types of namespace 0 that this server raises (Part 5 §6.4, 1.05).
@@ -22,41 +21,68 @@ pub(crate) mod kinds {
     pub(crate) const SYSTEM_STATUS_CHANGE: u32 = opcua::ObjectTypeId::SystemStatusChangeEventType as u32;
 }
 
-/// One occurrence, before any client's select clauses.
+/// One occurrence, before any client's select clauses. It is raised in the address space that it was made in.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub id: [u8; 16],
-    /// Number of the event type in namespace 0.
-    pub kind: u32,
+    /// The event type.
+    pub kind: NodeIx,
     pub source: NodeIx,
     pub source_name: String,
     pub time: UaTime,
     pub message: String,
     /// 1 is least, 1000 is worst.
     pub severity: u16,
-    /// Fields of the type itself, by BrowseName.
-    pub extra: Vec<(&'static str, Value)>,
+    /// Fields of the type itself.
+    pub fields: Fields,
+    /// A field of which each session gets what it may see; `None` for most events.
+    pub per_viewer: Option<PerViewer>,
 }
 
-impl Event {
-    /// The value of a field by its BrowsePath in namespace 0; null where the event has none.
-    pub fn field(&self, space: &Space, path: &[String]) -> Value {
-        let [name] = path else { return Value::Null };
-        match name.as_str() {
-            "EventId" => Value::ByteString(self.id.as_slice().into()),
-            "EventType" => space.standard_node(self.kind).map_or(Value::Null, |kind| node_id(space, kind)),
-            "SourceNode" => node_id(space, self.source),
-            "SourceName" => Value::text(&self.source_name),
-            "Time" | "ReceiveTime" => Value::DateTime(self.time),
-            "Message" => localized(&self.message),
-            "Severity" => Value::UInt16(self.severity),
-            _ => self.extra.iter().find(|(field, _)| field == name).map_or(Value::Null, |(_, value)| value.clone()),
+/// The fields that an event has in addition to those of every event; few, so a list is searched.
+#[derive(Debug, Clone, Default)]
+pub struct Fields(Vec<FieldValue>);
+
+#[derive(Debug, Clone)]
+struct FieldValue {
+    field: FieldId,
+    value: Value,
+}
+
+impl Fields {
+    pub fn with(mut self, field: impl Into<FieldId>, value: Value) -> Fields {
+        self.set(field, value);
+        self
+    }
+
+    /// Sets a field, or replaces its value.
+    pub fn set(&mut self, field: impl Into<FieldId>, value: Value) {
+        let field = field.into();
+        match self.0.iter_mut().find(|known| known.field == field) {
+            Some(known) => known.value = value,
+            None => self.0.push(FieldValue { field, value }),
         }
+    }
+
+    fn get(&self, field: FieldId) -> Value {
+        self.0.iter().find(|known| known.field == field).map_or(Value::Null, |known| known.value.clone())
     }
 }
 
-fn node_id(space: &Space, at: NodeIx) -> Value {
-    space.id_value(at)
+impl Event {
+    /// The value of a field; null where the event has none.
+    pub fn value(&self, field: FieldId, space: &Space) -> Value {
+        match Field::of(field) {
+            Some(Field::EventId) => Value::ByteString(self.id.as_slice().into()),
+            Some(Field::EventType) => space.id_value(self.kind),
+            Some(Field::SourceNode) => space.id_value(self.source),
+            Some(Field::SourceName) => Value::text(&self.source_name),
+            Some(Field::Time | Field::ReceiveTime) => Value::DateTime(self.time),
+            Some(Field::Message) => localized(&self.message),
+            Some(Field::Severity) => Value::UInt16(self.severity),
+            _ => self.fields.get(field),
+        }
+    }
 }
 
 /// A LocalizedText without a locale as a value.
@@ -65,89 +91,4 @@ pub(crate) fn localized(text: &str) -> Value {
     w.variant_head(BuiltIn::LocalizedText);
     w.localized_text(LocalizedTextRef { locale: None, text: Some(text) });
     Value::Wire(w.buf.into())
-}
-
-/// The event queue of one item: the fields that its select clauses ask for.
-#[derive(Debug)]
-pub struct EventQueue {
-    held: VecDeque<Vec<Value>>,
-    size: usize,
-    discard_oldest: bool,
-    budget: Arc<Budget>,
-    /// Bytes of the budget that the item's filter takes.
-    filter_bytes: usize,
-}
-
-impl EventQueue {
-    pub fn new(size: u32, discard_oldest: bool, budget: &Arc<Budget>) -> EventQueue {
-        EventQueue {
-            held: VecDeque::new(),
-            size: size.max(1) as usize,
-            discard_oldest,
-            budget: Arc::clone(budget),
-            filter_bytes: 0,
-        }
-    }
-
-    /// Books a filter by its encoded bytes, in place of the previous one.
-    pub fn book_filter(&mut self, encoded: usize) -> Result<(), StatusCode> {
-        // Decoded it takes several times its bytes.
-        let bytes = encoded * 8;
-        if !self.budget.has(bytes) {
-            return Err(StatusCode::BadTooManyMonitoredItems);
-        }
-        self.budget.spend(bytes);
-        self.budget.give_back(std::mem::replace(&mut self.filter_bytes, bytes));
-        Ok(())
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-
-    /// Returns whether an event was lost.
-    pub fn push(&mut self, fields: Vec<Value>) -> bool {
-        let cost = cost(&fields);
-        let has_room = self.held.is_empty() || (self.held.len() < self.size && self.budget.has(cost));
-        self.budget.spend(cost);
-        if !has_room {
-            self.drop_one();
-        }
-        self.held.push_back(fields);
-        !has_room
-    }
-
-    pub fn resize(&mut self, size: u32, discard_oldest: bool) {
-        self.size = size.max(1) as usize;
-        self.discard_oldest = discard_oldest;
-        while self.held.len() > self.size {
-            self.drop_one();
-        }
-    }
-
-    fn drop_one(&mut self) {
-        let gone = if self.discard_oldest { self.held.pop_front() } else { self.held.pop_back() };
-        self.budget.give_back(gone.map_or(0, |gone| cost(&gone)));
-    }
-
-    pub fn pop(&mut self) -> Option<Vec<Value>> {
-        let fields = self.held.pop_front()?;
-        self.budget.give_back(cost(&fields));
-        Some(fields)
-    }
-
-    pub fn clear(&mut self) {
-        while self.pop().is_some() {}
-    }
-}
-
-impl Drop for EventQueue {
-    fn drop(&mut self) {
-        self.clear();
-        self.budget.give_back(self.filter_bytes);
-    }
-}
-
-fn cost(fields: &[Value]) -> usize {
-    fields.iter().map(|field| size_of::<Value>() + weight(field)).sum()
 }

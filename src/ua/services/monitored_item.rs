@@ -201,7 +201,10 @@ fn create_one(
     if let Some(sample) = first {
         subscription.lock().accept(key, sample, context.now);
     }
-    context.server.attach(subscription, key, kind, every);
+    match kind {
+        WatchedKind::Events => context.server.attach_to_events(subscription, key, space.owned_id(node)),
+        WatchedKind::Tag(_) | WatchedKind::Other => context.server.attach(subscription, key, kind, every),
+    }
     Ok((id, Revised { sampling, queue_size, filter_result: std::mem::take(filter_result) }))
 }
 
@@ -370,7 +373,10 @@ fn modify_one(
     if let (WatchedKind::Tag(tag), true) = (kind, !goes_on || every != before.want_every_sample()) {
         let watcher: Arc<dyn crate::tags::Watcher> = Arc::clone(subscription) as Arc<dyn crate::tags::Watcher>;
         context.server.tags.unwatch(tag, &watcher, key);
-        context.server.attach(subscription, key, kind, every);
+        match kind {
+            WatchedKind::Events => context.server.attach_to_events(subscription, key, space.owned_id(node)),
+            WatchedKind::Tag(_) | WatchedKind::Other => context.server.attach(subscription, key, kind, every),
+        }
     }
     Ok(Revised { sampling, queue_size, filter_result: std::mem::take(filter_result) })
 }

@@ -184,17 +184,21 @@ fn events_of_hidden_nodes_and_audits_reach_only_sessions_with_the_rights() {
     for (source, kind, name) in
         [("2;Vault", 2041, "the vault"), ("2253", 2052, "an audit"), ("2253", 2041, "the server")]
     {
-        let source = server.world().space.find(id(source)).expect("a node");
-        server.raise(&Event {
+        let world = server.world();
+        let space = &world.space;
+        let source = space.find(id(source)).expect("a node");
+        let event = Event {
             id: server.next_event_id(),
-            kind,
+            kind: space.standard_node(kind).expect("an event type"),
             source,
             source_name: name.to_owned(),
             time: UaTime::now(),
             message: String::new(),
             severity: 500,
-            extra: Vec::new(),
-        });
+            fields: Default::default(),
+            per_viewer: None,
+        };
+        server.raise(&world, &event);
     }
     for (name, session) in &mut people {
         let (mut heard, began) = (Vec::new(), Instant::now());

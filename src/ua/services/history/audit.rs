@@ -9,10 +9,11 @@ use crate::history::export::time_to_text;
 use crate::history::{Direction, Historian, Span, Who};
 use crate::stack::codec::{NodeIdRef, Writer};
 use crate::ua::audit::{self, AuditFields};
+use crate::ua::events::Fields;
 use crate::ua::history::Target;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
-use crate::ua::space::{NodeIx, Space};
+use crate::ua::space::{Field, NodeIx, OwnedNodeId, Space};
 use crate::value::{BuiltIn, Elements, Sample, UaTime, Value};
 
 /// Event types (Part 6 annex A, 1.05).
@@ -41,7 +42,7 @@ pub(crate) struct Changed<'a> {
 
 /// A change as the audit knows it before it is made.
 pub(crate) struct Audit {
-    node: NodeIx,
+    node: OwnedNodeId,
     /// The node's id as text.
     id: String,
     kind: u32,
@@ -49,7 +50,7 @@ pub(crate) struct Audit {
     count: usize,
     acting: crate::audit::Who,
     /// Fields of the event's own type.
-    extra: Vec<(&'static str, Value)>,
+    fields: Fields,
 }
 
 impl Audit {
@@ -63,52 +64,50 @@ impl Audit {
         let Changed { target, node, change } = changed;
         let old = || old_values(historian, target, change).unwrap_or_default();
         let is_heard = server.trail.is_on() && server.is_audit_heard();
-        let fields = |own: &mut Vec<(&'static str, Value)>| {
-            if is_heard {
-                own.push(("OldValues", old()));
-            }
-        };
         let id = space.id_text(node);
-        let (kind, details, message, count, mut extra) = match change {
+        let (kind, details, message, count, mut fields) = match change {
             Change::Values(perform, entries) => {
                 let new = data_values(&entries.good);
                 let verb = verb(*perform);
-                let extra = vec![("PerformInsertReplace", Value::Int32(*perform as i32)), ("NewValues", new)];
+                let fields = performed(*perform, new);
                 let message = format!("{verb} values of {id}");
-                (kind::VALUE_UPDATE, details::UPDATE_DATA, message, entries.good.len(), extra)
+                (kind::VALUE_UPDATE, details::UPDATE_DATA, message, entries.good.len(), fields)
             }
             Change::Annotations(perform, entries) => {
                 let new: Vec<Sample> = entries.good.iter().map(annotations::sample).collect();
                 let new = if *perform == Perform::Remove { Value::Null } else { data_values(&new) };
-                let extra = vec![("PerformInsertReplace", Value::Int32(*perform as i32)), ("NewValues", new)];
+                let fields = performed(*perform, new);
                 let message = format!("{} annotations of {id}", verb(*perform));
-                (kind::ANNOTATION_UPDATE, details::UPDATE_STRUCTURE, message, entries.good.len(), extra)
+                (kind::ANNOTATION_UPDATE, details::UPDATE_STRUCTURE, message, entries.good.len(), fields)
             }
             Change::DeleteAt(entries) => {
                 let times = Value::array(Elements::DateTime(entries.good.clone()));
                 let message = format!("deleted values of {id}");
-                (kind::AT_TIME_DELETE, details::DELETE_AT_TIME, message, entries.good.len(), vec![("ReqTimes", times)])
+                let fields = Fields::default().with(Field::ReqTimes, times);
+                (kind::AT_TIME_DELETE, details::DELETE_AT_TIME, message, entries.good.len(), fields)
             }
             Change::DeleteSpan { is_modified, start, end } => {
-                let extra = vec![
-                    ("IsDeleteModified", Value::Boolean(*is_modified)),
-                    ("StartTime", Value::DateTime(*start)),
-                    ("EndTime", Value::DateTime(*end)),
-                ];
+                let fields = Fields::default()
+                    .with(Field::IsDeleteModified, Value::Boolean(*is_modified))
+                    .with(Field::StartTime, Value::DateTime(*start))
+                    .with(Field::EndTime, Value::DateTime(*end));
                 let what = if *is_modified { "modified values" } else { "values" };
                 let message = format!("deleted {what} of {id} from {} to {}", time_to_text(*start), time_to_text(*end));
-                (kind::RAW_MODIFY_DELETE, details::DELETE_RAW_MODIFIED, message, 0, extra)
+                (kind::RAW_MODIFY_DELETE, details::DELETE_RAW_MODIFIED, message, 0, fields)
             }
         };
-        fields(&mut extra);
-        extra.push(("UpdatedNode", space.id_value(node)));
-        extra.push(("ParameterDataTypeId", standard_id(details)));
-        Audit { node, id, kind, message, count, acting: audit::who(session), extra }
+        if is_heard {
+            fields.set(Field::OldValues, old());
+        }
+        fields.set(Field::UpdatedNode, space.id_value(node));
+        fields.set(Field::ParameterDataTypeId, standard_id(details));
+        let node = space.owned_id(node);
+        Audit { node, id, kind, message, count, acting: audit::who(session), fields }
     }
 
     /// Records the outcome.
     pub(crate) fn end(self, server: &Server, who: &Who, audit_entry: &str, outcome: &Outcome) {
-        let Audit { node, id, kind, message, count, acting, extra } = self;
+        let Audit { node, id, kind, message, count, acting, fields } = self;
         let refused = match outcome {
             Ok((status, entries)) => {
                 usize::from(status.is_bad()) + entries.iter().filter(|status| status.is_bad()).count()
@@ -134,11 +133,16 @@ impl Audit {
                 source: Some(node),
                 source_name: "Attribute/HistoryUpdate",
                 entry: audit_entry.to_owned(),
-                extra,
+                fields,
                 ..AuditFields::default()
             })
         });
     }
+}
+
+fn performed(perform: Perform, new_values: Value) -> Fields {
+    let perform = Value::Int32(perform as i32);
+    Fields::default().with(Field::PerformInsertReplace, perform).with(Field::NewValues, new_values)
 }
 
 fn verb(perform: Perform) -> &'static str {

@@ -2,7 +2,7 @@
 
 use opcua::{ObjectId, ObjectTypeId, StatusCode};
 
-use crate::ua::events::Event;
+use crate::ua::events::{Event, Fields};
 use crate::ua::services::Context;
 use crate::ua::subscription::{Subscription, Watched};
 use crate::value::UaTime;
@@ -26,20 +26,23 @@ pub(super) fn refresh(context: &Context<'_>, subscription: &Subscription, only: 
         return Err(StatusCode::BadNothingToDo);
     }
     for (kind, message) in BEGIN_AND_END {
+        let kind = space.standard_node(kind as u32).ok_or(StatusCode::BadInternalError)?;
         // Each item gets a copy with the same EventId.
         let event = Event {
             id: context.server.next_event_id(),
-            kind: kind as u32,
+            kind,
             source,
             source_name: "Server".to_owned(),
             time: UaTime::now(),
             message: message.to_owned(),
             severity: 1,
-            extra: Vec::new(),
+            fields: Fields::default(),
+            per_viewer: None,
         };
         for key in &keys {
             let Some(item) = state.item_mut(*key).filter(|item| !item.is_silent()) else { continue };
             let Watched::Events(filter, queue) = &mut item.watched else { continue };
+            filter.resolve(space);
             let lost = queue.push(filter.fields(&event, space));
             state.mark_dirty(*key);
             state.counters.queue_overflow += u32::from(lost);

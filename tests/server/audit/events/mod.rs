@@ -327,18 +327,21 @@ fn audit_events_reach_security_administrators_only() {
     let stranger = Login { client: &watch.field.client, mode: SignAndEncrypt, user: Some("opal") }.open(&watch.field);
     stranger.close();
     let server = &watch.field.server().server;
-    let space = &server.world().space;
+    let world = server.world();
+    let space = &world.space;
     // An event for everybody comes behind all of them.
-    server.raise(&opcell::testing::ua::events::Event {
+    let event = opcell::testing::ua::events::Event {
         id: [1; 16],
-        kind: 2041,
+        kind: space.standard_node(2041).expect("BaseEventType"),
         source: space.standard_node(2253).expect("the Server object"),
         source_name: "the last".to_owned(),
         time: opcell::value::UaTime::now(),
         message: String::new(),
         severity: 1,
-        extra: Vec::new(),
-    });
+        fields: Default::default(),
+        per_viewer: None,
+    };
+    server.raise(&world, &event);
     let mut names = Vec::new();
     while names.is_empty() {
         for (_, fields) in otto.publish(&[]).expect("a message").events {
