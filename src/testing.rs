@@ -100,7 +100,7 @@ pub mod ua {
         }
     }
     pub mod events {
-        pub use crate::ua::events::{Event, Fields};
+        pub use crate::ua::events::{Affected, Event, Fields, ModelChange, verb};
     }
     pub mod limits {
         pub use crate::ua::limits::{HistoryQueue, Limits};
@@ -122,7 +122,7 @@ pub mod ua {
     }
     pub mod space {
         pub use crate::ua::space::{
-            Attribute, CONNECTION_VARIABLES, Field, NodeIdentity, NodeIx, NodeVersions, OwnedNodeId, Source,
+            Attribute, CONNECTION_VARIABLES, Field, NodeIdentity, NodeIx, NodeVersions, OwnedNodeId, Sight, Source,
         };
     }
     pub mod subscription {

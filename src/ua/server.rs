@@ -15,10 +15,11 @@ use crate::ua::application::Application;
 use crate::ua::archive_starts::ArchiveStarts;
 use crate::ua::budget::Budget;
 use crate::ua::disk_pool::DiskPool;
-use crate::ua::events::{Event, Fields, PerViewer};
+use crate::ua::events::{self, Affected, Changes, Event, Fields, ModelChange, ParentOf, PerViewer};
 use crate::ua::limits::Limits;
 use crate::ua::listeners::Listeners;
 use crate::ua::session;
+use crate::ua::space::Field;
 use crate::ua::status::Status;
 use crate::ua::subscription::{self, Subscription, timer::Timer};
 use crate::ua::totals::Totals;
@@ -57,6 +58,9 @@ pub struct Server {
     pub ids: Ids,
     pub status: Status,
 }
+
+/// A change of the address space is for information.
+const SEVERITY_CHANGED: u16 = 100;
 
 /// An event of the Server object itself.
 #[derive(Debug)]
@@ -193,5 +197,33 @@ impl Server {
             per_viewer: own.per_viewer,
         };
         self.raise(&world, &event);
+    }
+
+    /// Raises one GeneralModelChangeEvent (Part 5 §6.4.32, 1.05) for all these changes, after they are there to be read.
+    pub fn raise_model_changes(&self, changes: Vec<ModelChange>, parent_of: ParentOf<'_>) {
+        if changes.is_empty() || self.listeners.is_empty() {
+            return;
+        }
+        let message = "The address space has changed";
+        self.raise_changes(events::kinds::GENERAL_MODEL_CHANGE, message, Changes::of_model(changes, parent_of));
+    }
+
+    /// Raises one SemanticChangeEvent (Part 5 §6.4.33, 1.05) for the owners of all properties whose values changed.
+    pub fn raise_semantic_changes(&self, owners: Vec<Affected>, parent_of: ParentOf<'_>) {
+        if owners.is_empty() || self.listeners.is_empty() {
+            return;
+        }
+        let message = "The meaning of values has changed";
+        self.raise_changes(events::kinds::SEMANTIC_CHANGE, message, Changes::of_semantics(owners, parent_of));
+    }
+
+    fn raise_changes(&self, kind: u32, message: &str, changes: Changes) {
+        self.raise_own(OwnEvent {
+            kind,
+            message: message.to_owned(),
+            severity: SEVERITY_CHANGED,
+            fields: Fields::default(),
+            per_viewer: Some(PerViewer { field: Field::Changes.into(), content: Arc::new(changes) }),
+        });
     }
 }

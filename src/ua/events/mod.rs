@@ -3,11 +3,14 @@
 
 mod condition;
 mod filter;
+mod model_change;
 mod operand;
 mod queue;
 mod seen;
 
 pub(crate) use filter::EventFilter;
+pub use model_change::{Affected, ModelChange, verb};
+pub(crate) use model_change::{Changes, ParentOf};
 pub(crate) use queue::EventQueue;
 pub(crate) use seen::{PerViewer, Seen};
 
@@ -19,6 +22,8 @@ use crate::value::{BuiltIn, UaTime, Value};
 pub(crate) mod kinds {
     pub(crate) const DEVICE_FAILURE: u32 = opcua::ObjectTypeId::DeviceFailureEventType as u32;
     pub(crate) const SYSTEM_STATUS_CHANGE: u32 = opcua::ObjectTypeId::SystemStatusChangeEventType as u32;
+    pub(crate) const GENERAL_MODEL_CHANGE: u32 = opcua::ObjectTypeId::GeneralModelChangeEventType as u32;
+    pub(crate) const SEMANTIC_CHANGE: u32 = opcua::ObjectTypeId::SemanticChangeEventType as u32;
 }
 
 /// One occurrence, before any client's select clauses. It is raised in the address space that it was made in.

@@ -41,6 +41,7 @@ pub(crate) use methods::callable;
 pub(crate) use names::Texts;
 pub use node_version::NodeVersions;
 pub use owned_id::OwnedNodeId;
+pub use permissions::Sight;
 pub(crate) use permissions::{Viewer, restriction};
 pub(crate) use prepare_history::prepare_history;
 pub(crate) use roles::{RolePart, describe_roles};

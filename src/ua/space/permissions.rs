@@ -53,6 +53,29 @@ pub struct Viewer<'a> {
     pub plant: &'a Plant,
 }
 
+/// The sessions that may browse a node: a rule of its own, valid also when the node is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sight {
+    /// `None`: every session.
+    roles: Option<Roles>,
+    encrypted_only: bool,
+}
+
+impl Sight {
+    pub const ALL: Sight = Sight { roles: None, encrypted_only: false };
+
+    pub fn of(access: Option<AccessIx>, plant: &Plant) -> Sight {
+        let roles = access.map(|ix| plant.rule(ix).read);
+        Sight { roles, encrypted_only: access == Some(AccessIx::ADMINISTRATORS) }
+    }
+
+    /// The same as `Viewer::sees` of a node with this rule.
+    pub fn includes(self, viewer: &Viewer<'_>) -> bool {
+        let by_role = self.roles.is_none_or(|roles| roles.meets(viewer.roles));
+        by_role && (viewer.is_encrypted || !self.encrypted_only)
+    }
+}
+
 /// Roles that may see the permissions of others, and the users of the server.
 fn administrators() -> Roles {
     Roles::NONE.with(Role::CONFIGURE_ADMIN).with(Role::SECURITY_ADMIN)
@@ -235,5 +258,44 @@ impl Space {
         let mut w = Writer::new();
         self.write_roles(among, mask, &mut w);
         Value::Wire(w.buf.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ua::space::draft::{Draft, NewId, NewNode};
+    use crate::ua::space::{Detail, Label};
+
+    #[test]
+    fn the_sight_of_a_rule_is_that_of_a_node_with_it() {
+        let rule = |role| Access { read: Roles::NONE.with(role), ..Access::OPEN };
+        let plant = Plant { access: vec![rule(Role::OPERATOR), rule(Role::ENGINEER)], ..Plant::default() };
+        let rules =
+            [None, Some(AccessIx(0)), Some(AccessIx(1)), Some(AccessIx::ENCRYPTED), Some(AccessIx::ADMINISTRATORS)];
+        let mut draft = Draft::new("urn:test");
+        let nodes = rules.map(|access| {
+            draft.add(NewNode {
+                class: Class::Object,
+                namespace: 2,
+                browse_namespace: 2,
+                id: NewId::Text("N"),
+                browse: "N",
+                display: Label::Browse,
+                description: Label::None,
+                access,
+                detail: Detail::Object { event_notifier: 0 },
+            })
+        });
+        let space = draft.finish();
+        for bits in 0..1 << 9 {
+            for is_encrypted in [false, true] {
+                let viewer = Viewer { roles: Roles(bits), is_encrypted, locales: &[], plant: &plant };
+                for (access, node) in rules.iter().zip(nodes) {
+                    let sight = Sight::of(*access, &plant);
+                    assert_eq!(sight.includes(&viewer), viewer.sees(&space, node), "{access:?} {bits} {is_encrypted}");
+                }
+            }
+        }
     }
 }
