@@ -2,6 +2,7 @@
 
 mod attribute;
 mod audit;
+mod events;
 mod history;
 mod hostile;
 mod interop;

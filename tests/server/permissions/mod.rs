@@ -3,6 +3,7 @@
 //! again; read the diff.
 
 mod change;
+mod model_change;
 mod people;
 mod probe;
 
