@@ -105,6 +105,7 @@ node sets another identifier. `opcell tree` prints every NodeId.
 | `s=@cell` | the Object of the cell, below the Objects folder |
 | `s=Pump.Speed` | a node by its path |
 | `s=Pump.Speed.EURange` | a Property of a tag: EURange, EngineeringUnits |
+| `s=Pump.NodeVersion` | the revision of the address space in which an Object last changed; `s=Pump.@NodeVersion` where a node of the cell has that name |
 | `s=@type.Valve` | an object type of the cell |
 | `s=@simulated` | true when the server runs with `--simulate`: no value comes from a device |
 | `s=@connections.plc1` | diagnostics of connection `plc1` |
