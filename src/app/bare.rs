@@ -14,6 +14,7 @@ use crate::stack::channel::{Caller, CertificateCheck, Refusal, Seen};
 use crate::stack::crypto::{CryptoPool, PoolThreads, QueueLimits};
 use crate::tags::TagStore;
 use crate::ua::server::Server;
+use crate::ua::space::NodeVersions;
 use crate::ua::world::World;
 use crate::value::UaTime;
 
@@ -59,7 +60,8 @@ impl Assembly {
             audits: audit.is_on(),
         };
         let of_cells: Vec<u16> = (2..).take(plant.cells.len()).collect();
-        let space = base.space(&plant, &plan, &Namespaces { of_cells: &of_cells, pinned: &[] });
+        let space =
+            base.space(&plant, &plan, &Namespaces { of_cells: &of_cells, pinned: &[] }, &NodeVersions::default());
         let archives = historian.map(|historian| {
             let archives = Archives::open(historian, &plant).expect("the historian makes archives");
             Arc::new(archives)

@@ -53,8 +53,14 @@ pub(crate) struct Base {
 
 impl Base {
     /// The address space; pure, and slow for many nodes.
-    pub(super) fn space(&self, plant: &Plant, plan: &ServerPlan, namespaces: &Namespaces<'_>) -> Space {
-        let mut draft = compose(plant, &self.application.uri, namespaces.of_cells, &NodeVersions::default());
+    pub(super) fn space(
+        &self,
+        plant: &Plant,
+        plan: &ServerPlan,
+        namespaces: &Namespaces<'_>,
+        versions: &NodeVersions,
+    ) -> Space {
+        let mut draft = compose(plant, &self.application.uri, namespaces.of_cells, versions);
         for (uri, index) in namespaces.pinned.iter().zip(2..) {
             draft.namespace(index, uri);
         }

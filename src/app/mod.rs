@@ -45,12 +45,13 @@ use crate::ua::items;
 use crate::ua::limits::Limits;
 use crate::ua::publishing;
 use crate::ua::server::Server;
+use crate::ua::space::NodeVersions;
 use crate::ua::world::World;
 use crate::value::UaTime;
 use build::{Base, Namespaces, Opened};
 use listener::Bound;
-use reload::Engine;
 pub use reload::{Answered, Reloader, Source};
+use reload::{Engine, Worker};
 pub(crate) use signals::{Asked, Signals};
 use tasks::Tasks;
 
@@ -82,6 +83,8 @@ pub enum StartError {
     Audit(#[from] AuditError),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+    #[error("{0}")]
+    Unexpected(String),
 }
 
 fn listen_remedy(error: &std::io::Error) -> &'static str {
@@ -209,14 +212,15 @@ impl Assembly {
         let mut tasks = Tasks::default();
         let (report, outputs) = mpsc::unbounded_channel();
         let engine = Engine::new(&server, base, state, report, &tasks)?;
-        let engine = first_world(engine, self.compiled).await?;
+        let worker = Worker::start().map_err(StartError::Thread)?;
+        let engine = first_world(engine, &worker, self.compiled).await?;
         spawn_keepers(&tasks, &server, &pki, keeper);
         audit::started(&server);
         let addresses = bound.addresses().to_vec();
         bound.serve(&server, &mut tasks, &stopped);
         let (admin, state_dir) = (Arc::clone(&engine.admin), engine.state.dir().to_owned());
         let engine = Arc::new(Mutex::new(engine));
-        let reloader = Reloader::new(Arc::clone(&engine), self.source);
+        let reloader = Reloader::new(Arc::clone(&engine), worker, self.source);
         let service = status::ControlService {
             server: Arc::clone(&server),
             addresses: addresses.clone(),
@@ -235,19 +239,22 @@ impl Assembly {
 /// The world of a server whose files are not taken yet.
 fn nothing(base: &Base, plan: &Arc<ServerPlan>, simulated: bool) -> World {
     let plant = Plant { simulated, ..Plant::default() };
-    let space = base.space(&plant, plan, &Namespaces { of_cells: &[], pinned: &[] });
+    let space = base.space(&plant, plan, &Namespaces { of_cells: &[], pinned: &[] }, &NodeVersions::default());
     World::new(Arc::clone(plan), Arc::new(plant), space, None, Vec::new())
 }
 
 /// Takes the files for the first time: a reload from nothing.
-async fn first_world(mut engine: Engine, compiled: Compiled) -> Result<Engine, StartError> {
+async fn first_world(mut engine: Engine, worker: &Worker, compiled: Compiled) -> Result<Engine, StartError> {
+    let runtime = tokio::runtime::Handle::current();
     let work = move || {
+        // Links are tasks.
+        let _inside = runtime.enter();
         let examined = engine.examine(compiled);
         let prepared = engine.prepare(examined)?;
-        engine.apply(prepared);
+        drop(engine.apply(prepared));
         Ok(engine)
     };
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    worker.run(work).await.map_err(StartError::Unexpected)?
 }
 
 /// The tasks that look after the server itself.

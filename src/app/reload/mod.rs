@@ -5,14 +5,17 @@
 //! ```
 
 mod difference;
+mod model_events;
 mod queue;
 mod report;
 mod server_file;
 mod watching;
+mod worker;
 
 pub use queue::{Reloader, Source};
 pub use report::Answer as Answered;
 pub(super) use server_file::take_accounts;
+pub(super) use worker::Worker;
 
 use std::sync::{Arc, Weak};
 
@@ -31,9 +34,10 @@ use crate::model::{Left, Numbers, Plant, ServerPlan, TagId};
 use crate::state::State;
 use crate::tags::Stamp;
 use crate::ua::server::Server;
-use crate::ua::space::Space;
+use crate::ua::space::{NodeVersions, Space};
 use crate::ua::world::World;
 use difference::{Changes, Running, renumbered};
+use model_events::{Indices, Named};
 use server_file::ServerChanges;
 
 /// Everything that a reload works on. One reload has it at a time.
@@ -48,6 +52,9 @@ pub(crate) struct Engine {
     retention: Retention,
     numbers: Numbers,
     drivers: Vec<ConnectionPlan>,
+    /// The namespace indices of the cells, in their order.
+    of_cells: Vec<u16>,
+    versions: NodeVersions,
     /// Worlds of earlier revisions, which requests and continuation points may still hold.
     earlier: Vec<Weak<World>>,
     tasks: Tasks,
@@ -73,6 +80,10 @@ pub(crate) struct Prepared {
     server: ServerChanges,
     space: Space,
     archives: Option<Arc<Archives>>,
+    of_cells: Vec<u16>,
+    versions: NodeVersions,
+    /// Changes of the model, for its event.
+    named: Vec<Named>,
 }
 
 impl Examined {
@@ -101,6 +112,8 @@ impl Engine {
             state,
             numbers: Numbers::default(),
             drivers: Vec::new(),
+            of_cells: Vec::new(),
+            versions: NodeVersions::default(),
             earlier: Vec::new(),
             tasks: tasks.clone(),
         })
@@ -134,7 +147,14 @@ impl Engine {
         }
         let of_cells = self.state.pin_namespaces(plant.cells.iter().map(|cell| cell.namespace.as_str()))?;
         let namespaces = Namespaces { of_cells: &of_cells, pinned: self.state.namespaces() };
-        let space = self.base.space(&plant, &plan, &namespaces);
+        let (world, mut versions) = (self.server.world(), self.versions.clone());
+        let indices = Indices { old: &self.of_cells, new: &of_cells };
+        let named = match world.revision() {
+            // The start: there was nothing that could have changed.
+            0 => Vec::new(),
+            _ => model_events::name_changes(&changes, &world.plant, &plant, indices, &mut versions),
+        };
+        let space = self.base.space(&plant, &plan, &namespaces, &versions);
         let has_history = plant.tags.values().any(|tag| tag.history.is_some());
         if has_history && self.history.is_none() {
             self.history = Some(History::open(&plan)?);
@@ -144,12 +164,12 @@ impl Engine {
             _ => None,
         };
         let (plant, plan) = (Arc::new(plant), Arc::new(plan));
-        Ok(Prepared { plant, drivers, plan, numbers, changes, server, space, archives })
+        Ok(Prepared { plant, drivers, plan, numbers, changes, server, space, archives, of_cells, versions, named })
     }
 
-    /// Makes a prepared revision the running one.
-    pub(super) fn apply(&mut self, prepared: Prepared) {
-        let Prepared { plant, drivers, plan, numbers, changes, server, space, archives } = prepared;
+    /// Makes a prepared revision the running one; returns the world before.
+    pub(super) fn apply(&mut self, prepared: Prepared) -> Arc<World> {
+        let Prepared { plant, drivers, plan, numbers, changes, server, space, archives, .. } = prepared;
         let (tags, stamp) = (&self.server.tags, Stamp::now());
         tags.grow(&plant);
         for turn in &changes.turns {
@@ -163,6 +183,7 @@ impl Engine {
         self.earlier.retain(|world| world.strong_count() > 0);
         self.earlier.push(Arc::downgrade(&earlier));
         (self.numbers, self.drivers) = (numbers, drivers);
+        (self.of_cells, self.versions) = (prepared.of_cells, prepared.versions);
         if let (Some(history), Some(archives)) = (&mut self.history, &archives) {
             let is_first = !history.is_recording();
             history.record(archives, &plant, tags, stamp.server);
@@ -174,6 +195,8 @@ impl Engine {
         changes.semantics.iter().for_each(|tag| tags.announce(*tag));
         server.apply(&self.server);
         self.server.take_world();
+        model_events::raise(&self.server, &earlier, &prepared.named, &changes.semantics);
+        earlier
     }
 
     /// Writes memory tags that changed.

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex as Plain;
+use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use super::report::Answer;
+use super::worker::Worker;
 use super::{Engine, Prepared};
-use crate::config::{self, Compiled, Options, Report, Shown};
+use crate::config::{self, Compiled, Options, Shown};
 use crate::control::{LastReload, ReloadReport, ReloadResult};
 use crate::history::export;
 use crate::model::count;
+use crate::ua::world::World;
 use crate::value::UaTime;
 
 /// Where the configuration of a server is, and the options that it was started with.
@@ -26,6 +29,7 @@ pub struct Source {
 /// Reloads a running server.
 pub struct Reloader {
     engine: Arc<Mutex<Engine>>,
+    worker: Worker,
     source: Option<Source>,
     /// The reload that ended last, for those who asked before it began.
     done: Mutex<Option<Done>>,
@@ -42,12 +46,14 @@ struct Done {
 /// Files that were read and checked.
 struct Read {
     compiled: Option<Compiled>,
-    report: Report,
+    findings: Value,
+    text: String,
 }
 
 impl Reloader {
-    pub(crate) fn new(engine: Arc<Mutex<Engine>>, source: Option<Source>) -> Arc<Reloader> {
-        Arc::new(Reloader { engine, source, done: Mutex::default(), last: Plain::default(), waiting: Plain::default() })
+    pub(crate) fn new(engine: Arc<Mutex<Engine>>, worker: Worker, source: Option<Source>) -> Arc<Reloader> {
+        let (done, last, waiting) = (Mutex::default(), Plain::default(), Plain::default());
+        Arc::new(Reloader { engine, worker, source, done, last, waiting })
     }
 
     /// The last reload, if there was one.
@@ -122,62 +128,79 @@ impl Reloader {
     async fn run(&self, is_dry: bool) -> Result<Answer, String> {
         let source = self.source.clone().ok_or("the server was started without files; restart it")?;
         let began = Instant::now();
-        let read = quietly(move || {
+        let read = move || {
             let (compiled, report) = config::load(&source.path, &source.options);
-            Read { compiled, report }
-        })
-        .await?;
-        let engine = Arc::clone(&self.engine).lock_owned().await;
-        let findings = read.report.json();
-        let mut shown = read.report.render(Shown::Some);
-        let Some(compiled) = read.compiled else {
-            shown.push_str(&format!("{}\n", read.report.summary()));
-            return Ok(refused(&engine, shown, findings, began.elapsed()));
-        };
-        let examine = quietly(move || {
-            let examined = engine.examine(compiled);
-            (engine, examined)
-        });
-        let (engine, examined) = examine.await?;
-        let world = Arc::clone(&engine.server.world());
-        let revision = world.revision();
-        if is_dry || examined.is_unchanged() {
-            let result = if is_dry { ReloadResult::DryRun } else { ReloadResult::Unchanged };
-            let told = examined.told(&world.plant);
-            let mut report = told.report(result, revision, findings);
-            report.check_ms = millis(began.elapsed());
-            let tail = if is_dry { "nothing was changed\n".to_owned() } else { unchanged_text(&report) };
-            return Ok(Answer { text: format!("{shown}{}{tail}", told.lines()), report });
-        }
-        let prepared = quietly(move || {
-            let mut engine = engine;
-            let prepared = engine.prepare(examined);
-            (engine, prepared)
-        });
-        let (engine, prepared) = prepared.await?;
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                let finding = serde_json::json!([{ "severity": "error", "message": error.to_string() }]);
-                return Ok(refused(&engine, format!("error: {error}\n"), finding, began.elapsed()));
+            let (findings, mut text) = (report.json(), report.render(Shown::Some));
+            if compiled.is_none() {
+                text.push_str(&format!("{}\n", report.summary()));
             }
+            Read { compiled, findings, text }
         };
+        let read = self.worker.run(read).await?;
+        let engine = Arc::clone(&self.engine).lock_owned().await;
+        let Read { compiled, findings, text } = read;
+        let Some(compiled) = compiled else {
+            return Ok(refused(&engine, text, findings, began.elapsed()));
+        };
+        let ready = self.worker.run(move || make_ready(engine, compiled, findings, is_dry)).await?;
         let check_ms = millis(began.elapsed());
-        let told = prepared.told(&world.plant);
-        let (mut report, lines) = (told.report(ReloadResult::Applied, revision + 1, findings), told.lines());
-        let apply_ms = apply(engine, prepared).await?;
-        (report.check_ms, report.apply_ms) = (check_ms, apply_ms);
-        let tail = format!("revision {}, checked in {check_ms} ms, applied in {apply_ms} ms\n", report.revision);
-        Ok(Answer { text: format!("{shown}{lines}{tail}"), report })
+        match ready {
+            Ready::Answer(mut report, lines) => {
+                report.check_ms = check_ms;
+                let tail = if is_dry { "nothing was changed\n".to_owned() } else { unchanged_text(&report) };
+                Ok(Answer { text: format!("{text}{lines}{tail}"), report: *report })
+            }
+            Ready::Failed(engine, error) => {
+                let finding = serde_json::json!([{ "severity": "error", "message": error }]);
+                Ok(refused(&engine, format!("error: {error}\n"), finding, began.elapsed()))
+            }
+            Ready::Prepared(engine, prepared, mut report, lines) => {
+                let (apply_ms, before) = apply(engine, *prepared).await?;
+                // Many nodes are freed: off the threads that serve clients.
+                self.worker.run(move || drop(before)).await?;
+                (report.check_ms, report.apply_ms) = (check_ms, apply_ms);
+                let revision = report.revision;
+                let tail = format!("revision {revision}, checked in {check_ms} ms, applied in {apply_ms} ms\n");
+                Ok(Answer { text: format!("{text}{lines}{tail}"), report: *report })
+            }
+        }
     }
 }
 
-/// Applies a prepared revision off the threads that serve clients; returns the milliseconds that it took.
-async fn apply(mut engine: OwnedMutexGuard<Engine>, prepared: Prepared) -> Result<u64, String> {
+/// A reload before its swap.
+enum Ready {
+    /// There is nothing to swap: the answer, and its lines.
+    Answer(Box<ReloadReport>, String),
+    Failed(OwnedMutexGuard<Engine>, String),
+    Prepared(OwnedMutexGuard<Engine>, Box<Prepared>, Box<ReloadReport>, String),
+}
+
+fn make_ready(mut engine: OwnedMutexGuard<Engine>, compiled: Compiled, findings: Value, is_dry: bool) -> Ready {
+    let examined = engine.examine(compiled);
+    let world = Arc::clone(&engine.server.world());
+    let told = examined.told(&world.plant);
+    let (result, revision) = match (is_dry, examined.is_unchanged()) {
+        (true, _) => (ReloadResult::DryRun, world.revision()),
+        (false, true) => (ReloadResult::Unchanged, world.revision()),
+        (false, false) => (ReloadResult::Applied, world.revision() + 1),
+    };
+    let (report, lines) = (Box::new(told.report(result, revision, findings)), told.lines());
+    if result != ReloadResult::Applied {
+        return Ready::Answer(report, lines);
+    }
+    match engine.prepare(examined) {
+        Ok(prepared) => Ready::Prepared(engine, Box::new(prepared), report, lines),
+        Err(error) => Ready::Failed(engine, error.to_string()),
+    }
+}
+
+/// Applies a prepared revision off the threads that serve clients, and not in the worker: a thread that holds the lock of a
+/// slot must not wait for the processor. Returns the milliseconds that it took, and the world before.
+async fn apply(mut engine: OwnedMutexGuard<Engine>, prepared: Prepared) -> Result<(u64, Arc<World>), String> {
     let done = tokio::task::spawn_blocking(move || {
         let began = Instant::now();
-        engine.apply(prepared);
-        millis(began.elapsed())
+        let before = engine.apply(prepared);
+        (millis(began.elapsed()), before)
     });
     done.await.map_err(|error| error.to_string())
 }
@@ -190,7 +213,7 @@ fn unchanged_text(report: &ReloadReport) -> String {
     format!("unchanged: revision {} stays in use, checked in {} ms\n", report.revision, report.check_ms)
 }
 
-fn refused(engine: &Engine, text: String, findings: serde_json::Value, took: Duration) -> Answer {
+fn refused(engine: &Engine, text: String, findings: Value, took: Duration) -> Answer {
     let revision = engine.server.world().revision();
     let report = ReloadReport {
         result: ReloadResult::Refused,
@@ -205,18 +228,4 @@ fn refused(engine: &Engine, text: String, findings: serde_json::Value, took: Dur
         findings,
     };
     Answer { report, text: format!("{text}refused: revision {revision} stays in use\n") }
-}
-
-/// Work in a thread of its own with low priority.
-async fn quietly<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    let (send, receive) = tokio::sync::oneshot::channel();
-    let run = move || {
-        // On Linux this is the niceness of the thread. At worst the work competes with all others.
-        if let Err(error) = rustix::process::nice(10) {
-            log::debug!("a reload has the priority of all other work: {error}");
-        }
-        drop(send.send(work()));
-    };
-    std::thread::Builder::new().name("reload".into()).spawn(run).map_err(|error| error.to_string())?;
-    receive.await.map_err(|_| "the reload ended unexpectedly; nothing was changed".to_owned())
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::Examined;
 use super::difference::Changes;
-use super::{Examined, Prepared};
 use crate::control::{ConnectionNames, NodeCounts, NodeReport, ReloadReport, ReloadResult};
 use crate::model::{CellChange, Change, ConnectionIx, Difference, Effect, NodeChange, Plant, count};
 
@@ -29,12 +29,6 @@ pub(super) struct Told<'a> {
 }
 
 impl Examined {
-    pub(super) fn told<'a>(&'a self, old: &'a Plant) -> Told<'a> {
-        Told { changes: &self.changes, needs_restart: &self.server.needs_restart, old, new: &self.plant }
-    }
-}
-
-impl Prepared {
     pub(super) fn told<'a>(&'a self, old: &'a Plant) -> Told<'a> {
         Told { changes: &self.changes, needs_restart: &self.server.needs_restart, old, new: &self.plant }
     }

@@ -31,6 +31,11 @@ impl NodeVersions {
         self.0.remove(node);
     }
 
+    /// Whether a node changed after the first revision.
+    pub fn has(&self, node: &OwnedNodeId) -> bool {
+        self.0.contains_key(node)
+    }
+
     fn get(&self, node: NodeIdRef<'_>) -> Option<u64> {
         self.0.get(&node).copied()
     }
