@@ -10,17 +10,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 
+use super::keys::{Keys, PointKeys, point_keys};
 use super::link::Link;
 use super::plan::{ConnectionPlan, PointPlan};
 use super::reading::{Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError};
 use crate::value::Value;
-
-/// Keys of a cell file that a driver reads. Their doc comments are the user's reference and the schema.
-pub trait Keys: DeserializeOwned + JsonSchema + Clone + PartialEq + Debug + Send + Sync + 'static {}
-
-impl<T: DeserializeOwned + JsonSchema + Clone + PartialEq + Debug + Send + Sync + 'static> Keys for T {}
 
 /// A protocol, as `driver:` names it.
 pub trait Driver: Debug + Send + Sync + 'static {
@@ -42,7 +37,7 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// Keys of a connection, in addition to those that all drivers share.
     type Settings: Keys;
     /// Keys of a source, in addition to those that all drivers share; `NoKeys` where there are none.
-    type Point: Keys + Default;
+    type Point: PointKeys + Default;
 
     /// Settings for the check of points whose connection has findings in its own settings.
     fn stand_in() -> Self::Settings;
@@ -58,6 +53,12 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// A doubt about two connections that seem to lead to one device by different names; `name` is the first's.
     fn same_device(_first: &Self::Settings, _name: &str, _second: &Self::Settings) -> Option<Doubt> {
         None
+    }
+
+    /// Whether a value of a point means the same after the connection's settings have changed: it comes from the same place
+    /// of the same device, and is read in the same way.
+    fn is_same_source(old: &Self::Settings, new: &Self::Settings) -> bool {
+        old == new
     }
 
     /// Reads an address alone, for a point whose type is not known.
@@ -117,6 +118,8 @@ pub enum Delivery {
 /// The point keys of a driver that has none.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, JsonSchema)]
 pub(crate) struct NoKeys {}
+
+point_keys!(NoKeys {});
 
 /// A connection with its driver's own settings.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod batch;
 mod contract;
 mod driver;
 mod feed;
+mod keys;
 mod link;
 mod links;
 pub(crate) mod modbus;

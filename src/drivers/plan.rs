@@ -58,6 +58,54 @@ pub struct ConnectionPlan {
     pub points: Vec<PointPlan>,
 }
 
+impl PointPlan {
+    /// Names of the keys of `source` whose value differs, as the cell file has them; `scale` for its `exponent`. The keys of
+    /// another driver cannot be compared: the name is then `connection`. Type, array and length are the node's own keys.
+    pub fn changed_keys(&self, new: &PointPlan) -> Vec<&'static str> {
+        let PointPlan {
+            tag: _,
+            address,
+            words,
+            exponent,
+            settings,
+            kind: _,
+            elements: _,
+            is_array: _,
+            length: _,
+            poll,
+            read,
+            write,
+            write_every,
+            enumeration: _,
+            has_scale,
+        } = self;
+        let mut keys = Vec::new();
+        let mut note = |key: &'static str, differs: bool| keys.extend(differs.then_some(key));
+        note("address", *address != new.address || *words != new.words);
+        note("poll", *poll != new.poll);
+        note("read", *read != new.read);
+        note("write", *write != new.write);
+        note("write_every", *write_every != new.write_every);
+        note("scale", *exponent != new.exponent || *has_scale != new.has_scale);
+        keys.extend(settings.0.changed_keys(&*new.settings.0).unwrap_or_else(|| vec!["connection"]));
+        keys
+    }
+}
+
+impl ConnectionPlan {
+    /// Whether a value of a point means the same by both plans. Another driver is another source.
+    pub fn is_same_source(&self, new: &ConnectionPlan) -> bool {
+        self.settings.0.is_same_source(&*new.settings.0)
+    }
+
+    /// Whether the settings are the same, whatever the points are.
+    pub(super) fn is_unchanged(&self, new: &ConnectionPlan) -> bool {
+        let ConnectionPlan { ix, name: _, settings, timeout, retries, reconnect_max, enabled, points: _ } = self;
+        let has_same_times = (*timeout, *reconnect_max) == (new.timeout, new.reconnect_max);
+        (*ix, *retries, *enabled) == (new.ix, new.retries, new.enabled) && has_same_times && *settings == new.settings
+    }
+}
+
 /// Places of the points that are read, by their period; a period of nothing counts as 1 ms.
 pub(super) fn by_period(points: &[PointPlan]) -> BTreeMap<Duration, Vec<u32>> {
     let mut classes: BTreeMap<Duration, Vec<u32>> = BTreeMap::new();
@@ -99,12 +147,15 @@ impl PartialEq for PointSettings {
 pub(super) trait AnyKeys: Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn is_same(&self, other: &dyn AnyKeys) -> bool;
+    /// `None`: the keys of another driver.
+    fn changed_keys(&self, new: &dyn AnyKeys) -> Option<Vec<&'static str>>;
 }
 
 /// Answers of a driver about a connection.
 pub(super) trait AnySettings: Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn is_same(&self, other: &dyn AnySettings) -> bool;
+    fn is_same_source(&self, new: &dyn AnySettings) -> bool;
     fn driver(&self) -> &'static str;
     fn no_keys(&self) -> PointSettings;
     fn shown_as(&self, text: String) -> Settings;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::driver::{ConnectionOf, Delivery, Driver, PointOf};
+use super::keys::PointKeys;
 use super::link::Opened;
 use super::plan::{AnyKeys, AnySettings, ConnectionPlan, PointPlan, PointSettings, Settings};
 use super::reading::{Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError};
@@ -18,7 +19,7 @@ use crate::tags;
 use crate::value::Value;
 
 impl PointSettings {
-    pub fn of<P: super::driver::Keys>(keys: P) -> PointSettings {
+    pub fn of<P: PointKeys>(keys: P) -> PointSettings {
         PointSettings(Arc::new(keys))
     }
 
@@ -124,13 +125,17 @@ impl<D: Driver> Held<D> {
     }
 }
 
-impl<P: super::driver::Keys> AnyKeys for P {
+impl<P: PointKeys> AnyKeys for P {
     fn as_any(&self) -> &dyn Any {
         self
     }
 
     fn is_same(&self, other: &dyn AnyKeys) -> bool {
         other.as_any().downcast_ref::<P>() == Some(self)
+    }
+
+    fn changed_keys(&self, new: &dyn AnyKeys) -> Option<Vec<&'static str>> {
+        Some(PointKeys::changed_keys(self, new.as_any().downcast_ref::<P>()?))
     }
 }
 
@@ -141,6 +146,11 @@ impl<D: Driver> AnySettings for Held<D> {
 
     fn is_same(&self, other: &dyn AnySettings) -> bool {
         other.as_any().downcast_ref::<Held<D>>().is_some_and(|other| other.settings == self.settings)
+    }
+
+    fn is_same_source(&self, new: &dyn AnySettings) -> bool {
+        let new = new.as_any().downcast_ref::<Held<D>>();
+        new.is_some_and(|new| D::is_same_source(&self.settings, &new.settings))
     }
 
     fn driver(&self) -> &'static str {

@@ -75,6 +75,10 @@ impl Driver for Tcp {
         })
     }
 
+    fn is_same_source(old: &TcpSettings, new: &TcpSettings) -> bool {
+        old.is_same_source(new)
+    }
+
     fn check_address(text: &str) -> Result<(), PointError> {
         Address::parse(text).map(drop)
     }
@@ -132,6 +136,10 @@ impl Driver for Rtu {
 
     fn show_as(settings: &mut RtuSettings, text: String) {
         settings.shown = Some(text);
+    }
+
+    fn is_same_source(old: &RtuSettings, new: &RtuSettings) -> bool {
+        old.is_same_source(new)
     }
 
     fn check_address(text: &str) -> Result<(), PointError> {

@@ -14,6 +14,15 @@ pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Erro
     }
 }
 
+/// Names of one host compare equal: case does not matter, and this host has three names.
+pub(crate) fn plain_host(host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    match host.as_str() {
+        "localhost" | "::1" | "[::1]" => "127.0.0.1".to_owned(),
+        _ => host,
+    }
+}
+
 fn fault(host: &str) -> Option<String> {
     if host.parse::<IpAddr>().is_ok() {
         return None;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::choices::{EchoSetting, SerialFraming, TcpFraming};
 use super::frame::Framing;
+use super::host::plain_host;
 use super::settings::RegisterPoint;
 use super::settings::{Defaults, RtuSettings, TcpSettings};
 use super::target::Target;
@@ -76,14 +77,5 @@ impl Line {
             Target::Tcp { host, port, .. } => format!("{}:{port} {:?}", plain_host(host), self.framing),
             Target::Serial { path, .. } => path.clone(),
         })
-    }
-}
-
-/// Names of one host compare equal: case does not matter, and this host has three names.
-pub(crate) fn plain_host(host: &str) -> String {
-    let host = host.to_ascii_lowercase();
-    match host.as_str() {
-        "localhost" | "::1" | "[::1]" => "127.0.0.1".to_owned(),
-        _ => host,
     }
 }

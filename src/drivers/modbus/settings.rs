@@ -1,8 +1,10 @@
 //! The keys of a Modbus connection and of a register; their doc comments are the user's reference.
 
 use super::choices::{Charset, EchoSetting, MaskWrite, Parity, SerialFraming, TcpFraming, WordOrder, WriteFunction};
+use super::host::plain_host;
 use super::invalid::RawNumber;
 use super::raw_type::RawType;
+use crate::drivers::keys::point_keys;
 use crate::drivers::reading::Part;
 use crate::model::Period;
 
@@ -193,6 +195,19 @@ pub struct RegisterPoint {
     pub mask_write: Option<MaskWrite>,
 }
 
+point_keys!(RegisterPoint {
+    raw_type,
+    word_order,
+    swap_bytes,
+    invalid,
+    nan,
+    charset,
+    chars_per_register,
+    split,
+    write_function,
+    mask_write,
+});
+
 impl RegisterPoint {
     /// Removes a key whose value was refused, or replaces an entry of `invalid` by a number that fits, so that the other
     /// entries keep their places; false for keys of other drivers.
@@ -242,6 +257,33 @@ impl TcpSettings {
             mask_write: self.mask_write,
         }
     }
+
+    /// Whether a register has the same meaning: it is in the same device, and its value is made in the same way. The way in
+    /// which the device is spoken to, such as framing and speed, does not matter.
+    pub(super) fn is_same_source(&self, new: &TcpSettings) -> bool {
+        let TcpSettings {
+            host,
+            shown: _,
+            port,
+            framing: _,
+            unit_id,
+            word_order,
+            swap_bytes,
+            max_gap: _,
+            max_registers: _,
+            echo: _,
+            pause: _,
+            invalid,
+            write_function: _,
+            mask_write: _,
+        } = self;
+        plain_host(host) == plain_host(&new.host)
+            && *port == new.port
+            && *unit_id == new.unit_id
+            && *word_order == new.word_order
+            && *swap_bytes == new.swap_bytes
+            && *invalid == new.invalid
+    }
 }
 
 impl RtuSettings {
@@ -256,6 +298,35 @@ impl RtuSettings {
             write_function: self.write_function,
             mask_write: self.mask_write,
         }
+    }
+
+    /// Whether a register has the same meaning: it is in the same device, and its value is made in the same way. The way in
+    /// which the device is spoken to, such as framing and speed, does not matter.
+    pub(super) fn is_same_source(&self, new: &RtuSettings) -> bool {
+        let RtuSettings {
+            serial,
+            shown: _,
+            baud: _,
+            data_bits: _,
+            parity: _,
+            stop_bits: _,
+            framing: _,
+            unit_id,
+            word_order,
+            swap_bytes,
+            max_gap: _,
+            max_registers: _,
+            echo: _,
+            pause: _,
+            invalid,
+            write_function: _,
+            mask_write: _,
+        } = self;
+        *serial == new.serial
+            && *unit_id == new.unit_id
+            && *word_order == new.word_order
+            && *swap_bytes == new.swap_bytes
+            && *invalid == new.invalid
     }
 }
 
@@ -289,4 +360,45 @@ fn default_baud() -> u32 {
 
 fn default_stop_bits() -> u8 {
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use crate::drivers::driver::Driver;
+    use crate::drivers::modbus::{Rtu, Tcp};
+
+    /// Another value of each key, and whether a register keeps its meaning.
+    fn others() -> Value {
+        json!({
+            "host": ["other", false], "serial": ["/dev/ttyS9", false], "port": [503, false], "unit_id": [2, false],
+            "word_order": ["low-first", false], "swap_bytes": [true, false], "invalid": [["1"], false],
+            "framing": ["ascii", true], "baud": [9600, true], "data_bits": [7, true], "parity": ["none", true],
+            "stop_bits": [2, true], "max_gap": [1, true], "max_registers": [9, true], "echo": [true, true],
+            "pause": ["9ms", true], "write_function": ["single", true], "mask_write": ["never", true],
+        })
+    }
+
+    fn check<D: Driver>(required: &Value)
+    where
+        D::Settings: DeserializeOwned,
+    {
+        let schema = serde_json::to_value(schemars::schema_for!(D::Settings)).expect("a schema");
+        let of = |settings: &Value| serde_json::from_value::<D::Settings>(settings.clone()).expect("settings");
+        for key in schema["properties"].as_object().expect("keys").keys() {
+            let mut changed = required.clone();
+            changed[key] = others()[key][0].clone();
+            let is_same = D::is_same_source(&of(required), &of(&changed));
+            assert_eq!(Some(is_same), others()[key][1].as_bool(), "{}: {key}", D::NAME);
+            assert!(of(required) != of(&changed), "{}: {key}", D::NAME);
+        }
+    }
+
+    #[test]
+    fn each_setting_is_known_to_be_another_source_or_none() {
+        check::<Tcp>(&json!({ "host": "a" }));
+        check::<Rtu>(&json!({ "serial": "/dev/ttyS0" }));
+    }
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use crate::drivers::contract::LinkError;
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use crate::drivers::feed::Feed;
+use crate::drivers::keys::point_keys;
 use crate::drivers::link::Link;
 use crate::drivers::push::Push;
 use crate::drivers::reading::{PointError, Reading};
@@ -38,6 +39,8 @@ pub(crate) struct RegisterPoint {
     #[serde(default)]
     pub negate: bool,
 }
+
+point_keys!(RegisterPoint { negate });
 
 /// The driver of tickers.
 #[derive(Debug)]
