@@ -1,6 +1,10 @@
 //! Health of links and of the connections on them; the supervisor writes it, the engine's diagnostics and the console
 //! read it.
+//!
+//! A link whose connections change gets a new `Link`, which shares the counts of the old one.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -42,7 +46,13 @@ pub struct Link {
     /// The connections on this link.
     pub connections: Vec<ConnectionIx>,
     /// One a connection.
-    devices: Vec<Device>,
+    devices: Vec<Arc<Device>>,
+    counts: Arc<Counts>,
+}
+
+/// Counts of a link as a whole.
+#[derive(Debug, Default)]
+pub struct Counts {
     /// Scans that were skipped because the one before was late.
     pub overruns: AtomicU64,
     pub reconnects: AtomicU64,
@@ -56,8 +66,16 @@ pub struct Link {
     load: AtomicU32,
 }
 
+impl Deref for Link {
+    type Target = Counts;
+
+    fn deref(&self) -> &Counts {
+        &self.counts
+    }
+}
+
 /// A connection's own part of a link.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Device {
     trouble: Mutex<Trouble>,
     requests: AtomicU64,
@@ -98,29 +116,42 @@ pub struct Snapshot {
 
 impl Link {
     pub fn new(name: String, connections: Vec<ConnectionIx>) -> Link {
-        let device = |_: &ConnectionIx| Device {
-            trouble: Mutex::new(Trouble {
-                state: State::Connecting,
-                connected_since: None,
-                last_error: String::new(),
-                last_error_at: None,
-            }),
-            requests: AtomicU64::new(0),
-            errors: AtomicU64::new(0),
-            timeouts: AtomicU64::new(0),
-        };
         Link {
             name,
-            devices: connections.iter().map(device).collect(),
+            devices: connections.iter().map(|_| Arc::default()).collect(),
             connections,
-            overruns: AtomicU64::new(0),
-            reconnects: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            scan_last_us: AtomicU64::new(0),
-            scan_max_us: AtomicU64::new(0),
-            demoted: AtomicU32::new(0),
-            load: AtomicU32::new(0),
+            counts: Arc::default(),
         }
+    }
+
+    /// The same link with other connections. One that came from another of these links keeps its counts and its last error.
+    pub(crate) fn with(&self, name: String, connections: Vec<ConnectionIx>, others: &[Arc<Link>]) -> Link {
+        let own = |ix: &ConnectionIx| self.device(*ix).map(Arc::clone);
+        let device = |ix: &ConnectionIx| own(ix).unwrap_or_else(|| moved(*ix, others));
+        let devices = connections.iter().map(device).collect();
+        Link { name, devices, connections, counts: Arc::clone(&self.counts) }
+    }
+
+    /// A new link of connections that may come from others.
+    pub(crate) fn from(others: &[Arc<Link>], name: String, connections: Vec<ConnectionIx>) -> Link {
+        let devices = connections.iter().map(|ix| moved(*ix, others)).collect();
+        Link { name, devices, connections, counts: Arc::default() }
+    }
+
+    fn device(&self, connection: ConnectionIx) -> Option<&Arc<Device>> {
+        self.devices.get(self.connections.iter().position(|of| *of == connection)?)
+    }
+
+    /// The device of place `new` has joined the link, which is as for the one of place `old`.
+    pub(crate) fn joined(&self, new: usize, old: usize) {
+        let link = self.devices[old].trouble.lock().clone();
+        let mut trouble = self.devices[new].trouble.lock();
+        trouble.connected_since = link.connected_since;
+        trouble.state = match (link.state, link.connected_since) {
+            (State::Silent, Some(_)) => State::Connected,
+            (State::Silent, None) => State::Waiting,
+            (state, _) => state,
+        };
     }
 
     /// The whole link: connected when one of its devices is; counts of all, the last error of any.
@@ -235,7 +266,31 @@ impl Link {
     }
 }
 
+/// A device for a connection that may have been on another of these links, which may write to its own until it ends.
+fn moved(connection: ConnectionIx, others: &[Arc<Link>]) -> Arc<Device> {
+    others.iter().find_map(|link| link.device(connection)).map_or_else(Arc::default, |device| Arc::new(device.copy()))
+}
+
+impl Default for Trouble {
+    fn default() -> Trouble {
+        let (last_error, last_error_at) = (String::new(), None);
+        Trouble { state: State::Connecting, connected_since: None, last_error, last_error_at }
+    }
+}
+
 impl Device {
+    fn copy(&self) -> Device {
+        let count = |count: &AtomicU64| AtomicU64::new(count.load(Ordering::Relaxed));
+        let trouble = self.trouble.lock().clone();
+        let state = if trouble.state == State::Connecting { State::Connecting } else { State::Waiting };
+        Device {
+            trouble: Mutex::new(Trouble { state, connected_since: None, ..trouble }),
+            requests: count(&self.requests),
+            errors: count(&self.errors),
+            timeouts: count(&self.timeouts),
+        }
+    }
+
     fn set_error(&self, text: String, at: UaTime) {
         let mut trouble = self.trouble.lock();
         trouble.last_error = text;
