@@ -47,11 +47,6 @@ impl Feed {
         Feed(Arc::new(Shared { waiting: Mutex::new(waiting), news: Notify::new() }))
     }
 
-    /// Points of the link.
-    pub(super) fn points(&self) -> usize {
-        self.0.waiting.lock().counts.len()
-    }
-
     /// Takes a sample; without a time of the device its time is now. Never waits.
     ///
     /// A sample that is not Bad needs a value: a null one shows as BadDataEncodingInvalid. A driver gives a Bad status to a

@@ -102,4 +102,13 @@ impl Way {
             Way::Push { push, .. } => push.remark(),
         }
     }
+
+    /// Takes over the connection of another driver; false when it cannot.
+    pub(crate) fn adopt(&mut self, old: &mut Way) -> bool {
+        match (self, old) {
+            (Way::Poll(new), Way::Poll(old)) => new.adopt(&mut **old),
+            (Way::Push { push: new, .. }, Way::Push { push: old, .. }) => new.adopt(&mut **old),
+            _ => false,
+        }
+    }
 }

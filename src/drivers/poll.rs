@@ -1,5 +1,6 @@
 //! The contract of a polling driver: it plans requests, and the supervisor decides when each is sent.
 
+use std::any::Any;
 use std::fmt::Debug;
 
 use futures_util::future::BoxFuture;
@@ -68,6 +69,15 @@ pub trait Poll: Send + 'static {
     fn remark(&mut self) -> Option<String> {
         None
     }
+
+    /// Takes over from the driver that ran with other points, between two requests: its open connection, and all that it has
+    /// learned about the device. Points are found by their tags. False: the link is closed, and opened again by this one.
+    fn adopt(&mut self, _old: &mut Self) -> bool
+    where
+        Self: Sized,
+    {
+        false
+    }
 }
 
 /// A planned request and its points.
@@ -117,6 +127,9 @@ pub(super) trait AnyPoll: Send {
     fn exponent(&mut self, point: u32) -> BoxFuture<'_, Result<Exponent, LinkError>>;
     fn disconnect(&mut self) -> BoxFuture<'_, ()>;
     fn remark(&mut self) -> Option<String>;
+    /// False also where the other is a driver of another kind.
+    fn adopt(&mut self, old: &mut dyn AnyPoll) -> bool;
+    fn as_any(&mut self) -> &mut dyn Any;
 }
 
 /// A polling driver with its requests: they stay typed here, and have numbers outside.
@@ -192,5 +205,13 @@ impl<P: Poll> AnyPoll for Planned<P> {
 
     fn remark(&mut self) -> Option<String> {
         self.poll.remark()
+    }
+
+    fn adopt(&mut self, old: &mut dyn AnyPoll) -> bool {
+        old.as_any().downcast_mut::<Planned<P>>().is_some_and(|old| self.poll.adopt(&mut old.poll))
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
     }
 }

@@ -1,5 +1,7 @@
 //! The contract of a driver whose device sends by itself: it feeds samples as they come.
 
+use std::any::Any;
+
 use futures_util::future::BoxFuture;
 use opcua::StatusCode;
 
@@ -41,6 +43,16 @@ pub trait Push: Send + 'static {
     fn remark(&mut self) -> Option<String> {
         None
     }
+
+    /// Takes over from the driver that ran with other points, while neither runs: its open connection, and all that it has
+    /// received or learned. Points are found by their tags; for the new ones it asks in the next `run`. That has a new feed:
+    /// the old one takes samples no longer. False: the link is closed, and opened again by this one.
+    fn adopt(&mut self, _old: &mut Self) -> bool
+    where
+        Self: Sized,
+    {
+        false
+    }
 }
 
 /// A pushing driver as the supervisor sees it.
@@ -56,6 +68,9 @@ pub(super) trait AnyPush: Send {
     ) -> BoxFuture<'a, Result<StatusCode, LinkError>>;
     fn disconnect(&mut self) -> BoxFuture<'_, ()>;
     fn remark(&mut self) -> Option<String>;
+    /// False also where the other is a driver of another kind.
+    fn adopt(&mut self, old: &mut dyn AnyPush) -> bool;
+    fn as_any(&mut self) -> &mut dyn Any;
 }
 
 impl<P: Push> AnyPush for P {
@@ -83,5 +98,13 @@ impl<P: Push> AnyPush for P {
 
     fn remark(&mut self) -> Option<String> {
         Push::remark(self)
+    }
+
+    fn adopt(&mut self, old: &mut dyn AnyPush) -> bool {
+        old.as_any().downcast_mut::<P>().is_some_and(|old| Push::adopt(self, old))
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
     }
 }

@@ -21,7 +21,7 @@ pub(crate) const MAX_WRITE_REGISTERS: u16 = 123;
 pub(crate) const MAX_WRITE_BITS: u16 = 1_968;
 
 /// A checked point.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Register {
     pub address: Address,
     /// The words of one value, most significant first, where they lie apart; `address` is the first.

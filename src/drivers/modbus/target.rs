@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_serial::SerialPortBuilderExt;
 
 use super::choices::Parity;
+use super::host::plain_host;
 use crate::drivers::contract::LinkError;
 
 /// Where the frames go.
@@ -31,6 +32,20 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Target {
+    /// Whether an open connection to the one is a connection to the other, whatever the texts for logs are.
+    pub(crate) fn is_same(&self, other: &Target) -> bool {
+        match (self, other) {
+            (Target::Tcp { host, port, .. }, Target::Tcp { host: other, port: at, .. }) => {
+                plain_host(host) == plain_host(other) && port == at
+            }
+            (
+                Target::Serial { path, shown: _, baud, data_bits, parity, stop_bits },
+                Target::Serial { path: other, shown: _, baud: speed, data_bits: data, parity: check, stop_bits: stop },
+            ) => (path, baud, data_bits, parity, stop_bits) == (other, speed, data, check, stop),
+            _ => false,
+        }
+    }
+
     /// Time of this number of bytes on a serial line; none over TCP.
     pub(crate) fn line_time(&self, bytes: usize) -> Duration {
         match self {

@@ -32,6 +32,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Wire {
     target: Target,
     framing: Framing,
+    echo: EchoSetting,
     stream: Option<Box<dyn Stream>>,
     transaction: u16,
     /// Transactions that were never answered: their replies may come late (Modbus TCP).
@@ -71,6 +72,7 @@ impl Wire {
         Wire {
             target,
             framing,
+            echo,
             stream: None,
             transaction: 0,
             unanswered: Vec::new(),
@@ -96,6 +98,16 @@ impl Wire {
         self.all_answered = true;
         self.quiet_since = Instant::now();
         Ok(())
+    }
+
+    /// Takes over the open connection of another wire to the same target, with all that is known about its replies.
+    pub(crate) fn adopt(&mut self, old: &mut Wire) -> bool {
+        let is_same = self.target.is_same(&old.target) && self.framing == old.framing && self.echo == old.echo;
+        if is_same {
+            std::mem::swap(self, old);
+            std::mem::swap(&mut self.target, &mut old.target);
+        }
+        is_same
     }
 
     pub(crate) async fn disconnect(&mut self) {

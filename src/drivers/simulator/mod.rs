@@ -6,6 +6,7 @@
 mod notes;
 mod signal;
 
+use std::collections::HashMap;
 use std::f64::consts::TAU;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::link::Link;
 use super::plan::PointPlan;
 use super::poll::{Ask, Poll, Round};
 use super::reading::{PointError, Reading};
+use crate::model::TagId;
 use crate::tags::RawSample;
 use crate::value::{BuiltIn, Elements, Value};
 use signal::Signal;
@@ -306,6 +308,34 @@ impl Poll for Signals {
     }
 
     async fn disconnect(&mut self) {}
+
+    /// The time of the signals continues; a point that is the same keeps its written value and its walks.
+    fn adopt(&mut self, old: &mut Signals) -> bool {
+        if self.seed != old.seed {
+            return false;
+        }
+        self.began = old.began;
+        let mut before: HashMap<TagId, &mut Point> =
+            old.points.iter_mut().map(|point| (point.plan.tag, point)).collect();
+        for point in &mut self.points {
+            let same = before.get_mut(&point.plan.tag).filter(|old| old.makes_the_same(&point.plan));
+            if let Some(old) = same {
+                point.written = old.written.take();
+                point.walks = std::mem::take(&mut old.walks);
+            }
+        }
+        true
+    }
+}
+
+impl Point {
+    /// Whether a value of this point is one of the other, too.
+    fn makes_the_same(&self, plan: &PointPlan) -> bool {
+        let own = &self.plan;
+        (own.kind, own.elements, own.is_array, own.has_scale)
+            == (plan.kind, plan.elements, plan.is_array, plan.has_scale)
+            && own.address == plan.address
+    }
 }
 
 #[cfg(test)]
@@ -344,5 +374,56 @@ mod tests {
         assert!(levels.iter().any(|level| *level > 0.5) && levels.iter().any(|level| *level < -0.5));
         let noise: f64 = (0..2_000).map(|n| at("noise(mean=3, sigma=1)", n)).sum::<f64>() / 2_000.0;
         assert!((noise - 3.0).abs() < 0.1, "{noise}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signals_continue_in_phase_when_other_points_come() {
+        let signals = |addresses: &[&str]| {
+            let point = |(tag, address): (u32, &&str)| Point {
+                plan: PointPlan { tag: TagId(tag), address: (*address).to_owned(), ..a_point() },
+                signal: Signal::parse(address).ok(),
+                written: None,
+                walks: Vec::new(),
+            };
+            Signals { seed: 7, points: (0..).zip(addresses).map(point).collect(), began: None }
+        };
+        let walk = "walk(low=-9, high=9, step=1, every=10ms)";
+        let (before, after) = (["counter()", walk, "ramp()"], ["counter()", walk, "ramp(high=5)", "counter()"]);
+        let (mut old, mut alone) = (signals(&before), signals(&before));
+        old.connect().await.expect("it opens");
+        alone.connect().await.expect("it opens");
+        tokio::time::sleep(Duration::from_millis(7_300)).await;
+        let mut out = Samples::new();
+        old.read(&vec![0, 1, 2], Round::default(), &mut out).await.expect("samples");
+        old.write(2, &Value::Double(77.0), 0).await.expect("written");
+        let mut new = signals(&after);
+        assert!(new.adopt(&mut old));
+        tokio::time::sleep(Duration::from_millis(2_000)).await;
+        let (mut out, mut wanted) = (Samples::new(), Samples::new());
+        new.read(&vec![0, 1, 2, 3], Round::default(), &mut out).await.expect("samples");
+        alone.read(&vec![0, 1, 2], Round::default(), &mut wanted).await.expect("samples");
+        assert_eq!(out[..2], wanted[..2]);
+        assert_ne!(out[2].1.value(), Ok(&Value::Double(77.0)), "another signal");
+        assert_eq!(out[3].1.value(), out[0].1.value());
+    }
+
+    fn a_point() -> PointPlan {
+        PointPlan {
+            tag: TagId(0),
+            address: String::new(),
+            words: Vec::new(),
+            exponent: None,
+            settings: crate::drivers::plan::PointSettings::of(NoKeys {}),
+            kind: BuiltIn::Double,
+            elements: 1,
+            is_array: false,
+            length: None,
+            poll: Duration::from_secs(1),
+            read: true,
+            write: true,
+            write_every: None,
+            enumeration: None,
+            has_scale: false,
+        }
     }
 }

@@ -143,4 +143,11 @@ impl Poll for Asker {
     async fn disconnect(&mut self) {
         self.stream = None;
     }
+
+    fn adopt(&mut self, old: &mut Asker) -> bool {
+        if self.port == old.port {
+            (self.stream, self.most) = (old.stream.take(), old.most);
+        }
+        self.port == old.port
+    }
 }

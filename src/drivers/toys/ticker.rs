@@ -173,4 +173,13 @@ impl Push for Listener {
     async fn disconnect(&mut self) {
         self.stream = None;
     }
+
+    fn adopt(&mut self, old: &mut Listener) -> bool {
+        if self.settings != old.settings {
+            return false;
+        }
+        self.stream = old.stream.take();
+        self.received = std::mem::take(&mut old.received);
+        true
+    }
 }

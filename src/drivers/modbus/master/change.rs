@@ -17,7 +17,7 @@ use crate::drivers::modbus::raw::Change;
 use crate::drivers::modbus::wire::Outcome;
 
 /// Functions that a device has shown to take or to refuse.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Habits {
     /// The function for several works for one coil; false: that for one works.
     coil: Option<bool>,

@@ -7,6 +7,8 @@ mod change;
 mod exponent;
 mod gather;
 
+use std::collections::HashMap;
+
 use opcua::StatusCode;
 
 use crate::drivers::batch::{self, Block, Limits};
@@ -167,6 +169,28 @@ impl Master {
         }
     }
 
+    /// Takes what another master of the link knew: the habits of its units, and the parts and values of points that are
+    /// still read in the same way.
+    fn learn_from(&mut self, old: &mut Master) {
+        for device in &mut self.devices {
+            let before = old.devices.iter_mut().find(|before| before.manner.unit == device.manner.unit);
+            if let Some(before) = before {
+                device.habits = before.habits;
+            }
+        }
+        let mut points: HashMap<TagId, &mut Point> = old.points.iter_mut().map(|point| (point.tag, point)).collect();
+        for point in &mut self.points {
+            let Some(before) = points.get_mut(&point.tag) else { continue };
+            let unit = self.devices[usize::from(point.device)].manner.unit;
+            if unit != old.devices[usize::from(before.device)].manner.unit || point.register != before.register {
+                continue;
+            }
+            point.exponent = before.exponent;
+            point.gathered = before.gathered.take();
+            point.held = before.held.take().filter(|_| point.has_write_every);
+        }
+    }
+
     pub(super) fn habits(&mut self, device: usize) -> &mut Habits {
         &mut self.devices[device].habits
     }
@@ -296,6 +320,14 @@ impl Poll for Master {
 
     fn remark(&mut self) -> Option<String> {
         self.wire.remark.take()
+    }
+
+    fn adopt(&mut self, old: &mut Master) -> bool {
+        let is_same = self.wire.adopt(&mut old.wire);
+        if is_same {
+            self.learn_from(old);
+        }
+        is_same
     }
 }
 
