@@ -20,7 +20,9 @@ pub mod control {
     pub use crate::control::{AskError, ReloadReport, ReloadResult, Request, Response, ask};
 }
 pub mod drivers {
-    pub use crate::drivers::{ConnectionPlan, Output, PointPlan, PointSettings, Settings, probe, start};
+    pub use crate::drivers::{
+        ConnectionPlan, LinkChanges, Links, Output, PointPlan, PointSettings, Settings, compare_links, probe,
+    };
     pub mod modbus {
         pub use crate::drivers::modbus::{
             Charset, Framing, MaskWrite, RawType, RegisterPoint, Rtu, RtuSettings, Tcp, TcpFraming, TcpSettings,

@@ -316,9 +316,12 @@ impl Running {
             tokio::select! {
                 () = &mut end => return,
                 // A reload that has the engine saves nothing that could not wait.
-                _ = save.tick() => if let Ok(mut engine) = self.engine.try_lock() {
-                    engine.save();
-                },
+                _ = save.tick() => {
+                    if let Ok(mut engine) = self.engine.try_lock() {
+                        engine.save();
+                    }
+                    outputs::audit(&self.server, &mut self.outputs);
+                }
             }
         }
     }

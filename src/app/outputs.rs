@@ -10,29 +10,43 @@ use crate::drivers::Output;
 use crate::model::{Origin, Plant, TagId};
 use crate::ua::server::Server;
 
-/// Called when the links have ended; outputs of a link that did not end in time count as not written.
-/// Returns how many outputs were written.
-pub(crate) fn report(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Output>) -> usize {
-    let mut open = wanted(&server.world().plant);
-    let mut written = 0;
+/// Outputs whose reports were audited.
+#[derive(Debug, Default)]
+pub(crate) struct Reported {
+    tags: HashSet<TagId>,
+    written: usize,
+}
+
+/// Audits the reports that have come. Those on tags that newer plans leave out come while the server runs.
+pub(crate) fn audit(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Output>) -> Reported {
+    let mut reported = Reported::default();
     while let Ok(output) = outputs.try_recv() {
-        open.remove(&output.tag);
+        reported.tags.insert(output.tag);
         let value = value_text(&output.value);
         match output.result {
             Ok(()) => {
-                written += 1;
-                record(server, output.tag, StatusCode::Good, format!("on_stop: {value} was written"));
+                reported.written += 1;
+                record(server, output.name, StatusCode::Good, format!("on_stop: {value} was written"));
             }
-            Err(why) => fail(server, output.tag, &format!("the on_stop value {value} was not written: {why}")),
+            Err(why) => fail(server, output.name, &format!("the on_stop value {value} was not written: {why}")),
         }
     }
-    for tag in open {
-        fail(server, tag, "its on_stop value may not be written: the link did not end in time");
-    }
-    match written {
+    match reported.written {
         0 => {}
         1 => log::info!("1 on_stop value was written"),
-        _ => log::info!("{written} on_stop values were written"),
+        written => log::info!("{written} on_stop values were written"),
+    }
+    reported
+}
+
+/// Called when the links have ended; outputs of a link that did not end in time count as not written.
+/// Returns how many outputs were written.
+pub(crate) fn report(server: &Server, outputs: &mut mpsc::UnboundedReceiver<Output>) -> usize {
+    let Reported { tags, written } = audit(server, outputs);
+    let plant = &server.world().plant;
+    for tag in wanted(plant).difference(&tags) {
+        let why = "its on_stop value may not be written: the link did not end in time";
+        fail(server, plant.tag_name(*tag), why);
     }
     written
 }
@@ -46,12 +60,11 @@ fn wanted(plant: &Plant) -> HashSet<TagId> {
     plant.tags.iter().filter(|(_, tag)| is_output(tag)).map(|(id, _)| id).collect()
 }
 
-fn fail(server: &Server, tag: TagId, why: &str) {
-    log::error!("{}: {why}", server.world().plant.tag_name(tag));
-    record(server, tag, StatusCode::BadNoCommunication, why.to_owned());
+fn fail(server: &Server, name: String, why: &str) {
+    log::error!("{name}: {why}");
+    record(server, name, StatusCode::BadNoCommunication, why.to_owned());
 }
 
-fn record(server: &Server, tag: TagId, status: StatusCode, message: String) {
-    let node = server.world().plant.tag_name(tag);
+fn record(server: &Server, node: String, status: StatusCode, message: String) {
     server.audit(Record { node, ..Record::new(Kind::OutputWritten, status, Who::default()).with(message) }, || None);
 }

@@ -27,14 +27,14 @@ mod supervisor;
 mod toys;
 
 pub(crate) use driver::{Delivery, Driver, NoKeys};
-pub(crate) use links::{LinkChanges, Links, compare_links};
+pub use links::{LinkChanges, Links, compare_links};
 pub use plan::{ConnectionPlan, PointPlan, PointSettings, Settings};
 pub(crate) use reading::{Claim, Part, PointError, ProbeLine, Reading};
 pub(crate) use registry::{About, Visit};
 pub(crate) use settings::poll_plan;
 pub use settings::probe;
+pub use supervisor::Output;
 pub(crate) use supervisor::STOP_WITHIN;
-pub use supervisor::{Output, start};
 
 registry::drivers![
     simulator::Simulator,

@@ -102,7 +102,7 @@ pub struct PlannedRequest {
 }
 
 /// Key of a link: connections with the same key share it, as host and port.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LinkKey(pub String);
 
 /// A fault of a key of the settings.

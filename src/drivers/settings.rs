@@ -91,11 +91,17 @@ impl Settings {
         self.0.leave_out(point, part)
     }
 
-    /// Whether connections with these settings share one link.
-    pub(super) fn shares_link(&self, other: &Settings) -> bool {
-        let key = self.0.link_key();
-        self.driver() == other.driver() && key.is_some() && key == other.0.link_key()
+    /// Connections with the same key share one link; without a key each has its own.
+    pub(super) fn link_key(&self) -> Option<Key> {
+        Some(Key { driver: self.driver(), of: self.0.link_key()? })
     }
+}
+
+/// Key of a link with the driver that made it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    driver: &'static str,
+    of: LinkKey,
 }
 
 /// The poll plan of each connection, in their order. No I/O.

@@ -117,12 +117,19 @@ pub enum Written {
 
 /// Writes of one request to one link, in its queue.
 #[derive(Debug)]
-pub struct WriteRequest {
+pub(crate) struct WriteRequest {
     pub writes: Vec<Write>,
     /// Not sent any more after this.
     pub expires: Instant,
     /// One status a write, in order.
     pub reply: oneshot::Sender<Vec<StatusCode>>,
+}
+
+/// Both ends of a link's queue of writes.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub sender: mpsc::Sender<WriteRequest>,
+    pub receiver: mpsc::Receiver<WriteRequest>,
 }
 
 impl Member for Watch {
@@ -365,17 +372,53 @@ impl TagStore {
         Ok(answer)
     }
 
-    /// Gives the connections one queue; the supervisor of their link receives from it.
-    pub fn attach(&self, connections: &[ConnectionIx]) -> mpsc::Receiver<WriteRequest> {
+    /// A queue of writes for a link.
+    pub(crate) fn queue() -> Queue {
         let (sender, receiver) = mpsc::channel(QUEUE);
+        Queue { sender, receiver }
+    }
+
+    /// Gives a connection the queue of its link. It may have it already.
+    pub(crate) fn attach(&self, connection: ConnectionIx, queue: &mpsc::Sender<WriteRequest>) {
         let mut queues = self.queues.write();
-        for connection in connections {
-            if queues.len() <= connection.place() {
-                queues.resize(connection.place() + 1, None);
-            }
-            queues[connection.place()] = Some(sender.clone());
+        if queues.len() <= connection.place() {
+            queues.resize(connection.place() + 1, None);
         }
-        receiver
+        let place = &mut queues[connection.place()];
+        if !place.as_ref().is_some_and(|present| present.same_channel(queue)) {
+            *place = Some(queue.clone());
+        }
+    }
+
+    /// Takes the queue from a connection: a write to it is BadNotConnected from now on.
+    pub(crate) fn detach(&self, connection: ConnectionIx) {
+        if let Some(place) = self.queues.write().get_mut(connection.place()) {
+            *place = None;
+        }
+    }
+
+    /// Notes that a link has these tags among its points: a removed one keeps its number until the link has dropped it.
+    pub fn claim(&self, tags: &[TagId]) {
+        for tag in tags {
+            let mut slot = self.slot(*tag).lock();
+            slot.claims = slot.claims.saturating_add(1);
+        }
+    }
+
+    /// Ends a claim of a link.
+    pub fn give_up(&self, tags: &[TagId]) {
+        for tag in tags {
+            let mut slot = self.slot(*tag).lock();
+            // Claims that were too many to count are never given up.
+            if slot.claims < u8::MAX {
+                slot.claims = slot.claims.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Whether a link has the tag among its points, also one that is about to drop it.
+    pub fn is_claimed(&self, tag: TagId) -> bool {
+        self.slot(tag).lock().claims > 0
     }
 
     /// Memory tags that were written since the last call, each once, with what they hold now.

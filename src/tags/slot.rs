@@ -26,6 +26,8 @@ pub(super) struct Slot {
     pub warned: bool,
     /// A time of the device that is too far ahead was logged.
     pub warned_of_time: bool,
+    /// Links that hold the tag among their points; 255 stays.
+    pub claims: u8,
     pub watches: Roster<Watch>,
 }
 
@@ -42,6 +44,7 @@ impl Slot {
             dirty: false,
             warned: false,
             warned_of_time: false,
+            claims: 0,
             watches: Roster::default(),
         }
     }

@@ -30,7 +30,7 @@ struct Bench {
     plant: Arc<opcell::testing::model::Plant>,
     tags: Arc<TagStore>,
     slave: Arc<Slave>,
-    stop: tokio::sync::watch::Sender<bool>,
+    links: drivers::Links,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     marker: u16,
 }
@@ -44,12 +44,12 @@ impl Bench {
         let compiled = compiled.unwrap_or_else(|| panic!("{}\n{}", report.render(Shown::All), map.yaml));
         let plant = Arc::new(compiled.plant);
         let tags = Arc::new(TagStore::new(&plant));
-        let (stop, stopped) = tokio::sync::watch::channel(false);
         let mut tasks = Vec::new();
         let mut spawn = |_: String, task: futures_util::future::BoxFuture<'static, ()>| tasks.push(tokio::spawn(task));
         let (outputs, _) = tokio::sync::mpsc::unbounded_channel();
-        drivers::start(compiled.drivers, &plant, &tags, &mut spawn, &stopped, &outputs);
-        Bench { plant, tags, slave: Arc::clone(slave), stop, tasks, marker: 0 }
+        let mut links = drivers::Links::new(&tags, outputs);
+        links.apply(compiled.drivers, &plant, &mut spawn);
+        Bench { plant, tags, slave: Arc::clone(slave), links, tasks, marker: 0 }
     }
 
     fn image(&self, map: &Map) -> Vec<u16> {
@@ -88,7 +88,7 @@ impl Bench {
     }
 
     async fn stop(self) {
-        self.stop.send(true).expect("links listen");
+        self.links.stop();
         for task in self.tasks {
             task.await.expect("no panic");
         }

@@ -31,6 +31,10 @@ pub(crate) struct Item {
     pub(super) again: bool,
     /// Its tags grew old while its device was silent.
     pub(super) lapsed: bool,
+    /// The round of its class in which an older plan has read all of it already.
+    pub(super) passed: u64,
+    /// A part of a request that the device refuses as a whole.
+    pub(super) is_cut: bool,
 }
 
 #[derive(Debug)]
@@ -64,6 +68,8 @@ impl Item {
             garbage: 0,
             again: false,
             lapsed: false,
+            passed: 0,
+            is_cut: false,
         }
     }
 
@@ -83,6 +89,14 @@ impl Item {
 }
 
 impl Class {
+    /// A class without items, due at once.
+    pub(super) fn new(period: Duration, stale_after: Duration, now: Instant) -> Class {
+        let items = Vec::new();
+        let mut class = Class { period, due: now, began: None, round: 0, next: 0, items, sweep: now, stale_after };
+        class.sweep = now + class.sweep_period();
+        class
+    }
+
     /// Often enough that a tag turns Bad soon after its `stale_after`, also with a long poll period.
     pub(super) fn sweep_period(&self) -> Duration {
         self.period.min((self.stale_after / 4).max(SWEEP_SHORTEST))

@@ -5,6 +5,7 @@
 //! that it does not delay the other devices of a gateway.
 
 mod item;
+mod replan;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use crate::drivers::poll::{RequestIx, Round};
 use crate::model::TagId;
 pub(crate) use item::Item;
 use item::{Class, next_after};
+pub(crate) use replan::{ClassPlan, Kept};
 
 /// Polls without an answer before a device is demoted.
 const MISSES: u32 = 3;
@@ -109,11 +111,11 @@ impl Schedule {
         Schedule { classes, devices, again: 0, was_again: false, extra: 0, rounds: 0, keys, next_key: 0 }
     }
 
-    /// Adds a scan class, due at once; `stale_after` is the shortest of its tags.
-    pub(crate) fn add(&mut self, period: Duration, stale_after: Duration, mut items: Vec<Item>, now: Instant) {
-        items.iter_mut().for_each(|item| self.name(item));
-        let mut class = Class { period, due: now, began: None, round: 0, next: 0, items, sweep: now, stale_after };
-        class.sweep = now + class.sweep_period();
+    /// Adds a scan class, due at once.
+    pub(crate) fn add(&mut self, plan: ClassPlan, now: Instant) {
+        let mut class = Class::new(plan.period, plan.stale_after, now);
+        class.items = plan.items;
+        class.items.iter_mut().for_each(|item| self.name(item));
         self.classes.push(class);
     }
 
@@ -225,7 +227,10 @@ impl Schedule {
             }
             let scan = ScanId { class: ix, began: *class.began.get_or_insert(now) };
             while let Some(item) = class.items.get_mut(class.next) {
-                if !devices[item.device].rests(scan, now) && item.not_before.is_none_or(|at| at <= now) {
+                if item.passed != class.round
+                    && !devices[item.device].rests(scan, now)
+                    && item.not_before.is_none_or(|at| at <= now)
+                {
                     item.asked = true;
                     item.round = Round { number: class.round, is_extra: false };
                     return Step::Read(At { class: ix, item: class.next, again: false });
@@ -332,7 +337,7 @@ impl Schedule {
         let old = class.items.remove(at.item);
         self.again -= usize::from(old.again);
         self.unname(&old);
-        let mut parts = parts.map(|part| Item { answered: old.answered, asked: old.asked, ..part });
+        let mut parts = parts.map(|part| Item { answered: old.answered, asked: old.asked, is_cut: true, ..part });
         parts.iter_mut().for_each(|part| self.name(part));
         self.classes[at.class].items.splice(at.item..at.item, parts);
         true

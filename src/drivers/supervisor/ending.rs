@@ -4,6 +4,7 @@
 //! reported, so that an output that is still on is not taken for off.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::StatusCode;
@@ -13,9 +14,8 @@ use super::state::LinkState;
 use super::{CLOSE_WITHIN, Supervisor};
 use crate::drivers::contract::{Exponent, LinkError};
 use crate::drivers::link::Way;
-use crate::drivers::plan::PointPlan;
 use crate::health;
-use crate::model::{Origin, TagId};
+use crate::model::TagId;
 use crate::tags::{Write, WriteRequest};
 use crate::value::Value;
 
@@ -29,27 +29,43 @@ const CLIENTS_WITHIN: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
     pub tag: TagId,
+    /// Cell and path of the tag, which may be gone.
+    pub name: String,
     pub value: Value,
     /// Why it was not written.
     pub result: Result<(), String>,
 }
 
 impl Supervisor {
-    /// Writes the values of `on_stop`, reports them, and closes the link.
+    /// Writes the values of `on_stop`, reports them, and closes the link. Plans that it does not follow yet count: tags that
+    /// they leave out come first; a link that has no place in them leaves all others as they are.
     pub(super) async fn finish(&mut self) {
         self.state.queue.close();
         let deadline = Instant::now() + STOP_WITHIN;
-        if self.state.connected.is_some() && timeout(CLIENTS_WITHIN, self.finish_clients()).await.is_err() {
-            // A write that was interrupted leaves its reply on the line.
-            self.close().await;
-        }
-        self.state.refuse_writes();
-        let written = self.write_outputs(deadline).await;
-        if self.state.connected.is_some() {
-            self.read_back(&written, deadline).await;
+        let update = self.newest();
+        let health = Arc::clone(update.as_ref().map_or(&self.state.health, |update| &update.health));
+        if let Some(update) = update.as_ref().filter(|update| update.connections.is_empty()) {
+            self.state.refuse_writes(|write| LinkState::absent(&update.plant, write.tag));
+            let outputs = self.leaving(update);
+            self.write_outputs(outputs, deadline).await;
+        } else {
+            if self.state.connected.is_some() && timeout(CLIENTS_WITHIN, self.finish_clients()).await.is_err() {
+                // A write that was interrupted leaves its reply on the line.
+                self.close().await;
+            }
+            self.state.refuse_writes(|_| StatusCode::BadShutdown);
+            if let Some(update) = update {
+                let outputs = self.leaving(&update);
+                self.write_outputs(outputs, deadline).await;
+                self.install(&update).await;
+            }
+            let written = self.write_outputs(self.state.on_stop(), deadline).await;
+            if self.state.connected.is_some() {
+                self.read_back(&written, deadline).await;
+            }
         }
         self.close().await;
-        self.state.health.lost(health::State::Stopped, false);
+        health.lost(health::State::Stopped, false);
     }
 
     async fn close(&mut self) {
@@ -69,19 +85,18 @@ impl Supervisor {
     async fn finish_request(&mut self, request: WriteRequest) -> Result<(), LinkError> {
         let mut statuses = Vec::new();
         for write in &request.writes {
-            statuses.push(self.write_last(write).await?);
+            statuses.push(match self.state.places.contains_key(&write.tag) {
+                false => LinkState::absent(&self.state.plant, write.tag),
+                true if self.state.tags.is_outdated(write) => StatusCode::BadInvalidState,
+                true => self.write_last(write).await?,
+            });
         }
         drop(request.reply.send(statuses));
         Ok(())
     }
 
     async fn write_last(&mut self, write: &Write) -> Result<StatusCode, LinkError> {
-        let Some(point) = self.state.places.get(&write.tag).copied() else {
-            return Ok(StatusCode::BadConfigurationError);
-        };
-        if self.state.tags.is_outdated(write) {
-            return Ok(StatusCode::BadInvalidState);
-        }
+        let point = self.state.places[&write.tag];
         let exponent = match self.state.needs_exponent(point, write) {
             true => match self.way.exponent(point).await? {
                 Exponent::Power(exponent) => Some(exponent),
@@ -117,11 +132,10 @@ impl Supervisor {
 
     /// Writes each output and returns those that were written. A device that stays silent costs the time of one write, not
     /// that of each of its outputs.
-    async fn write_outputs(&mut self, deadline: Instant) -> HashSet<TagId> {
+    async fn write_outputs(&mut self, mut outputs: Vec<Write>, deadline: Instant) -> HashSet<TagId> {
         let mut written = HashSet::new();
         let mut silent = HashSet::new();
         let mut unreachable = None;
-        let mut outputs = self.state.on_stop();
         // Devices that answer do not wait for those that do not.
         outputs.sort_by_key(|write| self.is_silent(write.tag));
         for write in outputs {
@@ -151,8 +165,7 @@ impl Supervisor {
             if result.is_ok() {
                 written.insert(write.tag);
             }
-            // There is no receiver when the server ends by a panic.
-            drop(self.outputs.send(Output { tag: write.tag, value: write.value, result }));
+            self.report(write, result);
         }
         written
     }
@@ -180,19 +193,6 @@ impl Supervisor {
                 error => return Err(Failure::Silent(error.to_string())),
             }
         }
-    }
-}
-
-impl LinkState {
-    /// The values of `on_stop`.
-    pub(crate) fn on_stop(&self) -> Vec<Write> {
-        let value = |point: &PointPlan| match &self.plant.tag(point.tag).origin {
-            Origin::Device { on_stop: Some(value), .. } if point.write => {
-                Some(Write { tag: point.tag, value: value.clone(), first: None, revision: self.plant.revision })
-            }
-            _ => None,
-        };
-        self.points.iter().filter_map(value).collect()
     }
 }
 

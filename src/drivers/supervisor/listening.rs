@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::sleep_until;
 
-use super::state::{LinkState, stopped};
-use super::{Stopped, Supervisor};
+use super::changing::Followed;
+use super::state::LinkState;
+use super::{Ended, Stopped, Supervisor};
 use crate::drivers::contract::{LinkError, Samples};
 use crate::drivers::link::Way;
 use crate::tags::{Stamp, WriteRequest};
@@ -13,18 +14,22 @@ use crate::tags::{Stamp, WriteRequest};
 /// The end of a `run` of the driver.
 enum Listened {
     Write(WriteRequest),
+    Updated,
     Ended(LinkError),
 }
 
 impl Supervisor {
     /// Takes samples and sends writes until the link fails.
-    pub(super) async fn listen(&mut self) -> Result<LinkError, Stopped> {
+    pub(super) async fn listen(&mut self) -> Result<Ended, Stopped> {
         loop {
-            if self.state.is_stopped() {
+            if self.state.orders.is_stopped() {
                 return Err(Stopped);
             }
+            if self.has_update() && self.follow().await? == Followed::Closed {
+                return Ok(Ended::Closed);
+            }
             if let Some(error) = self.waiting_write().await? {
-                return Ok(error);
+                return Ok(Ended::Failed(error));
             }
             let Way::Push { push, .. } = &mut self.way else { unreachable!("only pushing drivers are listened to") };
             let feed = self.state.feed.clone();
@@ -33,12 +38,13 @@ impl Supervisor {
             match listened {
                 Listened::Write(request) => {
                     if let Some(error) = self.write(request).await? {
-                        return Ok(error);
+                        return Ok(Ended::Failed(error));
                     }
                 }
+                Listened::Updated => {}
                 Listened::Ended(error) => {
                     self.state.take_fed();
-                    return Ok(error);
+                    return Ok(Ended::Failed(error));
                 }
             }
         }
@@ -49,12 +55,13 @@ impl LinkState {
     /// Takes samples while the driver runs, until a client writes or the driver ends.
     async fn listen(&mut self, run: impl Future<Output = LinkError>) -> Result<Listened, Stopped> {
         let mut run = std::pin::pin!(run);
-        let mut stop = self.stop.clone();
+        let (mut stop, mut updates) = (self.orders.clone(), self.orders.clone());
         loop {
             let sweep = self.next_sweep();
             tokio::select! {
                 biased;
-                () = stopped(&mut stop) => return Err(Stopped),
+                () = stop.stopped() => return Err(Stopped),
+                () = updates.updated() => return Ok(Listened::Updated),
                 Some(request) = self.queue.recv() => return Ok(Listened::Write(request)),
                 // The driver first: samples of its own task that never pause must not hide that it ended.
                 error = &mut run => return Ok(Listened::Ended(error)),

@@ -12,11 +12,14 @@
 //! that was only just sent is sent once more. Whatever the link waits for, each class of tags is checked at least
 //! once a period, so that old tags become Uncertain and Bad in time.
 
+mod changing;
+mod claims;
 mod ending;
 mod exchange;
 mod listening;
 mod load;
 mod notes;
+mod orders;
 mod polling;
 mod pushed;
 mod refresh;
@@ -29,28 +32,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::contract::{LinkError, Samples};
 use super::feed::Feed;
 use super::link::{Opened, Way};
-use super::plan::{ConnectionPlan, PointPlan, by_period};
+use super::plan::{ConnectionPlan, PointPlan};
 use super::schedule::Schedule;
-use super::settings;
 use crate::health;
-use crate::model::{ConnectionIx, Plant};
-use crate::tags::{Miss, TagStore};
+use crate::model::{Plant, TagId};
+use crate::tags::{Miss, TagStore, WriteRequest};
+use claims::Claims;
 pub use ending::Output;
 pub(crate) use ending::STOP_WITHIN;
 use load::Load;
 use notes::Notes;
+use orders::Orders;
+pub(super) use orders::{Command, Update, orders};
 use pushed::{Heard, Pushed};
 use state::{LinkState, miss_of};
-
-/// Starts a task with a name. The owner of the tasks passes it in.
-pub(crate) type Spawn<'a> = dyn FnMut(String, BoxFuture<'static, ()>) + 'a;
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
 /// Polls in a row without any answer after which a link is opened again.
@@ -59,37 +60,32 @@ const SILENCE: u32 = 3;
 const HEALTHY: Duration = Duration::from_secs(10);
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Starts one task a link; connections with the same host and port or serial line share one. Nothing is opened
-/// before the tasks run. They end when `stop` turns true; the result of each value of `on_stop` goes to `outputs`.
-pub fn start(
-    plans: Vec<ConnectionPlan>,
-    plant: &Arc<Plant>,
-    tags: &Arc<TagStore>,
-    spawn: &mut Spawn<'_>,
-    stop: &watch::Receiver<bool>,
-    outputs: &mpsc::UnboundedSender<Output>,
-) -> Vec<Arc<health::Link>> {
-    let mut links: Vec<Vec<ConnectionPlan>> = Vec::new();
-    for plan in plans.into_iter().filter(|plan| plan.enabled) {
-        match links.iter_mut().find(|link| link[0].settings.shares_link(&plan.settings)) {
-            Some(link) => link.push(plan),
-            None => links.push(vec![plan]),
-        }
-    }
-    let mut health = Vec::new();
-    for connections in links {
-        let mut link =
-            Supervisor::new(connections, plant, tags, stop.clone(), outputs.clone(), Box::new(settings::open));
-        health.push(Arc::clone(&link.state.health));
-        let name = format!("link {}", link.state.health.name);
-        spawn(name, async move { link.run().await }.boxed());
-    }
-    health
+/// Everything that a new link is given.
+pub(super) struct Seat {
+    pub connections: Arc<[ConnectionPlan]>,
+    pub plant: Arc<Plant>,
+    pub tags: Arc<TagStore>,
+    pub health: Arc<health::Link>,
+    pub queue: mpsc::Receiver<WriteRequest>,
+    pub orders: Orders,
+    /// The result of each value of `on_stop` goes here.
+    pub outputs: mpsc::UnboundedSender<Output>,
+    pub make: Make,
+}
+
+/// Makes the driver of connections that share a link. It opens nothing.
+pub(super) type Make = Arc<dyn Fn(&[ConnectionPlan]) -> Opened + Send + Sync>;
+
+/// Result of a time in which the link was used.
+enum Ended {
+    Failed(LinkError),
+    /// Closed for new plans: it is opened again.
+    Closed,
 }
 
 /// One link with its task.
-struct Supervisor {
-    connections: Vec<ConnectionPlan>,
+pub(super) struct Supervisor {
+    connections: Arc<[ConnectionPlan]>,
     way: Way,
     state: LinkState,
     /// Opens the driver, again after a panic.
@@ -101,9 +97,14 @@ struct Supervisor {
     refreshes: Vec<refresh::Refresh>,
     /// Points that the driver refuses.
     refused: HashSet<u32>,
+    claims: Claims,
+    /// Plans that the link does not follow yet.
+    pending: Option<Arc<Update>>,
+    /// The link waits before it is opened again.
+    has_panicked: bool,
+    /// Tags whose `on_stop` value was reported, because the plans that are pending leave them out.
+    reported: HashSet<TagId>,
 }
-
-type Make = Box<dyn FnMut(&[ConnectionPlan]) -> Opened + Send>;
 
 /// A stop was requested.
 struct Stopped;
@@ -115,42 +116,31 @@ enum Opening {
 }
 
 impl Supervisor {
-    fn new(
-        connections: Vec<ConnectionPlan>,
-        plant: &Arc<Plant>,
-        tags: &Arc<TagStore>,
-        stop: watch::Receiver<bool>,
-        outputs: mpsc::UnboundedSender<Output>,
-        mut make: Make,
-    ) -> Supervisor {
-        let ixs: Vec<ConnectionIx> = connections.iter().map(|connection| connection.ix).collect();
-        let name = |plan: &ConnectionPlan| {
-            let cell = plant.connections.get(plan.ix).map(|connection| usize::from(connection.cell));
-            let cell = cell.and_then(|cell| plant.cells.get(cell)).map_or("", |cell| &cell.name);
-            if cell.is_empty() { plan.name.clone() } else { format!("{cell}/{}", plan.name) }
-        };
-        let names: Vec<String> = connections.iter().map(name).collect();
+    /// Opens nothing: `run` does.
+    pub(super) fn new(seat: Seat) -> Supervisor {
+        let Seat { connections, plant, tags, health, queue, orders, outputs, make } = seat;
         let Opened { link, refused } = make(&connections);
         let points: Vec<PointPlan> = connections.iter().flat_map(|connection| connection.points.clone()).collect();
         let bad: HashSet<u32> = refused.iter().map(|(point, _)| *point).collect();
         let now = Instant::now();
         let (feed, pushed) = match &link.0 {
             Way::Poll(_) => (Feed::new(0), None),
-            Way::Push { .. } => (Feed::new(points.len()), Some(pushed_of(&points, &bad, plant, now))),
+            Way::Push { .. } => (Feed::new(points.len()), Some(pushed_of(&points, &bad, &plant, now))),
         };
         let mut supervisor = Supervisor {
             refreshes: refresh::of(&points, now),
+            claims: Claims::new(&tags, &points),
             state: LinkState {
-                queue: tags.attach(&ixs),
-                plant: Arc::clone(plant),
-                tags: Arc::clone(tags),
-                health: Arc::new(health::Link::new(names.join(" + "), ixs)),
+                queue,
+                plant,
+                tags,
+                health,
                 schedule: Schedule::new(connections.len()),
                 feed,
                 pushed,
                 places: points.iter().map(|point| point.tag).zip(0..).collect(),
                 points,
-                stop,
+                orders,
                 connected: None,
                 dead: true,
                 why: Miss::NeverConnected,
@@ -169,6 +159,9 @@ impl Supervisor {
             samples: Samples::new(),
             outputs,
             refused: bad,
+            pending: None,
+            has_panicked: false,
+            reported: HashSet::new(),
         };
         for (point, error) in refused {
             supervisor.state.refuse_point(point, &error.message);
@@ -177,29 +170,15 @@ impl Supervisor {
         supervisor
     }
 
-    /// Plans the requests of a polling driver, from scratch.
-    fn plan(&mut self, now: Instant) {
-        let Way::Poll(poll) = &mut self.way else { return };
-        poll.forget_plan();
-        self.state.schedule.clear();
-        for (period, points) in by_period(&self.state.points) {
-            let points: Vec<u32> = points.into_iter().filter(|point| !self.refused.contains(point)).collect();
-            let items = poll.plan(&points).into_iter().map(|ask| self.state.item(ask)).collect();
-            let stale_after = |point: &u32| self.state.plant.tag(self.state.points[*point as usize].tag).stale_after;
-            let stale_after = points.iter().map(stale_after).min().unwrap_or(period);
-            self.state.schedule.add(period, stale_after, items, now);
-        }
-    }
-
     /// Runs until stop; after a panic of the driver its points are Bad, and the link waits for a back-off.
-    async fn run(&mut self) {
+    pub(super) async fn run(&mut self) {
         loop {
             let outcome = AssertUnwindSafe(self.serve()).catch_unwind().await;
             match outcome {
                 Ok(Stopped) => break,
-                Err(_) => self.recover().await,
+                Err(_) => self.recover(),
             }
-            if self.state.is_stopped() {
+            if self.state.orders.is_stopped() {
                 break;
             }
         }
@@ -207,6 +186,11 @@ impl Supervisor {
     }
 
     async fn serve(&mut self) -> Stopped {
+        if std::mem::take(&mut self.has_panicked)
+            && let Err(stopped) = self.wait().await
+        {
+            return stopped;
+        }
         loop {
             if let Err(stopped) = self.connect().await {
                 return stopped;
@@ -216,7 +200,8 @@ impl Supervisor {
                 Way::Push { .. } => self.listen().await,
             };
             let error = match served {
-                Ok(error) => error,
+                Ok(Ended::Failed(error)) => error,
+                Ok(Ended::Closed) => continue,
                 Err(stopped) => return stopped,
             };
             let has_answered = self.may_open_at_once();
@@ -242,7 +227,15 @@ impl Supervisor {
     /// Opens the link, with as many attempts as it needs.
     async fn connect(&mut self) -> Result<(), Stopped> {
         let mut was_away = false;
-        while let Opening::Failed(error) = self.open().await? {
+        while self.state.connected.is_none() {
+            if self.has_update() {
+                self.follow().await?;
+                continue;
+            }
+            let Opening::Failed(error) = self.open().await? else {
+                self.opened();
+                break;
+            };
             was_away = true;
             self.way.disconnect().await;
             self.state.dead = true;
@@ -258,16 +251,20 @@ impl Supervisor {
             }
             self.wait().await?;
         }
+        if was_away {
+            self.state.schedule.restart(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// The link is open, after it was closed.
+    fn opened(&mut self) {
         if let Way::Poll(poll) = &mut self.way
             && poll.wants_plan()
         {
             self.plan(Instant::now());
         }
-        if was_away {
-            self.state.schedule.restart(Instant::now());
-        }
         self.state.up();
-        Ok(())
     }
 
     async fn open(&mut self) -> Result<Opening, Stopped> {
@@ -301,7 +298,29 @@ impl Supervisor {
         let delay = self.delay.min(longest);
         self.delay = (delay * 2).min(longest);
         let jittered = delay.mul_f64(0.8 + 0.4 * fastrand::f64());
-        self.state.alongside(sleep_until(Instant::now() + jittered)).await
+        let until = Instant::now() + jittered;
+        loop {
+            let mut orders = self.state.orders.clone();
+            let ended = async {
+                tokio::select! {
+                    () = sleep_until(until) => {}
+                    () = orders.updated() => {}
+                }
+            };
+            self.state.alongside(ended).await?;
+            if self.state.orders.has_update() {
+                let before = Arc::clone(&self.connections);
+                self.follow().await?;
+                let is_unchanged = |new| before.iter().any(|old| old.is_unchanged(new));
+                // Other settings may be the remedy.
+                if self.state.connected.is_some() || !self.connections.iter().any(is_unchanged) {
+                    return Ok(());
+                }
+            }
+            if Instant::now() >= until {
+                return Ok(());
+            }
+        }
     }
 
     fn longest_wait(&self) -> Duration {
@@ -328,20 +347,30 @@ impl Supervisor {
     }
 
     /// After a panic: the points are BadInternalError until the next attempt ends, and the driver is made again.
-    async fn recover(&mut self) {
+    fn recover(&mut self) {
         log::error!("{}: its driver panicked; this is a bug in opcell, the link starts again", self.state.health.name);
         self.state.dead = true;
         self.state.take_fed();
         self.state.down("the driver panicked", Miss::Panicked);
-        // Tasks of the broken driver may still hold the old feed.
-        self.state.feed = Feed::new(self.state.feed.points());
-        self.way = (self.make)(&self.connections).link.0;
-        let now = Instant::now();
-        self.plan(now);
-        self.state.schedule.restart(now);
+        let state = &self.state;
+        let (plant, connections) = (Arc::clone(&state.plant), Arc::clone(&self.connections));
+        let present = Update { plant, connections, health: Arc::clone(&state.health) };
+        // Plans that the link was about to follow, unless it ends: `finish` takes care of that.
+        let pending = self.pending.clone().filter(|update| !update.connections.is_empty());
+        if let Some(update) = &pending {
+            for write in self.leaving(update) {
+                self.report(write, Err("the driver panicked".to_owned()));
+            }
+            (self.pending, self.reported) = (None, HashSet::new());
+        }
+        let update = pending.as_deref().unwrap_or(&present);
+        let (delay, logged) = (self.delay, self.state.logged.clone());
+        let opened = (self.make)(&update.connections);
+        // Tasks of the broken driver may still hold the old feed; this makes another.
+        self.settle(update, opened, false);
+        (self.delay, self.state.logged, self.state.dead) = (delay, logged, true);
         self.state.all_missed();
-        // On stop the loop around ends.
-        drop(self.wait().await);
+        self.has_panicked = true;
     }
 }
 

@@ -4,21 +4,25 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::{Opening, Stopped, Supervisor, refresh};
+use super::changing::Followed;
+use super::{Ended, Opening, Stopped, Supervisor, refresh};
 use crate::drivers::contract::LinkError;
 use crate::drivers::link::Way;
 use crate::drivers::schedule::{At, Step};
 
 impl Supervisor {
     /// Writes and reads until the link fails.
-    pub(super) async fn poll(&mut self) -> Result<LinkError, Stopped> {
+    pub(super) async fn poll(&mut self) -> Result<Ended, Stopped> {
         let mut ended = Vec::new();
         loop {
-            if self.state.is_stopped() {
+            if self.state.orders.is_stopped() {
                 return Err(Stopped);
             }
+            if self.has_update() && self.follow().await? == Followed::Closed {
+                return Ok(Ended::Closed);
+            }
             if let Some(error) = self.waiting_write().await? {
-                return Ok(error);
+                return Ok(Ended::Failed(error));
             }
             let step = self.state.schedule.step(Instant::now(), &mut ended);
             for scan in ended.drain(..) {
@@ -29,18 +33,18 @@ impl Supervisor {
             match step {
                 Step::Read(at) => {
                     if let Some(error) = self.read(at).await? {
-                        return Ok(error);
+                        return Ok(Ended::Failed(error));
                     }
                 }
                 Step::Wait(until) => {
                     if let Some(error) = self.refresh().await? {
-                        return Ok(error);
+                        return Ok(Ended::Failed(error));
                     }
                     let until = self.next_refresh().map_or(until, |due| until.min(due));
                     if let Some(request) = self.state.idle(until).await?
                         && let Some(error) = self.write(request).await?
                     {
-                        return Ok(error);
+                        return Ok(Ended::Failed(error));
                     }
                 }
             }

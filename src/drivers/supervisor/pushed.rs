@@ -4,6 +4,7 @@
 //! sample they are Uncertain, after twice the time Bad. When the link is lost, all are Uncertain at once, and Bad after
 //! `stale_after`, at most 5 s.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -58,6 +59,22 @@ impl Heard {
 impl Pushed {
     pub(crate) fn new(points: Vec<Option<Heard>>) -> Pushed {
         Pushed { points, lost: None, next: None }
+    }
+
+    /// Takes over from the points before: the time of the last sample of those that are the same, and the loss of the link.
+    pub(crate) fn follow(&mut self, before: &Pushed, same: &HashSet<TagId>, now: Instant) {
+        let last: HashMap<TagId, Instant> =
+            before.points.iter().flatten().map(|heard| (heard.tag, heard.last)).collect();
+        for heard in self.points.iter_mut().flatten().filter(|heard| same.contains(&heard.tag)) {
+            heard.last = last.get(&heard.tag).copied().unwrap_or(now);
+        }
+        (self.lost, self.next) = (before.lost, Some(now));
+    }
+
+    /// Takes the limits of a newer plant.
+    pub(crate) fn renew(&mut self, stale_after: impl Fn(TagId) -> Duration, now: Instant) {
+        self.points.iter_mut().flatten().for_each(|heard| heard.stale_after = stale_after(heard.tag));
+        self.next = Some(now);
     }
 
     /// The link is open: silence counts from now on.

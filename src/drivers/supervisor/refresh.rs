@@ -4,6 +4,7 @@
 //! so that a change at the device itself is not overwritten with an older value; a value that is only written is written
 //! again when it is due. There is at most one such write between two reads, and a silent device gets none.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use opcua::StatusCode;
@@ -51,6 +52,16 @@ pub(super) fn of(points: &[PointPlan], now: Instant) -> Vec<Refresh> {
         })
     };
     (0..).zip(points).filter_map(refresh).collect()
+}
+
+/// The new ones, of which those whose point is the same are due as before.
+pub(super) fn continued(old: &[Refresh], mut new: Vec<Refresh>, same: &HashSet<TagId>) -> Vec<Refresh> {
+    for refresh in new.iter_mut().filter(|refresh| same.contains(&refresh.tag)) {
+        let Some(before) = old.iter().find(|before| before.tag == refresh.tag) else { continue };
+        (refresh.due, refresh.read) = (before.due, before.read);
+        (refresh.pause, refresh.has_failed) = (before.pause, before.has_failed);
+    }
+    new
 }
 
 /// Notes which points were read just now.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use opcua::StatusCode;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::load::{Load, News};
 use super::notes::Notes;
+use super::orders::Orders;
 use super::pushed::Pushed;
 use super::{CLOSE_WITHIN, SILENCE, Stopped};
 use crate::drivers::contract::{Answer, LinkError, Refusal, Samples};
@@ -37,7 +38,7 @@ pub(super) struct LinkState {
     pub points: Vec<PointPlan>,
     pub places: HashMap<TagId, u32>,
     pub queue: mpsc::Receiver<WriteRequest>,
-    pub stop: watch::Receiver<bool>,
+    pub orders: Orders,
     /// Since when the link is open.
     pub connected: Option<Instant>,
     /// Not connected, and no attempt is likely to succeed soon: writes are refused at once. While a lost link is
@@ -61,7 +62,7 @@ pub(super) struct LinkState {
 /// Splits a request that the device refuses as a whole.
 pub(super) type Split<'a> = dyn FnMut(RequestIx) -> Option<[Ask<RequestIx>; 2]> + 'a;
 
-fn item_of(points: &[PointPlan], ask: Ask<RequestIx>) -> Item {
+pub(super) fn item_of(points: &[PointPlan], ask: Ask<RequestIx>) -> Item {
     let tags = ask.points.iter().map(|point| points[*point as usize].tag).collect();
     Item::new(ask.request, ask.device, tags)
 }
@@ -75,23 +76,18 @@ pub(super) fn miss_of(error: &LinkError) -> Miss {
     }
 }
 
-/// Resolves when a stop is requested, or when its sender is dropped.
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    drop(stop.wait_for(|stopped| *stopped).await);
-}
-
 impl LinkState {
     /// Awaits `work` while tags grow old and, in a dead link, writes are refused. On stop a request under way may
     /// end within a second.
     pub(crate) async fn alongside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stopped> {
         let mut work = std::pin::pin!(work);
-        let mut stop = self.stop.clone();
+        let mut orders = self.orders.clone();
         loop {
             let sweep = self.next_sweep();
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                () = stopped(&mut stop) => {
+                () = orders.stopped() => {
                     if self.connected.is_some() {
                         return timeout(CLOSE_WITHIN, work).await.map_err(|_| {
                             self.connected = None;
@@ -108,23 +104,20 @@ impl LinkState {
         }
     }
 
-    /// Waits for a write request until this time.
+    /// Waits for a write request or newer plans until this time.
     pub(crate) async fn idle(&mut self, until: Instant) -> Result<Option<WriteRequest>, Stopped> {
-        let mut stop = self.stop.clone();
+        let (mut stop, mut updates) = (self.orders.clone(), self.orders.clone());
         loop {
             let sweep = self.next_sweep();
             tokio::select! {
                 biased;
-                () = stopped(&mut stop) => return Err(Stopped),
+                () = stop.stopped() => return Err(Stopped),
+                () = updates.updated() => return Ok(None),
                 Some(request) = self.queue.recv() => return Ok(Some(request)),
                 () = sleep_until(until) => return Ok(None),
                 () = sleep_until(sweep) => self.sweep(),
             }
         }
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 
     pub(crate) fn sweep(&mut self) {
@@ -251,11 +244,6 @@ impl LinkState {
                 log::warn!("{}: {line}; the reply is dropped", self.health.name);
             }
         }
-    }
-
-    /// The item of a planned request.
-    pub(crate) fn item(&self, ask: Ask<RequestIx>) -> Item {
-        item_of(&self.points, ask)
     }
 
     pub(crate) fn next_sweep(&self) -> Instant {

@@ -4,16 +4,19 @@ mod faults;
 mod pushing;
 mod quiet;
 
+use std::collections::HashMap;
+
 use opcua::StatusCode;
 use parking_lot::Mutex;
 
 use super::*;
 use crate::drivers::contract::{Answer, Refusal};
 use crate::drivers::driver::NoKeys;
+use crate::drivers::links::Links;
+use crate::drivers::modbus::{Tcp, TcpSettings};
 use crate::drivers::plan::{PointSettings, Settings};
 use crate::drivers::poll::{Ask, Poll, Round};
-use crate::drivers::simulator::{self, Simulator};
-use crate::model::{AccessIx, Cell, Connection, DataType, NodeIx, Origin, Plant, Shape, Tag, TagId};
+use crate::model::{AccessIx, Cell, Connection, ConnectionIx, DataType, NodeIx, Origin, Plant, Shape, Tag, TagId};
 use crate::tags::{RawSample, Write};
 use crate::value::{BuiltIn, Value};
 
@@ -52,7 +55,14 @@ struct Script {
     reachable: Mutex<bool>,
     /// How long it takes to connect.
     dial: Mutex<Duration>,
-    does: Mutex<Vec<Does>>,
+    /// By the number of the tag; the others answer.
+    does: Mutex<HashMap<u32, Does>>,
+    /// How long a write takes.
+    writing: Mutex<Duration>,
+    /// Does a new driver take over the connection; `None`: it panics.
+    adopts: Mutex<Option<bool>>,
+    /// The connection over which each tag was read last, counted by the script.
+    sockets: Mutex<HashMap<u32, u32>>,
     /// An `AnswerOnce` has not answered yet on this connection.
     is_fresh: Mutex<bool>,
     diary: Mutex<Vec<(Instant, Event)>>,
@@ -67,16 +77,54 @@ impl Script {
         self.diary.lock().iter().filter(|(_, seen)| *seen == event).map(|(at, _)| *at).collect()
     }
 
-    fn set(&self, point: usize, does: Does) {
-        self.does.lock()[point] = does;
+    fn set(&self, tag: u32, does: Does) {
+        self.does.lock().insert(tag, does);
     }
+
+    fn new(reachable: bool) -> Arc<Script> {
+        Arc::new(Script {
+            reachable: Mutex::new(reachable),
+            dial: Mutex::default(),
+            does: Mutex::default(),
+            writing: Mutex::default(),
+            adopts: Mutex::new(Some(true)),
+            sockets: Mutex::default(),
+            is_fresh: Mutex::default(),
+            diary: Mutex::default(),
+        })
+    }
+}
+
+/// Makes drivers that follow the script.
+fn scripted(script: &Arc<Script>) -> Make {
+    let script = Arc::clone(script);
+    Arc::new(move |plans: &[ConnectionPlan]| -> Opened {
+        let of_device = |(device, plan): (usize, &ConnectionPlan)| {
+            plan.points.iter().map(|point| Place { device, tag: point.tag }).collect::<Vec<_>>()
+        };
+        let places = plans.iter().enumerate().flat_map(of_device).collect();
+        let scripted = Scripted { script: Arc::clone(&script), places, socket: 0 };
+        Opened { link: crate::drivers::link::Link::poll(scripted), refused: Vec::new() }
+    })
+}
+
+/// Settings of a connection; those to one host share a link.
+fn settings(host: u32, unit: u32) -> Settings {
+    let text = format!(r#"{{"host": "host{host}", "unit_id": {unit}}}"#);
+    Settings::of::<Tcp>(serde_json::from_str::<TcpSettings>(&text).expect("settings"))
 }
 
 /// One block a point; the device of a point is its connection.
 struct Scripted {
     script: Arc<Script>,
-    devices: Vec<usize>,
-    tags: Vec<TagId>,
+    places: Vec<Place>,
+    /// The number of its connection; 0 while there is none.
+    socket: u32,
+}
+
+struct Place {
+    device: usize,
+    tag: TagId,
 }
 
 impl Poll for Scripted {
@@ -84,8 +132,8 @@ impl Poll for Scripted {
     type Request = u32;
 
     fn plan(&self, points: &[u32]) -> Vec<Ask<u32>> {
-        let ask = |point: &u32| Ask { device: self.devices[*point as usize], points: vec![*point], request: *point };
-        points.iter().map(ask).collect()
+        let device = |point: u32| self.places[point as usize].device;
+        points.iter().map(|point| Ask { device: device(*point), points: vec![*point], request: *point }).collect()
     }
 
     async fn connect(&mut self) -> Result<(), LinkError> {
@@ -93,6 +141,7 @@ impl Poll for Scripted {
         let dial = *self.script.dial.lock();
         tokio::time::sleep(dial).await;
         *self.script.is_fresh.lock() = true;
+        self.socket = u32::try_from(self.script.times(Event::Connect).len()).expect("few");
         match *self.script.reachable.lock() {
             true => Ok(()),
             false => Err(LinkError::Lost("no route".into())),
@@ -100,9 +149,11 @@ impl Poll for Scripted {
     }
 
     async fn read(&mut self, point: &u32, _: Round, out: &mut Samples) -> Result<Answer, LinkError> {
-        let point = *point;
-        self.script.note(Event::Read(point));
-        let does = self.script.does.lock()[point as usize];
+        let tag = self.places[*point as usize].tag;
+        self.script.note(Event::Read(tag.0));
+        self.script.sockets.lock().insert(tag.0, self.socket);
+        assert!(self.socket > 0, "it is read over an open connection");
+        let does = self.script.does.lock().get(&tag.0).copied().unwrap_or(Does::Answer);
         match does {
             Does::Answer => tokio::time::sleep(Duration::from_millis(1)).await,
             Does::AnswerAfter(wait) => tokio::time::sleep(wait).await,
@@ -124,16 +175,28 @@ impl Poll for Scripted {
             Does::Lose => return Err(LinkError::Lost("hung up".into())),
             Does::Panic => panic!("a bug of the driver, on purpose"),
         }
-        out.push((self.tags[point as usize], RawSample::from(Ok(Value::UInt16(7)))));
+        out.push((tag, RawSample::from(Ok(Value::UInt16(7)))));
         Ok(Answer::Samples)
     }
 
     async fn write(&mut self, point: u32, _: &Value, _: u32) -> Result<StatusCode, LinkError> {
-        self.script.note(Event::Write(point));
+        self.script.note(Event::Write(self.places[point as usize].tag.0));
+        let writing = *self.script.writing.lock();
+        tokio::time::sleep(writing).await;
         Ok(StatusCode::Good)
     }
 
-    async fn disconnect(&mut self) {}
+    async fn disconnect(&mut self) {
+        self.socket = 0;
+    }
+
+    fn adopt(&mut self, old: &mut Scripted) -> bool {
+        let adopts = self.script.adopts.lock().expect("a bug of the driver, on purpose");
+        if adopts {
+            self.socket = std::mem::take(&mut old.socket);
+        }
+        adopts
+    }
 }
 
 fn tag(connection: u32, poll: Duration) -> Tag {
@@ -185,20 +248,19 @@ struct Rig {
     tags: Arc<TagStore>,
     script: Arc<Script>,
     health: Arc<health::Link>,
-    stop: watch::Sender<bool>,
+    links: Links,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Rig {
     fn start(devices: &[&[Duration]], reachable: bool) -> Rig {
         let mut plant = Plant::default();
-        let (mut plans, mut owners) = (Vec::new(), Vec::new());
+        let mut plans = Vec::new();
         for (ix, periods) in (0..).zip(devices) {
             let mut points = Vec::new();
             for poll in *periods {
                 points.push(point(plant.tags.next().0, *poll));
                 plant.tags.push(tag(ix, *poll));
-                owners.push(ix as usize);
             }
             let name = format!("device{ix}");
             plant.connections.push(Connection {
@@ -215,7 +277,7 @@ impl Rig {
             plans.push(ConnectionPlan {
                 ix: ConnectionIx(ix),
                 name,
-                settings: Settings::of::<Simulator>(simulator::Settings::default()),
+                settings: settings(0, ix),
                 timeout: TIMEOUT,
                 retries: 0,
                 reconnect_max: LONGEST,
@@ -234,30 +296,15 @@ impl Rig {
             access: AccessIx(0),
         }];
         plant.cells.push(Cell { name, namespace: "urn:bench".into(), nodes, enums: vec![], object_types: vec![] });
-        Rig::run(plant, plans, owners, reachable)
+        Rig::run(plant, plans, reachable)
     }
 
-    fn run(plant: Plant, plans: Vec<ConnectionPlan>, owners: Vec<usize>, reachable: bool) -> Rig {
-        let script = Arc::new(Script {
-            reachable: Mutex::new(reachable),
-            dial: Mutex::default(),
-            does: Mutex::new(vec![Does::Answer; owners.len()]),
-            is_fresh: Mutex::default(),
-            diary: Mutex::default(),
-        });
+    fn run(plant: Plant, plans: Vec<ConnectionPlan>, reachable: bool) -> Rig {
+        let script = Script::new(reachable);
         let plant = Arc::new(plant);
         let tags = Arc::new(TagStore::new(&plant));
-        let (stop, stopped) = watch::channel(false);
-        let of_link = Arc::clone(&script);
-        let make = move |plans: &[ConnectionPlan]| -> Opened {
-            let tags = plans.iter().flat_map(|plan| plan.points.iter().map(|point| point.tag)).collect();
-            let scripted = Scripted { script: Arc::clone(&of_link), devices: owners.clone(), tags };
-            Opened { link: crate::drivers::link::Link::poll(scripted), refused: Vec::new() }
-        };
-        let mut link = Supervisor::new(plans, &plant, &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
-        let health = Arc::clone(&link.state.health);
-        let task = tokio::spawn(async move { link.run().await });
-        Rig { plant, tags, script, health, stop, task }
+        let Linked { links, health, task } = link(plans, &plant, &tags, scripted(&script));
+        Rig { plant, tags, script, health, links, task }
     }
 
     fn status(&self, tag: u32) -> StatusCode {
@@ -272,9 +319,25 @@ impl Rig {
     }
 
     async fn end(self) {
-        self.stop.send_replace(true);
+        self.links.stop();
         self.task.await.expect("the link ends in good order");
     }
+}
+
+/// One link with its task.
+struct Linked {
+    links: Links,
+    health: Arc<health::Link>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// Starts the link of connections that share one.
+fn link(plans: Vec<ConnectionPlan>, plant: &Arc<Plant>, tags: &Arc<TagStore>, make: Make) -> Linked {
+    let mut links = Links::with_drivers(tags, mpsc::unbounded_channel().0, make);
+    let mut task = None;
+    let mut spawn = |_: String, of_link| task = Some(tokio::spawn(of_link));
+    let health = links.apply(plans, plant, &mut spawn).remove(0);
+    Linked { links, health, task: task.expect("one link") }
 }
 
 async fn pass(time: Duration) {

@@ -44,12 +44,16 @@ impl Supervisor {
     }
 
     async fn write_one(&mut self, write: &Write) -> Result<Written, Stopped> {
-        let Some(point) = self.state.places.get(&write.tag).copied() else {
-            return Ok(StatusCode::BadConfigurationError.into());
-        };
-        if self.state.tags.is_outdated(write) {
-            return Ok(StatusCode::BadInvalidState.into());
+        match self.state.places.contains_key(&write.tag) {
+            false => Ok(LinkState::absent(&self.state.plant, write.tag).into()),
+            true if self.state.tags.is_outdated(write) => Ok(StatusCode::BadInvalidState.into()),
+            true => self.write_value(write).await,
         }
+    }
+
+    /// A write of one of the points, whatever became of its tag meanwhile.
+    pub(super) async fn write_value(&mut self, write: &Write) -> Result<Written, Stopped> {
+        let point = self.state.places[&write.tag];
         let raw = match self.raw_of(point, write).await? {
             Raw::Value(raw) => raw,
             Raw::None(written) => return Ok(written),
@@ -102,9 +106,9 @@ impl LinkState {
         drop(request.reply.send(statuses));
     }
 
-    pub(crate) fn refuse_writes(&mut self) {
+    pub(crate) fn refuse_writes(&mut self, why: impl Fn(&Write) -> StatusCode) {
         while let Ok(request) = self.queue.try_recv() {
-            let statuses = vec![StatusCode::BadShutdown; request.writes.len()];
+            let statuses = request.writes.iter().map(&why).collect();
             drop(request.reply.send(statuses));
         }
     }

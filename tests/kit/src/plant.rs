@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opcell::testing::drivers::modbus::{self, RawType, RegisterPoint, RtuSettings, TcpFraming, TcpSettings, WordOrder};
-use opcell::testing::drivers::{self, ConnectionPlan, PointPlan, PointSettings, Settings};
+use opcell::testing::drivers::{self, ConnectionPlan, Links, PointPlan, PointSettings, Settings};
 use opcell::testing::health;
 use opcell::testing::model::{
     AccessIx, Cell, Connection, ConnectionIx, DataType, Node, NodeIx, NodeKind, NodeName, Origin, Plant, Scale, Shape,
@@ -13,7 +13,7 @@ use opcell::testing::model::{
 use opcell::testing::tags::{TagStore, Written};
 use opcell::value::{BuiltIn, Sample, UaTime, Value};
 use opcua::StatusCode;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::until::until_async;
@@ -134,7 +134,7 @@ pub struct Bench {
     pub plant: Arc<Plant>,
     pub tags: Arc<TagStore>,
     pub links: Vec<Arc<health::Link>>,
-    stop: watch::Sender<bool>,
+    running: Links,
     tasks: Vec<JoinHandle<()>>,
     outputs: mpsc::UnboundedReceiver<drivers::Output>,
 }
@@ -144,12 +144,22 @@ impl Bench {
         let (plant, plans) = assemble(lines);
         let plant = Arc::new(plant);
         let tags = Arc::new(TagStore::new(&plant));
-        let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         let mut spawn = |_: String, task: futures_util::future::BoxFuture<'static, ()>| tasks.push(tokio::spawn(task));
         let (report, outputs) = mpsc::unbounded_channel();
-        let links = drivers::start(plans, &plant, &tags, &mut spawn, &stopped, &report);
-        Bench { plant, tags, links, stop, tasks, outputs }
+        let mut running = Links::new(&tags, report);
+        let links = running.apply(plans, &plant, &mut spawn);
+        Bench { plant, tags, links, running, tasks, outputs }
+    }
+
+    /// Brings the running links to other lines. Equal tags and connections keep their numbers, as the places in the lists.
+    pub fn change(&mut self, lines: Vec<Line>, revision: u32) {
+        let (mut plant, plans) = assemble(lines);
+        plant.revision = revision;
+        self.plant = Arc::new(plant);
+        let tasks = &mut self.tasks;
+        let mut spawn = |_: String, task: futures_util::future::BoxFuture<'static, ()>| tasks.push(tokio::spawn(task));
+        self.links = self.running.apply(plans, &self.plant, &mut spawn);
     }
 
     pub fn sample(&self, tag: u32) -> Sample {
@@ -180,7 +190,7 @@ impl Bench {
 
     /// Stops the links; returns the outcome of each value of `on_stop`.
     pub async fn stop(mut self) -> Vec<drivers::Output> {
-        self.stop.send(true).expect("links listen");
+        self.running.stop();
         for task in self.tasks {
             tokio::time::timeout(Duration::from_secs(5), task).await.expect("a link stops").expect("no panic");
         }

@@ -31,6 +31,8 @@ pub struct Slave {
     pub exception: Mutex<Option<u8>>,
     pub asked: Mutex<Vec<(u8, u8)>>,
     pub requests: AtomicU64,
+    /// Connections that were accepted.
+    pub connections: AtomicU64,
     pub mute: AtomicBool,
     /// Sees each request before it is answered, may change the registers, and says what becomes of it.
     pub script: Mutex<Option<Script>>,
@@ -70,6 +72,7 @@ impl Slave {
             exception: Mutex::new(None),
             asked: Mutex::default(),
             requests: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
             mute: AtomicBool::new(false),
             script: Mutex::default(),
         })
@@ -200,6 +203,7 @@ impl Slave {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 stream.set_nodelay(true).expect("a socket");
+                slave.connections.fetch_add(1, Ordering::Relaxed);
                 let slave = Arc::clone(&slave);
                 let faults = faults.clone();
                 connections.spawn(async move { behind(stream, slave, framing, faults).await });

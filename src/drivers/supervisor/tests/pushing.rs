@@ -65,7 +65,7 @@ fn plan() -> ConnectionPlan {
     ConnectionPlan {
         ix: ConnectionIx(0),
         name: "device0".into(),
-        settings: Settings::of::<Simulator>(simulator::Settings::default()),
+        settings: settings(0, 0),
         timeout: TIMEOUT,
         retries: 0,
         reconnect_max: LONGEST,
@@ -85,13 +85,9 @@ fn start(ends: Ends) -> (Rig, Arc<AtomicU32>, Arc<Seen>) {
     let tags = Arc::new(TagStore::new(&rig.plant));
     let seen = Arc::new(Seen::default());
     tags.watch(TagId(0), Watch { watcher: Arc::clone(&seen) as Arc<dyn Watcher>, key: 0, every: false });
-    let (stop, stopped) = watch::channel(false);
-    let mut link =
-        Supervisor::new(vec![plan()], &rig.plant, &tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
-    rig.health = Arc::clone(&link.state.health);
+    let linked = link(vec![plan()], &rig.plant, &tags, Arc::new(make));
     rig.tags = tags;
-    rig.stop = stop;
-    rig.task = tokio::spawn(async move { link.run().await });
+    (rig.links, rig.health, rig.task) = (linked.links, linked.health, linked.task);
     (rig, connects, seen)
 }
 
@@ -153,11 +149,8 @@ async fn a_pushing_link_is_not_opened_again_for_each_write() {
         Opened { link: Link::push(closed), refused: Vec::new() }
     };
     rig.tags = Arc::new(TagStore::new(&rig.plant));
-    let (stop, stopped) = watch::channel(false);
-    let mut link =
-        Supervisor::new(vec![plan()], &rig.plant, &rig.tags, stopped, mpsc::unbounded_channel().0, Box::new(make));
-    rig.stop = stop;
-    rig.task = tokio::spawn(async move { link.run().await });
+    let linked = link(vec![plan()], &rig.plant, &rig.tags, Arc::new(make));
+    (rig.links, rig.task) = (linked.links, linked.task);
     pass(Duration::from_millis(100)).await;
     for _ in 0..5 {
         assert_eq!(rig.write(0).await, StatusCode::Good);
