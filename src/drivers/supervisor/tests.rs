@@ -1,6 +1,9 @@
 //! Links with a scripted protocol and a clock of the test's own: no socket, and an hour passes in a blink.
 
+mod changing;
+mod endings;
 mod faults;
+mod plans;
 mod pushing;
 mod quiet;
 

@@ -1,6 +1,7 @@
 //! The Modbus driver.
 
 mod belief;
+mod change;
 mod link;
 mod peers;
 mod server;

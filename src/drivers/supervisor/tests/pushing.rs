@@ -159,3 +159,80 @@ async fn a_pushing_link_is_not_opened_again_for_each_write() {
     rig.end().await;
     assert_eq!(connects.load(Ordering::Relaxed), 2, "opened, and once more when it was found closed");
 }
+
+/// Feeds each point its own number every 10 ms, over a connection that a newer driver takes over.
+struct Steady {
+    tags: Vec<u32>,
+    connects: Arc<AtomicU32>,
+    is_open: bool,
+}
+
+impl Push for Steady {
+    async fn connect(&mut self) -> Result<(), LinkError> {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+        self.is_open = true;
+        Ok(())
+    }
+
+    async fn run(&mut self, feed: &Feed) -> LinkError {
+        assert!(self.is_open, "it runs over an open connection");
+        loop {
+            for (point, tag) in (0..).zip(&self.tags) {
+                feed.sample(point, RawSample::from(Ok(Value::UInt16(u16::try_from(*tag).expect("few")))));
+            }
+            pass(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn write(&mut self, _: u32, _: &Value, _: u32, _: &Feed) -> Result<StatusCode, LinkError> {
+        Ok(StatusCode::Good)
+    }
+
+    async fn disconnect(&mut self) {
+        self.is_open = false;
+    }
+
+    fn adopt(&mut self, old: &mut Steady) -> bool {
+        self.is_open = old.is_open;
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pushing_link_takes_other_points_without_a_new_connection_and_mixes_no_values() {
+    use super::plans::{TAGS, dev, plans_of, plant_of, pt};
+    let site = |tags: &[u32]| vec![Some(dev(0, &tags.iter().map(|tag| pt(*tag, Duration::ZERO)).collect::<Vec<_>>()))];
+    let all: Vec<u32> = (0..TAGS).collect();
+    let tags = Arc::new(TagStore::new(&plant_of(&site(&all), 0)));
+    let connects = Arc::new(AtomicU32::new(0));
+    let of_link = Arc::clone(&connects);
+    let make: Make = Arc::new(move |plans: &[ConnectionPlan]| {
+        let tags = plans.iter().flat_map(|plan| plan.points.iter().map(|point| point.tag.0)).collect();
+        let steady = Steady { tags, connects: Arc::clone(&of_link), is_open: false };
+        Opened { link: Link::push(steady), refused: Vec::new() }
+    });
+    let mut links = Links::with_drivers(&tags, mpsc::unbounded_channel().0, make);
+    let mut tasks = Vec::new();
+    let seen = Arc::new(Seen::default());
+    tags.watch(TagId(5), Watch { watcher: Arc::clone(&seen) as Arc<dyn Watcher>, key: 0, every: false });
+    for n in 0..40_u32 {
+        let now: Vec<u32> = [5, 9, 2, 7].into_iter().skip(usize::from(n % 4 == 1)).chain([n % 3 + 10, 5]).collect();
+        let mut now: Vec<u32> = now.into_iter().filter(|tag| n % 5 != 0 || *tag != 2).collect();
+        now.dedup();
+        let mut once = HashSet::new();
+        now.retain(|tag| once.insert(*tag));
+        let plant = Arc::new(plant_of(&site(&now), n + 1));
+        links.apply(plans_of(&site(&now)), &plant, &mut |_, task| tasks.push(tokio::spawn(task)));
+        pass(Duration::from_millis(35)).await;
+        for tag in now {
+            let value = tags.with(TagId(tag), |sample| (sample.status, sample.value.clone()));
+            assert_eq!(value, (StatusCode::Good, Value::UInt16(u16::try_from(tag).expect("few"))));
+        }
+    }
+    assert_eq!(connects.load(Ordering::Relaxed), 1);
+    assert_eq!(*seen.0.lock(), [StatusCode::BadWaitingForInitialData, StatusCode::Good], "no swap is seen at it");
+    links.stop();
+    for task in tasks {
+        task.await.expect("the link ends in good order");
+    }
+}
