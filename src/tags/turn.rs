@@ -47,9 +47,10 @@ impl TagStore {
         }
     }
 
-    /// Whether the number of a removed tag may be given to another one.
+    /// Whether the number of a removed tag may be given to another one: nothing watches it, and no link has it.
     pub(crate) fn is_free(&self, id: TagId) -> bool {
-        self.slot(id).lock().watches.is_empty()
+        let slot = self.slot(id).lock();
+        slot.watches.is_empty() && slot.claims == 0
     }
 }
 
@@ -82,6 +83,15 @@ mod tests {
         store.turn(&plant, id, Turn::End, Stamp::now());
         let sample = store.with(id, Clone::clone);
         assert_eq!((sample.value, sample.status), (Value::Null, StatusCode::BadNodeIdUnknown));
+        assert!(store.is_free(id));
+        // A link that moves a tag to another one claims it twice for a moment.
+        store.claim(&[id]);
+        store.claim(&[id]);
+        store.give_up(&[id]);
+        assert!(store.is_claimed(id) && !store.is_free(id));
+        store.turn(&plant, id, Turn::End, Stamp::now());
+        assert!(store.is_claimed(id), "it stays over a turn");
+        store.give_up(&[id]);
         assert!(store.is_free(id));
     }
 }
