@@ -170,8 +170,8 @@ fn cases() -> Vec<Case> {
         case(
             "constant to device",
             "{ type: Double, value: 1 }",
-            "{ type: Double, source: 'sine(mean=1, amp=1, period=10s)', poll: 1s }",
-            vec![(Value::Null, StatusCode::BadWaitingForInitialData)],
+            "{ type: Double, source: 'ramp(low=2, high=2, period=10s)', poll: 1s }",
+            vec![(Value::Null, StatusCode::BadWaitingForInitialData), (Value::Double(2.0), StatusCode::Good)],
             &["source", "value"],
             "fresh",
         ),
