@@ -105,7 +105,8 @@ mod tests {
             enumeration: None,
             has_scale: false,
         };
-        let changes: [(&str, fn(&mut PointPlan)); 9] = [
+        type Change = fn(&mut PointPlan);
+        let changes: [(&str, Change); 9] = [
             ("address", |point| point.address = "b".into()),
             ("address", |point| point.words = vec!["a".into(), "b".into()]),
             ("poll", |point| point.poll *= 2),

@@ -171,8 +171,8 @@ fn site() -> impl Strategy<Value = Vec<Option<Dev>>> {
     let points = prop::collection::vec(prop::option::of(0..2_u32), 4);
     let dev = (0..2_u32, 0..2_u32, prop::bool::weighted(0.8), points);
     prop::collection::vec(prop::option::weighted(0.8, dev), 4).prop_map(|devices| {
-        let of = |(ix, dev): (u32, Option<(u32, u32, bool, Vec<Option<u32>>)>)| {
-            let (host, unit, enabled, points) = dev?;
+        let of = |(ix, dev): (u32, Option<_>)| {
+            let (host, unit, enabled, points): (u32, u32, bool, Vec<Option<u32>>) = dev?;
             let pt = |(at, version): (u32, Option<u32>)| {
                 let tag = ix * 4 + at;
                 Some(Pt { address: format!("p{tag}v{}", version?), ..pt(tag, POLL) })
