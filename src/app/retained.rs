@@ -13,12 +13,14 @@ use crate::value::{UaTime, Value};
 
 pub(crate) struct Retention {
     values: BTreeMap<String, Retained>,
+    /// Something was noted and is not on disk yet.
+    is_due: bool,
     has_failed: bool,
 }
 
 impl Retention {
     pub(crate) fn read(state: &State) -> Result<Retention, StateError> {
-        Ok(Retention { values: state.retained()?, has_failed: false })
+        Ok(Retention { values: state.retained()?, is_due: false, has_failed: false })
     }
 
     /// Puts the retained values of these tags back, where they are memory tags that clients may write.
@@ -43,20 +45,27 @@ impl Retention {
         }
     }
 
-    /// Writes what changed since the last call. A disk fault is logged once, until a write succeeds again.
-    pub(crate) fn save(&mut self, state: &State, plant: &Plant, tags: &TagStore) {
+    /// Notes what changed since the last call, under the names that the tags have in this plant.
+    pub(crate) fn note(&mut self, plant: &Plant, tags: &TagStore) {
         let changed = tags.take_changed();
-        if changed.is_empty() && !self.has_failed {
-            return;
-        }
+        self.is_due |= !changed.is_empty();
         for (id, sample) in changed {
             let Some(Origin::Memory { initial, .. }) = plant.tags.get(id).map(|tag| &tag.origin) else { continue };
             let retained =
                 Retained { value: to_hex(&sample.value), source_time: sample.source_time.0, start: to_hex(initial) };
             self.values.insert(key(plant, id), retained);
         }
+    }
+
+    /// Writes what changed since the last call. A disk fault is logged once, until a write succeeds again.
+    pub(crate) fn save(&mut self, state: &State, plant: &Plant, tags: &TagStore) {
+        self.note(plant, tags);
+        if !self.is_due && !self.has_failed {
+            return;
+        }
         match state.save_retained(&self.values) {
             Ok(()) => {
+                self.is_due = false;
                 if self.has_failed {
                     let line = format_args!("memory tags are saved again");
                     logging::limited(log::Level::Info, "memory tags saved", None, line);

@@ -37,6 +37,11 @@ impl TagStore {
         };
         let is_told = turn != Turn::End;
         slot.begin(state, is_told, stamp);
+        // The value in its new type is to be retained.
+        if turn == Turn::Retype && !std::mem::replace(&mut slot.dirty, true) {
+            drop(slot);
+            self.changed.lock().push(id);
+        }
     }
 
     /// Announces a change of a tag's unit, range or texts to its watchers.

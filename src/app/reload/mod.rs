@@ -58,6 +58,7 @@ pub(crate) struct Engine {
     /// Worlds of earlier revisions, which requests and continuation points may still hold.
     earlier: Vec<Weak<World>>,
     tasks: Tasks,
+    is_stopped: bool,
 }
 
 /// The files, held against the running server.
@@ -116,6 +117,7 @@ impl Engine {
             versions: NodeVersions::default(),
             earlier: Vec::new(),
             tasks: tasks.clone(),
+            is_stopped: false,
         })
     }
 
@@ -171,6 +173,8 @@ impl Engine {
     pub(super) fn apply(&mut self, prepared: Prepared) -> Arc<World> {
         let Prepared { plant, drivers, plan, numbers, changes, server, space, archives, .. } = prepared;
         let (tags, stamp) = (&self.server.tags, Stamp::now());
+        // Values that were written to tags that change now are known by their old names.
+        self.retention.note(&self.server.world().plant, tags);
         tags.grow(&plant);
         for turn in &changes.turns {
             tags.turn(&plant, turn.tag, turn.turn, stamp);
@@ -205,8 +209,9 @@ impl Engine {
         self.retention.save(&self.state, &world.plant, &self.server.tags);
     }
 
-    /// Ends all links in order.
-    pub(super) fn stop_links(&self) {
+    /// Ends all links in order; a reload that comes later is refused.
+    pub(super) fn stop_links(&mut self) {
+        self.is_stopped = true;
         self.links.stop();
     }
 

@@ -176,6 +176,9 @@ enum Ready {
 }
 
 fn make_ready(mut engine: OwnedMutexGuard<Engine>, compiled: Compiled, findings: Value, is_dry: bool) -> Ready {
+    if engine.is_stopped {
+        return Ready::Failed(engine, "the server stops".to_owned());
+    }
     let examined = engine.examine(compiled);
     let world = Arc::clone(&engine.server.world());
     let told = examined.told(&world.plant);

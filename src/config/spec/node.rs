@@ -142,9 +142,9 @@ pub(crate) struct SourceSpec {
     /// read or written.
     #[schemars(extend("x-also" = ["refresh", "watchdog", "rewrite"]))]
     pub write_every: Option<At<Period>>,
-    /// Value that is written to the device when the server stops in an orderly way: after SIGTERM, Ctrl-C, SIGQUIT,
-    /// SIGPWR or when its terminal is closed (default: left as is). Each write is audited. A write that failed is
-    /// logged at level error.
+    /// Value that is written to the device when the server stops in an orderly way (after SIGTERM, Ctrl-C, SIGQUIT, SIGPWR
+    /// or when its terminal is closed), and when a reload removes the tag or its connection (default: left as is). Each
+    /// write is audited. A write that failed is logged at level error.
     #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["safe", "fail_safe"]))]
     pub on_stop: Option<Raw>,
