@@ -12,6 +12,7 @@ mod handshakes;
 mod history;
 mod ingest;
 mod process;
+mod reload;
 mod rows;
 mod sessions;
 mod timing;

@@ -67,7 +67,7 @@ impl Drop for ServerProcess {
     }
 }
 
-fn sibling(program: &str) -> PathBuf {
+pub fn sibling(program: &str) -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
     own.parent().expect("and a folder").join(program)
 }

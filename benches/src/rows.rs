@@ -35,6 +35,7 @@ const ROWS: &[Row] = &[
     Row { name: "session", run: crate::sessions::run },
     Row { name: "handshakes", run: crate::handshakes::run },
     Row { name: "start", run: start },
+    Row { name: "reload", run: crate::reload::run },
     Row { name: "items", run: items },
     Row { name: "lossless", run: lossless },
     Row { name: "create", run: create },
