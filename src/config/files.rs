@@ -6,9 +6,10 @@
 mod reach;
 
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::loaded::{CellSource, Loaded};
+use super::loaded::{CellSource, Loaded, Named, NamedFile, NamedPattern, Stamp};
 use super::options::Options;
 use super::outside;
 use super::report::Findings;
@@ -27,6 +28,10 @@ pub trait Files {
     /// Files that match, sorted by name.
     fn glob(&self, pattern: &Path) -> Vec<PathBuf>;
     fn variable(&self, name: &str) -> Option<String>;
+    /// The state of a file; `None` where there is none, and where files never change.
+    fn stamp(&self, _path: &Path) -> Option<Stamp> {
+        None
+    }
 }
 
 /// The file system and the environment of this process.
@@ -66,6 +71,18 @@ impl Files for Disk {
 
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+
+    fn stamp(&self, path: &Path) -> Option<Stamp> {
+        let data = std::fs::metadata(path).ok()?;
+        let nanoseconds = |seconds: i64, part: i64| i128::from(seconds) * 1_000_000_000 + i128::from(part);
+        Some(Stamp {
+            device: data.dev(),
+            inode: data.ino(),
+            length: data.len(),
+            modified: nanoseconds(data.mtime(), data.mtime_nsec()),
+            changed: nanoseconds(data.ctime(), data.ctime_nsec()),
+        })
     }
 }
 
@@ -131,14 +148,31 @@ pub(crate) fn load(files: &dyn Files, path: &Path, options: &Options, findings: 
     loader.loaded
 }
 
+/// The same files and patterns as they are now.
+pub(crate) fn look_again(files: &dyn Files, named: &Named) -> Named {
+    let file = |file: &NamedFile| NamedFile { path: file.path.clone(), stamp: files.stamp(&file.path) };
+    let pattern = |of: &NamedPattern| NamedPattern { pattern: of.pattern.clone(), found: files.glob(&of.pattern) };
+    Named { files: named.files.iter().map(file).collect(), patterns: named.patterns.iter().map(pattern).collect() }
+}
+
 impl Loader<'_> {
+    fn name(&mut self, path: &Path) {
+        let files = self.files;
+        self.loaded.named.file(path, || files.stamp(path));
+    }
+
     fn folder(&mut self, folder: &Path) {
         let server = folder.join("server.yaml");
+        self.name(&server);
         if self.files.read(&server).is_ok() {
             return self.any_file(&server);
         }
-        let mut paths = self.files.glob(&folder.join("*.yaml"));
-        paths.extend(self.files.glob(&folder.join("*.yml")));
+        let mut paths = Vec::new();
+        for pattern in ["*.yaml", "*.yml"].map(|pattern| folder.join(pattern)) {
+            let found = self.files.glob(&pattern);
+            self.loaded.named.pattern(&pattern, &found);
+            paths.extend(found);
+        }
         for path in paths {
             self.reach.cell(folder);
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -159,6 +193,7 @@ impl Loader<'_> {
     }
 
     fn any_file(&mut self, path: &Path) {
+        self.name(path);
         if let Err((message, help)) = Reach::check_first(self.files, path) {
             self.findings.error_without_place(message).help(help);
             return;
@@ -203,6 +238,7 @@ impl Loader<'_> {
             }
             if text.contains(['*', '?', '[']) {
                 let matches = self.files.glob(&path);
+                self.loaded.named.pattern(&path, &matches);
                 if matches.is_empty() {
                     self.findings
                         .error(source, at, format!("no file matches `{text}`"))
@@ -276,6 +312,7 @@ impl Loader<'_> {
     }
 
     fn read(&mut self, path: &Path, named_by: Option<(Ix, Purpose)>) -> Option<u16> {
+        self.name(path);
         let complain = |findings: &mut Findings, source: &Source, message: String, help: &str| {
             if let Some((at, _)) = named_by {
                 findings.error(source, at, message).help(help);
@@ -310,7 +347,6 @@ impl Loader<'_> {
             complain(self.findings, &self.loaded.source, format!("more than {MOST_FILES} files"), "");
             return None;
         }
-        self.loaded.read.push(path.to_owned());
         let file = self.loaded.source.add_file(path.display().to_string(), String::new())?;
         let text = syntax::decode(bytes, file, self.findings);
         self.loaded.source.files[usize::from(file)].text = text;
@@ -348,7 +384,12 @@ impl Loader<'_> {
 
     fn substitute(&mut self, path: &Path, at: Ix, is_server: bool) {
         let source = &self.loaded.source;
-        let found = outside::word(source, at, is_server).and_then(|word| self.look_up(path, word));
+        let word = outside::word(source, at, is_server);
+        if let Ok(outside::Word::File(name)) = word {
+            let (file, files) = (beside(path, name), self.files);
+            self.loaded.named.file(&file, || files.stamp(&file));
+        }
+        let found = word.and_then(|word| self.look_up(path, word));
         match found {
             Ok(text) => self.loaded.source.set_secret(at, &text),
             Err((message, help)) => {

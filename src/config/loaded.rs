@@ -1,7 +1,7 @@
 //! The files of a server as they were read.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::source::{Ix, Source};
 
@@ -12,6 +12,53 @@ pub(crate) struct CellSource {
     pub roots: Vec<(PathBuf, Ix)>,
 }
 
+/// The files that decide what a configuration says, as they were just before they were read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The first file, cells, includes, CSV files, texts of `${file:}`. Names as given: links are not followed.
+    pub files: Vec<NamedFile>,
+    /// Patterns of `cells` and `include`, and those of a folder that is served as a whole.
+    pub patterns: Vec<NamedPattern>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    pub path: PathBuf,
+    /// `None`: there was none.
+    pub stamp: Option<Stamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPattern {
+    pub pattern: PathBuf,
+    pub found: Vec<PathBuf>,
+}
+
+/// State of a file, by which a change shows: that of the file at the end of its links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    pub device: u64,
+    pub inode: u64,
+    pub length: u64,
+    /// Nanoseconds since 1970 of the last change of the content, and of the file's entry.
+    pub modified: i128,
+    pub changed: i128,
+}
+
+impl Named {
+    pub(super) fn file(&mut self, path: &Path, stamp: impl FnOnce() -> Option<Stamp>) {
+        if !self.files.iter().any(|known| known.path == path) {
+            self.files.push(NamedFile { path: path.to_owned(), stamp: stamp() });
+        }
+    }
+
+    pub(super) fn pattern(&mut self, pattern: &Path, found: &[PathBuf]) {
+        if !self.patterns.iter().any(|known| known.pattern == pattern) {
+            self.patterns.push(NamedPattern { pattern: pattern.to_owned(), found: found.to_vec() });
+        }
+    }
+}
+
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
@@ -20,6 +67,5 @@ pub(crate) struct Loaded {
     pub cells: Vec<CellSource>,
     /// CSV files by path.
     pub csv: HashMap<PathBuf, u16>,
-    /// Paths of all files that were read.
-    pub read: Vec<PathBuf>,
+    pub named: Named,
 }

@@ -34,6 +34,7 @@ pub use compile::Compiled;
 pub(crate) use docs::did_you_mean;
 pub use files::Memory;
 pub(crate) use files::{Disk, Files};
+pub(crate) use loaded::Named;
 pub use options::Options;
 pub use reference::{EXIT_CODES, reference};
 pub use report::{Finding, Report, Severity, Shown};
@@ -49,8 +50,14 @@ pub fn load(path: &Path, options: &Options) -> (Option<Compiled>, Report) {
 pub fn load_from(files: &dyn Files, path: &Path, options: &Options) -> (Option<Compiled>, Report) {
     let mut findings = report::Findings::default();
     let loaded = files::load(files, path, options, &mut findings);
+    let named = loaded.named.clone();
     let (compiled, source) = compile::compile(loaded, options, &mut findings);
-    (compiled, findings.into_report(source))
+    (compiled, findings.into_report(source, named))
+}
+
+/// The files of a configuration as they are now.
+pub(crate) fn look_again(named: &Named) -> Named {
+    files::look_again(&Disk, named)
 }
 
 /// Where a server with the configuration at `path` keeps its state, even when its files have mistakes.

@@ -5,6 +5,7 @@ mod notes;
 use serde_json::Value;
 
 use super::docs::{DOCS, Key, Section};
+use crate::model::{SERVER_KEYS, ServerKey, Takes};
 
 /// Meaning of the exit code of every verb, for the help and the reference.
 pub const EXIT_CODES: &str =
@@ -22,6 +23,23 @@ pub fn reference() -> String {
         out.push_str("| key | type | range | default | meaning |\n|---|---|---|---|---|\n");
         for key in DOCS.keys(name) {
             out.push_str(&row(key));
+        }
+    }
+    out.push_str(&taken_when());
+    out
+}
+
+/// The keys of the server file by the time at which a running server takes them.
+fn taken_when() -> String {
+    let mut out = String::from(
+        "\n# Reload of the server file\n\nA reload takes every key of the server file but these, which wait for the next start:\n\n\
+         | key | waits for the next start |\n|---|---|\n",
+    );
+    for ServerKey { key, takes } in SERVER_KEYS {
+        match takes {
+            Takes::Live => {}
+            Takes::LiveWithin { bound, .. } => out.push_str(&format!("| `{key}` | {bound} |\n")),
+            Takes::Restart(_) => out.push_str(&format!("| `{key}` | always |\n")),
         }
     }
     out

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
+use super::loaded::Named;
 use super::source::{Ix, Place, Source};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,7 +142,7 @@ impl Findings {
     }
 
     /// Sorts by file and place, and drops what was found twice (a mistake in a type, seen by each instance).
-    pub(crate) fn into_report(mut self, source: Source) -> Report {
+    pub(crate) fn into_report(mut self, source: Source, named: Named) -> Report {
         for finding in &mut self.list {
             for (secret, notation) in source.secrets() {
                 hide(finding, secret, notation);
@@ -159,7 +160,7 @@ impl Findings {
             }
         }
         let source = if self.list.is_empty() { Source::default() } else { source };
-        Report { findings: self.list, source }
+        Report { findings: self.list, named, source }
     }
 }
 
@@ -179,6 +180,8 @@ fn hide(finding: &mut Finding, secret: &str, notation: &str) {
 #[derive(Debug)]
 pub struct Report {
     pub findings: Vec<Finding>,
+    /// The files that a mistake may be in, those that are missing included.
+    pub named: Named,
     source: Source,
 }
 

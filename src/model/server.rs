@@ -1,7 +1,7 @@
 //! The compiled server file: the server's name, its addresses, its users and its limits.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct ServerPlan {
     /// Host names in the endpoints that clients get; empty: the name that the client connected with.
     pub advertise: Vec<String>,
     pub security: Security,
-    /// As the file had it when the server started.
+    /// As the file had it when it was last taken; `opcell user` may have changed the accounts of the server since.
     pub accounts: Accounts,
     /// Names of the server's own roles; `Role(9 + i)` is entry `i`.
     pub own_roles: Vec<String>,
@@ -27,8 +27,17 @@ pub struct ServerPlan {
     pub state_dir: PathBuf,
     pub pki_dir: PathBuf,
     pub log: log::LevelFilter,
+    /// A change of the files reloads them.
+    pub watch: bool,
     /// The server file, when there is one; `user add` writes it.
     pub file: Option<PathBuf>,
+}
+
+impl ServerPlan {
+    /// Whether a host may connect.
+    pub fn admits(&self, peer: IpAddr) -> bool {
+        self.networks.is_empty() || self.networks.iter().any(|network| network.holds(peer))
+    }
 }
 
 /// Folder below the state folder for a server that simulates.

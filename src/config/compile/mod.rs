@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::loaded::Loaded;
+use super::loaded::{Loaded, Named};
 use super::options::Options;
 use super::report::Findings;
 use super::source::{Ix, Source};
@@ -37,8 +37,7 @@ pub struct Compiled {
     pub server: ServerPlan,
     /// Indexed by `ConnectionIx`, as `plant.connections`.
     pub drivers: Vec<ConnectionPlan>,
-    /// Paths of the files that were read.
-    pub files: Vec<PathBuf>,
+    pub named: Named,
 }
 
 impl Compiled {
@@ -86,7 +85,7 @@ pub(super) struct Compiler<'a> {
 
 /// Compiles everything; the source comes back for the report. There is no result when there was an error.
 pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (Option<Compiled>, Source) {
-    let Loaded { source, server, cells, csv, read } = loaded;
+    let Loaded { source, server, cells, csv, named } = loaded;
     let mut compiler = Compiler {
         source,
         findings,
@@ -118,7 +117,7 @@ pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings
     compiler.check_registers();
     let Compiler { source, findings, plant, drivers, .. } = compiler;
     let is_good = !findings.has_errors();
-    let compiled = server.filter(|_| is_good).map(|server| Compiled { plant, server, drivers, files: read });
+    let compiled = server.filter(|_| is_good).map(|server| Compiled { plant, server, drivers, named });
     (compiled, source)
 }
 

@@ -59,6 +59,7 @@ impl Compiler<'_> {
             state_dir: beside(file, "state"),
             pki_dir: beside(file, "pki"),
             log: log::LevelFilter::Info,
+            watch: false,
             file: None,
         }
     }
@@ -121,6 +122,7 @@ impl Compiler<'_> {
         if let Some(level) = given.log {
             plan.log = level_of(level);
         }
+        plan.watch = given.watch.unwrap_or(false);
         let unsecured = given.security.as_ref().and_then(|security| security.allow_unsecured.as_ref()).map(|at| at.ix);
         if let Some(security) = given.security {
             self.security(security, &path, &mut plan);

@@ -56,6 +56,10 @@ pub(crate) struct ServerFile {
     /// Log level (default info). The environment variable RUST_LOG overrides it.
     #[schemars(extend("x-also" = ["log_level", "loglevel"]))]
     pub log: Option<LogLevel>,
+    /// Whether the server reloads its files by itself when they have changed and then rested for 1 s (default false).
+    /// The files are the server file, the cells, and all files that they name.
+    #[schemars(extend("x-also" = ["auto_reload", "reload"]))]
+    pub watch: Option<bool>,
 }
 
 /// Log levels.
