@@ -34,6 +34,10 @@ impl Role {
         let at = ROLES.iter().position(|role| *role == name)?;
         u8::try_from(at).ok().map(Role)
     }
+
+    pub(crate) fn is_well_known(self) -> bool {
+        usize::from(self.0) < ROLES.len()
+    }
 }
 
 /// A set of at most 64 roles.
@@ -53,6 +57,11 @@ impl Roles {
 
     pub fn meets(self, other: Roles) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Those of them that every server has.
+    pub(crate) fn well_known(self) -> Roles {
+        Roles(self.0 & ((1 << ROLES.len()) - 1))
     }
 
     pub fn union(self, other: Roles) -> Roles {

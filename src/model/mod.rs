@@ -19,6 +19,7 @@ mod numbered;
 mod period;
 mod renumber;
 mod server;
+mod server_keys;
 mod subject;
 mod tag;
 mod tree;
@@ -44,6 +45,8 @@ pub use server::{Accounts, User};
 pub(crate) use server::{
     Application, CertificatePlan, Limits, Policy, RoleRule, SIMULATE_FOLDER, Security, ServerPlan, Suppressed,
 };
+pub(crate) use server_keys::Before;
+pub use server_keys::{SERVER_KEYS, ServerKey, Takes};
 pub(crate) use subject::Subject;
 pub(crate) use tag::Unit;
 pub use tag::{DataType, Origin, Scale, Shape, Tag};
