@@ -92,6 +92,11 @@ impl History {
         Ok(History { store, gather: None, closed, crashed })
     }
 
+    /// Takes the settings of the server file that do not need a restart.
+    pub(crate) fn take(&self, plan: &ServerPlan) {
+        self.store.take(settings(&plan.history, &plan.state_dir).bounds());
+    }
+
     /// The archives of the tags of a plant; new ones are made, and classes that changed are noted.
     pub(crate) fn archives(&self, plant: &Plant) -> Result<Arc<Archives>, Fault> {
         Archives::open(Arc::clone(&self.store) as Arc<dyn Historian>, plant).map(Arc::new)

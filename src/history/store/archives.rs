@@ -52,7 +52,7 @@ pub(crate) struct Archives {
     retention: RwLock<Retention>,
     specs: RwLock<BTreeMap<ArchiveId, ArchiveSpec>>,
     /// The kind of partition for all archives, where the settings name one.
-    partition: Option<Partition>,
+    partition: RwLock<Option<Partition>>,
     /// Samples that were older than their archive keeps.
     too_old: AtomicU64,
     /// Samples of archives that do not exist.
@@ -64,7 +64,7 @@ impl Archives {
         Archives {
             retention: RwLock::default(),
             specs: RwLock::default(),
-            partition,
+            partition: RwLock::new(partition),
             too_old: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
         }
@@ -94,13 +94,18 @@ impl Archives {
         self.specs.read().len() as u64
     }
 
+    /// Not to be called while blocks are written.
+    pub(crate) fn set_partition(&self, partition: Option<Partition>) {
+        *self.partition.write() = partition;
+    }
+
     /// The kind of partition that takes an archive's samples.
     pub(crate) fn family(&self, archive: ArchiveId) -> Partition {
         let by_age = || {
             let keeps_long = self.retention.read().keep(archive).is_some_and(|keep| keep > LONG);
             if keeps_long { Partition::Month } else { Partition::Day }
         };
-        self.partition.unwrap_or_else(by_age)
+        self.partition.read().unwrap_or_else(by_age)
     }
 
     /// Takes out and counts the samples that are older than their archive keeps, and those of no archive.

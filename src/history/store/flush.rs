@@ -73,6 +73,8 @@ pub(crate) fn flush_alone(shared: &Shared) -> Result<(), Fault> {
 }
 
 fn flush_head(shared: &Shared) -> Result<(), Fault> {
+    // Here and nowhere else, so that all rows of a head go into one kind of file.
+    shared.archives.set_partition(shared.bounds().partition);
     let Some(head) = shared.heads.write().freeze() else { return Ok(()) };
     for (key, archives) in parcels(shared, &head) {
         match write(shared, &head, key, &archives) {

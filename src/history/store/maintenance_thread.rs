@@ -1,5 +1,6 @@
 //! The maintenance thread: flushes the head into blocks, merges small blocks, removes old data.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::flush::flush;
@@ -35,7 +36,7 @@ pub(crate) fn run(shared: &Shared) {
                 flushed = Instant::now();
             }
         }
-        if weighed.elapsed() >= WEIGH {
+        if shared.is_weighing_due.swap(false, Ordering::AcqRel) || weighed.elapsed() >= WEIGH {
             weighed = Instant::now();
             let _writes = shared.block_writes.lock();
             if let Err(fault) = by_size(shared) {

@@ -62,6 +62,7 @@ use opcua::StatusCode;
 use parking_lot::Mutex;
 
 pub(crate) use meta::FILE as META_FILE;
+pub(crate) use settings::Bounds;
 pub use settings::{OnFull, Partition, Settings};
 pub(crate) use verify::Finding;
 
@@ -119,6 +120,11 @@ impl Store {
         shared.queue.close();
         shared.queue.end();
         Ok(Arc::new(Store { shared, threads: Mutex::default(), lock: Mutex::new(None) }))
+    }
+
+    /// Takes other bounds from now on.
+    pub fn take(&self, bounds: Bounds) {
+        self.shared.take(bounds);
     }
 
     pub fn folder(&self) -> &Path {

@@ -146,15 +146,16 @@ pub(crate) fn by_size(shared: &Shared) -> Result<(), Fault> {
     shared.measure();
     let mut partitions = shared.partitions.all();
     let mut bytes: u64 = partitions.iter().map(|partition| size(&partition.path)).sum();
-    if shared.settings.on_full == OnFull::Stop {
-        shared.is_full.store(bytes > shared.settings.max_size, Ordering::Release);
+    let bounds = shared.bounds();
+    if bounds.on_full == OnFull::Stop {
+        shared.is_full.store(bytes > bounds.max_size, Ordering::Release);
         return Ok(());
     }
     partitions.sort_by_key(|partition| partition.key().end());
     // The newest is being written: letting it go would empty the store.
     partitions.pop();
     for partition in partitions {
-        if bytes <= shared.settings.max_size {
+        if bytes <= bounds.max_size {
             break;
         }
         let line = format_args!("{}: let go because the history takes more than it may", partition.path.display());

@@ -28,6 +28,17 @@ pub enum OnFull {
     Stop,
 }
 
+/// The settings that may change while a store is open. Another `partition` holds for samples that are written into blocks
+/// from the next flush on; files that are there stay as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    pub commit: Duration,
+    pub min_free: u64,
+    pub max_size: u64,
+    pub on_full: OnFull,
+    pub partition: Option<Partition>,
+}
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The folder; made when it is missing.
@@ -52,6 +63,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    pub fn bounds(&self) -> Bounds {
+        let Settings { commit, min_free, max_size, on_full, partition, .. } = *self;
+        Bounds { commit, min_free, max_size, on_full, partition }
+    }
+
     pub fn new(path: impl Into<PathBuf>) -> Settings {
         Settings {
             path: path.into(),

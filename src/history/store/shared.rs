@@ -21,14 +21,16 @@ use super::meta::Meta;
 use super::partition::{Key, Mark, Name};
 use super::partitions::Partitions;
 use super::queue::Queue;
-use super::settings::Settings;
+use super::settings::{Bounds, OnFull, Settings};
 use super::trouble::{fault, sql_fault, tells_of_damage};
 use super::writers::{Lease, Writers};
 use crate::history::{Fault, Stats};
 use crate::value::UaTime;
 
 pub(crate) struct Shared {
+    /// As they were when the store was opened; `bounds` has the present ones.
     pub settings: Settings,
+    bounds: RwLock<Bounds>,
     pub queue: Queue,
     pub maintenance: MaintenanceSignal,
     pub commits: Commits,
@@ -47,6 +49,8 @@ pub(crate) struct Shared {
     pub thinned: Mutex<HashSet<(Name, i64)>>,
     /// The store takes more bytes than `max_size`.
     pub is_full: AtomicBool,
+    /// The bounds have changed since the size was last judged.
+    pub is_weighing_due: AtomicBool,
     /// Bytes of all files, when they were measured last.
     bytes: AtomicU64,
     is_reader: bool,
@@ -69,8 +73,10 @@ impl Shared {
             clock: Mutex::default(),
             thinned: Mutex::default(),
             is_full: AtomicBool::new(false),
+            is_weighing_due: AtomicBool::new(false),
             bytes: AtomicU64::new(0),
             is_reader,
+            bounds: RwLock::new(settings.bounds()),
             settings,
         };
         let archives = shared.meta.lock().archives()?;
@@ -80,6 +86,20 @@ impl Shared {
         shared.condition.count_damage(archives.damaged.len());
         shared.archives.note(archives.known.into_iter());
         Ok(shared)
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        *self.bounds.read()
+    }
+
+    /// Takes other bounds. Maintenance looks at the size at once.
+    pub(crate) fn take(&self, bounds: Bounds) {
+        *self.bounds.write() = bounds;
+        if bounds.on_full == OnFull::DropOldest {
+            self.is_full.store(false, Ordering::Release);
+        }
+        self.is_weighing_due.store(true, Ordering::Release);
+        self.maintenance.wake();
     }
 
     /// Makes the store ready with the commits that the journal gave.
@@ -161,14 +181,14 @@ impl Shared {
     pub(crate) fn room_needed(&self) -> Option<String> {
         let path = &self.settings.path;
         if self.is_full.load(Ordering::Acquire) {
-            let most = self.settings.max_size >> 20;
+            let most = self.bounds().max_size >> 20;
             return Some(format!("the history in {} takes more than {most} MiB", path.display()));
         }
         let free = match rustix::fs::statvfs(path) {
             Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
             Err(error) => return Some(format!("{}: {error}", path.display())),
         };
-        let floor = self.settings.min_free;
+        let floor = self.bounds().min_free;
         (free < floor).then(|| {
             format!("{} MiB are free on the disk of {}, less than {} MiB", free >> 20, path.display(), floor >> 20)
         })

@@ -48,7 +48,7 @@ impl Writer {
                 self.shared.maintenance.wake();
                 self.shared.queue.rest(MOMENT);
             }
-            let taken = self.shared.queue.take(self.shared.settings.commit, PATIENCE);
+            let taken = self.shared.queue.take(self.shared.bounds().commit, PATIENCE);
             let closing = self.shared.queue.is_closing();
             if let Some(reason) = self.hindrance() {
                 self.shared.condition.stop(Some(reason));
