@@ -11,6 +11,7 @@
 //! the queue or on the disk that security needs.
 
 mod budget;
+mod change;
 mod evidence;
 mod head;
 mod limit;
@@ -32,8 +33,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 
+pub(crate) use change::Prepared;
 pub use record::{Content, Kind, Names, Node, Record, Who, Write, Writes};
 pub use show::{Filter, show};
 pub(crate) use text::value_text;
@@ -41,11 +44,12 @@ pub(crate) use verify::{Finding, Kept};
 pub use verify::{Verdict, verify};
 pub use walk::Fault;
 
-use crate::model::{AuditLog, AuditPlan};
+use crate::model::AuditPlan;
+use change::{Change, bounds};
 use limit::Limiter;
 use queue::{Item, Lost, Queue};
 use recover::Opened;
-use trail::{Bounds, Trail};
+use trail::Trail;
 use writer::Writer;
 
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,8 @@ pub enum AuditError {
     Full { path: PathBuf },
     #[error("`{text}` is no time; write 2026-11-21T10:00:00Z, or 8h for 8 hours ago")]
     Time { text: String },
+    #[error("the audit is still busy with the change before; reload again in a moment")]
+    Busy,
     #[error("cannot start the audit's thread: {0}")]
     Thread(io::Error),
 }
@@ -83,11 +89,13 @@ pub struct Audit {
 
 #[derive(Debug)]
 struct Shared {
-    keeps_writes: bool,
-    log: AuditLog,
+    /// Settings by which records are taken.
+    plan: ArcSwap<AuditPlan>,
     state: Mutex<State>,
     /// Wakes the thread.
     wake: Condvar,
+    /// Wakes the next change: the thread has done the one before.
+    done: Condvar,
     limiter: Mutex<Limiter>,
     /// Why nothing is written to the files just now.
     trouble: Mutex<Option<String>>,
@@ -96,6 +104,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     queue: Queue,
+    change: Option<Change>,
     is_closed: bool,
 }
 
@@ -111,22 +120,17 @@ impl Audit {
         Audit { shared: None }
     }
 
-    /// Opens the files and starts the thread. With neither file nor log there is nothing to start.
+    /// Opens the files and starts the thread, which runs without files and log too: a change may bring them.
     pub fn start(plan: &AuditPlan, state_dir: &Path) -> Result<(Audit, Option<Scribe>), AuditError> {
-        if !plan.is_on() {
-            return Ok((Audit::off(), None));
-        }
-        // Each of the two chains has one half, which the other can never take.
-        let bounds = Bounds { keep: plan.keep, max_size: plan.max_size / 2, max_file: plan.max_file };
         let opened = match plan.file {
-            true => Trail::open(state_dir, bounds)?.into_iter().collect(),
+            true => Trail::open(state_dir, bounds(plan))?.into_iter().collect(),
             false => Vec::new(),
         };
         let shared = Arc::new(Shared {
-            keeps_writes: plan.writes,
-            log: plan.log,
+            plan: ArcSwap::from_pointee(plan.clone()),
             state: Mutex::default(),
             wake: Condvar::new(),
+            done: Condvar::new(),
             limiter: Mutex::default(),
             trouble: Mutex::default(),
         });
@@ -143,23 +147,27 @@ impl Audit {
     }
 
     pub fn is_on(&self) -> bool {
-        self.shared.is_some()
+        self.shared_if_on().is_some()
+    }
+
+    fn shared_if_on(&self) -> Option<&Arc<Shared>> {
+        self.shared.as_ref().filter(|shared| shared.plan.load().is_on())
     }
 
     /// Whether writes of clients are recorded.
     pub fn keeps_writes(&self) -> bool {
-        self.shared.as_ref().is_some_and(|shared| shared.keeps_writes)
+        self.shared_if_on().is_some_and(|shared| shared.plan.load().writes)
     }
 
     /// Rules on a record that a client may cause at any rate: `None` when it is only counted, else what is to be written
     /// before it.
     pub fn admit(&self, record: &Record, now: Instant) -> Option<Vec<Record>> {
-        self.shared.as_ref()?.limiter.lock().admit(record, now)
+        self.shared_if_on()?.limiter.lock().admit(record, now)
     }
 
     /// The records of what was only counted; to be asked each second, and in the end with `is_last`.
     pub fn take_folded(&self, now: Instant, is_last: bool) -> Vec<Record> {
-        self.shared.as_ref().map_or_else(Vec::new, |shared| shared.limiter.lock().take_folded(now, is_last))
+        self.shared_if_on().map_or_else(Vec::new, |shared| shared.limiter.lock().take_folded(now, is_last))
     }
 
     pub fn tell(&self, record: Record) {
@@ -173,7 +181,7 @@ impl Audit {
     }
 
     fn push(&self, item: Item) {
-        let Some(shared) = &self.shared else { return };
+        let Some(shared) = self.shared_if_on() else { return };
         let (before, now) = {
             let mut state = shared.state.lock();
             let before = state.queue.size().records;

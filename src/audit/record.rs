@@ -50,6 +50,8 @@ pub enum Kind {
     AuditLimited,
     /// Records that could not be kept.
     AuditLost,
+    /// Other settings of the audit hold.
+    AuditChanged,
     /// The chain was broken before this record.
     AuditGap,
     /// The remains of a crash were put in order.
@@ -57,7 +59,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 31] = [
+    pub const ALL: [Kind; 32] = [
         Kind::ServerStarted,
         Kind::ServerStopped,
         Kind::ChannelOpened,
@@ -87,6 +89,7 @@ impl Kind {
         Kind::LoginUnblocked,
         Kind::AuditLimited,
         Kind::AuditLost,
+        Kind::AuditChanged,
         Kind::AuditGap,
         Kind::AuditRecovered,
     ];
@@ -122,6 +125,7 @@ impl Kind {
             Kind::LoginUnblocked => "login.unblocked",
             Kind::AuditLimited => "audit.limited",
             Kind::AuditLost => "audit.lost",
+            Kind::AuditChanged => "audit.changed",
             Kind::AuditGap => "audit.gap",
             Kind::AuditRecovered => "audit.recovered",
         }

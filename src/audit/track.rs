@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::head::Class;
 use super::queue::{BATCH, Queue};
-use super::trail::Trail;
+use super::trail::{Bounds, Trail};
 use crate::logging;
 use crate::value::UaTime;
 
@@ -33,6 +33,12 @@ pub(crate) struct Track {
 impl Track {
     pub(crate) fn new(trail: Trail) -> Track {
         Track { trail, held: Queue::default(), retry_at: None, trouble: None, reminded: None, retained: None }
+    }
+
+    /// Gives the files other bounds; old files are looked at with the next batch.
+    pub(crate) fn bound(&mut self, bounds: Bounds) {
+        self.trail.bounds = bounds;
+        self.retained = None;
     }
 
     pub(crate) fn class(&self) -> Class {

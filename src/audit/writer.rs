@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::change::{Change, bounds};
 use super::line::{Fields, json, text};
 use super::queue::{BATCH, Item, Lost};
 use super::record::Record;
@@ -27,6 +28,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     /// One for each chain; none where nothing goes to files.
     tracks: Vec<Track>,
+    log: AuditLog,
     /// Lines of writes that the log did not get.
     unlogged: u64,
     /// When a loss was last recorded.
@@ -38,13 +40,15 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, trails: Vec<Trail>) -> Writer {
         let tracks = trails.into_iter().map(Track::new).collect();
-        Writer { shared, tracks, unlogged: 0, lost_told: None, kept: None }
+        let log = shared.plan.load().log;
+        Writer { shared, tracks, log, unlogged: 0, lost_told: None, kept: None }
     }
 
     pub(crate) fn run(mut self) {
         loop {
             let is_closed = self.wait();
             loop {
+                self.begin_change();
                 self.take();
                 self.report(is_closed);
                 self.keep(Instant::now(), is_closed);
@@ -54,6 +58,7 @@ impl Writer {
                     break;
                 }
             }
+            self.finish_change();
             if is_closed {
                 self.end();
                 return;
@@ -64,18 +69,51 @@ impl Writer {
     /// Until there is news, or something to be tried again; then a moment longer, for more to come.
     fn wait(&self) -> bool {
         let mut state = self.shared.state.lock();
-        if state.queue.is_empty() && !state.is_closed {
+        if state.queue.is_empty() && !state.is_closed && state.change.is_none() {
             let span = self.retry_at().map_or(IDLE, |at| at.saturating_duration_since(Instant::now()));
             self.shared.wake.wait_for(&mut state, span.min(IDLE));
         }
         let soon = Instant::now() + GATHER;
         let until = self.kept.map_or(soon, |kept| soon.max(kept + APART));
-        while !state.is_closed && state.queue.size().records < BATCH {
+        while !state.is_closed && state.change.is_none() && state.queue.size().records < BATCH {
             if self.shared.wake.wait_until(&mut state, until).timed_out() {
                 break;
             }
         }
         state.is_closed
+    }
+
+    /// Takes what a change of the settings brings: the record of the change is for it.
+    fn begin_change(&mut self) {
+        let mut state = self.shared.state.lock();
+        let Some(change) = &mut state.change else { return };
+        if let Some(trails) = change.trails.take() {
+            self.tracks = trails.into_iter().map(Track::new).collect();
+        }
+        if self.log == AuditLog::Off {
+            self.log = change.plan.log;
+        }
+    }
+
+    /// Leaves what a change of the settings takes away, once the record of the change is written or the disk refuses it.
+    fn finish_change(&mut self) {
+        let is_behind = self.tracks.iter().any(|track| !track.held.is_empty() && track.retry_at.is_none());
+        let mut state = self.shared.state.lock();
+        let is_new = state.change.as_ref().is_none_or(|change| change.trails.is_some());
+        if is_new || is_behind || !state.queue.is_empty() {
+            return;
+        }
+        let Some(Change { plan, .. }) = state.change.take() else { return };
+        self.log = plan.log;
+        match plan.file {
+            true => self.tracks.iter_mut().for_each(|track| track.bound(bounds(&plan))),
+            false => {
+                drop(state);
+                self.end();
+                self.tracks.clear();
+            }
+        }
+        self.shared.done.notify_all();
     }
 
     /// Moves what waits to what is held, by way of the log.
@@ -109,7 +147,7 @@ impl Writer {
     }
 
     fn log(&mut self, item: &Item, is_behind: bool) {
-        if self.shared.log == AuditLog::Off || !log::log_enabled!(target: "audit", log::Level::Info) {
+        if self.log == AuditLog::Off || !log::log_enabled!(target: "audit", log::Level::Info) {
             return;
         }
         if item.is_writes() && is_behind {
@@ -121,7 +159,7 @@ impl Writer {
             let line = format_args!("{count} lines of writes were left out of the log: they came too fast");
             logging::limited(log::Level::Warn, "audit lines left out", None, line);
         }
-        let is_json = self.shared.log == AuditLog::Json;
+        let is_json = self.log == AuditLog::Json;
         item.each(&mut |fields: &dyn Fields| {
             // JSON is for programs, which want all of it.
             let level = if is_json { log::Level::Info } else { fields.kind().log_level() };
