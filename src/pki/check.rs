@@ -19,7 +19,7 @@ const MOST_TOLD: usize = 1_000;
 impl CertificateCheck for Pki {
     fn check_client(&self, chain: &[u8], caller: &Caller) -> Result<Seen, Refusal> {
         let store = self.store.load();
-        let demand = Demand { now: UaTime::now().unix_seconds(), suppressed: self.suppressed };
+        let demand = Demand { now: UaTime::now().unix_seconds(), suppressed: *self.suppressed.lock() };
         let (certificate, finding) = match validate(&store, chain, demand) {
             Ok((leaf, let_through)) => match leaf.key.as_ref().is_some_and(|key| caller.policy.takes_key(key.bits())) {
                 true => {

@@ -35,6 +35,7 @@ use parking_lot::Mutex;
 
 pub use certificate::Certificate;
 pub(crate) use certificate::application_uri;
+pub(crate) use own::Wanted;
 pub use own::{Form, Keeper, OwnCertificate, OwnRequest, host_name, install, request};
 pub(crate) use subject::subject;
 pub(crate) use verbs::{add_user, export, reject, show};
@@ -84,7 +85,7 @@ pub struct Pki {
     rejections: tokio::sync::mpsc::Sender<Rejection>,
     waiting: Mutex<Option<Waiting>>,
     lost_rejections: AtomicU64,
-    suppressed: Suppressed,
+    suppressed: Mutex<Suppressed>,
     window: Mutex<Option<Window>>,
     /// Counts the changes of the folders.
     changes: tokio::sync::watch::Sender<u64>,
@@ -105,7 +106,7 @@ impl Pki {
             rejections,
             waiting: Mutex::new(Some(waiting)),
             lost_rejections: AtomicU64::new(0),
-            suppressed,
+            suppressed: Mutex::new(suppressed),
             window: Mutex::default(),
             changes: tokio::sync::watch::Sender::new(0),
             told: Mutex::default(),
@@ -115,6 +116,11 @@ impl Pki {
     /// The command line for a verb in this folder, valid in any working directory.
     fn command(&self, verb: &str, which: &str) -> String {
         format!("opcell pki {verb} {which} --pki-dir {}", quoted(&self.dir))
+    }
+
+    /// Holds from the next check of a certificate on.
+    pub fn suppress(&self, suppressed: Suppressed) {
+        *self.suppressed.lock() = suppressed;
     }
 
     pub fn dir(&self) -> &Path {

@@ -29,6 +29,7 @@ use crate::value::UaTime;
 pub(super) use files::close;
 pub use install::install;
 pub use keeper::Keeper;
+pub(crate) use keeper::Wanted;
 pub use request::{Form, request};
 
 /// Clocks of clients may be slow.
@@ -65,6 +66,25 @@ enum Occasion {
     /// Makes missing files, and adds names that are new in the configuration or the host.
     Start,
     Running,
+    /// The server runs, and its file wants another certificate.
+    Changed(Change),
+}
+
+/// How a wanted certificate differs from the one that was wanted before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Change {
+    has_other_key: bool,
+    /// Names, lifetime or key.
+    has_other_content: bool,
+}
+
+impl Change {
+    fn and(self, other: Change) -> Change {
+        Change {
+            has_other_key: self.has_other_key || other.has_other_key,
+            has_other_content: self.has_other_content || other.has_other_content,
+        }
+    }
 }
 
 impl OwnCertificate {
@@ -79,7 +99,7 @@ impl OwnCertificate {
         let _folder = files::lock(dir);
         let (certificate_path, key_path) = (files::certificate_path(dir), files::key_path(dir));
         let has_certificate = certificate_path.exists();
-        if occasion == Occasion::Running && !has_certificate {
+        if occasion != Occasion::Start && !has_certificate {
             return Err(PkiError::refused(&certificate_path, "is gone; put one there, or a restart makes a new one"));
         }
         let key = match files::load_key(&key_path)? {
@@ -100,12 +120,21 @@ impl OwnCertificate {
         let loaded = loaded.map(|loaded| before_its_time(dir, loaded, now)).transpose()?;
         let kept = loaded.filter(|loaded| match why_renew(&loaded.certificate, request, now, occasion) {
             Some(why) => {
-                log::warn!("{} is renewed with the same key: {why}", certificate_path.display());
+                let is_other = matches!(occasion, Occasion::Changed(change) if change.has_other_key);
+                let key = if is_other { "another" } else { "the same" };
+                log::warn!("{} is renewed with {key} key: {why}", certificate_path.display());
                 false
             }
             None => true,
         });
         let is_new = kept.is_none();
+        let key = match occasion {
+            Occasion::Changed(Change { has_other_key: true, .. }) if is_new => {
+                files::forget_certificate(dir)?;
+                files::make_key(&key_path, request.key_bits)?
+            }
+            _ => key,
+        };
         let Loaded { chain, certificate } = match kept {
             Some(kept) => kept,
             None => make(dir, &key, request, now)?,
@@ -155,11 +184,20 @@ fn before_its_time(dir: &Path, loaded: Loaded, now: i64) -> Result<Loaded, PkiEr
 /// Only a certificate that we signed ourselves can be renewed here.
 fn why_renew(certificate: &Certificate, request: &OwnRequest, now: i64, occasion: Occasion) -> Option<String> {
     if !certificate.is_self_signed() {
+        if matches!(occasion, Occasion::Changed(change) if change.has_other_content) {
+            log::warn!(
+                "the server file wants another certificate, but {} is of an authority: run opcell pki request, then opcell pki install",
+                certificate.short()
+            );
+        }
         return None;
     }
     let before = i64::try_from(request.renew_before.as_secs()).unwrap_or(i64::MAX);
     if certificate.not_after.saturating_sub(now) <= before {
         return Some(format!("it ends at {}", when(certificate.not_after)));
+    }
+    if let Occasion::Changed(Change { has_other_content: true, .. }) = occasion {
+        return Some("the server file wants another one".to_owned());
     }
     let missing = missing_names(certificate, request);
     (occasion == Occasion::Start && !missing.is_empty()).then(|| format!("it lacks {}", missing.join(", ")))

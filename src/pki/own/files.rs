@@ -86,10 +86,25 @@ pub(super) fn make_key(path: &Path, bits: u32) -> Result<KeyPair, PkiError> {
     Ok(key)
 }
 
+/// Takes the certificate away before its key goes, so that a crash in between leaves a key without a certificate: the
+/// next start makes one.
+pub(super) fn forget_certificate(dir: &Path) -> Result<(), PkiError> {
+    let path = certificate_path(dir);
+    keep_previous(dir, &[])?;
+    fs::remove_file(&path).map_err(PkiError::io(&path))
+}
+
 /// Puts a certificate with its issuers in the place of the one that was; that one goes to `own/previous`.
 pub(super) fn replace_certificate(dir: &Path, chain: &[u8]) -> Result<(), PkiError> {
     let path = certificate_path(dir);
-    if let Ok(old) = fs::read(&path)
+    keep_previous(dir, chain)?;
+    write_private(&path, chain).map_err(PkiError::io(&path))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).map_err(PkiError::io(&path))
+}
+
+/// Copies the certificate to `own/previous`, unless it is this one.
+fn keep_previous(dir: &Path, chain: &[u8]) -> Result<(), PkiError> {
+    if let Ok(old) = fs::read(certificate_path(dir))
         && old != chain
         && let Some(thumbprint) = leaf(&old).map(crate::stack::crypto::thumbprint)
     {
@@ -99,8 +114,7 @@ pub(super) fn replace_certificate(dir: &Path, chain: &[u8]) -> Result<(), PkiErr
         write_private(&file, &old).map_err(PkiError::io(&file))?;
         tidy(&previous).map_err(PkiError::io(&previous))?;
     }
-    write_private(&path, chain).map_err(PkiError::io(&path))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).map_err(PkiError::io(&path))
+    Ok(())
 }
 
 /// A certificate that was read: the chain's bytes and its leaf.

@@ -23,6 +23,10 @@ impl Identities {
         self.known.load().first().cloned()
     }
 
+    pub fn all(&self) -> Vec<Arc<Identity>> {
+        self.known.load().to_vec()
+    }
+
     /// The one that a client encrypted for.
     pub fn of_thumbprint(&self, thumbprint: &[u8]) -> Option<Arc<Identity>> {
         self.known.load().iter().find(|identity| identity.thumbprint() == thumbprint).cloned()
