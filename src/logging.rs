@@ -37,6 +37,13 @@ pub(crate) fn set_level(level: log::LevelFilter) {
     log::set_max_level(level);
 }
 
+/// Sets the level that the server file names, unless RUST_LOG names one.
+pub(crate) fn set_file_level(level: log::LevelFilter) {
+    if std::env::var_os("RUST_LOG").is_none() {
+        set_level(level);
+    }
+}
+
 /// A change of the log's level by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {

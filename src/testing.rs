@@ -53,7 +53,7 @@ pub mod history {
 pub mod model {
     pub use crate::model::{
         AccessIx, Accounts, AuditLog, AuditPlan, Cell, Connection, ConnectionIx, DataType, Node, NodeIx, NodeKind,
-        NodeName, Origin, Plant, Role, Roles, Scale, Shape, Tag, TagId, User,
+        NodeName, Origin, Plant, Role, Roles, SERVER_KEYS, Scale, ServerKey, Shape, Tag, TagId, Takes, User,
     };
 }
 pub mod pki {

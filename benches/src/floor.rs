@@ -41,7 +41,7 @@ pub async fn run(kind: Kind, tags: usize, say: impl FnOnce(SocketAddr)) -> std::
         handshakes: Pace::new(Limits::default().handshakes),
         limits: Limits::default(),
         identities: Arc::default(),
-        policies: Vec::new(),
+        policies: Default::default(),
         check: Arc::new(Nobody),
     });
     let values: Arc<HashMap<String, f64>> =

@@ -136,7 +136,7 @@ fn serving(policy: Policy, identity: Option<Arc<Identity>>) -> ServerChannel {
     let settings = ServerSettings {
         limits: Limits::default(),
         identities,
-        policies: vec![policy],
+        policies: Arc::new(vec![policy]).into(),
         check: Arc::new(Everybody),
         handshakes: Pace::new(Limits::default().handshakes),
     };

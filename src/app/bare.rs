@@ -9,13 +9,13 @@ use super::build::{Base, Namespaces, Opened};
 use super::{Assembly, StartError};
 use crate::audit::Audit;
 use crate::history::{Archives, Historian};
-use crate::model::Plant;
+use crate::model::{AuditLog, Plant};
 use crate::stack::channel::{Caller, CertificateCheck, Refusal, Seen};
 use crate::stack::crypto::{CryptoPool, PoolThreads, QueueLimits};
 use crate::tags::TagStore;
 use crate::ua::server::Server;
 use crate::ua::space::NodeVersions;
-use crate::ua::world::World;
+use crate::ua::world::{Rules, World};
 use crate::value::UaTime;
 
 /// A server without its own certificate accepts no channel that a client's certificate could open.
@@ -51,17 +51,22 @@ impl Assembly {
         let (crypto, threads) =
             CryptoPool::start(1, QueueLimits { of_address: 16, in_all: 16 }).map_err(StartError::Thread)?;
         let plant = Arc::new(Plant { revision: 1, ..self.compiled.plant });
-        let plan = Arc::new(self.compiled.server);
+        let mut plan = self.compiled.server;
+        if !audit.is_on() {
+            (plan.audit.file, plan.audit.log) = (false, AuditLog::Off);
+        }
+        let plan = Arc::new(plan);
         let base = Base {
             application: self.application,
             limits: self.limits,
+            configured: plan.limits.clone(),
             wire: self.wire,
             started: UaTime::now(),
-            audits: audit.is_on(),
         };
+        let rules = Rules { limits: base.limits_of(&plan), plan: Arc::clone(&plan) };
         let of_cells: Vec<u16> = (2..).take(plant.cells.len()).collect();
-        let space =
-            base.space(&plant, &plan, &Namespaces { of_cells: &of_cells, pinned: &[] }, &NodeVersions::default());
+        let namespaces = Namespaces { of_cells: &of_cells, pinned: &[] };
+        let space = base.space(&plant, &rules, &namespaces, &NodeVersions::default());
         let archives = historian.map(|historian| {
             let archives = Archives::open(historian, &plant).expect("the historian makes archives");
             Arc::new(archives)
@@ -77,7 +82,7 @@ impl Assembly {
             audit,
             accounts: plan.accounts.clone(),
         };
-        let world = World::new(plan, plant, space, archives, Vec::new());
+        let world = World::new(rules, plant, space, archives, Vec::new());
         Ok((base.server(world, opened), threads))
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::memory;
 use crate::audit::Audit;
-use crate::model::{Accounts, Plant, ServerPlan};
+use crate::model::{self, Accounts, Plant, ServerPlan};
 use crate::stack::channel::{CertificateCheck, Pace, ServerSettings};
 use crate::stack::crypto::{CryptoPool, Identities, Policy};
 use crate::stack::transport;
@@ -16,8 +18,14 @@ use crate::ua::limits::Limits;
 use crate::ua::server::{Parts, Server};
 use crate::ua::space::{NodeVersions, Space, compose};
 use crate::ua::users::{PinnedNames, Users};
-use crate::ua::world::World;
+use crate::ua::world::{Rules, World};
 use crate::value::UaTime;
+
+/// The limits of a server file, with the memory that sessions have where it names none.
+pub(super) fn with_memory(configured: &model::Limits) -> model::Limits {
+    let session_memory = configured.session_memory.or_else(memory::quarter_of_machine);
+    model::Limits { session_memory, ..configured.clone() }
+}
 
 /// The namespaces of the cells by their index.
 pub(crate) struct Namespaces<'a> {
@@ -44,19 +52,28 @@ pub(crate) struct Opened {
 #[derive(Debug, Clone)]
 pub(crate) struct Base {
     pub application: Application,
+    /// Those of the start; the limits of a revision follow from its server file.
     pub limits: Limits,
+    /// The limits of the server file that `limits` follow from.
+    pub configured: model::Limits,
     pub wire: transport::Limits,
     pub started: UaTime,
-    /// Whether audit events are raised.
-    pub audits: bool,
 }
 
 impl Base {
+    /// The limits of a revision.
+    pub(super) fn limits_of(&self, plan: &ServerPlan) -> Limits {
+        match plan.limits == self.configured {
+            true => self.limits.clone(),
+            false => self.limits.reconfigured(with_memory(&plan.limits)),
+        }
+    }
+
     /// The address space; pure, and slow for many nodes.
     pub(super) fn space(
         &self,
         plant: &Plant,
-        plan: &ServerPlan,
+        rules: &Rules,
         namespaces: &Namespaces<'_>,
         versions: &NodeVersions,
     ) -> Space {
@@ -66,12 +83,12 @@ impl Base {
         }
         let facts = Facts {
             application: &self.application,
-            limits: &self.limits,
+            limits: &rules.limits,
             wire: &self.wire,
             plant,
-            plan,
+            plan: &rules.plan,
             started: self.started,
-            audits: self.audits,
+            audits: rules.plan.audit.is_on(),
         };
         facts::fill(&mut draft, facts);
         draft.finish()
@@ -83,11 +100,11 @@ impl Base {
             handshakes: Pace::new(self.wire.handshakes),
             limits: self.wire.clone(),
             identities: opened.identities,
-            policies: opened.policies,
+            policies: ArcSwap::from_pointee(opened.policies),
             check: opened.check,
         };
         let parts = Parts {
-            limits: self.limits.clone(),
+            limits: self.limits.fixed.clone(),
             tags: opened.tags,
             channels: Arc::new(channels),
             trust: opened.trust,

@@ -42,7 +42,7 @@ pub(crate) async fn run(server: Arc<Server>) {
 }
 
 fn end_overdue_sessions(server: &Server, now: Instant) {
-    for session in server.sessions.take_overdue(&server.limits, now) {
+    for session in server.sessions.take_overdue(&server.world().limits, now) {
         let line = format_args!(
             "session {} `{}` of {} ends: no request within its timeout",
             session.id, session.name, session.peer

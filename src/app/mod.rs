@@ -46,12 +46,12 @@ use crate::ua::limits::Limits;
 use crate::ua::publishing;
 use crate::ua::server::Server;
 use crate::ua::space::NodeVersions;
-use crate::ua::world::World;
+use crate::ua::world::{Rules, World};
 use crate::value::UaTime;
 use build::{Base, Namespaces, Opened};
 use listener::Bound;
 pub use reload::{Answered, Reloader, Source};
-use reload::{Engine, Worker};
+use reload::{Engine, Keys, Worker};
 pub(crate) use signals::{Asked, Signals};
 use tasks::Tasks;
 
@@ -81,6 +81,8 @@ pub enum StartError {
     History(#[from] Fault),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    #[error("no certificate can be made with these names: {0}; see `security.certificate.names` and `advertise`")]
+    Certificate(String),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     #[error("{0}")]
@@ -109,10 +111,7 @@ pub struct Assembly {
 /// Pure: names and limits are settled here, nothing is opened.
 pub fn assemble(compiled: Compiled) -> Assembly {
     Assembly {
-        limits: Limits::new(model::Limits {
-            session_memory: compiled.server.limits.session_memory.or_else(memory::quarter_of_machine),
-            ..compiled.server.limits.clone()
-        }),
+        limits: Limits::new(build::with_memory(&compiled.server.limits)),
         application: application(&compiled.server),
         compiled,
         wire: transport::Limits::default(),
@@ -192,9 +191,9 @@ impl Assembly {
         let base = Base {
             application: self.application,
             limits: self.limits,
+            configured: plan.limits.clone(),
             wire: self.wire,
             started: UaTime::now(),
-            audits: audit.is_on(),
         };
         let opened = Opened {
             tags: Arc::new(TagStore::with_room(self.compiled.plant.tags.bound())),
@@ -211,7 +210,9 @@ impl Assembly {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Tasks::default();
         let (report, outputs) = mpsc::unbounded_channel();
-        let engine = Engine::new(&server, base, state, report, &tasks)?;
+        let keys = Keys { pki: Arc::clone(&pki), wanted: keeper.wanted(), started: plan.limits.clone() };
+        let named = self.compiled.named.clone();
+        let engine = Engine::new(&server, base, keys, state, report, &tasks)?;
         let worker = Worker::start().map_err(StartError::Thread)?;
         let engine = first_world(engine, &worker, self.compiled).await?;
         spawn_keepers(&tasks, &server, &pki, keeper);
@@ -220,14 +221,16 @@ impl Assembly {
         bound.serve(&server, &mut tasks, &stopped);
         let (admin, state_dir) = (Arc::clone(&engine.admin), engine.state.dir().to_owned());
         let engine = Arc::new(Mutex::new(engine));
-        let reloader = Reloader::new(Arc::clone(&engine), worker, self.source);
+        let reloader = Reloader::new(Arc::clone(&engine), worker, self.source, named);
+        if reloader.source().is_some() {
+            tasks.spawn("files".into(), Box::pin(reload::watch(Arc::clone(&server), Arc::clone(&reloader))));
+        }
         let service = status::ControlService {
             server: Arc::clone(&server),
             addresses: addresses.clone(),
             history: admin,
             pki: Arc::clone(&pki),
             reloader: Arc::clone(&reloader),
-            reading: Mutex::default(),
         };
         status::serve(&state_dir, service, &tasks);
         let certificate = plan.pki_dir.join("own/certificate.der");
@@ -239,8 +242,10 @@ impl Assembly {
 /// The world of a server whose files are not taken yet.
 fn nothing(base: &Base, plan: &Arc<ServerPlan>, simulated: bool) -> World {
     let plant = Plant { simulated, ..Plant::default() };
-    let space = base.space(&plant, plan, &Namespaces { of_cells: &[], pinned: &[] }, &NodeVersions::default());
-    World::new(Arc::clone(plan), Arc::new(plant), space, None, Vec::new())
+    let rules = Rules { limits: base.limits_of(plan), plan: Arc::clone(plan) };
+    let namespaces = Namespaces { of_cells: &[], pinned: &[] };
+    let space = base.space(&plant, &rules, &namespaces, &NodeVersions::default());
+    World::new(rules, Arc::new(plant), space, None, Vec::new())
 }
 
 /// Takes the files for the first time: a reload from nothing.

@@ -29,8 +29,6 @@ pub(crate) struct ControlService {
     pub history: Arc<RwLock<Option<HistoryAdmin>>>,
     pub pki: Arc<Pki>,
     pub reloader: Arc<Reloader>,
-    /// Held from reading the accounts until they count: what was read later is not overtaken by what was read before.
-    pub reading: tokio::sync::Mutex<()>,
 }
 
 /// Opens the control socket. A server without one still serves: the log says why there is none.
@@ -82,7 +80,8 @@ impl ControlService {
 
     /// Reads the server file again, all of it: one with a mistake changes nothing.
     async fn read_accounts(&self) -> Result<String, String> {
-        let _one_after_the_other = self.reading.lock().await;
+        // What was read later is not overtaken by what was read before.
+        let _turn = self.reloader.turn().await;
         let plan = Arc::clone(&self.server.world().plan);
         let file = plan.file.clone().ok_or("the server was started without a server file; restart it")?;
         let read = move || {
@@ -93,7 +92,7 @@ impl ControlService {
         let new =
             read.map_err(|findings| format!("the server file has mistakes; the users are unchanged\n{findings}"))?;
         if new.server.own_roles != plan.own_roles {
-            return Err("the server file names other roles than before; restart the server".to_owned());
+            return Err("the server file names other roles than before; run opcell reload".to_owned());
         }
         let ended = super::reload::take_accounts(&self.server, new.server.accounts);
         log::info!("users and roles were read again; {} ended", crate::model::count(ended, "session"));

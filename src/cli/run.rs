@@ -64,9 +64,7 @@ fn init_log(level: log::LevelFilter) {
     if builder.try_init().is_err() {
         log::debug!("the log was set up before");
     }
-    if std::env::var_os(env_logger::DEFAULT_FILTER_ENV).is_none() {
-        logging::set_level(level);
-    }
+    logging::set_file_level(level);
 }
 
 async fn serve(assembly: app::Assembly, signals: &mut Signals, print: &mut dyn FnMut(&str)) -> Answer {

@@ -195,7 +195,7 @@ mod tests {
             handshakes: Pace::new(Limits::default().handshakes),
             limits: Limits::default(),
             identities: Arc::default(),
-            policies: Vec::new(),
+            policies: Default::default(),
             check: Arc::new(Everybody),
         };
         let mut channel = ServerChannel::new(Arc::new(settings), 1, Some(address), Instant::now());

@@ -9,6 +9,7 @@ use crate::value::Value;
 #[derive(Debug)]
 pub struct Budget {
     left: AtomicI64,
+    size: AtomicI64,
     all: Option<Arc<Budget>>,
     /// A request was refused for want of it.
     is_short: AtomicBool,
@@ -16,13 +17,24 @@ pub struct Budget {
 
 impl Budget {
     pub fn new(bytes: usize) -> Arc<Budget> {
-        Arc::new(Budget { left: AtomicI64::new(signed(bytes)), all: None, is_short: AtomicBool::new(false) })
+        Arc::new(Budget::of(bytes, None))
     }
 
     /// A part of another one: what is spent here is spent there.
     pub fn share(bytes: usize, all: &Arc<Budget>) -> Arc<Budget> {
-        let left = AtomicI64::new(signed(bytes));
-        Arc::new(Budget { left, all: Some(Arc::clone(all)), is_short: AtomicBool::new(false) })
+        Arc::new(Budget::of(bytes, Some(Arc::clone(all))))
+    }
+
+    fn of(bytes: usize, all: Option<Arc<Budget>>) -> Budget {
+        let bytes = signed(bytes);
+        Budget { left: AtomicI64::new(bytes), size: AtomicI64::new(bytes), all, is_short: AtomicBool::new(false) }
+    }
+
+    /// Gives it another size. What is spent stays spent, so a smaller one may be overdrawn until it is given back.
+    pub fn resize(&self, bytes: usize) {
+        let bytes = signed(bytes);
+        let before = self.size.swap(bytes, Ordering::Relaxed);
+        self.left.fetch_add(bytes.saturating_sub(before), Ordering::Relaxed);
     }
 
     pub fn has(&self, bytes: usize) -> bool {

@@ -3,6 +3,7 @@
 //!
 //! A client that does not read is not read from either; when it stalls it is cut, and its session waits for it.
 
+mod admission;
 mod channel_life;
 mod core;
 pub(crate) mod loopback;
@@ -90,6 +91,10 @@ impl Connection {
         let slot = Arc::clone(&self.slot);
         let mut trust = self.core.server.trust.clone();
         trust.mark_unchanged();
+        let mut admission = self.core.server.admission.subscribe();
+        if let Some(end) = self.check_admission() {
+            return Some(end);
+        }
         loop {
             let is_closed = match self.serve_input().await {
                 Ok(is_closed) => is_closed,
@@ -137,6 +142,12 @@ impl Connection {
                 }
                 Ok(()) = trust.changed() => {
                     if let Some(end) = self.check_trust() {
+                        self.flush(&mut writer).await;
+                        return Some(end);
+                    }
+                }
+                Ok(()) = admission.changed() => {
+                    if let Some(end) = self.check_admission() {
                         self.flush(&mut writer).await;
                         return Some(end);
                     }

@@ -107,7 +107,7 @@ impl Server {
         );
         logging::limited(log::Level::Warn, "subscription ended", None, line);
         if let Some(session) = owner {
-            session.lose(subscription.id, None, &self.limits);
+            session.lose(subscription.id, None, &self.world().limits);
         }
         self.remove_subscription(&subscription);
         true

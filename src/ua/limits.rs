@@ -1,14 +1,28 @@
 //! Every limit of the server in one struct: what is advertised, what is enforced, and what a test may shrink.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use crate::model;
 use crate::stack::transport::Rate;
 
+/// The limits of one revision; those that the server file does not decide are the same in all.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// From the server file.
     pub configured: model::Limits,
+    /// Bytes that all sessions together may hold: items, queues, messages, links; and one of them.
+    pub session_memory: usize,
+    pub queue_bytes: usize,
+    /// Connections in all, and from one address: as many as sessions may use, and some more for new clients.
+    pub connections: usize,
+    pub connections_per_address: usize,
+    pub fixed: FixedLimits,
+}
+
+/// Limits that no file decides.
+#[derive(Debug, Clone)]
+pub struct FixedLimits {
     /// Operations of one Read, Write, Browse, RegisterNodes, TranslateBrowsePaths or CreateMonitoredItems.
     pub operations: u32,
     /// Methods of one Call. Each may look at all items of a subscription.
@@ -39,17 +53,11 @@ pub struct Limits {
     pub array_length: u32,
     pub select_clauses: u32,
     pub where_elements: u32,
-    /// Bytes that all sessions together may hold: items, queues, messages, links; and one of them.
-    pub session_memory: usize,
-    pub queue_bytes: usize,
     /// Bytes that may wait for a client that does not read; beyond that it is disconnected.
     pub send_buffer: usize,
     pub send_stall: Duration,
     /// Time after which a connection without an activated session is closed.
     pub without_session: Duration,
-    /// Connections in all, and from one address: as many as sessions may use, and some more for new clients.
-    pub connections: usize,
-    pub connections_per_address: usize,
     /// New connections of one address.
     pub new_connections: Rate,
 }
@@ -73,11 +81,47 @@ const LEAST_SESSION_MEMORY: u64 = 256 << 20;
 
 impl Limits {
     pub fn new(configured: model::Limits) -> Limits {
+        Limits::with(configured, FixedLimits::default())
+    }
+
+    /// The limits that follow from another server file.
+    #[must_use]
+    pub fn reconfigured(&self, configured: model::Limits) -> Limits {
+        Limits::with(configured, self.fixed.clone())
+    }
+
+    fn with(configured: model::Limits, fixed: FixedLimits) -> Limits {
         let sessions = configured.max_sessions as usize;
         let memory = configured.session_memory.unwrap_or(LEAST_SESSION_MEMORY);
         let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         Limits {
             configured,
+            session_memory: memory,
+            queue_bytes: memory / 8,
+            connections: (sessions + sessions / 2).max(150),
+            connections_per_address: (sessions + sessions / 10).max(100),
+            fixed,
+        }
+    }
+}
+
+impl Deref for Limits {
+    type Target = FixedLimits;
+
+    fn deref(&self) -> &FixedLimits {
+        &self.fixed
+    }
+}
+
+impl DerefMut for Limits {
+    fn deref_mut(&mut self) -> &mut FixedLimits {
+        &mut self.fixed
+    }
+}
+
+impl Default for FixedLimits {
+    fn default() -> FixedLimits {
+        FixedLimits {
             operations: 10_000,
             method_calls: 1_000,
             references_per_browse: 10_000,
@@ -97,13 +141,9 @@ impl Limits {
             array_length: 1_000_000,
             select_clauses: 100,
             where_elements: 100,
-            session_memory: memory,
-            queue_bytes: memory / 8,
             send_buffer: 4 * 1024 * 1024,
             send_stall: Duration::from_secs(30),
             without_session: Duration::from_mins(2),
-            connections: (sessions + sessions / 2).max(150),
-            connections_per_address: (sessions + sessions / 10).max(100),
             new_connections: Rate { per_second: 200, at_once: 1_000 },
         }
     }

@@ -68,7 +68,7 @@ pub(crate) fn tick(server: &Arc<Server>, subscription: &Arc<Subscription>, now: 
                 let sequence = subscription.lock().next_sequence();
                 // The client gets it with its next Publish (Part 4 §5.14.1.1, 1.05: Bad_Timeout).
                 let last = LastStatusChange { subscription: subscription.id, sequence, status: StatusCode::BadTimeout };
-                owner.lose(subscription.id, Some(last), &server.limits);
+                owner.lose(subscription.id, Some(last), &server.world().limits);
             }
             server.remove_subscription(subscription);
             return;

@@ -16,7 +16,7 @@ use crate::ua::archive_starts::ArchiveStarts;
 use crate::ua::budget::Budget;
 use crate::ua::disk_pool::DiskPool;
 use crate::ua::events::{self, Affected, Changes, Event, Fields, ModelChange, ParentOf, PerViewer};
-use crate::ua::limits::Limits;
+use crate::ua::limits::FixedLimits;
 use crate::ua::listeners::Listeners;
 use crate::ua::session;
 use crate::ua::space::Field;
@@ -29,7 +29,8 @@ use crate::value::UaTime;
 
 /// The parts of a server; they do not change while it runs.
 pub struct Parts {
-    pub limits: Limits,
+    /// Those that the server file decides are in the world.
+    pub limits: FixedLimits,
     pub tags: Arc<TagStore>,
     pub channels: Arc<ServerSettings>,
     /// Wakes when the trust in certificates has changed.
@@ -57,6 +58,8 @@ pub struct Server {
     pub diagnostics_enabled: AtomicBool,
     pub ids: Ids,
     pub status: Status,
+    /// Wakes every connection when a reload has changed which of them may be there.
+    pub admission: watch::Sender<u32>,
 }
 
 /// A change of the address space is for information.
@@ -130,12 +133,11 @@ impl Server {
     pub fn new(parts: Parts, world: World, started: UaTime) -> Arc<Server> {
         Arc::new(Server {
             status: Status::new(started, world.plant.simulated),
-            world: ArcSwap::from_pointee(world),
             sessions: session::Registry::default(),
             subscriptions: subscription::Registry::default(),
             timer: Timer::default(),
             listeners: Listeners::default(),
-            memory: Budget::new(parts.limits.session_memory),
+            memory: Budget::new(world.limits.session_memory),
             history: HistoryAccess {
                 pool: DiskPool::new(parts.limits.history_requests.total),
                 starts: ArchiveStarts::default(),
@@ -143,6 +145,8 @@ impl Server {
             totals: Totals::default(),
             diagnostics_enabled: true.into(),
             ids: Ids::new(),
+            admission: watch::Sender::new(0),
+            world: ArcSwap::from_pointee(world),
             parts,
         })
     }
@@ -155,6 +159,7 @@ impl Server {
 
     /// Makes another world the running one; returns the one before. Call `take_world` after it.
     pub(crate) fn swap(&self, world: World) -> Arc<World> {
+        self.memory.resize(world.limits.session_memory);
         let before = self.world.swap(Arc::new(world));
         self.history.starts.clear();
         before

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 pub use lockout::Origin;
 pub(crate) use lockout::{Turn, Wait};
 
-use crate::model::Accounts;
+use crate::model::{Accounts, Role, Roles, User};
+use crate::value::Hidden;
 use lockout::Lockout;
 
 /// The file names of a certificate (DER) in `pki_dir/users`; none when it may not log in.
@@ -70,9 +71,21 @@ impl Users {
         let mut lockout = self.lockout.lock();
         new.users
             .iter()
-            .filter(|(name, user)| old.users.get(*name) != Some(user))
+            .filter(|(name, user)| old.users.get(*name).map(login) != Some(login(user)))
             .for_each(|(name, _)| lockout.forget(name));
         old
+    }
+
+    /// Until the next accounts, nobody has an own role. A login that is under way is not disturbed.
+    pub(crate) fn suspend_own_roles(&self) {
+        let mut accounts = Accounts::clone(&self.accounts.load());
+        accounts.users.values_mut().for_each(|user| user.roles = user.roles.well_known());
+        accounts.role_rules.retain(|rule| rule.role.is_well_known());
+        if accounts.anonymous != Roles::NONE {
+            // With no role at all, a login without a name would be refused.
+            accounts.anonymous = accounts.anonymous.well_known().with(Role::ANONYMOUS);
+        }
+        self.accounts.store(Arc::new(accounts));
     }
 
     /// `password` is `None` where it could not be decrypted. Takes tens of milliseconds on purpose, and the same time
@@ -106,6 +119,11 @@ impl Users {
         let found = accounts.users.iter().find(|(_, user)| user.certificate.as_deref().is_some_and(has_it));
         found.map(|(name, _)| name.clone()).ok_or(NoLogin::UnknownCertificate)
     }
+}
+
+/// The parts of a user that a login proves.
+fn login(user: &User) -> (Option<&Hidden<String>>, Option<&str>) {
+    (user.password_hash.as_ref(), user.certificate.as_deref())
 }
 
 fn verify(password: &[u8], hash: &str) -> bool {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use crate::health;
 use crate::history::Archives;
 use crate::model::{ConnectionIx, Plant, ServerPlan};
+use crate::ua::limits::Limits;
 use crate::ua::space::Space;
 
 pub struct World {
     pub plan: Arc<ServerPlan>,
+    pub limits: Limits,
     pub plant: Arc<Plant>,
     pub space: Arc<Space>,
     /// `None`: no tag has a history class.
@@ -20,9 +22,15 @@ pub struct World {
     pub links: Vec<Arc<health::Link>>,
 }
 
+/// The part of a revision that the server file decides, with its limits.
+pub(crate) struct Rules {
+    pub plan: Arc<ServerPlan>,
+    pub limits: Limits,
+}
+
 impl World {
     pub(crate) fn new(
-        plan: Arc<ServerPlan>,
+        rules: Rules,
         plant: Arc<Plant>,
         mut space: Space,
         archives: Option<Arc<Archives>>,
@@ -31,7 +39,8 @@ impl World {
         if let Some(archives) = &archives {
             space.keep_history(archives.tags().map(|(tag, _)| tag));
         }
-        World { plan, plant, space: Arc::new(space), archives, links }
+        let Rules { plan, limits } = rules;
+        World { plan, limits, plant, space: Arc::new(space), archives, links }
     }
 
     /// Counts from 1.

@@ -36,7 +36,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("x509_parser", &["pki", "stack/crypto"]),
     ("argon2", &["ua/users"]),
     ("tokio_serial", &["drivers/modbus"]),
-    ("inotify", &["pki"]),
+    ("inotify", &["pki", "app/reload"]),
     ("clap", &["cli", "main"]),
     ("rpassword", &["cli"]),
     ("rusqlite", &["history/store"]),

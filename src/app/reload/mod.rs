@@ -14,7 +14,8 @@ mod worker;
 
 pub use queue::{Reloader, Source};
 pub use report::Answer as Answered;
-pub(super) use server_file::take_accounts;
+pub(super) use server_file::{Keys, take_accounts};
+pub(super) use watching::watch;
 pub(super) use worker::Worker;
 
 use std::sync::{Arc, Weak};
@@ -35,15 +36,16 @@ use crate::state::State;
 use crate::tags::Stamp;
 use crate::ua::server::Server;
 use crate::ua::space::{NodeVersions, Space};
-use crate::ua::world::World;
+use crate::ua::world::{Rules, World};
 use difference::{Changes, Running, renumbered};
 use model_events::{Indices, Named};
-use server_file::ServerChanges;
+use server_file::{Compared, ServerChanges};
 
 /// Everything that a reload works on. One reload has it at a time.
 pub(crate) struct Engine {
     server: Arc<Server>,
     base: Base,
+    keys: Keys,
     links: Links,
     history: Option<History>,
     /// The store for the control socket; `None` as long as no tag has a history class.
@@ -75,7 +77,7 @@ pub(crate) struct Examined {
 pub(crate) struct Prepared {
     plant: Arc<Plant>,
     drivers: Vec<ConnectionPlan>,
-    plan: Arc<ServerPlan>,
+    rules: Rules,
     numbers: Numbers,
     changes: Changes,
     server: ServerChanges,
@@ -99,6 +101,7 @@ impl Engine {
     pub(super) fn new(
         server: &Arc<Server>,
         base: Base,
+        keys: Keys,
         state: State,
         outputs: mpsc::UnboundedSender<Output>,
         tasks: &Tasks,
@@ -107,6 +110,7 @@ impl Engine {
             links: Links::new(&server.tags, outputs),
             server: Arc::clone(server),
             base,
+            keys,
             history: None,
             admin: Arc::default(),
             retention: Retention::read(&state)?,
@@ -127,8 +131,9 @@ impl Engine {
         let revision = world.revision() + 1;
         let mut numbers = self.numbers.clone();
         let numbering = numbers.assign(&world.plant, &compiled.plant, revision, |left| self.is_used(left));
-        let (mut plan, server) = server_file::compare(&world.plan, compiled.server.clone());
-        plan.file = compiled.server.file.clone();
+        let accounts = self.server.users.accounts();
+        let Compared { plan, changes: server } =
+            server_file::compare(&world.plan, &accounts, compiled.server.clone(), &self.keys.started);
         let (plant, drivers) = renumbered(compiled, &numbering, revision);
         let old = Running { plant: &world.plant, drivers: &self.drivers };
         let changes = Changes::between(old, Running { plant: &plant, drivers: &drivers });
@@ -143,7 +148,7 @@ impl Engine {
 
     /// Does everything that can fail; nothing of the running cell is touched.
     pub(super) fn prepare(&mut self, examined: Examined) -> Result<Prepared, StartError> {
-        let Examined { plant, drivers, plan, numbers, changes, server } = examined;
+        let Examined { plant, drivers, plan, numbers, changes, mut server } = examined;
         if let Some(cell) = plant.cells.iter().find(|cell| cell.namespace == self.base.application.uri) {
             return Err(StartError::Namespace { cell: cell.name.clone(), uri: self.base.application.uri.clone() });
         }
@@ -156,22 +161,24 @@ impl Engine {
             0 => Vec::new(),
             _ => model_events::name_changes(&changes, &world.plant, &plant, indices, &mut versions),
         };
-        let space = self.base.space(&plant, &plan, &namespaces, &versions);
+        let rules = Rules { limits: self.base.limits_of(&plan), plan: Arc::new(plan) };
+        let space = self.base.space(&plant, &rules, &namespaces, &versions);
         let has_history = plant.tags.values().any(|tag| tag.history.is_some());
         if has_history && self.history.is_none() {
-            self.history = Some(History::open(&plan)?);
+            self.history = Some(History::open(&rules.plan)?);
         }
         let archives = match &self.history {
             Some(history) if has_history || history.is_recording() => Some(history.archives(&plant)?),
             _ => None,
         };
-        let (plant, plan) = (Arc::new(plant), Arc::new(plan));
-        Ok(Prepared { plant, drivers, plan, numbers, changes, server, space, archives, of_cells, versions, named })
+        server.prepare(&self.server, &world.plan, &rules.plan)?;
+        let plant = Arc::new(plant);
+        Ok(Prepared { plant, drivers, rules, numbers, changes, server, space, archives, of_cells, versions, named })
     }
 
     /// Makes a prepared revision the running one; returns the world before.
     pub(super) fn apply(&mut self, prepared: Prepared) -> Arc<World> {
-        let Prepared { plant, drivers, plan, numbers, changes, server, space, archives, .. } = prepared;
+        let Prepared { plant, drivers, rules, numbers, changes, server, space, archives, .. } = prepared;
         let (tags, stamp) = (&self.server.tags, Stamp::now());
         // Values that were written to tags that change now are known by their old names.
         self.retention.note(&self.server.world().plant, tags);
@@ -182,7 +189,11 @@ impl Engine {
         self.retention.restore(&plant, tags, changes.turns.iter().map(|turn| turn.tag));
         let mut spawn = |name, task| self.tasks.spawn(name, task);
         let links = self.links.apply(drivers.clone(), &plant, &mut spawn);
-        let world = World::new(plan, Arc::clone(&plant), space, archives.clone(), links);
+        let world = World::new(rules, Arc::clone(&plant), space, archives.clone(), links);
+        server.begin(&self.server);
+        if let Some(history) = &self.history {
+            history.take(&world.plan);
+        }
         let earlier = self.server.swap(world);
         self.earlier.retain(|world| world.strong_count() > 0);
         self.earlier.push(Arc::downgrade(&earlier));
@@ -197,7 +208,7 @@ impl Engine {
             }
         }
         changes.semantics.iter().for_each(|tag| tags.announce(*tag));
-        server.apply(&self.server);
+        server.apply(&self.server, &self.keys);
         self.server.take_world();
         model_events::raise(&self.server, &earlier, &prepared.named, &changes.semantics);
         earlier

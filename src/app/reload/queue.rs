@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex as Plain;
 use serde_json::Value;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::Instant;
 
 use super::report::Answer;
 use super::worker::Worker;
 use super::{Engine, Prepared};
-use crate::config::{self, Compiled, Options, Shown};
+use crate::config::{self, Compiled, Named, Options, Shown};
 use crate::control::{LastReload, ReloadReport, ReloadResult};
 use crate::history::export;
 use crate::model::count;
@@ -36,6 +36,8 @@ pub struct Reloader {
     last: Plain<Option<LastReload>>,
     /// Keys of the server file that wait for a restart.
     waiting: Plain<Vec<String>>,
+    /// The files that were read last, and those that were looked for.
+    named: watch::Sender<Arc<Named>>,
 }
 
 struct Done {
@@ -48,12 +50,30 @@ struct Read {
     compiled: Option<Compiled>,
     findings: Value,
     text: String,
+    named: Named,
 }
 
 impl Reloader {
-    pub(crate) fn new(engine: Arc<Mutex<Engine>>, worker: Worker, source: Option<Source>) -> Arc<Reloader> {
+    /// `named`: the files of the start.
+    pub(crate) fn new(
+        engine: Arc<Mutex<Engine>>,
+        worker: Worker,
+        source: Option<Source>,
+        named: Named,
+    ) -> Arc<Reloader> {
+        let named = watch::Sender::new(Arc::new(named));
         let (done, last, waiting) = (Mutex::default(), Plain::default(), Plain::default());
-        Arc::new(Reloader { engine, worker, source, done, last, waiting })
+        Arc::new(Reloader { engine, worker, source, done, last, waiting, named })
+    }
+
+    /// Wakes after each reload, whatever came of it.
+    pub(crate) fn named(&self) -> watch::Receiver<Arc<Named>> {
+        self.named.subscribe()
+    }
+
+    /// No reload begins while this is held.
+    pub(crate) async fn turn(&self) -> impl Drop + '_ {
+        self.done.lock().await
     }
 
     /// The last reload, if there was one.
@@ -77,7 +97,10 @@ impl Reloader {
             return Ok(done.answer.clone());
         }
         let began = Instant::now();
-        let answer = self.run(false).await?;
+        let ran = self.run(false).await;
+        // A reload that wakes the watching task has ended.
+        self.named.send_modify(|_| {});
+        let answer = ran?;
         self.note(&answer.report);
         *done = Some(Done { began, answer: answer.clone() });
         Ok(answer)
@@ -134,11 +157,18 @@ impl Reloader {
             if compiled.is_none() {
                 text.push_str(&format!("{}\n", report.summary()));
             }
-            Read { compiled, findings, text }
+            Read { compiled, findings, text, named: report.named }
         };
         let read = self.worker.run(read).await?;
         let engine = Arc::clone(&self.engine).lock_owned().await;
-        let Read { compiled, findings, text } = read;
+        let Read { compiled, findings, text, named } = read;
+        if !is_dry {
+            // Those who wait are woken when the reload has ended.
+            self.named.send_if_modified(|known| {
+                *known = Arc::new(named);
+                false
+            });
+        }
         let Some(compiled) = compiled else {
             return Ok(refused(&engine, text, findings, began.elapsed()));
         };

@@ -2,12 +2,24 @@
 
 use std::sync::Arc;
 
-use super::super::audit;
-use crate::audit::Kind;
-use crate::model::{Accounts, ServerPlan};
+use super::super::{StartError, audit, own_request, policy, suppressed};
+use crate::audit::{self as trail, Kind};
+use crate::logging;
+use crate::model::{Accounts, Before, Limits, ServerPlan};
+use crate::pki::{Pki, Wanted};
 use crate::ua::server::Server;
 
-/// Differences between two server files.
+/// Parts of a running server, in addition to the server itself, that other keys change.
+#[derive(Clone)]
+pub(in crate::app) struct Keys {
+    pub pki: Arc<Pki>,
+    /// The own certificate.
+    pub wanted: Wanted,
+    /// The limits of the start.
+    pub started: Limits,
+}
+
+/// Differences between a running server and a server file.
 #[derive(Debug, Default)]
 pub(super) struct ServerChanges {
     /// Keys that take effect at the next start.
@@ -15,59 +27,77 @@ pub(super) struct ServerChanges {
     /// Something of it takes effect now.
     pub has_live: bool,
     accounts: Option<Accounts>,
+    has_other_roles: bool,
+    has_other_admission: bool,
+    has_other_certificate: bool,
     log: Option<log::LevelFilter>,
+    audit: Option<trail::Prepared>,
 }
 
 /// The plan that a running server can take, and the differences. Keys that wait for the next start keep their value.
-pub(super) fn compare(old: &ServerPlan, new: ServerPlan) -> (ServerPlan, ServerChanges) {
-    let mut changes = ServerChanges::default();
-    let mut taken = new;
-    let mut waits = |key: &str, is_same: bool| {
-        if !is_same {
-            changes.needs_restart.push(key.to_owned());
-        }
-    };
-    waits("application.uri", old.application.uri == taken.application.uri);
-    waits("application.name", old.application.name == taken.application.name);
-    waits("listen", old.listen == taken.listen);
-    waits("state_dir", old.state_dir == taken.state_dir);
-    waits("security.pki_dir", old.pki_dir == taken.pki_dir);
-    waits("security.policies", old.security.policies == taken.security.policies);
-    waits("security.suppress", old.security.suppressed == taken.security.suppressed);
-    waits("security.certificate", old.security.certificate == taken.security.certificate);
-    waits("history", old.history == taken.history);
-    waits("audit", old.audit == taken.audit);
-    waits("limits", old.limits == taken.limits);
-    taken.application = old.application.clone();
-    taken.listen.clone_from(&old.listen);
-    taken.state_dir.clone_from(&old.state_dir);
-    taken.pki_dir.clone_from(&old.pki_dir);
-    taken.security.policies.clone_from(&old.security.policies);
-    taken.security.suppressed = old.security.suppressed;
-    taken.security.certificate = old.security.certificate.clone();
-    taken.history = old.history.clone();
-    taken.audit = old.audit.clone();
-    taken.limits = old.limits.clone();
-    if old.accounts != taken.accounts || old.own_roles != taken.own_roles {
-        changes.accounts = Some(taken.accounts.clone());
-    }
-    changes.log = (old.log != taken.log).then_some(taken.log);
-    changes.has_live = changes.accounts.is_some()
-        || changes.log.is_some()
-        || old.networks != taken.networks
-        || old.advertise != taken.advertise
-        || old.security.allow_unsecured != taken.security.allow_unsecured;
-    (taken, changes)
+pub(super) fn compare(old: &ServerPlan, accounts: &Accounts, new: ServerPlan, started: &Limits) -> Compared {
+    let mut plan = new;
+    let needs_restart = plan.settle(Before { plan: old, started }).into_iter().map(str::to_owned).collect();
+    let mut changes = ServerChanges { needs_restart, ..ServerChanges::default() };
+    changes.has_other_roles = old.own_roles != plan.own_roles;
+    // `opcell user` may have changed the accounts since the file was taken.
+    changes.accounts = (*accounts != plan.accounts || changes.has_other_roles).then(|| plan.accounts.clone());
+    changes.log = (old.log != plan.log).then_some(plan.log);
+    changes.has_other_admission = old.networks != plan.networks
+        || old.security.policies != plan.security.policies
+        || old.security.allow_unsecured != plan.security.allow_unsecured;
+    changes.has_other_certificate =
+        old.security.certificate != plan.security.certificate || old.advertise != plan.advertise;
+    let rest = ServerPlan { accounts: old.accounts.clone(), file: old.file.clone(), ..plan.clone() };
+    changes.has_live = changes.accounts.is_some() || rest != *old;
+    Compared { plan, changes }
+}
+
+/// The outcome of `compare`.
+#[derive(Debug)]
+pub(super) struct Compared {
+    pub plan: ServerPlan,
+    pub changes: ServerChanges,
 }
 
 impl ServerChanges {
+    /// Does what can fail; nothing changes yet.
+    pub(super) fn prepare(&mut self, server: &Server, old: &ServerPlan, plan: &ServerPlan) -> Result<(), StartError> {
+        if self.has_other_certificate {
+            Wanted::check(&own_request(plan)).map_err(StartError::Certificate)?;
+        }
+        if old.audit != plan.audit {
+            self.audit = Some(server.trail.prepare(&plan.audit, &plan.state_dir)?);
+        }
+        Ok(())
+    }
+
+    /// Before the world has the new plan.
+    pub(super) fn begin(&self, server: &Server) {
+        if self.has_other_roles {
+            server.suspend_own_roles();
+        }
+    }
+
     /// Takes what counts now; the world has the new plan already.
-    pub(super) fn apply(self, server: &Arc<Server>) {
+    pub(super) fn apply(self, server: &Arc<Server>, keys: &Keys) {
+        let plan = Arc::clone(&server.world().plan);
+        if let Some(audit) = self.audit {
+            server.trail.take(audit, |message| server.audit_own(Kind::AuditChanged, message));
+        }
+        keys.pki.suppress(suppressed(plan.security.suppressed));
+        if self.has_other_certificate {
+            keys.wanted.replace(own_request(&plan));
+        }
         if let Some(accounts) = self.accounts {
             take_accounts(server, accounts);
         }
+        if self.has_other_admission {
+            server.channels.policies.store(Arc::new(plan.security.policies.iter().copied().map(policy).collect()));
+            server.take_admission();
+        }
         if let Some(level) = self.log {
-            crate::logging::set_level(level);
+            logging::set_file_level(level);
         }
     }
 }

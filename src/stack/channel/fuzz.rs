@@ -63,7 +63,7 @@ fn server(now: Instant) -> ServerChannel {
         handshakes: Pace::new(Limits::default().handshakes),
         limits: Limits::default(),
         identities: Arc::default(),
-        policies: vec![Policy::Basic256Sha256],
+        policies: arc_swap::ArcSwap::from_pointee(vec![Policy::Basic256Sha256]),
         check: Arc::new(Everybody),
     };
     ServerChannel::new(Arc::new(settings), 1, None, now)

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use opcua::StatusCode;
 
 use super::conversation::{Complete, Conversation, Negotiated};
@@ -28,7 +29,7 @@ pub struct ServerSettings {
     pub limits: Limits,
     pub identities: Arc<Identities>,
     /// In addition to None, which is always there: discovery is open to all.
-    pub policies: Vec<Policy>,
+    pub policies: ArcSwap<Vec<Policy>>,
     pub check: Arc<dyn CertificateCheck>,
     /// Handshakes that need the private key, by address.
     pub handshakes: Pace,
@@ -338,7 +339,7 @@ impl ServerChannel {
     /// is still good, for a client can't know of a newer one yet.
     fn addressed(&self, header: &AsymmetricHeader<'_>, current: Option<&Security>) -> Result<Arc<Identity>, Fatal> {
         let ServerSettings { identities, policies, .. } = &*self.settings;
-        if !policies.contains(&header.policy) || identities.newest().is_none() {
+        if !policies.load().contains(&header.policy) || identities.newest().is_none() {
             return Err(Fatal::new(StatusCode::BadSecurityPolicyRejected, "this security policy is not offered"));
         }
         let identity = match current {

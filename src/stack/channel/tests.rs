@@ -75,7 +75,7 @@ impl Pair {
             handshakes: Pace::new(setup.server_limits.handshakes),
             limits: setup.server_limits.clone(),
             identities: Arc::new(Identities::one(identity(setup.server_bits))),
-            policies: SECURED.to_vec(),
+            policies: arc_swap::ArcSwap::from_pointee(SECURED.to_vec()),
             check: Arc::new(Check(None)),
         };
         let server = Peer::from_chain(setup.policy, identity(setup.server_bits).chain()).map(Arc::new);

@@ -122,13 +122,17 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// `most_bytes`: the largest response. Takes the session's lock.
     pub fn new(server: &'a Arc<Server>, session: &'a Arc<Session>, request: Request<'a>, most_bytes: usize) -> Self {
-        let (roles, is_encrypted, locales) = {
+        let (world, roles, is_encrypted, locales) = loop {
+            let world = server.world();
             let state = session.lock();
-            (state.roles, state.is_encrypted(), Arc::clone(&state.locales))
+            // The numbers of own roles belong to one world.
+            if Arc::ptr_eq(&world, &server.world()) {
+                break (world, state.roles, state.is_encrypted(), Arc::clone(&state.locales));
+            }
         };
         Context {
             server,
-            world: server.world(),
+            world,
             session,
             roles,
             is_encrypted,

@@ -149,7 +149,7 @@ fn kinds(server: &Server) -> Vec<EndpointKind> {
     if server.world().plan.security.allow_unsecured {
         kinds.push(kind(Policy::None, MessageSecurityMode::None, 0));
     }
-    for policy in &server.channels.policies {
+    for policy in server.channels.policies.load().iter() {
         let base = match policy {
             Policy::None => continue,
             Policy::Aes128_Sha256_RsaOaep => 50,
@@ -185,7 +185,7 @@ pub(crate) fn token_policy(server: &Server, endpoint: Policy) -> Option<Policy> 
     if endpoint != Policy::None {
         return Some(endpoint);
     }
-    server.channels.policies.iter().copied().find(|policy| *policy != Policy::None)
+    server.channels.policies.load().iter().copied().find(|policy| *policy != Policy::None)
 }
 
 pub(crate) const ANONYMOUS: &str = "anonymous";

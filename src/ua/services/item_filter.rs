@@ -28,7 +28,7 @@ pub(crate) fn event_filter(
         Detail::Object { .. } => return Err(StatusCode::BadNotSupported),
         _ => return Err(StatusCode::BadAttributeIdInvalid),
     }
-    let parsed = EventFilter::read(filter, space, &context.server.limits)?;
+    let parsed = EventFilter::read(filter, space, &context.world.limits)?;
     let mut w = Writer::new();
     parsed.write_result(&mut w);
     *result = w.buf;

@@ -129,7 +129,7 @@ fn create_one(
     let mode = Mode::from_wire(mode).ok_or(StatusCode::BadMonitoringModeInvalid)?;
     check_room(context, subscription)?;
     let publishing = subscription.lock().parameters.publishing_interval;
-    let configured = &context.server.limits.configured;
+    let configured = &context.world.limits.configured;
     let queue_size = parameters.queue_size.clamp(1, configured.max_queue);
     let (watched, filters) = match attribute {
         Attribute::EventNotifier => {
@@ -209,7 +209,7 @@ fn create_one(
 }
 
 fn check_room(context: &Context<'_>, subscription: &Subscription) -> Result<(), StatusCode> {
-    let configured = &context.server.limits.configured;
+    let configured = &context.world.limits.configured;
     let no_place = || context.server.totals.monitored_items.load(Ordering::Relaxed) >= configured.max_monitored_items;
     let is_full = subscription.lock().item_count() >= configured.max_items_per_subscription as usize
         || no_place() && (!context.server.end_one_alone() || no_place());
@@ -324,7 +324,7 @@ fn modify_one(
         let node = space.resolve(&item.node).filter(|node| context.viewer().sees(space, *node));
         (key, node.ok_or(StatusCode::BadNodeIdUnknown)?, kind, before)
     };
-    let configured = &context.server.limits.configured;
+    let configured = &context.world.limits.configured;
     let publishing = subscription.lock().parameters.publishing_interval;
     let queue_size = parameters.queue_size.clamp(1, configured.max_queue);
     let least = poll_period(context.plant(), kind).max(configured.min_sampling_interval);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Context, ResponseHead};
 use crate::stack::codec::{Reader, Writer};
-use crate::ua::limits::Limits;
+use crate::ua::limits::FixedLimits;
 use crate::ua::server::Server;
 use crate::ua::session::{PublishRequest, RefusedRequest, Session, State};
 use crate::ua::subscription::{LastStatusChange, Subscription};
@@ -51,7 +51,7 @@ pub(crate) fn enqueue(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<
     Ok(())
 }
 
-fn refuse_oldest(state: &mut State, limits: &Limits) -> Option<RefusedRequest> {
+fn refuse_oldest(state: &mut State, limits: &FixedLimits) -> Option<RefusedRequest> {
     if state.publish.len() < limits.publish_requests {
         return None;
     }

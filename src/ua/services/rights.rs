@@ -179,6 +179,34 @@ impl Server {
         }
     }
 
+    /// Takes own roles from every session until the accounts of the next world are there: it gives their numbers to
+    /// other roles.
+    pub(crate) fn suspend_own_roles(&self) {
+        self.users.suspend_own_roles();
+        for session in self.sessions.all() {
+            let mut state = session.lock();
+            state.roles = state.roles.well_known();
+        }
+    }
+
+    /// Ends sessions without a connection that the server file no longer admits, and wakes the connections to look for
+    /// themselves.
+    pub(crate) fn take_admission(&self) {
+        let world = self.world();
+        self.admission.send_modify(|count| *count = count.wrapping_add(1));
+        for session in self.sessions.all() {
+            let (is_alone, is_secured) = {
+                let state = session.lock();
+                (state.wake.is_none(), state.is_secured())
+            };
+            if is_alone && !world.plan.admits(session.peer) {
+                self.end_session(&session, true, &Ending::NetworkClosed);
+            } else if is_alone && !is_secured && !world.plan.security.allow_unsecured {
+                self.end_session(&session, true, &Ending::SecurityChanged);
+            }
+        }
+    }
+
     /// Replaces the accounts. Sessions of users that lost their login, or got another one, end; all others get the
     /// roles that follow now. Returns how many ended.
     pub fn take_accounts(self: &Arc<Server>, accounts: Accounts) -> usize {

@@ -64,7 +64,7 @@ async fn make(server: &Arc<Server>, caller: &Caller, body: &[u8]) -> Result<Crea
         let signature = server.crypto.run(Lane::Handshake, from, sign).await?;
         creating.signature = Some((policy, signature));
     }
-    let evicted = server.sessions.add(Arc::clone(&creating.session), &server.limits);
+    let evicted = server.sessions.add(Arc::clone(&creating.session), &server.world().limits);
     match evicted {
         Ok(None) => {}
         Ok(Some(old)) => server.evict(&old),
@@ -115,7 +115,7 @@ fn begin_create(server: &Server, caller: &Caller, body: &[u8]) -> Result<Creatin
         server_nonce: server_nonce.clone(),
         continuation_points: server.limits.browse_continuation_points,
         history_points: server.limits.history_continuation_points,
-        memory: Budget::share(server.limits.queue_bytes, &server.memory),
+        memory: Budget::share(server.world().limits.queue_bytes, &server.memory),
         client,
     };
     let endpoint_url = new.client.endpoint_url.clone();
@@ -223,6 +223,10 @@ async fn log_in(
     body: &[u8],
 ) -> Result<Vec<u8>, LoginRefused> {
     let mut activation = Activation::read(body)?;
+    // A reload may have forbidden it since the session was created.
+    if caller.security.mode == MessageSecurityMode::None && !server.world().plan.security.allow_unsecured {
+        return Err(StatusCode::BadSecurityModeInsufficient.into());
+    }
     let nonce = check_binding(session, caller)?;
     let lane = if session.lock().is_activated { Lane::Known } else { Lane::Handshake };
     let _answer = UnderWay::begin(session);
@@ -318,7 +322,7 @@ fn check_anonymous_room(server: &Server, new: &Session) -> Result<(), StatusCode
     if server.users.accounts().users.is_empty() {
         return Ok(());
     }
-    let most = server.limits.configured.max_sessions as usize;
+    let most = server.world().limits.configured.max_sessions as usize;
     let is_anonymous = |session: &&Arc<Session>| {
         let state = session.lock();
         state.is_activated && state.identity.is_anonymous()

@@ -13,7 +13,7 @@ use crate::ua::subscription::{LastStatusChange, NewSubscription, Parameters, Sub
 
 /// Revised parameters: as asked within wide caps, the lifetime at least three keep-alives.
 fn revise(context: &Context<'_>, interval: f64, lifetime: u32, keep_alive: u32, max_notifications: u32) -> Parameters {
-    let limits = &context.server.limits;
+    let limits = &context.world.limits;
     // Without any pause a cycle would never end.
     let least = limits.configured.min_publishing_interval.max(Duration::from_millis(1));
     let most = limits.longest_lifetime;
@@ -39,7 +39,7 @@ pub(crate) fn create(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Wri
     let (interval, lifetime, keep_alive) = (reader.f64()?, reader.u32()?, reader.u32()?);
     let (max_notifications, enabled, priority) = (reader.u32()?, reader.bool()?, reader.u8()?);
     let server = context.server;
-    let configured = &server.limits.configured;
+    let configured = &context.world.limits.configured;
     let no_place = || server.subscriptions.len() >= configured.max_subscriptions as usize;
     if no_place() && !server.end_one_alone()
         || context.session.lock().subscriptions.len() >= configured.max_subscriptions_per_session as usize
@@ -185,14 +185,14 @@ fn transfer_one(context: &Context<'_>, id: u32) -> Result<Arc<Subscription>, Sta
     if !may_take(context, &subscription) {
         return Err(StatusCode::BadUserAccessDenied);
     }
-    let configured = &context.server.limits.configured;
+    let configured = &context.world.limits.configured;
     if context.session.lock().subscriptions.len() >= configured.max_subscriptions_per_session as usize {
         return Err(StatusCode::BadTooManySubscriptions);
     }
     if let Some(old) = old {
         let sequence = subscription.lock().next_sequence();
         let status = StatusCode::GoodSubscriptionTransferred;
-        old.lose(id, Some(LastStatusChange { subscription: id, sequence, status }), &context.server.limits);
+        old.lose(id, Some(LastStatusChange { subscription: id, sequence, status }), &context.world.limits);
         old.wake();
     }
     let client = context.session.as_client();

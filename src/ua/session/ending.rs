@@ -14,6 +14,10 @@ pub enum Ending {
     Alone,
     /// Used before it was activated.
     Misused,
+    /// Its address is no longer in the networks of the server file.
+    NetworkClosed,
+    /// The policy or the mode of its channel is no longer offered.
+    SecurityChanged,
     /// The user, or the user's way to log in, has changed.
     UserChanged,
     Shutdown,
@@ -38,6 +42,8 @@ impl Ending {
             Ending::Alone => terminated("closed for another session while it had no connection"),
             Ending::Misused => terminated("used before it was activated"),
             Ending::UserChanged => terminated("its user may no longer log in in this way"),
+            Ending::NetworkClosed => terminated("its address is no longer in `networks` of the server file"),
+            Ending::SecurityChanged => terminated("the security of its channel is no longer offered"),
             Ending::Shutdown => terminated("the server stops"),
         }
     }

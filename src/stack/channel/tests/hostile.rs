@@ -217,7 +217,7 @@ fn a_certificate_that_the_check_refuses_opens_nothing() {
         handshakes: Pace::new(Limits::default().handshakes),
         limits: Limits::default(),
         identities: Arc::new(Identities::one(identity(2048))),
-        policies: SECURED.to_vec(),
+        policies: arc_swap::ArcSwap::from_pointee(SECURED.to_vec()),
         check: Arc::new(Check(Some(StatusCode::BadCertificateTimeInvalid))),
     };
     pair.server = ServerChannel::new(Arc::new(settings), 7, None, pair.now);
