@@ -1,7 +1,10 @@
-//! Reload: what a change of the cell file does to nodes, monitored items and values (Part 3 §9.33, Part 4 §5.8.4, 1.05).
+//! Reload: what a change of the files does to nodes, monitored items, values and clients (Part 3 §9.33, Part 4 §5.8.4, 1.05).
 
+mod accounts;
 mod cells;
 mod load;
 mod model;
 mod nodes;
 mod property;
+mod server_file;
+mod watching;
