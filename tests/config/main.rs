@@ -6,3 +6,4 @@ mod many;
 mod plans;
 mod reach;
 mod schema;
+mod server_keys;
