@@ -27,7 +27,7 @@ pub struct Waits {
     settle: fn(Before<'_>, &mut ServerPlan) -> bool,
 }
 
-/// What runs.
+/// The running plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Before<'a> {
     pub plan: &'a ServerPlan,

@@ -63,7 +63,7 @@ async fn watch_until_off(server: &Server, reloader: &Reloader, named: &mut watch
             taken = latest;
         }
         let Some(rested) = rested(&taken).await else { continue };
-        // A reload that somebody asked for may have taken them meanwhile.
+        // A reload that a user or a program asked for may have taken them meanwhile.
         let latest = Arc::clone(&named.borrow());
         if tried.as_ref() == Some(&rested) || look(&latest).await == *latest {
             continue;
