@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use opcell::testing::app::{self, Answer, Assembly, Reloader, Running, Source};
@@ -41,7 +41,8 @@ nodes:
 pub struct TestServer {
     pub address: SocketAddr,
     pub server: Arc<opcell::testing::ua::server::Server>,
-    reloader: Arc<Reloader>,
+    /// The server's alone: it holds the lock of the state folder.
+    reloader: Weak<Reloader>,
     runtime: Handle,
     dir: TempDir,
     end: Option<oneshot::Sender<()>>,
@@ -99,7 +100,7 @@ impl TestServer {
             let runtime = Runtime::new().expect("a runtime");
             runtime.block_on(async {
                 let mut running: Running = assembly.start().await.expect("the server starts");
-                let parts = (running.addresses[0], Arc::clone(&running.server), Arc::clone(running.reloader()));
+                let parts = (running.addresses[0], Arc::clone(&running.server), Arc::downgrade(running.reloader()));
                 started.send((parts, Handle::current())).expect("the test waits");
                 running.run_until(async { drop(ended.await) }).await;
                 running.stop("the test is over").await;
@@ -125,14 +126,18 @@ impl TestServer {
         self.reload_files()
     }
 
+    fn reloader(&self) -> Arc<Reloader> {
+        self.reloader.upgrade().expect("the server runs")
+    }
+
     /// Reloads the files as they are.
     pub fn reload_files(&self) -> Answer {
-        self.runtime.block_on(self.reloader.reload()).expect("the files can be asked for")
+        self.runtime.block_on(self.reloader().reload()).expect("the files can be asked for")
     }
 
     /// Says what a reload of the files as they are would change.
     pub fn dry_run(&self) -> Answer {
-        self.runtime.block_on(self.reloader.dry_run()).expect("the files can be asked for")
+        self.runtime.block_on(self.reloader().dry_run()).expect("the files can be asked for")
     }
 
     /// Asks the server to stop, and does not wait.
