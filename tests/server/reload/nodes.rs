@@ -73,6 +73,7 @@ struct Case {
     effect: &'static str,
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<Case> {
     let case = |name, before, after, heard, keys, effect| Case { name, before, after, heard, keys, effect };
     let semantic = |value| vec![(value, StatusCode::from(SEMANTICS_CHANGED))];

@@ -6,8 +6,8 @@ use std::path::Path;
 use opcell::testing::control::ReloadResult;
 use opcell::testing::stack::codec::NodeIdRef;
 use opcell::value::Value;
-use opcua::{AttributeId, ObjectId, ReferenceTypeId, StatusCode};
-use testkit::request::{browse_of, read_of};
+use opcua::{AttributeId, BrowseDescription, BrowseDirection, ObjectId, ReferenceTypeId, StatusCode};
+use testkit::request::{ToNodeId, browse_of, read_of, read_value_id};
 use testkit::server::TestServer;
 use testkit::steps::{HIERARCHICAL, Id, Reference, tree};
 use testkit::ua::Session;
@@ -39,7 +39,7 @@ fn seen(address: std::net::SocketAddr) -> BTreeMap<String, Seen> {
     let own = found.into_iter().filter(|reference| is_own(&reference.to));
     let mut all = BTreeMap::new();
     for node in own {
-        let wanted = ATTRIBUTES.map(|attribute| testkit::request::read_value_id(node.to.clone(), attribute)).collect();
+        let wanted = ATTRIBUTES.map(|attribute| read_value_id(node.to.clone(), attribute)).collect();
         let values = client.call(read_of(wanted));
         let mut reader = values.good();
         let count = reader.count(1).expect("results");
@@ -68,12 +68,14 @@ fn is_version(id: &str) -> bool {
 }
 
 fn references(client: &mut Session, node: &Id) -> BTreeSet<String> {
-    let mut description = opcua::BrowseDescription::default();
-    description.node_id = testkit::request::ToNodeId::to_node_id(node);
-    description.browse_direction = opcua::BrowseDirection::Both;
-    description.reference_type_id = testkit::request::ToNodeId::to_node_id(&ReferenceTypeId::References);
-    description.include_subtypes = true;
-    description.result_mask = 63;
+    let description = BrowseDescription {
+        node_id: node.to_node_id(),
+        browse_direction: BrowseDirection::Both,
+        reference_type_id: ReferenceTypeId::References.to_node_id(),
+        include_subtypes: true,
+        node_class_mask: 0,
+        result_mask: 63,
+    };
     let results = client.ask(browse_of(vec![description], 0)).results.expect("results");
     let all = results.into_iter().flat_map(|result| result.references.unwrap_or_default());
     let all = all.filter(|reference| !is_version(&reference.node_id.node_id.to_string()));
