@@ -222,7 +222,7 @@ fn verbs_say_what_is_wrong_and_how_to_correct_it() {
         (&["pki", "trust"], "", 2, "", "WHICH"),
         (&["status", "server.yaml"], "", 1, "", "no server runs with the state folder state; start one: opcell run"),
         (&["status", "--state-dir", "none"], "", 1, "", "no server runs with the state folder none"),
-        (&["status", "bad.yaml"], "", 2, "", "or give --state-dir DIR"),
+        (&["status", "bad.yaml"], "", 1, "", "no server runs with the state folder state"),
         (
             &["user", "add", "x", "server.yaml", "--role", "Operater"],
             "",
