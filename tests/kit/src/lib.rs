@@ -3,6 +3,7 @@
 
 pub mod bad_line;
 pub mod by_hand;
+pub mod changes;
 pub mod device;
 pub mod historian;
 pub mod history;

@@ -3,74 +3,26 @@
 
 use std::time::Instant;
 
-use opcell::testing::stack::codec::Reader;
 use opcell::testing::ua::events::{Affected, ModelChange, verb};
 use opcell::testing::ua::server::Server;
 use opcell::testing::ua::space::{OwnedNodeId, Sight};
-use opcell::value::Value;
+use testkit::changes::{ChangeEvent, Entry, FIELDS, MODEL_CHANGE, SEMANTIC_CHANGE};
 use testkit::ua::{Session, TIMEOUT};
 
 use super::people::{self, find};
 use super::probe::id;
 
-/// GeneralModelChangeEventType and SemanticChangeEventType.
-const FIELDS: [(u32, &str); 6] = [
-    (2041, "EventType"),
-    (2041, "SourceName"),
-    (2041, "Severity"),
-    (2041, "SourceNode"),
-    (2133, "Changes"),
-    (2738, "Changes"),
-];
-
-#[derive(Debug, PartialEq, Eq)]
-struct Entry {
-    node: String,
-    kind: String,
-    verb: u8,
-}
-
 fn entry(node: &str, kind: &str, verb: u8) -> Entry {
     Entry { node: node.to_owned(), kind: kind.to_owned(), verb }
 }
 
-fn entries(value: &Value) -> Vec<Entry> {
-    let Value::Wire(bytes) = value else { panic!("no Changes: {value:?}") };
-    let mut reader = Reader::new(bytes);
-    assert_eq!(reader.u8(), Ok(22 | 0x80), "an array of ExtensionObjects");
-    let count = reader.count(1).expect("entries");
-    let mut found = Vec::new();
-    for _ in 0..count {
-        let object = reader.extension_object().expect("an entry");
-        let mut body = Reader::new(object.body.expect("a body"));
-        let mut id = || body.node_id().expect("a NodeId").to_owned().to_string();
-        let (node, kind) = (id(), id());
-        // ModelChangeStructureDataType and SemanticChangeStructureDataType.
-        let verb = match object.type_id.standard() {
-            Some(879) => body.u8().expect("a verb"),
-            Some(899) => 0,
-            other => panic!("encoding {other:?}"),
-        };
-        assert_eq!(body.remaining(), 0);
-        found.push(Entry { node, kind, verb });
-    }
-    found
-}
-
-/// An event: its type and its entries.
-type Heard = (u32, Vec<Entry>);
-
 /// The next `count` events.
-fn heard(session: &mut Session, name: &str, count: usize) -> Vec<Heard> {
+fn heard(session: &mut Session, name: &str, count: usize) -> Vec<ChangeEvent> {
     let (began, mut heard) = (Instant::now(), Vec::new());
     while heard.len() < count {
         assert!(began.elapsed() < TIMEOUT, "{name} hears {heard:?} only");
         for (_, fields) in session.publish(&[]).expect("a message").events {
-            let Value::Wire(kind) = &fields[0] else { panic!("an EventType") };
-            let kind = Reader::new(&kind[1..]).node_id().expect("a NodeId").standard().expect("of the standard");
-            assert_eq!(fields[1..3], [Value::text("Server"), Value::UInt16(100)]);
-            assert_eq!(fields[4], fields[5], "both are the path `Changes`");
-            heard.push((kind, entries(&fields[4])));
+            heard.push(ChangeEvent::read(&fields));
         }
     }
     assert_eq!(heard.len(), count, "{name}");
@@ -129,16 +81,17 @@ fn a_model_change_reaches_each_session_with_the_nodes_that_it_may_browse() {
             expected.push(entry("ns=2;s=Line.Station", "i=61", both));
         }
         let mut found = heard(session, name, if sees_line { 3 } else { 2 });
-        let (kind, first) = found.remove(0);
-        assert_eq!((kind, sorted(first)), (2133, sorted(expected)), "{name}");
+        let first = found.remove(0);
+        assert_eq!((first.kind, sorted(first.entries)), (MODEL_CHANGE, sorted(expected)), "{name}");
         if sees_line {
-            assert_eq!(found.remove(0), (2133, vec![entry("ns=2;s=Line.Station", "i=61", verb::REFERENCE_ADDED)]));
+            let entries = vec![entry("ns=2;s=Line.Station", "i=61", verb::REFERENCE_ADDED)];
+            assert_eq!(found.remove(0), ChangeEvent { kind: MODEL_CHANGE, entries });
         }
         let mut expected = vec![entry("ns=2;s=Level", "i=63", 0)];
         if sees_line {
             expected.push(entry("ns=2;s=Line.Station", "i=61", 0));
         }
-        assert_eq!(found.remove(0), (2738, expected), "{name}");
+        assert_eq!(found.remove(0), ChangeEvent { kind: SEMANTIC_CHANGE, entries: expected }, "{name}");
     }
 }
 
@@ -165,8 +118,8 @@ fn more_than_ten_thousand_changes_name_the_objects_above_them() {
             expected.push(entry("ns=2;s=Line.Station", "i=61", verb::REFERENCE_DELETED));
         }
         expected.push(entry("ns=2;s=Pump1.Extra", "i=63", verb::NODE_ADDED));
-        let (kind, found) = heard(session, name, 1).remove(0);
-        assert_eq!((kind, sorted(found)), (2133, sorted(expected)), "{name}");
+        let found = heard(session, name, 1).remove(0);
+        assert_eq!((found.kind, sorted(found.entries)), (MODEL_CHANGE, sorted(expected)), "{name}");
     }
     let world = server.world();
     let of = |name: &str| world.space.object_above(&node(server, name).id, &world.plant).map(|above| above.id);
