@@ -80,12 +80,10 @@ pub(super) fn name_changes(
     }
     connections(old, new, indices, &mut found);
     let revision = u64::from(new.revision);
-    for named in &found {
-        match named.verb {
-            verb::NODE_DELETED => versions.forget(&named.id),
-            _ => versions.set(named.id.clone(), revision),
-        }
-    }
+    let (gone, there): (Vec<&Named>, Vec<&Named>) = found.iter().partition(|named| named.verb == verb::NODE_DELETED);
+    // Before the new ones: an Object may have the id of a tag that is gone.
+    gone.iter().for_each(|named| versions.forget(&named.id));
+    there.iter().for_each(|named| versions.set(named.id.clone(), revision));
     found
 }
 
@@ -122,7 +120,7 @@ impl Trees<'_> {
                     let verb = verb::REFERENCE_ADDED | verb::REFERENCE_DELETED;
                     found.push(Named { id: id.clone(), verb, cause: None });
                 }
-                if has(&["type", "array"]) && is_tag(after.cell, is) && self.is_retyped(node) {
+                if has(&["type", "array", "length"]) && is_tag(after.cell, is) && self.is_retyped(node) {
                     found.push(Named { id, verb: verb::DATA_TYPE_CHANGED, cause: None });
                 }
             }
@@ -145,7 +143,8 @@ fn is_tag(cell: &Cell, at: NodeIx) -> bool {
     matches!(cell.node(at).kind, crate::model::NodeKind::Variable(_))
 }
 
-/// The Objects of connections that came and went, below `@connections` of their cells.
+/// The Objects of connections that came and went, below `@connections` of their cells; it is there while its cell has a
+/// connection.
 fn connections(old: &Plant, new: &Plant, indices: Indices<'_>, found: &mut Vec<Named>) {
     for (plant, other, at, verbs) in [
         (new, old, indices.new, [verb::NODE_ADDED, verb::REFERENCE_ADDED]),
@@ -159,9 +158,17 @@ fn connections(old: &Plant, new: &Plant, indices: Indices<'_>, found: &mut Vec<N
                 continue;
             }
             let Some(index) = at.get(cell) else { continue };
+            let is_in_cell = |cell: u16| other.cells[usize::from(cell)].namespace == *namespace;
+            let has_folder = other.connections.values().any(|connection| is_in_cell(connection.cell));
             let id = OwnedNodeId::text(*index, format!("@connections.{}", connection.name));
+            let (folder, root) = (OwnedNodeId::text(*index, "@connections"), OwnedNodeId::text(*index, "@cell"));
             found.push(Named { id: id.clone(), verb: verbs[0], cause: None });
-            found.push(Named { id: OwnedNodeId::text(*index, "@connections"), verb: verbs[1], cause: Some(id) });
+            if has_folder {
+                found.push(Named { id: folder, verb: verbs[1], cause: Some(id) });
+            } else {
+                found.push(Named { id: folder.clone(), verb: verbs[0], cause: None });
+                found.push(Named { id: root, verb: verbs[1], cause: Some(folder) });
+            }
         }
     }
 }

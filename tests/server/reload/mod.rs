@@ -2,6 +2,7 @@
 
 mod accounts;
 mod cells;
+mod events;
 mod load;
 mod model;
 mod nodes;
