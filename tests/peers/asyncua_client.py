@@ -340,5 +340,79 @@ async def call():
     await client.disconnect()
 
 
+class Told:
+    """What each item hears, as (value, status code), and the kinds of events with the changed nodes."""
+
+    def __init__(self):
+        self.told, self.events, self.news = {}, [], asyncio.Event()
+
+    def datachange_notification(self, node, value, data):
+        status = data.monitored_item.Value.StatusCode
+        code = status.value if status else 0
+        self.told.setdefault(node.nodeid.to_string(), []).append((value, code))
+        self.news.set()
+
+    def event_notification(self, event):
+        self.events.append((event.EventType.Identifier, sorted(c.Affected.to_string() for c in event.Changes)))
+        self.news.set()
+
+    def status_change_notification(self, status):
+        self.events.append(("status", status))
+
+    async def until(self, is_there, seconds=15):
+        async def wait():
+            while not is_there():
+                self.news.clear()
+                await self.news.wait()
+        try:
+            await asyncio.wait_for(wait(), seconds)
+            return True
+        except asyncio.TimeoutError:
+            return is_there()
+
+
+async def reload():
+    client = await open_client()
+    told, codes, kinds = Told(), ua.StatusCodes, ua.ObjectIds
+    subscription = await client.create_subscription(50, told)
+    number, fixed, pump = NUMBER, "ns=2;s=Pump.Fixed", "ns=2;s=Pump"
+    await subscription.subscribe_data_change([client.get_node(node) for node in [SETPOINT, number, fixed]],
+                                             queuesize=100, sampling_interval=0)
+    await subscription.subscribe_events(
+        evtypes=[kinds.GeneralModelChangeEventType, kinds.SemanticChangeEventType], queuesize=100)
+    await told.until(lambda: len(told.told) == 3)
+    before = subscription.subscription_id, client.uaclient.session, len(told.events)
+    semantics = 0x4000
+
+    async def after(change, name, node, expected, event):
+        count = len(told.events)
+        await asyncio.to_thread(ask, "reload " + change)
+        ok = await told.until(lambda: told.told[node][-1] == expected and event in told.events[count:])
+        check(name, ok and told.events[count:] == [event], (told.told[node], told.events[count:]))
+
+    model, meaning = kinds.GeneralModelChangeEventType, kinds.SemanticChangeEventType
+    await after("range", "changed range", SETPOINT, (100.0, semantics), (meaning, [SETPOINT]))
+    limits = await client.get_node("ns=2;s=Pump.Setpoint.EURange").read_value()
+    check("new range", (limits.Low, limits.High) == (0.0, 3600.0), limits)
+    await asyncio.to_thread(ask, "reload returned")
+    await told.until(lambda: len(told.told[SETPOINT]) == 3)
+    await after("removed", "removed node", number, (None, codes.BadNodeIdUnknown), (model, [pump]))
+    await after("returned", "returned node", number, (5, 0), (model, [pump]))
+    count = len(told.events)
+    await asyncio.to_thread(ask, "reload added")
+    ok = await told.until(lambda: len(told.events) > count)
+    value = await client.get_node("ns=2;s=Pump.Added").read_value()
+    check("added node", ok and told.events[count:] == [(model, [pump])] and value == 42, (told.events[count:], value))
+    await asyncio.to_thread(ask, "reload value")
+    ok = await told.until(lambda: told.told[SETPOINT][-1] == (150.0, 0))
+    check("changed value", ok, told.told[SETPOINT])
+    await client.get_node(SETPOINT).write_value(321.5)
+    ok = await told.until(lambda: told.told[SETPOINT][-1] == (321.5, 0))
+    same = (subscription.subscription_id, client.uaclient.session, 0) == before
+    check("same subscription", ok and same, (before, told.told))
+    check("untouched node", told.told[fixed] == [("FC3", 0)], told.told[fixed])
+    await client.disconnect()
+
+
 asyncio.run({"connect": connect, "browse": browse, "write": write, "renew": renew, "restart": restart, "cut": cut,
-             "call": call, "newcomer": newcomer}[PART]())
+             "call": call, "newcomer": newcomer, "reload": reload}[PART]())

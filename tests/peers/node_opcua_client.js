@@ -382,7 +382,81 @@ async function calling() {
     await close(opened);
 }
 
-const parts = { connect, browse, write: writing, renew, restart, cut, call: calling };
+// What each item hears, as `value status`, and the kinds of events with the changed nodes.
+async function reload() {
+    const opened = await open();
+    const { client, session } = opened;
+    let lost = 0;
+    client.on("connection_lost", () => { lost += 1; });
+    client.on("start_reconnection", () => { lost += 1; });
+    const heard = await listen(session, SETPOINT);
+    const { subscription } = heard;
+    const [number, fixed, pump] = ["ns=2;s=Pump.Number", "ns=2;s=Pump.Fixed", "ns=2;s=Pump"];
+    const told = { [SETPOINT]: [], [number]: [], [fixed]: [] };
+    const events = [];
+    let wake = () => {};
+    for (const nodeId of Object.keys(told)) {
+        const item = await subscription.monitor(
+            { nodeId, attributeId: AttributeIds.Value },
+            { samplingInterval: 0, queueSize: 1000, discardOldest: true }, opcua.TimestampsToReturn.Both);
+        item.on("changed", ({ value, statusCode }) => {
+            told[nodeId].push(`${value.value} 0x${statusCode.value.toString(16)}`);
+            wake();
+        });
+    }
+    const changes = await subscription.monitor(
+        { nodeId: "i=2253", attributeId: AttributeIds.EventNotifier },
+        { filter: opcua.constructEventFilter(["EventType", "Changes"]), queueSize: 100, discardOldest: true },
+        opcua.TimestampsToReturn.Both);
+    changes.on("changed", ([kind, list]) => {
+        const name = kind.value.toString();
+        if (name !== "ns=0;i=2133" && name !== "ns=0;i=2738") return;
+        events.push(`${name} ${[...list.value].map((change) => change.affected.toString()).sort()}`);
+        wake();
+    });
+    async function until(isThere, ms = 15000) {
+        const end = Date.now() + ms;
+        while (!isThere() && Date.now() < end) {
+            await new Promise((resolve) => {
+                const timer = setTimeout(resolve, Math.max(1, end - Date.now()));
+                wake = () => { clearTimeout(timer); resolve(); };
+            });
+        }
+        return isThere();
+    }
+    const last = (nodeId) => told[nodeId][told[nodeId].length - 1];
+    await until(() => Object.values(told).every((list) => list.length === 1));
+    const before = [subscription.subscriptionId, session.sessionId.toString()];
+    async function after(change, name, nodeId, expected, event) {
+        const count = events.length;
+        await ask(`reload ${change}`);
+        const ok = await until(() => last(nodeId) === expected && events.length > count);
+        check(name, ok && events.slice(count).join() === event, `${told[nodeId]}; ${events.slice(count)}`);
+    }
+    const model = `ns=0;i=2133 ${pump}`;
+    await after("range", "changed range", SETPOINT, "100 0x4000", `ns=0;i=2738 ${SETPOINT}`);
+    const limits = await session.read({ nodeId: "ns=2;s=Pump.Setpoint.EURange", attributeId: AttributeIds.Value });
+    check("new range", limits.value.value.high === 3600, limits);
+    await ask("reload returned");
+    await until(() => told[SETPOINT].length === 3 && events.length === 2);
+    await after("removed", "removed node", number, "null 0x80340000", model);
+    await after("returned", "returned node", number, "5 0x0", model);
+    const count = events.length;
+    await ask("reload added");
+    await until(() => events.length > count);
+    const added = await session.read({ nodeId: "ns=2;s=Pump.Added", attributeId: AttributeIds.Value });
+    check("added node", events.slice(count).join() === model && added.value.value === 42, events.slice(count));
+    await ask("reload value");
+    check("changed value", await until(() => last(SETPOINT) === "150 0x0"), told[SETPOINT]);
+    await write(session, SETPOINT, 321.5);
+    const ok = await until(() => last(SETPOINT) === "321.5 0x0");
+    const same = [subscription.subscriptionId, session.sessionId.toString()].join() === before.join();
+    check("same subscription", ok && same && lost === 0, `${before} ${told[SETPOINT]} ${lost}`);
+    check("untouched node", told[fixed].join() === "FC3 0x0", told[fixed]);
+    await close(opened);
+}
+
+const parts = { reload, connect, browse, write: writing, renew, restart, cut, call: calling };
 parts[part]().then(
     () => process.exit(0),
     (error) => {

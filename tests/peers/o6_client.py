@@ -238,4 +238,46 @@ def call():
     client.disconnect()
 
 
-{"connect": connect, "browse": browse, "write": write, "call": call, "restart": restart, "cut": cut}[PART]()
+def reload():
+    client = open_client()
+    number, fixed = "ns=2;s=Pump.Number", "ns=2;s=Pump.Fixed"
+    told = {node: queue.Queue() for node in [SETPOINT, number, fixed]}
+    subscription = client.createSubscription(50, 6000, 100)
+    for node in told:
+        client.monitor(node, lambda *parts, node=node: told[node].put(parts[-1]), 0, subscription=subscription,
+                       queueSize=100, valueOnly=False)
+    seen = {node: [] for node in told}
+    before = subscription.id
+
+    def until(node, expected, seconds=15):
+        end = time.monotonic() + seconds
+        while not seen[node] or seen[node][-1] != expected:
+            try:
+                value = told[node].get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                return False
+            status = int(value.status or 0)
+            seen[node].append((value.value, status))
+        return True
+
+    until(SETPOINT, (100.0, 0)), until(number, (5, 0)), until(fixed, ("FC3", 0))
+    ask("reload range")
+    check("changed range", until(SETPOINT, (100.0, 0x4000)), seen[SETPOINT])
+    limits = client.read("ns=2;s=Pump.Setpoint.EURange")
+    check("new range", (limits.low, limits.high) == (0.0, 3600.0), limits)
+    ask("reload removed")
+    check("removed node", until(number, (None, 0x80340000)), seen[number])
+    ask("reload returned")
+    check("returned node", until(number, (5, 0)), seen[number])
+    ask("reload added")
+    check("added node", client.read("ns=2;s=Pump.Added") == 42)
+    ask("reload value")
+    check("changed value", until(SETPOINT, (150.0, 0)), seen[SETPOINT])
+    written(client, SETPOINT, o6.Double(321.5))
+    ok = until(SETPOINT, (321.5, 0))
+    check("same subscription", ok and subscription.id == before, seen[SETPOINT])
+    check("untouched node", told[fixed].empty() and seen[fixed] == [("FC3", 0)], seen[fixed])
+    client.disconnect()
+
+
+{"reload": reload, "connect": connect, "browse": browse, "write": write, "call": call, "restart": restart, "cut": cut}[PART]()

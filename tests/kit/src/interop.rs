@@ -3,7 +3,7 @@
 //!
 //! A script prints one JSON line a check, `{"check": …, "ok": …, "detail": …}`. With `{"ask": …}` it has something
 //! done to it, and waits for a line that says so: `cut` the connection, `restart` the server, `mute` the server's
-//! side of the relay, wait for a `loss` there.
+//! side of the relay, wait for a `loss` there, `reload` the cell with one of `changed_cell`.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use opcell::testing::control::ReloadResult;
 use opcell::testing::pki::{OwnCertificate, OwnRequest};
 use opcell::testing::stack::channel::Peer;
 use opcell::testing::stack::crypto::{Identity, Policy};
@@ -179,9 +180,29 @@ impl Field {
                 let server = self.server.take().expect("it runs");
                 self.server = Some(server.restart());
             }
-            other => panic!("nobody knows how to `{other}`"),
+            other => {
+                let change = other.strip_prefix("reload ").unwrap_or_else(|| panic!("nobody knows how to `{other}`"));
+                let answer = self.server().reload(&changed_cell(change));
+                assert_eq!(answer.report.result, ReloadResult::Applied, "{change}: {}", answer.text);
+            }
         }
     }
+}
+
+/// The cell after a change that a script asks for by name.
+fn changed_cell(change: &str) -> String {
+    let number = "      Number:   { type: Int32, value: 5, write: true }\n";
+    let setpoint = "range: [0, 3000], value: 100.0";
+    let changed = match change {
+        "range" => CELL.replace(setpoint, "range: [0, 3600], value: 100.0"),
+        "removed" => CELL.replace(number, ""),
+        "returned" => CELL.to_owned(),
+        "added" => CELL.replace(number, &format!("{number}      Added: {{ type: Int32, value: 42 }}\n")),
+        "value" => CELL.replace(setpoint, "range: [0, 3000], value: 150.0"),
+        other => panic!("nobody knows the change `{other}`"),
+    };
+    assert!(change == "returned" || changed != CELL, "{change} changes something");
+    changed
 }
 
 /// Runs a script to its end, doing what it asks for; every check of it must be good, and these must be among them.

@@ -3,7 +3,7 @@
 use testkit::interop::{Field, matrix};
 use testkit::peers;
 
-use super::{browsed, names};
+use super::{browsed, names, run_over_reloads};
 
 const URI: &str = "urn:test:asyncua";
 
@@ -53,4 +53,9 @@ fn asyncua_survives_a_restart_of_the_server() {
 fn asyncua_gets_its_subscription_back_after_a_cut() {
     let expected = ["lost", "transferred", "republished", "heard after", "same subscription", "came back by itself"];
     run("cut", &names(&expected));
+}
+
+#[test]
+fn asyncua_keeps_its_subscription_over_reloads() {
+    run_over_reloads(run);
 }

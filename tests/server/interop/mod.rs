@@ -20,3 +20,9 @@ fn browsed(first: &[&str]) -> Vec<String> {
     expected.extend(of_classes.map(|class| format!("attributes of {class}")));
     expected
 }
+
+/// A client with one session, one subscription and its items, while the server reloads changed cells.
+fn run_over_reloads(run: impl FnOnce(&str, &[String])) {
+    let changed = ["changed range", "new range", "removed node", "returned node", "added node", "changed value"];
+    run("reload", &names(&[&changed[..], &["same subscription", "untouched node"]].concat()));
+}

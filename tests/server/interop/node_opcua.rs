@@ -3,7 +3,7 @@
 use testkit::interop::{Field, matrix};
 use testkit::peers;
 
-use super::{browsed, names};
+use super::{browsed, names, run_over_reloads};
 
 const URI: &str = "urn:test:node-opcua";
 
@@ -55,4 +55,9 @@ fn node_opcua_gets_its_subscription_back_after_a_cut() {
     let by_itself = ["republished by itself", "came back by itself", "nothing lost", "same subscription"];
     let by_transfer = ["transferred", "republished", "heard of the transfer"];
     run("cut", &names(&[&by_itself[..], &by_transfer].concat()));
+}
+
+#[test]
+fn node_opcua_keeps_its_subscription_over_reloads() {
+    run_over_reloads(run);
 }

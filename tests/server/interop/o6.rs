@@ -3,7 +3,7 @@
 use testkit::interop::{Field, matrix};
 use testkit::peers;
 
-use super::{browsed, names};
+use super::{browsed, names, run_over_reloads};
 
 const URI: &str = "urn:test:o6";
 
@@ -50,4 +50,9 @@ fn o6_survives_a_restart_of_the_server() {
 #[test]
 fn o6_gets_its_subscription_back_after_a_cut() {
     run("cut", &names(&["came back by itself", "same subscription"]));
+}
+
+#[test]
+fn o6_keeps_its_subscription_over_reloads() {
+    run_over_reloads(run);
 }
