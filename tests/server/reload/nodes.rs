@@ -1,67 +1,13 @@
 //! One changed node at a time, as a client with a subscription sees it.
 
-use opcell::testing::control::{ReloadReport, ReloadResult};
-use opcell::testing::stack::codec::{DataValue, NodeIdRef};
+use opcell::testing::control::ReloadResult;
 use opcell::value::Value;
 use opcua::{AttributeId, ExtensionObject, MonitoringMode, StatusCode};
 use testkit::request::{create_items, item, modify_items, parameters, set_mode};
-use testkit::server::TestServer;
-use testkit::ua::Session;
+
+use super::bench::{Bench, SEMANTICS_CHANGED, cell, tag};
 
 const VALUE: u32 = AttributeId::Value as u32;
-const SEMANTICS_CHANGED: u32 = 0x4000;
-
-/// The tag that stays as it is next to the one that changes.
-const STAYS: &str = "Stays: { type: Int32, value: 7, write: true }";
-
-fn cell(nodes: &str) -> String {
-    let head = "schema: 1\ncell: press\nnamespace: urn:test:press\nconnections:\n  sim: { driver: simulator }\n\
-                types:\n  enums:\n    Mode: { 0: Off, 1: On }\n    Other: { 0: Off, 1: Running }\n";
-    format!("{head}nodes:\n  {STAYS}\n{nodes}")
-}
-
-fn tag(path: &str) -> NodeIdRef<'_> {
-    NodeIdRef::string(2, path)
-}
-
-/// A client with an item on the tag that stays (handle 1) and on the value of `T` (handle 2).
-struct Bench {
-    server: TestServer,
-    client: Session,
-    subscription: u32,
-    items: Vec<u32>,
-}
-
-impl Bench {
-    fn start(nodes: &str) -> Bench {
-        let server = TestServer::start(&cell(nodes));
-        let mut client = Session::open(server.address);
-        let subscription = client.subscribe(20.0, 1_000, 2);
-        let made = client.monitor(subscription, &[(tag("Stays"), 1), (tag("T"), 2)], 0.0, 10);
-        assert!(made.iter().all(|(status, _)| status.is_good()), "{made:?}");
-        let mut bench = Bench { server, client, subscription, items: made.into_iter().map(|(_, id)| id).collect() };
-        let first = bench.heard();
-        assert_eq!(first.iter().map(|(handle, _)| *handle).collect::<Vec<_>>(), [1, 2], "{first:?}");
-        bench
-    }
-
-    /// What comes until the first keep-alive: client handles with their values.
-    fn heard(&mut self) -> Vec<(u32, DataValue)> {
-        let mut all = Vec::new();
-        loop {
-            let publication = self.client.publish(&[]).expect("a message");
-            if publication.data.is_empty() {
-                return all;
-            }
-            all.extend(publication.data);
-        }
-    }
-
-    fn reload(&mut self, nodes: &str) -> ReloadReport {
-        self.server.reload(&cell(nodes)).report
-    }
-}
-
 /// A change of `T`, what its item hears of it, and what the answer says.
 struct Case {
     name: &'static str,
