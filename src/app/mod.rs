@@ -50,8 +50,9 @@ use crate::ua::world::{Rules, World};
 use crate::value::UaTime;
 use build::{Base, Namespaces, Opened};
 use listener::Bound;
+pub(crate) use reload::Worker;
 pub use reload::{Answered, Reloader, Source};
-use reload::{Engine, Keys, Worker};
+use reload::{Engine, Keys};
 pub(crate) use signals::{Asked, Signals};
 use tasks::Tasks;
 
@@ -106,6 +107,7 @@ pub struct Assembly {
     limits: Limits,
     wire: transport::Limits,
     source: Option<Source>,
+    worker: Option<Worker>,
 }
 
 /// Pure: names and limits are settled here, nothing is opened.
@@ -116,6 +118,7 @@ pub fn assemble(compiled: Compiled) -> Assembly {
         compiled,
         wire: transport::Limits::default(),
         source: None,
+        worker: None,
     }
 }
 
@@ -176,6 +179,12 @@ impl Assembly {
         Assembly { source: Some(source), ..self }
     }
 
+    /// Lets the thread that read the files read them again: what it frees is used again by what it makes.
+    #[must_use]
+    pub(crate) fn with_worker(self, worker: Worker) -> Assembly {
+        Assembly { worker: Some(worker), ..self }
+    }
+
     /// Opens everything in the order in which one thing needs the other; the listener last.
     pub async fn start(mut self) -> Result<Running, StartError> {
         let plan = Arc::new(self.compiled.server.clone());
@@ -213,7 +222,7 @@ impl Assembly {
         let keys = Keys { pki: Arc::clone(&pki), wanted: keeper.wanted(), started: plan.limits.clone() };
         let named = self.compiled.named.clone();
         let engine = Engine::new(&server, base, keys, state, report, &tasks)?;
-        let worker = Worker::start().map_err(StartError::Thread)?;
+        let worker = self.worker.map_or_else(Worker::start, Ok).map_err(StartError::Thread)?;
         let engine = first_world(engine, &worker, self.compiled).await?;
         spawn_keepers(&tasks, &server, &pki, keeper);
         audit::started(&server);
@@ -259,7 +268,7 @@ async fn first_world(mut engine: Engine, worker: &Worker, compiled: Compiled) ->
         drop(engine.apply(prepared));
         Ok(engine)
     };
-    worker.run(work).await.map_err(StartError::Unexpected)?
+    worker.run_start(work).await.map_err(StartError::Unexpected)?
 }
 
 /// The tasks that look after the server itself.

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 
 use super::status::SIMULATED;
 use super::{Answer, Global, findings_text, path_or_default};
-use crate::app::{self, Asked, Reloader, Running, Signals};
+use crate::app::{self, Asked, Reloader, Running, Signals, Worker};
 use crate::config::{self, Shown};
 use crate::logging;
 use crate::model::ServerPlan;
@@ -42,19 +42,29 @@ pub(crate) fn run(args: &RunArgs, global: &Global, print: &mut dyn FnMut(&str)) 
         Ok(path) => path,
         Err(answer) => return answer,
     };
-    let (compiled, report) = config::load(&path, &global.options());
-    let findings = findings_text(&report, Shown::Some);
+    let worker = match Worker::start() {
+        Ok(worker) => worker,
+        Err(error) => return failed("start a thread", error),
+    };
+    let source = app::Source { path, options: global.options() };
+    let files = source.clone();
+    let read = move || {
+        let (compiled, report) = config::load(&files.path, &files.options);
+        // The report holds the text of all files: not for as long as the server runs.
+        (compiled, findings_text(&report, Shown::Some))
+    };
+    let Some((compiled, findings)) = worker.run_first(read) else {
+        return Answer::failed("the files could not be read; this is a bug in opcell");
+    };
     let Some(compiled) = compiled else {
         return Answer { err: findings, code: 2, ..Answer::default() };
     };
     if !findings.is_empty() {
         print(&findings);
     }
-    // The report holds the text of all files: not for as long as the server runs.
-    drop((report, findings));
     init_log(compiled.server.log);
-    let source = app::Source { path, options: global.options() };
-    runtime.block_on(serve(app::assemble(compiled).reloadable(source), &mut signals, print))
+    let assembly = app::assemble(compiled).reloadable(source).with_worker(worker);
+    runtime.block_on(serve(assembly, &mut signals, print))
 }
 
 /// `RUST_LOG` overrides the level of the server file. The level may change while the server runs.

@@ -16,7 +16,7 @@ pub use queue::{Reloader, Source};
 pub use report::Answer as Answered;
 pub(super) use server_file::{Keys, take_accounts};
 pub(super) use watching::watch;
-pub(super) use worker::Worker;
+pub(crate) use worker::Worker;
 
 use std::sync::{Arc, Weak};
 
