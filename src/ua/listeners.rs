@@ -181,7 +181,7 @@ fn offer(subscription: &Subscription, key: u32, event: &Event, space: &Space) {
 mod tests {
     use super::*;
     use crate::ua::events::Fields;
-    use crate::ua::space::{Class, Detail, Label, NewId, NewNode, NodeIx, compose};
+    use crate::ua::space::{Class, Detail, NewNode, NodeIx, compose};
     use crate::value::UaTime;
 
     fn event(source: NodeIx) -> Event {
@@ -203,17 +203,7 @@ mod tests {
     fn an_event_is_for_the_items_of_the_server_object_and_of_the_notifiers_of_its_source() {
         let mut draft = compose(&Plant::default(), "urn:test", &[], &Default::default());
         let mut object = |name: &str, event_notifier| {
-            draft.add(NewNode {
-                class: Class::Object,
-                namespace: 2,
-                browse_namespace: 2,
-                id: NewId::Text(name),
-                browse: name,
-                display: Label::Browse,
-                description: Label::None,
-                access: None,
-                detail: Detail::Object { event_notifier },
-            })
+            draft.add(NewNode::of_cell(Class::Object, name, Detail::Object { event_notifier }))
         };
         let (line, one, two) = (object("Line", 1), object("One", 1), object("Two", 1));
         let motor = object("Motor", 0);

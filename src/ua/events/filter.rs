@@ -274,22 +274,10 @@ mod tests {
 
     /// A space with a type of a cell below BaseEventType; its field lies at another place after `shift` other fields.
     fn with_batches(shift: usize) -> Space {
-        use crate::ua::space::{Class, Detail, Label, NewId, NewNode};
+        use crate::ua::space::{Class, Detail, NewNode};
         let mut draft = compose_empty();
         let shape = draft.shape(draft.standard(12), -1, &[], crate::ua::space::Source::None);
-        let mut node = |class, name: &str, detail| {
-            draft.add(NewNode {
-                class,
-                namespace: 2,
-                browse_namespace: 2,
-                id: NewId::Text(name),
-                browse: name,
-                display: Label::Browse,
-                description: Label::None,
-                access: None,
-                detail,
-            })
-        };
+        let mut node = |class, name: &str, detail| draft.add(NewNode::of_cell(class, name, detail));
         let others: Vec<_> =
             (0..shift).map(|n| node(Class::Variable, &format!("Other{n}"), Detail::Variable(shape))).collect();
         let kind = node(Class::ObjectType, "BatchEvent", Detail::ObjectType { is_abstract: false });

@@ -30,6 +30,24 @@ pub(crate) struct NewNode<'a> {
     pub detail: Detail,
 }
 
+#[cfg(test)]
+impl<'a> NewNode<'a> {
+    /// A node of the first cell, whose id is its name.
+    pub(crate) fn of_cell(class: Class, name: &'a str, detail: Detail) -> NewNode<'a> {
+        NewNode {
+            class,
+            namespace: 2,
+            browse_namespace: 2,
+            id: NewId::Text(name),
+            browse: name,
+            display: Label::Browse,
+            description: Label::None,
+            access: None,
+            detail,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum NewId<'a> {
     Numeric(u32),

@@ -213,8 +213,8 @@ impl Found<'_> {
 mod tests {
     use super::*;
     use crate::stack::codec::NodeIdRef;
-    use crate::ua::space::draft::{Draft, NewId, NewNode};
-    use crate::ua::space::{Detail, Label, Source, standard};
+    use crate::ua::space::draft::{Draft, NewNode};
+    use crate::ua::space::{Detail, Source, standard};
 
     fn name(namespace: u16, name: &str) -> TargetName<'_> {
         TargetName { namespace, name }
@@ -271,19 +271,7 @@ mod tests {
         let mut draft = standard_space();
         let source = Source::None;
         let shape = draft.shape(draft.standard(12), -1, &[], source);
-        let mut node = |class, name, detail| {
-            draft.add(NewNode {
-                class,
-                namespace: 2,
-                browse_namespace: 2,
-                id: NewId::Text(name),
-                browse: name,
-                display: Label::Browse,
-                description: Label::None,
-                access: None,
-                detail,
-            })
-        };
+        let mut node = |class, name, detail| draft.add(NewNode::of_cell(class, name, detail));
         let kind = node(Class::ObjectType, "BatchEvent", Detail::ObjectType { is_abstract: false });
         let batch = node(Class::Variable, "Batch", Detail::Variable(shape));
         let severity = node(Class::Variable, "Severity", Detail::Variable(shape));

@@ -60,8 +60,8 @@ impl Space {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ua::space::draft::{Draft, NewId, NewNode};
-    use crate::ua::space::{Class, Label, standard};
+    use crate::ua::space::draft::{Draft, NewNode};
+    use crate::ua::space::{Class, standard};
 
     /// Area and Line notify; Cupboard has sources, but clients can't subscribe to it; Pump notifies and is a source
     /// itself; Motor and Fan are sources only. Line and Pump form a circle, which the standard forbids.
@@ -69,19 +69,8 @@ mod tests {
     fn the_notifiers_of_a_source_are_all_objects_above_it_that_clients_can_subscribe_to() {
         let mut draft = Draft::new("urn:test");
         standard::load(&mut draft);
-        let mut node = |name, event_notifier| {
-            draft.add(NewNode {
-                class: Class::Object,
-                namespace: 2,
-                browse_namespace: 2,
-                id: NewId::Text(name),
-                browse: name,
-                display: Label::Browse,
-                description: Label::None,
-                access: None,
-                detail: Detail::Object { event_notifier },
-            })
-        };
+        let mut node =
+            |name, event_notifier| draft.add(NewNode::of_cell(Class::Object, name, Detail::Object { event_notifier }));
         let [area, line, cupboard] = [("Area", 1), ("Line", 1), ("Cupboard", 0)].map(|(name, bits)| node(name, bits));
         let [pump, motor, fan] = [("Pump", 1), ("Motor", 0), ("Fan", 0)].map(|(name, bits)| node(name, bits));
         for (above, kind, below) in [
