@@ -106,6 +106,13 @@ impl History {
         self.gather.is_some()
     }
 
+    /// Ends the recording of tags that get another archive, or none.
+    pub(crate) fn end_others(&self, archives: &Archives, now: UaTime) {
+        if let Some(gather) = &self.gather {
+            gather.end_others(archives, now);
+        }
+    }
+
     /// Records the tags of this plant from now on, and no others.
     pub(crate) fn record(&mut self, archives: &Archives, plant: &Plant, tags: &Arc<TagStore>, now: UaTime) {
         if let Some(last) = self.crashed.take() {

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use crate::logging;
-use crate::model::{Origin, Plant, TagId};
+use crate::model::{Identifier, Origin, Plant, TagId};
 use crate::stack::codec::{Reader, Writer};
 use crate::state::{Retained, State, StateError};
-use crate::tags::TagStore;
+use crate::tags::{Kept, TagStore};
 use crate::value::{UaTime, Value};
 
 pub(crate) struct Retention {
@@ -23,25 +23,31 @@ impl Retention {
         Ok(Retention { values: state.retained()?, is_due: false, has_failed: false })
     }
 
-    /// Puts the retained values of these tags back, where they are memory tags that clients may write.
-    pub(crate) fn restore(&self, plant: &Plant, tags: &TagStore, new: impl Iterator<Item = TagId>) {
-        for id in new {
-            let Some(tag) = plant.tags.get(id) else { continue };
-            let Origin::Memory { initial, write: true } = &tag.origin else { continue };
-            let Some(kept) = self.values.get(&key(plant, id)) else { continue };
-            if kept.start != to_hex(initial) {
-                continue;
-            }
-            let Some(value) = from_hex(&kept.value) else {
-                log::warn!("{}: the retained value cannot be read; using the start value", plant.tag_name(id));
-                continue;
-            };
-            if let Err(status) = tags.restore(plant, id, &value, UaTime(kept.source_time)) {
-                log::warn!(
-                    "{}: the retained value no longer fits ({status}); using the start value",
-                    plant.tag_name(id)
-                );
-            }
+    /// The retained value of a memory tag that clients may write; `None` when there is none, or when the start value in the
+    /// cell file is another one since.
+    pub(crate) fn value_of(&mut self, plant: &Plant, id: TagId) -> Option<Kept> {
+        let tag = plant.tags.get(id)?;
+        let Origin::Memory { initial, write: true } = &tag.origin else { return None };
+        let key = key(plant, id);
+        if !self.values.contains_key(&key)
+            && let Some(kept) = self.values.remove(&old_key(plant, id))
+        {
+            // Written by a version that named a tag with an `id` by its path.
+            self.values.insert(key.clone(), kept);
+            self.is_due = true;
+        }
+        let kept = self.values.get(&key).filter(|kept| kept.start == to_hex(initial))?;
+        let value = from_hex(&kept.value);
+        if value.is_none() {
+            log::warn!("{}: the retained value cannot be read; using the start value", plant.tag_name(id));
+        }
+        Some(Kept { value: value?, source: UaTime(kept.source_time) })
+    }
+
+    /// Drops the retained value of a tag that is removed, or whose value in the cell file is another one.
+    pub(crate) fn forget(&mut self, plant: &Plant, id: TagId) {
+        if plant.tags.get(id).is_some() && self.values.remove(&key(plant, id)).is_some() {
+            self.is_due = true;
         }
     }
 
@@ -83,7 +89,18 @@ impl Retention {
     }
 }
 
+/// A tag by its NodeId: `NAMESPACE|TEXT`, or `NAMESPACE||NUMBER`.
 fn key(plant: &Plant, id: TagId) -> String {
+    let tag = plant.tag(id);
+    let cell = &plant.cells[usize::from(tag.cell)];
+    match cell.identifier(tag.node) {
+        Identifier::Text(text) => format!("{}|{text}", cell.namespace),
+        Identifier::Numeric(number) => format!("{}||{number}", cell.namespace),
+    }
+}
+
+/// A tag by its path, as the first version of the file had it.
+fn old_key(plant: &Plant, id: TagId) -> String {
     let tag = plant.tag(id);
     let cell = &plant.cells[usize::from(tag.cell)];
     format!("{}|{}", cell.namespace, cell.path(tag.node))

@@ -104,16 +104,8 @@ impl Gather {
     /// Records the tags of this plant from now on. A tag that goes on being recorded in its archive loses nothing; one
     /// whose archive is another, or that is not recorded any more, is ended at `now`.
     pub fn apply(self: &Arc<Gather>, archives: &Archives, plant: &Plant, now: UaTime) {
+        self.end_others(archives, now);
         let mut keys = self.keys.lock();
-        let gone: Vec<(TagId, u32)> = keys.of.iter().map(|(tag, key)| (*tag, *key)).collect();
-        for (tag, key) in gone {
-            let archive = self.tracks[key as usize].lock().as_ref().map(|track| track.archive);
-            if archives.of(tag) != archive {
-                self.end(key, now);
-                keys.of.remove(&tag);
-                keys.free.push(key);
-            }
-        }
         for (tag, archive) in archives.tags() {
             let rule = rule(plant, tag);
             if let Some(key) = keys.of.get(&tag) {
@@ -127,6 +119,20 @@ impl Gather {
             let track = Track { tag, archive, rule, started: now, last: None, skipped: None };
             *self.tracks[key as usize].lock() = Some(track);
             self.tags.watch(tag, Watch { watcher: self.watcher(), key, every: true });
+        }
+    }
+
+    /// Ends the recording of tags whose archive is not the one that they have here.
+    pub fn end_others(self: &Arc<Gather>, archives: &Archives, now: UaTime) {
+        let mut keys = self.keys.lock();
+        let recorded: Vec<(TagId, u32)> = keys.of.iter().map(|(tag, key)| (*tag, *key)).collect();
+        for (tag, key) in recorded {
+            let archive = self.tracks[key as usize].lock().as_ref().map(|track| track.archive);
+            if archives.of(tag) != archive {
+                self.end(key, now);
+                keys.of.remove(&tag);
+                keys.free.push(key);
+            }
         }
     }
 

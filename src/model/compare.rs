@@ -3,7 +3,10 @@
 use std::fmt::{Debug, Display};
 
 use super::change::{Change, Difference, Effect, Side, SourceDifferences, Texts};
-use super::{Cell, DataType, Identifier, Node, NodeIx, NodeKind, Origin, Period, Plant, Scale, Shape, Tag, TagId};
+use super::{
+    Cell, DataType, EnumType, Identifier, Node, NodeIx, NodeKind, ObjectType, Origin, Period, Plant, Scale, Shape, Tag,
+    TagId, Text,
+};
 
 /// A node of a side.
 #[derive(Clone, Copy)]
@@ -77,7 +80,7 @@ pub(super) fn compare(old: Compared<'_>, new: Compared<'_>, sources: &SourceDiff
 /// Keys of a source that say when and how often, and not what.
 fn effect_of_source(key: &str) -> Effect {
     match key {
-        "poll" | "read" | "write" | "write_every" | "on_stop" => Effect::Live,
+        "poll" | "write" | "write_every" | "on_stop" => Effect::Live,
         _ => Effect::Fresh,
     }
 }
@@ -118,7 +121,8 @@ impl Found {
             ) => {
                 let name = |side: Side<'_>, ix| side.plant.connections[ix].name.clone();
                 self.shown("connection", Effect::Fresh, &name(old, *from), &name(new, *to), String::clone);
-                self.shown("read", Effect::Live, read, reads, |is| *is);
+                // A tag that is not read any more shows no value that was read.
+                self.shown("read", Effect::Fresh, read, reads, |is| *is);
                 self.shown("write", Effect::Live, write, writes, |is| *is);
                 self.key("on_stop", Effect::Live, on_stop, stops);
             }
@@ -141,8 +145,10 @@ impl Found {
         self.shown("type", Effect::Type, &name(old, was.data_type), &name(new, is.data_type), String::clone);
         if let (DataType::Enum(from), DataType::Enum(to)) = (was.data_type, is.data_type) {
             let (from, to) = (&old.enums[from.0 as usize], &new.enums[to.0 as usize]);
-            if from.name == to.name && from.values != to.values {
-                self.note("type", Effect::Semantics, None);
+            if from.name == to.name && !has_same_values(from, to) {
+                let has = |number: i32| to.values.iter().any(|(value, _)| *value == number);
+                let is_lost = from.values.iter().any(|(value, _)| !has(*value));
+                self.note("type", if is_lost { Effect::Type } else { Effect::Semantics }, None);
             }
         }
         self.shown("array", Effect::Type, &was.dimensions, &is.dimensions, |sizes| format!("{sizes:?}"));
@@ -169,6 +175,52 @@ impl Found {
             false => self.shown("history", Effect::Live, &before, &after, |class| name(class).to_string()),
         }
     }
+}
+
+/// The order of the values is no difference.
+fn has_same_values(old: &EnumType, new: &EnumType) -> bool {
+    let sorted = |kind: &EnumType| {
+        let mut values = kind.values.clone();
+        values.sort_by_key(|(number, _)| *number);
+        values
+    };
+    sorted(old) == sorted(new)
+}
+
+/// Whether two cells have the same object types and enumerations, used or not, in any order.
+pub(crate) fn has_same_types(old: &Cell, new: &Cell) -> bool {
+    let enumeration =
+        |kind: &EnumType| new.enums.iter().any(|other| other.name == kind.name && has_same_values(kind, other));
+    let is_same = |kind: &ObjectType, other: &ObjectType| {
+        let members = |cell: &Cell, kind: &ObjectType| {
+            let mut all: Vec<_> = (0..kind.children.len()).map(|at| member(cell, kind, at)).collect();
+            all.sort_by(|one, two| one.0.cmp(&two.0));
+            all
+        };
+        kind.name == other.name && kind.description == other.description && members(old, kind) == members(new, other)
+    };
+    let object = |kind: &ObjectType| new.object_types.iter().any(|other| is_same(kind, other));
+    let counts = |cell: &Cell| [cell.enums.len(), cell.object_types.len()];
+    counts(old) == counts(new) && old.enums.iter().all(enumeration) && old.object_types.iter().all(object)
+}
+
+/// A member of an object type: its path, its texts, and the rest as text, with types by name.
+fn member(cell: &Cell, kind: &ObjectType, at: usize) -> (String, [Option<Box<Text>>; 2], String) {
+    let at = NodeIx(u32::try_from(at).expect("nodes are counted in u32"));
+    let node = &kind.children[at.0 as usize];
+    let rest = match &node.kind {
+        NodeKind::Object(of) => cell.object_types[of.0 as usize].name.to_string(),
+        NodeKind::Declaration(shape) => {
+            let name = match shape.data_type {
+                DataType::BuiltIn(kind) => format!("{kind:?}"),
+                DataType::Enum(at) => cell.enums[at.0 as usize].name.to_string(),
+            };
+            let Shape { data_type: _, dimensions, length, unit, range } = &**shape;
+            format!("{name} {dimensions:?} {length:?} {unit:?} {range:?}")
+        }
+        NodeKind::Folder | NodeKind::Variable(_) => String::new(),
+    };
+    (kind.path(at), [node.display_name.clone(), node.description.clone()], rest)
 }
 
 fn scale_text(scale: &Option<Scale>) -> String {

@@ -28,6 +28,7 @@ pub(crate) use access::{Access, ROLES};
 pub use access::{Role, Roles};
 pub use audit::{AuditLog, AuditPlan};
 pub(crate) use change::{Change, Difference, Effect, SourceDifferences, Texts};
+pub(crate) use compare::has_same_types;
 pub(crate) use count::count;
 pub(crate) use diff::{CellChange, NodeChange, diff};
 pub(crate) use endpoint::Endpoint;

@@ -15,7 +15,7 @@ pub(crate) use convert::{leaves_deadband, to_raw};
 pub use raw::{RawSample, Stamp};
 pub(crate) use roster::{Member, Roster};
 pub(crate) use segments::Segments;
-pub(crate) use turn::Turn;
+pub(crate) use turn::{Kept, Turn};
 pub(crate) use write::check_recorded;
 
 use std::sync::Arc;
@@ -430,19 +430,6 @@ impl TagStore {
             (id, slot.sample.clone())
         };
         tags.into_iter().map(take).collect()
-    }
-
-    /// Puts a retained value back, with its old source time; refused when it no longer fits the tag.
-    pub fn restore(&self, plant: &Plant, id: TagId, value: &Value, source: UaTime) -> Result<(), StatusCode> {
-        let tag = plant.tag(id);
-        write::check_writable(plant, tag)?;
-        write::check_whole(plant, tag, value)?;
-        let mut slot = self.slot(id).lock();
-        if slot.is_out_of_service() || tag.connection().is_some() {
-            return Err(StatusCode::BadInvalidState);
-        }
-        slot.take(value.clone(), StatusCode::Good, 0.0, Stamp { source, ..Stamp::now() });
-        Ok(())
     }
 
     fn slot(&self, tag: TagId) -> &Mutex<Slot> {

@@ -344,9 +344,13 @@ fn writes_of_a_wrong_type_or_outside_the_limits_are_refused() {
     let wanted = [(0, Value::Int32(10)), (1, Value::Int32(2)), (2, Value::text("1234")), (3, bytes(&[1, 9, 8]))];
     assert_eq!(values, wanted);
     assert!(store.take_changed().is_empty());
-    assert_eq!(store.restore(&store.plant, TagId(0), &Value::Int32(4), UaTime(3)), Ok(()));
-    assert_eq!(store.with(TagId(0), |sample| (sample.value.clone(), sample.source_time)), (Value::Int32(4), UaTime(3)));
-    assert_eq!(store.restore(&store.plant, TagId(0), &Value::text("4"), UaTime(3)), Err(mismatch));
+    let begin = |value| {
+        let kept = Kept { value, source: UaTime(3) };
+        store.turn(&store.plant, TagId(0), Turn::Begin, Some(&kept), Stamp::now());
+        store.with(TagId(0), |sample| (sample.value.clone(), sample.source_time == UaTime(3)))
+    };
+    assert_eq!(begin(Value::Int32(4)), (Value::Int32(4), true), "a retained value comes back with its time");
+    assert!(!begin(Value::text("4")).1, "one that does not fit is not taken");
 }
 
 #[test]

@@ -5,7 +5,14 @@ use opcua::StatusCode;
 use super::slot::Slot;
 use super::{Stamp, TagStore, convert, first_slot, write};
 use crate::model::{Origin, Plant, Tag, TagId};
-use crate::value::Value;
+use crate::value::{UaTime, Value};
+
+/// A value that was retained for a memory tag.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Kept {
+    pub value: Value,
+    pub source: UaTime,
+}
 
 /// A change of a tag, as its slot sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,18 +34,19 @@ impl TagStore {
 
     /// Changes the slot of a tag; from now on it takes nothing by an older plant. Watchers of a tag that stays get its
     /// new state; those of a removed one hear nothing here.
-    pub(crate) fn turn(&self, plant: &Plant, id: TagId, turn: Turn, stamp: Stamp) {
+    pub(crate) fn turn(&self, plant: &Plant, id: TagId, turn: Turn, kept: Option<&Kept>, stamp: Stamp) {
         let mut slot = self.slot(id).lock();
         slot.since = plant.revision;
         let state = match (turn, plant.tags.get(id)) {
             (Turn::End, _) | (_, None) => Slot::vacant(stamp),
-            (Turn::Begin, Some(tag)) => first_slot(plant, tag, stamp),
+            (Turn::Begin, Some(tag)) => begun(plant, id, tag, kept, stamp),
             (Turn::Retype, Some(tag)) => retyped(plant, tag, &slot.good, stamp),
         };
         let is_told = turn != Turn::End;
         slot.begin(state, is_told, stamp);
         // The value in its new type is to be retained.
-        if turn == Turn::Retype && !std::mem::replace(&mut slot.dirty, true) {
+        let is_retained = turn == Turn::Retype && !slot.is_out_of_service();
+        if is_retained && !std::mem::replace(&mut slot.dirty, true) {
             drop(slot);
             self.changed.lock().push(id);
         }
@@ -56,6 +64,21 @@ impl TagStore {
     pub(crate) fn is_free(&self, id: TagId) -> bool {
         let slot = self.slot(id).lock();
         slot.watches.is_empty() && slot.claims == 0
+    }
+}
+
+/// The first state of a tag, with the value that was retained for it where that still fits.
+fn begun(plant: &Plant, id: TagId, tag: &Tag, kept: Option<&Kept>, stamp: Stamp) -> Slot {
+    let first = first_slot(plant, tag, stamp);
+    let Some(kept) = kept.filter(|_| !first.is_out_of_service()) else { return first };
+    let fits = write::check_writable(plant, tag).and_then(|()| write::check_whole(plant, tag, &kept.value));
+    match fits {
+        Ok(()) => Slot::new(kept.value.clone(), StatusCode::Good, Stamp { source: kept.source, ..stamp }),
+        Err(status) => {
+            let name = plant.tag_name(id);
+            log::warn!("{name}: the retained value no longer fits ({status}); using the start value");
+            first
+        }
     }
 }
 
@@ -85,7 +108,7 @@ mod tests {
         store.grow(&plant);
         store.slots.grow(1, || Slot::vacant(Stamp::now()).into());
         let id = TagId(0);
-        store.turn(&plant, id, Turn::End, Stamp::now());
+        store.turn(&plant, id, Turn::End, None, Stamp::now());
         let sample = store.with(id, Clone::clone);
         assert_eq!((sample.value, sample.status), (Value::Null, StatusCode::BadNodeIdUnknown));
         assert!(store.is_free(id));
@@ -94,7 +117,7 @@ mod tests {
         store.claim(&[id]);
         store.give_up(&[id]);
         assert!(store.is_claimed(id) && !store.is_free(id));
-        store.turn(&plant, id, Turn::End, Stamp::now());
+        store.turn(&plant, id, Turn::End, None, Stamp::now());
         assert!(store.is_claimed(id), "it stays over a turn");
         store.give_up(&[id]);
         assert!(store.is_free(id));

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use crate::config::Compiled;
 use crate::drivers::{self, ConnectionPlan, LinkChanges, PointPlan};
 use crate::model::{
-    CellChange, Change, ConnectionIx, Difference, Effect, NodeKind, Origin, Plant, Renumbering, SourceDifferences, Tag,
-    TagId, diff,
+    Cell, CellChange, Change, Connection, ConnectionIx, Difference, Effect, NodeKind, Origin, Plant, Renumbering,
+    SourceDifferences, Tag, TagId, diff, has_same_types,
 };
 use crate::tags::Turn;
 
@@ -34,6 +34,17 @@ pub(super) struct Changes {
 pub(super) struct SlotTurn {
     pub tag: TagId,
     pub turn: Turn,
+    pub retained: Retained,
+}
+
+/// The fate of the value that was retained for a memory tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retained {
+    /// The tag begins with it.
+    Back,
+    /// It is of a tag that has gone, or of a start value that has gone.
+    Dropped,
+    Stays,
 }
 
 /// The plant and the plans of a compiled cell with the numbers that they will have.
@@ -68,9 +79,9 @@ impl Changes {
 
     fn find_turns(&mut self, old: &Plant, new: &Plant, fresh: &HashSet<ConnectionIx>) {
         let mut turned = HashSet::new();
-        let mut turn = |tag: TagId, turn: Turn| {
+        let mut turn = |tag: TagId, turn: Turn, retained: Retained| {
             if turned.insert(tag) {
-                self.turns.push(SlotTurn { tag, turn });
+                self.turns.push(SlotTurn { tag, turn, retained });
             }
         };
         for cell in &self.cells {
@@ -80,11 +91,11 @@ impl Changes {
                 let was = node.old.zip(of_old).and_then(|(at, cell)| tag_of(&cell.node(at).kind));
                 let is = node.new.zip(of_new).and_then(|(at, cell)| tag_of(&cell.node(at).kind));
                 match (&node.change, was, is) {
-                    (Change::Removed, Some(was), _) => turn(was, Turn::End),
-                    (Change::Added, _, Some(is)) => turn(is, Turn::Begin),
+                    (Change::Removed, Some(was), _) => turn(was, Turn::End, Retained::Dropped),
+                    (Change::Added, _, Some(is)) => turn(is, Turn::Begin, Retained::Back),
                     (Change::Changed { keys, effect }, Some(_), Some(is)) => {
                         if let Some(kind) = turn_of(keys, *effect, new.tag(is)) {
-                            turn(is, kind);
+                            turn(is, kind, retained_of(keys));
                         }
                         if keys.iter().any(|difference| is_semantic(difference, *effect)) {
                             self.semantics.push(is);
@@ -96,7 +107,7 @@ impl Changes {
         }
         for (id, tag) in new.tags.iter() {
             if tag.connection().is_some_and(|connection| fresh.contains(&connection)) {
-                turn(id, Turn::Begin);
+                turn(id, Turn::Begin, Retained::Stays);
             }
         }
     }
@@ -106,6 +117,15 @@ fn tag_of(kind: &NodeKind) -> Option<TagId> {
     match kind {
         NodeKind::Variable(tag) => Some(*tag),
         NodeKind::Folder | NodeKind::Object(_) | NodeKind::Declaration(_) => None,
+    }
+}
+
+fn retained_of(keys: &[Difference]) -> Retained {
+    let has = |key: &str| keys.iter().any(|difference| difference.key == key);
+    match (has("value") || has("source"), has("enabled")) {
+        (true, _) => Retained::Dropped,
+        (false, true) => Retained::Back,
+        (false, false) => Retained::Stays,
     }
 }
 
@@ -152,17 +172,16 @@ fn source_differences(old: &[ConnectionPlan], new: &[ConnectionPlan]) -> SourceD
     found
 }
 
-/// Differences that no node shows: a cell's name, types that nothing uses.
+/// Differences that no node shows: a cell's name, settings and texts of connections, types.
 fn has_other(old: &Plant, new: &Plant) -> bool {
-    new.cells.iter().any(|cell| {
-        old.cells.iter().find(|before| before.namespace == cell.namespace).is_some_and(|before| {
-            let types = |cell: &crate::model::Cell| {
-                let mut names: Vec<_> = cell.object_types.iter().map(|kind| kind.name.clone()).collect();
-                names.extend(cell.enums.iter().map(|kind| kind.name.clone()));
-                names.sort();
-                names
-            };
-            before.name != cell.name || types(before) != types(cell)
-        })
-    })
+    let differs = |cell: &Cell| {
+        let before = old.cells.iter().find(|before| before.namespace == cell.namespace);
+        before.is_some_and(|before| before.name != cell.name || !has_same_types(before, cell))
+    };
+    let is_other = |(ix, connection): (ConnectionIx, &Connection)| {
+        old.connections
+            .get(ix)
+            .is_some_and(|before| Connection { cell: connection.cell, ..before.clone() } != *connection)
+    };
+    new.cells.iter().any(differs) || new.connections.iter().any(is_other)
 }

@@ -33,11 +33,11 @@ use crate::drivers::{ConnectionPlan, Links, Output};
 use crate::history::Archives;
 use crate::model::{Left, Numbers, Plant, ServerPlan, TagId};
 use crate::state::State;
-use crate::tags::Stamp;
+use crate::tags::{Stamp, Turn};
 use crate::ua::server::Server;
 use crate::ua::space::{NodeVersions, Space};
 use crate::ua::world::{Rules, World};
-use difference::{Changes, Running, renumbered};
+use difference::{Changes, Retained, Running, SlotTurn, renumbered};
 use model_events::{Indices, Named};
 use server_file::{Compared, ServerChanges};
 
@@ -163,6 +163,8 @@ impl Engine {
         };
         let rules = Rules { limits: self.base.limits_of(&plan), plan: Arc::new(plan) };
         let space = self.base.space(&plant, &rules, &namespaces, &versions);
+        server.prepare(&self.server, &world.plan, &rules.plan)?;
+        // The classes that the archives get here count at once: nothing may fail after it.
         let has_history = plant.tags.values().any(|tag| tag.history.is_some());
         if has_history && self.history.is_none() {
             self.history = Some(History::open(&rules.plan)?);
@@ -171,7 +173,6 @@ impl Engine {
             Some(history) if has_history || history.is_recording() => Some(history.archives(&plant)?),
             _ => None,
         };
-        server.prepare(&self.server, &world.plan, &rules.plan)?;
         let plant = Arc::new(plant);
         Ok(Prepared { plant, drivers, rules, numbers, changes, server, space, archives, of_cells, versions, named })
     }
@@ -180,13 +181,25 @@ impl Engine {
     pub(super) fn apply(&mut self, prepared: Prepared) -> Arc<World> {
         let Prepared { plant, drivers, rules, numbers, changes, server, space, archives, .. } = prepared;
         let (tags, stamp) = (&self.server.tags, Stamp::now());
-        // Values that were written to tags that change now are known by their old names.
-        self.retention.note(&self.server.world().plant, tags);
-        tags.grow(&plant);
-        for turn in &changes.turns {
-            tags.turn(&plant, turn.tag, turn.turn, stamp);
+        if let (Some(history), Some(archives)) = (&self.history, &archives) {
+            // Samples of a new type are none of an old archive.
+            history.end_others(archives, stamp.server);
         }
-        self.retention.restore(&plant, tags, changes.turns.iter().map(|turn| turn.tag));
+        // Values that were written to tags that change now are known by their old names.
+        let before = Arc::clone(&self.server.world().plant);
+        self.retention.note(&before, tags);
+        tags.grow(&plant);
+        for SlotTurn { tag, turn, retained } in &changes.turns {
+            let kept = match retained {
+                Retained::Back => self.retention.value_of(&plant, *tag),
+                Retained::Dropped => {
+                    self.retention.forget(if *turn == Turn::End { &before } else { &plant }, *tag);
+                    None
+                }
+                Retained::Stays => None,
+            };
+            tags.turn(&plant, *tag, *turn, kept.as_ref(), stamp);
+        }
         let mut spawn = |name, task| self.tasks.spawn(name, task);
         let links = self.links.apply(drivers.clone(), &plant, &mut spawn);
         let world = World::new(rules, Arc::clone(&plant), space, archives.clone(), links);

@@ -9,6 +9,8 @@ mod items;
 mod load;
 mod model;
 mod nodes;
+mod numbers;
 mod property;
 mod server_file;
+mod values;
 mod watching;
