@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex as Plain;
 use serde_json::Value;
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::report::Answer;
@@ -36,9 +36,14 @@ pub struct Reloader {
     last: Plain<Option<LastReload>>,
     /// Keys of the server file that wait for a restart.
     waiting: Plain<Vec<String>>,
+    /// Places for requests: one runs, the others wait.
+    places: Semaphore,
     /// The files that were read last, and those that were looked for.
     named: watch::Sender<Arc<Named>>,
 }
+
+/// Below the number of requests that the control socket answers at a time.
+const PLACES: usize = 4;
 
 struct Done {
     began: Instant,
@@ -63,7 +68,14 @@ impl Reloader {
     ) -> Arc<Reloader> {
         let named = watch::Sender::new(Arc::new(named));
         let (done, last, waiting) = (Mutex::default(), Plain::default(), Plain::default());
-        Arc::new(Reloader { engine, worker, source, done, last, waiting, named })
+        let places = Semaphore::new(PLACES);
+        Arc::new(Reloader { engine, worker, source, done, last, waiting, places, named })
+    }
+
+    /// A place for a request. The control socket answers a few requests at a time: reloads leave some of them to others.
+    fn wait(&self) -> Result<SemaphorePermit<'_>, String> {
+        let place = self.places.try_acquire();
+        place.map_err(|_| format!("{PLACES} reloads run or wait already; ask again when they are done"))
     }
 
     /// Wakes after each reload, whatever came of it.
@@ -91,6 +103,7 @@ impl Reloader {
 
     /// Reads the files again and takes what they say. The error says why the files cannot be read at all.
     pub async fn reload(&self) -> Result<Answer, String> {
+        let _waits = self.wait()?;
         let asked = Instant::now();
         let mut done = self.done.lock().await;
         if let Some(done) = done.as_ref().filter(|done| done.began > asked) {
@@ -122,6 +135,7 @@ impl Reloader {
 
     /// The same as `reload` without changing anything.
     pub async fn dry_run(&self) -> Result<Answer, String> {
+        let _waits = self.wait()?;
         let _turn = self.done.lock().await;
         self.run(true).await
     }

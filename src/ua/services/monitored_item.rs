@@ -387,6 +387,7 @@ pub(crate) fn set_mode(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut W
     context.write_head(w);
     subscription.lock().touch();
     each_id(reader, w, context.server.limits.operations, |id| set_one_mode(context, &subscription, id, mode))?;
+    rights::reevaluate_new_items(context, &subscription);
     w.null_array();
     Ok(())
 }
