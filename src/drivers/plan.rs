@@ -55,7 +55,8 @@ pub struct ConnectionPlan {
     pub retries: u32,
     pub reconnect_max: Duration,
     pub enabled: bool,
-    pub points: Vec<PointPlan>,
+    /// Shared by the copies of a plan: that of the link, and the one that a reload compares with.
+    pub points: Arc<Vec<PointPlan>>,
 }
 
 impl PointPlan {

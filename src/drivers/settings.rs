@@ -240,7 +240,7 @@ impl<D: Driver> AnySettings for Held<D> {
         let mut number = 0;
         for plan in connections {
             let settings = plan.settings.get::<D>().expect("connections that share a link have one driver");
-            for point in &plan.points {
+            for point in plan.points.iter() {
                 if let Err(error) = D::check_point(settings, PointOf::new(point)) {
                     refused.push((number, error));
                 }

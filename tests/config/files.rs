@@ -27,7 +27,7 @@ fn every_example_is_without_findings() {
             let compiled = compiled.filter(|_| report.is_empty());
             let compiled = compiled.unwrap_or_else(|| panic!("{path}\n{}", report.render(Shown::All)));
             for connection in &compiled.drivers {
-                for point in &connection.points {
+                for point in connection.points.iter() {
                     let read = connection.settings.check_point(point);
                     assert!(read.is_ok(), "{path} {} {read:?}", point.address);
                 }

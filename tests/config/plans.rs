@@ -193,7 +193,7 @@ fn simulate_puts_a_fitting_signal_in_place_of_every_source() {
     let options = Options { simulate: true, ..Options::default() };
     let compiled = load(&[("a.yaml", text)], "a.yaml", &options);
     let addresses: Vec<_> =
-        compiled.drivers.iter().flat_map(|plan| &plan.points).map(|point| point.address.as_str()).collect();
+        compiled.drivers.iter().flat_map(|plan| plan.points.iter()).map(|point| point.address.as_str()).collect();
     assert_eq!(
         addresses,
         [

@@ -1,6 +1,7 @@
 //! The changes of a reload: the plants are compared, and each change is given its effect on slots, links and clients.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::config::Compiled;
 use crate::drivers::{self, ConnectionPlan, LinkChanges, PointPlan};
@@ -53,7 +54,7 @@ pub(super) fn renumbered(compiled: Compiled, numbers: &Renumbering, revision: u3
     let mut plans = compiled.drivers;
     for plan in &mut plans {
         plan.ix = numbers.connection(plan.ix);
-        for point in &mut plan.points {
+        for point in Arc::make_mut(&mut plan.points) {
             point.tag = numbers.tag(point.tag);
         }
     }
@@ -158,9 +159,9 @@ fn fresh_connections(old: Running<'_>, new: Running<'_>) -> HashSet<ConnectionIx
 /// The keys of each tag's source that differ, as its driver has them.
 fn source_differences(old: &[ConnectionPlan], new: &[ConnectionPlan]) -> SourceDifferences {
     let before: HashMap<TagId, &PointPlan> =
-        old.iter().flat_map(|plan| &plan.points).map(|point| (point.tag, point)).collect();
+        old.iter().flat_map(|plan| plan.points.iter()).map(|point| (point.tag, point)).collect();
     let mut found = SourceDifferences::new();
-    for point in new.iter().flat_map(|plan| &plan.points) {
+    for point in new.iter().flat_map(|plan| plan.points.iter()) {
         let Some(was) = before.get(&point.tag).filter(|was| **was != point) else { continue };
         let keys = was.changed_keys(point).into_iter();
         let texts = |key| {

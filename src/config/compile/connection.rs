@@ -1,5 +1,6 @@
 //! `connections:` of a cell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::scope::{ConnectionRef, Scope};
@@ -116,7 +117,7 @@ impl Compiler<'_> {
             retries: connection.retries,
             reconnect_max: connection.reconnect_max,
             enabled: connection.enabled,
-            points: Vec::new(),
+            points: Arc::default(),
         });
         self.real_settings.push(settings);
         self.plant.connections.push(connection);

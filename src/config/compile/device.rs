@@ -1,5 +1,6 @@
 //! Tags of a device: the source, its driver's half, and the point that goes to the driver.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Compiler;
@@ -334,7 +335,7 @@ impl Compiler<'_> {
             point.has_scale &= self.has_own_signal(connection) && spec.simulate.is_none();
             point.words.clear();
         }
-        self.drivers[connection].points.push(point);
+        Arc::make_mut(&mut self.drivers[connection].points).push(point);
     }
 
     /// Checks `simulate:`, with or without `--simulate`.

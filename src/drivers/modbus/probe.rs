@@ -33,7 +33,7 @@ pub(crate) async fn probe(slave: Slave<'_>, address: &str) -> Result<Vec<ProbeLi
     let place = Address::parse(address).map_err(|error| failed(format!("{}; {}", error.message, error.help)))?;
     let (name, timeout, defaults) = (&slave.plan.name, slave.plan.timeout, slave.line.defaults.clone());
     // The points of the cell are not asked for.
-    let alone = ConnectionPlan { points: Vec::new(), ..slave.plan.clone() };
+    let alone = ConnectionPlan { points: Default::default(), ..slave.plan.clone() };
     let mut master = Master::new(vec![Slave { line: slave.line, plan: &alone }]);
     tokio::time::timeout(timeout.max(Duration::from_secs(1)), master.connect())
         .await

@@ -120,7 +120,7 @@ impl Supervisor {
     pub(super) fn new(seat: Seat) -> Supervisor {
         let Seat { connections, plant, tags, health, queue, orders, outputs, make } = seat;
         let Opened { link, refused } = make(&connections);
-        let points: Vec<PointPlan> = connections.iter().flat_map(|connection| connection.points.clone()).collect();
+        let points: Vec<PointPlan> = connections.iter().flat_map(|plan| plan.points.iter().cloned()).collect();
         let bad: HashSet<u32> = refused.iter().map(|(point, _)| *point).collect();
         let now = Instant::now();
         let (feed, pushed) = match &link.0 {

@@ -285,7 +285,7 @@ impl Rig {
                 retries: 0,
                 reconnect_max: LONGEST,
                 enabled: true,
-                points,
+                points: points.into(),
             });
         }
         let name = "bench".to_owned();

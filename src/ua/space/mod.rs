@@ -32,7 +32,7 @@ pub use cell::CONNECTION_VARIABLES;
 pub(crate) use cell::{compose, extension};
 pub(crate) use draft::Draft;
 #[cfg(test)]
-pub(crate) use draft::{NewId, NewNode};
+pub(crate) use draft::NewNode;
 pub use event_types::Field;
 pub(crate) use event_types::{EventTypes, FieldId};
 pub(crate) use historical::HistoricalProperty;

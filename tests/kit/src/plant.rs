@@ -239,7 +239,7 @@ pub fn assemble(lines: Vec<Line>) -> (Plant, Vec<ConnectionPlan>) {
             retries: line.retries,
             reconnect_max: line.reconnect_max,
             enabled: true,
-            points,
+            points: points.into(),
         });
     }
     plant.cells.push(cell);

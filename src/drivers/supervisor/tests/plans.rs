@@ -65,7 +65,7 @@ pub(super) fn plans_of(devices: &[Option<Dev>]) -> Vec<ConnectionPlan> {
             retries: 0,
             reconnect_max: LONGEST,
             enabled: dev.enabled,
-            points: dev.points.iter().map(of).collect(),
+            points: dev.points.iter().map(of).collect::<Vec<_>>().into(),
         })
     };
     (0..).zip(devices).filter_map(plan).collect()

@@ -70,7 +70,7 @@ fn plan() -> ConnectionPlan {
         retries: 0,
         reconnect_max: LONGEST,
         enabled: true,
-        points: vec![point(0, Duration::ZERO)],
+        points: vec![point(0, Duration::ZERO)].into(),
     }
 }
 
