@@ -350,7 +350,12 @@ impl TagStore {
 
     /// Whether the tag has another source or type than when the write was checked: it must not be sent.
     pub fn is_outdated(&self, write: &Write) -> bool {
-        self.slot(write.tag).lock().since > write.revision
+        self.began_after(write.tag, write.revision)
+    }
+
+    /// Whether a plant that is newer than this revision made the tag begin again: it takes nothing by that one any more.
+    pub(crate) fn began_after(&self, tag: TagId, revision: u32) -> bool {
+        self.slot(tag).lock().since > revision
     }
 
     /// Hands writes to a connection's link; the device's answers come through the receiver. They take one of its

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::orders::Update;
 use super::{BACK_OFF_FIRST, CLOSE_WITHIN, Opening, Output, Stopped, Supervisor, pushed_of, refresh};
-use crate::drivers::contract::LinkError;
+use crate::drivers::contract::{LinkError, Samples};
 use crate::drivers::feed::Feed;
 use crate::drivers::link::{Opened, Way};
 use crate::drivers::plan::{PointPlan, by_period};
@@ -20,7 +20,7 @@ use crate::drivers::poll::AnyPoll;
 use crate::drivers::schedule::{ClassPlan, Kept};
 use crate::health;
 use crate::model::{Origin, Plant, TagId};
-use crate::tags::{Miss, Write};
+use crate::tags::{Miss, RawSample, Stamp, Write};
 
 /// The link after it has taken newer plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,36 +136,48 @@ impl Supervisor {
     /// Takes the plans. The connection stays open if one of the connections is unchanged and the driver takes it over.
     pub(super) async fn install(&mut self, update: &Arc<Update>) {
         self.state.take_fed();
-        let renewed = self.renewed(update);
-        if self.has_same_points(update) {
+        let mut renewed = self.renewed(update);
+        // A device that sends by itself has sent their values, and sends them again on a new connection only.
+        let is_sent_once = matches!(self.way, Way::Push { .. }) && !renewed.is_empty();
+        if !is_sent_once && self.has_same_points(update) {
             self.relabel(update);
         } else {
             let mut opened = (self.make)(&update.connections);
             let is_adopted = opened.link.0.adopt(&mut self.way);
             let is_unchanged =
                 update.connections.iter().any(|new| self.connections.iter().any(|old| old.is_unchanged(new)));
-            let is_kept = is_adopted && is_unchanged;
+            let is_kept = is_adopted && is_unchanged && !is_sent_once;
             if !is_kept {
                 let way = if is_adopted { &mut opened.link.0 } else { &mut self.way };
                 drop(timeout(CLOSE_WITHIN, way.disconnect()).await);
+                // A new connection begins with all.
+                renewed.clear();
             }
             self.settle(update, opened, is_kept);
         }
         self.state.schedule.read_again(&renewed);
+        self.refuse_again(&renewed);
         (self.pending, self.reported) = (None, HashSet::new());
     }
 
-    /// Tags that make another value of what their point reads: they wait for a new one.
+    /// Tags whose point is the same, and which begin again, as with another scale: they wait for a value.
     fn renewed(&self, update: &Update) -> HashSet<TagId> {
-        let is_renewed = |tag: &TagId| {
-            let old = self.state.plant.tag(*tag);
-            update.plant.tags.get(*tag).is_some_and(|new| {
-                new.scale != old.scale
-                    || new.shape.data_type != old.shape.data_type
-                    || new.shape.dimensions != old.shape.dimensions
-            })
-        };
-        self.state.points.iter().map(|point| point.tag).filter(is_renewed).collect()
+        let state = &self.state;
+        let is_renewed = |point: &&PointPlan| point.read && state.tags.began_after(point.tag, state.plant.revision);
+        let begun: HashSet<TagId> = state.points.iter().filter(is_renewed).map(|point| point.tag).collect();
+        if begun.is_empty() {
+            return begun;
+        }
+        let same = self.same(update).tags;
+        begun.into_iter().filter(|tag| same.contains(tag)).collect()
+    }
+
+    /// Those of them that the driver refuses say so again.
+    fn refuse_again(&self, renewed: &HashSet<TagId>) {
+        let points = self.refused.iter().map(|point| self.state.points[*point as usize].tag);
+        let bad = |tag| (tag, RawSample::from(Err(StatusCode::BadConfigurationError)));
+        let samples: Samples = points.filter(|tag| renewed.contains(tag)).map(bad).collect();
+        self.state.tags.commit(&self.state.plant, &samples, Stamp::now());
     }
 
     fn has_same_points(&self, update: &Update) -> bool {

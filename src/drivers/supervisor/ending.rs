@@ -40,7 +40,7 @@ impl Supervisor {
     /// Writes the values of `on_stop`, reports them, and closes the link. Plans that it does not follow yet count: tags that
     /// they leave out come first; a link that has no place in them leaves all others as they are.
     pub(super) async fn finish(&mut self) {
-        self.state.queue.close();
+        self.state.requests.close();
         let deadline = Instant::now() + STOP_WITHIN;
         let update = self.newest();
         let health = Arc::clone(update.as_ref().map_or(&self.state.health, |update| &update.health));
@@ -49,15 +49,12 @@ impl Supervisor {
             let outputs = self.leaving(update);
             self.write_outputs(outputs, deadline).await;
         } else {
-            if self.state.connected.is_some() && timeout(CLIENTS_WITHIN, self.finish_clients()).await.is_err() {
-                // A write that was interrupted leaves its reply on the line.
-                self.close().await;
-            }
-            self.state.refuse_writes(|_| StatusCode::BadShutdown);
+            self.finish_clients().await;
             if let Some(update) = update {
                 let outputs = self.leaving(&update);
                 self.write_outputs(outputs, deadline).await;
                 self.install(&update).await;
+                self.finish_clients().await;
             }
             let written = self.write_outputs(self.state.on_stop(), deadline).await;
             if self.state.connected.is_some() {
@@ -73,8 +70,23 @@ impl Supervisor {
         drop(timeout(CLOSE_WITHIN, self.way.disconnect()).await);
     }
 
+    /// Sends the writes of clients up to the first one that waits for newer plans. A closed link refuses them.
     async fn finish_clients(&mut self) {
-        while let Ok(request) = self.state.queue.try_recv() {
+        if self.state.connected.is_some() && timeout(CLIENTS_WITHIN, self.finish_requests()).await.is_err() {
+            // A write that was interrupted leaves its reply on the line.
+            self.close().await;
+        }
+        if self.state.connected.is_none() {
+            self.state.refuse_writes(|_| StatusCode::BadShutdown);
+        }
+    }
+
+    async fn finish_requests(&mut self) {
+        while let Some(request) = self.state.requests.next_now() {
+            if self.must_follow_first(&request) {
+                self.state.requests.put_back(request);
+                return;
+            }
             if self.finish_request(request).await.is_err() {
                 self.close().await;
                 return;
@@ -85,10 +97,9 @@ impl Supervisor {
     async fn finish_request(&mut self, request: WriteRequest) -> Result<(), LinkError> {
         let mut statuses = Vec::new();
         for write in &request.writes {
-            statuses.push(match self.state.places.contains_key(&write.tag) {
-                false => LinkState::absent(&self.state.plant, write.tag),
-                true if self.state.tags.is_outdated(write) => StatusCode::BadInvalidState,
-                true => self.write_last(write).await?,
+            statuses.push(match self.state.refusal(write) {
+                Some(code) => code,
+                None => self.write_last(write).await?,
             });
         }
         drop(request.reply.send(statuses));

@@ -62,7 +62,7 @@ impl LinkState {
                 biased;
                 () = stop.stopped() => return Err(Stopped),
                 () = updates.updated() => return Ok(Listened::Updated),
-                Some(request) = self.queue.recv() => return Ok(Listened::Write(request)),
+                Some(request) = self.requests.next() => return Ok(Listened::Write(request)),
                 // The driver first: samples of its own task that never pause must not hide that it ended.
                 error = &mut run => return Ok(Listened::Ended(error)),
                 () = self.feed.news() => self.take_fed(),

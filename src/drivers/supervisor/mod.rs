@@ -23,6 +23,7 @@ mod orders;
 mod polling;
 mod pushed;
 mod refresh;
+mod requests;
 mod state;
 mod writing;
 
@@ -51,6 +52,7 @@ use notes::Notes;
 use orders::Orders;
 pub(super) use orders::{Command, Update, orders};
 use pushed::{Heard, Pushed};
+use requests::Requests;
 use state::{LinkState, miss_of};
 
 const BACK_OFF_FIRST: Duration = Duration::from_millis(500);
@@ -131,7 +133,7 @@ impl Supervisor {
             refreshes: refresh::of(&points, now),
             claims: Claims::new(&tags, &points),
             state: LinkState {
-                queue,
+                requests: Requests::new(queue),
                 plant,
                 tags,
                 health,

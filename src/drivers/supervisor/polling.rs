@@ -53,14 +53,14 @@ impl Supervisor {
 
     /// A write request that waits, if there is one; returns the error that ends the link.
     pub(super) async fn waiting_write(&mut self) -> Result<Option<LinkError>, Stopped> {
-        match self.state.queue.try_recv() {
-            Ok(request) => self.write(request).await,
-            Err(_) => Ok(None),
+        match self.state.requests.next_now() {
+            Some(request) => self.write(request).await,
+            None => Ok(None),
         }
     }
 
-    /// Reads one block, with `retries`; a write waits for one request at most, so it is sent between two. Returns
-    /// the error that ends the link.
+    /// Reads one block, with `retries`; a write waits for one request at most, so it is sent between two. Newer plans end
+    /// the attempts: the block is read by them, as far as they have it. Returns the error that ends the link.
     async fn read(&mut self, at: At) -> Result<Option<LinkError>, Stopped> {
         let device = self.state.schedule.item(at).device;
         // A demoted device gets one attempt, so that it delays other devices little.
@@ -94,6 +94,7 @@ impl Supervisor {
             if error.is_usable() && left > 0 {
                 left -= 1;
                 match self.waiting_write().await? {
+                    None if self.has_update() => return Ok(None),
                     None => continue,
                     ended => return Ok(ended),
                 }

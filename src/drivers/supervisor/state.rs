@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use opcua::StatusCode;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::load::{Load, News};
 use super::notes::Notes;
 use super::orders::Orders;
 use super::pushed::Pushed;
+use super::requests::Requests;
 use super::{CLOSE_WITHIN, SILENCE, Stopped};
 use crate::drivers::contract::{Answer, LinkError, Refusal, Samples};
 use crate::drivers::feed::Feed;
@@ -37,7 +37,7 @@ pub(super) struct LinkState {
     pub pushed: Option<Pushed>,
     pub points: Vec<PointPlan>,
     pub places: HashMap<TagId, u32>,
-    pub queue: mpsc::Receiver<WriteRequest>,
+    pub requests: Requests,
     pub orders: Orders,
     /// Since when the link is open.
     pub connected: Option<Instant>,
@@ -96,7 +96,7 @@ impl LinkState {
                     }
                     return Err(Stopped);
                 }
-                Some(request) = self.queue.recv(), if self.dead => self.refuse(request),
+                Some(request) = self.requests.next(), if self.dead => self.refuse(request),
                 // Before the link is open, a sample would be overtaken by the quality of a lost link.
                 () = self.feed.news(), if self.connected.is_some() => self.take_fed(),
                 () = sleep_until(sweep) => self.sweep(),
@@ -113,7 +113,7 @@ impl LinkState {
                 biased;
                 () = stop.stopped() => return Err(Stopped),
                 () = updates.updated() => return Ok(None),
-                Some(request) = self.queue.recv() => return Ok(Some(request)),
+                Some(request) = self.requests.next() => return Ok(Some(request)),
                 () = sleep_until(until) => return Ok(None),
                 () = sleep_until(sweep) => self.sweep(),
             }

@@ -13,8 +13,13 @@ use crate::tags::{Miss, Stamp, Write, WriteRequest, to_raw};
 use crate::value::Value;
 
 impl Supervisor {
-    /// All writes of a request, each once. Returns the error that ends the link.
+    /// All writes of a request, each once. A request that waits for newer plans is put back. Returns the error that ends
+    /// the link.
     pub(super) async fn write(&mut self, request: WriteRequest) -> Result<Option<LinkError>, Stopped> {
+        if self.must_follow_first(&request) {
+            self.state.requests.put_back(request);
+            return Ok(None);
+        }
         let mut statuses = Vec::with_capacity(request.writes.len());
         let mut broken = None;
         let mut done = HashSet::new();
@@ -43,11 +48,17 @@ impl Supervisor {
         Ok(broken)
     }
 
+    /// Whether a write of the request was checked against plans that the link does not follow yet: the present ones may
+    /// have another register for its tag. A client can only have seen plans that were handed to all links before, so the
+    /// update is there.
+    pub(super) fn must_follow_first(&self, request: &WriteRequest) -> bool {
+        request.writes.iter().any(|write| self.state.is_ahead(write)) && self.has_update()
+    }
+
     async fn write_one(&mut self, write: &Write) -> Result<Written, Stopped> {
-        match self.state.places.contains_key(&write.tag) {
-            false => Ok(LinkState::absent(&self.state.plant, write.tag).into()),
-            true if self.state.tags.is_outdated(write) => Ok(StatusCode::BadInvalidState.into()),
-            true => self.write_value(write).await,
+        match self.state.refusal(write) {
+            Some(code) => Ok(code.into()),
+            None => self.write_value(write).await,
         }
     }
 
@@ -85,6 +96,22 @@ impl Supervisor {
 }
 
 impl LinkState {
+    /// The write was checked against newer plans than those of the points.
+    fn is_ahead(&self, write: &Write) -> bool {
+        write.revision > self.plant.revision
+    }
+
+    /// Why a client's write is not sent by the present plans.
+    pub(super) fn refusal(&self, write: &Write) -> Option<StatusCode> {
+        if self.is_ahead(write) {
+            return Some(StatusCode::BadInvalidState);
+        }
+        match self.places.contains_key(&write.tag) {
+            false => Some(LinkState::absent(&self.plant, write.tag)),
+            true => self.tags.is_outdated(write).then_some(StatusCode::BadInvalidState),
+        }
+    }
+
     /// The value as the device wants it: scale and exponent undone, whole numbers where there is neither.
     pub(crate) fn to_raw(&self, write: &Write, exponent: Option<i8>) -> Result<Value, StatusCode> {
         to_raw(self.plant.tag(write.tag).scale, &write.value, exponent)
@@ -107,7 +134,7 @@ impl LinkState {
     }
 
     pub(crate) fn refuse_writes(&mut self, why: impl Fn(&Write) -> StatusCode) {
-        while let Ok(request) = self.queue.try_recv() {
+        while let Some(request) = self.requests.next_now() {
             let statuses = request.writes.iter().map(&why).collect();
             drop(request.reply.send(statuses));
         }

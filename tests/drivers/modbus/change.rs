@@ -1,17 +1,17 @@
 //! Plans that change while a link runs: one TCP connection, right values, and no value of another register.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opcell::testing::drivers::Settings;
 use opcell::testing::drivers::modbus::{self, Framing, MaskWrite, RawType, TcpSettings};
 use opcell::testing::model::TagId;
-use opcell::testing::tags::{Watch, Watcher};
-use opcell::value::{BuiltIn, Moment, Sample, Value};
+use opcell::testing::tags::{Watch, Watcher, Written};
+use opcell::value::{BuiltIn, Moment, Sample, UaTime, Value};
 use opcua::StatusCode;
 use testkit::plant::{Bench, Line, Point, point, tcp};
-use testkit::slave::{Faults, Slave, marked};
+use testkit::slave::{Does, Faults, Slave, marked};
 use testkit::until::until_async;
 
 /// Tags that stay, in the first registers.
@@ -120,4 +120,69 @@ async fn a_device_keeps_the_habits_that_were_learned_and_a_held_value_is_written
     assert_eq!(bench.write(1, &Value::Boolean(true)).await, StatusCode::Good);
     assert_eq!(slave.connections.load(Ordering::Relaxed), 2);
     bench.stop().await;
+}
+
+/// A link to one register, with attempts that are repeated.
+fn register(port: u16, address: u16) -> Line {
+    Line {
+        timeout: Duration::from_secs(1),
+        retries: 3,
+        stale_after: Duration::from_secs(60),
+        ..Line::new(
+            Settings::of::<modbus::Tcp>(tcp(port)),
+            vec![point(&format!("holding/{address}"), BuiltIn::UInt16).raw(RawType::Uint16)],
+        )
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_by_the_new_plan_never_goes_to_the_old_address() {
+    let slave = Slave::new();
+    let listening = slave.listen(Framing::Tcp, Faults::none()).await;
+    let mut bench = Bench::start(vec![register(listening.port, 10)]);
+    bench.until_status(0, StatusCode::Good).await;
+    let is_quiet = Arc::new(AtomicBool::new(true));
+    let quiet = Arc::clone(&is_quiet);
+    *slave.script.lock().expect("lock") = Some(Box::new(move |pdu, _| match pdu[0] {
+        3 if quiet.load(Ordering::Relaxed) => Does::Nothing,
+        _ => Does::Answer,
+    }));
+    // A read is under way and gets no answer, so that it is asked again.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let words = || [10, 20].map(|at: usize| slave.words.lock().expect("lock")[at]);
+    let before = words()[0];
+    bench.change(vec![register(listening.port, 20)], 1);
+    let status = bench.write(0, &Value::UInt16(777)).await;
+    assert_eq!((status, words()), (StatusCode::Good, [before, 777]));
+    is_quiet.store(false, Ordering::Relaxed);
+    bench.until(0, "of the new register", |sample| sample.value == Value::UInt16(777)).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_by_the_new_plan_goes_to_the_new_address_when_the_link_ends() {
+    let slave = Slave::new();
+    let listening = slave.listen(Framing::Tcp, Faults::none()).await;
+    let mut bench = Bench::start(vec![register(listening.port, 10)]);
+    bench.until_status(0, StatusCode::Good).await;
+    let words = || [10, 20].map(|at: usize| slave.words.lock().expect("lock")[at]);
+    let before = words()[0];
+    *slave.script.lock().expect("lock") = Some(Box::new(|pdu, _| {
+        if pdu[0] == 3 {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        Does::Answer
+    }));
+    // A read is under way, and its answer comes after the stop.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    bench.change(vec![register(listening.port, 20)], 1);
+    let value = Value::UInt16(777);
+    let Written::Device { connection, write } =
+        bench.tags.write_now(&bench.plant, TagId(0), &value, None, UaTime::now())
+    else {
+        panic!("it is a tag of a device")
+    };
+    let answer = bench.tags.enqueue(connection, vec![write], Duration::from_secs(2)).expect("a place");
+    bench.stop().await;
+    assert_eq!((answer.await.expect("an answer"), words()), (vec![StatusCode::Good], [before, 777]));
 }

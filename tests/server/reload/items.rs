@@ -11,8 +11,10 @@ use opcua::{AttributeId, DataChangeFilter, DataChangeTrigger, ExtensionObject, N
 use testkit::interop::{Field, Holder};
 use testkit::login::Login;
 use testkit::request::{filtered_item, item, modify_items, parameters};
+use testkit::server::TestServer;
 use testkit::slave::{Faults, Slave};
 use testkit::steps::{HIERARCHICAL, Id, browse, browse_next};
+use testkit::ua::Session;
 use testkit::until;
 
 use super::bench::{Bench, SEMANTICS_CHANGED, cell, tag};
@@ -226,6 +228,26 @@ fn another_source_waits_for_its_first_sample_and_never_shows_the_old_number() {
         accepted = Some(connections);
     }
     assert!(accepted.is_some_and(|count| count <= 4), "links were opened again: {accepted:?}");
+}
+
+#[test]
+fn a_device_tag_with_a_renamed_enumeration_is_read_at_once() {
+    let text = |name: &str| {
+        let source = "poll: 60s, source: \"counter(start=1, step=0, every=1s)\"";
+        format!(
+            "schema: 1\ncell: press\nnamespace: urn:test:press\nconnections:\n  sim: {{ driver: simulator }}\ntypes:\n  \
+             enums:\n    {name}: {{ 0: A, 1: B }}\nnodes:\n  T: {{ type: {name}, {source} }}\n"
+        )
+    };
+    let server = TestServer::start(&text("Mode"));
+    let mut client = Session::open(server.address);
+    let wanted = Some(Value::Int32(1));
+    until("the first sample", || client.read_value(tag("T")).value == wanted);
+    for name in ["Other", "Mode"] {
+        let report = server.reload(&text(name)).report;
+        assert_eq!(report.result, ReloadResult::Applied, "{report:?}");
+        until("a value of the renamed enumeration", || client.read_value(tag("T")).value == wanted);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 use crate::drivers::feed::Feed;
 use crate::drivers::link::Link;
 use crate::drivers::push::Push;
-use crate::tags::{Watch, Watcher};
+use crate::tags::{Stamp, Turn, Watch, Watcher};
 use crate::value::{Moment, Sample};
 
 #[derive(Clone, Copy)]
@@ -234,5 +234,116 @@ async fn a_pushing_link_takes_other_points_without_a_new_connection_and_mixes_no
     links.stop();
     for task in tasks {
         task.await.expect("the link ends in good order");
+    }
+}
+
+/// Sends each value once a connection, and notes the addresses that are written; a write takes 50 ms.
+struct Once {
+    addresses: Vec<String>,
+    connects: Arc<AtomicU32>,
+    written: Arc<Mutex<Vec<String>>>,
+    is_sent: bool,
+}
+
+impl Once {
+    fn make(connects: &Arc<AtomicU32>, written: &Arc<Mutex<Vec<String>>>) -> Make {
+        let (connects, written) = (Arc::clone(connects), Arc::clone(written));
+        Arc::new(move |plans: &[ConnectionPlan]| {
+            let addresses =
+                plans.iter().flat_map(|plan| plan.points.iter().map(|point| point.address.clone())).collect();
+            let (connects, written) = (Arc::clone(&connects), Arc::clone(&written));
+            Opened { link: Link::push(Once { addresses, connects, written, is_sent: false }), refused: Vec::new() }
+        })
+    }
+}
+
+impl Push for Once {
+    async fn connect(&mut self) -> Result<(), LinkError> {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+        self.is_sent = false;
+        Ok(())
+    }
+
+    async fn run(&mut self, feed: &Feed) -> LinkError {
+        if !std::mem::replace(&mut self.is_sent, true) {
+            (0..).zip(&self.addresses).for_each(|(point, _)| feed.sample(point, RawSample::from(Ok(Value::UInt16(7)))));
+        }
+        std::future::pending().await
+    }
+
+    async fn write(&mut self, point: u32, _: &Value, _: u32, _: &Feed) -> Result<StatusCode, LinkError> {
+        pass(Duration::from_millis(50)).await;
+        self.written.lock().push(self.addresses[point as usize].clone());
+        Ok(StatusCode::Good)
+    }
+
+    async fn disconnect(&mut self) {}
+
+    fn adopt(&mut self, old: &mut Once) -> bool {
+        self.is_sent = old.is_sent;
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_begins_again_gets_the_value_that_its_device_sends_once() {
+    use super::plans::{dev, plans_of, plant_of, pt};
+    let site = vec![Some(dev(0, &[pt(0, Duration::ZERO), pt(1, Duration::ZERO)]))];
+    let (connects, written) = (Arc::default(), Arc::default());
+    let tags = Arc::new(TagStore::new(&plant_of(&site, 0)));
+    let mut links = Links::with_drivers(&tags, mpsc::unbounded_channel().0, Once::make(&connects, &written));
+    let mut tasks = Vec::new();
+    for revision in 0..4 {
+        let plant = Arc::new(plant_of(&site, revision));
+        if revision == 2 {
+            tags.turn(&plant, TagId(1), Turn::Begin, Stamp::now());
+        }
+        links.apply(plans_of(&site), &plant, &mut |_, task| tasks.push(tokio::spawn(task)));
+        pass(Duration::from_millis(100)).await;
+        for tag in [0, 1] {
+            let sample = tags.with(TagId(tag), Clone::clone);
+            assert_eq!((sample.status, sample.value), (StatusCode::Good, Value::UInt16(7)), "tag {tag} of {revision}");
+        }
+    }
+    assert_eq!(connects.load(Ordering::Relaxed), 2, "opened again for the tag that begins again, and for nothing else");
+    links.stop();
+    for task in tasks {
+        task.await.expect("the link ends in good order");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_by_the_new_plan_goes_to_the_new_address_also_when_the_link_ends() {
+    use super::plans::{Pt, dev, plans_of, plant_of, pt};
+    let site = |address: &str| vec![Some(dev(0, &[Pt { address: address.into(), ..pt(0, Duration::ZERO) }]))];
+    let write = |revision| Write { tag: TagId(0), value: Value::UInt16(1), first: None, revision };
+    for is_stopped in [false, true] {
+        let (connects, written) = (Arc::default(), Arc::default());
+        let tags = Arc::new(TagStore::new(&plant_of(&site("old"), 0)));
+        let mut links = Links::with_drivers(&tags, mpsc::unbounded_channel().0, Once::make(&connects, &written));
+        let mut tasks = Vec::new();
+        let mut apply = |address, revision| {
+            let plant = Arc::new(plant_of(&site(address), revision));
+            links.apply(plans_of(&site(address)), &plant, &mut |_, task| tasks.push(tokio::spawn(task)));
+        };
+        let send =
+            |revision| tags.enqueue(ConnectionIx(0), vec![write(revision)], Duration::from_secs(2)).expect("a place");
+        apply("old", 0);
+        pass(Duration::from_millis(100)).await;
+        let before = send(0);
+        pass(Duration::from_millis(20)).await;
+        // The first one is under way.
+        apply("new", 1);
+        let after = send(1);
+        if is_stopped {
+            links.stop();
+        }
+        assert_eq!(before.await.expect("an answer"), [StatusCode::Good]);
+        assert_eq!(after.await.expect("an answer"), [StatusCode::Good], "stopped: {is_stopped}");
+        assert_eq!(*written.lock(), ["old", "new"], "stopped: {is_stopped}");
+        links.stop();
+        for task in tasks {
+            task.await.expect("the link ends in good order");
+        }
     }
 }
