@@ -232,7 +232,7 @@ async fn a_tag_with_another_scale_is_read_at_once_by_the_same_request() {
     let mut plant = plans::plant_of(&devices.clone().map(Some), 2);
     let scale = Some(crate::model::Scale::Factor { factor: 2.0, offset: 0.0 });
     plant.tags.put(TagId(1), Tag { scale, ..plant.tag(TagId(1)).clone() });
-    site.tags.turn(&plant, TagId(1), Turn::Begin, Stamp::now());
+    site.tags.turn(&plant, TagId(1), Turn::Begin, None, Stamp::now());
     site.links.apply(plans::plans_of(&devices.map(Some)), &Arc::new(plant), &mut |_, _| panic!("no link is new"));
     pass(SECOND).await;
     assert_eq!((site.reads(0).len(), site.reads(1).len(), site.connects()), (1, 2, 1));

@@ -296,7 +296,7 @@ async fn a_tag_that_begins_again_gets_the_value_that_its_device_sends_once() {
     for revision in 0..4 {
         let plant = Arc::new(plant_of(&site, revision));
         if revision == 2 {
-            tags.turn(&plant, TagId(1), Turn::Begin, Stamp::now());
+            tags.turn(&plant, TagId(1), Turn::Begin, None, Stamp::now());
         }
         links.apply(plans_of(&site), &plant, &mut |_, task| tasks.push(tokio::spawn(task)));
         pass(Duration::from_millis(100)).await;
