@@ -14,7 +14,7 @@ use super::tasks::Tasks;
 use crate::audit::Kind;
 use crate::config;
 use crate::control::{Answer, CertificateStatus, LinkStatus, Listener, Request, Response, SessionStatus, Status};
-use crate::model::{ConnectionIx, Network};
+use crate::model::{ConnectionIx, Network, RoleRenumbering};
 use crate::pki::{Certificate, LONGEST_WINDOW, Pki};
 use crate::stack::crypto::Identity;
 use crate::ua::server::Server;
@@ -91,10 +91,14 @@ impl ControlService {
         let read = tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?;
         let new =
             read.map_err(|findings| format!("the server file has mistakes; the users are unchanged\n{findings}"))?;
-        if new.server.own_roles != plan.own_roles {
+        let number_of = |name: &str| plan.own_roles.iter().find(|(_, own)| *own == name).map(|(role, _)| *role);
+        let numbers = RoleRenumbering::between(&new.server.own_roles, number_of);
+        if numbers.waiting > 0 || new.server.own_roles.len() != plan.own_roles.len() {
             return Err("the server file names other roles than before; run opcell reload".to_owned());
         }
-        let ended = super::reload::take_accounts(&self.server, new.server.accounts);
+        let mut accounts = new.server.accounts;
+        accounts.renumber_roles(&numbers);
+        let ended = super::reload::take_accounts(&self.server, accounts);
         log::info!("users and roles were read again; {} ended", crate::model::count(ended, "session"));
         Ok(match ended {
             0 => "applied to the running server".to_owned(),

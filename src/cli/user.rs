@@ -176,14 +176,14 @@ fn list(place: &Place, global: &Global) -> Result<Answer, Answer> {
 }
 
 fn role_names(plan: &ServerPlan, roles: Roles) -> String {
-    let all = (0..u8::try_from(ROLES.len() + plan.own_roles.len()).unwrap_or(u8::MAX)).map(Role);
+    let all = (0..).map(Role).take(ROLES.len()).chain(plan.own_roles.keys().copied());
     let names: Vec<&str> = all.filter(|role| roles.contains(*role)).map(|role| role_name(plan, role)).collect();
     if names.is_empty() { "no role".to_owned() } else { names.join(", ") }
 }
 
 fn role_name(plan: &ServerPlan, role: Role) -> &str {
     let at = usize::from(role.0);
-    ROLES.get(at).copied().or_else(|| plan.own_roles.get(at - ROLES.len()).map(String::as_str)).unwrap_or("?")
+    ROLES.get(at).copied().or_else(|| plan.own_roles.get(&role).map(String::as_str)).unwrap_or("?")
 }
 
 /// The outcome, with a line on whether the running server has applied it.
@@ -222,7 +222,7 @@ fn check_name(name: &str) -> Result<(), String> {
 fn check_roles(roles: &[String], plan: &ServerPlan) -> Result<(), String> {
     // It follows from the channel: a server file that gives it to a user is refused.
     let standard = || ROLES.iter().copied().filter(|role| Role::well_known(role) != Some(Role::TRUSTED_APPLICATION));
-    let known = || standard().chain(plan.own_roles.iter().map(String::as_str));
+    let known = || standard().chain(plan.own_roles.values().map(String::as_str));
     let Some(wrong) = roles.iter().find(|role| !known().any(|name| name == *role)) else { return Ok(()) };
     let hint = config::did_you_mean(wrong, known());
     let names: Vec<&str> = known().collect();

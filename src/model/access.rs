@@ -2,6 +2,8 @@
 //!
 //! The first nine roles are the well-known ones of Part 3 §4.9.2 (1.05), in that order; a server's own follow.
 
+use std::collections::BTreeMap;
+
 /// A role by its index in `ROLES`; the server's own roles follow after those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Role(pub u8);
@@ -39,6 +41,12 @@ impl Role {
         usize::from(self.0) < ROLES.len()
     }
 }
+
+/// Names of own roles by number.
+pub(crate) type OwnRoles = BTreeMap<Role, String>;
+
+/// Roles of a server, the well-known ones among them: the bits of `Roles`.
+pub(crate) const MOST_ROLES: usize = u64::BITS as usize;
 
 /// A set of at most 64 roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AuditPlan, HistoryPlan, Network, Roles};
+use super::{AuditPlan, HistoryPlan, Network, OwnRoles, Roles};
 use crate::value::Hidden;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +17,8 @@ pub struct ServerPlan {
     pub security: Security,
     /// As the file had it when it was last taken; `opcell user` may have changed the accounts of the server since.
     pub accounts: Accounts,
-    /// Names of the server's own roles; `Role(9 + i)` is entry `i`.
-    pub own_roles: Vec<String>,
+    /// By place in the file, from `Role(9)` on; in a running server each name keeps its number.
+    pub own_roles: OwnRoles,
     pub limits: Limits,
     /// Networks that may connect; empty: all.
     pub networks: Vec<Network>,

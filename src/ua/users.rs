@@ -13,7 +13,7 @@ use tokio::time::Instant;
 pub use lockout::Origin;
 pub(crate) use lockout::{Turn, Wait};
 
-use crate::model::{Accounts, Role, Roles, User};
+use crate::model::{Accounts, User};
 use crate::value::Hidden;
 use lockout::Lockout;
 
@@ -74,18 +74,6 @@ impl Users {
             .filter(|(name, user)| old.users.get(*name).map(login) != Some(login(user)))
             .for_each(|(name, _)| lockout.forget(name));
         old
-    }
-
-    /// Until the next accounts, nobody has an own role. A login that is under way is not disturbed.
-    pub(crate) fn suspend_own_roles(&self) {
-        let mut accounts = Accounts::clone(&self.accounts.load());
-        accounts.users.values_mut().for_each(|user| user.roles = user.roles.well_known());
-        accounts.role_rules.retain(|rule| rule.role.is_well_known());
-        if accounts.anonymous != Roles::NONE {
-            // With no role at all, a login without a name would be refused.
-            accounts.anonymous = accounts.anonymous.well_known().with(Role::ANONYMOUS);
-        }
-        self.accounts.store(Arc::new(accounts));
     }
 
     /// `password` is `None` where it could not be decrypted. Takes tens of milliseconds on purpose, and the same time

@@ -114,7 +114,7 @@ fn own_roles_and_users_are_known_to_cells() {
                   roles:\n  Fitter: { users: [ann], applications: [urn:scada] }\n  Operator: { users: [ann] }\n";
     let text = "schema: 1\ncell: a\nnodes:\n  T: { type: Int16, value: 1, write: true, access: { write: [Fitter] } }\n";
     let compiled = load(&[("server.yaml", server), ("a.yaml", text)], "server.yaml", &Options::default());
-    assert_eq!(compiled.server.own_roles, ["Fitter"]);
+    assert_eq!(compiled.server.own_roles, [(Role(9), "Fitter".to_owned())].into());
     assert_eq!(compiled.server.accounts.users["ann"].roles, roles(&[Role(9)]));
     assert_eq!(compiled.plant.access[usize::from(tag(&compiled, "T").access.0)].write, roles(&[Role(9)]));
     let rules = &compiled.server.accounts.role_rules;

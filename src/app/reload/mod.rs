@@ -31,7 +31,7 @@ use super::tasks::Tasks;
 use crate::config::Compiled;
 use crate::drivers::{ConnectionPlan, Links, Output};
 use crate::history::Archives;
-use crate::model::{Left, Numbers, Plant, ServerPlan, TagId};
+use crate::model::{Left, Numbers, Plant, RoleNumbers, ServerPlan, TagId};
 use crate::state::State;
 use crate::tags::{Stamp, Turn};
 use crate::ua::server::Server;
@@ -53,6 +53,7 @@ pub(crate) struct Engine {
     pub state: State,
     retention: Retention,
     numbers: Numbers,
+    role_numbers: RoleNumbers,
     drivers: Vec<ConnectionPlan>,
     /// The namespace indices of the cells, in their order.
     of_cells: Vec<u16>,
@@ -69,6 +70,7 @@ pub(crate) struct Examined {
     drivers: Vec<ConnectionPlan>,
     plan: ServerPlan,
     numbers: Numbers,
+    role_numbers: RoleNumbers,
     changes: Changes,
     server: ServerChanges,
 }
@@ -79,6 +81,7 @@ pub(crate) struct Prepared {
     drivers: Vec<ConnectionPlan>,
     rules: Rules,
     numbers: Numbers,
+    role_numbers: RoleNumbers,
     changes: Changes,
     server: ServerChanges,
     space: Space,
@@ -116,6 +119,7 @@ impl Engine {
             retention: Retention::read(&state)?,
             state,
             numbers: Numbers::default(),
+            role_numbers: RoleNumbers::default(),
             drivers: Vec::new(),
             of_cells: Vec::new(),
             versions: NodeVersions::default(),
@@ -126,18 +130,23 @@ impl Engine {
     }
 
     /// Compares what the files say with what runs. Changes nothing.
-    pub(super) fn examine(&self, compiled: Compiled) -> Examined {
+    pub(super) fn examine(&self, mut compiled: Compiled) -> Examined {
         let world = self.server.world();
         let revision = world.revision() + 1;
         let mut numbers = self.numbers.clone();
         let numbering = numbers.assign(&world.plant, &compiled.plant, revision, |left| self.is_used(left));
+        let mut role_numbers = self.role_numbers.clone();
+        let roles = role_numbers.assign(&compiled.server.own_roles);
+        compiled.plant.renumber_roles(&roles);
+        compiled.server.renumber_roles(&roles);
         let accounts = self.server.users.accounts();
-        let Compared { plan, changes: server } =
+        let Compared { plan, changes: mut server } =
             server_file::compare(&world.plan, &accounts, compiled.server.clone(), &self.keys.started);
+        server.needs_restart.extend((roles.waiting > 0).then(|| "roles".to_owned()));
         let (plant, drivers) = renumbered(compiled, &numbering, revision);
         let old = Running { plant: &world.plant, drivers: &self.drivers };
         let changes = Changes::between(old, Running { plant: &plant, drivers: &drivers });
-        Examined { plant, drivers, plan, numbers, changes, server }
+        Examined { plant, drivers, plan, numbers, role_numbers, changes, server }
     }
 
     /// Whether something may still use the number of a removed tag.
@@ -148,7 +157,7 @@ impl Engine {
 
     /// Does everything that can fail; nothing of the running cell is touched.
     pub(super) fn prepare(&mut self, examined: Examined) -> Result<Prepared, StartError> {
-        let Examined { plant, drivers, plan, numbers, changes, mut server } = examined;
+        let Examined { plant, drivers, plan, numbers, role_numbers, changes, mut server } = examined;
         if let Some(cell) = plant.cells.iter().find(|cell| cell.namespace == self.base.application.uri) {
             return Err(StartError::Namespace { cell: cell.name.clone(), uri: self.base.application.uri.clone() });
         }
@@ -174,7 +183,20 @@ impl Engine {
             _ => None,
         };
         let plant = Arc::new(plant);
-        Ok(Prepared { plant, drivers, rules, numbers, changes, server, space, archives, of_cells, versions, named })
+        Ok(Prepared {
+            plant,
+            drivers,
+            rules,
+            numbers,
+            role_numbers,
+            changes,
+            server,
+            space,
+            archives,
+            of_cells,
+            versions,
+            named,
+        })
     }
 
     /// Makes a prepared revision the running one; returns the world before.
@@ -203,14 +225,15 @@ impl Engine {
         let mut spawn = |name, task| self.tasks.spawn(name, task);
         let links = self.links.apply(drivers.clone(), &plant, &mut spawn);
         let world = World::new(rules, Arc::clone(&plant), space, archives.clone(), links);
-        server.begin(&self.server);
         if let Some(history) = &self.history {
             history.take(&world.plan);
         }
         let earlier = self.server.swap(world);
         self.earlier.retain(|world| world.strong_count() > 0);
         self.earlier.push(Arc::downgrade(&earlier));
-        (self.numbers, self.drivers) = (numbers, drivers);
+        // Nothing comes between: who gains or loses a role waits for this alone.
+        server.apply(&self.server, &self.keys);
+        (self.numbers, self.role_numbers, self.drivers) = (numbers, prepared.role_numbers, drivers);
         (self.of_cells, self.versions) = (prepared.of_cells, prepared.versions);
         if let (Some(history), Some(archives)) = (&mut self.history, &archives) {
             let is_first = !history.is_recording();
@@ -221,7 +244,6 @@ impl Engine {
             }
         }
         changes.semantics.iter().for_each(|tag| tags.announce(*tag));
-        server.apply(&self.server, &self.keys);
         self.server.take_world();
         model_events::raise(&self.server, &earlier, &prepared.named, &changes.semantics);
         earlier

@@ -27,7 +27,6 @@ pub(super) struct ServerChanges {
     /// Something of it takes effect now.
     pub has_live: bool,
     accounts: Option<Accounts>,
-    has_other_roles: bool,
     has_other_admission: bool,
     has_other_certificate: bool,
     log: Option<log::LevelFilter>,
@@ -39,9 +38,8 @@ pub(super) fn compare(old: &ServerPlan, accounts: &Accounts, new: ServerPlan, st
     let mut plan = new;
     let needs_restart = plan.settle(Before { plan: old, started }).into_iter().map(str::to_owned).collect();
     let mut changes = ServerChanges { needs_restart, ..ServerChanges::default() };
-    changes.has_other_roles = old.own_roles != plan.own_roles;
     // `opcell user` may have changed the accounts since the file was taken.
-    changes.accounts = (*accounts != plan.accounts || changes.has_other_roles).then(|| plan.accounts.clone());
+    changes.accounts = (*accounts != plan.accounts).then(|| plan.accounts.clone());
     changes.log = (old.log != plan.log).then_some(plan.log);
     changes.has_other_admission = old.networks != plan.networks
         || old.security.policies != plan.security.policies
@@ -70,13 +68,6 @@ impl ServerChanges {
             self.audit = Some(server.trail.prepare(&plan.audit, &plan.state_dir)?);
         }
         Ok(())
-    }
-
-    /// Before the world has the new plan.
-    pub(super) fn begin(&self, server: &Server) {
-        if self.has_other_roles {
-            server.suspend_own_roles();
-        }
     }
 
     /// Takes what counts now; the world has the new plan already.

@@ -7,7 +7,7 @@ use crate::config::at::At;
 use crate::config::de::{Keys, decode_entry};
 use crate::config::source::Ix;
 use crate::config::spec;
-use crate::model::{Endpoint, ROLES, Role, RoleRule, Roles, ServerPlan, Subject};
+use crate::model::{Endpoint, MOST_ROLES, ROLES, Role, RoleRule, Roles, ServerPlan, Subject};
 
 /// Roles that a session gets by the way it logs in.
 const GIVEN: [Role; 3] = [Role::ANONYMOUS, Role::AUTHENTICATED_USER, Role::TRUSTED_APPLICATION];
@@ -22,7 +22,8 @@ impl Compiler<'_> {
         for (key, value) in entries {
             let name = self.source.text(key).to_owned();
             let role = Role::well_known(&name).or_else(|| {
-                let role = u8::try_from(ROLES.len() + self.own_roles.len()).ok().filter(|bit| *bit < 64);
+                let role =
+                    u8::try_from(ROLES.len() + self.own_roles.len()).ok().filter(|bit| usize::from(*bit) < MOST_ROLES);
                 self.own_roles.push(name.clone());
                 role.map(Role)
             });
@@ -46,7 +47,7 @@ impl Compiler<'_> {
                 endpoints: texts(spec.endpoints),
             });
         }
-        plan.own_roles.clone_from(&self.own_roles);
+        plan.own_roles = (0..).map(Role).skip(ROLES.len()).zip(self.own_roles.iter().cloned()).collect();
     }
 
     /// The roles of `anonymous` or of a user. The three roles that follow from the login cannot be assigned (Part 18 §4.3,

@@ -51,7 +51,7 @@ impl Compiler<'_> {
                 },
             },
             accounts: Accounts::default(),
-            own_roles: Vec::new(),
+            own_roles: Default::default(),
             limits: Limits::default(),
             networks: Vec::new(),
             history: HistoryPlan::default(),

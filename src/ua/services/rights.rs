@@ -179,16 +179,6 @@ impl Server {
         }
     }
 
-    /// Takes own roles from every session until the accounts of the next world are there: it gives their numbers to
-    /// other roles.
-    pub(crate) fn suspend_own_roles(&self) {
-        self.users.suspend_own_roles();
-        for session in self.sessions.all() {
-            let mut state = session.lock();
-            state.roles = state.roles.well_known();
-        }
-    }
-
     /// Ends sessions without a connection that the server file no longer admits, and wakes the connections to look for
     /// themselves.
     pub(crate) fn take_admission(&self) {
@@ -208,10 +198,13 @@ impl Server {
     }
 
     /// Replaces the accounts. Sessions of users that lost their login, or got another one, end; all others get the
-    /// roles that follow now. Returns how many ended.
+    /// roles that follow now, as do subscriptions that outlived theirs. Returns how many ended.
     pub fn take_accounts(self: &Arc<Server>, accounts: Accounts) -> usize {
         let old = self.users.replace(accounts);
         let new = self.users.accounts();
+        for subscription in self.subscriptions.all() {
+            subscription.lock().client.take_accounts(&old, &new);
+        }
         let mut ended = 0;
         for session in self.sessions.all() {
             let (is_kept, has_changed) = {

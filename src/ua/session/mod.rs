@@ -236,6 +236,7 @@ impl Session {
             is_secured: state.is_secured(),
             is_encrypted: state.is_encrypted(),
             roles: state.roles,
+            standing: state.standing.clone(),
         }
     }
 

@@ -1,12 +1,13 @@
 //! An address space in the making: nodes and references in any order; `finish` lays them out.
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use hashbrown::{HashMap, HashTable};
 
 use super::kinds;
 use super::{Class, Detail, Id, Label, Node, NodeIx, Reference, Source, Space, Texts, VariableShape};
-use crate::model::{AccessIx, Text};
+use crate::model::{AccessIx, Role, Text};
 use crate::stack::codec::NodeIdRef;
 use crate::value::Value;
 
@@ -75,7 +76,7 @@ impl Draft {
             tag_nodes: Vec::new(),
             supertype: HashMap::with_hasher(hasher),
             historical: super::historical::Historical::default(),
-            roles: Vec::new(),
+            roles: BTreeMap::new(),
             restrictions: super::restriction::SESSION_REQUIRED,
             by_name: Default::default(),
             event_types: Default::default(),
@@ -216,8 +217,8 @@ impl Draft {
         self.space.nodes[at.0 as usize].access = Some(access);
     }
 
-    pub(super) fn add_role(&mut self, at: NodeIx) {
-        self.space.roles.push(at);
+    pub(super) fn add_role(&mut self, role: Role, at: NodeIx) {
+        self.space.roles.insert(role, at);
     }
 
     /// Restrictions of every node, in addition to its own rules.

@@ -46,12 +46,13 @@ pub(crate) use permissions::{Viewer, restriction};
 pub(crate) use prepare_history::prepare_history;
 pub(crate) use roles::{RolePart, describe_roles};
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashTable};
 
-use crate::model::{AccessIx, TagId, Text};
+use crate::model::{AccessIx, Role, TagId, Text};
 use crate::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef, Reader, Writer};
 use crate::value::{BuiltIn, Value};
 
@@ -232,7 +233,7 @@ pub struct Space {
     pub(super) supertype: HashMap<u32, u32, foldhash::fast::FixedState>,
     pub(super) historical: historical::Historical,
     /// The Object of each role, by `Role`.
-    pub(super) roles: Vec<NodeIx>,
+    pub(super) roles: BTreeMap<Role, NodeIx>,
     /// AccessRestrictions of every node.
     pub(super) restrictions: u16,
     pub(super) by_name: by_name::ByName,

@@ -214,8 +214,8 @@ impl Space {
         w.variant_array_head(BuiltIn::ExtensionObject);
         let count_at = w.reserve_count();
         let mut count = 0;
-        for (role, node) in (0..).map(Role).zip(&self.roles) {
-            let mask = if among.contains(role) { mask(role) } else { 0 };
+        for (role, node) in &self.roles {
+            let mask = if among.contains(*role) { mask(*role) } else { 0 };
             if mask != 0 {
                 count += 1;
                 w.extension_object(ROLE_PERMISSION_TYPE, |w| {

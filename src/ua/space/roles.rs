@@ -7,7 +7,7 @@ use opcua::DataTypeId;
 use super::draft::{Draft, NewId, NewNode};
 use super::kinds;
 use super::{Class, Detail, Label, Live, Source};
-use crate::model::{AccessIx, ROLES};
+use crate::model::{AccessIx, OwnRoles, ROLES, Role};
 
 const ROLE_SET: u32 = opcua::ObjectId::Server_ServerCapabilities_RoleSet as u32;
 const ROLE_TYPE: u32 = opcua::ObjectTypeId::RoleType as u32;
@@ -49,10 +49,10 @@ const WELL_KNOWN: [(u32, [u32; 6]); ROLES.len()] = [
 ];
 
 /// The well-known roles and the server's own, in the order of `Role`.
-pub(crate) fn describe_roles(draft: &mut Draft, own: &[String]) {
+pub(crate) fn describe_roles(draft: &mut Draft, own: &OwnRoles) {
     for (role, (number, properties)) in (0..).zip(WELL_KNOWN) {
         let at = draft.standard(number);
-        draft.add_role(at);
+        draft.add_role(Role(role), at);
         for ((part, ..), number) in PARTS.into_iter().zip(properties) {
             // The standard leaves some out where nothing can be configured.
             let Some(property) = draft.space().standard_node(number) else { continue };
@@ -60,22 +60,22 @@ pub(crate) fn describe_roles(draft: &mut Draft, own: &[String]) {
             draft.set_access(property, AccessIx::ADMINISTRATORS);
         }
     }
-    for (role, name) in (9..).zip(own) {
-        describe(draft, role, name);
+    for (role, name) in own {
+        describe(draft, *role, name);
     }
 }
 
-fn describe(draft: &mut Draft, role: u8, name: &str) {
+fn describe(draft: &mut Draft, role: Role, name: &str) {
     let id = format!("@role.{name}");
     let at = draft.add(node(&id, 1, name, None, Detail::Object { event_notifier: 0 }));
     let (role_set, role_type) = (draft.standard(ROLE_SET), draft.standard(ROLE_TYPE));
     draft.refer(at, kinds::HAS_TYPE_DEFINITION, role_type);
     draft.refer(role_set, kinds::HAS_COMPONENT, at);
-    draft.add_role(at);
+    draft.add_role(role, at);
     for (part, name, data_type, rank) in PARTS {
         let data_type = draft.standard(data_type as u32);
         let dimensions = if rank == 1 { &[0][..] } else { &[] };
-        let shape = draft.shape(data_type, rank, dimensions, Source::Live(Live::Role { role, part }));
+        let shape = draft.shape(data_type, rank, dimensions, Source::Live(Live::Role { role: role.0, part }));
         let id = format!("{id}.{name}");
         let detail = Detail::Variable(shape);
         let property = draft.add(node(&id, 0, name, Some(AccessIx::ADMINISTRATORS), detail));

@@ -4,9 +4,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::Owner;
-use crate::model::Roles;
+use crate::model::{Accounts, Roles};
 use crate::ua::budget::Budget;
-use crate::ua::identity::Identity;
+use crate::ua::identity::{Identity, Standing};
 
 /// Parameters of a subscription that a client may change.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +47,17 @@ pub struct Client {
     pub is_secured: bool,
     pub is_encrypted: bool,
     pub roles: Roles,
+    pub standing: Standing,
+}
+
+impl Client {
+    /// Takes the roles that follow from other accounts: none when the user may no longer log in as before.
+    pub fn take_accounts(&mut self, old: &Accounts, new: &Accounts) {
+        self.roles = match self.identity.is_kept(old, new) {
+            true => self.standing.roles(&self.identity, new),
+            false => Roles::NONE,
+        };
+    }
 }
 
 /// Properties of a new subscription.

@@ -9,7 +9,7 @@ use super::*;
 use crate::model::Roles;
 use crate::stack::codec::Timestamps;
 use crate::ua::budget::Budget;
-use crate::ua::identity::Identity;
+use crate::ua::identity::{Identity, Standing};
 use crate::ua::limits::Limits;
 use crate::ua::space::{Attribute, NodeIdentity};
 use crate::value::{UaTime, Value};
@@ -59,6 +59,7 @@ fn subscription() -> Subscription {
             is_secured: false,
             is_encrypted: false,
             roles: Roles::NONE,
+            standing: Standing::default(),
         },
         memory: Budget::new(1 << 20),
         retransmission_queue: 64,

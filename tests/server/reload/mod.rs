@@ -11,6 +11,7 @@ mod model;
 mod nodes;
 mod numbers;
 mod property;
+mod roles;
 mod server_file;
 mod values;
 mod watching;
