@@ -136,7 +136,12 @@ impl LinkState {
             // Some of its parts are missing.
             _ if !aged.is_old => tags.expire_parts(plant, &aged.parts, aged.period, why, stamp),
             item if item.is_garbled() => tags.expire(plant, &item.tags, Miss::Garbage, stamp),
-            item => tags.expire(plant, &item.tags, why, stamp),
+            // The request may be on its way. Nothing has failed that a tag which is Bad already did not know.
+            item => {
+                let is_bad = |tag: &TagId| tags.with(*tag, |sample| sample.status.is_bad());
+                let usable: Vec<TagId> = item.tags.iter().filter(|tag| !is_bad(tag)).copied().collect();
+                tags.expire(plant, &usable, why, stamp);
+            }
         });
     }
 

@@ -52,6 +52,24 @@ async fn a_tag_is_bad_within_a_poll_after_stale_after_whatever_ails_the_link() {
     }
 }
 
+/// Also where the first request takes longer than a poll, as in a long first scan.
+#[tokio::test(start_paused = true)]
+async fn a_tag_without_a_value_keeps_its_reason_until_its_request_has_an_outcome() {
+    for (reachable, reason) in [(true, StatusCode::BadWaitingForInitialData), (false, StatusCode::BadNotConnected)] {
+        let rig = Rig::start(&[&[POLL]], reachable);
+        rig.script.set(0, Does::AnswerAfter(POLL * 3));
+        if !reachable {
+            let lost = fall(&rig, 0, reason).await;
+            assert_eq!(lost.len(), 2, "{lost:?}");
+            *rig.script.reachable.lock() = true;
+        }
+        let seen = fall(&rig, 0, StatusCode::Good).await;
+        let statuses: Vec<StatusCode> = seen.iter().map(|(_, status)| *status).collect();
+        assert_eq!(statuses, [reason, StatusCode::Good]);
+        rig.end().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_place_that_a_device_refuses_is_asked_once_a_minute_and_its_neighbour_each_poll() {
     let rig = Rig::start(&[&[POLL, POLL]], true);
