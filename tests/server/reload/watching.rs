@@ -161,15 +161,25 @@ fn a_link_that_is_exchanged_brings_other_files() {
 #[test]
 fn all_files_that_are_named_are_watched_and_watching_is_switched_by_a_reload() {
     let press = "schema: 1\ncell: press\nnamespace: urn:test:press\ninclude: [more.yaml]\n\
-                 nodes:\n  T: { type: Int32, value: 1 }\n";
+                 nodes:\n  T: { type: Int32, value: 1 }\n  Rows: { rows: rows.csv }\n";
     let server = format!("{SERVER}users:\n  opal: {{ password_hash: '${{file:hash.txt}}', roles: [Operator] }}\n");
     let more = |value: i32| format!("nodes:\n  U: {{ type: Int32, value: {value} }}\n");
-    let texts = [("cell.yaml", press), ("more.yaml", &more(1)), ("hash.txt", "$argon2id$1"), ("server.yaml", &server)];
+    let rows = |value: i32| format!("tag,type,value\nV,Int32,{value}\n");
+    let texts = [
+        ("cell.yaml", press),
+        ("more.yaml", &more(1)),
+        ("rows.csv", &rows(1)),
+        ("hash.txt", "$argon2id$1"),
+        ("server.yaml", &server),
+    ];
     let mut bench = Bench::start(&texts);
     let at = bench.index("urn:test:press");
     replace(&bench.path("more.yaml"), &more(9));
     let tag = NodeIdRef::string(at, "U");
     until("the included file is taken", || bench.client.read_value(tag).value == Some(Value::Int32(9)));
+    replace(&bench.path("rows.csv"), &rows(3));
+    let row = NodeIdRef::string(at, "Rows.V");
+    until("the rows are taken", || bench.client.read_value(row).value == Some(Value::Int32(3)));
     let revision = bench.revision();
     replace(&bench.path("hash.txt"), "$argon2id$2");
     until("the text of a file is taken", || bench.revision() == revision + 1);
