@@ -222,12 +222,15 @@ impl Engine {
             };
             tags.turn(&plant, *tag, *turn, kept.as_ref(), stamp);
         }
+        // Before the links bring the first values: a sample that nobody records is lost.
+        let is_first = self.history.as_ref().is_some_and(|history| !history.is_recording());
+        if let (Some(history), Some(archives)) = (&mut self.history, &archives) {
+            history.take(&rules.plan);
+            history.record(archives, &plant, tags, stamp.server);
+        }
         let mut spawn = |name, task| self.tasks.spawn(name, task);
         let links = self.links.apply(drivers.clone(), &plant, &mut spawn);
         let world = World::new(rules, Arc::clone(&plant), space, archives.clone(), links);
-        if let Some(history) = &self.history {
-            history.take(&world.plan);
-        }
         let earlier = self.server.swap(world);
         self.earlier.retain(|world| world.strong_count() > 0);
         self.earlier.push(Arc::downgrade(&earlier));
@@ -235,13 +238,9 @@ impl Engine {
         server.apply(&self.server, &self.keys);
         (self.numbers, self.role_numbers, self.drivers) = (numbers, prepared.role_numbers, drivers);
         (self.of_cells, self.versions) = (prepared.of_cells, prepared.versions);
-        if let (Some(history), Some(archives)) = (&mut self.history, &archives) {
-            let is_first = !history.is_recording();
-            history.record(archives, &plant, tags, stamp.server);
-            if is_first {
-                *self.admin.write() = Some(history.admin());
-                self.tasks.spawn("history".into(), Box::pin(history.run(&self.server)));
-            }
+        if let Some(history) = self.history.as_ref().filter(|history| is_first && history.is_recording()) {
+            *self.admin.write() = Some(history.admin());
+            self.tasks.spawn("history".into(), Box::pin(history.run(&self.server)));
         }
         changes.semantics.iter().for_each(|tag| tags.announce(*tag));
         self.server.take_world();

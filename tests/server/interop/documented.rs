@@ -244,7 +244,7 @@ fn fuxa_browses_by_clicks_and_monitors_tag_by_tag() {
         at = find(&steps::browse_whole(&mut session, &at, HIERARCHICAL, 2), name).to.clone();
     }
     let tags = steps::browse_whole(&mut session, &at, HIERARCHICAL, 3);
-    assert_eq!(tags.iter().filter(|reference| reference.class == 2).count(), 8);
+    assert_eq!(tags.iter().filter(|reference| reference.class == 2).count(), 9);
     for reference in &tags {
         let read = session.read(&[14, 17, 18].map(|attribute| (reference.to.clone(), attribute)));
         assert!(read.iter().all(|value| status(value) == StatusCode::Good), "{reference:?}: {read:?}");
