@@ -258,13 +258,13 @@ impl TagStore {
         }
     }
 
-    /// Tags of which the device answers a part: those without a whole sample for longer than `stale_after` and `period`.
-    pub fn expire_parts(&self, plant: &Plant, tags: &[TagId], period: Duration, why: Miss, stamp: Stamp) {
+    /// The same for tags that are not Bad, after `at_least` where `stale_after` is shorter. A Bad tag keeps its reason.
+    pub fn expire_usable(&self, plant: &Plant, tags: &[TagId], at_least: Duration, why: Miss, stamp: Stamp) {
         for id in tags {
             let stale_after = plant.tag(*id).stale_after;
             let Some(mut slot) = self.in_service(plant, *id) else { continue };
             // A refusal of the device, also of one part, says more.
-            if !slot.sample.status.is_bad() && !slot.is_answered(stale_after.max(period * 2), stamp) {
+            if !slot.sample.status.is_bad() && !slot.is_answered(stale_after.max(at_least), stamp) {
                 slot.miss(why, stale_after, stamp);
             }
         }

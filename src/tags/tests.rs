@@ -369,7 +369,7 @@ fn a_value_whose_parts_do_not_come_together_grows_old_and_a_refusal_of_one_stays
     let store = store(vec![number(BuiltIn::UInt32)]);
     let stale = u64::try_from(STALE.as_millis()).expect("short");
     let later = |millis| {
-        store.expire_parts(&store.plant, &[TagId(0)], second, Miss::Silent, at(start, millis));
+        store.expire_usable(&store.plant, &[TagId(0)], second * 2, Miss::Silent, at(start, millis));
         store.with(TagId(0), |sample| sample.status)
     };
     store.commit(&store.plant, &good(Value::UInt32(1)), at(start, 0));

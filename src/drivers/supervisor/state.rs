@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use opcua::StatusCode;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -134,14 +135,10 @@ impl LinkState {
             item if aged.is_silent => tags.expire(plant, &item.tags, why, stamp),
             item if item.is_unasked() => {}
             // Some of its parts are missing.
-            _ if !aged.is_old => tags.expire_parts(plant, &aged.parts, aged.period, why, stamp),
+            _ if !aged.is_old => tags.expire_usable(plant, &aged.parts, aged.period * 2, why, stamp),
             item if item.is_garbled() => tags.expire(plant, &item.tags, Miss::Garbage, stamp),
-            // The request may be on its way. Nothing has failed that a tag which is Bad already did not know.
-            item => {
-                let is_bad = |tag: &TagId| tags.with(*tag, |sample| sample.status.is_bad());
-                let usable: Vec<TagId> = item.tags.iter().filter(|tag| !is_bad(tag)).copied().collect();
-                tags.expire(plant, &usable, why, stamp);
-            }
+            // The request may be on its way: a tag that is Bad already keeps its reason.
+            item => tags.expire_usable(plant, &item.tags, Duration::ZERO, why, stamp),
         });
     }
 
