@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::difference::Changes;
-use crate::model::{Cell, CellChange, Change, Identifier, NodeChange, NodeIx, Plant, TagId};
+use crate::model::{Cell, Change, Effect, Identifier, NodeChange, NodeIx, NodeKind, Plant, TagId};
 use crate::ua::events::{Affected, ModelChange, verb};
 use crate::ua::server::Server;
 use crate::ua::space::{NodeVersions, OwnedNodeId, Sight};
@@ -30,7 +30,6 @@ pub(super) struct Indices<'a> {
 
 /// The two trees of a cell that changed.
 struct Trees<'a> {
-    change: &'a CellChange,
     old: Option<Tree<'a>>,
     new: Option<Tree<'a>>,
     /// Nodes that are not in both.
@@ -66,14 +65,11 @@ pub(super) fn name_changes(
 ) -> Vec<Named> {
     let mut found = Vec::new();
     for change in &changes.cells {
-        let tree = |plant: &'_ Plant, at: Option<usize>, indices: &[u16]| -> Option<(usize, u16)> {
-            at.filter(|at| *at < plant.cells.len()).and_then(|at| Some((at, *indices.get(at)?)))
-        };
-        let before = tree(old, change.old, indices.old).map(|(at, index)| Tree { cell: &old.cells[at], index });
-        let after = tree(new, change.new, indices.new).map(|(at, index)| Tree { cell: &new.cells[at], index });
+        let before = change.old.map(|at| Tree { cell: &old.cells[at], index: indices.old[at] });
+        let after = change.new.map(|at| Tree { cell: &new.cells[at], index: indices.new[at] });
         let is_one_sided = |node: &&NodeChange| !matches!(node.change, Change::Changed { .. });
         let differ = change.nodes.iter().filter(is_one_sided).map(|node| &node.identifier).collect();
-        let trees = Trees { change, old: before, new: after, differ };
+        let trees = Trees { old: before, new: after, differ };
         for node in &change.nodes {
             trees.name(node, versions, &mut found);
         }
@@ -106,7 +102,7 @@ impl Trees<'_> {
                 }
                 self.reference(tree, at, verb::REFERENCE_DELETED, &id, found);
             }
-            Change::Changed { keys, .. } => {
+            Change::Changed { keys, effect } => {
                 let has = |wanted: &[&str]| keys.iter().any(|key| wanted.contains(&key.key));
                 let (Some(before), Some(was), Some(after), Some(is)) = (self.old, node.old, self.new, node.new) else {
                     return;
@@ -120,7 +116,7 @@ impl Trees<'_> {
                     let verb = verb::REFERENCE_ADDED | verb::REFERENCE_DELETED;
                     found.push(Named { id: id.clone(), verb, cause: None });
                 }
-                if has(&["type", "array", "length"]) && is_tag(after.cell, is) && self.is_retyped(node) {
+                if has(&["type", "array", "length"]) && is_tag(after.cell, is) && *effect == Effect::Type {
                     found.push(Named { id, verb: verb::DATA_TYPE_CHANGED, cause: None });
                 }
             }
@@ -132,15 +128,10 @@ impl Trees<'_> {
         let Some(parent) = tree.parent(at).filter(|parent| !self.differ.contains(parent)) else { return };
         found.push(Named { id: tree.id(&parent), verb, cause: Some(child.clone()) });
     }
-
-    fn is_retyped(&self, node: &NodeChange) -> bool {
-        let Change::Changed { effect, .. } = &node.change else { return false };
-        *effect == crate::model::Effect::Type && !self.change.nodes.is_empty()
-    }
 }
 
 fn is_tag(cell: &Cell, at: NodeIx) -> bool {
-    matches!(cell.node(at).kind, crate::model::NodeKind::Variable(_))
+    matches!(cell.node(at).kind, NodeKind::Variable(_))
 }
 
 /// The Objects of connections that came and went, below `@connections` of their cells; it is there while its cell has a
