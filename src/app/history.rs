@@ -78,6 +78,14 @@ pub(crate) fn settings(plan: &HistoryPlan, state_dir: &Path) -> Settings {
     }
 }
 
+/// Effect of `History::record`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recording {
+    /// Nothing was recorded before: `History::run` is to be started.
+    Begun,
+    Changed,
+}
+
 impl History {
     /// Opens the store; nothing is recorded yet.
     pub(crate) fn open(plan: &ServerPlan) -> Result<History, Fault> {
@@ -114,14 +122,22 @@ impl History {
     }
 
     /// Records the tags of this plant from now on, and no others.
-    pub(crate) fn record(&mut self, archives: &Archives, plant: &Plant, tags: &Arc<TagStore>, now: UaTime) {
+    pub(crate) fn record(
+        &mut self,
+        archives: &Archives,
+        plant: &Plant,
+        tags: &Arc<TagStore>,
+        now: UaTime,
+    ) -> Recording {
         if let Some(last) = self.crashed.take() {
             Gather::mark_lost(&*self.store, archives.tags().map(|(_, archive)| archive), last);
         }
-        match &self.gather {
-            Some(gather) => gather.apply(archives, plant, now),
-            None => self.gather = Some(Gather::start(archives, plant, tags, now)),
+        if let Some(gather) = &self.gather {
+            gather.apply(archives, plant, now);
+            return Recording::Changed;
         }
+        self.gather = Some(Gather::start(archives, plant, tags, now));
+        Recording::Begun
     }
 
     /// HistoryAdmin over, looks after silent tags, and reports when recording stops and resumes.

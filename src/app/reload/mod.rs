@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 
 use super::StartError;
 use super::build::{Base, Namespaces};
-use super::history::{History, HistoryAdmin};
+use super::history::{History, HistoryAdmin, Recording};
 use super::retained::Retention;
 use super::tasks::Tasks;
 use crate::config::Compiled;
@@ -223,22 +223,21 @@ impl Engine {
             tags.turn(&plant, *tag, *turn, kept.as_ref(), stamp);
         }
         // Before the links bring the first values: a sample that nobody records is lost.
-        let is_first = self.history.as_ref().is_some_and(|history| !history.is_recording());
-        if let (Some(history), Some(archives)) = (&mut self.history, &archives) {
+        let recording = self.history.as_mut().zip(archives.as_deref()).map(|(history, archives)| {
             history.take(&rules.plan);
-            history.record(archives, &plant, tags, stamp.server);
-        }
+            history.record(archives, &plant, tags, stamp.server)
+        });
         let mut spawn = |name, task| self.tasks.spawn(name, task);
         let links = self.links.apply(drivers.clone(), &plant, &mut spawn);
-        let world = World::new(rules, Arc::clone(&plant), space, archives.clone(), links);
+        let world = World::new(rules, Arc::clone(&plant), space, archives, links);
         let earlier = self.server.swap(world);
         self.earlier.retain(|world| world.strong_count() > 0);
         self.earlier.push(Arc::downgrade(&earlier));
-        // Nothing comes between: who gains or loses a role waits for this alone.
+        // Directly after the swap: a user who gains or loses a role waits for this alone.
         server.apply(&self.server, &self.keys);
         (self.numbers, self.role_numbers, self.drivers) = (numbers, prepared.role_numbers, drivers);
         (self.of_cells, self.versions) = (prepared.of_cells, prepared.versions);
-        if let Some(history) = self.history.as_ref().filter(|history| is_first && history.is_recording()) {
+        if let (Some(history), Some(Recording::Begun)) = (&self.history, recording) {
             *self.admin.write() = Some(history.admin());
             self.tasks.spawn("history".into(), Box::pin(history.run(&self.server)));
         }
