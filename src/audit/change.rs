@@ -1,6 +1,7 @@
 //! Other settings for a running audit: its files are opened or closed, and both are recorded.
 //!
-//! What is switched on is there before the record that says so; what is switched off goes when that record is written.
+//! A file or log that is switched on is opened before the record of the change is written. One that is switched off is
+//! closed after the record is written to it.
 
 use std::path::Path;
 use std::sync::Arc;

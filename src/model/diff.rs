@@ -1,6 +1,7 @@
 //! The difference between two plants, node by node. Pure.
 //!
-//! What a file expands to counts, not its text: the order of nodes and of keys is no difference.
+//! Two files are compared by the nodes that they expand to, not by their text. The order of nodes and of keys is no
+//! difference.
 
 use std::collections::HashMap;
 

@@ -142,7 +142,7 @@ fn turn_of(keys: &[Difference], effect: Effect, tag: &Tag) -> Option<Turn> {
     }
 }
 
-/// A change of type is told by its own event, although the unit may have changed with it.
+/// A change of type has its own event, although the unit may have changed with it.
 fn is_semantic(difference: &Difference, effect: Effect) -> bool {
     matches!(difference.key, "unit" | "range") || difference.key == "type" && effect == Effect::Semantics
 }

@@ -31,7 +31,7 @@ pub struct Reloader {
     engine: Arc<Mutex<Engine>>,
     worker: Worker,
     source: Option<Source>,
-    /// The reload that ended last, for those who asked before it began.
+    /// The reload that ended last: the answer for requests that came before it began.
     done: Mutex<Option<Done>>,
     last: Plain<Option<LastReload>>,
     /// Keys of the server file that wait for a restart.
@@ -78,7 +78,7 @@ impl Reloader {
         place.map_err(|_| format!("{PLACES} reloads run or wait already; ask again when they are done"))
     }
 
-    /// Wakes after each reload, whatever came of it.
+    /// Wakes after each reload, also after one that was refused.
     pub(crate) fn named(&self) -> watch::Receiver<Arc<Named>> {
         self.named.subscribe()
     }
@@ -119,7 +119,7 @@ impl Reloader {
         Ok(answer)
     }
 
-    /// Reloads for one who is not there to hear the answer: the log has it.
+    /// Reloads, and writes the answer to the log.
     pub(crate) async fn reload_and_log(&self) {
         match self.reload().await {
             Ok(answer) => {
@@ -177,7 +177,7 @@ impl Reloader {
         let engine = Arc::clone(&self.engine).lock_owned().await;
         let Read { compiled, findings, text, named } = read;
         if !is_dry {
-            // Those who wait are woken when the reload has ended.
+            // The receivers are woken when the reload has ended.
             self.named.send_if_modified(|known| {
                 *known = Arc::new(named);
                 false
