@@ -16,7 +16,6 @@ use crate::tags::TagStore;
 use crate::ua::server::Server;
 use crate::ua::space::NodeVersions;
 use crate::ua::world::{Rules, World};
-use crate::value::UaTime;
 
 /// A server without its own certificate accepts no channel that a client's certificate could open.
 struct Nobody;
@@ -56,13 +55,7 @@ impl Assembly {
             (plan.audit.file, plan.audit.log) = (false, AuditLog::Off);
         }
         let plan = Arc::new(plan);
-        let base = Base {
-            application: self.application,
-            limits: self.limits,
-            configured: plan.limits.clone(),
-            wire: self.wire,
-            started: UaTime::now(),
-        };
+        let base = Base::new(self.application, self.limits, self.wire, &plan);
         let rules = Rules { limits: base.limits_of(&plan), plan: Arc::clone(&plan) };
         let of_cells: Vec<u16> = (2..).take(plant.cells.len()).collect();
         let namespaces = Namespaces { of_cells: &of_cells, pinned: &[] };

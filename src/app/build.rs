@@ -61,6 +61,11 @@ pub(crate) struct Base {
 }
 
 impl Base {
+    /// The base of a server that starts now.
+    pub(super) fn new(application: Application, limits: Limits, wire: transport::Limits, plan: &ServerPlan) -> Base {
+        Base { application, limits, configured: plan.limits.clone(), wire, started: UaTime::now() }
+    }
+
     /// The limits of a revision.
     pub(super) fn limits_of(&self, plan: &ServerPlan) -> Limits {
         match plan.limits == self.configured {

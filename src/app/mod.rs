@@ -47,7 +47,6 @@ use crate::ua::publishing;
 use crate::ua::server::Server;
 use crate::ua::space::NodeVersions;
 use crate::ua::world::{Rules, World};
-use crate::value::UaTime;
 use build::{Base, Namespaces, Opened};
 use listener::Bound;
 pub(crate) use reload::Worker;
@@ -197,13 +196,7 @@ impl Assembly {
         let bound = Bound::open(&plan.listen).await?;
         self.application.port = bound.addresses().first().map_or(self.application.port, SocketAddr::port);
         let (crypto, threads) = CryptoPool::start(CRYPTO_THREADS, CRYPTO_QUEUE).map_err(StartError::Thread)?;
-        let base = Base {
-            application: self.application,
-            limits: self.limits,
-            configured: plan.limits.clone(),
-            wire: self.wire,
-            started: UaTime::now(),
-        };
+        let base = Base::new(self.application, self.limits, self.wire, &plan);
         let opened = Opened {
             tags: Arc::new(TagStore::with_room(self.compiled.plant.tags.bound())),
             identities,
