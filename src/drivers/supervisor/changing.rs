@@ -3,13 +3,14 @@
 //! The connection stays open while one of the link's connections is unchanged. Points that are the same keep their phase, their
 //! demotion and the time of their last answer, so no client sees the swap at their tags.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::StatusCode;
 use tokio::time::{Instant, timeout};
 
+use super::ending::{Failure, Failures};
 use super::orders::Update;
 use super::{BACK_OFF_FIRST, CLOSE_WITHIN, Opening, Output, Stopped, Supervisor, pushed_of, refresh};
 use crate::drivers::contract::{LinkError, Samples};
@@ -77,22 +78,13 @@ impl Supervisor {
     }
 
     async fn leave_outputs(&mut self, update: &Update) -> Result<(), Stopped> {
-        let mut silent: HashMap<usize, String> = HashMap::new();
-        let mut unreachable: Option<String> = None;
+        let mut failures = Failures::default();
         for write in self.leaving(update) {
-            let device = self.state.device_of(write.tag);
-            let known = unreachable.as_ref().or_else(|| silent.get(&device)).cloned();
-            let result = match known {
+            let device = self.state.plant.tag(write.tag).connection();
+            let result = match failures.known(device) {
                 Some(why) => Err(why),
-                None => self.leave_output(&write).await?,
+                None => self.leave_output(&write).await?.map_err(|failure| failures.note(device, failure)),
             };
-            if let Err(why) = &result {
-                if self.state.connected.is_none() {
-                    unreachable = Some(why.clone());
-                } else if *why == StatusCode::BadTimeout.to_string() {
-                    silent.insert(device, "the device does not answer".to_owned());
-                }
-            }
             self.report(write, result);
         }
         Ok(())
@@ -100,7 +92,7 @@ impl Supervisor {
 
     /// One output, while the link continues. It is opened for it once; when it breaks under the write, the value is written
     /// once more: an output is a state and no command.
-    async fn leave_output(&mut self, write: &Write) -> Result<Result<(), String>, Stopped> {
+    async fn leave_output(&mut self, write: &Write) -> Result<Result<(), Failure>, Stopped> {
         let mut may_repeat = self.state.connected.is_some();
         loop {
             if self.state.connected.is_none() {
@@ -108,7 +100,7 @@ impl Supervisor {
                     Opening::Done => self.opened(),
                     Opening::Failed(error) => {
                         self.way.disconnect().await;
-                        return Ok(Err(error.to_string()));
+                        return Ok(Err(Failure::Unreachable(error.to_string())));
                     }
                 }
             }
@@ -119,9 +111,14 @@ impl Supervisor {
                 if is_lost && std::mem::take(&mut may_repeat) {
                     continue;
                 }
-                return Ok(Err(error.to_string()));
+                return Ok(Err(Failure::Unreachable(error.to_string())));
             }
-            return Ok(if written.status.is_good() { Ok(()) } else { Err(written.status.to_string()) });
+            let why = written.status.to_string();
+            return Ok(match written.status {
+                status if status.is_good() => Ok(()),
+                StatusCode::BadTimeout => Err(Failure::Silent(why)),
+                _ => Err(Failure::Refused(why)),
+            });
         }
     }
 

@@ -15,7 +15,7 @@ use super::{CLOSE_WITHIN, Supervisor};
 use crate::drivers::contract::{Exponent, LinkError};
 use crate::drivers::link::Way;
 use crate::health;
-use crate::model::TagId;
+use crate::model::{ConnectionIx, TagId};
 use crate::tags::{Write, WriteRequest};
 use crate::value::Value;
 
@@ -145,15 +145,13 @@ impl Supervisor {
     /// that of each of its outputs.
     async fn write_outputs(&mut self, mut outputs: Vec<Write>, deadline: Instant) -> HashSet<TagId> {
         let mut written = HashSet::new();
-        let mut silent = HashSet::new();
-        let mut unreachable = None;
+        let mut failures = Failures::default();
         // Devices that answer do not wait for those that do not.
         outputs.sort_by_key(|write| self.is_silent(write.tag));
         for write in outputs {
             let device = self.state.plant.tag(write.tag).connection();
-            let result = match &unreachable {
-                Some(why) => Err(String::clone(why)),
-                None if silent.contains(&device) => Err("the device does not answer".to_owned()),
+            let result = match failures.known(device) {
+                Some(why) => Err(why),
                 None if Instant::now() >= deadline => {
                     Err(format!("it was not asked: the {} s of the stop were over", STOP_WITHIN.as_secs()))
                 }
@@ -164,14 +162,7 @@ impl Supervisor {
                         Err(Failure::Silent(format!("not answered within the {} s of the stop", STOP_WITHIN.as_secs())))
                     }
                 }
-                .map_err(|failure| match failure {
-                    Failure::Refused(why) => why,
-                    Failure::Silent(why) => {
-                        silent.insert(device);
-                        why
-                    }
-                    Failure::Unreachable(why) => unreachable.insert(why).clone(),
-                }),
+                .map_err(|failure| failures.note(device, failure)),
             };
             if result.is_ok() {
                 written.insert(write.tag);
@@ -208,9 +199,36 @@ impl Supervisor {
 }
 
 /// Failure of an output, by its effect on other outputs.
-enum Failure {
+pub(super) enum Failure {
     Refused(String),
     /// The device did not answer; others on the link may.
     Silent(String),
     Unreachable(String),
+}
+
+/// Failures of outputs so far: they spare other outputs the same wait.
+#[derive(Default)]
+pub(super) struct Failures {
+    silent: HashSet<Option<ConnectionIx>>,
+    unreachable: Option<String>,
+}
+
+impl Failures {
+    /// The reason not to try an output of this device.
+    pub(super) fn known(&self, device: Option<ConnectionIx>) -> Option<String> {
+        let silent = || self.silent.contains(&device).then(|| "the device does not answer".to_owned());
+        self.unreachable.clone().or_else(silent)
+    }
+
+    /// Returns the reason for the report.
+    pub(super) fn note(&mut self, device: Option<ConnectionIx>, failure: Failure) -> String {
+        match failure {
+            Failure::Refused(why) => why,
+            Failure::Silent(why) => {
+                self.silent.insert(device);
+                why
+            }
+            Failure::Unreachable(why) => self.unreachable.insert(why).clone(),
+        }
+    }
 }
