@@ -39,8 +39,6 @@ mod tests {
     use crate::drivers::driver::Driver;
     use crate::drivers::plan::{PointPlan, PointSettings};
     use crate::drivers::registry::Visit;
-    use crate::model::TagId;
-    use crate::value::BuiltIn;
 
     use super::*;
 
@@ -88,23 +86,7 @@ mod tests {
 
     #[test]
     fn a_key_of_a_source_that_differs_is_named_and_no_other() {
-        let point = PointPlan {
-            tag: TagId(0),
-            address: "a".into(),
-            words: Vec::new(),
-            exponent: None,
-            settings: PointSettings::of(crate::drivers::NoKeys {}),
-            kind: BuiltIn::Double,
-            elements: 1,
-            is_array: false,
-            length: None,
-            poll: Duration::from_secs(1),
-            read: true,
-            write: false,
-            write_every: None,
-            enumeration: None,
-            has_scale: false,
-        };
+        let point = PointPlan { write: false, ..PointPlan::sample(0) };
         type Change = fn(&mut PointPlan);
         let changes: [(&str, Change); 9] = [
             ("address", |point| point.address = "b".into()),

@@ -380,7 +380,7 @@ mod tests {
     async fn signals_continue_in_phase_when_other_points_come() {
         let signals = |addresses: &[&str]| {
             let point = |(tag, address): (u32, &&str)| Point {
-                plan: PointPlan { tag: TagId(tag), address: (*address).to_owned(), ..a_point() },
+                plan: PointPlan { address: (*address).to_owned(), ..PointPlan::sample(tag) },
                 signal: Signal::parse(address).ok(),
                 written: None,
                 walks: Vec::new(),
@@ -405,25 +405,5 @@ mod tests {
         assert_eq!(out[..2], wanted[..2]);
         assert_ne!(out[2].1.value(), Ok(&Value::Double(77.0)), "another signal");
         assert_eq!(out[3].1.value(), out[0].1.value());
-    }
-
-    fn a_point() -> PointPlan {
-        PointPlan {
-            tag: TagId(0),
-            address: String::new(),
-            words: Vec::new(),
-            exponent: None,
-            settings: crate::drivers::plan::PointSettings::of(NoKeys {}),
-            kind: BuiltIn::Double,
-            elements: 1,
-            is_array: false,
-            length: None,
-            poll: Duration::from_secs(1),
-            read: true,
-            write: true,
-            write_every: None,
-            enumeration: None,
-            has_scale: false,
-        }
     }
 }

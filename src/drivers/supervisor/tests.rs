@@ -14,10 +14,9 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::drivers::contract::{Answer, Refusal};
-use crate::drivers::driver::NoKeys;
 use crate::drivers::links::Links;
 use crate::drivers::modbus::{Tcp, TcpSettings};
-use crate::drivers::plan::{PointSettings, Settings};
+use crate::drivers::plan::Settings;
 use crate::drivers::poll::{Ask, Poll, Round};
 use crate::model::{AccessIx, Cell, Connection, ConnectionIx, DataType, NodeIx, Origin, Plant, Shape, Tag, TagId};
 use crate::tags::{RawSample, Write};
@@ -226,23 +225,7 @@ fn tag(connection: u32, poll: Duration) -> Tag {
 }
 
 fn point(tag: u32, poll: Duration) -> PointPlan {
-    PointPlan {
-        tag: TagId(tag),
-        address: format!("p{tag}"),
-        words: Vec::new(),
-        exponent: None,
-        settings: PointSettings::of(NoKeys {}),
-        kind: BuiltIn::UInt16,
-        elements: 1,
-        is_array: false,
-        length: None,
-        poll,
-        read: true,
-        write: true,
-        write_every: None,
-        enumeration: None,
-        has_scale: false,
-    }
+    PointPlan { kind: BuiltIn::UInt16, poll, ..PointPlan::sample(tag) }
 }
 
 /// A running link with a connection for each list, and in it a point for each period.
