@@ -175,12 +175,16 @@ class Heard:
             return False, values
 
 
-async def write_status(client, node, value, kind):
+async def status_of(request):
     try:
-        await client.get_node(node).write_value(ua.DataValue(ua.Variant(value, kind)))
+        await request
         return 0
     except ua.UaStatusCodeError as error:
         return error.code
+
+
+def write_status(client, node, value, kind):
+    return status_of(client.get_node(node).write_value(ua.DataValue(ua.Variant(value, kind))))
 
 
 async def write():
@@ -289,12 +293,8 @@ async def cut():
     await writer.disconnect()
 
 
-async def call_status(parent, method, *arguments):
-    try:
-        await parent.call_method(method, *arguments)
-        return 0
-    except ua.UaStatusCodeError as error:
-        return error.code
+def call_status(parent, method, *arguments):
+    return status_of(parent.call_method(method, *arguments))
 
 
 async def call():
