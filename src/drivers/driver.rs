@@ -121,6 +121,30 @@ pub(crate) struct NoKeys {}
 
 point_keys!(NoKeys {});
 
+#[cfg(test)]
+impl PointPlan {
+    /// A point for tests: a Double that is read each second and written, without keys of a driver.
+    pub(super) fn sample(tag: u32) -> PointPlan {
+        PointPlan {
+            tag: crate::model::TagId(tag),
+            address: format!("p{tag}"),
+            words: Vec::new(),
+            exponent: None,
+            settings: super::plan::PointSettings::of(NoKeys {}),
+            kind: crate::value::BuiltIn::Double,
+            elements: 1,
+            is_array: false,
+            length: None,
+            poll: Duration::from_secs(1),
+            read: true,
+            write: true,
+            write_every: None,
+            enumeration: None,
+            has_scale: false,
+        }
+    }
+}
+
 /// A connection with its driver's own settings.
 #[derive(Debug)]
 pub struct ConnectionOf<'a, D: Driver + ?Sized> {

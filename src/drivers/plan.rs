@@ -107,30 +107,6 @@ impl ConnectionPlan {
     }
 }
 
-#[cfg(test)]
-impl PointPlan {
-    /// A point for tests: a Double that is read each second and written, without keys of a driver.
-    pub(super) fn sample(tag: u32) -> PointPlan {
-        PointPlan {
-            tag: TagId(tag),
-            address: format!("p{tag}"),
-            words: Vec::new(),
-            exponent: None,
-            settings: PointSettings::of(super::driver::NoKeys {}),
-            kind: BuiltIn::Double,
-            elements: 1,
-            is_array: false,
-            length: None,
-            poll: Duration::from_secs(1),
-            read: true,
-            write: true,
-            write_every: None,
-            enumeration: None,
-            has_scale: false,
-        }
-    }
-}
-
 /// Places of the points that are read, by their period; a period of nothing counts as 1 ms.
 pub(super) fn by_period(points: &[PointPlan]) -> BTreeMap<Duration, Vec<u32>> {
     let mut classes: BTreeMap<Duration, Vec<u32>> = BTreeMap::new();
