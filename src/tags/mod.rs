@@ -5,6 +5,7 @@
 
 mod convert;
 mod raw;
+mod reasons;
 mod roster;
 mod segments;
 mod slot;
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 
 use crate::model::{ConnectionIx, Number, Origin, Plant, Tag, TagId};
 use crate::value::{IndexRange, Moment, Sample, UaTime, Value};
+use reasons::{Bad, Reasons};
 use slot::Slot;
 
 /// Write requests that may wait for one link.
@@ -155,6 +157,7 @@ pub struct TagStore {
     queues: RwLock<Vec<Option<mpsc::Sender<WriteRequest>>>>,
     /// Memory tags that were written since `take_changed`.
     changed: Mutex<Vec<TagId>>,
+    reasons: Reasons,
 }
 
 impl TagStore {
@@ -165,6 +168,7 @@ impl TagStore {
             slots: Segments::new((0..count).map(|_| Mutex::new(Slot::vacant(stamp)))),
             queues: RwLock::default(),
             changed: Mutex::new(Vec::new()),
+            reasons: Reasons::default(),
         }
     }
 
@@ -179,6 +183,7 @@ impl TagStore {
             slots: Segments::new((0..plant.tags.bound()).map(|place| Mutex::new(slot(place)))),
             queues: RwLock::default(),
             changed: Mutex::new(Vec::new()),
+            reasons: Reasons::default(),
         }
     }
 
@@ -211,13 +216,9 @@ impl TagStore {
                     slot.take(value, raw.status(), tag.deadband, stamp);
                 }
                 Err(code) => {
-                    if let Ok(value) = raw.value()
-                        && !std::mem::replace(&mut slot.warned, true)
-                    {
-                        let name = plant.tag_name(*id);
-                        log::warn!("{name}: the device sends {}, which its type cannot hold ({code})", value.shown());
-                    }
-                    slot.turn(Value::Null, code, stamp);
+                    let of_value = raw.value().ok().map(reasons::of_value);
+                    let why = of_value.as_ref().or(raw.reason());
+                    self.turn_bad(plant, *id, &mut slot, Bad { code, why, stamp });
                 }
             }
         }

@@ -3,6 +3,8 @@
 //! A protocol that carries a status or a time of its own passes both on here; a polled register carries neither, and
 //! gets Good and the time of its reply.
 
+use std::sync::Arc;
+
 use opcua::StatusCode;
 use tokio::time::Instant;
 
@@ -34,8 +36,7 @@ const MOST_AHEAD: i64 = 36_000_000_000;
 /// A value as the device gave it, with its status; or a Bad status without a value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawSample {
-    /// Null where the status is Bad.
-    value: Value,
+    content: Content,
     status: StatusCode,
     /// Power of ten from the point's `exponent` register.
     exponent: Option<i8>,
@@ -43,22 +44,40 @@ pub struct RawSample {
     source_time: Option<UaTime>,
 }
 
+/// A value, or what is known about its absence. It takes no more room than a value.
+#[derive(Debug, Clone, PartialEq)]
+enum Content {
+    Value(Value),
+    /// The status is Bad; the sentence says why.
+    Absent(Option<Arc<str>>),
+}
+
 impl From<Result<Value, StatusCode>> for RawSample {
     /// A Good value, or the code that says why there is none.
     fn from(value: Result<Value, StatusCode>) -> RawSample {
-        let (value, status) = match value {
-            Ok(value) => (value, StatusCode::Good),
-            Err(code) => (Value::Null, code),
+        let (content, status) = match value {
+            Ok(value) => (Content::Value(value), StatusCode::Good),
+            Err(code) => (Content::Absent(None), code),
         };
-        RawSample { value, status, exponent: None, source_time: None }
+        RawSample { content, status, exponent: None, source_time: None }
     }
 }
 
 impl RawSample {
     /// A value with the status that the device gives it. A Bad status drops the value (Part 4 §7.11.1, 1.05).
     pub fn new(value: Value, status: StatusCode) -> RawSample {
-        let value = if status.is_bad() { Value::Null } else { value };
-        RawSample { value, status, exponent: None, source_time: None }
+        let content = if status.is_bad() { Content::Absent(None) } else { Content::Value(value) };
+        RawSample { content, status, exponent: None, source_time: None }
+    }
+
+    /// The sample with the reason why it is Bad: the device's answer in words, as one sentence without a full stop that names
+    /// the address. A sample that is not Bad has no reason.
+    #[must_use]
+    pub fn because(self, why: &str) -> RawSample {
+        match self.content {
+            Content::Value(_) => self,
+            Content::Absent(_) => RawSample { content: Content::Absent(Some(why.into())), ..self },
+        }
     }
 
     /// The sample with the device's own time of it.
@@ -75,7 +94,18 @@ impl RawSample {
 
     /// The value, or the Bad status.
     pub fn value(&self) -> Result<&Value, StatusCode> {
-        if self.status.is_bad() { Err(self.status) } else { Ok(&self.value) }
+        match &self.content {
+            Content::Value(value) => Ok(value),
+            Content::Absent(_) => Err(self.status),
+        }
+    }
+
+    /// Why the sample is Bad, if its driver says it.
+    pub(super) fn reason(&self) -> Option<&Arc<str>> {
+        match &self.content {
+            Content::Value(_) => None,
+            Content::Absent(why) => why.as_ref(),
+        }
     }
 
     pub fn status(&self) -> StatusCode {

@@ -22,8 +22,8 @@ pub(super) struct Slot {
     pub answered: Option<Instant>,
     /// Waits in the list of changed memory tags.
     pub dirty: bool,
-    /// A value that the type or the enumeration lacks was logged.
-    pub warned: bool,
+    /// The tag is Bad for a reason of its own, which the store has in words.
+    pub has_reason: bool,
     /// A time of the device that is too far ahead was logged.
     pub warned_of_time: bool,
     /// Links that hold the tag among their points; 255 stays.
@@ -42,7 +42,7 @@ impl Slot {
             last_good: None,
             answered: None,
             dirty: false,
-            warned: false,
+            has_reason: false,
             warned_of_time: false,
             claims: 0,
             watches: Roster::default(),
@@ -61,6 +61,7 @@ impl Slot {
     /// A usable value: shown when it leaves the deadband or the status is new.
     pub(crate) fn take(&mut self, value: Value, status: StatusCode, deadband: f64, stamp: Stamp) {
         self.last_good = Some(stamp.now);
+        self.has_reason = false;
         let news = self.sample.status != status || leaves_deadband(&self.good, &value, deadband);
         if news {
             self.sample.value = value.clone();
@@ -74,6 +75,7 @@ impl Slot {
     /// A status without a usable new value, as the device or its driver says it.
     pub(crate) fn turn(&mut self, value: Value, status: StatusCode, stamp: Stamp) {
         let news = self.sample.status != status;
+        self.has_reason = false;
         self.sample.value = value;
         self.sample.status = status;
         self.stamp(stamp);
@@ -85,7 +87,7 @@ impl Slot {
         let news = self.sample.status != state.sample.status || !self.sample.value.same_bits(&state.sample.value);
         (self.sample, self.good) = (state.sample, state.good);
         (self.last_good, self.answered) = (None, None);
-        (self.warned, self.warned_of_time) = (false, false);
+        (self.has_reason, self.warned_of_time) = (false, false);
         if is_told {
             self.tell(news, stamp.moment());
         }

@@ -408,3 +408,31 @@ async fn a_device_s_own_status_and_time_pass_and_a_bad_one_has_no_value() {
         });
     }
 }
+
+#[test]
+fn a_tag_has_a_reason_of_its_own_only_while_it_is_bad_for_it() {
+    let start = Instant::now();
+    let store = store(vec![number(BuiltIn::Int16)]);
+    let id = TagId(0);
+    let commit = |sample: RawSample| store.commit(&store.plant, &[(id, sample)], at(start, 0));
+    let refused = || RawSample::from(Err(StatusCode::BadConfigurationError)).because("DB10 is absent");
+    assert_eq!(store.reason(id), None);
+    commit(refused());
+    assert_eq!(store.reason(id).as_deref(), Some("DB10 is absent"));
+    commit(RawSample::from(Ok(Value::Int32(70_000))));
+    let why = store.reason(id).expect("a reason");
+    assert_eq!(&*why, "the device sends 70000, which its type cannot hold");
+    commit(RawSample::from(Ok(Value::Int32(7))));
+    assert_eq!(store.reason(id), None);
+    commit(refused());
+    commit(RawSample::from(Err(StatusCode::BadTimeout)));
+    assert_eq!(store.reason(id), None, "Bad without words of its own");
+    commit(refused());
+    store.lapse(&store.plant, &[id], Miss::LinkDown, Lapse::Bad, at(start, 0));
+    assert_eq!(store.reason(id), None, "the link is the reason");
+    commit(RawSample::from(Ok(Value::Int32(7))).because("a value needs no reason"));
+    assert_eq!(store.reason(id), None);
+    commit(refused());
+    store.turn(&store.plant, id, Turn::Begin, None, at(start, 0));
+    assert_eq!(store.reason(id), None, "another source");
+}

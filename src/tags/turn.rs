@@ -44,6 +44,7 @@ impl TagStore {
         };
         let is_told = turn != Turn::End;
         slot.begin(state, is_told, stamp);
+        self.reasons.forget(id);
         // The value in its new type is to be retained.
         let is_retained = turn == Turn::Retype && !slot.is_out_of_service();
         if is_retained && !std::mem::replace(&mut slot.dirty, true) {

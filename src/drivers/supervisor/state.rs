@@ -297,7 +297,7 @@ impl LinkState {
                 self.alive(at, stamp.now);
             }
             Refusal::Failure => {
-                self.turn(at, StatusCode::BadDeviceFailure, stamp);
+                self.turn(at, StatusCode::BadDeviceFailure, text, stamp);
                 self.alive(at, stamp.now);
             }
             Refusal::Block | Refusal::Unsupported => {
@@ -307,18 +307,14 @@ impl LinkState {
                     return;
                 }
                 self.schedule.refuse(at, stamp.now);
-                let known = |tag: &TagId| self.tags.with(*tag, |now| now.status == StatusCode::BadConfigurationError);
-                for tag in self.schedule.item(at).tags.iter().filter(|tag| !known(tag)) {
-                    log::warn!("{}: the device refuses it: {text}", self.plant.tag_name(*tag));
-                }
-                self.turn(at, StatusCode::BadConfigurationError, stamp);
+                self.turn(at, StatusCode::BadConfigurationError, &format!("the device refuses it: {text}"), stamp);
                 self.alive(at, stamp.now);
             }
         }
     }
 
-    pub(crate) fn turn(&self, at: At, code: StatusCode, stamp: Stamp) {
-        let bad = |tag: &TagId| (*tag, RawSample::from(Err(code)));
+    fn turn(&self, at: At, code: StatusCode, why: &str, stamp: Stamp) {
+        let bad = |tag: &TagId| (*tag, RawSample::from(Err(code)).because(why));
         let samples: Samples = self.schedule.item(at).tags.iter().map(bad).collect();
         self.tags.commit(&self.plant, &samples, stamp);
     }
@@ -371,7 +367,7 @@ impl LinkState {
 
     pub(crate) fn refuse_point(&mut self, point: u32, message: &str) {
         let tag = self.points[point as usize].tag;
-        log::error!("{}: {message}", self.plant.tag_name(tag));
-        self.tags.commit(&self.plant, &[(tag, RawSample::from(Err(StatusCode::BadConfigurationError)))], Stamp::now());
+        let sample = RawSample::from(Err(StatusCode::BadConfigurationError)).because(message);
+        self.tags.commit(&self.plant, &[(tag, sample)], Stamp::now());
     }
 }
