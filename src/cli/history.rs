@@ -18,7 +18,7 @@ use crate::history::store::{Finding, META_FILE, Settings, Store};
 use crate::history::{ArchiveId, ArchiveSpec, Historian, Span};
 use crate::model::count as counted;
 use crate::model::{Period, ServerPlan};
-use crate::value::UaTime;
+use crate::value::{UaTime, time_from_text, time_to_text};
 
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
@@ -192,7 +192,7 @@ fn finding_text(finding: &Finding, archives: &[(ArchiveId, ArchiveSpec)]) -> Str
         write!(text, " {name}").expect("a String takes all");
     }
     if let Some(span) = finding.span {
-        let (first, last) = (export::time_to_text(span.first), export::time_to_text(span.last));
+        let (first, last) = (time_to_text(span.first), time_to_text(span.last));
         write!(text, " from {first} to {last}:").expect("a String takes all");
     }
     writeln!(text, " {}", shown(&finding.what)).expect("a String takes all");
@@ -277,7 +277,7 @@ fn time(text: &str, now: UaTime) -> Result<UaTime, String> {
         let ticks = i64::try_from(Duration::as_nanos(&ago) / 100).unwrap_or(i64::MAX);
         return Ok(UaTime(now.0.saturating_sub(ticks)));
     }
-    export::time_from_text(text)
+    time_from_text(text)
         .ok_or_else(|| format!("`{text}` is no time; write 2026-11-21T10:00:00Z, or 8h for 8 hours ago"))
 }
 

@@ -6,6 +6,7 @@
 use super::docs::{DOCS, did_you_mean};
 use super::report::Findings;
 use super::source::{Ix, Kind, Place, Source};
+use crate::value::{Cell, row, separator};
 
 /// Structs whose keys may be columns, the nearest first, and where a column of theirs goes.
 fn owners() -> impl Iterator<Item = (&'static str, Target)> {
@@ -26,83 +27,21 @@ const OWN: [(&str, Target, &[&str]); 3] = [
 /// Keys whose value is a mapping, which no cell can hold.
 const MAPPINGS: [&str; 5] = ["scale", "access", "children", "with", "repeat"];
 
-/// A cell of the file: its place without quotes, and its text where quotes made that different.
-struct Cell {
-    start: usize,
-    end: usize,
-    text: Option<String>,
-}
-
 /// Cells of every row, the header first; a row without text is left out.
 fn split(text: &str) -> Result<Vec<Vec<Cell>>, usize> {
-    let header = text.lines().next().unwrap_or("");
-    let separator = match header {
-        header if header.contains(',') => b',',
-        header if header.contains(';') => b';',
-        header if header.contains('\t') => b'\t',
-        _ => b',',
-    };
-    let bytes = text.as_bytes();
-    let (mut rows, mut row, mut at) = (Vec::new(), Vec::new(), 0);
+    let separator = separator(text);
+    let (mut rows, mut at) = (Vec::new(), 0);
     loop {
-        let (cell, end) = cell(text, at, separator)?;
-        row.push(cell);
-        at = end + 1;
-        if bytes.get(end) == Some(&separator) {
-            continue;
-        }
-        let is_empty = row.iter().all(|cell: &Cell| cell.start == cell.end && cell.text.is_none());
-        let is_comment = row.first().is_some_and(|cell: &Cell| text[cell.start..].starts_with('#'));
+        let row = row(text, at, separator)?;
+        let is_empty = row.cells.iter().all(|cell| cell.start == cell.end && cell.text.is_none());
+        let is_comment = row.cells.first().is_some_and(|cell| text[cell.start..].starts_with('#'));
         if !is_empty && !is_comment {
-            rows.push(std::mem::take(&mut row));
+            rows.push(row.cells);
         }
-        row.clear();
-        if end >= bytes.len() {
+        if row.end >= text.len() {
             return Ok(rows);
         }
-    }
-}
-
-/// The cell at `at` and the place of the separator or line end after it.
-fn cell(text: &str, at: usize, separator: u8) -> Result<(Cell, usize), usize> {
-    let bytes = text.as_bytes();
-    let blank =
-        |at: usize| bytes.get(at).is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r') && *byte != separator);
-    let mut start = at;
-    while blank(start) {
-        start += 1;
-    }
-    if bytes.get(start) == Some(&b'"') {
-        return quoted(text, start, separator);
-    }
-    let rest = &bytes[start.min(bytes.len())..];
-    let stop = start + rest.iter().position(|b| *b == separator || *b == b'\n').unwrap_or(rest.len());
-    let mut end = stop;
-    while end > start && blank(end - 1) {
-        end -= 1;
-    }
-    Ok((Cell { start: start.min(bytes.len()), end: end.min(bytes.len()), text: None }, stop.min(bytes.len())))
-}
-
-fn quoted(text: &str, start: usize, separator: u8) -> Result<(Cell, usize), usize> {
-    let bytes = text.as_bytes();
-    let mut end = start + 1;
-    loop {
-        match bytes.get(end) {
-            None => return Err(start),
-            Some(b'"') if bytes.get(end + 1) == Some(&b'"') => end += 2,
-            Some(b'"') => break,
-            Some(_) => end += 1,
-        }
-    }
-    let inner = &text[start + 1..end];
-    let made = Some(inner.replace("\"\"", "\""));
-    let rest = &bytes[end + 1..];
-    let stop = end + 1 + rest.iter().position(|b| *b == separator || *b == b'\n').unwrap_or(rest.len());
-    if text[end + 1..stop].trim().is_empty() {
-        Ok((Cell { start, end: end + 1, text: made }, stop))
-    } else {
-        Err(end + 1)
+        at = row.end + 1;
     }
 }
 

@@ -3,15 +3,23 @@
 //! `opcua::Variant` owns its text, so each hand-over of a string would allocate; that is why this type exists
 //! in addition to it. The wire form of both is the same (Part 6 §5.2.2.16, 1.05).
 
+mod cells;
 mod hidden;
 mod moment;
 mod plain;
 mod range;
+mod text;
 
+pub(crate) use cells::{Cell, row, separator};
 pub use hidden::Hidden;
 pub use moment::Moment;
 pub use plain::is_plain;
 pub use range::{IndexRange, Indices};
+pub use text::time_to_text;
+pub(crate) use text::{
+    UNIX_EPOCH_NANOS, boolean_from_text, from_hex, number_from_text, status_from_text, status_to_text, time_from_text,
+    value_from_text, value_to_text,
+};
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -188,7 +188,7 @@ fn an_import_leaves_no_trace_of_an_edit_and_refuses_values_that_no_file_holds() 
     until_said(&dir, &["history", "stats", "cell.yaml"], |said| said.out.contains("s=Pump.Speed"));
     server.finish();
     let head = "namespace,identifier,type,source_time,server_time,status,value\n";
-    let now = opcell::testing::history::export::time_to_text(opcell::value::UaTime::now());
+    let now = opcell::value::time_to_text(opcell::value::UaTime::now());
     let row = |time: &str| format!("urn:test:press,s=Pump.Speed,Double,{time},{time},Good,1.5\n");
     let (end, old) = (i64::MAX.to_string(), "1990-01-01T00:00:00Z");
     let csv = [head.to_owned(), row(&now), row(&now), row(&end), row(old)].concat();

@@ -14,10 +14,9 @@ use super::worker::Worker;
 use super::{Engine, Prepared};
 use crate::config::{self, Compiled, Named, Options, Shown};
 use crate::control::{LastReload, ReloadReport, ReloadResult};
-use crate::history::export;
 use crate::model::count;
 use crate::ua::world::World;
-use crate::value::UaTime;
+use crate::value::{UaTime, time_to_text};
 
 /// Where the configuration of a server is, and the options that it was started with.
 #[derive(Debug, Clone)]
@@ -141,7 +140,7 @@ impl Reloader {
     }
 
     fn note(&self, report: &ReloadReport) {
-        let at = export::time_to_text(UaTime::now());
+        let at = time_to_text(UaTime::now());
         *self.last.lock() = Some(LastReload { result: report.result, at, revision: report.revision });
         if report.result != ReloadResult::Refused {
             self.waiting.lock().clone_from(&report.needs_restart);

@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
-use super::text::{status_from_text, status_to_text, time_from_text, time_to_text, value_from_text, value_to_text};
+use super::text::value_from_text;
 use super::{ExportError, each_page, type_name};
 use crate::history::{ArchiveId, ArchiveSpec, Historian, Row, Span};
-use crate::value::{Sample, UaTime, Value};
+use crate::value::{
+    Sample, UaTime, Value, status_from_text, status_to_text, time_from_text, time_to_text, value_to_text,
+};
 
 const HEADER: [&str; 7] = ["namespace", "identifier", "type", "source_time", "server_time", "status", "value"];
 

@@ -9,8 +9,6 @@ mod text;
 
 pub(crate) use self::csv::{Imported, export_csv, import_csv};
 pub(crate) use self::parquet::export_parquet;
-pub(crate) use self::text::time_from_text;
-pub use self::text::time_to_text;
 
 use std::io;
 

@@ -9,10 +9,9 @@ use ::parquet::file::properties::WriterProperties;
 use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use ::parquet::schema::parser::parse_message_type;
 
-use super::text::{UNIX_EPOCH_NANOS, value_to_text};
 use super::{ExportError, each_page};
 use crate::history::{ArchiveId, ArchiveSpec, Historian, Span};
-use crate::value::{Sample, UaTime, Value};
+use crate::value::{Sample, UNIX_EPOCH_NANOS, UaTime, Value, value_to_text};
 
 /// Times are nanoseconds since 1970; `number` is null for what is no number, `text` for what a double holds exactly.
 const SCHEMA: &str = "message history {

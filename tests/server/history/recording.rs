@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use opcell::testing::history::store::Store;
-use opcell::testing::history::{ArchiveId, Direction, Historian, Span, export};
-use opcell::value::{Sample, UaTime};
+use opcell::testing::history::{ArchiveId, Direction, Historian, Span};
+use opcell::value::{Sample, UaTime, time_to_text};
 use opcua::StatusCode;
 use testkit::server::TestServer;
 use testkit::until;
@@ -154,7 +154,7 @@ fn an_import_after_a_crash_does_not_hide_where_the_server_ended() {
     let (before, crashed) = (all(&store, "s=Count"), store.last_commit());
     drop(store);
     let header = "namespace,identifier,type,source_time,server_time,status,value";
-    let (early, found) = (export::time_to_text(UaTime(before[0].source_time.0 - 10_000_000)), "Good,5");
+    let (early, found) = (time_to_text(UaTime(before[0].source_time.0 - 10_000_000)), "Good,5");
     let line = format!("urn:test:press,s=Count,UInt32,{early},{early},{found}");
     std::fs::write(dir.path().join("early.csv"), format!("{header}\n{line}\n")).expect("written");
     for _ in 0..2 {

@@ -5,7 +5,6 @@ use super::change::{Change, Outcome, Perform};
 use opcua::StatusCode;
 
 use crate::audit::{Kind, Record};
-use crate::history::export::time_to_text;
 use crate::history::{Direction, Historian, Span, Who};
 use crate::stack::codec::{NodeIdRef, Writer};
 use crate::ua::audit::{self, AuditFields};
@@ -14,7 +13,7 @@ use crate::ua::history::Target;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
 use crate::ua::space::{Field, NodeIx, OwnedNodeId, Space};
-use crate::value::{BuiltIn, Elements, Sample, UaTime, Value};
+use crate::value::{BuiltIn, Elements, Sample, UaTime, Value, time_to_text};
 
 /// Event types (Part 6 annex A, 1.05).
 mod kind {
