@@ -20,8 +20,13 @@ pub mod control {
     pub use crate::control::{AskError, ReloadReport, ReloadResult, Request, Response, ask};
 }
 pub mod drivers {
+    /// Names of all drivers.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        crate::drivers::DRIVERS.iter().map(|driver| driver.name)
+    }
     pub use crate::drivers::{
-        ConnectionPlan, LinkChanges, Links, Output, PointPlan, PointSettings, Settings, compare_links, probe,
+        ConnectionPlan, LinkChanges, Links, Output, PointPlan, PointSettings, Settings, compare_links,
+        probe,
     };
     pub mod modbus {
         pub use crate::drivers::modbus::{
@@ -42,9 +47,6 @@ pub mod history {
         pub use crate::history::aggregate::{
             Aggregate, Bounding, Configuration, Request, Running, RunningRequest, Source, at_time, process,
         };
-    }
-    pub mod export {
-        pub use crate::history::export::time_to_text;
     }
     pub mod store {
         pub use crate::history::store::{OnFull, Partition, Settings, Store, fuzz, fuzz_seeds};

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::driver_keys::{self, DriverKeys};
 use super::spec;
+pub(crate) use crate::drivers::{did_you_mean, nearest};
 
 /// One key of a spec struct.
 #[derive(Debug, Clone, Default)]
@@ -215,27 +216,6 @@ fn limits_of(value: &Value) -> Option<(f64, f64)> {
 fn words_of(value: &Value) -> Vec<String> {
     let words = value.get("x-also").and_then(Value::as_array).into_iter().flatten();
     words.filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// The name that `wrong` most likely means: what others call it first, then the nearest by spelling; a wrong hint
-/// is worse than none.
-pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = wrong.to_lowercase();
-    let mut best: Option<(usize, &str)> = None;
-    for name in known {
-        let distance = strsim::osa_distance(&lower, &name.to_lowercase());
-        let most = (lower.chars().count().min(name.chars().count()) / 3).max(1);
-        let better = best.is_none_or(|(least, other)| (distance, name) < (least, other));
-        if distance <= most && better && lower.chars().count() > distance {
-            best = Some((distance, name));
-        }
-    }
-    best.map(|(_, name)| name)
-}
-
-/// `; did you mean …` as a help line, or nothing.
-pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(wrong, known).map(|name| format!("did you mean `{name}`?")).unwrap_or_default()
 }
 
 /// The first `most` of a list in words, each in code quotes.

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::loaded::{CellSource, Loaded, Named, NamedFile, NamedPattern, Stamp};
+use super::loaded::{CellSource, Content, Loaded, Named, NamedFile, NamedPattern, Stamp};
 use super::options::Options;
 use super::outside;
 use super::report::Findings;
@@ -28,6 +28,10 @@ pub trait Files {
     /// Files that match, sorted by name.
     fn glob(&self, pattern: &Path) -> Vec<PathBuf>;
     fn variable(&self, name: &str) -> Option<String>;
+    /// Whether users other than its owner and group may read the file.
+    fn is_open(&self, _path: &Path) -> bool {
+        false
+    }
     /// The state of a file; `None` where there is none, and where files never change.
     fn stamp(&self, _path: &Path) -> Option<Stamp> {
         None
@@ -71,6 +75,10 @@ impl Files for Disk {
 
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+
+    fn is_open(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|data| data.mode() & 0o007 != 0)
     }
 
     fn stamp(&self, path: &Path) -> Option<Stamp> {
@@ -308,6 +316,9 @@ impl Loader<'_> {
             self.reach.server(path, &self.loaded.source, root);
         }
         self.follow(path, file, first, is_server);
+        if !is_server {
+            self.contents(path, root);
+        }
         Some(root)
     }
 
@@ -380,6 +391,50 @@ impl Loader<'_> {
         if let Some(file) = self.read(&csv, Some((at, Purpose::Rows))) {
             self.loaded.csv.insert(csv, file);
         }
+    }
+
+    /// Reads the files that keys of connections name.
+    fn contents(&mut self, path: &Path, root: Ix) {
+        for outside::NamedBy { at, holds } in outside::files(&self.loaded.source, root) {
+            let named = beside(path, self.loaded.source.text(at));
+            let content = match holds {
+                outside::Holds::Csv => self.table(&named, at),
+                outside::Holds::Pem | outside::Holds::Key => self.certificate(&named, at, holds),
+            };
+            self.loaded.contents.extend(content.map(|content| (at, content)));
+        }
+    }
+
+    fn table(&mut self, path: &Path, at: Ix) -> Option<Content> {
+        let known = self.loaded.csv.get(path).copied();
+        let file = known.or_else(|| self.read(path, Some((at, Purpose::Rows))))?;
+        self.loaded.csv.insert(path.to_owned(), file);
+        let text = &self.loaded.source.files[usize::from(file)].text;
+        let bytes = text.as_bytes().into();
+        (!self.findings.has_errors_in_file(file)).then_some(Content { bytes, file: Some(file) })
+    }
+
+    fn certificate(&mut self, path: &Path, at: Ix, holds: outside::Holds) -> Option<Content> {
+        self.name(path);
+        let name = self.loaded.source.text(at).to_owned();
+        let checked = self.reach.check(self.files, path, &name, Purpose::Secret);
+        let read = checked.and_then(|real| {
+            let bytes = self.files.read(&real).map_err(|error| (format!("cannot read {name}: {error}"), RELATIVE))?;
+            Ok((real, bytes))
+        });
+        let source = &self.loaded.source;
+        let (real, bytes) = match read {
+            Ok(read) => read,
+            Err((message, help)) => {
+                self.findings.error(source, at, message).help(if help.is_empty() { RELATIVE } else { help });
+                return None;
+            }
+        };
+        if holds == outside::Holds::Key && self.files.is_open(&real) {
+            let finding = self.findings.warning(source, at, format!("others may read {name}"));
+            finding.help(format!("run: chmod 600 {name}"));
+        }
+        Some(Content { bytes: bytes.into(), file: None })
     }
 
     fn substitute(&mut self, path: &Path, at: Ix, is_server: bool) {

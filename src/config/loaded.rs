@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::source::{Ix, Source};
 
@@ -59,6 +60,21 @@ impl Named {
     }
 }
 
+/// The content of a file that a connection names.
+#[derive(Clone)]
+pub(crate) struct Content {
+    pub bytes: Arc<[u8]>,
+    /// A text file, in which findings have places.
+    pub file: Option<u16>,
+}
+
+/// It may be a private key.
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
@@ -67,5 +83,7 @@ pub(crate) struct Loaded {
     pub cells: Vec<CellSource>,
     /// CSV files by path.
     pub csv: HashMap<PathBuf, u16>,
+    /// Files that connections name, by the value of the key.
+    pub contents: HashMap<Ix, Content>,
     pub named: Named,
 }

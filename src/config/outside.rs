@@ -5,6 +5,7 @@
 
 use super::docs::{DOCS, Key};
 use super::source::{Ix, Source};
+use crate::drivers;
 
 /// Origin of a value's text outside of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,51 @@ fn is_marked(source: &Source, at: Ix, is_server: bool) -> bool {
 
 fn is_secret(key: &Key) -> bool {
     key.schema.get("x-secret").is_some_and(|mark| mark == true)
+}
+
+/// Kind of a file that a key of a connection names, as the schema marks the key with `x-file`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    Csv,
+    /// Certificates, PEM or DER.
+    Pem,
+    /// A private key.
+    Key,
+}
+
+/// A value that names a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NamedBy {
+    pub at: Ix,
+    pub holds: Holds,
+}
+
+/// The values that name files: keys of the driver that a connection has, below `connections` of a file's root.
+pub(super) fn files(source: &Source, root: Ix) -> Vec<NamedBy> {
+    let Some(connections) = source.get(root, "connections") else { return Vec::new() };
+    let named = |(_, connection): (Ix, Ix)| {
+        let driver = source.get(connection, "driver").filter(|at| source.is_scalar(*at))?;
+        drivers::driver(source.text(driver)).map(|driver| (connection, driver.name))
+    };
+    let connections = source.entries(connections).filter_map(named);
+    let of = |(connection, driver): (Ix, &str)| {
+        let keys = DOCS.keys(DOCS.connection_of(driver)).iter();
+        let file = |key: &Key| {
+            let at = source.get(connection, &key.name).filter(|at| source.is_scalar(*at))?;
+            Some(NamedBy { at, holds: holds(key)? })
+        };
+        keys.filter_map(file).collect::<Vec<_>>()
+    };
+    connections.flat_map(of).collect()
+}
+
+fn holds(key: &Key) -> Option<Holds> {
+    match key.schema.get("x-file")?.as_str()? {
+        "csv" => Some(Holds::Csv),
+        "pem" => Some(Holds::Pem),
+        "key" => Some(Holds::Key),
+        other => unreachable!("`{}` is marked with `{other}`", key.name),
+    }
 }
 
 /// The keys that take a text from outside, in words.

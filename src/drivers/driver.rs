@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 
+use super::file_text::FileKey;
 use super::keys::{Keys, PointKeys, point_keys};
 use super::link::Link;
 use super::plan::{ConnectionPlan, PointPlan};
@@ -44,6 +45,12 @@ pub trait Driver: Debug + Send + Sync + 'static {
 
     /// Names the device's place by this text in logs and for clients.
     fn show_as(_settings: &mut Self::Settings, _text: String) {}
+
+    /// The files that the settings name, which config reads and fills in. A connection whose file cannot be read is not checked
+    /// further.
+    fn files(_settings: &mut Self::Settings) -> Vec<FileKey<'_>> {
+        Vec::new()
+    }
 
     /// Faults of the settings that their types don't show, each with its key.
     fn check_settings(_settings: &Self::Settings) -> Vec<SettingsError> {
@@ -113,6 +120,8 @@ pub enum Delivery {
     Polled,
     /// The device sends by itself: a point has no poll period, and an unchanged value does not grow old.
     Pushed,
+    /// The same, but the device looks at each point once a poll period, and sends what changed.
+    Sampled,
 }
 
 /// The point keys of a driver that has none.

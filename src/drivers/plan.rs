@@ -38,10 +38,29 @@ pub struct PointPlan {
     pub write: bool,
     /// How often the present value is written again, for devices with a watchdog.
     pub write_every: Option<Duration>,
-    /// The lowest and the highest value of the enumeration that the tag is of.
-    pub enumeration: Option<(i32, i32)>,
+    /// The enumeration that the tag is of.
+    pub enumeration: Option<Arc<Enumeration>>,
     /// The tag calculates: its type and the type on the device's wire may differ.
     pub has_scale: bool,
+}
+
+/// The values of an enumeration with their texts, in each language that the cell has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enumeration {
+    pub values: Vec<(i32, String)>,
+}
+
+impl Enumeration {
+    /// The lowest and the highest value.
+    pub fn ends(&self) -> Option<(i32, i32)> {
+        let numbers = || self.values.iter().map(|(number, _)| *number);
+        Some((numbers().min()?, numbers().max()?))
+    }
+
+    /// The value of this text.
+    pub fn value_of(&self, text: &str) -> Option<i32> {
+        self.values.iter().find(|(_, known)| known == text).map(|(number, _)| *number)
+    }
 }
 
 /// One connection with its points; points of disabled tags are left out.
@@ -160,6 +179,7 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn driver(&self) -> &'static str;
     fn no_keys(&self) -> PointSettings;
     fn shown_as(&self, text: String) -> Settings;
+    fn with_files(&self, content: &dyn Fn(&str) -> Option<Arc<[u8]>>) -> Option<Settings>;
     fn check(&self) -> Vec<SettingsError>;
     fn same_device(&self, name: &str, second: &dyn AnySettings) -> Option<Doubt>;
     fn check_address(&self, text: &str) -> Result<(), PointError>;

@@ -109,6 +109,8 @@ pub struct LinkKey(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsError {
     pub key: &'static str,
+    /// Bytes of the file that the key names, where the fault is inside of it.
+    pub in_file: Option<Range<usize>>,
     pub message: String,
     pub help: String,
 }

@@ -55,6 +55,12 @@ impl Settings {
         self.0.shown_as(text)
     }
 
+    /// The same with the content of the files that it names, by their keys; `None` where one is missing.
+    #[must_use]
+    pub fn with_files(&self, content: &dyn Fn(&str) -> Option<Arc<[u8]>>) -> Option<Settings> {
+        self.0.with_files(content)
+    }
+
     pub fn check(&self) -> Vec<SettingsError> {
         self.0.check()
     }
@@ -173,6 +179,14 @@ impl<D: Driver> AnySettings for Held<D> {
         Settings::of::<D>(settings)
     }
 
+    fn with_files(&self, content: &dyn Fn(&str) -> Option<Arc<[u8]>>) -> Option<Settings> {
+        let mut settings = self.settings.clone();
+        for of in D::files(&mut settings) {
+            of.file.fill(content(of.key)?);
+        }
+        Some(Settings::of::<D>(settings))
+    }
+
     fn check(&self) -> Vec<SettingsError> {
         D::check_settings(&self.settings)
     }
@@ -187,7 +201,7 @@ impl<D: Driver> AnySettings for Held<D> {
     }
 
     fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError> {
-        if D::DELIVERY == Delivery::Pushed && point.write_every.is_some() {
+        if D::DELIVERY != Delivery::Polled && point.write_every.is_some() {
             let message = format!("driver `{}` does not repeat writes", D::NAME);
             return Err(PointError::key("write_every", message, "delete `write_every`"));
         }

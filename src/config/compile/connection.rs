@@ -1,5 +1,6 @@
 //! `connections:` of a cell.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,10 @@ use super::scope::{ConnectionRef, Scope};
 use crate::config::compile::Compiler;
 use crate::config::de::{Keys, decode_entry};
 use crate::config::docs::{DOCS, did_you_mean, list, nearest};
-use crate::config::source::Ix;
+use crate::config::source::{Ix, Place};
 use crate::config::{driver, spec};
 use crate::drivers::simulator::{self, Simulator};
-use crate::drivers::{self, About, ConnectionPlan, DRIVERS, Driver, Settings};
+use crate::drivers::{self, About, ConnectionPlan, DRIVERS, Driver, Settings, SettingsError};
 use crate::model::{Connection, ConnectionIx};
 
 impl Compiler<'_> {
@@ -87,10 +88,9 @@ impl Compiler<'_> {
         if let (Some(known), Some(text)) = (&settings, meant.and_then(|meant| self.shown_place(value, meant))) {
             settings = Some(known.shown_as(text));
         }
+        let settings = settings.and_then(|settings| self.with_files(value, &settings));
         for error in settings.iter().flat_map(Settings::check) {
-            if let Some(at) = self.source.get(value, error.key).filter(|at| self.source.is_scalar(*at)) {
-                self.findings.error(&self.source, at, error.message).help(error.help);
-            }
+            self.refuse_setting(value, error);
         }
         let allow_write = common.as_ref().is_none_or(|common| common.allow_write.unwrap_or(!is_whole));
         let (Some(found), Some(common), Some(settings), true) = (found, common, settings, is_whole) else {
@@ -122,6 +122,28 @@ impl Compiler<'_> {
         self.real_settings.push(settings);
         self.plant.connections.push(connection);
         Some(ConnectionRef { key: value, node: value, ix: Some(ix), driver: meant, allow_write })
+    }
+
+    /// The settings with the content of the files that they name; `None` where one could not be read, which was reported.
+    fn with_files(&self, connection: Ix, settings: &Settings) -> Option<Settings> {
+        settings.with_files(&|key| {
+            let content = self.contents.get(&self.source.get(connection, key)?)?;
+            Some(Arc::clone(&content.bytes))
+        })
+    }
+
+    fn refuse_setting(&mut self, connection: Ix, error: SettingsError) {
+        let Some(at) = self.source.get(connection, error.key).filter(|at| self.source.is_scalar(*at)) else { return };
+        let file = self.contents.get(&at).and_then(|content| content.file);
+        let finding = match error.in_file.zip(file) {
+            Some((Range { start, end }, file)) => {
+                let [start, end] = [start, end].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+                let named = self.source.place(at);
+                self.findings.error_at(Place { file, start, end }, error.message).also(named, "named here")
+            }
+            None => self.findings.error(&self.source, at, error.message),
+        };
+        finding.help(error.help);
     }
 
     /// The place of a device as it is written in the file, where a part of it came from outside of the file.

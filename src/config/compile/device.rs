@@ -91,7 +91,7 @@ impl Compiler<'_> {
             read,
             write,
             write_every: self.write_every(common, write || !wanted.is_whole),
-            enumeration: self.ends_of_enumeration(shape, scope),
+            enumeration: self.enumeration_of(shape, scope),
             // A scale that was refused is not checked a second time; a float needs none.
             has_scale: spec.scale.is_some() && (!place.has_wrong_scale || shape.data_type.wire().is_integer()),
         };

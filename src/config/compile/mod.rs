@@ -23,12 +23,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::loaded::{Loaded, Named};
+use super::loaded::{Content, Loaded, Named};
 use super::options::Options;
 use super::report::Findings;
 use super::source::{Ix, Source};
-use crate::drivers::{self, ConnectionPlan};
-use crate::model::{Access, AccessIx, Plant, ServerPlan, Unit};
+use crate::drivers::{self, ConnectionPlan, Enumeration};
+use crate::model::{Access, AccessIx, EnumIx, Plant, ServerPlan, Unit};
 
 /// Everything a server needs to run.
 #[derive(Debug)]
@@ -65,10 +65,13 @@ pub(super) struct Compiler<'a> {
     findings: &'a mut Findings,
     options: &'a Options,
     csv: HashMap<PathBuf, u16>,
+    contents: HashMap<Ix, Content>,
     plant: Plant,
     drivers: Vec<ConnectionPlan>,
     /// Settings as written, also under `simulate`; indexed as `drivers`.
     real_settings: Vec<crate::drivers::Settings>,
+    /// Of each cell and enumeration that a point has.
+    enumerations: HashMap<(u16, EnumIx), Arc<Enumeration>>,
     own_roles: Vec<String>,
     access: HashMap<Access, AccessIx>,
     units: HashMap<String, Arc<Unit>>,
@@ -85,15 +88,17 @@ pub(super) struct Compiler<'a> {
 
 /// Compiles everything; the source comes back for the report. There is no result when there was an error.
 pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings) -> (Option<Compiled>, Source) {
-    let Loaded { source, server, cells, csv, named } = loaded;
+    let Loaded { source, server, cells, csv, contents, named } = loaded;
     let mut compiler = Compiler {
         source,
         findings,
         options,
         csv,
+        contents,
         plant: Plant { simulated: options.simulate, ..Plant::default() },
         drivers: Vec::new(),
         real_settings: Vec::new(),
+        enumerations: HashMap::new(),
         own_roles: Vec::new(),
         access: HashMap::new(),
         units: HashMap::new(),

@@ -2,6 +2,7 @@
 //! `invalid` that no tag can have.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Compiler;
@@ -9,8 +10,8 @@ use super::scope::Scope;
 use crate::config::at::At;
 use crate::config::source::Ix;
 use crate::config::spec::{NodeSpec, SourceSpec};
-use crate::drivers::{Claim, Reading};
-use crate::model::{DataType, Shape};
+use crate::drivers::{Claim, Enumeration, Reading};
+use crate::model::{DataType, Shape, Text};
 use crate::value::BuiltIn;
 
 /// Registers and sentinels of the tags of one connection.
@@ -59,11 +60,15 @@ impl Compiler<'_> {
         Some(every.value.0)
     }
 
-    pub(super) fn ends_of_enumeration(&self, shape: &Shape, scope: &Scope) -> Option<(i32, i32)> {
+    pub(super) fn enumeration_of(&mut self, shape: &Shape, scope: &Scope) -> Option<Arc<Enumeration>> {
         let DataType::Enum(ix) = shape.data_type else { return None };
         let values = &self.plant.cells[usize::from(scope.index)].enums[ix.0 as usize].values;
-        let numbers = || values.iter().map(|(number, _)| *number);
-        Some((numbers().min()?, numbers().max()?))
+        let of_value = |(number, text): &(i32, Text)| {
+            let number = *number;
+            text.0.iter().map(move |(_, text)| (number, text.clone())).collect::<Vec<_>>()
+        };
+        let made = || Arc::new(Enumeration { values: values.iter().flat_map(of_value).collect() });
+        Some(Arc::clone(self.enumerations.entry((scope.index, ix)).or_insert_with(made)))
     }
 
     /// Whole numbers that the tag's type or its scale cannot carry to the last digit.

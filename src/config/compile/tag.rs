@@ -10,7 +10,8 @@ use crate::config::docs::{did_you_mean, list};
 use crate::config::source::{Ix, Kind};
 use crate::config::spec::{Deadband, NodeSpec, Scale as ScaleSpec, Span};
 use crate::config::units;
-use crate::model::{DataType, NodeIx, NodeKind, Origin, Period, Scale, Shape, Tag, TagId, Unit};
+use crate::drivers::{self, Delivery};
+use crate::model::{ConnectionIx, DataType, NodeIx, NodeKind, Origin, Period, Scale, Shape, Tag, TagId, Unit};
 use crate::value::BuiltIn;
 
 /// DataTypes that a tag may have.
@@ -121,19 +122,31 @@ impl Compiler<'_> {
 
     /// A `stale_after` below the poll period makes a tag Bad between two good polls: reported once, at its place.
     fn stale_after(&mut self, origin: &Origin, poll: Duration, inherited: &Inherited) -> Duration {
-        let is_device = matches!(origin, Origin::Device { read: true, .. });
+        let asked = match origin {
+            Origin::Device { connection, read: true, .. } => Some(*connection),
+            _ => None,
+        };
         let Some(At { ix, value }) = inherited.stale_after.clone() else {
             // A device that sends by itself is silent while nothing changes.
-            let is_pushed = is_device && poll.is_zero();
-            return if is_pushed { Duration::MAX } else { (poll * 3).max(Duration::from_secs(5)) };
+            return if asked.is_some_and(|connection| self.sends(connection)) {
+                Duration::MAX
+            } else {
+                (poll * 3).max(Duration::from_secs(5))
+            };
         };
-        let is_polled = is_device && !poll.is_zero();
+        let is_polled = asked.is_some() && !poll.is_zero();
         if is_polled && value.0 < poll && self.short_lived.insert(ix) {
             let message = format!("`stale_after` {} is below `poll` {}", value, Period(poll));
             let finding = self.findings.warning(&self.source, ix, message);
             finding.help("a late reply turns the tag Bad at once; write at least two polls");
         }
         value.0
+    }
+
+    /// Whether a connection's device sends by itself.
+    fn sends(&self, connection: ConnectionIx) -> bool {
+        let driver = drivers::driver(self.drivers[connection.0 as usize].settings.driver());
+        driver.is_some_and(|driver| driver.delivery != Delivery::Polled)
     }
 
     fn shape(&mut self, spec: &NodeSpec, data_type: &At<String>, scope: &Scope) -> Option<Shape> {

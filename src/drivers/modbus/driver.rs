@@ -56,7 +56,12 @@ impl Driver for Tcp {
     fn check_settings(settings: &TcpSettings) -> Vec<SettingsError> {
         // A host that is missing was reported; a blank one passes the decoder.
         let help = "write the name or the IP address of the device";
-        let error = || SettingsError { key: "host", message: "`host` is blank".to_owned(), help: help.to_owned() };
+        let error = || SettingsError {
+            key: "host",
+            in_file: None,
+            message: "`host` is blank".to_owned(),
+            help: help.to_owned(),
+        };
         if settings.host.is_empty() { vec![error()] } else { Vec::new() }
     }
 

@@ -168,7 +168,7 @@ fn raw_type(settings: &RegisterPoint, point: &PointPlan, address: Address) -> Re
     if address.bits.is_some() {
         return Ok(RawType::Uint16);
     }
-    if let Some((low, high)) = point.enumeration {
+    if let Some((low, high)) = point.enumeration.as_ref().and_then(|of| of.ends()) {
         return Ok(raw_of_enumeration(low, high));
     }
     let raw = match point.kind {
