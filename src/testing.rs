@@ -25,7 +25,7 @@ pub mod drivers {
         crate::drivers::DRIVERS.iter().map(|driver| driver.name)
     }
     pub use crate::drivers::{
-        ConnectionPlan, LinkChanges, Links, Output, PointPlan, PointSettings, Settings, compare_links,
+        ConnectionPlan, LinkChanges, Links, Output, PointPlan, PointSettings, Settings, compare_links, fuzz_recording,
         probe,
     };
     pub mod modbus {

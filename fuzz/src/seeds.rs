@@ -93,6 +93,17 @@ pub fn values() -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Recordings: a column a signal, and an export of the history.
+pub fn recordings() -> Vec<Vec<u8>> {
+    let wide =
+        "time;A;B\n2026-11-29T06:00:00Z;1.5;\"x;\"\"y\"\"\"\n2026-11-29T06:00:01Z;;#BadSensorFailure\n12.5;2;on\n";
+    let export = "namespace,identifier,type,source_time,server_time,status,value\n\
+        urn:a,s=A,Double,2026-11-29T06:00:00Z,2026-11-29T06:00:00Z,Good,1\n\
+        urn:a,s=A,Double,2026-11-29T06:00:01Z,2026-11-29T06:00:01Z,0x80310000,\n\
+        urn:a,i=7,Int16,2026-11-29T06:00:00Z,2026-11-29T06:00:00Z,Good,\"[\"\"1\"\"]\"\n";
+    [wide, export].map(|text| text.as_bytes().to_vec()).into()
+}
+
 /// Replies of a device to the requests that the target makes, in the three framings.
 pub fn modbus() -> Vec<Vec<u8>> {
     let replies: [&[u8]; 9] = [

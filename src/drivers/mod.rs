@@ -21,6 +21,7 @@ mod poll;
 mod push;
 mod reading;
 mod registry;
+mod replay;
 mod schedule;
 mod settings;
 pub(crate) mod simulator;
@@ -35,6 +36,7 @@ pub(crate) use plan::Enumeration;
 pub use plan::{ConnectionPlan, PointPlan, PointSettings, Settings};
 pub(crate) use reading::{Claim, Part, PointError, ProbeLine, Reading, SettingsError};
 pub(crate) use registry::{About, Visit};
+pub use replay::fuzz as fuzz_recording;
 pub(crate) use settings::poll_plan;
 pub use settings::probe;
 pub use supervisor::Output;
@@ -44,6 +46,7 @@ registry::drivers![
     simulator::Simulator,
     modbus::Tcp,
     modbus::Rtu,
+    replay::Replay,
     #[cfg(test)]
     toys::Gauge,
     #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use opcell::testing::config::{self, Memory, Options, Severity, Shown};
+use opcell::testing::drivers;
 use proptest::prelude::*;
 
 const EXAMPLES: [&str; 4] = [
@@ -18,9 +19,31 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// The example of each driver.
+fn driver_examples() -> Vec<String> {
+    let files = fs::read_dir("address-space/drivers").expect("the examples of the drivers");
+    let paths = files.map(|file| file.expect("an entry").path().to_string_lossy().into_owned());
+    let mut paths: Vec<String> = paths.filter(|path| path.ends_with(".yaml")).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn each_driver_has_a_page_and_an_example() {
+    // The first drivers have theirs in the README, in modbus.yaml and in device-notes.md.
+    for name in drivers::names().filter(|name| !["simulator", "modbus-tcp", "modbus-rtu"].contains(name)) {
+        let page = format!("docs/drivers/{name}.md");
+        let example = format!("address-space/drivers/{name}.yaml");
+        let said = format!("driver: {name}");
+        assert!(read(&page).contains(&said) && read(&example).contains(&said), "{name}");
+    }
+}
+
 #[test]
 fn every_example_is_without_findings() {
-    for path in EXAMPLES.iter().chain(&["address-space"]) {
+    let of_drivers = driver_examples();
+    let of_drivers = of_drivers.iter().map(String::as_str);
+    for path in EXAMPLES.into_iter().chain(["address-space"]).chain(of_drivers) {
         for simulate in [false, true] {
             let options = Options { simulate, ..Options::default() };
             let (compiled, report) = config::load(Path::new(path), &options);

@@ -1,3 +1,4 @@
-//! The drivers against devices: our own slave with faults, and other people's.
+//! The drivers against devices: our own with faults, and other people's.
 
 mod modbus;
+mod replay;

@@ -123,10 +123,18 @@ fn the_reference_names_every_variable_of_a_connection() {
 
 #[test]
 fn the_cells_in_the_pages_are_good() {
-    for page in ["docs/security.md", "docs/reference.md", "docs/device-notes.md"] {
+    let mut pages = ["docs/security.md", "docs/reference.md", "docs/device-notes.md"].map(str::to_owned).to_vec();
+    let drivers = std::fs::read_dir(root().join("docs/drivers")).expect("docs/drivers");
+    pages.extend(drivers.map(|page| format!("docs/drivers/{}", page.expect("a page").file_name().to_string_lossy())));
+    for page in &pages {
         let text = std::fs::read_to_string(root().join(page)).expect(page);
         for cell in text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or("")) {
             let dir = tempfile::tempdir().expect("a folder");
+            // Files that a page names are those of the examples.
+            for file in std::fs::read_dir(root().join("address-space/drivers")).expect("the examples") {
+                let file = file.expect("a file").path();
+                std::fs::copy(&file, dir.path().join(file.file_name().expect("a name"))).expect("copied");
+            }
             let path = dir.path().join("cell.yaml");
             let head = if cell.starts_with("schema: 1") { "" } else { "schema: 1\ncell: c\n" };
             std::fs::write(&path, format!("{head}{cell}")).expect("written");
