@@ -20,6 +20,11 @@ impl FileText {
         &self.path
     }
 
+    /// Empty until config has read the file, and for an empty file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The content as text, empty until config has read the file; config has checked that a CSV file is UTF-8.
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.bytes).unwrap_or_default()

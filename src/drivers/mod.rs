@@ -26,6 +26,8 @@ mod schedule;
 mod settings;
 pub(crate) mod simulator;
 mod supervisor;
+#[cfg_attr(not(test), expect(dead_code, reason = "the drivers that use it come next"))]
+pub(crate) mod tls;
 #[cfg(test)]
 mod toys;
 

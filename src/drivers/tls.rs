@@ -1,0 +1,236 @@
+//! TLS of drivers that are clients: trust and the client's own certificate from the files that settings name.
+//!
+//! Names of hosts are always checked. Without `ca` the system's certificates are trusted, which are read when the link opens.
+
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::file_text::FileText;
+use super::reading::SettingsError;
+
+/// The files of a connection, by the keys that all drivers give them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TlsFiles<'a> {
+    pub ca: Option<&'a FileText>,
+    pub certificate: Option<&'a FileText>,
+    pub key: Option<&'a FileText>,
+}
+
+/// A file that cannot be used, by its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unusable {
+    key: &'static str,
+    message: String,
+    help: &'static str,
+}
+
+impl TlsFiles<'_> {
+    /// Faults of the files and of their keys. No I/O.
+    pub(crate) fn check(&self) -> Vec<SettingsError> {
+        let mut all = Vec::new();
+        let mut note = |key, message: String, help: &str| {
+            all.push(SettingsError { key, in_file: None, message, help: help.to_owned() });
+        };
+        if self.certificate.is_some() && self.key.is_none() {
+            note(
+                "certificate",
+                "`certificate` needs `key`".to_owned(),
+                "name the file of the private key: `key: client.key`",
+            );
+        }
+        if self.key.is_some() && self.certificate.is_none() {
+            note(
+                "key",
+                "`key` needs `certificate`".to_owned(),
+                "name the file of the certificate: `certificate: client.pem`",
+            );
+        }
+        let faults =
+            [self.ca.map(|ca| certificates("ca", ca)), self.certificate.map(|of| certificates("certificate", of))];
+        let faults = faults.into_iter().flatten().filter_map(Result::err);
+        let key = self.key.map(private_key).and_then(Result::err);
+        let known = all.len();
+        for Unusable { key, message, help } in faults.chain(key) {
+            all.push(SettingsError { key, in_file: None, message, help: help.to_owned() });
+        }
+        if all.len() == known
+            && let Err(Unusable { key, message, help }) = self.own().map(drop)
+        {
+            all.push(SettingsError { key, in_file: None, message, help: help.to_owned() });
+        }
+        all
+    }
+
+    /// The settings of a client. Reads the system's certificates where `ca` is not given.
+    pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, String> {
+        let text = |fault: Unusable| fault.message;
+        let mut roots = RootCertStore::empty();
+        match self.ca {
+            Some(ca) => {
+                for certificate in certificates("ca", ca).map_err(text)? {
+                    roots.add(certificate).map_err(|error| format!("`{}`: {error}", ca.path()))?;
+                }
+            }
+            None => {
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                if roots.is_empty() {
+                    return Err("the system has no certificates of authorities: name one with `ca`".to_owned());
+                }
+            }
+        }
+        let builder = builder()?.with_root_certificates(roots);
+        let config = match self.own().map_err(text)? {
+            None => builder.with_no_client_auth(),
+            Some(Own { chain, key }) => builder.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?,
+        };
+        Ok(Arc::new(config))
+    }
+
+    fn own(&self) -> Result<Option<Own>, Unusable> {
+        let Some((certificate, key)) = self.certificate.zip(self.key) else { return Ok(None) };
+        let own = Own { chain: certificates("certificate", certificate)?, key: private_key(key)? };
+        let (chain, private) = (own.chain.clone(), own.key.clone_key());
+        let tried = builder().map(|builder| {
+            builder.with_root_certificates(RootCertStore::empty()).with_client_auth_cert(chain, private)
+        });
+        match tried {
+            Ok(Ok(_)) => Ok(Some(own)),
+            Ok(Err(rustls::Error::InconsistentKeys(_))) => Err(Unusable {
+                key: "key",
+                message: format!("the key in {} is not that of the certificate in {}", key.path(), certificate.path()),
+                help: "name the two files that were made together",
+            }),
+            Ok(Err(error)) => {
+                let message = format!("{} and {} cannot be used: {error}", certificate.path(), key.path());
+                Err(Unusable { key: "certificate", message, help: "make them again, with an RSA or an EC key" })
+            }
+            Err(message) => Err(Unusable { key: "certificate", message, help: "" }),
+        }
+    }
+}
+
+/// A certificate with those that signed it, and its key.
+struct Own {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    versions.map_err(|error| error.to_string())
+}
+
+fn is_pem(bytes: &[u8]) -> bool {
+    bytes.windows(11).any(|part| part == b"-----BEGIN ")
+}
+
+/// The certificates of a file, PEM or one as DER.
+fn certificates(key: &'static str, file: &FileText) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    let bytes = file.bytes();
+    let none = |why: &str| Unusable {
+        key,
+        message: format!("{} holds no certificate{why}", file.path()),
+        help: "name a PEM file, with `-----BEGIN CERTIFICATE-----`",
+    };
+    let found = match is_pem(bytes) {
+        true => CertificateDer::pem_slice_iter(bytes)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| none(&format!(": {error}")))?,
+        false => vec![CertificateDer::from(bytes.to_vec())],
+    };
+    let mut roots = RootCertStore::empty();
+    let is_good = !found.is_empty() && found.iter().all(|certificate| roots.add(certificate.clone()).is_ok());
+    if is_good { Ok(found) } else { Err(none("")) }
+}
+
+/// The private key of a file. What the file holds is never part of an error.
+fn private_key(file: &FileText) -> Result<PrivateKeyDer<'static>, Unusable> {
+    let bytes = file.bytes();
+    let is_encrypted = is_pem(bytes) && file.text().contains("ENCRYPTED");
+    if is_encrypted {
+        return Err(Unusable {
+            key: "key",
+            message: format!("the key in {} is encrypted", file.path()),
+            help: "store it without a password, readable for the server alone (chmod 600)",
+        });
+    }
+    let found = match is_pem(bytes) {
+        true => PrivateKeyDer::from_pem_slice(bytes).ok(),
+        false => PrivateKeyDer::try_from(bytes.to_vec()).ok(),
+    };
+    found.ok_or_else(|| Unusable {
+        key: "key",
+        message: format!("{} holds no private key", file.path()),
+        help: "name a PEM file, with `-----BEGIN PRIVATE KEY-----`",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, bytes: &[u8]) -> FileText {
+        let mut file: FileText = serde_json::from_value(name.into()).expect("a path");
+        file.fill(bytes.into());
+        file
+    }
+
+    struct Made {
+        pem: FileText,
+        der: FileText,
+        key: FileText,
+    }
+
+    fn made(name: &str) -> Made {
+        let own = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+        Made {
+            pem: file("a.pem", own.cert.pem().as_bytes()),
+            der: file("a.der", own.cert.der()),
+            key: file("a.key", own.signing_key.serialize_pem().as_bytes()),
+        }
+    }
+
+    fn faults(files: TlsFiles<'_>) -> Vec<String> {
+        files.check().into_iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect()
+    }
+
+    #[test]
+    fn pem_and_der_make_a_client() {
+        let made = made("broker.test");
+        for certificate in [&made.pem, &made.der] {
+            let files = TlsFiles { ca: Some(certificate), certificate: Some(certificate), key: Some(&made.key) };
+            assert_eq!(faults(files), [""; 0]);
+            assert!(files.client().is_ok());
+        }
+        let files = TlsFiles { ca: Some(&made.pem), ..TlsFiles::default() };
+        assert!(files.check().is_empty() && files.client().is_ok());
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_named_by_their_keys() {
+        let (one, other) = (made("a.test"), made("b.test"));
+        let empty = file("empty.pem", b"");
+        let text = file("text.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let locked =
+            file("locked.key", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
+        let of = |ca, certificate, key| TlsFiles { ca, certificate, key };
+        for (files, wanted) in [
+            (of(Some(&empty), None, None), vec!["ca: empty.pem holds no certificate"]),
+            (of(Some(&text), None, None), vec!["ca: text.pem holds no certificate"]),
+            (of(None, Some(&one.pem), None), vec!["certificate: `certificate` needs `key`"]),
+            (of(None, None, Some(&one.key)), vec!["key: `key` needs `certificate`"]),
+            (of(None, Some(&one.pem), Some(&locked)), vec!["key: the key in locked.key is encrypted"]),
+            (of(None, Some(&one.pem), Some(&one.pem)), vec!["key: a.pem holds no private key"]),
+            (
+                of(None, Some(&one.pem), Some(&other.key)),
+                vec!["key: the key in a.key is not that of the certificate in a.pem"],
+            ),
+        ] {
+            assert_eq!(faults(files), wanted);
+        }
+    }
+}
