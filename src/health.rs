@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::model::ConnectionIx;
-use crate::value::UaTime;
+use crate::value::{UaTime, time_to_text};
 
 /// State of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,9 @@ struct Trouble {
     connected_since: Option<UaTime>,
     last_error: String,
     last_error_at: Option<UaTime>,
+    /// Since when the device does not answer; none while it does.
+    away_since: Option<UaTime>,
+    next_attempt: Option<UaTime>,
 }
 
 /// A connection or a link at one moment. Overruns, scan times, load and reconnects are the link's in both.
@@ -99,6 +102,10 @@ pub struct Snapshot {
     /// Empty: none yet.
     pub last_error: String,
     pub last_error_at: Option<UaTime>,
+    /// Since when the device does not answer; none while it does.
+    pub away_since: Option<UaTime>,
+    /// Next attempt to open the link; none while it is open, or an attempt is under way.
+    pub next_attempt: Option<UaTime>,
     pub requests: u64,
     /// Requests that were answered by an exception, garbage or nothing.
     pub errors: u64,
@@ -112,6 +119,30 @@ pub struct Snapshot {
     pub demoted: u32,
     /// Percent of the link's time that the poll plan needs; above 100 scans are skipped.
     pub load: f64,
+}
+
+impl Snapshot {
+    /// Why the device gives no values, since when, and what comes next; empty while it answers.
+    pub fn why(&self) -> String {
+        let cause = match (self.state, self.last_error.as_str()) {
+            (State::Connected, _) => return String::new(),
+            (State::Stopped, _) => "the server is stopping",
+            (_, "") => "not connected yet",
+            (_, error) => error,
+        };
+        let since = self.away_since.map(|since| format!(", since {}", second(since))).unwrap_or_default();
+        let next = match self.next_attempt {
+            Some(next) => format!("; next try at {}", second(next)),
+            None if self.state == State::Silent => "; it is asked again, less often".to_owned(),
+            None => String::new(),
+        };
+        format!("{cause}{since}{next}")
+    }
+}
+
+/// A time to the second.
+fn second(time: UaTime) -> String {
+    time_to_text(UaTime(time.0 - time.0.rem_euclid(10_000_000)))
 }
 
 impl Link {
@@ -186,6 +217,8 @@ impl Link {
             connected_since: trouble.connected_since,
             last_error: trouble.last_error,
             last_error_at: trouble.last_error_at,
+            away_since: trouble.away_since,
+            next_attempt: trouble.next_attempt,
             requests: device.requests.load(Ordering::Relaxed),
             errors: device.errors.load(Ordering::Relaxed),
             timeouts: device.timeouts.load(Ordering::Relaxed),
@@ -204,17 +237,20 @@ impl Link {
         for device in &self.devices {
             let mut trouble = device.trouble.lock();
             trouble.connected_since = Some(at);
+            trouble.next_attempt = None;
             if trouble.state != State::Silent {
                 trouble.state = State::Connected;
+                trouble.away_since = None;
             }
         }
     }
 
     /// The link is closed. Devices that did not answer before remain silent.
-    pub fn lost(&self, state: State, is_silence: bool) {
+    pub fn lost(&self, state: State, is_silence: bool, at: UaTime) {
         for device in &self.devices {
             let mut trouble = device.trouble.lock();
             trouble.connected_since = None;
+            trouble.away_since.get_or_insert(at);
             if !(is_silence && trouble.state == State::Silent) {
                 trouble.state = state;
             }
@@ -222,8 +258,20 @@ impl Link {
     }
 
     /// The device of this place does not answer.
-    pub fn silent(&self, device: usize) {
-        self.devices[device].trouble.lock().state = State::Silent;
+    pub fn silent(&self, device: usize, at: UaTime) {
+        let mut trouble = self.devices[device].trouble.lock();
+        trouble.state = State::Silent;
+        trouble.away_since.get_or_insert(at);
+    }
+
+    /// The link waits until then before it is opened again.
+    pub fn waits(&self, until: UaTime) {
+        self.devices.iter().for_each(|device| device.trouble.lock().next_attempt = Some(until));
+    }
+
+    /// An attempt to open the link is under way.
+    pub fn tries(&self) {
+        self.devices.iter().for_each(|device| device.trouble.lock().next_attempt = None);
     }
 
     /// The device of this place answers.
@@ -231,6 +279,7 @@ impl Link {
         let mut trouble = self.devices[device].trouble.lock();
         if trouble.state == State::Silent {
             trouble.state = State::Connected;
+            trouble.away_since = None;
         }
     }
 
@@ -274,7 +323,8 @@ fn moved(connection: ConnectionIx, others: &[Arc<Link>]) -> Arc<Device> {
 impl Default for Trouble {
     fn default() -> Trouble {
         let (last_error, last_error_at) = (String::new(), None);
-        Trouble { state: State::Connecting, connected_since: None, last_error, last_error_at }
+        let (away_since, next_attempt) = (None, None);
+        Trouble { state: State::Connecting, connected_since: None, last_error, last_error_at, away_since, next_attempt }
     }
 }
 

@@ -227,6 +227,9 @@ impl Assembly {
         if reloader.source().is_some() {
             tasks.spawn("files".into(), Box::pin(reload::watch(Arc::clone(&server), Arc::clone(&reloader))));
         }
+        if let Some(asked) = server.switches.take() {
+            tasks.spawn("switches".into(), Box::pin(reload::switch_connections(asked, Arc::clone(&reloader))));
+        }
         let service = status::ControlService {
             server: Arc::clone(&server),
             addresses: addresses.clone(),

@@ -182,6 +182,7 @@ fn link_status(world: &World, link: &crate::health::Link) -> Vec<LinkStatus> {
             demoted: now.demoted,
             load: now.load,
             dropped: now.dropped,
+            why: now.why(),
             last_error: now.last_error,
             last_error_at: now.last_error_at.map(UaTime::unix_seconds),
         })

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::text::{shown, when};
+use super::text::{shown, shown_within, when};
 use super::{Answer, Global, state_dir};
 use crate::control::{self, LinkStatus, Request, Response, SessionStatus, Status};
 use crate::model::count;
@@ -106,7 +106,9 @@ fn link_text(link: &LinkStatus) -> String {
     if link.dropped > 0 {
         add(format!(", {} dropped", count(link.dropped, "sample")));
     }
-    if !link.last_error.is_empty() {
+    if !link.why.is_empty() {
+        add(format!("; {}", shown_within(&link.why, 300)));
+    } else if !link.last_error.is_empty() {
         let at = link.last_error_at.map(|at| format!(" at {}", when(at))).unwrap_or_default();
         add(format!("; last error{at}: {}", shown(&link.last_error)));
     }

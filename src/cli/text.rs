@@ -5,7 +5,12 @@ use time::format_description::well_known::Rfc3339;
 
 /// Names come from clients: a line break or an escape sequence must not forge lines on a terminal.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().take(100).map(|c| if c.is_control() { '?' } else { c }).collect()
+    shown_within(text, 100)
+}
+
+/// The same with up to this many characters.
+pub(super) fn shown_within(text: &str, most: usize) -> String {
+    text.chars().take(most).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// A time in seconds since 1970 as RFC 3339.

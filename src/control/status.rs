@@ -89,4 +89,7 @@ pub struct LinkStatus {
     /// Empty: none yet.
     pub last_error: String,
     pub last_error_at: Option<i64>,
+    /// Why there are no values, since when, and what comes next; empty while the device answers.
+    #[serde(default)]
+    pub why: String,
 }

@@ -57,7 +57,7 @@ pub use tag::{DataType, Origin, Scale, Shape, Tag};
 use std::time::Duration;
 
 /// All cells of one server.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Plant {
     /// Counts the plants that a server has had, from 1; 0 before it is used.
     pub revision: u32,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{AccessIx, NodeIx, ObjectTypeIx, Shape, TagId};
 
 /// One cell file, compiled.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cell {
     pub name: String,
     /// NamespaceUri of everything in the cell.

@@ -14,6 +14,7 @@ mod write;
 
 pub(crate) use convert::{leaves_deadband, to_raw};
 pub use raw::{RawSample, Stamp};
+pub(crate) use reasons::Reason;
 pub(crate) use roster::{Member, Roster};
 pub(crate) use segments::Segments;
 pub(crate) use turn::{Kept, Turn};

@@ -14,20 +14,34 @@ use super::slot::Slot;
 use super::{Stamp, TagStore};
 use crate::logging;
 use crate::model::{Plant, TagId};
-use crate::value::Value;
+use crate::value::{UaTime, Value};
 
 /// Characters of a text from a device that a reason shows.
 const SHOWN: usize = 60;
 
 /// The last reason of each tag that ever had one.
 #[derive(Default)]
-pub(super) struct Reasons(Mutex<HashMap<TagId, Arc<str>>>);
+pub(super) struct Reasons(Mutex<HashMap<TagId, Reason>>);
+
+/// A sentence about a tag, and since when it is so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reason {
+    pub why: Arc<str>,
+    pub since: UaTime,
+}
 
 impl Reasons {
-    /// Notes the reason of a tag; whether its kind is new to the tag.
-    fn note(&self, tag: TagId, why: &Arc<str>) -> bool {
-        let before = self.0.lock().insert(tag, Arc::clone(why));
-        before.is_none_or(|before| !is_same_kind(&before, why))
+    /// Notes the reason of a tag, which it has already or has just got; whether its kind is new to the tag.
+    fn note(&self, tag: TagId, is_present: bool, new: Reason) -> bool {
+        let mut reasons = self.0.lock();
+        let Some(known) = reasons.get_mut(&tag) else {
+            reasons.insert(tag, new);
+            return true;
+        };
+        let is_same = is_same_kind(&known.why, &new.why);
+        let since = if is_present && is_same { known.since } else { new.since };
+        *known = Reason { since, ..new };
+        !is_same
     }
 
     pub(super) fn forget(&self, tag: TagId) {
@@ -58,17 +72,18 @@ pub(super) fn of_value(value: &Value) -> Arc<str> {
 impl TagStore {
     /// Turns a tag Bad for a reason of its own.
     pub(super) fn turn_bad(&self, plant: &Plant, id: TagId, slot: &mut Slot, bad: Bad<'_>) {
+        let had_reason = slot.has_reason;
         slot.turn(Value::Null, bad.code, bad.stamp);
         let Some(why) = bad.why else { return };
         slot.has_reason = true;
-        if self.reasons.note(id, why) {
+        if self.reasons.note(id, had_reason, Reason { why: Arc::clone(why), since: bad.stamp.server }) {
             let name = plant.tag_name(id);
             logging::limited(Level::Warn, "a tag is Bad", None, format_args!("{name}: {why} ({})", bad.code));
         }
     }
 
     /// Why the tag is Bad, where the reason is its own and not that of its connection.
-    pub fn reason(&self, tag: TagId) -> Option<Arc<str>> {
+    pub(crate) fn reason(&self, tag: TagId) -> Option<Reason> {
         let slot = self.slot(tag).lock();
         if !slot.has_reason {
             return None;
@@ -91,13 +106,18 @@ mod tests {
     #[test]
     fn a_reason_is_new_when_more_than_its_numbers_differ() {
         let (reasons, tag) = (Reasons::default(), TagId(3));
-        let note = |text: &str| reasons.note(tag, &text.into());
+        let note = |text: &str| reasons.note(tag, false, Reason { why: text.into(), since: UaTime(0) });
         assert!(note("DB10 is absent"));
         assert!(!note("DB10 is absent") && !note("DB11 is absent"));
         assert!(note("access denied") && note("DB10 is absent"));
         reasons.forget(tag);
         assert!(note("DB10 is absent"));
-        assert!(reasons.note(TagId(4), &"DB10 is absent".into()), "of another tag");
+        let absent = |since| Reason { why: "DB10 is absent".into(), since: UaTime(since) };
+        assert!(reasons.note(TagId(4), false, absent(5)), "of another tag");
+        reasons.note(TagId(4), true, absent(6));
+        assert_eq!(reasons.0.lock()[&TagId(4)], absent(5), "it is so since the first time");
+        reasons.note(TagId(4), false, absent(7));
+        assert_eq!(reasons.0.lock()[&TagId(4)], absent(7), "it was good in between");
     }
 
     #[test]

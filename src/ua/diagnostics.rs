@@ -10,7 +10,7 @@ use crate::stack::codec::{LocalizedTextRef, NodeIdRef, Writer};
 use crate::ua::application::PRODUCT_URI;
 use crate::ua::server::Server;
 use crate::ua::session::{ServiceCounter, Session};
-use crate::ua::space::Live;
+use crate::ua::space::{ENABLED, Live};
 use crate::ua::subscription::Subscription;
 use crate::value::{BuiltIn, Moment, Sample, UaTime, Value};
 
@@ -82,6 +82,7 @@ pub(crate) fn live_sample(server: &Server, live: Live, moment: Moment) -> Sample
     let value = match live {
         Live::Standard(number) => standard(server, number, moment),
         Live::Connection { connection, variable } => link_value(server, connection, variable),
+        Live::Reason(tag) => Value::text(&super::reason::of_tag(server, tag)),
         Live::Role { role, part } => role_set::value(&server.users.accounts(), crate::model::Role(role), part),
     };
     let status = match (&value, live) {
@@ -278,6 +279,10 @@ fn write_session_security(session: &Session, w: &mut Writer) {
 
 fn link_value(server: &Server, connection: u32, variable: u8) -> Value {
     let world = server.world();
+    if variable == ENABLED {
+        let of = world.plant.connections.get(crate::model::ConnectionIx(connection));
+        return of.map_or(Value::Null, |of| Value::Boolean(of.enabled));
+    }
     let now = world.link_of(connection).and_then(|link| link.of(crate::model::ConnectionIx(connection)));
     let Some(now) = now else { return Value::Null };
     let millis = |span: Duration| Value::Double(span.as_secs_f64() * 1000.0);

@@ -22,6 +22,7 @@ use crate::ua::session;
 use crate::ua::space::Field;
 use crate::ua::status::Status;
 use crate::ua::subscription::{self, Subscription, timer::Timer};
+use crate::ua::switches::Switches;
 use crate::ua::totals::Totals;
 use crate::ua::users::Users;
 use crate::ua::world::World;
@@ -56,6 +57,8 @@ pub struct Server {
     pub history: HistoryAccess,
     pub totals: Totals,
     pub diagnostics_enabled: AtomicBool,
+    /// Connections that clients switch on and off.
+    pub(crate) switches: Switches,
     pub ids: Ids,
     pub status: Status,
     /// Wakes every connection when a reload has changed which of them may be there.
@@ -144,6 +147,7 @@ impl Server {
             },
             totals: Totals::default(),
             diagnostics_enabled: true.into(),
+            switches: Switches::default(),
             ids: Ids::new(),
             admission: watch::Sender::new(0),
             world: ArcSwap::from_pointee(world),

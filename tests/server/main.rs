@@ -7,6 +7,7 @@ mod history;
 mod hostile;
 mod interop;
 mod limits;
+mod maintenance;
 mod method;
 mod monitored_item;
 mod permissions;

@@ -27,7 +27,7 @@ pub(super) struct Changes {
     pub turns: Vec<SlotTurn>,
     /// Tags whose unit, range or texts changed.
     pub semantics: Vec<TagId>,
-    /// Types or namespaces differ, although no node does.
+    /// Types, namespaces or connections that are off differ, although no node does.
     pub has_other: bool,
 }
 
@@ -48,8 +48,24 @@ pub(super) enum Retained {
     Stays,
 }
 
+/// A revision with its plans, before it is compared.
+pub(super) struct Made {
+    pub plant: Plant,
+    pub drivers: Vec<ConnectionPlan>,
+}
+
+impl Made {
+    pub(super) fn set(&mut self, ix: ConnectionIx, enabled: bool) {
+        if let Some(connection) = self.plant.connections.get(ix) {
+            let switched = Connection { enabled, ..connection.clone() };
+            self.plant.connections.put(ix, switched);
+        }
+        self.drivers.iter_mut().filter(|plan| plan.ix == ix).for_each(|plan| plan.enabled = enabled);
+    }
+}
+
 /// The plant and the plans of a compiled cell with the numbers that they will have.
-pub(super) fn renumbered(compiled: Compiled, numbers: &Renumbering, revision: u32) -> (Plant, Vec<ConnectionPlan>) {
+pub(super) fn renumbered(compiled: Compiled, numbers: &Renumbering, revision: u32) -> Made {
     let plant = compiled.plant.renumbered(numbers, revision);
     let mut plans = compiled.drivers;
     for plan in &mut plans {
@@ -58,7 +74,7 @@ pub(super) fn renumbered(compiled: Compiled, numbers: &Renumbering, revision: u3
             point.tag = numbers.tag(point.tag);
         }
     }
-    (plant, plans)
+    Made { plant, drivers: plans }
 }
 
 impl Changes {
@@ -67,7 +83,7 @@ impl Changes {
         let links = drivers::compare_links(old.drivers, new.drivers);
         let fresh = fresh_connections(old, new);
         let mut changes = Changes { cells, links, turns: Vec::new(), semantics: Vec::new(), has_other: false };
-        changes.has_other = has_other(old.plant, new.plant);
+        changes.has_other = has_other(old.plant, new.plant) || has_other_at_rest(old.drivers, new.drivers);
         changes.find_turns(old.plant, new.plant, &fresh);
         changes
     }
@@ -154,6 +170,12 @@ fn fresh_connections(old: Running<'_>, new: Running<'_>) -> HashSet<ConnectionIx
         before.get(&plan.ix).is_some_and(|old| old.enabled != plan.enabled || !old.is_same_source(plan))
     };
     new.drivers.iter().filter(is_fresh).map(|plan| plan.ix).collect()
+}
+
+/// Connections without a link that differ: a client may switch them on.
+fn has_other_at_rest(old: &[ConnectionPlan], new: &[ConnectionPlan]) -> bool {
+    let before: HashMap<ConnectionIx, &ConnectionPlan> = old.iter().map(|plan| (plan.ix, plan)).collect();
+    new.iter().any(|plan| !plan.enabled && before.get(&plan.ix).is_some_and(|old| *old != plan))
 }
 
 /// The keys of each tag's source that differ, as its driver has them.

@@ -9,12 +9,14 @@ mod model_events;
 mod queue;
 mod report;
 mod server_file;
+mod switching;
 mod watching;
 mod worker;
 
 pub use queue::{Reloader, Source};
 pub use report::Answer as Answered;
 pub(super) use server_file::{Keys, take_accounts};
+pub(super) use switching::switch_connections;
 pub(super) use watching::watch;
 pub(crate) use worker::Worker;
 
@@ -37,9 +39,10 @@ use crate::tags::{Stamp, Turn};
 use crate::ua::server::Server;
 use crate::ua::space::{NodeVersions, Space};
 use crate::ua::world::{Rules, World};
-use difference::{Changes, Retained, Running, SlotTurn, renumbered};
+use difference::{Changes, Made, Retained, Running, SlotTurn, renumbered};
 use model_events::{Indices, Named};
 use server_file::{Compared, ServerChanges};
+use switching::AllSwitched;
 
 /// Everything that a reload works on. One reload has it at a time.
 pub(crate) struct Engine {
@@ -60,6 +63,8 @@ pub(crate) struct Engine {
     versions: NodeVersions,
     /// Worlds of earlier revisions, which requests and continuation points may still hold.
     earlier: Vec<Weak<World>>,
+    /// Connections that clients have switched on or off.
+    switched: AllSwitched,
     tasks: Tasks,
     is_stopped: bool,
 }
@@ -73,6 +78,7 @@ pub(crate) struct Examined {
     role_numbers: RoleNumbers,
     changes: Changes,
     server: ServerChanges,
+    switched: AllSwitched,
 }
 
 /// A revision that is known to be good.
@@ -84,6 +90,7 @@ pub(crate) struct Prepared {
     role_numbers: RoleNumbers,
     changes: Changes,
     server: ServerChanges,
+    switched: AllSwitched,
     space: Space,
     archives: Option<Arc<Archives>>,
     of_cells: Vec<u16>,
@@ -124,6 +131,7 @@ impl Engine {
             of_cells: Vec::new(),
             versions: NodeVersions::default(),
             earlier: Vec::new(),
+            switched: AllSwitched::new(),
             tasks: tasks.clone(),
             is_stopped: false,
         })
@@ -143,10 +151,12 @@ impl Engine {
         let Compared { plan, changes: mut server } =
             server_file::compare(&world.plan, &accounts, compiled.server.clone(), &self.keys.started);
         server.needs_restart.extend((roles.waiting > 0).then(|| "roles".to_owned()));
-        let (plant, drivers) = renumbered(compiled, &numbering, revision);
+        let mut made = renumbered(compiled, &numbering, revision);
+        let switched = made.keep(&self.switched);
+        let Made { plant, drivers } = made;
         let old = Running { plant: &world.plant, drivers: &self.drivers };
         let changes = Changes::between(old, Running { plant: &plant, drivers: &drivers });
-        Examined { plant, drivers, plan, numbers, role_numbers, changes, server }
+        Examined { plant, drivers, plan, numbers, role_numbers, changes, server, switched }
     }
 
     /// Whether something may still use the number of a removed tag.
@@ -157,7 +167,7 @@ impl Engine {
 
     /// Does everything that can fail; nothing of the running cell is touched.
     pub(super) fn prepare(&mut self, examined: Examined) -> Result<Prepared, StartError> {
-        let Examined { plant, drivers, plan, numbers, role_numbers, changes, mut server } = examined;
+        let Examined { plant, drivers, plan, numbers, role_numbers, changes, mut server, switched } = examined;
         if let Some(cell) = plant.cells.iter().find(|cell| cell.namespace == self.base.application.uri) {
             return Err(StartError::Namespace { cell: cell.name.clone(), uri: self.base.application.uri.clone() });
         }
@@ -191,6 +201,7 @@ impl Engine {
             role_numbers,
             changes,
             server,
+            switched,
             space,
             archives,
             of_cells,
@@ -237,6 +248,7 @@ impl Engine {
         server.apply(&self.server, &self.keys);
         (self.numbers, self.role_numbers, self.drivers) = (numbers, prepared.role_numbers, drivers);
         (self.of_cells, self.versions) = (prepared.of_cells, prepared.versions);
+        self.switched = prepared.switched;
         if let (Some(history), Some(Recording::Begun)) = (&self.history, recording) {
             *self.admin.write() = Some(history.admin());
             self.tasks.spawn("history".into(), Box::pin(history.run(&self.server)));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opcua::StatusCode;
 use parking_lot::Mutex as Plain;
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, SemaphorePermit, watch};
@@ -14,7 +15,7 @@ use super::worker::Worker;
 use super::{Engine, Prepared};
 use crate::config::{self, Compiled, Named, Options, Shown};
 use crate::control::{LastReload, ReloadReport, ReloadResult};
-use crate::model::count;
+use crate::model::{ConnectionIx, count};
 use crate::ua::world::World;
 use crate::value::{UaTime, time_to_text};
 
@@ -139,6 +140,27 @@ impl Reloader {
         self.run(true).await
     }
 
+    /// Switches a connection on or off, as if its key `enabled` had changed.
+    pub(crate) async fn switch(&self, connection: ConnectionIx, on: bool) -> StatusCode {
+        let _turn = self.done.lock().await;
+        let engine = Arc::clone(&self.engine).lock_owned().await;
+        let ready = self.worker.run(move || make_switched(engine, connection, on)).await;
+        match ready {
+            Ok(Ok(None)) => StatusCode::Good,
+            Ok(Ok(Some(Switching { engine, prepared, name }))) => match apply(engine, *prepared).await {
+                Ok((_, before)) => {
+                    log::info!("{name}: switched {} by a client", if on { "on" } else { "off" });
+                    // Many nodes are freed: off the threads that serve clients.
+                    drop(self.worker.run(move || drop(before)).await);
+                    StatusCode::Good
+                }
+                Err(error) => failed(&error),
+            },
+            Ok(Err(status)) => status,
+            Err(error) => failed(&error),
+        }
+    }
+
     fn note(&self, report: &ReloadReport) {
         let at = time_to_text(UaTime::now());
         *self.last.lock() = Some(LastReload { result: report.result, at, revision: report.revision });
@@ -207,6 +229,35 @@ impl Reloader {
                 Ok(Answer { text: format!("{text}{lines}{tail}"), report: *report })
             }
         }
+    }
+}
+
+fn failed(error: &str) -> StatusCode {
+    log::error!("a connection could not be switched: {error}");
+    StatusCode::BadInternalError
+}
+
+/// A switched connection before the swap.
+struct Switching {
+    engine: OwnedMutexGuard<Engine>,
+    prepared: Box<Prepared>,
+    name: String,
+}
+
+/// `None`: the connection is so already.
+fn make_switched(
+    mut engine: OwnedMutexGuard<Engine>,
+    connection: ConnectionIx,
+    on: bool,
+) -> Result<Option<Switching>, StatusCode> {
+    if engine.is_stopped {
+        return Err(StatusCode::BadShutdown);
+    }
+    let Some(examined) = engine.switched(connection, on)? else { return Ok(None) };
+    let name = examined.connection_name(connection);
+    match engine.prepare(examined) {
+        Ok(prepared) => Ok(Some(Switching { engine, prepared: Box::new(prepared), name })),
+        Err(error) => Err(failed(&error.to_string())),
     }
 }
 

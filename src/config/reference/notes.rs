@@ -105,6 +105,7 @@ node sets another identifier. `opcell tree` prints every NodeId.
 | `s=@cell` | the Object of the cell, below the Objects folder |
 | `s=Pump.Speed` | a node by its path |
 | `s=Pump.Speed.EURange` | a Property of a tag: EURange, EngineeringUnits |
+| `s=Pump.Speed.StatusReason` | a Property of each tag that comes from a device: why it has no good value, in one sentence; empty while it is Good |
 | `s=Pump.NodeVersion` | the revision of the address space in which an Object last changed; `s=Pump.@NodeVersion` where a node of the cell has that name |
 | `s=@type.Valve` | an object type of the cell |
 | `s=@simulated` | true when the server runs with `--simulate`: no value comes from a device |
@@ -121,6 +122,7 @@ Below `s=@connections.plc1`:
 | `Overruns` | number of scans that were skipped because the one before took too long |
 | `ScanTimeLast`, `ScanTimeMax` | duration of the last and of the longest scan of all tags, in ms |
 | `DemotedUnits` | number of devices on the link that do not answer and are polled less often |
+| `Enabled` | whether the connection is in service; a client may write it, see [connections.md](connections.md#maintenance) |
 | `PlanLoad` | part of the link's time that polling needs, in percent; above 100, scans are skipped |
 
 `State`, `LastError`, `Requests`, `Errors` and `Timeouts` belong to the connection. The others belong to its link, which

@@ -22,6 +22,7 @@ use crate::drivers::schedule::{ClassPlan, Kept};
 use crate::health;
 use crate::model::{Origin, Plant, TagId};
 use crate::tags::{Miss, RawSample, Stamp, Write};
+use crate::value::UaTime;
 
 /// The link after it has taken newer plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,7 +281,7 @@ impl Supervisor {
         }
         if was_open {
             before.reconnects.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            state.health.lost(health::State::Waiting, false);
+            state.health.lost(health::State::Waiting, false, UaTime::now());
         }
         self.delay = BACK_OFF_FIRST;
     }

@@ -17,7 +17,7 @@ use crate::drivers::link::Way;
 use crate::health;
 use crate::model::{ConnectionIx, TagId};
 use crate::tags::{Write, WriteRequest};
-use crate::value::Value;
+use crate::value::{UaTime, Value};
 
 /// From stop until all values are written, at the most: no output is given up while devices answer. A silent
 /// device costs the time of one write.
@@ -62,7 +62,7 @@ impl Supervisor {
             }
         }
         self.close().await;
-        health.lost(health::State::Stopped, false);
+        health.lost(health::State::Stopped, false, UaTime::now());
     }
 
     async fn close(&mut self) {

@@ -44,6 +44,7 @@ use super::schedule::Schedule;
 use crate::health;
 use crate::model::{Plant, TagId};
 use crate::tags::{Miss, TagStore, WriteRequest};
+use crate::value::UaTime;
 use claims::Claims;
 pub use ending::Output;
 pub(crate) use ending::STOP_WITHIN;
@@ -301,6 +302,14 @@ impl Supervisor {
         self.delay = (delay * 2).min(longest);
         let jittered = delay.mul_f64(0.8 + 0.4 * fastrand::f64());
         let until = Instant::now() + jittered;
+        self.state.health.waits(UaTime::now().plus(jittered));
+        let waited = self.wait_until(until).await;
+        self.state.health.tries();
+        waited
+    }
+
+    /// Waits, unless other settings come, which may be the remedy.
+    async fn wait_until(&mut self, until: Instant) -> Result<(), Stopped> {
         loop {
             let mut orders = self.state.orders.clone();
             let ended = async {
@@ -314,7 +323,6 @@ impl Supervisor {
                 let before = Arc::clone(&self.connections);
                 self.follow().await?;
                 let is_unchanged = |new| before.iter().any(|old| old.is_unchanged(new));
-                // Other settings may be the remedy.
                 if self.state.connected.is_some() || !self.connections.iter().any(is_unchanged) {
                     return Ok(());
                 }

@@ -188,7 +188,7 @@ impl LinkState {
             self.health.error(error, UaTime::now());
         }
         let state = if why == Miss::NeverConnected { health::State::Connecting } else { health::State::Waiting };
-        self.health.lost(state, why == Miss::Silent);
+        self.health.lost(state, why == Miss::Silent, UaTime::now());
         if why != Miss::NeverConnected {
             self.health.reconnects.fetch_add(1, Ordering::Relaxed);
         }
@@ -343,7 +343,7 @@ impl LinkState {
 
     pub(crate) fn demote(&mut self, at: At, now: Instant) {
         if let Some(device) = self.schedule.missed(at, now) {
-            self.health.silent(device);
+            self.health.silent(device, UaTime::now());
             log::warn!("{}: {} does not answer; polling it less often", self.health.name, self.device_name(device));
         }
         self.count_demoted();

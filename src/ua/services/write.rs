@@ -13,7 +13,7 @@ use crate::stack::codec::{QualifiedNameRef, Reader, Writer};
 use crate::tags;
 use crate::ua::audit::{Done, WriteAudit};
 use crate::ua::diagnostics;
-use crate::ua::space::{Attribute, Live, NodeIx, Source, Space, Viewer};
+use crate::ua::space::{Attribute, ENABLED, Live, NodeIx, Source, Space, Viewer};
 use crate::value::{IndexRange, Value};
 
 /// Default deadline of a device write without a client timeoutHint.
@@ -25,8 +25,21 @@ struct Writing {
     results: Vec<StatusCode>,
     /// The audit record, completed at the end.
     audit: Option<WriteAudit>,
-    waiting: Vec<(oneshot::Receiver<Vec<StatusCode>>, Vec<usize>)>,
+    waiting: Vec<Awaited>,
     deadline: Duration,
+}
+
+/// Statuses that come later, and their places in the request.
+struct Awaited {
+    reply: oneshot::Receiver<Vec<StatusCode>>,
+    places: Vec<usize>,
+}
+
+/// Outcome of one operation, as far as it is known.
+enum Outcome {
+    Tag(tags::Written),
+    /// A connection is switched on or off.
+    Switch(oneshot::Receiver<Vec<StatusCode>>),
 }
 
 impl Writing {
@@ -34,7 +47,7 @@ impl Writing {
     async fn finish(mut self) -> Vec<StatusCode> {
         // The queue answers within the deadline; the grace is for what was just sent.
         let until = tokio::time::Instant::now() + self.deadline + Duration::from_secs(1);
-        for (reply, places) in self.waiting {
+        for Awaited { reply, places } in self.waiting {
             let codes = match tokio::time::timeout_at(until, reply).await {
                 Ok(Ok(codes)) => codes,
                 Ok(Err(_)) => vec![StatusCode::BadResourceUnavailable; places.len()],
@@ -97,7 +110,7 @@ fn begin_write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing
     let space = &context.world.space;
     let viewer = context.viewer();
     let mut results = Vec::with_capacity(count);
-    let mut queued: Vec<Batch> = Vec::new();
+    let (mut queued, mut waiting): (Vec<Batch>, Vec<Awaited>) = (Vec::new(), Vec::new());
     let mut audit = WriteAudit::begin(context.server, context.session, context.header.audit_entry, count);
     for place in 0..count {
         let id = reader.node_id()?;
@@ -111,15 +124,19 @@ fn begin_write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing
         let written = write_one(context, space, &viewer, &operation, &value, seen);
         if let Some(audit) = &mut audit {
             let status = match &written {
-                Ok(tags::Written::Done(status)) | Err(status) => *status,
-                Ok(tags::Written::Device { .. }) => StatusCode::Uncertain,
+                Ok(Outcome::Tag(tags::Written::Done(status))) | Err(status) => *status,
+                Ok(Outcome::Tag(tags::Written::Device { .. }) | Outcome::Switch(_)) => StatusCode::Uncertain,
             };
             let Seen { node, old } = known;
             audit.note(Done { id, attribute, range, node, old, new: value.value, status });
         }
         match written {
-            Ok(tags::Written::Done(status)) | Err(status) => results.push(status),
-            Ok(tags::Written::Device { connection, write }) => {
+            Ok(Outcome::Tag(tags::Written::Done(status))) | Err(status) => results.push(status),
+            Ok(Outcome::Switch(reply)) => {
+                results.push(StatusCode::BadInternalError);
+                waiting.push(Awaited { reply, places: vec![place] });
+            }
+            Ok(Outcome::Tag(tags::Written::Device { connection, write })) => {
                 results.push(StatusCode::BadInternalError);
                 match queued.iter_mut().find(|batch| batch.connection == connection) {
                     Some(batch) => {
@@ -131,30 +148,29 @@ fn begin_write(context: &Context<'_>, reader: &mut Reader<'_>) -> Result<Writing
             }
         }
     }
-    Ok(enqueue(context, results, audit, queued))
-}
-
-fn enqueue(
-    context: &Context<'_>,
-    mut results: Vec<StatusCode>,
-    mut audit: Option<WriteAudit>,
-    queued: Vec<Batch>,
-) -> Writing {
-    let deadline = match context.header.timeout_hint {
-        0 => WRITE_DEADLINE,
-        millis => Duration::from_millis(u64::from(millis)).min(LONGEST_WRITE),
-    };
-    let mut waiting = Vec::with_capacity(queued.len());
-    for Batch { connection, writes, places } in queued {
-        match context.server.tags.enqueue(connection, writes, deadline) {
-            Ok(reply) => waiting.push((reply, places)),
-            Err(status) => places.into_iter().for_each(|place| results[place] = status),
-        }
-    }
+    enqueue(context, &mut results, &mut waiting, queued);
+    let deadline = deadline(context);
     if let Some(audit) = audit.take_if(|_| waiting.is_empty()) {
         audit.finish(&results);
     }
-    Writing { results, audit, waiting, deadline }
+    Ok(Writing { results, audit, waiting, deadline })
+}
+
+fn deadline(context: &Context<'_>) -> Duration {
+    match context.header.timeout_hint {
+        0 => WRITE_DEADLINE,
+        millis => Duration::from_millis(u64::from(millis)).min(LONGEST_WRITE),
+    }
+}
+
+/// Hands the writes to the queues of their links.
+fn enqueue(context: &Context<'_>, results: &mut [StatusCode], waiting: &mut Vec<Awaited>, queued: Vec<Batch>) {
+    for Batch { connection, writes, places } in queued {
+        match context.server.tags.enqueue(connection, writes, deadline(context)) {
+            Ok(reply) => waiting.push(Awaited { reply, places }),
+            Err(status) => places.into_iter().for_each(|place| results[place] = status),
+        }
+    }
 }
 
 fn write_one(
@@ -164,7 +180,7 @@ fn write_one(
     operation: &ReadOperation<'_>,
     value: &crate::stack::codec::DataValue,
     seen: Option<&mut Seen>,
-) -> Result<tags::Written, StatusCode> {
+) -> Result<Outcome, StatusCode> {
     let (node, attribute, range) = operation.resolve(space, viewer)?;
     if let Some(seen) = seen {
         *seen = Seen { node: Some(node), old: old_value(context, space, node, attribute, range.as_ref()) };
@@ -185,24 +201,28 @@ fn write_one(
     }
     let new = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
     match shape.source {
-        Source::Tag(tag) => write_tag(context, tag, new, range.as_ref(), value),
-        Source::Live(live) => write_live(context, live, new).map(tags::Written::Done),
+        Source::Tag(tag) => write_tag(context, tag, new, range.as_ref(), value).map(Outcome::Tag),
+        Source::Live(live) => write_live(context, live, new),
         Source::None | Source::Constant(_) | Source::History(_) | Source::Default { .. } => {
             Err(StatusCode::BadNotWritable)
         }
     }
 }
 
-/// EnabledFlag is the one variable of the server itself that may be written; the right to do so was checked before.
-fn write_live(context: &Context<'_>, live: Live, value: &Value) -> Result<StatusCode, StatusCode> {
-    let is_flag = live == Live::Standard(diagnostics::numbers::ENABLED_FLAG);
-    match value {
-        _ if !is_flag => Err(StatusCode::BadNotWritable),
-        Value::Boolean(enabled) => {
-            context.server.diagnostics_enabled.store(*enabled, Ordering::Relaxed);
-            Ok(StatusCode::Good)
+/// EnabledFlag, and whether a connection is enabled: Booleans both. The right to write was checked before.
+fn write_live(context: &Context<'_>, live: Live, value: &Value) -> Result<Outcome, StatusCode> {
+    let Value::Boolean(on) = *value else { return Err(StatusCode::BadTypeMismatch) };
+    match live {
+        Live::Standard(diagnostics::numbers::ENABLED_FLAG) => {
+            context.server.diagnostics_enabled.store(on, Ordering::Relaxed);
+            Ok(Outcome::Tag(tags::Written::Done(StatusCode::Good)))
         }
-        _ => Err(StatusCode::BadTypeMismatch),
+        Live::Connection { connection, variable: ENABLED } => {
+            context.server.switches.ask(ConnectionIx(connection), on).map(Outcome::Switch)
+        }
+        Live::Standard(_) | Live::Connection { .. } | Live::Reason(_) | Live::Role { .. } => {
+            Err(StatusCode::BadNotWritable)
+        }
     }
 }
 
@@ -215,7 +235,13 @@ fn old_value(
     range: Option<&IndexRange>,
 ) -> Value {
     let source = space.variable(node).filter(|_| attribute == Attribute::Value).map(|shape| shape.source);
-    let Some(Source::Tag(tag)) = source else { return Value::Null };
+    let tag = match source {
+        Some(Source::Tag(tag)) => tag,
+        Some(Source::Live(live @ Live::Connection { variable: ENABLED, .. })) => {
+            return context.live_sample(live).value;
+        }
+        _ => return Value::Null,
+    };
     context.server.tags.with(tag, |sample| match range {
         None => sample.value.clone(),
         Some(range) => range.apply(&sample.value).unwrap_or_default(),

@@ -197,8 +197,7 @@ impl Space {
             }
             Some(super::Source::History(_) | super::Source::Default { .. }) => access_level::READ,
             Some(super::Source::Live(live)) => {
-                access_level::READ
-                    | if live == super::Live::Standard(super::ENABLED_FLAG) { access_level::WRITE } else { 0 }
+                access_level::READ | if live.is_writable() { access_level::WRITE } else { 0 }
             }
         }
     }

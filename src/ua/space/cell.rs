@@ -4,12 +4,13 @@ use super::draft::{Draft, NewId, NewNode};
 use super::kinds;
 use super::node_version::{NodeVersions, VersionWriter};
 use super::{Class, Detail, Label, Live, NodeIx, Source};
-use crate::model::{Cell, DataType, EnumType, Node, NodeKind, NodeName, Plant, Shape, Text};
+use crate::model::{Cell, DataType, EnumType, Node, NodeKind, NodeName, Plant, Shape, TagId, Text};
 use crate::stack::codec::{LocalizedTextRef, Writer};
 use crate::value::Value;
 
 /// Numbers of types and objects that the composer hangs its nodes on.
 mod std_node {
+    pub(crate) const STRING: u32 = opcua::DataTypeId::String as u32;
     pub(crate) const BOOLEAN: u32 = opcua::DataTypeId::Boolean as u32;
     pub(crate) const OBJECTS: u32 = opcua::ObjectId::ObjectsFolder as u32;
     pub(crate) const BASE_OBJECT_TYPE: u32 = opcua::ObjectTypeId::BaseObjectType as u32;
@@ -36,7 +37,7 @@ mod encoding {
 const UNECE: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
 
 /// A connection's diagnostics as Variables: name, DataType; the place in the list is `Live::Connection::variable`.
-pub const CONNECTION_VARIABLES: [(&str, u32); 11] = [
+pub const CONNECTION_VARIABLES: [(&str, u32); 12] = [
     ("State", 12),
     ("LastError", 12),
     ("ConnectedSince", 13),
@@ -48,7 +49,11 @@ pub const CONNECTION_VARIABLES: [(&str, u32); 11] = [
     ("ScanTimeMax", 290),
     ("DemotedUnits", 7),
     ("PlanLoad", 11),
+    ("Enabled", 1),
 ];
+
+/// The one of them that a client may write.
+pub(crate) const ENABLED: u8 = 11;
 
 /// The whole address space of a plant. `indices` are the pinned namespace indices, one a cell; `versions` says in which
 /// revision each node last changed.
@@ -277,6 +282,9 @@ impl CellComposer<'_, '_> {
             NodeKind::Variable(tag) => {
                 self.draft.tag_node(*tag, at);
                 self.properties(at, path, &self.plant.tag(*tag).shape, false);
+                if self.plant.tag(*tag).connection().is_some() {
+                    self.status_reason(at, path, *tag);
+                }
             }
             NodeKind::Declaration(shape) => self.properties(at, path, shape, true),
             NodeKind::Folder | NodeKind::Object(_) => {}
@@ -333,6 +341,19 @@ impl CellComposer<'_, '_> {
             let mandatory = self.draft.standard(std_node::MANDATORY);
             made.into_iter().for_each(|at| self.draft.refer(at, kinds::HAS_MODELLING_RULE, mandatory));
         }
+    }
+
+    /// A Property of a tag that comes from a device: why it has no good value.
+    fn status_reason(&mut self, owner: NodeIx, path: &str, tag: TagId) {
+        let path = format!("{path}.StatusReason");
+        let data_type = self.draft.standard(std_node::STRING);
+        let shape = self.draft.shape(data_type, -1, &[], Source::Live(Live::Reason(tag)));
+        let access = self.draft.space().node(owner).access;
+        let new = self.node_of(Class::Variable, NewId::Text(&path), "StatusReason", Detail::Variable(shape));
+        let at = self.draft.add(NewNode { access, ..new });
+        let property_type = self.draft.standard(std_node::PROPERTY_TYPE);
+        self.draft.refer(at, kinds::HAS_TYPE_DEFINITION, property_type);
+        self.draft.refer(owner, kinds::HAS_PROPERTY, at);
     }
 
     /// `s=@simulated` of the cell: whether a simulator makes all values of its connections.

@@ -29,6 +29,7 @@ pub(crate) use attribute::access_level;
 pub(crate) use browse::{BrowseFilter, Direction, ResultMask};
 pub(crate) use by_name::TargetName;
 pub use cell::CONNECTION_VARIABLES;
+pub(crate) use cell::ENABLED;
 pub(crate) use cell::{compose, extension};
 pub(crate) use draft::Draft;
 #[cfg(test)]
@@ -196,8 +197,21 @@ pub enum Live {
     Standard(u32),
     /// Diagnostics of a connection: which, and which of its variables.
     Connection { connection: u32, variable: u8 },
+    /// Why a tag has no good value.
+    Reason(TagId),
     /// A property of a role: its number, and which property.
     Role { role: u8, part: RolePart },
+}
+
+impl Live {
+    /// Whether some client may write it.
+    pub(crate) fn is_writable(self) -> bool {
+        match self {
+            Live::Standard(number) => number == ENABLED_FLAG,
+            Live::Connection { variable, .. } => variable == ENABLED,
+            Live::Reason(_) | Live::Role { .. } => false,
+        }
+    }
 }
 
 /// A reference as it is stored: both directions lie with both nodes.

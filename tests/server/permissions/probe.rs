@@ -46,7 +46,7 @@ const fn place(id: &'static str, parent: &'static str, name: (u16, &'static str)
     Place { id, parent, name }
 }
 
-pub(super) const PLACES: [Place; 40] = [
+pub(super) const PLACES: [Place; 41] = [
     place("2;Level", "2;@cell", (2, "Level")),
     place("2;Fixed", "2;@cell", (2, "Fixed")),
     place("2;Own", "2;@cell", (2, "Own")),
@@ -70,6 +70,7 @@ pub(super) const PLACES: [Place; 40] = [
     place("2;Badge", "2;@cell", (2, "Badge")),
     place("2;@connections.sim", "2;@connections", (2, "sim")),
     place("2;@connections.sim.State", "2;@connections.sim", (2, "State")),
+    place("2;@connections.sim.Enabled", "2;@connections.sim", (2, "Enabled")),
     place("2;@type.Pump", "58", (2, "Pump")),
     place("2;@type.Pump.Speed", "2;@type.Pump", (2, "Speed")),
     place("2253", "85", (0, "Server")),
@@ -162,7 +163,8 @@ pub(super) fn answer(session: &mut Session, operation: &str, node: NodeIdRef<'_>
     match operation {
         "browse" => session.call(request::browse(&[node], NodeId::null(), 0)),
         "write" => {
-            let is_flag = node.to_node_id() == VariableId::Server_ServerDiagnostics_EnabledFlag;
+            let is_flag = node == id("2;@connections.sim.Enabled")
+                || node.to_node_id() == VariableId::Server_ServerDiagnostics_EnabledFlag;
             let value = if is_flag { Value::Boolean(true) } else { Value::Double(1.0) };
             session.call(request::write(&[(node, None, &value)]))
         }

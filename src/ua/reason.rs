@@ -1,0 +1,46 @@
+//! Why a tag has no good value, in words: StatusReason of each tag that comes from a device.
+
+use opcua::StatusCode;
+
+use super::server::Server;
+use crate::model::{Origin, Plant, Tag, TagId};
+use crate::tags::Reason;
+use crate::value::{UaTime, time_to_text};
+
+/// One sentence with the connection, the cause, since when, and the next attempt; empty while the tag is Good.
+pub(crate) fn of_tag(server: &Server, id: TagId) -> String {
+    let world = server.world();
+    let Some(tag) = world.plant.tags.get(id) else { return String::new() };
+    let Origin::Device { connection, .. } = tag.origin else { return String::new() };
+    let status = server.tags.with(id, |sample| sample.status);
+    if status.is_good() {
+        return String::new();
+    }
+    let link = || world.link_of(connection.0).and_then(|link| link.of(connection)).map(|now| now.why());
+    let why = match server.tags.reason(id) {
+        Some(Reason { why, since }) => {
+            format!("{why}, since {}", time_to_text(UaTime(since.0 - since.0.rem_euclid(10_000_000))))
+        }
+        None if status == StatusCode::BadOutOfService => switched_off(&world.plant, tag),
+        None => link().filter(|why| !why.is_empty()).unwrap_or_else(|| of_status(status)),
+    };
+    let name = world.plant.connections.get(connection).map_or("", |connection| connection.name.as_str());
+    format!("{name}: {why}")
+}
+
+fn switched_off(plant: &Plant, tag: &Tag) -> String {
+    let is_connection = tag.connection().is_some_and(|ix| plant.connections.get(ix).is_some_and(|of| !of.enabled));
+    let what = if is_connection { "the connection" } else { "the tag" };
+    format!("{what} is switched off by `enabled: false`")
+}
+
+/// A cause that the status alone tells, while the link works.
+fn of_status(status: StatusCode) -> String {
+    if status == StatusCode::BadWaitingForInitialData {
+        return "the device has not sent a value yet".to_owned();
+    }
+    if status.is_uncertain() {
+        return format!("the device or its link says that the value is {status}");
+    }
+    format!("the device gives no value ({status})")
+}
