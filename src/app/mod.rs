@@ -17,6 +17,7 @@ mod memory;
 mod outputs;
 mod reload;
 mod retained;
+mod scan;
 mod signals;
 mod status;
 mod tasks;
@@ -52,6 +53,7 @@ use listener::Bound;
 pub(crate) use reload::Worker;
 pub use reload::{Answered, Reloader, Source};
 use reload::{Engine, Keys};
+pub(crate) use scan::{Scanned, scan};
 pub(crate) use signals::{Asked, Signals};
 use tasks::Tasks;
 

@@ -1,10 +1,12 @@
 //! The command line: one file a verb, each from arguments to text and an exit code.
 
 mod audit;
+mod browse;
 mod check;
 mod history;
 mod pki;
 mod probe;
+mod read;
 mod reload;
 mod run;
 mod schema;
@@ -68,6 +70,10 @@ pub enum Verb {
     User(user::UserArgs),
     /// Read one address of a device and show it in all types and orders
     Probe(probe::ProbeArgs),
+    /// List what a device has, as nodes to paste into a cell file
+    Browse(browse::BrowseArgs),
+    /// Read tags of devices once, without a server: raw value, value and status
+    Read(read::ReadArgs),
     /// Inspect, verify, export and import recorded history
     History(history::HistoryArgs),
     /// Verify and print the audit trail
@@ -160,6 +166,8 @@ pub fn answer(cli: &Cli, print: &mut dyn FnMut(&str)) -> Answer {
         Some(Verb::Pki(args)) => pki::pki(args, &cli.global),
         Some(Verb::User(args)) => user::user(args, &cli.global),
         Some(Verb::Probe(args)) => probe::probe(args, &cli.global),
+        Some(Verb::Browse(args)) => browse::browse(args, &cli.global),
+        Some(Verb::Read(args)) => read::read(args, &cli.global),
         Some(Verb::History(args)) => history::history(args, &cli.global),
         Some(Verb::Audit(args)) => audit::audit(args, &cli.global),
         Some(Verb::Status(args)) => status::status(args, &cli.global),

@@ -37,7 +37,7 @@ pub(crate) fn probe(args: &ProbeArgs, global: &Global) -> Answer {
     }
 }
 
-fn select<'a>(compiled: &'a Compiled, wanted: &str) -> Result<&'a ConnectionPlan, String> {
+pub(super) fn select<'a>(compiled: &'a Compiled, wanted: &str) -> Result<&'a ConnectionPlan, String> {
     let full_name = |plan: &ConnectionPlan| {
         let connection = &compiled.plant.connections[plan.ix];
         format!("{}/{}", compiled.plant.cells[usize::from(connection.cell)].name, plan.name)

@@ -15,7 +15,9 @@ use super::file_text::FileKey;
 use super::keys::{Keys, PointKeys, point_keys};
 use super::link::Link;
 use super::plan::{ConnectionPlan, PointPlan};
-use super::reading::{Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError};
+use super::reading::{
+    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
+};
 use crate::value::Value;
 
 /// A protocol, as `driver:` names it.
@@ -105,6 +107,14 @@ pub trait Driver: Debug + Send + Sync + 'static {
         _address: &'a str,
     ) -> BoxFuture<'a, Result<Vec<ProbeLine>, ProbeError>> {
         async { Err(ProbeError::NotOffered { driver: Self::NAME }) }.boxed()
+    }
+
+    /// What the device has, from an address on or as a whole, for commissioning.
+    fn browse<'a>(
+        _connection: ConnectionOf<'a, Self>,
+        _from: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>> {
+        async { Err(ProbeError::NotListed { driver: Self::NAME }) }.boxed()
     }
 
     /// How addresses are written, as Markdown for the reference; empty for nothing beyond `ABOUT`.

@@ -11,7 +11,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::link::Opened;
-use super::reading::{Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError};
+use super::reading::{
+    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
+};
 use crate::model::{ConnectionIx, TagId};
 use crate::value::{BuiltIn, Value};
 
@@ -194,4 +196,9 @@ pub(super) trait AnySettings: Debug + Send + Sync {
         connection: &'a ConnectionPlan,
         address: &'a str,
     ) -> BoxFuture<'a, Result<Vec<ProbeLine>, ProbeError>>;
+    fn browse<'a>(
+        &'a self,
+        connection: &'a ConnectionPlan,
+        from: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>>;
 }

@@ -130,11 +130,27 @@ pub struct ProbeLine {
     pub value: String,
 }
 
-/// Failure of `probe`.
+/// A value that a device says it has, as a tag of a cell file would read it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Names from the device's root, or from where the listing began, down to the value.
+    pub path: Vec<String>,
+    pub address: String,
+    /// DataType of the tag; empty where the device does not tell.
+    pub data_type: String,
+    /// Elements, for an array.
+    pub elements: Option<usize>,
+    pub unit: String,
+    pub description: String,
+}
+
+/// Failure of `probe`, or of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     #[error("driver `{driver}` does not offer `probe`")]
     NotOffered { driver: &'static str },
+    #[error("driver `{driver}` cannot list what a device has: its protocol has no listing")]
+    NotListed { driver: &'static str },
     #[error("{0}")]
     Failed(String),
 }

@@ -13,7 +13,9 @@ use super::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use super::keys::PointKeys;
 use super::link::Opened;
 use super::plan::{AnyKeys, AnySettings, ConnectionPlan, PointPlan, PointSettings, Settings};
-use super::reading::{Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError};
+use super::reading::{
+    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
+};
 use crate::model::Scale;
 use crate::tags;
 use crate::value::Value;
@@ -118,6 +120,11 @@ pub(crate) fn poll_plan(connections: &[ConnectionPlan]) -> Vec<PollPlan> {
 /// One look at an address of a device.
 pub async fn probe(connection: &ConnectionPlan, address: &str) -> Result<Vec<ProbeLine>, ProbeError> {
     connection.settings.0.probe(connection, address).await
+}
+
+/// What a device has, from an address on or as a whole.
+pub(crate) async fn browse(connection: &ConnectionPlan, from: Option<&str>) -> Result<Vec<Found>, ProbeError> {
+    connection.settings.0.browse(connection, from).await
 }
 
 /// Opens the link of connections that share one.
@@ -274,5 +281,13 @@ impl<D: Driver> AnySettings for Held<D> {
         address: &'a str,
     ) -> BoxFuture<'a, Result<Vec<ProbeLine>, ProbeError>> {
         D::probe(self.connection(connection), address)
+    }
+
+    fn browse<'a>(
+        &'a self,
+        connection: &'a ConnectionPlan,
+        from: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>> {
+        D::browse(self.connection(connection), from)
     }
 }

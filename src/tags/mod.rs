@@ -159,7 +159,12 @@ pub struct TagStore {
     /// Memory tags that were written since `take_changed`.
     changed: Mutex<Vec<TagId>>,
     reasons: Reasons,
+    /// Sees each sample as the device gave it.
+    tap: Option<Tap>,
 }
+
+/// Receiver of samples before scale and type.
+pub(crate) type Tap = Box<dyn Fn(TagId, &RawSample) + Send + Sync>;
 
 impl TagStore {
     /// Slots for this number of tags, which are vacant.
@@ -170,6 +175,7 @@ impl TagStore {
             queues: RwLock::default(),
             changed: Mutex::new(Vec::new()),
             reasons: Reasons::default(),
+            tap: None,
         }
     }
 
@@ -185,7 +191,14 @@ impl TagStore {
             queues: RwLock::default(),
             changed: Mutex::new(Vec::new()),
             reasons: Reasons::default(),
+            tap: None,
         }
+    }
+
+    /// The store with a receiver of all samples as devices give them.
+    #[must_use]
+    pub(crate) fn with_tap(self, tap: Tap) -> TagStore {
+        TagStore { tap: Some(tap), ..self }
     }
 
     /// Reads the present sample under the tag's lock.
@@ -197,6 +210,9 @@ impl TagStore {
     /// gets the batch's. A value that did not change only renews the times.
     pub fn commit(&self, plant: &Plant, samples: &[(TagId, RawSample)], stamp: Stamp) {
         for (id, raw) in samples {
+            if let Some(tap) = &self.tap {
+                tap(*id, raw);
+            }
             let tag = plant.tag(*id);
             let value = raw.value().and_then(|value| tag_value(plant, tag, value, raw.exponent()));
             let Some(mut slot) = self.in_service(plant, *id) else { continue };

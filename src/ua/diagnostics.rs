@@ -82,7 +82,10 @@ pub(crate) fn live_sample(server: &Server, live: Live, moment: Moment) -> Sample
     let value = match live {
         Live::Standard(number) => standard(server, number, moment),
         Live::Connection { connection, variable } => link_value(server, connection, variable),
-        Live::Reason(tag) => Value::text(&super::reason::of_tag(server, tag)),
+        Live::Reason(tag) => {
+            let world = server.world();
+            Value::text(&super::reason::of_tag(&world.plant, &server.tags, &world.links, tag))
+        }
         Live::Role { role, part } => role_set::value(&server.users.accounts(), crate::model::Role(role), part),
     };
     let status = match (&value, live) {

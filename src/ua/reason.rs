@@ -1,30 +1,31 @@
 //! Why a tag has no good value, in words: StatusReason of each tag that comes from a device.
 
+use std::sync::Arc;
+
 use opcua::StatusCode;
 
-use super::server::Server;
+use crate::health;
 use crate::model::{Origin, Plant, Tag, TagId};
-use crate::tags::Reason;
+use crate::tags::{Reason, TagStore};
 use crate::value::{UaTime, time_to_text};
 
 /// One sentence with the connection, the cause, since when, and the next attempt; empty while the tag is Good.
-pub(crate) fn of_tag(server: &Server, id: TagId) -> String {
-    let world = server.world();
-    let Some(tag) = world.plant.tags.get(id) else { return String::new() };
+pub(crate) fn of_tag(plant: &Plant, tags: &TagStore, links: &[Arc<health::Link>], id: TagId) -> String {
+    let Some(tag) = plant.tags.get(id) else { return String::new() };
     let Origin::Device { connection, .. } = tag.origin else { return String::new() };
-    let status = server.tags.with(id, |sample| sample.status);
+    let status = tags.with(id, |sample| sample.status);
     if status.is_good() {
         return String::new();
     }
-    let link = || world.link_of(connection.0).and_then(|link| link.of(connection)).map(|now| now.why());
-    let why = match server.tags.reason(id) {
+    let link = || links.iter().find_map(|link| link.of(connection)).map(|now| now.why());
+    let why = match tags.reason(id) {
         Some(Reason { why, since }) => {
             format!("{why}, since {}", time_to_text(UaTime(since.0 - since.0.rem_euclid(10_000_000))))
         }
-        None if status == StatusCode::BadOutOfService => switched_off(&world.plant, tag),
+        None if status == StatusCode::BadOutOfService => switched_off(plant, tag),
         None => link().filter(|why| !why.is_empty()).unwrap_or_else(|| of_status(status)),
     };
-    let name = world.plant.connections.get(connection).map_or("", |connection| connection.name.as_str());
+    let name = plant.connections.get(connection).map_or("", |connection| connection.name.as_str());
     format!("{name}: {why}")
 }
 

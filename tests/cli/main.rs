@@ -1,6 +1,7 @@
 //! The program as its users run it: its verbs, its log, its start and its end.
 
 mod check;
+mod commissioning;
 mod connections;
 mod full_disk;
 mod history;

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
 use super::notes;
 use super::player::Player;
 use super::settings::Settings;
@@ -9,7 +12,7 @@ use super::table::{Fault, First, Strange};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, NoKeys, PointOf};
 use crate::drivers::file_text::FileKey;
 use crate::drivers::link::Link;
-use crate::drivers::reading::{PointError, Reading, SettingsError};
+use crate::drivers::reading::{Found, PointError, ProbeError, Reading, SettingsError};
 use crate::value::BuiltIn;
 
 /// Recordings as signals.
@@ -80,6 +83,20 @@ impl Driver for Replay {
     fn open(connections: &[ConnectionOf<'_, Replay>]) -> Link {
         let connection = connections[0];
         Link::push(Player::new(connection.settings, Arc::clone(&connection.plan.points)))
+    }
+
+    /// The signals of the file, with the type that their cells suggest.
+    fn browse<'a>(
+        connection: ConnectionOf<'a, Replay>,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>> {
+        async move {
+            match connection.settings.table() {
+                Ok(table) => Ok(table.found()),
+                Err(fault) => Err(ProbeError::Failed(fault.message.clone())),
+            }
+        }
+        .boxed()
     }
 
     fn address_notes() -> String {

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::drivers::did_you_mean;
 use crate::drivers::file_text::FileText;
+use crate::drivers::reading::Found;
 use crate::value::{
     Cell, UaTime, boolean_from_text, number_from_text, row, separator, status_from_text, time_from_text,
 };
@@ -271,6 +272,28 @@ impl Table {
     pub(super) fn signal(&self, address: &str) -> Option<&Signal> {
         let is_time = matches!(self.layout, Layout::Wide { time } if self.headings[time] == address);
         self.signals.get(self.name(address)).filter(|_| !is_time)
+    }
+
+    /// All signals in the order of their names, with the type that their cells suggest.
+    pub(super) fn found(&self) -> Vec<Found> {
+        let mut names: Vec<&String> = self.signals.keys().filter(|name| self.signal(name).is_some()).collect();
+        names.sort();
+        let found = |name: &String| {
+            let signal = &self.signals[name];
+            let data_type = match (&signal.not_boolean.first, &signal.not_number.first) {
+                _ if self.is_export() => "",
+                (None, _) => "Boolean",
+                (_, None) => "Double",
+                _ => "String",
+            };
+            Found {
+                path: vec![name.clone()],
+                address: name.clone(),
+                data_type: data_type.to_owned(),
+                ..Found::default()
+            }
+        };
+        names.into_iter().map(found).collect()
     }
 
     /// The name by which `play` knows the signal of an address.
