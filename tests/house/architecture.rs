@@ -187,6 +187,7 @@ fn modules_that_compute_read_no_clock_and_do_no_io() {
         "drivers/batch",
         "drivers/modbus/raw",
         "drivers/modbus/pdu",
+        "drivers/number",
         "history/aggregate/",
         "ua/space/",
     ];

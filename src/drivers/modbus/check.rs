@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::address;
 use super::frame::Framing;
-use super::invalid::{self, RawNumber};
 use super::line::{Line, Slave};
 use super::master::{Master, request_of};
 use super::pdu::Request;
@@ -15,6 +14,7 @@ use super::target::Target;
 use super::wire;
 use crate::drivers::batch::Block;
 use crate::drivers::driver::PointOf;
+use crate::drivers::invalid::{Invalid, RawNumber};
 use crate::drivers::plan::by_period;
 use crate::drivers::poll::Poll;
 use crate::drivers::reading::{PlannedRequest, PointError, PollPlan, Reading};
@@ -23,7 +23,8 @@ use crate::value::Value;
 pub(crate) fn check_point(defaults: &Defaults, point: PointOf<'_, RegisterPoint>) -> Result<Reading, PointError> {
     let register = point::Register::new(defaults, point)?;
     let has_own = point.keys.invalid.is_some();
-    let fits = |number: &RawNumber| !has_own && invalid::Invalid::default().add(number, register.raw);
+    let raw = register.raw.number();
+    let fits = |number: &RawNumber| !has_own && raw.is_some_and(|raw| Invalid::default().add(number, raw));
     Ok(Reading {
         spellings: register.spellings(),
         wants_quotes: point.words.is_empty() && address::wants_quotes(&point.address),
@@ -40,7 +41,7 @@ pub(crate) fn check_output(defaults: &Defaults, point: PointOf<'_, RegisterPoint
     if register.encode(raw, 0).is_ok() {
         return Ok(());
     }
-    register.invalid = invalid::Invalid::default();
+    register.invalid = Invalid::default();
     if register.encode(raw, 0).is_ok() {
         return Err("it means no value there, by `invalid`".to_owned());
     }

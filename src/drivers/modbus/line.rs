@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::choices::{EchoSetting, SerialFraming, TcpFraming};
 use super::frame::Framing;
-use super::host::plain_host;
 use super::settings::RegisterPoint;
 use super::settings::{Defaults, RtuSettings, TcpSettings};
 use super::target::Target;
 use crate::drivers::driver::PointOf;
+use crate::drivers::host::plain_host;
 use crate::drivers::plan::ConnectionPlan;
 use crate::drivers::reading::LinkKey;
 

@@ -9,8 +9,6 @@ mod check;
 mod choices;
 mod driver;
 mod frame;
-mod host;
-mod invalid;
 mod line;
 mod master;
 mod notes;

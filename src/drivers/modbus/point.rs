@@ -5,11 +5,12 @@
 
 use super::address::{Address, Bits};
 use super::choices::{Charset, MaskWrite, WordOrder, WriteFunction};
-use super::invalid::Invalid;
 use super::raw_type::RawType;
 use super::settings::{Defaults, RegisterPoint};
 use super::text::Lettering;
 use crate::drivers::driver::PointOf;
+use crate::drivers::invalid::{Invalid, RawNumber};
+use crate::drivers::number::Number;
 use crate::drivers::plan::PointPlan;
 use crate::drivers::reading::{Claim, Part, PointError};
 use crate::value::BuiltIn;
@@ -88,18 +89,23 @@ impl Register {
         let Some(own) = &settings.invalid else {
             // An entry that doesn't fit is for other points of the connection.
             for number in &defaults.invalid {
-                self.invalid.add(number, self.raw);
+                self.takes_invalid(number);
             }
             return Ok(());
         };
         for (at, number) in own.iter().enumerate() {
-            if !self.invalid.add(number, self.raw) {
+            if !self.takes_invalid(number) {
                 let message = format!("`{}` doesn't fit raw_type {}", number.0, self.raw.name());
                 let help = "write a raw value as the device sends it, or its bit pattern as 0x8000";
                 return Err(PointError { part: Part::Entry("invalid", at), ..PointError::new(0..0, message, help) });
             }
         }
         Ok(())
+    }
+
+    /// Takes an entry of `invalid` when the raw type can have it; says whether it can.
+    fn takes_invalid(&mut self, number: &RawNumber) -> bool {
+        self.raw.number().is_some_and(|raw| self.invalid.add(number, raw))
     }
 
     /// Registers that the value claims, to be compared with those of other tags; coils and inputs may be shared.
@@ -126,10 +132,7 @@ impl Register {
         match self.raw {
             RawType::Float32 | RawType::Float64 | RawType::Text | RawType::Bytes => 0,
             _ if self.address.bits.is_some() => self.address.bits.map_or(0, |bits| bits.mask().count_ones()),
-            RawType::Bcd16 => 14,
-            RawType::Bcd32 => 27,
-            RawType::Int8 | RawType::Int16 | RawType::Int32 | RawType::Int64 => self.raw.bits() - 1,
-            raw => raw.bits(),
+            raw => raw.number().map_or(raw.bits(), Number::integer_bits),
         }
     }
 

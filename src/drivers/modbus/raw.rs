@@ -4,7 +4,8 @@ use opcua::StatusCode;
 
 use super::address::{Address, Area, Bits};
 use super::point::Register;
-use super::raw_type::{RawType, float, from_bcd, integer_bits};
+use super::raw_type::RawType;
+use crate::drivers::number::{Takes, whole};
 use crate::value::{Elements, Value};
 
 /// A change of a device; one request each.
@@ -86,32 +87,26 @@ impl Register {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "each raw type takes its own low bits")]
     fn number(&self, raw: u64) -> Result<Value, StatusCode> {
-        let is_no_number = !self.nan && float(self.raw, raw).is_some_and(|number| !number.is_finite());
-        if is_no_number || self.invalid.has(self.raw, raw) {
+        let number = self.raw.number();
+        let is_no_number =
+            !self.nan && number.and_then(|number| number.float(raw)).is_some_and(|number| !number.is_finite());
+        if is_no_number || self.is_invalid(raw) {
             return Err(StatusCode::BadSensorFailure);
         }
         if let Some(bits) = self.address.bits {
             let number = (raw & bits.mask()) >> bits.first;
             return Ok(if bits.is_number() { Value::UInt64(number) } else { Value::Boolean(number == 1) });
         }
-        Ok(match self.raw {
-            RawType::Bool => Value::Boolean(raw & 1 == 1),
-            RawType::Int8 => Value::SByte((raw as u8).cast_signed()),
-            RawType::Uint8 => Value::Byte(raw as u8),
-            RawType::Int16 => Value::Int16((raw as u16).cast_signed()),
-            RawType::Uint16 => Value::UInt16(raw as u16),
-            RawType::Int32 => Value::Int32((raw as u32).cast_signed()),
-            RawType::Uint32 => Value::UInt32(raw as u32),
-            RawType::Int64 => Value::Int64(raw.cast_signed()),
-            RawType::Uint64 => Value::UInt64(raw),
-            RawType::Float32 => Value::Float(f32::from_bits(raw as u32)),
-            RawType::Float64 => Value::Double(f64::from_bits(raw)),
-            RawType::Bcd16 => Value::UInt16(from_bcd(raw)? as u16),
-            RawType::Bcd32 => Value::UInt32(from_bcd(raw)? as u32),
-            RawType::Text | RawType::Bytes => return Err(StatusCode::BadDecodingError),
-        })
+        match number {
+            Some(number) => number.value(raw),
+            None if self.raw == RawType::Bool => Ok(Value::Boolean(raw & 1 == 1)),
+            None => Err(StatusCode::BadDecodingError),
+        }
+    }
+
+    fn is_invalid(&self, raw: u64) -> bool {
+        self.raw.number().is_some_and(|number| self.invalid.has(number, raw))
     }
 
     fn bytes(&self, data: &[u8]) -> Vec<u8> {
@@ -242,42 +237,22 @@ impl Register {
     /// The number as the raw type has it, in the low bits.
     fn raw_bits(&self, value: &Value) -> Result<u64, StatusCode> {
         // It would be read back as no value.
-        self.any_bits(value).and_then(|bits| if self.invalid.has(self.raw, bits) { Err(OUT) } else { Ok(bits) })
+        self.any_bits(value).and_then(|bits| if self.is_invalid(bits) { Err(OUT) } else { Ok(bits) })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a float32 register holds the nearest float")]
     fn any_bits(&self, value: &Value) -> Result<u64, StatusCode> {
-        let is_float = matches!(self.raw, RawType::Float32 | RawType::Float64);
-        if !is_float {
-            return integer_bits(self.raw, whole(value)?).ok_or(OUT);
+        match (self.raw.number(), self.raw) {
+            (Some(number), _) => number.bits_of(value, Takes { nan: self.nan, is_integer: self.is_integer }),
+            (None, RawType::Bool) => match whole(value)? {
+                on @ (0 | 1) => Ok(u64::from(on == 1)),
+                _ => Err(OUT),
+            },
+            (None, _) => Err(OUT),
         }
-        let number = value.as_f64().filter(|number| self.nan || number.is_finite()).ok_or(OUT)?;
-        // An integer that a float lacks would be read back as another one.
-        if value.as_integer().is_some_and(|integer| number as i128 != integer) {
-            return Err(OUT);
-        }
-        if self.raw == RawType::Float64 {
-            return Ok(number.to_bits());
-        }
-        let short = number as f32;
-        let is_lost = self.is_integer && number.abs() > WHOLE_FLOAT32 && f64::from(short) != number;
-        if short.is_finite() == number.is_finite() && !is_lost { Ok(u64::from(short.to_bits())) } else { Err(OUT) }
     }
 }
 
-/// Up to here a float32 has all whole numbers.
-const WHOLE_FLOAT32: f64 = 16_777_216.0;
 const OUT: StatusCode = StatusCode::BadOutOfRange;
-
-/// The nearest whole number, half away from zero.
-#[expect(clippy::cast_possible_truncation, reason = "saturates, and no raw type is so wide")]
-fn whole(value: &Value) -> Result<i128, StatusCode> {
-    match (value.as_integer(), value.as_f64()) {
-        (Some(number), _) => Ok(number),
-        (None, Some(number)) if number.is_finite() => Ok(number.round() as i128),
-        _ => Err(OUT),
-    }
-}
 
 /// Words at their places, those that lie side by side in one change.
 fn runs(places: &[Address], words: &[u16]) -> Vec<Change> {
@@ -301,14 +276,16 @@ fn low_word(number: u64) -> u16 {
 mod tests {
     use super::super::address::Address;
     use super::super::choices::{MaskWrite, WriteFunction};
-    use super::super::invalid::{Invalid, RawNumber};
     use super::super::text::Lettering;
     use super::*;
+    use crate::drivers::invalid::{Invalid, RawNumber};
 
     fn register(address: &str, raw: RawType, low_word_first: bool, swap_bytes: bool) -> Register {
         let width = u16::try_from(raw.bits().div_ceil(16)).expect("few");
         let mut invalid = Invalid::default();
-        invalid.add(&RawNumber("-32768".into()), raw);
+        if let Some(number) = raw.number() {
+            invalid.add(&RawNumber("-32768".into()), number);
+        }
         Register {
             address: Address::parse(address).expect(address),
             raw,

@@ -1,9 +1,9 @@
 //! The keys of a Modbus connection and of a register; their doc comments are the user's reference.
 
 use super::choices::{Charset, EchoSetting, MaskWrite, Parity, SerialFraming, TcpFraming, WordOrder, WriteFunction};
-use super::host::plain_host;
-use super::invalid::RawNumber;
 use super::raw_type::RawType;
+use crate::drivers::host::plain_host;
+use crate::drivers::invalid::RawNumber;
 use crate::drivers::keys::point_keys;
 use crate::drivers::reading::Part;
 use crate::model::Period;
@@ -12,7 +12,7 @@ use crate::model::Period;
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 pub struct TcpSettings {
     /// Host name or IP address.
-    #[serde(deserialize_with = "super::host::read")]
+    #[serde(deserialize_with = "crate::drivers::host::read")]
     #[schemars(extend("x-also" = ["ip", "address", "hostname", "server"], "x-secret" = true))]
     pub host: String,
     /// Name of the device's place in logs and for clients, where a part of the place must not be shown.

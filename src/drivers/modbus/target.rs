@@ -7,8 +7,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_serial::SerialPortBuilderExt;
 
 use super::choices::Parity;
-use super::host::plain_host;
 use crate::drivers::contract::LinkError;
+use crate::drivers::host::plain_host;
 
 /// Where the frames go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

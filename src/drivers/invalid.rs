@@ -1,8 +1,8 @@
-//! `invalid:`: raw values that mean "no value", as bit patterns of a raw type.
+//! `invalid:`: raw values that mean "no value", as bit patterns of a type of number.
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-use super::raw_type::{self, RawType};
+use super::number::Number;
 
 /// A raw value of `invalid:` as it is written: a number, or nan.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,15 +65,15 @@ pub(crate) struct Invalid {
 }
 
 impl Invalid {
-    /// Takes the number when the raw type can have it; says whether it can.
-    pub(crate) fn add(&mut self, number: &RawNumber, raw: RawType) -> bool {
-        let is_float = matches!(raw, RawType::Float32 | RawType::Float64);
+    /// Takes the number when the type can have it; says whether it can.
+    pub(crate) fn add(&mut self, number: &RawNumber, raw: Number) -> bool {
+        let is_float = raw.is_float();
         if number.is_nan() && is_float {
             self.nan = true;
             return true;
         }
         let pattern = match number.hex() {
-            Some(pattern) => Some(pattern).filter(|pattern| pattern & !mask(raw) == 0 && raw.bits() > 1),
+            Some(pattern) => Some(pattern).filter(|pattern| pattern & !mask(raw) == 0),
             None => decimal(number, raw),
         };
         self.patterns.extend(pattern);
@@ -85,22 +85,21 @@ impl Invalid {
     }
 
     /// The low bits of `pattern` are one of them.
-    pub(crate) fn has(&self, raw: RawType, pattern: u64) -> bool {
+    pub(crate) fn has(&self, raw: Number, pattern: u64) -> bool {
         let pattern = pattern & mask(raw);
-        self.patterns.contains(&pattern) || self.nan && raw_type::float(raw, pattern).is_some_and(f64::is_nan)
+        self.patterns.contains(&pattern) || self.nan && raw.float(pattern).is_some_and(f64::is_nan)
     }
 }
 
-fn mask(raw: RawType) -> u64 {
-    u64::MAX.checked_shr(64 - raw.bits()).unwrap_or(0)
+fn mask(raw: Number) -> u64 {
+    u64::MAX >> (64 - raw.bits())
 }
 
-fn decimal(number: &RawNumber, raw: RawType) -> Option<u64> {
+fn decimal(number: &RawNumber, raw: Number) -> Option<u64> {
     match raw {
-        RawType::Bool | RawType::Text | RawType::Bytes => None,
-        RawType::Float32 => number.float::<f32>().map(|number| u64::from(number.to_bits())),
-        RawType::Float64 => number.float::<f64>().map(f64::to_bits),
-        raw => raw_type::integer_bits(raw, number.0.parse().ok()?),
+        Number::Float32 => number.float::<f32>().map(|number| u64::from(number.to_bits())),
+        Number::Float64 => number.float::<f64>().map(f64::to_bits),
+        raw => raw.bits_of_integer(number.0.parse().ok()?),
     }
 }
 
@@ -112,29 +111,28 @@ mod tests {
     fn numbers_are_compared_in_the_raw_type_and_hexadecimal_is_the_pattern() {
         #[rustfmt::skip]
         let cases = [
-            ("0x8000", RawType::Int16, Some(0x8000)),
-            ("-32768", RawType::Int16, Some(0x8000)),
-            ("32768", RawType::Int16, None),
-            ("0x18000", RawType::Int16, None),
-            ("0x80000000", RawType::Int32, Some(0x8000_0000)),
-            ("0x8000", RawType::Int32, Some(0x8000)),
-            ("-9999.9", RawType::Int32, None),
-            ("-9999.9", RawType::Float32, Some(u64::from((-9999.9_f32).to_bits()))),
-            ("-9999.9", RawType::Float64, Some((-9999.9_f64).to_bits())),
-            ("3.4028235e38", RawType::Float32, Some(0x7F7F_FFFF)),
-            ("0x7F7FFFFF", RawType::Float32, Some(0x7F7F_FFFF)),
-            ("1e39", RawType::Float32, None),
-            ("nan", RawType::Float32, Some(0x7FC0_0001)),
-            ("nan", RawType::Int16, None),
-            ("0", RawType::Float32, Some(0x8000_0000)),
-            ("18446744073709551615", RawType::Uint64, Some(u64::MAX)),
-            ("-1", RawType::Uint64, None),
-            ("0xFF", RawType::Int8, Some(0xFF)),
-            ("-1", RawType::Int8, Some(0xFF)),
-            ("9999", RawType::Bcd16, Some(0x9999)),
-            ("0xFFFF", RawType::Bcd16, Some(0xFFFF)),
-            ("65535", RawType::Bcd16, None),
-            ("1", RawType::Text, None),
+            ("0x8000", Number::Int16, Some(0x8000)),
+            ("-32768", Number::Int16, Some(0x8000)),
+            ("32768", Number::Int16, None),
+            ("0x18000", Number::Int16, None),
+            ("0x80000000", Number::Int32, Some(0x8000_0000)),
+            ("0x8000", Number::Int32, Some(0x8000)),
+            ("-9999.9", Number::Int32, None),
+            ("-9999.9", Number::Float32, Some(u64::from((-9999.9_f32).to_bits()))),
+            ("-9999.9", Number::Float64, Some((-9999.9_f64).to_bits())),
+            ("3.4028235e38", Number::Float32, Some(0x7F7F_FFFF)),
+            ("0x7F7FFFFF", Number::Float32, Some(0x7F7F_FFFF)),
+            ("1e39", Number::Float32, None),
+            ("nan", Number::Float32, Some(0x7FC0_0001)),
+            ("nan", Number::Int16, None),
+            ("0", Number::Float32, Some(0x8000_0000)),
+            ("18446744073709551615", Number::Uint64, Some(u64::MAX)),
+            ("-1", Number::Uint64, None),
+            ("0xFF", Number::Int8, Some(0xFF)),
+            ("-1", Number::Int8, Some(0xFF)),
+            ("9999", Number::Bcd16, Some(0x9999)),
+            ("0xFFFF", Number::Bcd16, Some(0xFFFF)),
+            ("65535", Number::Bcd16, None),
         ];
         for (text, raw, pattern) in cases {
             let mut invalid = Invalid::default();
