@@ -64,7 +64,8 @@ fn plan_text(compiled: &Compiled, shown: Shown) -> String {
         let requests = count(plan.requests.len(), "request");
         let late = if plan.load > 1.0 { "; too much for the poll periods, scans will come late" } else { "" };
         let scan = millis(plan.worst_scan);
-        out.push_str(&format!("{tags} -> {requests}, worst scan {scan} ms on {}{late}\n", connection.name));
+        let basis = if plan.basis.is_empty() { String::new() } else { format!(" ({})", plan.basis) };
+        out.push_str(&format!("{tags} -> {requests}{basis}, worst scan {scan} ms on {}{late}\n", connection.name));
         let width = plan.requests.iter().map(|request| request.place.len()).max().unwrap_or(0);
         for request in plan.requests.iter().take(left) {
             let (place, tags, period) = (&request.place, count(request.tags, "tag"), Period(request.period));

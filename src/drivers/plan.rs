@@ -141,7 +141,8 @@ impl PollPlan {
     /// The plan of a driver that sends no requests, or none that can be known.
     pub fn without_requests(connection: &ConnectionPlan) -> PollPlan {
         let tags = connection.points.iter().filter(|point| point.read).count();
-        PollPlan { connection: connection.ix, tags, requests: Vec::new(), worst_scan: Duration::ZERO, load: 0.0 }
+        let (requests, worst_scan) = (Vec::new(), Duration::ZERO);
+        PollPlan { connection: connection.ix, tags, requests, worst_scan, basis: String::new(), load: 0.0 }
     }
 }
 

@@ -52,16 +52,25 @@ pub struct Reading {
     pub integer_bits: u32,
 }
 
-/// Registers of a device that a point reads.
+/// Registers or bytes of a device that a point reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
-    pub space: u8,
+    /// The driver's own number of a table or block of data.
+    pub space: u32,
     pub start: u32,
     pub count: u32,
-    /// Registers of one element.
+    /// Registers or bytes of one element.
     pub step: u32,
     /// Bits or bytes of the registers, or their bytes as they are: others may read the same.
     pub is_part: bool,
+    pub unit: Unit,
+}
+
+/// Unit in which a claim counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    Register,
+    Byte,
 }
 
 impl Claim {
@@ -75,6 +84,30 @@ impl Claim {
         let is_aligned = self.step == other.step && self.start.abs_diff(other.start).is_multiple_of(self.step.max(1));
         overlaps && !self.is_part && !other.is_part && !is_aligned
     }
+
+    /// The fault of two claims that contradict each other, and its remedy.
+    pub(crate) fn contradiction(&self, other: &Claim) -> (String, &'static str) {
+        match self.unit {
+            Unit::Register => {
+                let words = |claim: &Claim| match claim.count {
+                    1 => format!("register {}", claim.start),
+                    count => format!("the {count} registers from {}", claim.start),
+                };
+                let verb = if self.count == 1 { "overlaps" } else { "overlap" };
+                let help = "correct an address, or write `raw_type: int16` or `uint16` if the value is in one register";
+                (format!("{} {verb} {} of another tag", words(self), words(other)), help)
+            }
+            Unit::Byte => {
+                let (first, last) = (self.start.max(other.start), self.end().min(other.end()) - 1);
+                let bytes = match last - first {
+                    0 => format!("byte {first} is"),
+                    1 => format!("bytes {first} and {last} are"),
+                    _ => format!("bytes {first} to {last} are"),
+                };
+                (format!("{bytes} in both tags"), "correct an address, an array or a length")
+            }
+        }
+    }
 }
 
 /// How much a connection polls, before it is ever opened.
@@ -87,6 +120,8 @@ pub struct PollPlan {
     /// Longest scan of everything when each request is answered: from the baud rate on a serial line,
     /// from 5 ms a round trip over TCP, with the pauses between requests.
     pub worst_scan: Duration,
+    /// Facts on which the requests rest, as `3 DBs, PDU 240`; empty for none.
+    pub basis: String,
     /// Share of the link's time that polling takes at the wanted periods; above 1 scans come late.
     pub load: f64,
 }

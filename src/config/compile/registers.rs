@@ -109,13 +109,9 @@ impl Compiler<'_> {
         for (claim, at) in claims.iter() {
             let other = before.filter(|(other, place)| place != at && claim.contradicts(other));
             if let Some((other, place)) = other {
-                let verb = if claim.count == 1 { "overlaps" } else { "overlap" };
-                let message = format!("{} {verb} {} of another tag", words(claim), words(&other));
+                let (message, help) = claim.contradiction(&other);
                 let also = self.source.place(place);
-                let finding = self.findings.warning(&self.source, *at, message);
-                finding
-                    .also(also, "this one")
-                    .help("correct an address, or write `raw_type: int16` or `uint16` if the value is in one register");
+                self.findings.warning(&self.source, *at, message).also(also, "this one").help(help);
             }
             let reaches_further =
                 before.is_none_or(|(other, _)| other.space != claim.space || other.end() < claim.end());
@@ -133,12 +129,5 @@ impl Compiler<'_> {
             let finding = self.findings.warning(&self.source, entry, message);
             finding.help("write a value that fits the `raw_type` of a tag: -9999.9 fits float32, 0x8000 fits int16");
         }
-    }
-}
-
-fn words(claim: &Claim) -> String {
-    match claim.count {
-        1 => format!("register {}", claim.start),
-        count => format!("the {count} registers from {}", claim.start),
     }
 }

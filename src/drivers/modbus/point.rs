@@ -12,7 +12,7 @@ use crate::drivers::driver::PointOf;
 use crate::drivers::invalid::{Invalid, RawNumber};
 use crate::drivers::number::Number;
 use crate::drivers::plan::PointPlan;
-use crate::drivers::reading::{Claim, Part, PointError};
+use crate::drivers::reading::{Claim, Part, PointError, Unit};
 use crate::value::BuiltIn;
 
 /// Registers of one request, at most (MODBUS Application Protocol V1.1b3, §6.3, §6.12), and coils (§6.1, §6.11).
@@ -115,11 +115,12 @@ impl Register {
         }
         let is_part = self.address.bits.is_some() || self.raw.bits() == 8 || self.raw == RawType::Bytes;
         let claim = |address: Address, count: u16, step: u16| Claim {
-            space: address.area as u8,
+            space: address.area as u32,
             start: address.start.into(),
             count: count.into(),
             step: step.into(),
             is_part,
+            unit: Unit::Register,
         };
         match self.words.is_empty() {
             true => vec![claim(self.address, self.count(), self.width)],
