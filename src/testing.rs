@@ -34,6 +34,9 @@ pub mod drivers {
             WordOrder, WriteFunction, crc, fuzz_reply, lrc,
         };
     }
+    pub mod s7 {
+        pub use crate::drivers::s7::fuzz_reply;
+    }
 }
 pub mod health {
     pub use crate::health::{Link, State};

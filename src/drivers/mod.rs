@@ -25,6 +25,7 @@ mod push;
 mod reading;
 mod registry;
 mod replay;
+pub(crate) mod s7;
 mod schedule;
 mod settings;
 pub(crate) mod simulator;
@@ -53,6 +54,7 @@ registry::drivers![
     modbus::Tcp,
     modbus::Rtu,
     replay::Replay,
+    s7::S7,
     #[cfg(test)]
     toys::Gauge,
     #[cfg(test)]

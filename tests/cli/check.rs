@@ -31,6 +31,9 @@ fn check_prints_findings_then_the_plan_and_both_readings() {
     let out = run(&["check", "address-space/modbus.yaml"]).out;
     assert!(out.contains("28 tags -> ") && out.contains(" on plc1"), "{out}");
     assert!(out.contains("modbus: Analog.Level  plc1  input/20 = 30021"), "{out}");
+    let out = run(&["check", "address-space/drivers/s7.yaml"]).out;
+    assert!(out.contains("33 tags -> 2 requests (1 DB, PDU 240, 5 ms a request), worst scan 10 ms on plc2\n"), "{out}");
+    assert!(out.contains("s7: Texts.Name  plc2  DB1.DBB40 read as STRING[20]"), "{out}");
     let out = run(&["check", "tests/cases/config/four-mistakes.yaml"]).out;
     assert!(out.starts_with("error: unknown key `ip`"), "{out}");
     assert!(out.ends_with("5 errors\n"), "{out}");

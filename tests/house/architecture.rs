@@ -38,6 +38,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("x509_parser", &["pki", "stack/crypto"]),
     ("argon2", &["ua/users"]),
     ("tokio_serial", &["drivers/modbus"]),
+    ("chrono", &["drivers/s7/time"]),
     ("inotify", &["pki", "app/reload"]),
     ("clap", &["cli", "main"]),
     ("rpassword", &["cli"]),
@@ -188,6 +189,10 @@ fn modules_that_compute_read_no_clock_and_do_no_io() {
         "drivers/modbus/raw",
         "drivers/modbus/pdu",
         "drivers/number",
+        "drivers/s7/frame",
+        "drivers/s7/pdu",
+        "drivers/s7/value",
+        "drivers/s7/client/pack",
         "history/aggregate/",
         "ua/space/",
     ];
