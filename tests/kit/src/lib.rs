@@ -11,6 +11,7 @@ pub mod interop;
 pub mod login;
 pub mod peers;
 pub mod plant;
+pub mod plc;
 pub mod program;
 pub mod publication;
 pub mod relay;

@@ -1,4 +1,4 @@
-//! Other people's software that the tests talk to: pymodbus, libmodbus, socat, node-opcua, the YAML language server.
+//! Other people's software that the tests talk to: pymodbus, libmodbus, snap7, socat, node-opcua, the YAML language server.
 //!
 //! A missing peer is printed and skipped; with `PEERS=required` it is a failure.
 
@@ -55,12 +55,17 @@ fn folder() -> PathBuf {
 
 /// A script of `tests/peers` that python will run, if this package is there.
 pub fn python(package: &str, script: &str) -> Option<Command> {
-    let python = folder().join("venv/bin/python");
-    let has_package = std::fs::read_dir(folder().join("venv/lib")).is_ok_and(|versions| {
+    python_of("venv", package, script)
+}
+
+/// The same with the packages of one of the venvs in `.peers`.
+fn python_of(venv: &str, package: &str, script: &str) -> Option<Command> {
+    let python = folder().join(venv).join("bin/python");
+    let has_package = std::fs::read_dir(folder().join(venv).join("lib")).is_ok_and(|versions| {
         versions.flatten().any(|version| version.path().join("site-packages").join(package).exists())
     });
     if !has_package {
-        without(package, "tests/run installs it into .peers/venv");
+        without(package, &format!("tests/run installs it into .peers/{venv}"));
         return None;
     }
     let mut command = Command::new(python);
@@ -95,6 +100,25 @@ pub fn pymodbus(arguments: &[&str]) -> Option<Peer> {
     let script = root().join("tests/peers/pymodbus_server.py");
     let child = Command::new(python).arg(script).args(arguments).stdout(Stdio::piped()).spawn();
     Some(Peer(child.expect("python starts")))
+}
+
+/// The two servers of S7 that have the name snap7.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snap7 {
+    /// The C library of python-snap7 2.0.2.
+    C,
+    /// python-snap7 3.3.0, which is written in Python.
+    Python,
+}
+
+/// An S7 server that serves when this returns; the arguments say what its places hold.
+pub fn snap7(kind: Snap7, port: u16, arguments: &[&str]) -> Option<Peer> {
+    let venv = if kind == Snap7::C { "snap7" } else { "pure-snap7" };
+    let mut command = python_of(venv, "snap7", "snap7_server.py")?;
+    let child = command.arg(port.to_string()).args(arguments).stdout(Stdio::piped()).spawn();
+    let mut peer = Peer(child.expect("python starts"));
+    assert_eq!(peer.wait_for("ready"), "");
+    Some(peer)
 }
 
 /// Two serial devices `a` and `b` in the folder, joined by a cable.

@@ -1,8 +1,10 @@
 //! A small plant for driver tests: connections with points, their tags, and the tasks of their links.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opcell::testing::config::{self, Memory, Options, Shown};
 use opcell::testing::drivers::modbus::{self, RawType, RegisterPoint, RtuSettings, TcpFraming, TcpSettings, WordOrder};
 use opcell::testing::drivers::{self, ConnectionPlan, Links, PointPlan, PointSettings, Settings};
 use opcell::testing::health;
@@ -142,6 +144,29 @@ pub struct Bench {
 impl Bench {
     pub fn start(lines: Vec<Line>) -> Bench {
         let (plant, plans) = assemble(lines);
+        Bench::of(plant, plans)
+    }
+
+    /// The links of a cell, from the text of its file.
+    pub fn of_cell(text: &str) -> Bench {
+        let (plant, plans) = compiled(text);
+        Bench::of(plant, plans)
+    }
+
+    /// Brings the running links to another text of the cell, with the same tags in the same places.
+    pub fn change_cell(&mut self, text: &str, revision: u32) {
+        let (plant, plans) = compiled(text);
+        self.apply(plant, plans, revision);
+    }
+
+    /// The tag of this path.
+    pub fn tag(&self, path: &str) -> u32 {
+        let plant = &self.plant;
+        let is_named = |tag: &TagId| plant.tag_name(*tag).split_once(": ").is_some_and(|(_, name)| name == path);
+        (0..).map(TagId).take_while(|tag| plant.tags.get(*tag).is_some()).find(is_named).expect(path).0
+    }
+
+    fn of(plant: Plant, plans: Vec<ConnectionPlan>) -> Bench {
         let plant = Arc::new(plant);
         let tags = Arc::new(TagStore::new(&plant));
         let mut tasks = Vec::new();
@@ -154,7 +179,11 @@ impl Bench {
 
     /// Brings the running links to other lines. Equal tags and connections keep their numbers, as the places in the lists.
     pub fn change(&mut self, lines: Vec<Line>, revision: u32) {
-        let (mut plant, plans) = assemble(lines);
+        let (plant, plans) = assemble(lines);
+        self.apply(plant, plans, revision);
+    }
+
+    fn apply(&mut self, mut plant: Plant, plans: Vec<ConnectionPlan>, revision: u32) {
         plant.revision = revision;
         self.plant = Arc::new(plant);
         let tasks = &mut self.tasks;
@@ -196,6 +225,15 @@ impl Bench {
         }
         std::iter::from_fn(|| self.outputs.try_recv().ok()).collect()
     }
+}
+
+/// A cell as its file says it, without findings.
+fn compiled(text: &str) -> (Plant, Vec<ConnectionPlan>) {
+    let mut files = Memory::default();
+    files.files.insert("cell.yaml".into(), text.as_bytes().to_vec());
+    let (compiled, report) = config::load_from(&files, Path::new("cell.yaml"), &Options::default());
+    let compiled = compiled.unwrap_or_else(|| panic!("{}", report.render(Shown::All)));
+    (compiled.plant, compiled.drivers)
 }
 
 /// The compiled plant and what the drivers get of it; tags count through all lines.
