@@ -2,3 +2,4 @@
 
 mod modbus;
 mod replay;
+mod s7;
