@@ -120,6 +120,30 @@ pub fn modbus() -> Vec<Vec<u8>> {
     replies.into_iter().flat_map(|reply| [tcp(reply), rtu(reply), ascii(reply)]).collect()
 }
 
+/// Replies of a PLC to the requests that the target makes, and values of its types.
+pub fn s7() -> Vec<Vec<u8>> {
+    let pdus: [&[u8]; 6] = [
+        &[0x32, 3, 0, 0, 0, 1, 0, 8, 0, 0, 0, 0, 0xf0, 0, 0, 1, 0, 1, 1, 0xe0],
+        &[0x32, 3, 0, 0, 0, 2, 0, 2, 0, 8, 0, 0, 4, 1, 0xff, 4, 0, 32, 1, 2, 3, 4],
+        &[0x32, 3, 0, 0, 0, 3, 0, 2, 0, 8, 0, 0, 4, 2, 5, 0, 0, 0, 0x0a, 0, 0, 0],
+        &[0x32, 3, 0, 0, 0, 4, 0, 2, 0, 2, 0, 0, 5, 2, 0xff, 5],
+        &[0x32, 2, 0, 0, 0, 5, 0, 0, 0, 0, 0x81, 4],
+        &[0x32, 7, 0, 0, 0, 6, 0, 0, 0, 0, 1, 2],
+    ];
+    let packet = |pdu: &[u8], end: u8| {
+        let length = u8::try_from(pdu.len() + 7).expect("short");
+        [&[3, 0, 0, length, 2, 0xf0, end], pdu].concat()
+    };
+    let mut seeds: Vec<Vec<u8>> = pdus.iter().map(|pdu| packet(pdu, 0x80)).collect();
+    seeds.push([packet(&pdus[1][..9], 0), packet(&pdus[1][9..], 0x80)].concat());
+    seeds.push(vec![3, 0, 0, 14, 9, 0xd0, 0, 1, 0, 2, 0, 0xc0, 1, 10]);
+    seeds.push(b"\x14\x03abc".to_vec());
+    seeds.push(vec![0, 10, 0, 2, 0x20, 0xac, 0, 0x6c]);
+    seeds.push(vec![0x26, 0x11, 0x29, 0x23, 0x08, 0x15, 0x12, 0x31]);
+    seeds.push(vec![7, 0xea, 11, 29, 1, 23, 8, 15, 7, 0x54, 0xd4, 0xc0]);
+    seeds
+}
+
 fn tcp(reply: &[u8]) -> Vec<u8> {
     let length = u8::try_from(reply.len()).expect("short");
     [&[1, 2, 0, 0, 0, length], reply].concat()
