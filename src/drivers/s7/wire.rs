@@ -135,13 +135,13 @@ impl Wire {
     /// Returns the longest packet that the peer takes, if it says so.
     async fn ask_for_connection(&mut self, stream: &mut TcpStream) -> Result<Option<usize>, LinkError> {
         let Target { local, remote, .. } = self.target;
-        let refused = |what: &str| {
-            let place = format!("TSAP {remote}; check `rack`, `slot`, `resource` or `remote_tsap`");
-            LinkError::Lost(format!("{} {what} for {place}", self.target))
+        let refused = |what: &str, more: &str| {
+            let keys = "check `rack`, `slot`, `resource` or `remote_tsap`";
+            LinkError::Lost(format!("{} {what} for TSAP {remote}; {keys}{more}", self.target))
         };
-        let gone = "closes the connection at once, all of its connections are in use, or it has none";
+        let gone = || refused("closes the connection at once", &format!("; or {PUT_GET}"));
         if let Err(error) = stream.write_all(&frame::connect(local, remote)).await {
-            return Err(if is_closed(&error) { refused(gone) } else { LinkError::Lost(format!("sending: {error}")) });
+            return Err(if is_closed(&error) { gone() } else { LinkError::Lost(format!("sending: {error}")) });
         }
         loop {
             match frame::next(&self.received) {
@@ -149,12 +149,12 @@ impl Wire {
                     self.received.drain(..used);
                     return Ok(size);
                 }
-                Packet::Refused { .. } => return Err(refused("refuses the connection")),
+                Packet::Refused { .. } => return Err(refused("refuses the connection", "")),
                 Packet::Data { .. } | Packet::Broken => return Err(no_s7(&self.target)),
                 Packet::More => {}
             }
             match more(stream, &mut self.received).await {
-                Err(LinkError::Closed { .. }) => return Err(refused(gone)),
+                Err(LinkError::Closed { .. }) => return Err(gone()),
                 ended => drop(ended?),
             }
         }

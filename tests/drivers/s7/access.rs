@@ -154,3 +154,16 @@ async fn a_request_that_is_refused_as_a_whole_is_halved() {
     }
     tokio::time::timeout(Duration::from_secs(5), bench.stop()).await.expect("it stops");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_closed_at_once_has_its_causes_in_words() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let closing = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let bench = start(port, "A: { type: UInt16, source: MW0 }");
+    bench.until_status(0, StatusCode::BadNotConnected).await;
+    let says = |words: &str| bench.links[0].snapshot().last_error.contains(words);
+    until_async("both causes are named", || says("check `rack`, `slot`") && says(PUT_GET)).await;
+    closing.abort();
+    bench.stop().await;
+}
