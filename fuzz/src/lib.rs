@@ -1,6 +1,6 @@
 //! A small mutational fuzzer for the stable toolchain: seeds, byte mutations, a seed number that repeats a run.
 //!
-//! `cargo run -p opcell-fuzz --bin transport -- 60 1` runs one target for 60 s with random seed 1. A panic, a hang of
+//! `cargo run -p opcell-fuzz -- transport 60 1` runs one target for 60 s with random seed 1. A panic, a hang of
 //! more than ten seconds and a peak of more than 1 GiB end the process with the input in `fuzz/crashes`; running the
 //! target with `--input FILE` repeats it.
 
@@ -41,7 +41,7 @@ pub fn run(name: &str, seeds: Vec<Vec<u8>>, target: fn(&[u8])) {
     let arguments = match arguments() {
         Ok(arguments) => arguments,
         Err(usage) => {
-            say(&format!("{usage}\nusage: {name} [SECONDS [SEED]] | --input FILE"));
+            say(&format!("{usage}\nusage: opcell-fuzz {name} [SECONDS [SEED]] | --input FILE"));
             std::process::exit(2);
         }
     };
@@ -80,7 +80,7 @@ pub fn run(name: &str, seeds: Vec<Vec<u8>>, target: fn(&[u8])) {
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let given: Vec<String> = std::env::args().skip(1).collect();
+    let given: Vec<String> = std::env::args().skip(2).collect();
     let number = |at: usize, default: u64| match given.get(at) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|error| format!("`{text}` is not a number: {error}")),
@@ -164,6 +164,7 @@ fn peak_memory_kib() -> u64 {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the program tells")]
-fn say(text: &str) {
+/// Prints a line.
+pub fn say(text: &str) {
     println!("{text}");
 }

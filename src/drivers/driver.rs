@@ -109,7 +109,7 @@ pub trait Driver: Debug + Send + Sync + 'static {
         async { Err(ProbeError::NotOffered { driver: Self::NAME }) }.boxed()
     }
 
-    /// What the device has, from an address on or as a whole, for commissioning.
+    /// Listing of the device's values, from an address on or as a whole, for commissioning.
     fn browse<'a>(
         _connection: ConnectionOf<'a, Self>,
         _from: Option<&'a str>,

@@ -122,7 +122,7 @@ pub async fn probe(connection: &ConnectionPlan, address: &str) -> Result<Vec<Pro
     connection.settings.0.probe(connection, address).await
 }
 
-/// What a device has, from an address on or as a whole.
+/// Listing of a device's values, from an address on or as a whole.
 pub(crate) async fn browse(connection: &ConnectionPlan, from: Option<&str>) -> Result<Vec<Found>, ProbeError> {
     connection.settings.0.browse(connection, from).await
 }

@@ -83,7 +83,12 @@ impl TagStore {
     }
 
     /// Why the tag is Bad, where the reason is its own and not that of its connection.
-    pub(crate) fn reason(&self, tag: TagId) -> Option<Reason> {
+    pub fn reason(&self, tag: TagId) -> Option<Arc<str>> {
+        self.dated_reason(tag).map(|reason| reason.why)
+    }
+
+    /// The same with its time.
+    pub(crate) fn dated_reason(&self, tag: TagId) -> Option<Reason> {
         let slot = self.slot(tag).lock();
         if !slot.has_reason {
             return None;

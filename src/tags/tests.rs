@@ -418,10 +418,10 @@ fn a_tag_has_a_reason_of_its_own_only_while_it_is_bad_for_it() {
     let refused = || RawSample::from(Err(StatusCode::BadConfigurationError)).because("DB10 is absent");
     assert_eq!(store.reason(id), None);
     commit(refused());
-    assert_eq!(store.reason(id).map(|reason| reason.why).as_deref(), Some("DB10 is absent"));
+    assert_eq!(store.reason(id).as_deref(), Some("DB10 is absent"));
     commit(RawSample::from(Ok(Value::Int32(70_000))));
     let why = store.reason(id).expect("a reason");
-    assert_eq!(&*why.why, "the device sends 70000, which its type cannot hold");
+    assert_eq!(&*why, "the device sends 70000, which its type cannot hold");
     commit(RawSample::from(Ok(Value::Int32(7))));
     assert_eq!(store.reason(id), None);
     commit(refused());

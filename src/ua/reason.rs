@@ -18,7 +18,7 @@ pub(crate) fn of_tag(plant: &Plant, tags: &TagStore, links: &[Arc<health::Link>]
         return String::new();
     }
     let link = || links.iter().find_map(|link| link.of(connection)).map(|now| now.why());
-    let why = match tags.reason(id) {
+    let why = match tags.dated_reason(id) {
         Some(Reason { why, since }) => {
             format!("{why}, since {}", time_to_text(UaTime(since.0 - since.0.rem_euclid(10_000_000))))
         }

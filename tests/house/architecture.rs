@@ -238,8 +238,9 @@ fn the_wall_clock_has_one_source() {
 }
 
 /// Queues without a limit of their own, and what limits them.
-const UNBOUNDED: [(&str, &str); 2] = [
+const UNBOUNDED: [(&str, &str); 3] = [
     ("app/mod.rs", "reports on the outputs of a cell: one for each tag with `on_stop`"),
+    ("app/scan.rs", "the same of a scan, which has no outputs"),
     ("history/store/mod.rs", "the reply to one edit"),
 ];
 

@@ -2,6 +2,6 @@
 
 use opcell_fuzz::seeds;
 
-fn main() {
+pub(super) fn run() {
     opcell_fuzz::run("s7", seeds::s7(), opcell::testing::drivers::s7::fuzz_reply);
 }

@@ -1,5 +1,5 @@
 //! Certificates, revocation lists and PEM.
 
-fn main() {
+pub(super) fn run() {
     opcell_fuzz::run("certificates", Vec::new(), opcell::testing::pki::fuzz_certificate);
 }

@@ -2,6 +2,6 @@
 
 use opcell_fuzz::seeds;
 
-fn main() {
+pub(super) fn run() {
     opcell_fuzz::run("modbus", seeds::modbus(), opcell::testing::drivers::modbus::fuzz_reply);
 }

@@ -2,6 +2,6 @@
 
 use opcell_fuzz::seeds;
 
-fn main() {
+pub(super) fn run() {
     opcell_fuzz::run("chunks", seeds::chunks(), opcell::testing::stack::channel::fuzz_chunks);
 }

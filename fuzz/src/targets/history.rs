@@ -2,6 +2,6 @@
 
 use opcell::testing::history::store;
 
-fn main() {
+pub(super) fn run() {
     opcell_fuzz::run("history", store::fuzz_seeds(), store::fuzz);
 }

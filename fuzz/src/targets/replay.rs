@@ -2,6 +2,6 @@
 
 use opcell_fuzz::seeds;
 
-fn main() {
+pub(super) fn run() {
     opcell_fuzz::run("replay", seeds::recordings(), opcell::testing::drivers::fuzz_recording);
 }

@@ -26,6 +26,6 @@ fn server() -> &'static Arc<Server> {
     server
 }
 
-fn main() {
+pub(super) fn run() {
     opcell_fuzz::run("service", seeds::service(), |bytes| loopback::fuzz(server(), bytes));
 }

@@ -2,6 +2,6 @@
 
 use opcell::testing::audit;
 
-fn main() {
+pub(super) fn run() {
     opcell_fuzz::run("audit", audit::fuzz_seeds(), audit::fuzz);
 }

@@ -1,0 +1,35 @@
+//! All targets by name; a file of this folder is one target.
+
+mod audit;
+mod certificates;
+mod channel;
+mod chunks;
+mod history;
+mod modbus;
+mod replay;
+mod s7;
+mod service;
+mod transport;
+mod values;
+mod yaml;
+
+/// A target, and the run of it.
+pub(super) const TARGETS: &[Target] = &[
+    Target { name: "audit", run: audit::run },
+    Target { name: "certificates", run: certificates::run },
+    Target { name: "channel", run: channel::run },
+    Target { name: "chunks", run: chunks::run },
+    Target { name: "history", run: history::run },
+    Target { name: "modbus", run: modbus::run },
+    Target { name: "replay", run: replay::run },
+    Target { name: "s7", run: s7::run },
+    Target { name: "service", run: service::run },
+    Target { name: "transport", run: transport::run },
+    Target { name: "values", run: values::run },
+    Target { name: "yaml", run: yaml::run },
+];
+
+pub(super) struct Target {
+    pub name: &'static str,
+    pub run: fn(),
+}
