@@ -15,6 +15,9 @@ pub struct Reader<'a> {
     pub(super) depth: u8,
     /// Bytes that this message may still make us own.
     budget: usize,
+    /// Texts that are not UTF-8 count as empty, and are noted.
+    forgives: bool,
+    is_broken: bool,
 }
 
 /// An ExtensionObject, its body unread (Part 6 §5.2.2.15, 1.05).
@@ -28,12 +31,23 @@ pub struct ExtensionRef<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { bytes, at: 0, depth: 0, budget: bytes.len().saturating_mul(8).saturating_add(64 * 1024) }
+        let budget = bytes.len().saturating_mul(8).saturating_add(64 * 1024);
+        Reader { bytes, at: 0, depth: 0, budget, forgives: false, is_broken: false }
     }
 
     /// A reader of a part of this message (an ExtensionObject's body), with the same depth and budget left.
     pub fn nested(&self, bytes: &'a [u8]) -> Reader<'a> {
-        Reader { bytes, at: 0, depth: self.depth, budget: self.budget }
+        Reader { bytes, at: 0, depth: self.depth, budget: self.budget, forgives: self.forgives, is_broken: false }
+    }
+
+    /// Reads on after a text that is not UTF-8, as some devices send it: it is empty, and `take_broken` reports it once.
+    pub(crate) fn forgive_texts(&mut self) {
+        self.forgives = true;
+    }
+
+    /// Whether a text since the last call was not UTF-8.
+    pub(crate) fn take_broken(&mut self) -> bool {
+        std::mem::take(&mut self.is_broken)
     }
 
     /// Bytes read so far.
@@ -158,7 +172,14 @@ impl<'a> Reader<'a> {
     pub fn string(&mut self) -> Decode<Option<&'a str>> {
         match self.bytes()? {
             None => Ok(None),
-            Some(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| StatusCode::BadDecodingError),
+            Some(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(Some(text)),
+                Err(_) if self.forgives => {
+                    self.is_broken = true;
+                    Ok(Some(""))
+                }
+                Err(_) => Err(StatusCode::BadDecodingError),
+            },
         }
     }
 
