@@ -1,12 +1,14 @@
 //! Decides whether a certificate admits a client or a user, and reports refusals to client, log and audit.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use opcua::StatusCode;
 
 use super::Pki;
 use super::certificate::Certificate;
-use super::path::{Demand, Finding, Step, validate};
+use super::path::{Demand, Finding, Role, Step, validate};
 use super::rejected::{self, Rejection};
 use super::text::{printable, when};
 use crate::logging;
@@ -19,7 +21,8 @@ const MOST_TOLD: usize = 1_000;
 impl CertificateCheck for Pki {
     fn check_client(&self, chain: &[u8], caller: &Caller) -> Result<Seen, Refusal> {
         let store = self.store.load();
-        let demand = Demand { now: UaTime::now().unix_seconds(), suppressed: *self.suppressed.lock() };
+        let demand =
+            Demand { now: UaTime::now().unix_seconds(), suppressed: *self.suppressed.lock(), role: Role::Client };
         let (certificate, finding) = match validate(&store, chain, demand) {
             Ok((leaf, let_through)) => match leaf.key.as_ref().is_some_and(|key| caller.policy.takes_key(key.bits())) {
                 true => {
@@ -34,11 +37,26 @@ impl CertificateCheck for Pki {
             Err((Some(leaf), finding)) if self.admit(chain, caller, &leaf, &finding, demand) => return Ok(seen(&leaf)),
             Err(refused) => refused,
         };
+        Err(self.refuse(certificate, finding, Applicant { what: "client", address: caller.address }))
+    }
+}
+
+/// An application whose certificate is checked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Applicant {
+    pub what: &'static str,
+    pub address: Option<SocketAddr>,
+}
+
+impl Pki {
+    /// Files a refused certificate, and says what would mend it.
+    pub(super) fn refuse(&self, certificate: Option<Arc<Certificate>>, finding: Finding, who: Applicant) -> Refusal {
         let status = finding.wire();
-        let from = rejected::from(caller.address);
+        let Applicant { what, address } = who;
+        let from = rejected::from(address);
         let Some(certificate) = certificate else {
-            let rule = format!("client at {from}: {} ({})", finding.rule, finding.code());
-            return Err(Refusal { status, code: finding.code(), rule });
+            let rule = format!("{what} at {from}: {} ({})", finding.rule, finding.code());
+            return Refusal { status, code: finding.code(), rule };
         };
         let short = certificate.short();
         let remedy = match finding.step {
@@ -47,23 +65,23 @@ impl CertificateCheck for Pki {
         };
         let name = printable(certificate.name());
         let (rule, code) = (&finding.rule, finding.code());
-        let rule = format!("certificate {short} `{name}` of the client at {from} is refused: {rule} ({code}){remedy}");
+        let rule = format!("certificate {short} `{name}` of the {what} at {from} is refused: {rule} ({code}){remedy}");
         let to_trust = self.command("trust", &short);
-        let rejection = Rejection { certificate, address: caller.address, rule: finding.rule, to_trust };
+        let rejection = Rejection { certificate, address, rule: finding.rule, to_trust };
         if self.rejections.try_send(rejection).is_err() {
             self.lost_rejections.fetch_add(1, Ordering::Relaxed);
         }
-        Err(Refusal { status, code, rule })
+        Refusal { status, code, rule }
     }
 }
 
-fn seen(leaf: &Certificate) -> Seen {
+pub(super) fn seen(leaf: &Certificate) -> Seen {
     Seen { key: leaf.key.clone(), application_uri: leaf.uris.first().cloned() }
 }
 
 impl Pki {
     /// A step that is suppressed is told when it bites, once a certificate.
-    fn tell_let_through(&self, leaf: &Certificate, findings: &[Finding]) {
+    pub(super) fn tell_let_through(&self, leaf: &Certificate, findings: &[Finding]) {
         for finding in findings {
             let mut told = self.told.lock();
             if told.len() >= MOST_TOLD {

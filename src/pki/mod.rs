@@ -18,6 +18,7 @@ mod folders;
 mod own;
 mod path;
 mod rejected;
+mod server;
 mod subject;
 mod text;
 mod verbs;
@@ -37,15 +38,16 @@ pub use certificate::Certificate;
 pub(crate) use certificate::application_uri;
 pub(crate) use own::Wanted;
 pub use own::{Form, Keeper, OwnCertificate, OwnRequest, host_name, install, request};
+pub(crate) use server::Sought;
 pub(crate) use subject::subject;
 pub(crate) use verbs::{add_user, export, reject, show};
 pub use verbs::{list, revoke, trust};
 pub(crate) use window::LONGEST_WINDOW;
 
 use folders::Store;
-use path::Demand;
 pub(crate) use path::Step;
 pub use path::Suppressed;
+use path::{Demand, Role};
 use rejected::{Rejection, Waiting};
 use window::Window;
 
@@ -172,7 +174,9 @@ pub struct Holding {
 /// Feeds any bytes to everything that reads certificates, CRLs and PEM.
 pub fn fuzz_certificate(bytes: &[u8]) {
     let store = Store::from_file(bytes);
-    drop(path::validate(&store, bytes, Demand { now: 0, suppressed: Suppressed::default() }));
+    for role in [Role::Client, Role::Server] {
+        drop(path::validate(&store, bytes, Demand { now: 0, suppressed: Suppressed::default(), role }));
+    }
     drop(application_uri(bytes));
     if let Some(certificate) = Certificate::parse(bytes) {
         drop(certificate.describe());

@@ -38,6 +38,8 @@ pub(crate) enum Step {
     Validity,
     /// The ApplicationUri is there.
     Uri,
+    /// A server has the host name by which it was dialled.
+    Host,
     Usage,
     /// There is a current revocation list.
     FindList,
@@ -56,6 +58,7 @@ impl Step {
             (Step::Validity, false) => StatusCode::BadCertificateTimeInvalid,
             (Step::Validity, true) => StatusCode::BadCertificateIssuerTimeInvalid,
             (Step::Uri, _) => StatusCode::BadCertificateUriInvalid,
+            (Step::Host, _) => StatusCode::BadCertificateHostNameInvalid,
             (Step::Usage, false) => StatusCode::BadCertificateUseNotAllowed,
             (Step::Usage, true) => StatusCode::BadCertificateIssuerUseNotAllowed,
             (Step::FindList, false) => StatusCode::BadCertificateRevocationUnknown,
@@ -71,7 +74,7 @@ impl Step {
             Step::Structure | Step::Chain | Step::Signature | Step::Policy | Step::Trust | Step::Revocation => {
                 StatusCode::BadSecurityChecksFailed
             }
-            Step::Validity | Step::Uri | Step::Usage | Step::FindList => self.code(is_issuer),
+            Step::Validity | Step::Uri | Step::Host | Step::Usage | Step::FindList => self.code(is_issuer),
         }
     }
 }
@@ -133,6 +136,15 @@ impl Finding {
 pub(crate) struct Demand {
     pub now: i64,
     pub suppressed: Suppressed,
+    pub role: Role,
+}
+
+/// Role in which an application presents its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Role {
+    #[default]
+    Client,
+    Server,
 }
 
 /// A certificate that may be used, and what was let through because its step is suppressed.
@@ -289,7 +301,7 @@ impl Search<'_> {
         if path[0].uris.is_empty() {
             return Err(Finding::new(Step::Uri, 0, "it states no ApplicationUri in its alternative names"));
         }
-        weigh(check_leaf_usage(&path[0]))?;
+        weigh(check_leaf_usage(&path[0], self.demand.role))?;
         for (depth, issuer) in path.iter().enumerate().skip(1) {
             weigh(check_issuer_usage(issuer, depth))?;
         }
@@ -362,13 +374,15 @@ fn check_names(path: &[Arc<Certificate>]) -> Result<(), Finding> {
     Ok(())
 }
 
-fn check_leaf_usage(leaf: &Certificate) -> Result<(), Finding> {
+fn check_leaf_usage(leaf: &Certificate, role: Role) -> Result<(), Finding> {
     let what = if !leaf.signs_data {
         "its key usage lacks digitalSignature"
     } else if !leaf.enciphers {
         "its key usage lacks keyEncipherment and dataEncipherment"
-    } else if !leaf.may_be_client {
+    } else if role == Role::Client && !leaf.may_be_client {
         "its extended key usage lacks clientAuth"
+    } else if role == Role::Server && !leaf.may_be_server {
+        "its extended key usage lacks serverAuth"
     } else {
         return Ok(());
     };

@@ -16,8 +16,10 @@ use time::OffsetDateTime;
 
 mod own;
 mod rejected;
+mod server;
 
 use super::folders::Store;
+use super::path::Role;
 use super::rejected::{Rejected, Rejection};
 use super::*;
 use crate::stack::channel::{Caller, CertificateCheck};
@@ -120,7 +122,7 @@ fn verdict(files: &[(&str, &[u8])], sent: &[u8]) -> Option<StatusCode> {
         put(dir.path(), place, bytes);
     }
     let store = Store::read(dir.path()).expect("folders are read");
-    let demand = Demand { now: now(), suppressed: Suppressed::default() };
+    let demand = Demand { now: now(), suppressed: Suppressed::default(), role: Role::Client };
     path::validate(&store, sent, demand).err().map(|(_, finding)| finding.wire())
 }
 
