@@ -9,6 +9,13 @@ use crate::value::{Array, BuiltIn, Elements, Value};
 pub(crate) fn to_tag(tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
     let kind = tag.shape.data_type.wire();
     let calculates = tag.scale.is_some() || exponent.is_some();
+    if let Value::Array(array) = raw
+        && !array.dimensions.is_empty()
+        && array.dimensions != tag.shape.dimensions
+    {
+        // Three rows of two are not two rows of three.
+        return Err(StatusCode::BadDataEncodingInvalid);
+    }
     if !calculates && raw.built_in() == Some(kind) {
         return Ok(shaped(raw, &tag.shape.dimensions));
     }
