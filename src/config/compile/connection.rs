@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::scope::{ConnectionRef, Scope};
 use crate::config::compile::Compiler;
 use crate::config::de::{Keys, decode_entry};
-use crate::config::docs::{DOCS, did_you_mean, list, nearest};
+use crate::config::docs::{DOCS, Key, did_you_mean, list, nearest};
 use crate::config::source::{Ix, Place};
 use crate::config::{driver, spec};
 use crate::drivers::simulator::{self, Simulator};
@@ -88,6 +88,9 @@ impl Compiler<'_> {
         if let (Some(known), Some(text)) = (&settings, meant.and_then(|meant| self.shown_place(value, meant))) {
             settings = Some(known.shown_as(text));
         }
+        if let Some(driver) = meant {
+            self.refuse_plain_passwords(value, driver);
+        }
         let settings = settings.and_then(|settings| self.with_files(value, &settings));
         for error in settings.iter().flat_map(Settings::check) {
             self.refuse_setting(value, error);
@@ -122,6 +125,21 @@ impl Compiler<'_> {
         self.real_settings.push(settings);
         self.plant.connections.push(connection);
         Some(ConnectionRef { key: value, node: value, ix: Some(ix), driver: meant, allow_write })
+    }
+
+    /// A password belongs into a file of its own, or into the environment of the server.
+    fn refuse_plain_passwords(&mut self, connection: Ix, driver: &About) {
+        let is_password = |key: &&Key| key.schema.get("x-password").is_some_and(|mark| mark == true);
+        let keys: Vec<&Key> = DOCS.keys(DOCS.connection_of(driver.name)).iter().filter(is_password).collect();
+        for key in keys {
+            let Some(at) = self.source.get(connection, &key.name).filter(|at| self.source.is_scalar(*at)) else {
+                continue;
+            };
+            if !self.source.is_secret(at) {
+                let finding = self.findings.error(&self.source, at, "a password in the file itself");
+                finding.help("write ${file:…} or ${env:…}");
+            }
+        }
     }
 
     /// The settings with the content of the files that they name; `None` where one could not be read, which was reported.
