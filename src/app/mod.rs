@@ -4,6 +4,7 @@
 //! assemble (opens nothing) ──► start (state, certificates, links, then the listener) ──► run ──► stop
 //! ```
 
+mod application;
 mod audit;
 mod bare;
 mod build;

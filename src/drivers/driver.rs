@@ -5,12 +5,14 @@
 
 use std::fmt::Debug;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 
+use super::application::Application;
 use super::file_text::FileKey;
 use super::keys::{Keys, PointKeys, point_keys};
 use super::link::Link;
@@ -165,10 +167,11 @@ impl PointPlan {
 }
 
 /// A connection with its driver's own settings.
-#[derive(Debug)]
 pub struct ConnectionOf<'a, D: Driver + ?Sized> {
     pub plan: &'a ConnectionPlan,
     pub settings: &'a D::Settings,
+    /// The server as an application; `None` where no server runs.
+    pub application: Option<&'a Arc<dyn Application>>,
 }
 
 /// A point with its driver's own keys.

@@ -56,6 +56,14 @@ impl Way {
         }
     }
 
+    /// Time that `connect` may take at least.
+    pub(crate) fn connect_within(&self) -> Duration {
+        match self {
+            Way::Poll(_) => Duration::ZERO,
+            Way::Push { push, .. } => push.connect_within(),
+        }
+    }
+
     pub(crate) fn write<'a>(
         &'a mut self,
         point: u32,

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
+use super::application::Application;
 use super::plan::ConnectionPlan;
 use super::settings::{self, Key};
 use super::supervisor::{Command, Make, Output, Seat, Supervisor, Update, orders};
@@ -158,7 +159,17 @@ fn heirs<A: Borrow<ConnectionPlan>, B: Borrow<ConnectionPlan>>(
 
 impl Links {
     pub fn new(tags: &Arc<TagStore>, outputs: mpsc::UnboundedSender<Output>) -> Links {
-        Links::with_drivers(tags, outputs, Arc::new(settings::open))
+        Links::with_drivers(tags, outputs, Arc::new(|connections: &[ConnectionPlan]| settings::open(connections, None)))
+    }
+
+    /// Links of a server: those that connect to other OPC UA servers do so as this application.
+    pub fn of_application(
+        tags: &Arc<TagStore>,
+        outputs: mpsc::UnboundedSender<Output>,
+        application: Arc<dyn Application>,
+    ) -> Links {
+        let open = move |connections: &[ConnectionPlan]| settings::open(connections, Some(&application));
+        Links::with_drivers(tags, outputs, Arc::new(open))
     }
 
     pub(super) fn with_drivers(tags: &Arc<TagStore>, outputs: mpsc::UnboundedSender<Output>, make: Make) -> Links {

@@ -6,6 +6,7 @@
 //! A driver opens a link by one of two contracts: `Poll` asks for values, `Push` is sent values. The supervisor does retry,
 //! back-off, staleness and health for both.
 
+mod application;
 mod batch;
 mod contract;
 mod driver;
@@ -35,6 +36,7 @@ pub(crate) mod tls;
 #[cfg(test)]
 mod toys;
 
+pub(crate) use application::{Application, Dialled};
 pub(crate) use driver::{Delivery, Driver, NoKeys};
 pub(crate) use hint::{did_you_mean, nearest};
 pub use links::{LinkChanges, Links, compare_links};

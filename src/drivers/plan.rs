@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::application::Application;
 use super::link::Opened;
 use super::reading::{
     Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
@@ -191,7 +192,7 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool;
     fn link_key(&self) -> Option<LinkKey>;
     fn poll_plan(&self, connection: &ConnectionPlan) -> PollPlan;
-    fn open(&self, connections: &[ConnectionPlan]) -> Opened;
+    fn open(&self, connections: &[ConnectionPlan], application: Option<&Arc<dyn Application>>) -> Opened;
     fn probe<'a>(
         &'a self,
         connection: &'a ConnectionPlan,

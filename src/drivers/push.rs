@@ -1,6 +1,7 @@
 //! The contract of a driver whose device sends by itself: it feeds samples as they come.
 
 use std::any::Any;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use opcua::StatusCode;
@@ -17,6 +18,12 @@ pub trait Push: Send + 'static {
     /// Opens the link and asks for the present values of all points that are read: until a point's first sample its tag
     /// shows that it waits. The samples may come before `connect` returns. A future that is dropped leaves the link closed.
     fn connect(&mut self) -> impl Future<Output = Result<(), LinkError>> + Send;
+
+    /// Time that `connect` may take, where the connection's `timeout` is shorter: a protocol with several exchanges and
+    /// private keys takes slow devices seconds.
+    fn connect_within(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Feeds the samples that come, and returns what ended the link. The supervisor drops the future for each write and
     /// calls `run` again: nothing that was received may be lost by that. A source that cannot be interrupted runs in a
@@ -58,6 +65,7 @@ pub trait Push: Send + 'static {
 /// A pushing driver as the supervisor sees it.
 pub(super) trait AnyPush: Send {
     fn connect(&mut self) -> BoxFuture<'_, Result<(), LinkError>>;
+    fn connect_within(&self) -> Duration;
     fn run<'a>(&'a mut self, feed: &'a Feed) -> BoxFuture<'a, LinkError>;
     fn write<'a>(
         &'a mut self,
@@ -76,6 +84,10 @@ pub(super) trait AnyPush: Send {
 impl<P: Push> AnyPush for P {
     fn connect(&mut self) -> BoxFuture<'_, Result<(), LinkError>> {
         Box::pin(Push::connect(self))
+    }
+
+    fn connect_within(&self) -> Duration {
+        Push::connect_within(self)
     }
 
     fn run<'a>(&'a mut self, feed: &'a Feed) -> BoxFuture<'a, LinkError> {

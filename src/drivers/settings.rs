@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::application::Application;
 use super::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use super::keys::PointKeys;
 use super::link::Opened;
@@ -128,8 +129,8 @@ pub(crate) async fn browse(connection: &ConnectionPlan, from: Option<&str>) -> R
 }
 
 /// Opens the link of connections that share one.
-pub(super) fn open(connections: &[ConnectionPlan]) -> Opened {
-    connections[0].settings.0.open(connections)
+pub(super) fn open(connections: &[ConnectionPlan], application: Option<&Arc<dyn Application>>) -> Opened {
+    connections[0].settings.0.open(connections, application)
 }
 
 /// The settings with the type of their driver.
@@ -140,7 +141,7 @@ struct Held<D: Driver> {
 
 impl<D: Driver> Held<D> {
     fn connection<'a>(&'a self, plan: &'a ConnectionPlan) -> ConnectionOf<'a, D> {
-        ConnectionOf { plan, settings: &self.settings }
+        ConnectionOf { plan, settings: &self.settings, application: None }
     }
 }
 
@@ -255,7 +256,7 @@ impl<D: Driver> AnySettings for Held<D> {
         D::poll_plan(self.connection(connection))
     }
 
-    fn open(&self, connections: &[ConnectionPlan]) -> Opened {
+    fn open(&self, connections: &[ConnectionPlan], application: Option<&Arc<dyn Application>>) -> Opened {
         let mut typed = Vec::with_capacity(connections.len());
         let mut refused = Vec::new();
         let mut number = 0;
@@ -267,7 +268,7 @@ impl<D: Driver> AnySettings for Held<D> {
                 }
                 number += 1;
             }
-            typed.push(ConnectionOf { plan, settings });
+            typed.push(ConnectionOf { plan, settings, application });
         }
         let mut link = D::open(&typed);
         let longest = connections.iter().map(|plan| plan.timeout).max().unwrap_or_default();

@@ -26,6 +26,7 @@ use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 use super::StartError;
+use super::application::Own;
 use super::build::{Base, Namespaces};
 use super::history::{History, HistoryAdmin, Recording};
 use super::retained::Retention;
@@ -106,6 +107,12 @@ impl Examined {
     }
 }
 
+/// This server as its drivers show it to other servers.
+fn own(server: &Server, base: &Base, keys: &Keys) -> Arc<Own> {
+    let (identities, pki) = (Arc::clone(&server.channels.identities), Arc::clone(&keys.pki));
+    Arc::new(Own { application: base.application.clone(), identities, pki })
+}
+
 impl Engine {
     /// `server` has an empty world.
     pub(super) fn new(
@@ -117,7 +124,7 @@ impl Engine {
         tasks: &Tasks,
     ) -> Result<Engine, StartError> {
         Ok(Engine {
-            links: Links::new(&server.tags, outputs),
+            links: Links::of_application(&server.tags, outputs, own(server, &base, &keys)),
             server: Arc::clone(server),
             base,
             keys,

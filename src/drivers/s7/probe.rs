@@ -28,7 +28,7 @@ pub(super) async fn probe(connection: ConnectionOf<'_, S7>, address: &str) -> Re
     let (name, timeout) = (&connection.plan.name, connection.plan.timeout);
     // The points of the cell are not asked for.
     let alone = ConnectionPlan { points: Arc::default(), ..connection.plan.clone() };
-    let mut client = Client::new(&[ConnectionOf { plan: &alone, settings: connection.settings }]);
+    let mut client = Client::new(&[ConnectionOf { plan: &alone, ..connection }]);
     tokio::time::timeout(timeout.max(Duration::from_secs(1)), client.connect())
         .await
         .map_err(|_| failed(format!("{name}: no connection within {} ms", timeout.as_millis())))?

@@ -272,7 +272,7 @@ impl Supervisor {
 
     async fn open(&mut self) -> Result<Opening, Stopped> {
         let limit = self.connections.iter().map(|connection| connection.timeout).max().unwrap_or_default();
-        let limit = limit.max(Duration::from_secs(1));
+        let limit = limit.max(Duration::from_secs(1)).max(self.way.connect_within());
         // A reopened link keeps its samples; those of a lost one are older than the quality that its tags have now.
         match self.state.connected {
             Some(_) => self.state.take_fed(),
