@@ -37,6 +37,9 @@ pub mod drivers {
     pub mod s7 {
         pub use crate::drivers::s7::fuzz_reply;
     }
+    pub mod opcua {
+        pub use crate::drivers::opcua::{fuzz_responses, fuzz_seeds};
+    }
 }
 pub mod health {
     pub use crate::health::{Link, State};
@@ -71,7 +74,7 @@ pub mod stack {
     pub mod channel {
         pub use crate::stack::channel::{
             Caller, CertificateCheck, ClientChannel, ClientEvent, ClientSettings, Event, OpenJob, Pace, Peer, Refusal,
-            Seen, ServerChannel, ServerSettings, fuzz, fuzz_chunks,
+            Seen, ServerChannel, ServerSettings, fuzz, fuzz_chunks, fuzz_client,
         };
     }
     pub mod client {

@@ -55,6 +55,7 @@ mod tests {
         ("write_function", "\"single\""),
         ("mask_write", "\"never\""),
         ("negate", "true"),
+        ("queue", "20"),
     ];
 
     struct EachKey;

@@ -20,6 +20,7 @@ mod link;
 mod links;
 pub(crate) mod modbus;
 mod number;
+pub(crate) mod opcua;
 mod plan;
 mod poll;
 mod push;
@@ -57,6 +58,7 @@ registry::drivers![
     modbus::Rtu,
     replay::Replay,
     s7::S7,
+    opcua::OpcUaClient,
     #[cfg(test)]
     toys::Gauge,
     #[cfg(test)]

@@ -4,9 +4,11 @@ mod audit;
 mod certificates;
 mod channel;
 mod chunks;
+mod client_channel;
 mod history;
 mod modbus;
 mod replay;
+mod responses;
 mod s7;
 mod service;
 mod transport;
@@ -19,9 +21,11 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "certificates", run: certificates::run },
     Target { name: "channel", run: channel::run },
     Target { name: "chunks", run: chunks::run },
+    Target { name: "client_channel", run: client_channel::run },
     Target { name: "history", run: history::run },
     Target { name: "modbus", run: modbus::run },
     Target { name: "replay", run: replay::run },
+    Target { name: "responses", run: responses::run },
     Target { name: "s7", run: s7::run },
     Target { name: "service", run: service::run },
     Target { name: "transport", run: transport::run },

@@ -58,6 +58,39 @@ pub fn fuzz(bytes: &[u8]) {
     }
 }
 
+/// A client's channel that takes any bytes: before the server's Acknowledge, after it, and on an open channel.
+pub fn fuzz_client(bytes: &[u8]) {
+    let Some((&stage, bytes)) = bytes.split_first() else { return };
+    let now = Instant::now();
+    let (mut server, mut client) = (server(now), client());
+    let (mut input, mut to_client, mut out, mut sent) =
+        (Input::default(), Input::default(), Writer::new(), Writer::new());
+    client.hello("opc.tcp://fuzz", &mut sent);
+    if stage & 1 != 0 {
+        serve(now, &mut server, &mut input, &sent.buf, &mut out).expect("Hello is fine");
+        hear(now, &mut client, &mut to_client, &mut out);
+        sent.rewind(0);
+        client.open(&mut sent).expect("no key is needed");
+    }
+    if stage & 3 == 3 {
+        serve(now, &mut server, &mut input, &sent.buf, &mut out).expect("the open request is fine");
+        hear(now, &mut client, &mut to_client, &mut out);
+    }
+    let cut = usize::from(stage >> 3) * 100 + 1;
+    for part in bytes.chunks(cut) {
+        to_client.room().extend_from_slice(part);
+        loop {
+            match client.receive(now, &mut to_client) {
+                Ok(None) => break,
+                Ok(Some(_)) => {}
+                Err(_) => return,
+            }
+        }
+        assert!(to_client.waiting() <= Limits::default().receive_buffer as usize + cut);
+        assert!(to_client.assembled().len() <= Limits::default().max_message as usize);
+    }
+}
+
 fn server(now: Instant) -> ServerChannel {
     let settings = ServerSettings {
         handshakes: Pace::new(Limits::default().handshakes),

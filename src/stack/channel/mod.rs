@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use opcua::StatusCode;
 
 pub use client::{ClientChannel, ClientEvent, ClientSettings};
-pub use fuzz::{fuzz, fuzz_chunks};
+pub use fuzz::{fuzz, fuzz_chunks, fuzz_client};
 pub use open::OpenJob;
 pub(crate) use open::Opened;
 pub use pace::Pace;

@@ -1,0 +1,35 @@
+//! OPC UA: another server's nodes as tags, by the client side of `stack`.
+//!
+//! Values come by subscriptions (Part 4 §5.14, 1.05), one for each PublishingInterval, in the server's order and with its status and
+//! SourceTimestamp. A session outlives the connection that it was made on.
+
+mod address;
+mod attributes;
+mod client;
+mod connect;
+mod discovery;
+mod driver;
+mod fuzz;
+mod items;
+mod login;
+mod message;
+mod notes;
+mod pending;
+mod points;
+mod publish;
+mod receive;
+mod resolve;
+mod sample;
+mod session;
+mod settings;
+mod setup;
+mod subscription;
+mod url;
+mod user;
+mod view;
+mod wire;
+mod writing;
+mod written;
+
+pub(crate) use driver::OpcUaClient;
+pub use fuzz::{fuzz_responses, fuzz_seeds};
