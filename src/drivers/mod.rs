@@ -40,7 +40,7 @@ pub(crate) use hint::{did_you_mean, nearest};
 pub use links::{LinkChanges, Links, compare_links};
 pub(crate) use plan::Enumeration;
 pub use plan::{ConnectionPlan, PointPlan, PointSettings, Settings};
-pub(crate) use reading::{Claim, Found, Part, PointError, ProbeLine, Reading, SettingsError};
+pub(crate) use reading::{Claim, Found, Part, PointError, ProbeLine, Reading, Remark, RemarkPlace, SettingsError};
 pub(crate) use registry::{About, Visit};
 pub use replay::fuzz as fuzz_recording;
 pub(crate) use settings::browse;
