@@ -37,6 +37,12 @@ pub mod drivers {
     pub mod s7 {
         pub use crate::drivers::s7::fuzz_reply;
     }
+    pub mod broker {
+        pub use crate::drivers::broker::fuzz;
+    }
+    pub mod payload {
+        pub use crate::drivers::payload::fuzz;
+    }
 }
 pub mod health {
     pub use crate::health::{Link, State};

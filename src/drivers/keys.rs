@@ -55,6 +55,18 @@ mod tests {
         ("write_function", "\"single\""),
         ("mask_write", "\"never\""),
         ("negate", "true"),
+        ("json", "\"/a\""),
+        ("time", "\"/a\""),
+        ("quality", "\"/a\""),
+        ("payload", "\"text\""),
+        ("byte", "1"),
+        ("byte_order", "\"low-first\""),
+        ("column", "1"),
+        ("encoding", "\"hex\""),
+        ("publish", "\"a\""),
+        ("body", "\"a\""),
+        ("retain", "true"),
+        ("online", "\"a\""),
     ];
 
     struct EachKey;

@@ -7,6 +7,7 @@
 //! back-off, staleness and health for both.
 
 mod batch;
+pub(crate) mod broker;
 mod contract;
 mod driver;
 mod feed;
@@ -18,7 +19,9 @@ mod keys;
 mod link;
 mod links;
 pub(crate) mod modbus;
+mod mqtt;
 mod number;
+pub(crate) mod payload;
 mod plan;
 mod poll;
 mod push;
@@ -30,7 +33,6 @@ mod schedule;
 mod settings;
 pub(crate) mod simulator;
 mod supervisor;
-#[cfg_attr(not(test), expect(dead_code, reason = "the drivers that use it come next"))]
 pub(crate) mod tls;
 #[cfg(test)]
 mod toys;
@@ -55,6 +57,7 @@ registry::drivers![
     modbus::Rtu,
     replay::Replay,
     s7::S7,
+    mqtt::Mqtt,
     #[cfg(test)]
     toys::Gauge,
     #[cfg(test)]
