@@ -1,5 +1,6 @@
 //! The drivers against devices: our own with faults, and other people's.
 
 mod modbus;
+mod mqtt;
 mod replay;
 mod s7;
