@@ -40,6 +40,9 @@ pub mod drivers {
     pub mod broker {
         pub use crate::drivers::broker::fuzz;
     }
+    pub mod sparkplug {
+        pub use crate::drivers::sparkplug::fuzz;
+    }
     pub mod payload {
         pub use crate::drivers::payload::fuzz;
     }

@@ -32,6 +32,7 @@ pub(crate) mod s7;
 mod schedule;
 mod settings;
 pub(crate) mod simulator;
+pub(crate) mod sparkplug;
 mod supervisor;
 pub(crate) mod tls;
 #[cfg(test)]
@@ -58,6 +59,7 @@ registry::drivers![
     replay::Replay,
     s7::S7,
     mqtt::Mqtt,
+    sparkplug::Sparkplug,
     #[cfg(test)]
     toys::Gauge,
     #[cfg(test)]

@@ -4,3 +4,4 @@ mod modbus;
 mod mqtt;
 mod replay;
 mod s7;
+mod sparkplug;

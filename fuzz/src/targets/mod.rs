@@ -1,14 +1,17 @@
 //! All targets by name; a file of this folder is one target.
 
 mod audit;
+mod broker;
 mod certificates;
 mod channel;
 mod chunks;
 mod history;
 mod modbus;
+mod payload;
 mod replay;
 mod s7;
 mod service;
+mod sparkplug;
 mod transport;
 mod values;
 mod yaml;
@@ -16,14 +19,17 @@ mod yaml;
 /// A target, and the run of it.
 pub(super) const TARGETS: &[Target] = &[
     Target { name: "audit", run: audit::run },
+    Target { name: "broker", run: broker::run },
     Target { name: "certificates", run: certificates::run },
     Target { name: "channel", run: channel::run },
     Target { name: "chunks", run: chunks::run },
     Target { name: "history", run: history::run },
     Target { name: "modbus", run: modbus::run },
+    Target { name: "payload", run: payload::run },
     Target { name: "replay", run: replay::run },
     Target { name: "s7", run: s7::run },
     Target { name: "service", run: service::run },
+    Target { name: "sparkplug", run: sparkplug::run },
     Target { name: "transport", run: transport::run },
     Target { name: "values", run: values::run },
     Target { name: "yaml", run: yaml::run },
