@@ -40,6 +40,15 @@ pub mod drivers {
     pub mod opcua {
         pub use crate::drivers::opcua::{fuzz_responses, fuzz_seeds};
     }
+    pub mod broker {
+        pub use crate::drivers::broker::fuzz;
+    }
+    pub mod sparkplug {
+        pub use crate::drivers::sparkplug::fuzz;
+    }
+    pub mod payload {
+        pub use crate::drivers::payload::fuzz;
+    }
 }
 pub mod health {
     pub use crate::health::{Link, State};

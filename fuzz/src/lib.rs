@@ -7,6 +7,7 @@
 mod mutate;
 pub mod seeds;
 mod seeds_history;
+pub mod seeds_messages;
 mod seeds_service;
 
 use std::fmt::Write as _;

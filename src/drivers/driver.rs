@@ -18,7 +18,7 @@ use super::keys::{Keys, PointKeys, point_keys};
 use super::link::Link;
 use super::plan::{ConnectionPlan, PointPlan};
 use super::reading::{
-    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
+    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError,
 };
 use crate::value::Value;
 
@@ -58,6 +58,11 @@ pub trait Driver: Debug + Send + Sync + 'static {
 
     /// Faults of the settings that their types don't show, each with its key.
     fn check_settings(_settings: &Self::Settings) -> Vec<SettingsError> {
+        Vec::new()
+    }
+
+    /// Findings about a right connection with all of its right points. No I/O.
+    fn check_together(_connection: ConnectionOf<'_, Self>) -> Vec<Remark> {
         Vec::new()
     }
 

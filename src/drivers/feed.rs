@@ -3,7 +3,7 @@
 //! A feed never blocks its driver, so that a protocol's keep-alive is never late. It holds two samples of each
 //! point, and at least 1,024. When it is full, the oldest sample that is followed by a newer one of its point is dropped
 //! and counted, and the newer one gets the Overflow bit in its status. The newest sample of a point is never
-//! dropped.
+//! dropped. A driver's remarks about what comes take the same way, since drivers do not log.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +16,9 @@ use crate::value::UaTime;
 
 /// Samples that a feed of few points holds.
 const FEWEST_PLACES: usize = 1_024;
+
+/// Remarks that wait for the supervisor.
+const MOST_REMARKS: usize = 16;
 
 /// InfoType DataValue with Overflow (Part 4 §7.39, 1.05).
 const OVERFLOW: u32 = 0x0480;
@@ -37,13 +40,16 @@ struct Waiting {
     counts: Vec<u32>,
     places: usize,
     dropped: u64,
+    /// Texts for the log.
+    remarks: Vec<String>,
 }
 
 impl Feed {
     /// A feed for a link with this many points.
     pub(super) fn new(points: usize) -> Feed {
         let places = FEWEST_PLACES.max(points * 2);
-        let waiting = Waiting { samples: VecDeque::new(), counts: vec![0; points], places, dropped: 0 };
+        let waiting =
+            Waiting { samples: VecDeque::new(), counts: vec![0; points], places, dropped: 0, remarks: Vec::new() };
         Feed(Arc::new(Shared { waiting: Mutex::new(waiting), news: Notify::new() }))
     }
 
@@ -66,16 +72,35 @@ impl Feed {
         self.0.news.notify_one();
     }
 
+    /// A text about what came, for the log: one line a kind and minute. While many wait, further ones are left out.
+    pub fn remark(&self, text: String) {
+        let mut waiting = self.0.waiting.lock();
+        if waiting.remarks.len() < MOST_REMARKS {
+            waiting.remarks.push(text);
+            drop(waiting);
+            self.0.news.notify_one();
+        }
+    }
+
+    /// Remarks since the last call.
+    pub(super) fn take_remarks(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.waiting.lock().remarks)
+    }
+
     /// Samples that were dropped since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
         std::mem::take(&mut self.0.waiting.lock().dropped)
     }
 
-    /// Resolves when samples wait.
+    /// Resolves when samples or remarks wait.
     pub(super) async fn news(&self) {
         loop {
             let notified = self.0.news.notified();
-            if !self.0.waiting.lock().samples.is_empty() {
+            let is_quiet = {
+                let waiting = self.0.waiting.lock();
+                waiting.samples.is_empty() && waiting.remarks.is_empty()
+            };
+            if !is_quiet {
                 return;
             }
             notified.await;

@@ -56,6 +56,18 @@ mod tests {
         ("mask_write", "\"never\""),
         ("negate", "true"),
         ("queue", "20"),
+        ("json", "\"/a\""),
+        ("time", "\"/a\""),
+        ("quality", "\"/a\""),
+        ("payload", "\"text\""),
+        ("byte", "1"),
+        ("byte_order", "\"low-first\""),
+        ("column", "1"),
+        ("encoding", "\"hex\""),
+        ("publish", "\"a\""),
+        ("body", "\"a\""),
+        ("retain", "true"),
+        ("online", "\"a\""),
     ];
 
     struct EachKey;

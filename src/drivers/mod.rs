@@ -8,6 +8,7 @@
 
 mod application;
 mod batch;
+pub(crate) mod broker;
 mod contract;
 mod driver;
 mod feed;
@@ -19,8 +20,10 @@ mod keys;
 mod link;
 mod links;
 pub(crate) mod modbus;
+mod mqtt;
 mod number;
 pub(crate) mod opcua;
+pub(crate) mod payload;
 mod plan;
 mod poll;
 mod push;
@@ -31,8 +34,8 @@ pub(crate) mod s7;
 mod schedule;
 mod settings;
 pub(crate) mod simulator;
+pub(crate) mod sparkplug;
 mod supervisor;
-#[cfg_attr(not(test), expect(dead_code, reason = "the drivers that use it come next"))]
 pub(crate) mod tls;
 #[cfg(test)]
 mod toys;
@@ -43,7 +46,7 @@ pub(crate) use hint::{did_you_mean, nearest};
 pub use links::{LinkChanges, Links, compare_links};
 pub(crate) use plan::Enumeration;
 pub use plan::{ConnectionPlan, PointPlan, PointSettings, Settings};
-pub(crate) use reading::{Claim, Found, Part, PointError, ProbeLine, Reading, SettingsError};
+pub(crate) use reading::{Claim, Found, Part, PointError, ProbeLine, Reading, Remark, RemarkPlace, SettingsError};
 pub(crate) use registry::{About, Visit};
 pub use replay::fuzz as fuzz_recording;
 pub(crate) use settings::browse;
@@ -58,6 +61,8 @@ registry::drivers![
     modbus::Rtu,
     replay::Replay,
     s7::S7,
+    mqtt::Mqtt,
+    sparkplug::Sparkplug,
     opcua::OpcUaClient,
     #[cfg(test)]
     toys::Gauge,

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use super::application::Application;
 use super::link::Opened;
 use super::reading::{
-    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
+    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError,
 };
 use crate::model::{ConnectionIx, TagId};
 use crate::value::{BuiltIn, Value};
@@ -71,6 +71,8 @@ impl Enumeration {
 pub struct ConnectionPlan {
     pub ix: ConnectionIx,
     pub name: String,
+    /// Name of the cell that it is in.
+    pub cell: String,
     /// The driver and its own keys.
     pub settings: Settings,
     pub timeout: Duration,
@@ -123,7 +125,8 @@ impl ConnectionPlan {
 
     /// Whether the settings are the same, whatever the points are.
     pub(super) fn is_unchanged(&self, new: &ConnectionPlan) -> bool {
-        let ConnectionPlan { ix, name: _, settings, timeout, retries, reconnect_max, enabled, points: _ } = self;
+        let ConnectionPlan { ix, name: _, cell: _, settings, timeout, retries, reconnect_max, enabled, points: _ } =
+            self;
         let has_same_times = (*timeout, *reconnect_max) == (new.timeout, new.reconnect_max);
         (*ix, *retries, *enabled) == (new.ix, new.retries, new.enabled) && has_same_times && *settings == new.settings
     }
@@ -185,6 +188,7 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn shown_as(&self, text: String) -> Settings;
     fn with_files(&self, content: &dyn Fn(&str) -> Option<Arc<[u8]>>) -> Option<Settings>;
     fn check(&self) -> Vec<SettingsError>;
+    fn check_together(&self, connection: &ConnectionPlan) -> Vec<Remark>;
     fn same_device(&self, name: &str, second: &dyn AnySettings) -> Option<Doubt>;
     fn check_address(&self, text: &str) -> Result<(), PointError>;
     fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError>;

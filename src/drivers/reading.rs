@@ -150,6 +150,27 @@ pub struct SettingsError {
     pub help: String,
 }
 
+/// A finding about a connection and its points together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    pub place: RemarkPlace,
+    /// A warning is allowed and seldom intended.
+    pub is_warning: bool,
+    pub message: String,
+    pub help: String,
+}
+
+/// Place of a remark in a cell file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemarkPlace {
+    /// A key of the connection.
+    Key(&'static str),
+    /// One entry of a list of the connection, by its key and place.
+    Entry(&'static str, usize),
+    /// The address of a point, by its place in the plan.
+    Point(usize),
+}
+
 /// Something that is allowed and seldom intended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {

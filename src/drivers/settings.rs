@@ -15,7 +15,7 @@ use super::keys::PointKeys;
 use super::link::Opened;
 use super::plan::{AnyKeys, AnySettings, ConnectionPlan, PointPlan, PointSettings, Settings};
 use super::reading::{
-    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
+    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError,
 };
 use crate::model::Scale;
 use crate::tags;
@@ -66,6 +66,11 @@ impl Settings {
 
     pub fn check(&self) -> Vec<SettingsError> {
         self.0.check()
+    }
+
+    /// Findings about the connection with all of its points. No I/O.
+    pub fn check_together(&self, connection: &ConnectionPlan) -> Vec<Remark> {
+        self.0.check_together(connection)
     }
 
     /// A doubt about two connections that seem to lead to one device; `name` is the first's.
@@ -197,6 +202,10 @@ impl<D: Driver> AnySettings for Held<D> {
 
     fn check(&self) -> Vec<SettingsError> {
         D::check_settings(&self.settings)
+    }
+
+    fn check_together(&self, connection: &ConnectionPlan) -> Vec<Remark> {
+        D::check_together(self.connection(connection))
     }
 
     fn same_device(&self, name: &str, second: &dyn AnySettings) -> Option<Doubt> {

@@ -21,6 +21,7 @@ mod period;
 mod renumber;
 mod server;
 mod server_keys;
+mod size;
 mod subject;
 mod tag;
 mod tree;
@@ -50,6 +51,7 @@ pub(crate) use server::{
 };
 pub(crate) use server_keys::Before;
 pub use server_keys::{SERVER_KEYS, ServerKey, Takes};
+pub(crate) use size::Size;
 pub(crate) use subject::Subject;
 pub(crate) use tag::Unit;
 pub use tag::{DataType, Origin, Scale, Shape, Tag};

@@ -51,7 +51,7 @@ fn elements(array: &Array) -> impl Iterator<Item = Value> + '_ {
 }
 
 /// Raw values as one array: whole numbers remain exact, and none loses a digit because of another.
-fn together(values: &[Value]) -> Option<Elements> {
+pub(crate) fn together(values: &[Value]) -> Option<Elements> {
     let kind = [BuiltIn::Int64, BuiltIn::UInt64, BuiltIn::Double].into_iter().find(|kind| {
         values.iter().all(|value| {
             value.as_integer().is_none_or(|n| holds(*kind, n))

@@ -12,7 +12,7 @@ mod slot;
 mod turn;
 mod write;
 
-pub(crate) use convert::{leaves_deadband, to_raw};
+pub(crate) use convert::{leaves_deadband, to_raw, together};
 pub use raw::{RawSample, Stamp};
 pub(crate) use reasons::Reason;
 pub(crate) use roster::{Member, Roster};

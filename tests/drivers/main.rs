@@ -1,6 +1,8 @@
 //! The drivers against devices: our own with faults, and other people's.
 
 mod modbus;
+mod mqtt;
 mod opcua;
 mod replay;
 mod s7;
+mod sparkplug;

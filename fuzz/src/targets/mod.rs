@@ -1,16 +1,19 @@
 //! All targets by name; a file of this folder is one target.
 
 mod audit;
+mod broker;
 mod certificates;
 mod channel;
 mod chunks;
 mod client_channel;
 mod history;
 mod modbus;
+mod payload;
 mod replay;
 mod responses;
 mod s7;
 mod service;
+mod sparkplug;
 mod transport;
 mod values;
 mod yaml;
@@ -18,16 +21,19 @@ mod yaml;
 /// A target, and the run of it.
 pub(super) const TARGETS: &[Target] = &[
     Target { name: "audit", run: audit::run },
+    Target { name: "broker", run: broker::run },
     Target { name: "certificates", run: certificates::run },
     Target { name: "channel", run: channel::run },
     Target { name: "chunks", run: chunks::run },
     Target { name: "client_channel", run: client_channel::run },
     Target { name: "history", run: history::run },
     Target { name: "modbus", run: modbus::run },
+    Target { name: "payload", run: payload::run },
     Target { name: "replay", run: replay::run },
     Target { name: "responses", run: responses::run },
     Target { name: "s7", run: s7::run },
     Target { name: "service", run: service::run },
+    Target { name: "sparkplug", run: sparkplug::run },
     Target { name: "transport", run: transport::run },
     Target { name: "values", run: values::run },
     Target { name: "yaml", run: yaml::run },

@@ -6,7 +6,7 @@ use super::Compiler;
 use crate::config::at::At;
 use crate::config::source::Ix;
 use crate::config::spec::{self, AuditFormat};
-use crate::model::{AuditLog, AuditPlan, Period};
+use crate::model::{AuditLog, AuditPlan, Period, Size};
 
 /// The smallest file, and the shortest time that records are kept.
 const LEAST_FILE: u64 = 1 << 20;
@@ -15,7 +15,7 @@ const LEAST_KEEP: Duration = Duration::from_secs(86_400);
 impl Compiler<'_> {
     pub(super) fn audit(&mut self, given: &spec::Audit, at: Ix) -> AuditPlan {
         let usual = AuditPlan::default();
-        let size = |size: &Option<At<spec::Size>>, usual: u64| size.as_ref().map_or(usual, |size| size.value.0);
+        let size = |size: &Option<At<Size>>, usual: u64| size.as_ref().map_or(usual, |size| size.value.0);
         let plan = AuditPlan {
             log: match given.log {
                 None | Some(AuditFormat::Text) => AuditLog::Text,

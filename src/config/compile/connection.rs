@@ -11,7 +11,7 @@ use crate::config::docs::{DOCS, Key, did_you_mean, list, nearest};
 use crate::config::source::{Ix, Place};
 use crate::config::{driver, spec};
 use crate::drivers::simulator::{self, Simulator};
-use crate::drivers::{self, About, ConnectionPlan, DRIVERS, Driver, Settings, SettingsError};
+use crate::drivers::{self, About, ConnectionPlan, DRIVERS, Driver, Remark, RemarkPlace, Settings, SettingsError};
 use crate::model::{Connection, ConnectionIx};
 
 impl Compiler<'_> {
@@ -115,6 +115,7 @@ impl Compiler<'_> {
         self.drivers.push(ConnectionPlan {
             ix,
             name: name.to_owned(),
+            cell: self.plant.cells[usize::from(scope.index)].name.clone(),
             settings: if self.options.simulate { self.simulator_for(ix) } else { settings.clone() },
             timeout: connection.timeout,
             retries: connection.retries,
@@ -123,6 +124,7 @@ impl Compiler<'_> {
             points: Arc::default(),
         });
         self.real_settings.push(settings);
+        self.connection_nodes.push(value);
         self.plant.connections.push(connection);
         Some(ConnectionRef { key: value, node: value, ix: Some(ix), driver: meant, allow_write })
     }
@@ -148,6 +150,34 @@ impl Compiler<'_> {
             let content = self.contents.get(&self.source.get(connection, key)?)?;
             Some(Arc::clone(&content.bytes))
         })
+    }
+
+    /// Findings about connections with all of their points; to be called when all tags are known.
+    pub(super) fn check_together(&mut self) {
+        // Simulated points have other addresses and other keys.
+        if self.options.simulate {
+            return;
+        }
+        for at in 0..self.drivers.len() {
+            let remarks = self.real_settings[at].check_together(&self.drivers[at]);
+            for Remark { place, is_warning, message, help } in remarks {
+                let node = self.connection_nodes[at];
+                let ix = match place {
+                    RemarkPlace::Key(key) => self.source.get(node, key),
+                    RemarkPlace::Entry(key, entry) => {
+                        let list = self.source.get(node, key);
+                        list.map(|list| self.source.children(list).nth(entry).unwrap_or(list))
+                    }
+                    RemarkPlace::Point(point) => self.addresses.get(&self.drivers[at].points[point].tag).copied(),
+                };
+                let ix = ix.unwrap_or(node);
+                let finding = match is_warning {
+                    true => self.findings.warning(&self.source, ix, message),
+                    false => self.findings.error(&self.source, ix, message),
+                };
+                finding.help(help);
+            }
+        }
     }
 
     fn refuse_setting(&mut self, connection: Ix, error: SettingsError) {

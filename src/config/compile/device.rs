@@ -115,6 +115,7 @@ impl Compiler<'_> {
             return Some((Origin::Memory { initial, write }, poll));
         }
         if inherited.enabled {
+            self.addresses.insert(place.tag, wanted.address.ix);
             self.add_point(point, connection.0 as usize, spec, shape, place.node, scope);
         }
         Some((Origin::Device { connection, read, write, on_stop }, poll))

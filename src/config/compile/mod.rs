@@ -28,7 +28,7 @@ use super::options::Options;
 use super::report::Findings;
 use super::source::{Ix, Source};
 use crate::drivers::{self, ConnectionPlan, Enumeration};
-use crate::model::{Access, AccessIx, EnumIx, Plant, ServerPlan, Unit};
+use crate::model::{Access, AccessIx, EnumIx, Plant, ServerPlan, TagId, Unit};
 
 /// Everything a server needs to run.
 #[derive(Debug)]
@@ -70,6 +70,10 @@ pub(super) struct Compiler<'a> {
     drivers: Vec<ConnectionPlan>,
     /// Settings as written, also under `simulate`; indexed as `drivers`.
     real_settings: Vec<crate::drivers::Settings>,
+    /// The entry of each connection, indexed as `drivers`.
+    connection_nodes: Vec<Ix>,
+    /// The address of each point.
+    addresses: HashMap<TagId, Ix>,
     /// Of each cell and enumeration that a point has.
     enumerations: HashMap<(u16, EnumIx), Arc<Enumeration>>,
     own_roles: Vec<String>,
@@ -98,6 +102,8 @@ pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings
         plant: Plant { simulated: options.simulate, ..Plant::default() },
         drivers: Vec::new(),
         real_settings: Vec::new(),
+        connection_nodes: Vec::new(),
+        addresses: HashMap::new(),
         enumerations: HashMap::new(),
         own_roles: Vec::new(),
         access: HashMap::new(),
@@ -120,6 +126,7 @@ pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings
         compiler.warn_blind_guests(server);
     }
     compiler.check_registers();
+    compiler.check_together();
     let Compiler { source, findings, plant, drivers, .. } = compiler;
     let is_good = !findings.has_errors();
     let compiled = server.filter(|_| is_good).map(|server| Compiled { plant, server, drivers, named });

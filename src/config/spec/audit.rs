@@ -3,9 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::history::Size;
 use crate::config::at::At;
-use crate::model::Period;
+use crate::model::{Period, Size};
 
 /// Audit trail: each action is a line in the log and a record in a file. The files are chained by hashes, so that a
 /// later change shows.

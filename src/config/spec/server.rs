@@ -3,11 +3,10 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::history::Size;
 use super::values::by_name;
 use super::{Audit, HistoryStore};
 use crate::config::at::{At, Raw};
-use crate::model::{Period, Policy};
+use crate::model::{Period, Policy, Size};
 
 /// The server: its cells, its network addresses, its users and its limits.
 #[expect(dead_code, reason = "some keys are read from the arena; here they make the schema and the known keys")]

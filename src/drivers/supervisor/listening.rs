@@ -75,6 +75,11 @@ impl LinkState {
     pub(crate) fn take_fed(&mut self) {
         let Some(pushed) = &mut self.pushed else { return };
         let stamp = Stamp::now();
+        for text in self.feed.take_remarks() {
+            if let Some(line) = self.notes.limited(&text, stamp.now) {
+                log::warn!("{}: {line}", self.health.name);
+            }
+        }
         let mut samples = Samples::new();
         self.feed.drain(|point, sample| samples.extend(pushed.heard(point, stamp.now).map(|tag| (tag, sample))));
         if samples.is_empty() {

@@ -263,6 +263,7 @@ impl Rig {
             plans.push(ConnectionPlan {
                 ix: ConnectionIx(ix),
                 name,
+                cell: "bench".into(),
                 settings: settings(0, ix),
                 timeout: TIMEOUT,
                 retries: 0,

@@ -2,6 +2,7 @@
 //! people's software.
 
 pub mod bad_line;
+pub mod broker;
 pub mod by_hand;
 pub mod changes;
 pub mod device;

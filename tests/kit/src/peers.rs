@@ -90,6 +90,18 @@ pub fn node_with(package: &str, script: &str) -> Option<Command> {
     Some(command)
 }
 
+/// A program of the system, started; printed where it is missing.
+pub fn spawned(command: &mut Command, name: &str, remedy: &str) -> Option<Child> {
+    match command.spawn() {
+        Ok(child) => Some(child),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            without(name, remedy);
+            None
+        }
+        Err(error) => panic!("{name}: {error}"),
+    }
+}
+
 /// A python with pymodbus: `OPCELL_PEERS` or `.peers` of the repository hold `venv`.
 pub fn pymodbus(arguments: &[&str]) -> Option<Peer> {
     let python = folder().join("venv/bin/python");

@@ -153,6 +153,18 @@ impl Bench {
         Bench::of(plant, plans)
     }
 
+    /// The links of a cell file, with the files that it names.
+    pub fn of_file(file: &Path) -> Bench {
+        let (plant, plans) = compiled_file(file);
+        Bench::of(plant, plans)
+    }
+
+    /// Brings the running links to another state of a cell file, with the same tags in the same places.
+    pub fn change_file(&mut self, file: &Path, revision: u32) {
+        let (plant, plans) = compiled_file(file);
+        self.apply(plant, plans, revision);
+    }
+
     /// Brings the running links to another text of the cell, with the same tags in the same places.
     pub fn change_cell(&mut self, text: &str, revision: u32) {
         let (plant, plans) = compiled(text);
@@ -227,6 +239,13 @@ impl Bench {
     }
 }
 
+/// A good cell file.
+fn compiled_file(file: &Path) -> (Plant, Vec<ConnectionPlan>) {
+    let (compiled, report) = config::load(file, &Options::default());
+    let compiled = compiled.unwrap_or_else(|| panic!("the cell is good, but:\n{}", report.render(Shown::Some)));
+    (compiled.plant, compiled.drivers)
+}
+
 /// A cell as its file says it, without findings.
 fn compiled(text: &str) -> (Plant, Vec<ConnectionPlan>) {
     let mut files = Memory::default();
@@ -272,6 +291,7 @@ pub fn assemble(lines: Vec<Line>) -> (Plant, Vec<ConnectionPlan>) {
         plans.push(ConnectionPlan {
             ix,
             name: format!("line{}", ix.0),
+            cell: "bench".into(),
             settings: line.settings,
             timeout: line.timeout,
             retries: line.retries,

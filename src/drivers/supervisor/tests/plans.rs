@@ -60,6 +60,7 @@ pub(super) fn plans_of(devices: &[Option<Dev>]) -> Vec<ConnectionPlan> {
         Some(ConnectionPlan {
             ix: ConnectionIx(ix),
             name: format!("device{ix}"),
+            cell: "bench".into(),
             settings: settings(dev.host, dev.unit),
             timeout: dev.timeout,
             retries: 0,

@@ -65,6 +65,7 @@ fn plan() -> ConnectionPlan {
     ConnectionPlan {
         ix: ConnectionIx(0),
         name: "device0".into(),
+        cell: "bench".into(),
         settings: settings(0, 0),
         timeout: TIMEOUT,
         retries: 0,

@@ -1,0 +1,143 @@
+//! The way to a broker: socket, login, and the words for its refusals.
+
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::packet::Version;
+use super::url::Url;
+use crate::drivers::contract::LinkError;
+use crate::drivers::file_text::FileText;
+use crate::drivers::tls::TlsFiles;
+use crate::value::Hidden;
+
+/// A connection in both directions.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Everything that a session needs to know before it is opened.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Options {
+    pub url: Url,
+    pub client_id: String,
+    pub user: Option<String>,
+    pub password: Option<Hidden<String>>,
+    pub keep_alive: Duration,
+    pub version: Version,
+    /// Largest content of a message that is kept.
+    pub max_message: usize,
+    /// Longest wait for an answer.
+    pub timeout: Duration,
+    pub files: Files,
+}
+
+/// Files for TLS: whom to trust, and the client's own certificate.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Files {
+    pub ca: Option<FileText>,
+    pub certificate: Option<FileText>,
+    pub key: Option<FileText>,
+}
+
+impl Files {
+    pub(crate) fn tls(&self) -> TlsFiles<'_> {
+        TlsFiles { ca: self.ca.as_ref(), certificate: self.certificate.as_ref(), key: self.key.as_ref() }
+    }
+}
+
+/// A message that the broker publishes when the session ends without a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Will {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub qos: u8,
+    pub retain: bool,
+}
+
+impl Options {
+    /// Opens the socket.
+    pub(super) async fn open(&self) -> Result<Box<dyn Duplex>, LinkError> {
+        let stream = TcpStream::connect((self.url.host.as_str(), self.url.port)).await.map_err(lost)?;
+        // A write of a client does not wait for the next one.
+        stream.set_nodelay(true).map_err(lost)?;
+        if !self.url.is_tls {
+            return Ok(Box::new(stream));
+        }
+        let files = self.files.clone();
+        // The system's certificates are files.
+        let config = tokio::task::spawn_blocking(move || files.tls().client()).await;
+        let config = config.map_err(|error| LinkError::Lost(error.to_string()))?.map_err(LinkError::Lost)?;
+        let name = ServerName::try_from(self.url.host.clone());
+        let name = name.map_err(|_| LinkError::Lost(format!("`{}` is no name of a host", self.url.host)))?;
+        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(lost)?;
+        Ok(Box::new(stream))
+    }
+
+    /// The error for a login that was refused.
+    pub(super) fn refused(&self, code: u8, reason: Option<&str>) -> LinkError {
+        let reason = reason.map_or_else(String::new, |reason| format!(": {}", plain(reason)));
+        let user = match &self.user {
+            Some(user) => format!("user \"{user}\""),
+            None => "a client without a user".to_owned(),
+        };
+        let denied = |why: &str| LinkError::Denied(format!("the broker refuses {user} ({why}){reason}"));
+        let other = match self.version {
+            Version::V311 => "5",
+            Version::V5 => "3.1.1",
+        };
+        let lost = |why: String| LinkError::Lost(format!("the broker refuses the connection ({why}){reason}"));
+        match (self.version, code) {
+            (_, 1) | (Version::V5, 0x84) => lost(format!("it does not speak this version; try `version: {other}`")),
+            (Version::V311, 2) | (Version::V5, 0x85) => {
+                lost(format!("the client id `{}` is not valid", self.client_id))
+            }
+            (Version::V311, 3) | (Version::V5, 0x88) => lost("it is not available".to_owned()),
+            (Version::V311, 4) | (Version::V5, 0x86) => denied("bad user name or password"),
+            (Version::V311, 5) | (Version::V5, 0x87) => denied("not authorized"),
+            (Version::V5, 0x8a) => denied("banned"),
+            (Version::V5, 0x8c) => denied("bad authentication method"),
+            (Version::V5, 0x89) => lost("it is busy".to_owned()),
+            (Version::V5, 0x97 | 0x9f) => lost("too many connections".to_owned()),
+            (Version::V5, 0x9c | 0x9d) => lost("another broker is to be used".to_owned()),
+            (_, code) => lost(format!("code {code:#04x}")),
+        }
+    }
+}
+
+/// A text of the broker for a log line.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// A failed socket, with words for the refusals of TLS. With TLS 1.3 a broker's refusal comes after the handshake.
+pub(super) fn lost(error: std::io::Error) -> LinkError {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(why)) => LinkError::Lost(match why {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                format!("the broker's certificate is for another host ({why}); write its name in `url`")
+            }
+            CertificateError::UnknownIssuer => {
+                "the broker's certificate is not trusted; name the file of its authority in `ca`".to_owned()
+            }
+            why => format!("the broker's certificate is refused ({why})"),
+        }),
+        Some(rustls::Error::AlertReceived(
+            alert @ (AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied),
+        )) => LinkError::Denied(format!("the broker refuses the client certificate ({alert:?}); check `certificate`")),
+        Some(tls) => LinkError::Lost(format!("TLS: {tls}")),
+        None => LinkError::Lost(error.to_string()),
+    }
+}

@@ -1,0 +1,115 @@
+//! The driver of MQTT.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::listener::Listener;
+use super::settings::{MqttPoint, MqttSettings};
+use super::table::Table;
+use super::{check, notes};
+use crate::drivers::broker::{Options, Url};
+use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
+use crate::drivers::file_text::{FileKey, FileText};
+use crate::drivers::link::Link;
+use crate::drivers::reading::{Doubt, LinkKey, Part, PointError, Reading, Remark, SettingsError};
+
+/// MQTT by way of a broker.
+#[derive(Debug)]
+pub(crate) struct Mqtt;
+
+impl Driver for Mqtt {
+    const NAME: &'static str = "mqtt";
+    const ABOUT: &'static str = "messages of devices, by way of an MQTT broker";
+    const PLACE: &'static [&'static str] = &["url"];
+    const RECONNECT_MAX: Duration = Duration::from_secs(5);
+    const DELIVERY: Delivery = Delivery::Pushed;
+    const STAND_IN: Option<&'static str> = Some("topic");
+
+    type Settings = MqttSettings;
+    type Point = MqttPoint;
+
+    fn stand_in() -> MqttSettings {
+        serde_json::from_value(json!({ "url": "mqtt://broker" })).expect("no other key is required")
+    }
+
+    fn show_as(settings: &mut MqttSettings, text: String) {
+        settings.shown = Some(text);
+    }
+
+    fn files(settings: &mut MqttSettings) -> Vec<FileKey<'_>> {
+        let MqttSettings { ca, certificate, key, .. } = settings;
+        let files = [("ca", ca), ("certificate", certificate), ("key", key)];
+        files.into_iter().filter_map(|(key, file)| Some(FileKey { key, file: file.as_mut()? })).collect()
+    }
+
+    fn check_settings(settings: &MqttSettings) -> Vec<SettingsError> {
+        check::check_settings(settings)
+    }
+
+    fn check_together(connection: ConnectionOf<'_, Mqtt>) -> Vec<Remark> {
+        check::check_together(connection.settings, connection.plan)
+    }
+
+    fn same_device(first: &MqttSettings, name: &str, second: &MqttSettings) -> Option<Doubt> {
+        let is_one_client = Url::parse(&first.url) == Url::parse(&second.url)
+            && first.client_id.is_some()
+            && first.client_id == second.client_id;
+        (is_one_client && first.user != second.user).then(|| Doubt {
+            message: format!("connection `{name}` has the same url and client id, and another user"),
+            help: "the broker would end one for the other; leave `client_id` out".to_owned(),
+        })
+    }
+
+    fn is_same_source(old: &MqttSettings, new: &MqttSettings) -> bool {
+        Url::parse(&old.url) == Url::parse(&new.url)
+    }
+
+    fn check_address(text: &str) -> Result<(), PointError> {
+        check::check_address(text)
+    }
+
+    fn check_point(_: &MqttSettings, point: PointOf<'_, MqttPoint>) -> Result<Reading, PointError> {
+        check::check_point(point)
+    }
+
+    fn leave_out(keys: &mut MqttPoint, part: Part) -> bool {
+        keys.leave_out(part)
+    }
+
+    /// Own client ids are those of the connections, so only a client id that is given can be shared.
+    fn link_key(settings: &MqttSettings) -> Option<LinkKey> {
+        let client_id = settings.client_id.as_ref()?;
+        let Url { host, port, is_tls } = Url::parse(&settings.url).ok()?;
+        let user = settings.user.as_deref().unwrap_or_default();
+        let certificate = settings.certificate.as_ref().map(FileText::path);
+        Some(LinkKey(format!("{host} {port} {is_tls} {user:?} {client_id:?} {certificate:?}")))
+    }
+
+    fn open(connections: &[ConnectionOf<'_, Mqtt>]) -> Link {
+        Link::push(Listener::new(options(connections[0]), Table::new(connections)))
+    }
+
+    fn address_notes() -> String {
+        notes::topics()
+    }
+}
+
+/// The session's part of the settings.
+fn options(connection: ConnectionOf<'_, Mqtt>) -> Options {
+    let settings = connection.settings;
+    let own_id = || format!("opcell-{}-{}", connection.plan.cell, connection.plan.name);
+    // Config has refused another url, and opens none.
+    let nowhere = Url { host: String::new(), port: 1883, is_tls: false };
+    Options {
+        url: Url::parse(&settings.url).unwrap_or(nowhere),
+        client_id: settings.client_id.clone().unwrap_or_else(own_id),
+        user: settings.user.clone(),
+        password: settings.password.clone(),
+        keep_alive: settings.keep_alive.0,
+        version: settings.version.into(),
+        max_message: usize::try_from(settings.max_message.0).unwrap_or(usize::MAX),
+        timeout: connection.plan.timeout,
+        files: settings.files(),
+    }
+}

@@ -1,0 +1,165 @@
+//! The driver of Sparkplug B.
+
+use std::time::Duration;
+
+use super::address::{Address, Shown};
+use super::host::Host;
+use super::listener::{Listener, Role};
+use super::notes;
+use super::settings::SparkplugSettings;
+use crate::drivers::broker::{Options, Url, check_session, doubt_port};
+use crate::drivers::driver::{ConnectionOf, Delivery, Driver, NoKeys, PointOf};
+use crate::drivers::file_text::FileKey;
+use crate::drivers::link::Link;
+use crate::drivers::plan::PointPlan;
+use crate::drivers::reading::{PointError, Reading, Remark, SettingsError};
+use crate::value::BuiltIn;
+
+/// Sparkplug B, as a host application.
+#[derive(Debug)]
+pub(crate) struct Sparkplug;
+
+impl Driver for Sparkplug {
+    const NAME: &'static str = "sparkplug";
+    const ABOUT: &'static str = "metrics of Sparkplug B edge nodes, by way of an MQTT broker";
+    const ALSO: &'static [&'static str] = &["sparkplug-b", "spb", "sparkplugb"];
+    const PLACE: &'static [&'static str] = &["url"];
+    const DELIVERY: Delivery = Delivery::Pushed;
+    const STAND_IN: Option<&'static str> = Some("group/node:metric");
+
+    type Settings = SparkplugSettings;
+    type Point = NoKeys;
+
+    fn stand_in() -> SparkplugSettings {
+        serde_json::from_value(serde_json::json!({ "url": "mqtt://broker" })).expect("no other key is required")
+    }
+
+    fn show_as(settings: &mut SparkplugSettings, text: String) {
+        settings.shown = Some(text);
+    }
+
+    fn files(settings: &mut SparkplugSettings) -> Vec<FileKey<'_>> {
+        let SparkplugSettings { ca, certificate, key, .. } = settings;
+        let files = [("ca", ca), ("certificate", certificate), ("key", key)];
+        files.into_iter().filter_map(|(key, file)| Some(FileKey { key, file: file.as_mut()? })).collect()
+    }
+
+    fn check_settings(settings: &SparkplugSettings) -> Vec<SettingsError> {
+        let mut errors = check_session(&crate::drivers::broker::SessionKeys {
+            url: &settings.url,
+            user: settings.user.as_deref(),
+            has_password: settings.password.is_some(),
+            client_id: settings.client_id.as_deref(),
+            keep_alive: settings.keep_alive,
+            max_message: settings.max_message,
+            files: &settings.files(),
+        });
+        let mut refuse = |key, message: String, help: &str| {
+            errors.push(SettingsError { key, in_file: None, message, help: help.to_owned() });
+        };
+        let is_wrong = |id: &str| id.is_empty() || id.contains(['+', '#', '/']);
+        if settings.host_id.as_deref().is_some_and(is_wrong) {
+            refuse("host_id", "`+`, `#` and `/` are not for a host id".to_owned(), "write a name, as opcell-line3");
+        }
+        if settings.reorder.0 > Duration::from_secs(60) {
+            refuse("reorder", format!("{} is out of range 0ms..1min", settings.reorder), "2s is usual");
+        }
+        errors
+    }
+
+    fn check_together(connection: ConnectionOf<'_, Sparkplug>) -> Vec<Remark> {
+        let mut remarks: Vec<Remark> = doubt_port(&connection.settings.url).into_iter().collect();
+        let is_wrong = |group: &String| group.is_empty() || group.contains(['+', '#', '/']);
+        for (at, group) in connection.settings.groups.iter().enumerate().filter(|(_, group)| is_wrong(group)) {
+            remarks.push(Remark {
+                place: crate::drivers::reading::RemarkPlace::Entry("groups", at),
+                is_warning: false,
+                message: format!("`{group}` is no group id: `+`, `#` and `/` are not for one"),
+                help: "write the id of a group alone".to_owned(),
+            });
+        }
+        remarks
+    }
+
+    fn is_same_source(old: &SparkplugSettings, new: &SparkplugSettings) -> bool {
+        Url::parse(&old.url) == Url::parse(&new.url)
+    }
+
+    fn check_address(text: &str) -> Result<(), PointError> {
+        Address::parse(text).map(drop)
+    }
+
+    fn check_point(_: &SparkplugSettings, point: PointOf<'_, NoKeys>) -> Result<Reading, PointError> {
+        check_point(point.plan)?;
+        Ok(Reading::default())
+    }
+
+    fn open(connections: &[ConnectionOf<'_, Sparkplug>]) -> Link {
+        let connection = connections[0];
+        let settings = connection.settings;
+        let own_id = || format!("opcell-{}-{}", connection.plan.cell, connection.plan.name);
+        // Config has refused another url, and opens none.
+        let nowhere = Url { host: String::new(), port: 1883, is_tls: false };
+        let options = Options {
+            url: Url::parse(&settings.url).unwrap_or(nowhere),
+            client_id: settings.client_id.clone().unwrap_or_else(own_id),
+            user: settings.user.clone(),
+            password: settings.password.clone(),
+            keep_alive: settings.keep_alive.0,
+            version: settings.version.into(),
+            max_message: usize::try_from(settings.max_message.0).unwrap_or(usize::MAX),
+            timeout: connection.plan.timeout,
+            files: settings.files(),
+        };
+        let role = Role {
+            host_id: settings.host_id.clone().unwrap_or_else(|| own_id().replace(['+', '#', '/'], "_")),
+            groups: settings.groups.clone(),
+            has_state: settings.state,
+        };
+        // Numbers are those of the plan; points that are refused get nothing.
+        let host = Host::new(connection.plan.points.to_vec(), settings.reorder.0);
+        Link::push(Listener::new(options, role, host))
+    }
+
+    fn address_notes() -> String {
+        notes::metrics()
+    }
+}
+
+fn check_point(plan: &PointPlan) -> Result<(), PointError> {
+    let address = Address::parse(&plan.address)?;
+    let key = |key, message: String, help: &str| Err(PointError::key(key, message, help));
+    if plan.words.len() > 1 {
+        return key("address", "a tag has one metric".to_owned(), "write one address");
+    }
+    if let Some(exponent) = &plan.exponent {
+        let help = "delete `exponent`: a metric has its value as a whole";
+        let error = PointError::new(0..exponent.len(), "metrics have no exponent".to_owned(), help);
+        return Err(PointError { part: crate::drivers::reading::Part::Exponent, ..error });
+    }
+    let wanted = match &address.shown {
+        Shown::Metric(_) => return check_type(plan),
+        Shown::Online => BuiltIn::Boolean,
+        Shown::Birth => BuiltIn::DateTime,
+    };
+    if plan.kind != wanted || plan.is_array {
+        let at = plan.address.find('@').unwrap_or(0)..plan.address.len();
+        let message = format!("`{}` is a {wanted:?}", &plan.address[at.clone()]);
+        return Err(PointError::new(at, message, &format!("write `type: {wanted:?}`")));
+    }
+    if plan.write {
+        let message = "what a host finds out cannot be written".to_owned();
+        return key("write", message, "delete `write`");
+    }
+    Ok(())
+}
+
+fn check_type(plan: &PointPlan) -> Result<(), PointError> {
+    let is_known = plan.kind.is_number()
+        || matches!(plan.kind, BuiltIn::Boolean | BuiltIn::String | BuiltIn::DateTime | BuiltIn::ByteString);
+    let help = "make the tag a Boolean, a number, a String, a DateTime or a ByteString";
+    match is_known {
+        true => Ok(()),
+        false => Err(PointError::key("type", format!("metrics give no {:?}", plan.kind), help)),
+    }
+}

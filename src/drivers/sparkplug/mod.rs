@@ -1,0 +1,23 @@
+//! Sparkplug B 3.0: the server as a host application of edge nodes.
+//!
+//! A metric is known from a birth to the death of the same session. Where messages are missing, nothing is guessed: the edge
+//! node is asked to be born again.
+
+mod address;
+mod driver;
+mod host;
+mod listener;
+mod metric;
+mod node;
+mod notes;
+mod part;
+mod proto;
+mod settings;
+mod value;
+
+pub(crate) use driver::Sparkplug;
+
+/// Reads bytes as messages of an edge node; for fuzzing.
+pub fn fuzz(bytes: &[u8]) {
+    host::fuzz(bytes);
+}

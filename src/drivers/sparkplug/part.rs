@@ -1,0 +1,141 @@
+//! The metrics of an edge node itself, or of one of its devices: births, values and deaths. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use opcua::StatusCode;
+
+use super::address::NodeId;
+use super::metric::{Bound, sample_of};
+use super::proto::{Content, Metric, Payload, members};
+use super::value::{time_of, value_of};
+use crate::tags::RawSample;
+use crate::value::{UaTime, Value};
+
+/// Templates in templates.
+pub(super) const MOST_DEPTH: u8 = 8;
+
+/// Effects of a message, or of the time.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub samples: Vec<(u32, RawSample)>,
+    /// Nodes that are asked for a rebirth.
+    pub asks: Vec<NodeId>,
+    /// Values from the past, which are no live values.
+    pub historical: u64,
+}
+
+/// A metric as its birth defined it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Definition {
+    pub datatype: u32,
+    pub alias: Option<u64>,
+}
+
+/// The metrics of a node itself, or of one of its devices.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// Points by their metric.
+    pub points: HashMap<String, Vec<Bound>>,
+    pub online: Vec<u32>,
+    pub birth: Vec<u32>,
+    pub is_born: bool,
+    pub definitions: HashMap<Arc<str>, Definition>,
+}
+
+pub(super) fn bad(code: StatusCode, why: &str) -> RawSample {
+    RawSample::from(Err(code)).because(why)
+}
+
+impl Part {
+    fn all(&self) -> impl Iterator<Item = u32> {
+        self.points.values().flatten().map(|bound| bound.point)
+    }
+
+    /// All metrics are Bad, and the part is not there.
+    pub(super) fn turn(&self, code: StatusCode, why: &str, effects: &mut Effects) {
+        effects.samples.extend(self.all().map(|point| (point, bad(code, why))));
+    }
+
+    pub(super) fn say_online(&self, is_online: bool, effects: &mut Effects) {
+        effects
+            .samples
+            .extend(self.online.iter().map(|point| (*point, RawSample::from(Ok(Value::Boolean(is_online))))));
+    }
+
+    pub(super) fn die(&mut self, why: &str, effects: &mut Effects) {
+        (self.is_born, self.definitions) = (false, HashMap::new());
+        self.turn(StatusCode::BadNoCommunication, why, effects);
+        self.say_online(false, effects);
+    }
+
+    /// Takes a birth: definitions, values, and what is missing.
+    pub(super) fn bear(&mut self, place: &str, payload: &Payload<'_>, all: &[Named<'_>], effects: &mut Effects) {
+        self.is_born = true;
+        self.definitions = all.iter().map(|named| (Arc::clone(&named.name), named.definition())).collect();
+        for (name, bounds) in &self.points {
+            if !self.definitions.contains_key(name.as_str()) {
+                let why = format!("the birth of {place} has no metric {name}");
+                let absent = |bound: &Bound| (bound.point, bad(StatusCode::BadConfigurationError, &why));
+                effects.samples.extend(bounds.iter().map(absent));
+            }
+        }
+        for Named { name, metric } in all {
+            self.take(place, name, metric, payload.timestamp, effects);
+        }
+        self.say_online(true, effects);
+        let time = payload.timestamp.map_or_else(UaTime::now, time_of);
+        effects.samples.extend(self.birth.iter().map(|at| (*at, RawSample::from(Ok(Value::DateTime(time))))));
+    }
+
+    /// Takes one value for the points of its metric.
+    pub(super) fn take(&self, place: &str, name: &str, metric: &Metric<'_>, sent: Option<u64>, effects: &mut Effects) {
+        if metric.is_historical {
+            effects.historical += 1;
+            return;
+        }
+        let (Some(bounds), Some(definition)) = (self.points.get(name), self.definitions.get(name)) else { return };
+        let value = match metric.content {
+            _ if metric.is_null => None,
+            Some(content) => Some(value_of(definition.datatype, content)),
+            None => Some(Err("has no content".to_owned())),
+        };
+        let time = metric.timestamp.or(sent).filter(|time| *time > 0).map(time_of);
+        for bound in bounds {
+            let sample = sample_of(bound, &format!("{place}:{name}"), value.clone(), metric.quality);
+            effects.samples.push((
+                bound.point,
+                match time {
+                    Some(time) => sample.at(time),
+                    None => sample,
+                },
+            ));
+        }
+    }
+}
+
+/// A metric with its whole name.
+pub(super) struct Named<'a> {
+    pub name: Arc<str>,
+    pub metric: Metric<'a>,
+}
+
+impl Named<'_> {
+    fn definition(&self) -> Definition {
+        Definition { datatype: self.metric.datatype.unwrap_or(0), alias: self.metric.alias }
+    }
+}
+
+/// The metrics of a birth by their names; members of templates are metrics below it.
+pub(super) fn named<'a>(metrics: &[Metric<'a>], above: &str, depth: u8, all: &mut Vec<Named<'a>>) {
+    for metric in metrics {
+        let Some(name) = metric.name else { continue };
+        let name = format!("{above}{name}");
+        if let (Some(Content::Template(bytes)), 1..) = (metric.content, depth)
+            && let Ok(inner) = members(bytes)
+        {
+            named(&inner, &format!("{name}/"), depth - 1, all);
+        }
+        all.push(Named { name: name.into(), metric: *metric });
+    }
+}
