@@ -94,6 +94,11 @@ pub trait Driver: Debug + Send + Sync + 'static {
         false
     }
 
+    /// The period of a tag that has none of its own, where the connection gives one for what its address asks for.
+    fn poll_of(_settings: &Self::Settings, _address: &str) -> Option<Duration> {
+        None
+    }
+
     /// How much the connection polls, before it is ever opened; without requests where the driver has none to plan.
     fn poll_plan(connection: ConnectionOf<'_, Self>) -> PollPlan {
         PollPlan::without_requests(connection.plan)

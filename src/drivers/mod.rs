@@ -15,6 +15,7 @@ mod feed;
 mod file_text;
 mod hint;
 mod host;
+mod http;
 mod invalid;
 mod keys;
 mod link;
@@ -64,6 +65,7 @@ registry::drivers![
     mqtt::Mqtt,
     sparkplug::Sparkplug,
     opcua::OpcUaClient,
+    http::Http,
     #[cfg(test)]
     toys::Gauge,
     #[cfg(test)]

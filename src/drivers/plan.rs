@@ -193,6 +193,7 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn check_address(&self, text: &str) -> Result<(), PointError>;
     fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError>;
     fn check_output(&self, point: &PointPlan, raw: &Value) -> Result<(), String>;
+    fn poll_of(&self, address: &str) -> Option<Duration>;
     fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool;
     fn link_key(&self) -> Option<LinkKey>;
     fn poll_plan(&self, connection: &ConnectionPlan) -> PollPlan;

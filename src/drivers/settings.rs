@@ -99,6 +99,11 @@ impl Settings {
         self.0.check_output(point, &raw)
     }
 
+    /// The period of a tag that has none of its own, where the connection gives one for its address.
+    pub fn poll_of(&self, address: &str) -> Option<Duration> {
+        self.0.poll_of(address)
+    }
+
     /// Puts something that fits in place of a part that was refused, so that the other parts can be checked; false when
     /// there is nothing that fits.
     pub fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool {
@@ -227,6 +232,10 @@ impl<D: Driver> AnySettings for Held<D> {
 
     fn check_output(&self, point: &PointPlan, raw: &Value) -> Result<(), String> {
         D::check_output(&self.settings, PointOf::new(point), raw)
+    }
+
+    fn poll_of(&self, address: &str) -> Option<Duration> {
+        D::poll_of(&self.settings, address)
     }
 
     fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool {

@@ -75,7 +75,10 @@ impl Compiler<'_> {
                 self.refuse_poll(driver, wanted.mapping);
                 if self.options.simulate { inherited.poll } else { Duration::ZERO }
             }
-            None => common.and_then(|common| common.poll).map_or(inherited.poll, |poll| poll.0),
+            None => {
+                let own = common.and_then(|common| common.poll).map(|poll| poll.0);
+                own.or_else(|| real.poll_of(&wanted.address.value)).unwrap_or(inherited.poll)
+            }
         };
         let point = PointPlan {
             tag: place.tag,

@@ -1,0 +1,15 @@
+//! HTTP: one request feeds all tags that name it. Requests go out one after the other on one connection that is kept open.
+
+mod address;
+mod answer;
+mod auth;
+mod check;
+mod client;
+mod driver;
+mod notes;
+mod poller;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use driver::Http;
