@@ -181,7 +181,7 @@ impl Compiler<'_> {
     }
 
     fn refuse_setting(&mut self, connection: Ix, error: SettingsError) {
-        let Some(at) = self.source.get(connection, error.key).filter(|at| self.source.is_scalar(*at)) else { return };
+        let Some(at) = self.source.get(connection, error.key) else { return };
         let file = self.contents.get(&at).and_then(|content| content.file);
         let finding = match error.in_file.zip(file) {
             Some((Range { start, end }, file)) => {

@@ -96,7 +96,7 @@ proptest! {
         let addresses: Vec<String> = picks.iter().map(|pick| known[*pick].to_owned()).collect();
         let plan = connection(&addresses);
         let settings = plan.settings.get::<Http>().expect("of this driver");
-        let poller = Poller::new(&[ConnectionOf::<Http> { plan: &plan, settings }]);
+        let poller = Poller::new(&[ConnectionOf::<Http> { plan: &plan, settings, application: None }]);
         let points: Vec<u32> = (0..).take(addresses.len()).collect();
         let asks = poller.plan(&points);
         let asked: Vec<u32> = asks.iter().flat_map(|ask| ask.points.iter().copied()).collect();

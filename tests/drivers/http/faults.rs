@@ -79,8 +79,7 @@ fn serve(mut stream: TcpStream, count: &AtomicU64) -> Option<()> {
                 stream.write_all(answer.as_bytes()).ok()?;
             }
             3 => {
-                stream.write_all(answer.as_bytes()).ok()?;
-                stream.write_all(answer.as_bytes()).ok()?;
+                stream.write_all(answer.repeat(2).as_bytes()).ok()?;
             }
             4 => {
                 stream.write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n").ok()?;
@@ -117,7 +116,8 @@ async fn no_fault_makes_a_wrong_value_good() {
             )
         })
         .collect();
-    let text = cell(liar.port, "", &nodes).replace("poll: 50ms", "poll: 1ms").replace("timeout: 300ms", "timeout: 200ms");
+    let text =
+        cell(liar.port, "", &nodes).replace("poll: 50ms", "poll: 1ms").replace("timeout: 300ms", "timeout: 200ms");
     let bench = Bench::of_cell(&text);
     let (mut last, mut seen) = ([0_i64; 5], 0_u64);
     until("all exchanges", || {
