@@ -440,11 +440,14 @@ impl Loader<'_> {
     fn substitute(&mut self, path: &Path, at: Ix, is_server: bool) {
         let source = &self.loaded.source;
         let word = outside::word(source, at, is_server);
-        if let Ok(outside::Word::File(name)) = word {
+        if let Ok(outside::Placed { word: outside::Word::File(name), .. }) = word {
             let (file, files) = (beside(path, name), self.files);
             self.loaded.named.file(&file, || files.stamp(&file));
         }
-        let found = word.and_then(|word| self.look_up(path, word));
+        let found = word.and_then(|placed| {
+            let text = self.look_up(path, placed.word)?;
+            Ok(format!("{}{text}{}", placed.before, placed.after))
+        });
         match found {
             Ok(text) => self.loaded.source.set_secret(at, &text),
             Err((message, help)) => {

@@ -4,7 +4,7 @@
 //! cell file from a stranger can't publish the server's keys or its environment.
 
 use super::docs::{DOCS, Key};
-use super::source::{Ix, Source};
+use super::source::{Ix, Kind, Source};
 use crate::drivers;
 
 /// Origin of a value's text outside of the file.
@@ -23,10 +23,19 @@ fn connections() -> impl Iterator<Item = &'static str> {
 
 const SPELLINGS: &str = "write `${env:NAME}`, `${env:NAME|fallback}` or `${file:PATH}`";
 
-/// The word that is the whole text of a value; or why it can't be replaced, and what to write.
-pub(super) fn word(source: &Source, at: Ix, is_server: bool) -> Result<Word<'_>, (String, String)> {
+/// A word with the text around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Placed<'a> {
+    pub before: &'a str,
+    pub word: Word<'a>,
+    pub after: &'a str,
+}
+
+/// The word in a value; or why it can't be replaced, and what to write. Only a header may have text around it.
+pub(super) fn word(source: &Source, at: Ix, is_server: bool) -> Result<Placed<'_>, (String, String)> {
     let key = source.key_of(at).map(|key| source.text(key));
-    if !is_marked(source, at, is_server) {
+    let is_header = !is_server && is_header(source, at);
+    if !is_header && !is_marked(source, at, is_server) {
         let what = key.map_or_else(|| "a list".to_owned(), |key| format!("`{key}`"));
         return Err((
             format!("`${{…}}` cannot be used in {what}"),
@@ -48,12 +57,28 @@ pub(super) fn word(source: &Source, at: Ix, is_server: bool) -> Result<Word<'_>,
     } else {
         return Err(refused(format!("`${{{inner}}}` is not known")));
     };
-    if start > 0 || end + 1 < text.len() {
+    let (before, after) = (&text[..start], &text[end + 1..]);
+    let is_alone = before.is_empty() && after.is_empty();
+    if !is_header && !is_alone {
         // A secret as a part of a host name would be sent to the owner of the rest of the name.
         let help = "put the whole value into the variable or the file".to_owned();
         return Err(("text next to `${…}`".to_owned(), help));
     }
-    Ok(word)
+    if after.contains("${") {
+        return Err(refused("two of `${…}` in one value".to_owned()));
+    }
+    Ok(Placed { before, word, after })
+}
+
+/// Whether the value is that of a header: in `headers` of a connection, or of one of its `requests`.
+fn is_header(source: &Source, at: Ix) -> bool {
+    let above = |at: Ix| source.parent(at).filter(|above| source.kind(*above) == Kind::Mapping);
+    let named = |at: Ix, name: &str| source.key_of(at).is_some_and(|key| source.text(key) == name);
+    let Some(headers) = above(at).filter(|headers| named(*headers, "headers")) else { return false };
+    let Some(owner) = above(headers) else { return false };
+    let of_request = || above(owner).filter(|requests| named(*requests, "requests")).and_then(above);
+    let is_connection = |connection: Ix| above(connection).is_some_and(|all| named(all, "connections"));
+    is_connection(owner) || of_request().is_some_and(is_connection)
 }
 
 /// Whether the schema marks the key of this value: of a user in the server file, of a connection in any other.

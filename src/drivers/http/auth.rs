@@ -16,7 +16,7 @@ pub(super) struct Login {
     pub password: Hidden<String>,
 }
 
-/// What a server asked for, so that the next request need not be refused first.
+/// Scheme that a server asked for, so that the next request need not be refused first.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(super) enum Scheme {
     #[default]

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::address::Server;
 use super::auth::{Challenge, Login, Scheme};
-use super::settings::{HttpSettings, Method};
+use super::settings::{HeaderText, HttpSettings, Method};
 use crate::drivers::contract::LinkError;
 
 /// Longest answer that is read.
@@ -43,9 +43,9 @@ pub(super) struct Header {
 
 impl Header {
     /// The headers of a map; config has refused those that are none.
-    pub(super) fn all<'h>(of: impl Iterator<Item = (&'h String, &'h String)>) -> Vec<Header> {
-        let header = |(name, value): (&String, &String)| {
-            let mut value = HeaderValue::try_from(value.as_str()).ok()?;
+    pub(super) fn all<'h>(of: impl Iterator<Item = (&'h String, &'h HeaderText)>) -> Vec<Header> {
+        let header = |(name, value): (&String, &HeaderText)| {
+            let mut value = HeaderValue::try_from(value.0.0.as_str()).ok()?;
             value.set_sensitive(true);
             Some(Header { name: HeaderName::try_from(name.as_str()).ok()?, value })
         };

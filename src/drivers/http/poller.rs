@@ -22,7 +22,7 @@ use crate::value::{UaTime, Value};
 /// Longest time for which a server can ask to be left alone.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
-/// What a request asks for: the same for all of its tags.
+/// Target of a request: the same for all of its tags.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key {
     /// Place of the connection on the link.

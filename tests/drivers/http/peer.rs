@@ -153,9 +153,10 @@ async fn logins_etags_and_headers_are_those_of_the_server() {
     let device = Device::start(0);
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("password"), "secret\n").expect("written");
+    std::fs::write(folder.path().join("key"), "cret\n").expect("written");
     let text = cell(
         device.port,
-        ", user: plant, password: \"${file:password}\", headers: { X-Key: s3cret }",
+        ", user: plant, password: \"${file:password}\", headers: { X-Key: \"s3${file:key}\" }",
         "Basic: { type: Int32, source: { address: /basic, json: /v } }
         Digest: { type: Int32, source: { address: /digest, json: /v } }
         Key: { type: Int32, source: { address: /key, json: /v } }
