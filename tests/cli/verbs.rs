@@ -94,7 +94,7 @@ fn a_client_that_was_refused_is_listed_trusted_and_let_in_without_a_restart() {
         "without login from 127.0.0.1 since 2",
         URI,
         "plc1 Connecting",
-        "last error at 2",
+        "next try at 2",
     ] {
         assert!(status.out.contains(wanted), "`{wanted}` in {}", status.out);
     }
