@@ -1,6 +1,6 @@
 //! `opcell browse`: what a device has, as nodes that can be pasted into a cell file.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -51,16 +51,14 @@ struct Branch {
 /// The values as `nodes:` of a cell file.
 fn nodes(connection: &str, found: Vec<Found>) -> String {
     let mut root = Branch::default();
-    let mut taken = HashSet::new();
+    let mut taken: HashMap<String, usize> = HashMap::new();
     for one in found {
         let mut names: Vec<String> = one.path.iter().map(|name| plain(name)).collect();
         let Some(last) = names.pop() else { continue };
-        let parent = names.join(".");
         // A second one of a name gets a number.
-        let name = (1..)
-            .map(|n| if n == 1 { last.clone() } else { format!("{last}_{n}") })
-            .find(|name| taken.insert(format!("{parent}.{name}")))
-            .unwrap_or(last);
+        let count = taken.entry(format!("{}.{last}", names.join("."))).or_default();
+        *count += 1;
+        let name = if *count == 1 { last } else { format!("{last}_{count}") };
         let place = names.into_iter().fold(&mut root, |at, name| at.children.entry(name).or_default());
         place.children.entry(name).or_default().value = Some(one);
     }
@@ -87,7 +85,8 @@ fn write_children(out: &mut String, branch: &Branch, depth: usize) {
 fn node(value: &Found) -> String {
     let mut keys = Vec::new();
     let data_type = if value.data_type.is_empty() { "Double" } else { &value.data_type };
-    keys.push(format!("type: {data_type}"));
+    // A name of the device is a text like any other.
+    keys.push(format!("type: {}", text(data_type)));
     if data_type == "String" || data_type == "ByteString" {
         keys.push("length: 80".to_owned());
     }

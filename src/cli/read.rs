@@ -14,6 +14,8 @@ use crate::control::{self, Request};
 use crate::model::TagId;
 use crate::value::{status_to_text, time_to_text};
 
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+
 #[derive(Debug, Args)]
 pub struct ReadArgs {
     /// Tags: PATH or CELL:PATH, with `*` for any characters; all tags where none is named. The last may be the cell file,
@@ -37,8 +39,9 @@ pub(crate) fn read(args: &ReadArgs, global: &Global) -> Answer {
         Ok(wanted) => wanted,
         Err(error) => return Answer::failed(&error),
     };
-    let Ok(wait) = Duration::try_from_secs_f64(args.wait) else {
-        return Answer::failed(&format!("--wait {} is no number of seconds", args.wait));
+    let wait = Duration::try_from_secs_f64(args.wait).ok().filter(|wait| *wait <= LONGEST_WAIT);
+    let Some(wait) = wait else {
+        return Answer::failed(&format!("--wait {} is out of range 0..3600 seconds", args.wait));
     };
     if control::ask(&compiled.server.state_dir, &Request::Status).is_ok() {
         // Many devices take one connection at a time, and a broker throws out the first of two equal clients.

@@ -3,13 +3,16 @@
 //! Everything that a cell names (includes, CSV files, `${env:}`, `${file:}`) is read here, before anything is
 //! compiled.
 
+mod contents;
 mod reach;
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::loaded::{CellSource, Content, Loaded, Named, NamedFile, NamedPattern, Stamp};
+use super::loaded::{CellSource, Loaded, Named, NamedFile, NamedPattern, Stamp};
 use super::options::Options;
 use super::outside;
 use super::report::Findings;
@@ -141,13 +144,15 @@ struct Loader<'a> {
     loaded: Loaded,
     findings: &'a mut Findings,
     reach: Reach,
+    /// Texts of CSV files that connections name.
+    tables: HashMap<u16, Arc<[u8]>>,
 }
 
 /// Reads the configuration at `path`: a folder, a server file or a cell file.
 pub(crate) fn load(files: &dyn Files, path: &Path, options: &Options, findings: &mut Findings) -> Loaded {
     let mut reach = Reach::default();
     options.state_dir.iter().chain(&options.pki_dir).for_each(|folder| reach.close(folder));
-    let mut loader = Loader { files, loaded: Loaded::default(), findings, reach };
+    let mut loader = Loader { files, loaded: Loaded::default(), findings, reach, tables: HashMap::new() };
     if files.is_dir(path) {
         loader.folder(path)
     } else {
@@ -391,50 +396,6 @@ impl Loader<'_> {
         if let Some(file) = self.read(&csv, Some((at, Purpose::Rows))) {
             self.loaded.csv.insert(csv, file);
         }
-    }
-
-    /// Reads the files that keys of connections name.
-    fn contents(&mut self, path: &Path, root: Ix) {
-        for outside::NamedBy { at, holds } in outside::files(&self.loaded.source, root) {
-            let named = beside(path, self.loaded.source.text(at));
-            let content = match holds {
-                outside::Holds::Csv => self.table(&named, at),
-                outside::Holds::Pem | outside::Holds::Key => self.certificate(&named, at, holds),
-            };
-            self.loaded.contents.extend(content.map(|content| (at, content)));
-        }
-    }
-
-    fn table(&mut self, path: &Path, at: Ix) -> Option<Content> {
-        let known = self.loaded.csv.get(path).copied();
-        let file = known.or_else(|| self.read(path, Some((at, Purpose::Rows))))?;
-        self.loaded.csv.insert(path.to_owned(), file);
-        let text = &self.loaded.source.files[usize::from(file)].text;
-        let bytes = text.as_bytes().into();
-        (!self.findings.has_errors_in_file(file)).then_some(Content { bytes, file: Some(file) })
-    }
-
-    fn certificate(&mut self, path: &Path, at: Ix, holds: outside::Holds) -> Option<Content> {
-        self.name(path);
-        let name = self.loaded.source.text(at).to_owned();
-        let checked = self.reach.check(self.files, path, &name, Purpose::Secret);
-        let read = checked.and_then(|real| {
-            let bytes = self.files.read(&real).map_err(|error| (format!("cannot read {name}: {error}"), RELATIVE))?;
-            Ok((real, bytes))
-        });
-        let source = &self.loaded.source;
-        let (real, bytes) = match read {
-            Ok(read) => read,
-            Err((message, help)) => {
-                self.findings.error(source, at, message).help(if help.is_empty() { RELATIVE } else { help });
-                return None;
-            }
-        };
-        if holds == outside::Holds::Key && self.files.is_open(&real) {
-            let finding = self.findings.warning(source, at, format!("others may read {name}"));
-            finding.help(format!("run: chmod 600 {name}"));
-        }
-        Some(Content { bytes: bytes.into(), file: None })
     }
 
     fn substitute(&mut self, path: &Path, at: Ix, is_server: bool) {

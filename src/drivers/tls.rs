@@ -131,20 +131,19 @@ fn is_pem(bytes: &[u8]) -> bool {
 /// The certificates of a file, PEM or one as DER.
 fn certificates(key: &'static str, file: &FileText) -> Result<Vec<CertificateDer<'static>>, Unusable> {
     let bytes = file.bytes();
-    let none = |why: &str| Unusable {
+    let none = || Unusable {
         key,
-        message: format!("{} holds no certificate{why}", file.path()),
+        message: format!("{} holds no certificate", file.path()),
         help: "name a PEM file, with `-----BEGIN CERTIFICATE-----`",
     };
     let found = match is_pem(bytes) {
-        true => CertificateDer::pem_slice_iter(bytes)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| none(&format!(": {error}")))?,
+        // The parser's words may hold a part of the file.
+        true => CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>().map_err(|_| none())?,
         false => vec![CertificateDer::from(bytes.to_vec())],
     };
     let mut roots = RootCertStore::empty();
     let is_good = !found.is_empty() && found.iter().all(|certificate| roots.add(certificate.clone()).is_ok());
-    if is_good { Ok(found) } else { Err(none("")) }
+    if is_good { Ok(found) } else { Err(none()) }
 }
 
 /// The private key of a file. What the file holds is never part of an error.

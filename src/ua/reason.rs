@@ -31,8 +31,11 @@ pub(crate) fn of_tag(plant: &Plant, tags: &TagStore, links: &[Arc<health::Link>]
 
 fn switched_off(plant: &Plant, tag: &Tag) -> String {
     let is_connection = tag.connection().is_some_and(|ix| plant.connections.get(ix).is_some_and(|of| !of.enabled));
-    let what = if is_connection { "the connection" } else { "the tag" };
-    format!("{what} is switched off by `enabled: false`")
+    let what = match is_connection {
+        true => "the connection is switched off, by `enabled: false` or by its node Enabled",
+        false => "the tag is switched off by `enabled: false`",
+    };
+    what.to_owned()
 }
 
 /// A cause that the status alone tells, while the link works.

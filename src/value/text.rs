@@ -108,13 +108,21 @@ fn element(of: &Json) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A number as a text has it: one number with a dot, maybe between spaces. A whole one is exact.
+/// A number as a text has it: one number with a dot, maybe between spaces. A whole part is exact: one that a Double would
+/// round is no number here.
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and such a number is not compared")]
 pub(crate) fn number_from_text(text: &str) -> Option<Value> {
     let text = text.trim_ascii();
     if let Ok(number) = text.parse() {
         return Some(Value::Int64(number));
     }
-    text.parse().map(Value::UInt64).or_else(|_| text.parse().map(Value::Double)).ok()
+    if let Ok(number) = text.parse() {
+        return Some(Value::UInt64(number));
+    }
+    let number: f64 = text.parse().ok()?;
+    let whole = text.split_once('.').map_or(text, |(whole, _)| whole).parse::<i128>();
+    let is_rounded = whole.is_ok_and(|whole| number as i128 != whole);
+    (!is_rounded).then_some(Value::Double(number))
 }
 
 /// A Boolean as devices write it: `true false 1 0 on off yes no`, in any case.
@@ -227,6 +235,11 @@ mod tests {
             ("-0", Some(Value::Int64(0))),
             ("18446744073709551615", Some(Value::UInt64(u64::MAX))),
             ("1e3", Some(Value::Double(1_000.0))),
+            ("10000000000000000000000", Some(Value::Double(1e22))),
+            ("9007199254740992.5", Some(Value::Double(9_007_199_254_740_992.0))),
+            ("9007199254740993.0", None),
+            ("18446744073709551617", None),
+            ("-9007199254740993.25", None),
             ("21,5", None),
             ("7 bar", None),
             ("0x10", None),

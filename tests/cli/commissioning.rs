@@ -43,6 +43,10 @@ fn tags_are_read_without_a_server() {
         (&all[0]["tag"], &all[0]["raw"], &all[0]["value"]),
         (&"tank:Level".into(), &"12.5".into(), &"1.25".into())
     );
+    for wait in ["1e19", "-1", "NaN"] {
+        let said = opcell(site.path(), &["read", "Level", "cell.yaml", &format!("--wait={wait}")], "");
+        assert_eq!((said.code, said.err.contains("out of range 0..3600")), (1, true), "{wait} {}", said.err);
+    }
     let said = opcell(site.path(), &["read", "Levle", "cell.yaml"], "");
     assert_eq!((said.code, said.err.as_str()), (1, "error: no tag `Levle`; did you mean `Level`?\n"));
 }

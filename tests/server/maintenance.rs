@@ -50,7 +50,10 @@ fn a_client_switches_a_connection_off_and_on() {
     assert_eq!(text(&mut client, "A.StatusReason"), "");
     switch(&mut client, false);
     assert_eq!(status(&mut client, "A"), StatusCode::BadOutOfService);
-    assert_eq!(text(&mut client, "A.StatusReason"), "sim: the connection is switched off by `enabled: false`");
+    assert_eq!(
+        text(&mut client, "A.StatusReason"),
+        "sim: the connection is switched off, by `enabled: false` or by its node Enabled"
+    );
     assert!(status(&mut client, "B").is_good(), "it has no connection");
     switch(&mut client, false);
     switch(&mut client, true);

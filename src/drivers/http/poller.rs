@@ -13,7 +13,7 @@ use super::client::{Answered, Client, Content, Header, Sent};
 use super::settings::{HttpPoint, HttpSettings, Method};
 use crate::drivers::contract::{Answer, LinkError, Samples};
 use crate::drivers::driver::{ConnectionOf, Driver, PointOf};
-use crate::drivers::payload::{Body, Format, Outcome, Reader};
+use crate::drivers::payload::{Body, Format, Outcome, Reader, members_of};
 use crate::drivers::plan::PointPlan;
 use crate::drivers::poll::{Ask, Poll, Round};
 use crate::tags::RawSample;
@@ -134,7 +134,11 @@ impl Poller {
             (304, _) if before.etag.is_some() || before.modified.is_some() => std::mem::take(&mut before.body),
             (_, body) => {
                 if let Some(refused) = refusal(status, what) {
-                    let pause = headers.get(RETRY_AFTER).and_then(|header| header.to_str().ok()?.trim().parse().ok());
+                    let asks_for_time = status.as_u16() == 429;
+                    let pause = headers
+                        .get(RETRY_AFTER)
+                        .filter(|_| asks_for_time)
+                        .and_then(|header| header.to_str().ok()?.trim().parse().ok());
                     let pause = pause.map(|seconds: u64| Duration::from_secs(seconds).min(LONGEST_PAUSE));
                     before.pause = pause.map(|pause| Instant::now() + pause);
                     let sample = RawSample::from(Err(refused.code)).because(&refused.why);
@@ -151,11 +155,13 @@ impl Poller {
             }
         };
         let points = &self.points;
+        // Looked up once for all tags that miss something.
+        let mut there: Option<String> = None;
         get.reader.read(what, &body, |point, outcome| {
             let sample = match outcome {
                 Outcome::Found(found) => found.sample(),
                 Outcome::Missing(path) => {
-                    let there = crate::drivers::payload::members_of(&body);
+                    let there = there.get_or_insert_with(|| members_of(&body));
                     let why = format!("the answer of {what} has no {path}; it has {there}");
                     RawSample::from(Err(StatusCode::BadConfigurationError)).because(&why)
                 }
@@ -207,15 +213,19 @@ impl Poll for Poller {
 
     async fn read(&mut self, get: &Get, _: Round, out: &mut Samples) -> Result<Answer, LinkError> {
         let mut sent = self.sent(&get.key);
-        if let Some(before) = self.before.get(&get.key).filter(|_| sent.method == Method::Get) {
+        if let Some(before) = self.before.get(&get.key) {
             if before.pause.is_some_and(|until| until > Instant::now()) {
                 let why = format!("{}: the server wants to be asked later (HTTP 429)", get.key.address);
                 let sample = RawSample::from(Err(StatusCode::BadResourceUnavailable)).because(&why);
                 self.all(get, out, &sample);
                 return Ok(Answer::Samples);
             }
+            let is_get = sent.method == Method::Get;
             let known = [(IF_NONE_MATCH, &before.etag), (IF_MODIFIED_SINCE, &before.modified)];
-            let known = known.into_iter().filter_map(|(name, value)| Some(Header { name, value: value.clone()? }));
+            let known = known
+                .into_iter()
+                .filter(|_| is_get)
+                .filter_map(|(name, value)| Some(Header { name, value: value.clone()? }));
             sent.headers.extend(known);
         }
         let answered = self.client.exchange(&sent).await?;

@@ -7,13 +7,16 @@ use futures_util::future::BoxFuture;
 
 use super::notes;
 use super::player::Player;
-use super::settings::Settings;
+use super::settings::{AtEnd, Settings};
 use super::table::{Fault, First, Strange};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, NoKeys, PointOf};
 use crate::drivers::file_text::FileKey;
 use crate::drivers::link::Link;
 use crate::drivers::reading::{Found, PointError, ProbeError, Reading, SettingsError};
 use crate::value::BuiltIn;
+
+/// Milliseconds that a turn of a loop takes at least.
+const SHORTEST_TURN: f64 = 10.0;
 
 /// Recordings as signals.
 #[derive(Debug)]
@@ -43,7 +46,19 @@ impl Driver for Replay {
             message: message.clone(),
             help: help.clone(),
         };
-        settings.table().as_ref().err().map(error).into_iter().collect()
+        let table = match settings.table() {
+            Ok(table) => table,
+            Err(fault) => return vec![error(fault)],
+        };
+        // A turn that takes no time would keep a core busy.
+        #[expect(clippy::cast_precision_loss, reason = "a length in words")]
+        let turn = table.length() as f64 / 1e4 / settings.speed;
+        if settings.at_end == AtEnd::Loop && table.length() > 0 && turn < SHORTEST_TURN {
+            let message = format!("a turn of this recording lasts {turn:.3} ms");
+            let help = "write a lower `speed`, or `at_end: hold`: a turn of a loop takes at least 10 ms".to_owned();
+            return vec![SettingsError { key: "file", in_file: None, message, help }];
+        }
+        Vec::new()
     }
 
     fn check_address(text: &str) -> Result<(), PointError> {

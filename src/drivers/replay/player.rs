@@ -16,7 +16,7 @@ use crate::drivers::plan::PointPlan;
 use crate::drivers::push::Push;
 use crate::tags::RawSample;
 use crate::value::{
-    BuiltIn, UaTime, Value, boolean_from_text, from_hex, number_from_text, status_from_text, time_from_text,
+    BuiltIn, Elements, UaTime, Value, boolean_from_text, from_hex, number_from_text, status_from_text, time_from_text,
     value_from_text,
 };
 
@@ -50,7 +50,7 @@ struct Began {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Position {
     row: usize,
-    turn: u32,
+    turn: u64,
 }
 
 impl Player {
@@ -78,7 +78,7 @@ impl Player {
     fn after_start(&self, table: &Table, at: Position) -> Duration {
         let row = table.lines().get(at.row).map_or(table.length(), |line| line.at);
         #[expect(clippy::cast_precision_loss, reason = "to 100 ns over 28 years")]
-        let ticks = f64::from(at.turn) * table.length() as f64 + row as f64;
+        let ticks = at.turn as f64 * table.length() as f64 + row as f64;
         Duration::try_from_secs_f64(ticks * TICK / self.settings.speed).unwrap_or(Duration::MAX)
     }
 
@@ -168,8 +168,8 @@ fn sample(point: &PointPlan, played: Played<'_>, is_export: bool) -> RawSample {
         return RawSample::from(Err(status)).because("the recording says so");
     }
     match value(point, played.text) {
-        Some(Value::Double(number)) if !is_export && !number.is_finite() => {
-            let why = format!("the recording has {number} for {}", point.address);
+        Some(value) if !is_export && has_no_number(&value) => {
+            let why = format!("the recording has `{}` for {}", played.text.trim(), point.address);
             RawSample::from(Err(StatusCode::BadSensorFailure)).because(&why)
         }
         Some(value) => RawSample::new(value, status),
@@ -178,6 +178,19 @@ fn sample(point: &PointPlan, played: Played<'_>, is_export: bool) -> RawSample {
             let why = format!("the recording has `{text}` for {}, which is no {:?}", point.address, point.kind);
             RawSample::from(Err(StatusCode::BadDataEncodingInvalid)).because(&why)
         }
+    }
+}
+
+/// Whether a float of the value is NaN or infinite.
+fn has_no_number(value: &Value) -> bool {
+    match value {
+        Value::Double(number) => !number.is_finite(),
+        Value::Array(array) => match &array.elements {
+            Elements::Double(all) => all.iter().any(|number| !number.is_finite()),
+            Elements::Float(all) => all.iter().any(|number| !number.is_finite()),
+            _ => false,
+        },
+        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rows of a CSV file with their times. Cells are read again when they are played, so a table costs 16 bytes a row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::drivers::did_you_mean;
@@ -12,6 +12,9 @@ use crate::value::{
 
 /// Ticks of 100 ns in a second.
 const TICKS: f64 = 1e7;
+
+/// Most columns of a file.
+const MOST_COLUMNS: usize = 10_000;
 
 /// Columns of `opcell history export` that a recording needs.
 const EXPORT: [&str; 7] = ["namespace", "identifier", "type", "source_time", "server_time", "status", "value"];
@@ -342,8 +345,17 @@ impl Table {
 
 /// The column of the time in the headings of a wide file.
 fn wide(text: &str, cells: &[Cell], headings: &[String], time: &str, file: &FileText) -> Result<usize, Fault> {
+    if let Some(cell) = cells.get(MOST_COLUMNS) {
+        return Err(Fault {
+            key: "file",
+            at: Some(cell.start..cell.end),
+            message: format!("there are more than {MOST_COLUMNS} columns"),
+            help: "leave out those that no tag needs".to_owned(),
+        });
+    }
+    let mut known = HashSet::new();
     for (at, heading) in headings.iter().enumerate() {
-        if headings[..at].contains(heading) && !heading.is_empty() {
+        if !known.insert(heading.as_str()) && !heading.is_empty() {
             return Err(Fault {
                 key: "file",
                 at: Some(cells[at].start..cells[at].end),
@@ -432,6 +444,7 @@ mod tests {
             ("time,A\n1,2,5\n".to_owned(), "5", "this row has more cells than there are headings"),
             ("time,A\n1,#Good\n".to_owned(), "#Good", "`#Good` is no Bad status"),
             ("time,A\n".to_owned(), "time,A", "there are no rows"),
+            (format!("time{}\n", ",x".repeat(10_000)), "x", "there are more than 10000 columns"),
             ("zeit,A\n1,2\n".to_owned(), "zeit,A", "no column `time` in a.csv"),
             (export([row("urn:a", 5, "Good"), row("urn:a", 4, "Good")]), "2026-11-29T09:00:04Z", "this row is earlier"),
             (export([row("urn:a", 5, "Good"), row("urn:b", 6, "Good")]), "urn:b", "`s=A` is there in two namespaces"),

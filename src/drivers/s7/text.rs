@@ -78,7 +78,8 @@ pub(crate) fn write_wstring(text: &str, most: u32) -> Result<Vec<u8>, StatusCode
 /// An array of CHAR, filled with NUL.
 pub(crate) fn write_chars(text: &str, length: u32) -> Result<Vec<u8>, StatusCode> {
     let mut bytes = latin(text)?;
-    if bytes.len() > length as usize || bytes.contains(&0) {
+    // Blanks at the end are read back as none.
+    if bytes.len() > length as usize || bytes.contains(&0) || bytes.last() == Some(&b' ') {
         return Err(OUT);
     }
     bytes.resize(length as usize, 0);

@@ -50,7 +50,7 @@ struct Device {
 
 struct Point {
     tag: TagId,
-    device: u8,
+    device: u16,
     /// `None`: refused by `check_point`.
     variable: Option<Variable>,
     /// The value to write again, as it was last read or written; `None` without `write_every` or a usable value.
@@ -85,7 +85,7 @@ impl Client {
         client
     }
 
-    fn add(&mut self, device: u8, connection: ConnectionOf<'_, S7>) {
+    fn add(&mut self, device: u16, connection: ConnectionOf<'_, S7>) {
         let settings: &S7Settings = connection.settings;
         self.points.extend(connection.points().map(|point| Point {
             tag: point.tag,
@@ -258,13 +258,13 @@ fn bad(status: StatusCode, why: &str) -> RawSample {
     RawSample::from(Err(status)).because(why)
 }
 
-/// Number of a space of the block planner: connection, area and DB.
-fn space_of(device: u8, address: Address) -> u32 {
-    u32::from(device) << 24 | (address.area as u32) << 16 | u32::from(address.db)
+/// Number of a space of the block planner: connection (13 bits), area (3) and DB (16).
+fn space_of(device: u16, address: Address) -> u32 {
+    u32::from(device) << 19 | (address.area as u32) << 16 | u32::from(address.db)
 }
 
 fn device_of(space: u32) -> usize {
-    (space >> 24) as usize
+    (space >> 19) as usize
 }
 
 fn area_of(space: u32) -> Area {
