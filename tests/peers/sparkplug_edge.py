@@ -46,6 +46,9 @@ filler.data.set_value("Weight", 5.0, spb_alias_num=4)
 for entity in (edge, filler):
     if not entity.connect("127.0.0.1", port):
         sys.exit("no connection")
+# Sparkplug 3.0 gives a node and its devices one session; over two, a device could be born before its node.
+of_its_own = filler._mqtt
+filler._mqtt = edge._mqtt
 edge.publish_birth()
 filler.publish_birth()
 say("ready")
