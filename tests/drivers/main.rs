@@ -1,7 +1,7 @@
 //! The drivers against devices: our own with faults, and other people's.
 
-mod http;
 mod ethernet_ip;
+mod http;
 mod modbus;
 mod mqtt;
 mod opcua;
