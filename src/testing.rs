@@ -34,6 +34,9 @@ pub mod drivers {
             WordOrder, WriteFunction, crc, fuzz_reply, lrc,
         };
     }
+    pub mod ethernet_ip {
+        pub use crate::drivers::ethernet_ip::fuzz_reply;
+    }
     pub mod s7 {
         pub use crate::drivers::s7::fuzz_reply;
     }

@@ -144,6 +144,39 @@ pub fn s7() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Replies of a Logix PLC, in and outside of a connection, and values and listings alone.
+pub fn ethernet_ip() -> Vec<Vec<u8>> {
+    let values: [&[u8]; 6] = [
+        &[0xc4, 0, 1, 2, 3, 4],
+        &[0xa0, 2, 0xce, 0x0f, 3, 0, 0, 0, b'a', b'b', b'c', 0],
+        &[0xd3, 0, 0xff, 0, 0, 0x80],
+        &[0xda, 0, 2, b'o', b'n'],
+        &[10, 0, 0, 0, 2, 0, b'A', b'b', 0xc4, 0x20, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        &[2, 0, 4, 0, 0, 0, 20, 0, 0, 0, 2, 0, 0, 0, 2, 0],
+    ];
+    let structure = b"\0\0\xc4\0\0\0\0\0\x52\0\xc2\x20\x04\0\0\0STRING;n\0LEN\0DATA\0";
+    let reply = |value: &[u8]| [&[0xcc, 0, 0, 0], value].concat();
+    let batch = [&[0x8a, 0, 0x1e, 0, 2, 0, 6, 0, 16, 0][..], &reply(values[0]), &[0xcc, 0, 5, 0]].concat();
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).expect("short").to_le_bytes();
+    let frame = |command: u8, items: &[u8]| [&[command, 0], &length(items)[..], &[0; 20], items].concat();
+    let unconnected = |reply: &[u8]| {
+        frame(0x6f, &[&[0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0xb2, 0], &length(reply)[..], reply].concat())
+    };
+    let connected = |reply: &[u8]| {
+        let data = [&[1, 0], reply].concat();
+        frame(
+            0x70,
+            &[&[0, 0, 0, 0, 0, 0, 2, 0, 0xa1, 0, 4, 0, 1, 2, 3, 4, 0xb1, 0], &length(&data)[..], &data].concat(),
+        )
+    };
+    let mut seeds: Vec<Vec<u8>> = values.iter().map(|value| value.to_vec()).collect();
+    seeds.extend(values.iter().flat_map(|value| [unconnected(&reply(value)), connected(&reply(value))]));
+    seeds.push(structure.to_vec());
+    seeds.push(unconnected(&batch));
+    seeds.push(connected(&batch));
+    seeds
+}
+
 fn tcp(reply: &[u8]) -> Vec<u8> {
     let length = u8::try_from(reply.len()).expect("short");
     [&[1, 2, 0, 0, 0, length], reply].concat()

@@ -11,6 +11,7 @@ mod batch;
 pub(crate) mod broker;
 mod contract;
 mod driver;
+pub(crate) mod ethernet_ip;
 mod feed;
 mod file_text;
 mod hint;
@@ -66,6 +67,7 @@ registry::drivers![
     sparkplug::Sparkplug,
     opcua::OpcUaClient,
     http::Http,
+    ethernet_ip::EthernetIpDriver,
     #[cfg(test)]
     toys::Gauge,
     #[cfg(test)]

@@ -101,7 +101,7 @@ impl RawSample {
     }
 
     /// Why the sample is Bad, if its driver says it.
-    pub(super) fn reason(&self) -> Option<&Arc<str>> {
+    pub(crate) fn reason(&self) -> Option<&Arc<str>> {
         match &self.content {
             Content::Value(_) => None,
             Content::Absent(why) => why.as_ref(),

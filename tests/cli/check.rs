@@ -34,6 +34,11 @@ fn check_prints_findings_then_the_plan_and_both_readings() {
     let out = run(&["check", "address-space/drivers/s7.yaml"]).out;
     assert!(out.contains("33 tags -> 2 requests (1 DB, PDU 240, 5 ms a request), worst scan 10 ms on plc2\n"), "{out}");
     assert!(out.contains("s7: Texts.Name  plc2  DB1.DBB40 read as STRING[20]"), "{out}");
+    let out = run(&["check", "address-space/drivers/ethernet-ip.yaml"]).out;
+    assert!(
+        out.contains("11 tags -> 1 request (packets of 500 bytes, 5 ms a request), worst scan 5 ms on plc3\n"),
+        "{out}"
+    );
     let out = run(&["check", "tests/cases/config/four-mistakes.yaml"]).out;
     assert!(out.starts_with("error: unknown key `ip`"), "{out}");
     assert!(out.ends_with("5 errors\n"), "{out}");

@@ -1,5 +1,6 @@
 //! The drivers against devices: our own with faults, and other people's.
 
+mod ethernet_ip;
 mod http;
 mod modbus;
 mod mqtt;

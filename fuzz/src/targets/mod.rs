@@ -6,6 +6,7 @@ mod certificates;
 mod channel;
 mod chunks;
 mod client_channel;
+mod ethernet_ip;
 mod history;
 mod modbus;
 mod payload;
@@ -26,6 +27,7 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "channel", run: channel::run },
     Target { name: "chunks", run: chunks::run },
     Target { name: "client_channel", run: client_channel::run },
+    Target { name: "ethernet_ip", run: ethernet_ip::run },
     Target { name: "history", run: history::run },
     Target { name: "modbus", run: modbus::run },
     Target { name: "payload", run: payload::run },

@@ -10,6 +10,8 @@ pub mod historian;
 pub mod history;
 pub mod interop;
 pub mod login;
+pub mod logix;
+pub mod logix_wire;
 pub mod peers;
 pub mod plant;
 pub mod plc;

@@ -1,4 +1,4 @@
-//! Other people's software that the tests talk to: pymodbus, libmodbus, snap7, socat, node-opcua, the YAML language server.
+//! Other people's software that the tests talk to: pymodbus, libmodbus, snap7, cpppo, socat, node-opcua, the YAML language server.
 //!
 //! A missing peer is printed and skipped; with `PEERS=required` it is a failure.
 
@@ -60,6 +60,13 @@ pub fn python(package: &str, script: &str) -> Option<Command> {
 
 /// The same with the packages of one of the venvs in `.peers`.
 fn python_of(venv: &str, package: &str, script: &str) -> Option<Command> {
+    let mut command = python_with(venv, package)?;
+    command.arg(root().join("tests/peers").join(script));
+    Some(command)
+}
+
+/// The python of a venv, if it has this package.
+fn python_with(venv: &str, package: &str) -> Option<Command> {
     let python = folder().join(venv).join("bin/python");
     let has_package = std::fs::read_dir(folder().join(venv).join("lib")).is_ok_and(|versions| {
         versions.flatten().any(|version| version.path().join("site-packages").join(package).exists())
@@ -68,9 +75,7 @@ fn python_of(venv: &str, package: &str, script: &str) -> Option<Command> {
         without(package, &format!("tests/run installs it into .peers/{venv}"));
         return None;
     }
-    let mut command = Command::new(python);
-    command.arg(root().join("tests/peers").join(script));
-    Some(command)
+    Some(Command::new(python))
 }
 
 /// A script of `tests/peers` that node will run with node-opcua.
@@ -130,6 +135,17 @@ pub fn snap7(kind: Snap7, port: u16, arguments: &[&str]) -> Option<Peer> {
     let child = command.arg(port.to_string()).args(arguments).stdout(Stdio::piped()).spawn();
     let mut peer = Peer(child.expect("python starts"));
     assert_eq!(peer.wait_for("ready"), "");
+    Some(peer)
+}
+
+/// A server of EtherNet/IP with these tags, as `SCADA=DINT[1000]`; it serves when this returns.
+pub fn cpppo(port: u16, tags: &[&str]) -> Option<Peer> {
+    let mut command = python_with("cpppo", "cpppo")?;
+    command.args(["-u", "-m", "cpppo.server.enip", "--no-udp", "--address-output", "-a"]);
+    command.arg(format!("127.0.0.1:{port}")).args(tags);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut peer = Peer(child.expect("python starts"));
+    peer.wait_for("Network TCP Server address");
     Some(peer)
 }
 
