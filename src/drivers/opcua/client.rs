@@ -186,13 +186,26 @@ impl Client {
         limit: Duration,
         body: impl FnOnce(&mut Writer, Head<'_>) -> Result<(), StatusCode>,
     ) -> Result<Result<Vec<u8>, StatusCode>, LinkError> {
-        let id = match self.send(Purpose::Asked, Some(limit), body) {
+        self.ask_until(Instant::now() + limit, limit, body).await
+    }
+
+    /// The same, until `end`; `limit` is the time that the caller gave for all that it asks.
+    pub(super) async fn ask_until(
+        &mut self,
+        end: Instant,
+        limit: Duration,
+        body: impl FnOnce(&mut Writer, Head<'_>) -> Result<(), StatusCode>,
+    ) -> Result<Result<Vec<u8>, StatusCode>, LinkError> {
+        let rest = end.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return Err(LinkError::Timeout { waited_ms: limit.as_millis(), usable: true });
+        }
+        let id = match self.send(Purpose::Asked, Some(rest), body) {
             Ok(id) => id,
             Err(unsent) if unsent.code == StatusCode::BadNotConnected => return Err(not_connected()),
             Err(unsent) => return Ok(Err(unsent.code)),
         };
         (self.awaited, self.answer) = (Some(id), None);
-        let end = Instant::now() + limit;
         loop {
             if let Some(answer) = self.answer.take_if(|answer| answer.request == id) {
                 self.awaited = None;
@@ -311,6 +324,13 @@ impl Client {
         error
     }
 
+    /// There is no session any more, and so no item of any point.
+    pub(super) fn forget_session(&mut self) {
+        self.session = None;
+        self.unread.clear();
+        self.points.iter_mut().for_each(Point::forget);
+    }
+
     /// Ends the session in order: the server forgets it and its subscriptions.
     async fn leave(&mut self) -> Result<(), LinkError> {
         let limit = self.config.timeout;
@@ -323,7 +343,7 @@ impl Client {
                 .await?,
             );
         }
-        self.session = None;
+        self.forget_session();
         match self.line.take() {
             Some(line) => line.close().await,
             None => Ok(()),

@@ -334,7 +334,7 @@ impl Client {
         );
     }
 
-    fn resumed(&mut self, now: Instant) -> Result<(), LinkError> {
+    pub(super) fn resumed(&mut self, now: Instant) -> Result<(), LinkError> {
         let session = self.session.as_mut().ok_or_else(not_connected)?;
         let is_first = session.items.is_empty();
         session.resume(now);
@@ -342,7 +342,12 @@ impl Client {
         if !is_first {
             self.unread.extend(0..u32::try_from(session.items.len()).unwrap_or(u32::MAX));
         }
-        self.points.iter_mut().for_each(|point| (point.resolution, point.node_type) = (None, None));
+        for (at, point) in (0..).zip(&mut self.points) {
+            // A session that inherited nothing has no items, whatever the points had before.
+            let item = point.item.filter(|item| session.items.get(*item as usize).is_some_and(|it| it.point == Some(at)));
+            point.forget();
+            point.item = item;
+        }
         (self.is_up, self.is_settled) = (true, false);
         Ok(())
     }

@@ -82,7 +82,7 @@ impl Client {
         }
     }
 
-    fn facts(&mut self, values: &[DataValue]) -> Result<(), LinkError> {
+    pub(super) fn facts(&mut self, values: &[DataValue]) -> Result<(), LinkError> {
         let [namespaces, started, reads, translates, items] = values else {
             return Err(garbage("Read", StatusCode::BadUnknownResponse));
         };
@@ -94,7 +94,7 @@ impl Client {
         let is_other = session.started.is_some() && session.started != started;
         if is_other && !session.is_heir {
             // The number of the session may be another client's by now.
-            self.session = None;
+            self.forget_session();
             return Err(LinkError::Lost("the server was started again".to_owned()));
         }
         if session.is_heir && (is_other || started.is_none()) {

@@ -168,7 +168,7 @@ impl Client {
     }
 
     /// An item for each point that is read and has a node, and a subscription for each interval.
-    fn make_items(&mut self, now: Instant) {
+    pub(super) fn make_items(&mut self, now: Instant) {
         let Some(session) = &mut self.session else { return };
         for (at, point) in (0..).zip(&mut self.points) {
             if point.item.is_some() || !point.is_read() || point.node().is_none() {

@@ -1,0 +1,141 @@
+//! What a client keeps and forgets with its session, without a server.
+
+use std::time::{Duration, Instant};
+
+use opcua::StatusCode;
+
+use super::client::{Client, Config};
+use super::items::Made;
+use super::points::Point;
+use super::resolve::Resolution;
+use super::session::{ItemState, Session};
+use super::settings::{OpcUa, OpcUaPoint};
+use super::url::Url;
+use crate::drivers::contract::LinkError;
+use crate::drivers::driver::PointOf;
+use crate::drivers::plan::PointPlan;
+use crate::stack::codec::DataValue;
+use crate::value::{Elements, Hidden, UaTime, Value};
+
+const NODES: u32 = 3;
+
+fn node(id: u32) -> Resolution {
+    Resolution::Node([0, u8::try_from(id).expect("small")].as_slice().into())
+}
+
+/// A client with some points, that has no line.
+pub(super) fn client() -> Client {
+    let settings = serde_json::json!({ "url": "opc.tcp://x:4840", "user": "opal", "password": "secret" });
+    let settings: OpcUa = serde_json::from_value(settings).expect("settings");
+    let url = Url { host: "x".to_owned(), port: 4840, text: settings.url.clone() };
+    let points = (0..NODES).map(|tag| {
+        let plan = PointPlan { address: format!("ns=1;i={tag}"), ..PointPlan::sample(tag) };
+        Point::new(PointOf { plan: &plan, keys: &OpcUaPoint::default() }, &settings)
+    });
+    let points = points.collect();
+    let timeout = Duration::from_millis(500);
+    Client::new(Config { settings, url, name: "peer".to_owned(), timeout, identity: None }, None, points)
+}
+
+fn session() -> Session {
+    Session::new(Hidden(vec![0, 1]), Hidden(Vec::new()), Duration::from_secs(30))
+}
+
+/// The client has an open session, and finds these nodes for its points.
+fn resume(client: &mut Client, nodes: [u32; NODES as usize]) {
+    let now = Instant::now();
+    client.resumed(now).expect("a session");
+    resolve(client, nodes);
+}
+
+fn resolve(client: &mut Client, nodes: [u32; NODES as usize]) {
+    for (point, id) in client.points.iter_mut().zip(nodes) {
+        point.resolution = Some(node(id));
+    }
+    client.make_items(Instant::now());
+}
+
+/// The server has made each item that it was asked for.
+fn make(client: &mut Client) {
+    let session = client.session.as_mut().expect("a session");
+    for one in &mut session.subscriptions {
+        let every = Duration::from_millis(500);
+        one.made(Made { id: 7, every, keep_alive: every }, Instant::now());
+    }
+    for (id, item) in (100..).zip(&mut session.items) {
+        if item.state == ItemState::New {
+            item.state = ItemState::Live(id);
+        }
+    }
+}
+
+/// A client whose items are all there.
+pub(super) fn monitoring() -> Client {
+    let mut client = client();
+    client.session = Some(session());
+    resume(&mut client, [1, 2, 3]);
+    make(&mut client);
+    client
+}
+
+/// Points whose items the present session has.
+fn monitored(client: &Client) -> usize {
+    let items = &client.session.as_ref().expect("a session").items;
+    let has = |at: u32, point: &Point| point.item.is_some_and(|item| items[item as usize].point == Some(at));
+    (0..).zip(&client.points).filter(|(at, point)| has(*at, point)).count()
+}
+
+fn read(value: Value) -> DataValue {
+    DataValue { value: Some(value), ..DataValue::default() }
+}
+
+fn facts(started: i64) -> [DataValue; 5] {
+    let names = Elements::String(vec!["http://opcfoundation.org/UA/".into(), "urn:m".into()]);
+    let zero = || read(Value::UInt32(0));
+    [read(Value::array(names)), read(Value::DateTime(UaTime(started))), zero(), zero(), zero()]
+}
+
+#[test]
+fn each_new_session_gets_an_item_for_each_point() {
+    for end in ["another start of the server", "a goodbye", "a connect that was given up"] {
+        let mut client = monitoring();
+        assert_eq!(monitored(&client), 3);
+        match end {
+            "another start of the server" => {
+                client.facts(&facts(1)).expect("the first start");
+                let error = client.facts(&facts(2)).expect_err("another start");
+                assert!(error.to_string().contains("started again"), "{error}");
+                let known = |point: &Point| point.item.is_some() || point.resolution.is_some();
+                assert!(!client.points.iter().any(known), "{end}");
+            }
+            "a goodbye" => client.forget_session(),
+            _ => client.session = None,
+        }
+        client.session = Some(session());
+        resume(&mut client, [1, 2, 3]);
+        assert_eq!(monitored(&client), 3, "{end}");
+    }
+}
+
+#[test]
+fn a_session_that_is_resumed_or_inherits_keeps_its_items() {
+    let mut client = monitoring();
+    resume(&mut client, [1, 2, 3]);
+    let old = client.session.take().expect("a session");
+    let mut new = session();
+    new.inherit(old);
+    client.session = Some(new);
+    resume(&mut client, [1, 2, 3]);
+    let items = &client.session.as_ref().expect("a session").items;
+    let states: Vec<ItemState> = items.iter().map(|item| item.state).collect();
+    assert_eq!(states, [100, 101, 102].map(ItemState::Live));
+    assert_eq!(monitored(&client), 3);
+}
+
+#[tokio::test]
+async fn a_request_whose_time_is_over_is_not_sent() {
+    let mut client = monitoring();
+    let limit = client.config.timeout;
+    let asked = client.ask_until(Instant::now(), limit, |_, _| Err(StatusCode::BadUnexpectedError)).await;
+    assert!(matches!(asked, Err(LinkError::Timeout { waited_ms: 500, usable: true })), "{asked:?}");
+}
