@@ -124,11 +124,15 @@ impl Client {
         if let Some(session) = &mut self.session {
             session.publishes = usize::MAX;
             let nonce = session.nonce.clone();
-            let is_trusted = self.server.is_some();
-            match self.activate(&nonce, is_trusted).await? {
-                Ok(()) => return self.resumed(now),
-                Err(code) if is_session_gone(code) || self.session_is_unsure(code) => {}
-                Err(code) => return Err(self.login_refused(code)),
+            let endpoint = self.endpoint.clone().ok_or_else(not_connected)?;
+            let is_trusted = self.is_trusted(&endpoint);
+            match self.activate(&nonce, is_trusted).await {
+                Ok(Ok(())) => return self.resumed(now),
+                Ok(Err(code)) if is_session_gone(code) || self.session_is_unsure(code) => {}
+                Ok(Err(code)) => return Err(self.login_refused(code)),
+                // What the old session has does not do for a login; a new one may.
+                Err(LinkError::Denied(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         let old = self.session.take();
@@ -221,11 +225,16 @@ impl Client {
             Err(Fault::Garbage(code)) => return Err(garbage("CreateSession", code)),
         };
         self.check_created(&endpoint, &created, &nonce, identity.as_deref())?;
-        let is_trusted = match endpoint.policy() {
-            Policy::None => self.needs_trust(&endpoint) && self.check(&endpoint).is_ok(),
-            _ => true,
-        };
+        let is_trusted = self.is_trusted(&endpoint);
         Ok((created, is_trusted))
+    }
+
+    /// The server's certificate may be used for a password. That of a secured channel was checked when it was opened.
+    pub(super) fn is_trusted(&self, endpoint: &Endpoint) -> bool {
+        match endpoint.policy() {
+            Policy::None => self.needs_trust(endpoint) && self.check(endpoint).is_ok(),
+            _ => true,
+        }
     }
 
     /// A password is encrypted although the channel is not.

@@ -6,6 +6,10 @@ use opcell::value::Value;
 use opcua::StatusCode;
 use testkit::interop::{Holder, PASSWORD};
 use testkit::program::{Serving, folder, opcell};
+use testkit::relay::Relay;
+use testkit::request::text_id;
+use testkit::server::TestServer;
+use testkit::ua::Session;
 use testkit::until;
 
 use super::{Follower, cell};
@@ -43,6 +47,28 @@ fn trust(pki: &Path) {
     let (file, pki) = (found.display().to_string(), pki.display().to_string());
     let said = opcell(folder, &["pki", "trust", &file, "--pki-dir", &pki], "");
     assert_eq!(said.code, 0, "{said:?}");
+}
+
+#[test]
+fn a_user_on_an_unsecured_channel_is_back_after_a_cut() {
+    let file = source_file().replace("  erika: { certificate: erika.der, roles: [Engineer] }\n", "");
+    let file = format!("{file}security: {{ allow_unsecured: true }}\nanonymous: [Observer, Operator]\n");
+    let source = TestServer::with(&SOURCE.replace("value: 12.5", "value: 12.5, write: true"), Some(&file), |_, _| {});
+    let relay = Relay::to(source.address);
+    let nodes = "  Speed: { type: Double, source: \"nsu=urn:test:press;s=Speed\" }\n";
+    let settings = "policy: None, allow_unsecured: true, timeout: 5s, user: opal, password: \"${file:right}\"";
+    let mut follower = Follower::start(&cell(&relay.url(), settings, nodes));
+    // The password is encrypted for the server's certificate.
+    follower.until_error("is not trusted");
+    let own = source.dir().join("pki/own/certificate.der").display().to_string();
+    opcell::testing::pki::trust(&follower.server.dir().join("pki"), &own).expect("trusted");
+    follower.until_is("Speed", &Value::Double(12.5));
+    let mut writer = Session::open(source.address);
+    for value in [1.5, 2.5].map(Value::Double) {
+        relay.cut();
+        assert_eq!(writer.write(text_id("Speed"), &value), StatusCode::Good);
+        follower.until_is("Speed", &value);
+    }
 }
 
 #[test]
