@@ -139,3 +139,11 @@ async fn a_request_whose_time_is_over_is_not_sent() {
     let asked = client.ask_until(Instant::now(), limit, |_, _| Err(StatusCode::BadUnexpectedError)).await;
     assert!(matches!(asked, Err(LinkError::Timeout { waited_ms: 500, usable: true })), "{asked:?}");
 }
+
+#[test]
+fn the_name_of_a_user_is_not_said() {
+    for code in [StatusCode::BadIdentityTokenRejected, StatusCode::BadUserAccessDenied, StatusCode::BadInternalError] {
+        let said = client().login_refused(code).to_string();
+        assert!(said.contains(&code.to_string()) && !said.contains("opal"), "{said}");
+    }
+}

@@ -181,9 +181,10 @@ impl Client {
         )
     }
 
-    fn login_refused(&self, code: StatusCode) -> LinkError {
+    /// The name of the user may come from a file or the environment: it is not said.
+    pub(super) fn login_refused(&self, code: StatusCode) -> LinkError {
         let text = match self.config.user() {
-            User::Name { name, .. } => format!("the server refuses user \"{name}\" ({code})"),
+            User::Name { .. } => format!("the server refuses the user ({code})"),
             User::Certificate(_) => format!("the server refuses the user's certificate ({code})"),
             User::Anonymous => format!("the server refuses an anonymous user ({code}); write `user`"),
         };

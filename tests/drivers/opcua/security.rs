@@ -91,7 +91,7 @@ fn each_policy_works_once_both_sides_trust_each_other_and_a_wrong_password_is_to
     trust(&pki);
     follower.until_error("the server may not trust this one yet");
     trust(&source.path().join("pki"));
-    follower.until_error("the server refuses user \"opal\" (BadIdentityTokenRejected)");
+    follower.until_error("the server refuses the user (BadIdentityTokenRejected)");
     follower.until_status("Speed", StatusCode::BadUserAccessDenied);
     for policy in ["auto", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] {
         follower.server.reload(&of(policy, "right"));
