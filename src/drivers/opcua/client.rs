@@ -21,7 +21,7 @@ use super::login::{User, write_close};
 use super::message::Head;
 use super::pending::{Pending, Purpose, Requests};
 use super::points::Point;
-use super::session::{ItemState, Session};
+use super::session::Session;
 use super::settings::OpcUa;
 use super::url::Url;
 use super::wire::{Came, Line};
@@ -446,9 +446,9 @@ impl Client {
             news.push(new);
         }
         for item in self.session.iter_mut().flat_map(|session| &mut session.items) {
-            item.point = item.point.and_then(|point| news[point as usize]);
-            if item.point.is_none() && matches!(item.state, ItemState::New | ItemState::Refused) {
-                item.state = ItemState::Gone;
+            match item.point.and_then(|point| news[point as usize]) {
+                None => item.leave(),
+                point => item.point = point,
             }
         }
     }

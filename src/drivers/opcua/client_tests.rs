@@ -8,7 +8,7 @@ use super::client::{Client, Config};
 use super::items::Made;
 use super::points::Point;
 use super::resolve::Resolution;
-use super::session::{ItemState, Session};
+use super::session::{ItemState, Last, Session};
 use super::settings::{OpcUa, OpcUaPoint};
 use super::url::Url;
 use crate::drivers::contract::LinkError;
@@ -146,4 +146,47 @@ fn the_name_of_a_user_is_not_said() {
         let said = client().login_refused(code).to_string();
         assert!(said.contains(&code.to_string()) && !said.contains("opal"), "{said}");
     }
+}
+
+fn states(client: &Client) -> Vec<ItemState> {
+    client.session.as_ref().expect("a session").items.iter().map(|item| item.state).collect()
+}
+
+#[test]
+fn an_item_is_made_again_where_its_point_has_another_node() {
+    let mut client = monitoring();
+    client.resumed(Instant::now()).expect("a session");
+    client.points[2].resolution =
+        Some(Resolution::Absent { status: StatusCode::BadNoMatch, why: "the server has none".to_owned() });
+    (client.points[0].resolution, client.points[1].resolution) = (Some(node(1)), Some(node(9)));
+    client.make_items(Instant::now());
+    let session = client.session.as_ref().expect("a session");
+    let items: Vec<Option<u32>> = session.items.iter().map(|item| item.point).collect();
+    assert_eq!(items, [Some(0), None, None, Some(1)], "the items of the second and third point are deleted");
+    assert_eq!(&*session.items[3].node, [0, 9]);
+    assert_eq!(states(&client)[3], ItemState::New);
+    assert_eq!([0, 1, 2].map(|at| client.points[at].item), [Some(0), Some(3), None]);
+}
+
+#[test]
+fn an_item_without_a_node_is_made_again_in_its_place() {
+    let mut client = monitoring();
+    for (item, status) in [(0, StatusCode::BadNodeIdUnknown), (1, StatusCode::BadNoCommunication)] {
+        let value = DataValue { status: Some(status), ..DataValue::default() };
+        client.session.as_mut().expect("a session").items[item].last = Some(Last::of(&value));
+    }
+    client.look_for_absent(Instant::now());
+    assert_eq!(states(&client), [ItemState::Stale(100), ItemState::Live(101), ItemState::Live(102)]);
+    let known: Vec<bool> = client.points.iter().map(|point| point.resolution.is_some()).collect();
+    assert_eq!((known, client.is_settled), (vec![false, true, true], false));
+    resolve(&mut client, [1, 2, 3]);
+    assert_eq!(states(&client).len(), 3, "no further place");
+    assert!(client.delete_items().is_some());
+    assert_eq!(states(&client)[0], ItemState::New);
+    make(&mut client);
+    // The second time its path leads elsewhere.
+    client.look_for_absent(Instant::now());
+    resolve(&mut client, [8, 2, 3]);
+    let session = client.session.as_ref().expect("a session");
+    assert_eq!((session.items[0].point, &*session.items[3].node), (None, &[0, 8][..]));
 }
