@@ -21,6 +21,7 @@ use super::login::{User, write_close};
 use super::message::Head;
 use super::pending::{Pending, Purpose, Requests};
 use super::points::Point;
+use super::receive::Arrived;
 use super::session::Session;
 use super::settings::OpcUa;
 use super::url::Url;
@@ -97,6 +98,8 @@ pub(super) struct Client {
     pub(super) requests: Requests,
     /// Samples that are not fed yet.
     pub(super) samples: VecDeque<Fed>,
+    /// What the server told and is not taken yet.
+    pub(super) arrived: VecDeque<Arrived>,
     pub(super) awaited: Option<u32>,
     pub(super) answer: Option<Answer>,
     /// The session is active on the present line.
@@ -135,6 +138,7 @@ impl Client {
             session: None,
             requests: Requests::default(),
             samples: VecDeque::new(),
+            arrived: VecDeque::new(),
             awaited: None,
             answer: None,
             is_up: false,
@@ -261,17 +265,24 @@ impl Client {
         !self.samples.is_empty()
     }
 
-    /// Feeds all samples, in slices that the supervisor takes meanwhile: none is dropped because many came at once.
-    async fn feed(&mut self, feed: &Feed) {
-        while self.feed_some(feed) {
+    /// Takes and feeds all that came, in slices that the supervisor takes meanwhile: none is dropped because many came at
+    /// once. Those before a fault are fed.
+    async fn feed(&mut self, feed: &Feed) -> Result<(), LinkError> {
+        loop {
+            let taken = self.take_some(FED_AT_ONCE);
+            let is_more = self.feed_some(feed);
+            if !taken? && !is_more {
+                return Ok(());
+            }
             tokio::task::yield_now().await;
         }
     }
 
     /// The next things that are due, and then whatever comes.
     async fn serve(&mut self, feed: &Feed) -> Result<(), LinkError> {
+        self.feed(feed).await?;
         let until = self.advance(Instant::now())?;
-        self.feed(feed).await;
+        self.feed(feed).await?;
         let mut trust = self.trust.clone();
         let changed = async {
             match &mut trust {
@@ -294,8 +305,7 @@ impl Client {
             self.trust = trust;
             self.check_again()?;
         }
-        self.feed(feed).await;
-        Ok(())
+        self.feed(feed).await
     }
 
     /// The trust in certificates has changed: that in this server may be gone.
@@ -328,6 +338,7 @@ impl Client {
     pub(super) fn forget_session(&mut self) {
         self.session = None;
         self.unread.clear();
+        self.arrived.clear();
         self.points.iter_mut().for_each(Point::forget);
     }
 
@@ -387,7 +398,8 @@ impl Push for Client {
     async fn run(&mut self, feed: &Feed) -> LinkError {
         loop {
             if let Err(error) = self.serve(feed).await {
-                self.feed(feed).await;
+                // What came before it is fed; the first fault is told.
+                drop(self.feed(feed).await);
                 return self.fail(error);
             }
         }
@@ -395,9 +407,11 @@ impl Push for Client {
 
     async fn write(&mut self, point: u32, value: &Value, first: u32, feed: &Feed) -> Result<StatusCode, LinkError> {
         let written = self.write_point(point, value, first).await;
-        self.feed_some(feed);
         match written {
-            Err(error) if !error.is_usable() => Err(self.fail(error)),
+            Err(error) if !error.is_usable() => {
+                drop(self.feed(feed).await);
+                Err(self.fail(error))
+            }
             written => written,
         }
     }
@@ -425,7 +439,7 @@ impl Push for Client {
         (self.is_up, self.is_settled, self.handle) = (old.is_up, false, old.handle);
         old.is_up = false;
         self.look_again = old.look_again;
-        self.unread = std::mem::take(&mut old.unread);
+        (self.unread, self.arrived) = (std::mem::take(&mut old.unread), std::mem::take(&mut old.arrived));
         self.adopt_items(&mut old.points);
         true
     }

@@ -7,6 +7,8 @@ use opcua::StatusCode;
 use super::client::{Client, Config};
 use super::items::Made;
 use super::points::Point;
+use super::publish::Notifications;
+use super::receive::Arrived;
 use super::resolve::Resolution;
 use super::session::{ItemState, Last, Session};
 use super::settings::{OpcUa, OpcUaPoint};
@@ -14,7 +16,7 @@ use super::url::Url;
 use crate::drivers::contract::LinkError;
 use crate::drivers::driver::PointOf;
 use crate::drivers::plan::PointPlan;
-use crate::stack::codec::DataValue;
+use crate::stack::codec::{DataValue, Writer};
 use crate::value::{Elements, Hidden, UaTime, Value};
 
 const NODES: u32 = 3;
@@ -189,4 +191,34 @@ fn an_item_without_a_node_is_made_again_in_its_place() {
     resolve(&mut client, [8, 2, 3]);
     let session = client.session.as_ref().expect("a session");
     assert_eq!((session.items[0].point, &*session.items[3].node), (None, &[0, 8][..]));
+}
+
+#[test]
+fn a_large_message_is_taken_in_slices() {
+    const COUNT: u32 = 2_000;
+    let mut client = monitoring();
+    let handle = client.session.as_ref().expect("a session").first_handle;
+    let mut out = Writer::new();
+    out.count(2);
+    for part in 0..2 {
+        out.extension_object(811, |out| {
+            out.count(COUNT as usize);
+            for number in 0..COUNT {
+                out.u32(handle);
+                out.data_value(&Value::UInt32(part * COUNT + number), StatusCode::Good, None, None);
+            }
+            out.null_array();
+        });
+    }
+    client.arrived.push_back(Arrived::Message { place: 0, notifications: Notifications::new(&out.buf) });
+    let mut slices = Vec::new();
+    loop {
+        let is_more = client.take_some(512).expect("no fault");
+        slices.push(client.samples.drain(..).count());
+        if !is_more {
+            break;
+        }
+    }
+    assert_eq!(slices.iter().sum::<usize>(), 2 * COUNT as usize, "{slices:?}");
+    assert!(slices.iter().all(|count| *count <= 512), "{slices:?}");
 }

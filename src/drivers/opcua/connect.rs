@@ -24,6 +24,7 @@ impl Client {
         (self.is_up, self.line, self.server) = (false, None, None);
         self.requests = super::pending::Requests::default();
         self.samples.clear();
+        self.arrived.clear();
         let endpoint = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => {
@@ -354,7 +355,8 @@ impl Client {
         }
         for (at, point) in (0..).zip(&mut self.points) {
             // A session that inherited nothing has no items, whatever the points had before.
-            let item = point.item.filter(|item| session.items.get(*item as usize).is_some_and(|it| it.point == Some(at)));
+            let item =
+                point.item.filter(|item| session.items.get(*item as usize).is_some_and(|it| it.point == Some(at)));
             point.forget();
             point.item = item;
         }

@@ -24,6 +24,8 @@ pub(super) const FACTS: [u32; 5] = [2255, 2257, 11705, 11712, 11714];
 const STATE: u32 = 2259;
 /// Publish requests that wait at the server, for each subscription.
 const PUBLISHES: usize = 2;
+/// Messages that are not taken yet, while a write waits; then no more are asked for.
+const MOST_ARRIVED: usize = 64;
 /// Longest time without a look at what is due.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -245,7 +247,12 @@ impl Client {
         let new = places.iter().filter_map(|place| {
             let item = &session.items[*place as usize];
             let point = &self.points[item.point? as usize];
-            Some(NewItem { node: &item.node, handle: session.handle(*place), sampling: point.plan.poll, queue: point.queue })
+            Some(NewItem {
+                node: &item.node,
+                handle: session.handle(*place),
+                sampling: point.plan.poll,
+                queue: point.queue,
+            })
         });
         let head = Head { token: &session.token, handle: 0, hint: patience };
         write_items(&mut body, head, id, new);
@@ -308,10 +315,7 @@ impl Client {
         if places.is_empty() {
             return None;
         }
-        let nodes: Vec<Vec<u8>> = places
-            .iter()
-            .map(|place| session.items[*place as usize].node.to_vec())
-            .collect();
+        let nodes: Vec<Vec<u8>> = places.iter().map(|place| session.items[*place as usize].node.to_vec()).collect();
         let patience = self.patience();
         let sent = self.send(Purpose::Values(places), Some(patience), |out, head| {
             write_read(out, head, nodes.iter().map(|node| Attribute { node, id: VALUE }));
@@ -344,6 +348,9 @@ impl Client {
     /// Publish requests wait at the server, so that it can send at any time.
     fn publish(&mut self) -> Result<(), LinkError> {
         let Some(session) = &self.session else { return Ok(()) };
+        if self.arrived.len() > MOST_ARRIVED {
+            return Ok(());
+        }
         let made = session.subscriptions.iter().filter(|one| one.made.is_some()).count();
         // A message that waits for an earlier one is kept here; more of them would only grow.
         let is_held = session.subscriptions.iter().any(Subscription::is_waiting);
