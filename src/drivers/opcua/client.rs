@@ -407,6 +407,7 @@ impl Push for Client {
 
     async fn write(&mut self, point: u32, value: &Value, first: u32, feed: &Feed) -> Result<StatusCode, LinkError> {
         let written = self.write_point(point, value, first).await;
+        self.feed_some(feed);
         match written {
             Err(error) if !error.is_usable() => {
                 drop(self.feed(feed).await);
