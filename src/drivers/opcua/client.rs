@@ -21,7 +21,7 @@ use super::login::{User, write_close};
 use super::message::Head;
 use super::pending::{Pending, Purpose, Requests};
 use super::points::Point;
-use super::receive::Arrived;
+use super::publish::Arrived;
 use super::session::Session;
 use super::settings::OpcUa;
 use super::url::Url;
@@ -98,7 +98,7 @@ pub(super) struct Client {
     pub(super) requests: Requests,
     /// Samples that are not fed yet.
     pub(super) samples: VecDeque<Fed>,
-    /// What the server told and is not taken yet.
+    /// Values that are not taken yet.
     pub(super) arrived: VecDeque<Arrived>,
     pub(super) awaited: Option<u32>,
     pub(super) answer: Option<Answer>,

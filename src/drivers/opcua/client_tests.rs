@@ -1,4 +1,4 @@
-//! What a client keeps and forgets with its session, without a server.
+//! State of a client that it keeps or forgets with its session, without a server.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,7 @@ use opcua::StatusCode;
 use super::client::{Client, Config};
 use super::items::Made;
 use super::points::Point;
-use super::publish::Notifications;
-use super::receive::Arrived;
+use super::publish::{Arrived, Notifications};
 use super::resolve::Resolution;
 use super::session::{ItemState, Last, Session};
 use super::settings::{OpcUa, OpcUaPoint};

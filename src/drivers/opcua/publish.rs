@@ -153,3 +153,20 @@ impl Notifications {
         }
     }
 }
+
+/// Values that a server sent, in its order.
+#[derive(Debug)]
+pub(super) enum Arrived {
+    /// Of the subscription at this place.
+    Message { place: usize, notifications: Notifications },
+    /// A message that no other follows at once.
+    End { place: usize },
+    /// A value of the item at this place that was read.
+    Read { place: u32, value: DataValue },
+}
+
+impl Arrived {
+    pub(super) fn of(place: usize, bytes: &[u8]) -> Arrived {
+        Arrived::Message { place, notifications: Notifications::new(bytes) }
+    }
+}

@@ -9,7 +9,7 @@ use super::client::{Client, Fed, not_connected};
 use super::items::{MadeItem, read_deleted, read_items, read_subscription, read_transferred};
 use super::message::{DELETE_ITEMS, DELETE_SUBSCRIPTIONS, Fault, Service};
 use super::pending::Purpose;
-use super::publish::{Acknowledgement, Notifications, Said, read_published, read_republished};
+use super::publish::{Acknowledgement, Arrived, Said, read_published, read_republished};
 use super::resolve::{Ask, Resolver};
 use super::sample::sample;
 use super::session::{Facts, Held, ItemState, Last, Limits, Session, garbage, is_session_gone, is_too_much};
@@ -33,23 +33,6 @@ type Body<'a> = Result<&'a [u8], StatusCode>;
 
 fn read<T>(body: Body<'_>, read: impl FnOnce(&[u8]) -> Result<T, Fault>) -> Result<T, Fault> {
     body.map_err(Fault::Refused).and_then(read)
-}
-
-/// What the server told of values, in its order.
-#[derive(Debug)]
-pub(super) enum Arrived {
-    /// Of the subscription at this place.
-    Message { place: usize, notifications: Notifications },
-    /// A message that no other follows at once.
-    End { place: usize },
-    /// A value of the item at this place that was read.
-    Read { place: u32, value: DataValue },
-}
-
-impl Arrived {
-    fn of(place: usize, bytes: &[u8]) -> Arrived {
-        Arrived::Message { place, notifications: Notifications::new(bytes) }
-    }
 }
 
 impl Client {
@@ -363,7 +346,7 @@ impl Client {
         }
     }
 
-    /// Takes what arrived, up to a slice of so many values or `SLICE` bytes; true if there is more.
+    /// Takes what arrived, at most `most` values or about `SLICE` bytes; true if there is more.
     pub(super) fn take_some(&mut self, most: usize) -> Result<bool, LinkError> {
         let mut bytes = 0;
         for _ in 0..most {
