@@ -21,7 +21,8 @@ use super::login::{User, write_close};
 use super::message::Head;
 use super::pending::{Pending, Purpose, Requests};
 use super::points::Point;
-use super::session::{ItemState, Session};
+use super::publish::Arrived;
+use super::session::Session;
 use super::settings::OpcUa;
 use super::url::Url;
 use super::wire::{Came, Line};
@@ -97,6 +98,8 @@ pub(super) struct Client {
     pub(super) requests: Requests,
     /// Samples that are not fed yet.
     pub(super) samples: VecDeque<Fed>,
+    /// Values that are not taken yet.
+    pub(super) arrived: VecDeque<Arrived>,
     pub(super) awaited: Option<u32>,
     pub(super) answer: Option<Answer>,
     /// The session is active on the present line.
@@ -135,6 +138,7 @@ impl Client {
             session: None,
             requests: Requests::default(),
             samples: VecDeque::new(),
+            arrived: VecDeque::new(),
             awaited: None,
             answer: None,
             is_up: false,
@@ -186,13 +190,26 @@ impl Client {
         limit: Duration,
         body: impl FnOnce(&mut Writer, Head<'_>) -> Result<(), StatusCode>,
     ) -> Result<Result<Vec<u8>, StatusCode>, LinkError> {
-        let id = match self.send(Purpose::Asked, Some(limit), body) {
+        self.ask_until(Instant::now() + limit, limit, body).await
+    }
+
+    /// The same, until `end`; `limit` is the time that the caller gave for all that it asks.
+    pub(super) async fn ask_until(
+        &mut self,
+        end: Instant,
+        limit: Duration,
+        body: impl FnOnce(&mut Writer, Head<'_>) -> Result<(), StatusCode>,
+    ) -> Result<Result<Vec<u8>, StatusCode>, LinkError> {
+        let rest = end.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return Err(LinkError::Timeout { waited_ms: limit.as_millis(), usable: true });
+        }
+        let id = match self.send(Purpose::Asked, Some(rest), body) {
             Ok(id) => id,
             Err(unsent) if unsent.code == StatusCode::BadNotConnected => return Err(not_connected()),
             Err(unsent) => return Ok(Err(unsent.code)),
         };
         (self.awaited, self.answer) = (Some(id), None);
-        let end = Instant::now() + limit;
         loop {
             if let Some(answer) = self.answer.take_if(|answer| answer.request == id) {
                 self.awaited = None;
@@ -248,17 +265,24 @@ impl Client {
         !self.samples.is_empty()
     }
 
-    /// Feeds all samples, in slices that the supervisor takes meanwhile: none is dropped because many came at once.
-    async fn feed(&mut self, feed: &Feed) {
-        while self.feed_some(feed) {
+    /// Takes and feeds all that came, in slices that the supervisor takes meanwhile: none is dropped because many came at
+    /// once. Those before a fault are fed.
+    async fn feed(&mut self, feed: &Feed) -> Result<(), LinkError> {
+        loop {
+            let taken = self.take_some(FED_AT_ONCE);
+            let is_more = self.feed_some(feed);
+            if !taken? && !is_more {
+                return Ok(());
+            }
             tokio::task::yield_now().await;
         }
     }
 
     /// The next things that are due, and then whatever comes.
     async fn serve(&mut self, feed: &Feed) -> Result<(), LinkError> {
+        self.feed(feed).await?;
         let until = self.advance(Instant::now())?;
-        self.feed(feed).await;
+        self.feed(feed).await?;
         let mut trust = self.trust.clone();
         let changed = async {
             match &mut trust {
@@ -281,8 +305,7 @@ impl Client {
             self.trust = trust;
             self.check_again()?;
         }
-        self.feed(feed).await;
-        Ok(())
+        self.feed(feed).await
     }
 
     /// The trust in certificates has changed: that in this server may be gone.
@@ -311,6 +334,14 @@ impl Client {
         error
     }
 
+    /// There is no session any more, and so no item of any point.
+    pub(super) fn forget_session(&mut self) {
+        self.session = None;
+        self.unread.clear();
+        self.arrived.clear();
+        self.points.iter_mut().for_each(Point::forget);
+    }
+
     /// Ends the session in order: the server forgets it and its subscriptions.
     async fn leave(&mut self) -> Result<(), LinkError> {
         let limit = self.config.timeout;
@@ -323,7 +354,7 @@ impl Client {
                 .await?,
             );
         }
-        self.session = None;
+        self.forget_session();
         match self.line.take() {
             Some(line) => line.close().await,
             None => Ok(()),
@@ -367,7 +398,8 @@ impl Push for Client {
     async fn run(&mut self, feed: &Feed) -> LinkError {
         loop {
             if let Err(error) = self.serve(feed).await {
-                self.feed(feed).await;
+                // What came before it is fed; the first fault is told.
+                drop(self.feed(feed).await);
                 return self.fail(error);
             }
         }
@@ -377,7 +409,10 @@ impl Push for Client {
         let written = self.write_point(point, value, first).await;
         self.feed_some(feed);
         match written {
-            Err(error) if !error.is_usable() => Err(self.fail(error)),
+            Err(error) if !error.is_usable() => {
+                drop(self.feed(feed).await);
+                Err(self.fail(error))
+            }
             written => written,
         }
     }
@@ -405,7 +440,7 @@ impl Push for Client {
         (self.is_up, self.is_settled, self.handle) = (old.is_up, false, old.handle);
         old.is_up = false;
         self.look_again = old.look_again;
-        self.unread = std::mem::take(&mut old.unread);
+        (self.unread, self.arrived) = (std::mem::take(&mut old.unread), std::mem::take(&mut old.arrived));
         self.adopt_items(&mut old.points);
         true
     }
@@ -426,9 +461,9 @@ impl Client {
             news.push(new);
         }
         for item in self.session.iter_mut().flat_map(|session| &mut session.items) {
-            item.point = item.point.and_then(|point| news[point as usize]);
-            if item.point.is_none() && matches!(item.state, ItemState::New | ItemState::Refused) {
-                item.state = ItemState::Gone;
+            match item.point.and_then(|point| news[point as usize]) {
+                None => item.leave(),
+                point => item.point = point,
             }
         }
     }

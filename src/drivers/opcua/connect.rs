@@ -24,6 +24,7 @@ impl Client {
         (self.is_up, self.line, self.server) = (false, None, None);
         self.requests = super::pending::Requests::default();
         self.samples.clear();
+        self.arrived.clear();
         let endpoint = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => {
@@ -124,11 +125,15 @@ impl Client {
         if let Some(session) = &mut self.session {
             session.publishes = usize::MAX;
             let nonce = session.nonce.clone();
-            let is_trusted = self.server.is_some();
-            match self.activate(&nonce, is_trusted).await? {
-                Ok(()) => return self.resumed(now),
-                Err(code) if is_session_gone(code) || self.session_is_unsure(code) => {}
-                Err(code) => return Err(self.login_refused(code)),
+            let endpoint = self.endpoint.clone().ok_or_else(not_connected)?;
+            let is_trusted = self.is_trusted(&endpoint);
+            match self.activate(&nonce, is_trusted).await {
+                Ok(Ok(())) => return self.resumed(now),
+                Ok(Err(code)) if is_session_gone(code) || self.session_is_unsure(code) => {}
+                Ok(Err(code)) => return Err(self.login_refused(code)),
+                // What the old session has does not do for a login; a new one may.
+                Err(LinkError::Denied(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         let old = self.session.take();
@@ -177,9 +182,10 @@ impl Client {
         )
     }
 
-    fn login_refused(&self, code: StatusCode) -> LinkError {
+    /// The name of the user may come from a file or the environment: it is not said.
+    pub(super) fn login_refused(&self, code: StatusCode) -> LinkError {
         let text = match self.config.user() {
-            User::Name { name, .. } => format!("the server refuses user \"{name}\" ({code})"),
+            User::Name { .. } => format!("the server refuses the user ({code})"),
             User::Certificate(_) => format!("the server refuses the user's certificate ({code})"),
             User::Anonymous => format!("the server refuses an anonymous user ({code}); write `user`"),
         };
@@ -221,11 +227,16 @@ impl Client {
             Err(Fault::Garbage(code)) => return Err(garbage("CreateSession", code)),
         };
         self.check_created(&endpoint, &created, &nonce, identity.as_deref())?;
-        let is_trusted = match endpoint.policy() {
-            Policy::None => self.needs_trust(&endpoint) && self.check(&endpoint).is_ok(),
-            _ => true,
-        };
+        let is_trusted = self.is_trusted(&endpoint);
         Ok((created, is_trusted))
+    }
+
+    /// The server's certificate may be used for a password. That of a secured channel was checked when it was opened.
+    pub(super) fn is_trusted(&self, endpoint: &Endpoint) -> bool {
+        match endpoint.policy() {
+            Policy::None => self.needs_trust(endpoint) && self.check(endpoint).is_ok(),
+            _ => true,
+        }
     }
 
     /// A password is encrypted although the channel is not.
@@ -334,7 +345,7 @@ impl Client {
         );
     }
 
-    fn resumed(&mut self, now: Instant) -> Result<(), LinkError> {
+    pub(super) fn resumed(&mut self, now: Instant) -> Result<(), LinkError> {
         let session = self.session.as_mut().ok_or_else(not_connected)?;
         let is_first = session.items.is_empty();
         session.resume(now);
@@ -342,7 +353,13 @@ impl Client {
         if !is_first {
             self.unread.extend(0..u32::try_from(session.items.len()).unwrap_or(u32::MAX));
         }
-        self.points.iter_mut().for_each(|point| (point.resolution, point.node_type) = (None, None));
+        for (at, point) in (0..).zip(&mut self.points) {
+            // A session that inherited nothing has no items, whatever the points had before.
+            let item =
+                point.item.filter(|item| session.items.get(*item as usize).is_some_and(|it| it.point == Some(at)));
+            point.forget();
+            point.item = item;
+        }
         (self.is_up, self.is_settled) = (true, false);
         Ok(())
     }

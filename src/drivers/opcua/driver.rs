@@ -82,11 +82,13 @@ impl Driver for OpcUaClient {
         let password = settings.password.as_ref().map_or("", |password| &password.0.0).as_bytes();
         let [certificate, key] =
             [&settings.user_certificate, &settings.user_key].map(|file| file.as_ref().map_or(&[][..], FileText::bytes));
+        let user = settings.user.as_ref().map(|user| sha256(&[user.as_bytes()]));
+        let user = user.as_ref().map_or(&[][..], |hash| &hash[..]);
         // What only the user knows is part of the key, and no part of what a log may show.
-        let secret = sha256(&[&sha256(&[password]), &sha256(&[certificate]), &sha256(&[key])]);
+        let secret = sha256(&[&sha256(&[user]), &sha256(&[password]), &sha256(&[certificate]), &sha256(&[key])]);
         let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         let (policy, open) = (settings.policy, settings.allow_unsecured);
-        Some(LinkKey(format!("{place} {policy:?} {open} {:?} {secret}", settings.user)))
+        Some(LinkKey(format!("{place} {policy:?} {open} {secret}")))
     }
 
     fn open(connections: &[ConnectionOf<'_, OpcUaClient>]) -> Link {

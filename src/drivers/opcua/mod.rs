@@ -6,6 +6,8 @@
 mod address;
 mod attributes;
 mod client;
+#[cfg(test)]
+mod client_tests;
 mod connect;
 mod discovery;
 mod driver;

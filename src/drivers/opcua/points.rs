@@ -40,6 +40,11 @@ impl Point {
         }
     }
 
+    /// Nothing is known of it on the server of the next session.
+    pub(super) fn forget(&mut self) {
+        (self.resolution, self.node_type, self.item) = (None, None, None);
+    }
+
     pub(super) fn is_read(&self) -> bool {
         self.plan.read && self.address.is_some()
     }

@@ -90,23 +90,83 @@ pub(super) enum Said {
     Ended(StatusCode),
 }
 
-/// Reads the notifications of a message in their order. Those before a fault were said.
-pub(super) fn read_notifications(bytes: &[u8], mut say: impl FnMut(Said)) -> Decode<()> {
-    let mut reader = Reader::new(bytes);
-    for _ in 0..reader.count(3)? {
-        let part = reader.extension_object()?;
-        let Some(body) = part.body else { continue };
-        let is = |id| part.type_id == NodeIdRef::numeric(0, id);
-        let mut body = reader.nested(body);
-        body.forgive_texts();
-        if is(DATA_CHANGE) {
-            for _ in 0..body.count(5)? {
-                let handle = body.u32()?;
-                say(Said::Value { handle, value: read_value(&mut body)? });
+/// The notifications of a message in their order, read one by one: all at once may be many times as large.
+#[derive(Debug)]
+pub(super) struct Notifications {
+    bytes: Vec<u8>,
+    at: usize,
+    /// Kinds of notifications that follow; `None`: unread.
+    parts: Option<usize>,
+    /// Values that follow in the present one.
+    values: usize,
+    /// Where the present one ends.
+    end: usize,
+}
+
+impl Notifications {
+    pub(super) fn new(bytes: &[u8]) -> Notifications {
+        Notifications { bytes: bytes.to_vec(), at: 0, parts: None, values: 0, end: 0 }
+    }
+
+    /// Bytes that were read.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// `None` after the last. A fault ends them.
+    pub(super) fn next(&mut self) -> Decode<Option<Said>> {
+        loop {
+            if self.values > 0 {
+                let mut reader = Reader::new(&self.bytes[self.at..self.end]);
+                reader.forgive_texts();
+                let said = Said::Value { handle: reader.u32()?, value: read_value(&mut reader)? };
+                self.at += reader.position();
+                self.values -= 1;
+                if self.values == 0 {
+                    self.at = self.end;
+                }
+                return Ok(Some(said));
             }
-        } else if is(STATUS_CHANGE) {
-            say(Said::Ended(body.status()?));
+            let mut reader = Reader::new(&self.bytes[self.at..]);
+            let parts = match self.parts {
+                Some(parts) => parts,
+                None => reader.count(3)?,
+            };
+            self.parts = Some(parts.saturating_sub(1));
+            if parts == 0 {
+                return Ok(None);
+            }
+            let part = reader.extension_object()?;
+            let end = self.at + reader.position();
+            self.at = end;
+            let Some(body) = part.body else { continue };
+            let is = |id| part.type_id == NodeIdRef::numeric(0, id);
+            let mut reader = reader.nested(body);
+            if is(DATA_CHANGE) {
+                let values = reader.count(5)?;
+                if values > 0 {
+                    (self.values, self.at, self.end) = (values, end - reader.remaining(), end);
+                }
+            } else if is(STATUS_CHANGE) {
+                return Ok(Some(Said::Ended(reader.status()?)));
+            }
         }
     }
-    Ok(())
+}
+
+/// Values that a server sent, in its order.
+#[derive(Debug)]
+pub(super) enum Arrived {
+    /// Of the subscription at this place.
+    Message { place: usize, notifications: Notifications },
+    /// A message that no other follows at once.
+    End { place: usize },
+    /// A value of the item at this place that was read.
+    Read { place: u32, value: DataValue },
+}
+
+impl Arrived {
+    pub(super) fn of(place: usize, bytes: &[u8]) -> Arrived {
+        Arrived::Message { place, notifications: Notifications::new(bytes) }
+    }
 }

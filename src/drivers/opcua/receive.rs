@@ -9,7 +9,7 @@ use super::client::{Client, Fed, not_connected};
 use super::items::{MadeItem, read_deleted, read_items, read_subscription, read_transferred};
 use super::message::{DELETE_ITEMS, DELETE_SUBSCRIPTIONS, Fault, Service};
 use super::pending::Purpose;
-use super::publish::{Acknowledgement, Said, read_notifications, read_published, read_republished};
+use super::publish::{Acknowledgement, Arrived, Said, read_published, read_republished};
 use super::resolve::{Ask, Resolver};
 use super::sample::sample;
 use super::session::{Facts, Held, ItemState, Last, Limits, Session, garbage, is_session_gone, is_too_much};
@@ -24,6 +24,9 @@ use crate::value::{Elements, Value};
 const MESSAGES: u8 = 2;
 /// Acknowledgements that wait for the next Publish request.
 const MOST_RECEIVED: usize = 10_000;
+
+/// Bytes of messages that are taken at once.
+const SLICE: usize = 256 * 1024;
 
 /// Body of a response, or why the server gave up on it.
 type Body<'a> = Result<&'a [u8], StatusCode>;
@@ -82,7 +85,7 @@ impl Client {
         }
     }
 
-    fn facts(&mut self, values: &[DataValue]) -> Result<(), LinkError> {
+    pub(super) fn facts(&mut self, values: &[DataValue]) -> Result<(), LinkError> {
         let [namespaces, started, reads, translates, items] = values else {
             return Err(garbage("Read", StatusCode::BadUnknownResponse));
         };
@@ -94,7 +97,7 @@ impl Client {
         let is_other = session.started.is_some() && session.started != started;
         if is_other && !session.is_heir {
             // The number of the session may be another client's by now.
-            self.session = None;
+            self.forget_session();
             return Err(LinkError::Lost("the server was started again".to_owned()));
         }
         if session.is_heir && (is_other || started.is_none()) {
@@ -212,7 +215,8 @@ impl Client {
     fn values(&mut self, places: Vec<u32>, body: Body<'_>) -> Result<(), LinkError> {
         match read(body, |body| read_values(body, places.len())) {
             Ok(values) => {
-                places.iter().zip(values).for_each(|(place, value)| self.value(*place, value));
+                let reads = places.into_iter().zip(values);
+                self.arrived.extend(reads.map(|(place, value)| Arrived::Read { place, value }));
                 Ok(())
             }
             Err(Fault::Refused(code)) if is_too_much(code) => match self.make_smaller(Purpose::Values(places)) {
@@ -274,16 +278,15 @@ impl Client {
         if message.is_keep_alive {
             session.subscriptions[place].keep_alive(message.sequence);
         } else {
-            let mut due = Vec::new();
             if session.received.len() < MOST_RECEIVED {
                 session.received.push(Acknowledgement { subscription: id, sequence: message.sequence });
             }
+            let arrived = &mut self.arrived;
             session.subscriptions[place]
-                .message(message.sequence, message.bytes, &mut |_, bytes| due.push(bytes.to_vec()));
-            due.iter().try_for_each(|bytes| self.notified(place, bytes))?;
+                .message(message.sequence, message.bytes, &mut |_, bytes| arrived.push_back(Arrived::of(place, bytes)));
         }
         if !published.has_more {
-            self.release_held(place);
+            self.arrived.push_back(Arrived::End { place });
         }
         Ok(())
     }
@@ -312,14 +315,15 @@ impl Client {
     fn republished(&mut self, id: u32, sequence: u32, body: Body<'_>) -> Result<(), LinkError> {
         let session = self.session.as_mut().ok_or_else(not_connected)?;
         let Some(place) = session.place_of(id) else { return Ok(()) };
-        let mut due = Vec::new();
+        let arrived = &mut self.arrived;
+        let mut take = |_: u32, bytes: &[u8]| arrived.push_back(Arrived::of(place, bytes));
         match body.map_err(Fault::Refused).and_then(read_republished) {
             Ok(message) => {
                 if session.received.len() < MOST_RECEIVED {
                     session.received.push(Acknowledgement { subscription: id, sequence: message.sequence });
                 }
                 let one = &mut session.subscriptions[place];
-                one.republished(message.sequence, message.bytes, &mut |_, bytes| due.push(bytes.to_vec()));
+                one.republished(message.sequence, message.bytes, &mut take);
             }
             Err(Fault::Refused(code)) if !is_session_gone(code) => {
                 if code == StatusCode::BadSubscriptionIdInvalid {
@@ -327,11 +331,10 @@ impl Client {
                     self.is_settled = false;
                     return Ok(());
                 }
-                session.subscriptions[place].unavailable(sequence, &mut |_, bytes| due.push(bytes.to_vec()));
+                session.subscriptions[place].unavailable(sequence, &mut take);
             }
             Err(fault) => return self.refused("Republish", fault),
         }
-        due.iter().try_for_each(|bytes| self.notified(place, bytes))?;
         self.tell_lost(place);
         Ok(())
     }
@@ -343,26 +346,48 @@ impl Client {
         }
     }
 
-    /// Takes the notifications of one message.
-    fn notified(&mut self, place: usize, bytes: &[u8]) -> Result<(), LinkError> {
-        let mut ended = None;
-        let read = read_notifications(bytes, |said| match said {
+    /// Takes what arrived, at most `most` values or about `SLICE` bytes; true if there is more.
+    pub(super) fn take_some(&mut self, most: usize) -> Result<bool, LinkError> {
+        let mut bytes = 0;
+        for _ in 0..most {
+            let Some(first) = self.arrived.pop_front() else { return Ok(false) };
+            match first {
+                Arrived::Read { place, value } => self.value(place, value),
+                Arrived::End { place } => self.release_held(place),
+                Arrived::Message { place, mut notifications } => {
+                    let start = notifications.position();
+                    // A message with a fault is not put back.
+                    let said = notifications.next().map_err(|code| garbage("Publish", code))?;
+                    bytes += notifications.position() - start;
+                    if let Some(said) = said {
+                        self.arrived.push_front(Arrived::Message { place, notifications });
+                        self.notified(place, said);
+                    }
+                }
+            }
+            if bytes > SLICE {
+                break;
+            }
+        }
+        Ok(!self.arrived.is_empty())
+    }
+
+    fn notified(&mut self, place: usize, said: Said) {
+        match said {
             Said::Value { handle, value } => {
                 if let Some(at) = self.session.as_ref().and_then(|session| session.place_of_handle(handle)) {
                     self.take(at, value);
                 }
             }
-            Said::Ended(code) => ended = Some(code),
-        });
-        read.map_err(|code| garbage("Publish", code))?;
-        if let (Some(code), Some(session)) = (ended, &mut self.session)
-            && (code.is_bad() || code == StatusCode::GoodSubscriptionTransferred)
-        {
-            session.forget(place);
-            self.unread_of(place);
-            self.is_settled = false;
+            Said::Ended(code) => {
+                let is_end = code.is_bad() || code == StatusCode::GoodSubscriptionTransferred;
+                if let (true, Some(session)) = (is_end, &mut self.session) {
+                    session.forget(place);
+                    self.unread_of(place);
+                    self.is_settled = false;
+                }
+            }
         }
-        Ok(())
     }
 
     /// The items of a subscription are read once it was made again.

@@ -1,5 +1,6 @@
 //! A session and its monitored items, which outlive the connection that they were made on.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opcua::StatusCode;
@@ -78,6 +79,11 @@ impl Last {
         }
     }
 
+    /// The node was deleted. Should it come back, most servers do not monitor it again.
+    pub(super) fn has_no_node(&self) -> bool {
+        self.status == StatusCode::BadNodeIdUnknown
+    }
+
     pub(super) fn is(&self, read: &DataValue) -> bool {
         self.time == read.source_time
             && self.status == read.status.unwrap_or(StatusCode::Good)
@@ -92,6 +98,8 @@ pub(super) enum ItemState {
     Asked,
     /// The server's id.
     Live(u32),
+    /// The same; it is to be deleted and made again.
+    Stale(u32),
     Refused,
     Gone,
 }
@@ -101,6 +109,8 @@ pub(super) enum ItemState {
 pub(super) struct Item {
     /// `None`: no point wants it any longer.
     pub point: Option<u32>,
+    /// The encoded NodeId that it monitors.
+    pub node: Arc<[u8]>,
     /// Place of its subscription.
     pub subscription: usize,
     pub state: ItemState,
@@ -109,6 +119,24 @@ pub(super) struct Item {
     pub fed: u32,
     /// A value that was read, and may be told by a notification yet.
     pub held: Option<Held>,
+}
+
+impl Item {
+    /// Nothing wants it any longer.
+    pub(super) fn leave(&mut self) {
+        (self.point, self.held) = (None, None);
+        if matches!(self.state, ItemState::New | ItemState::Refused) {
+            self.state = ItemState::Gone;
+        }
+    }
+
+    /// The server's id, if the server has it.
+    pub(super) fn id(&self) -> Option<u32> {
+        match self.state {
+            ItemState::Live(id) | ItemState::Stale(id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// A value that differs from the last one: unless a notification brings it within some messages, it is fed.

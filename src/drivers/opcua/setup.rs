@@ -1,5 +1,6 @@
 //! Requests that are due on an open session: from its facts to its monitored items, Publish, and signs of life.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attributes::{Attribute, VALUE, write_read};
@@ -10,7 +11,7 @@ use super::message::Head;
 use super::pending::Purpose;
 use super::publish::{Acknowledgement, write_publish, write_republish};
 use super::resolve::Resolution;
-use super::session::{Facts, Item, ItemState, is_too_much};
+use super::session::{Facts, Item, ItemState, Last, is_too_much};
 use super::subscription::Subscription;
 use super::view::{BrowsePath, write_translate};
 use crate::drivers::contract::LinkError;
@@ -23,6 +24,8 @@ pub(super) const FACTS: [u32; 5] = [2255, 2257, 11705, 11712, 11714];
 const STATE: u32 = 2259;
 /// Publish requests that wait at the server, for each subscription.
 const PUBLISHES: usize = 2;
+/// Messages that are not taken yet, while a write waits; then no more are asked for.
+const MOST_ARRIVED: usize = 64;
 /// Longest time without a look at what is due.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -55,12 +58,20 @@ impl Client {
     }
 
     /// Nodes that were absent may be there by now.
-    fn look_for_absent(&mut self, now: Instant) {
+    pub(super) fn look_for_absent(&mut self, now: Instant) {
         self.look_again = now + LOOK_AGAIN;
         let Some(session) = &mut self.session else { return };
         let mut is_any = false;
-        for item in session.items.iter_mut().filter(|item| item.state == ItemState::Refused && item.point.is_some()) {
-            (item.state, is_any) = (ItemState::New, true);
+        for item in &mut session.items {
+            let Some(at) = item.point else { continue };
+            item.state = match item.state {
+                ItemState::Refused => ItemState::New,
+                ItemState::Live(id) if item.last.as_ref().is_some_and(Last::has_no_node) => ItemState::Stale(id),
+                _ => continue,
+            };
+            // Its path may lead to another node.
+            let point = &mut self.points[at as usize];
+            (point.resolution, point.node_type, is_any) = (None, None, true);
         }
         for point in self.points.iter_mut().filter(|point| matches!(point.resolution, Some(Resolution::Absent { .. })))
         {
@@ -167,13 +178,23 @@ impl Client {
         Some(sent.into())
     }
 
-    /// An item for each point that is read and has a node, and a subscription for each interval.
-    fn make_items(&mut self, now: Instant) {
+    /// An item for each point that is read and has a node, and a subscription for each interval. One that monitors another
+    /// node than its point has now is left.
+    pub(super) fn make_items(&mut self, now: Instant) {
         let Some(session) = &mut self.session else { return };
         for (at, point) in (0..).zip(&mut self.points) {
-            if point.item.is_some() || !point.is_read() || point.node().is_none() {
+            if let Some(item) = point.item.and_then(|item| session.items.get_mut(item as usize)) {
+                if point.resolution.is_none() || point.node() == Some(&*item.node) {
+                    continue;
+                }
+                item.leave();
+                point.item = None;
+            }
+            let Some(Resolution::Node(node)) = &point.resolution else { continue };
+            if !point.is_read() {
                 continue;
             }
+            let node = Arc::clone(node);
             let known = session.subscriptions.iter().position(|one| one.every == point.every);
             let subscription = known.unwrap_or_else(|| {
                 session.subscriptions.push(Subscription::new(point.every, now));
@@ -182,6 +203,7 @@ impl Client {
             point.item = u32::try_from(session.items.len()).ok();
             session.items.push(Item {
                 point: Some(at),
+                node,
                 subscription,
                 state: ItemState::New,
                 last: None,
@@ -225,8 +247,12 @@ impl Client {
         let new = places.iter().filter_map(|place| {
             let item = &session.items[*place as usize];
             let point = &self.points[item.point? as usize];
-            let (node, handle) = (point.node()?, session.handle(*place));
-            Some(NewItem { node, handle, sampling: point.plan.poll, queue: point.queue })
+            Some(NewItem {
+                node: &item.node,
+                handle: session.handle(*place),
+                sampling: point.plan.poll,
+                queue: point.queue,
+            })
         });
         let head = Head { token: &session.token, handle: 0, hint: patience };
         write_items(&mut body, head, id, new);
@@ -237,19 +263,21 @@ impl Client {
         Some(sent.into())
     }
 
-    /// Deletes the items of points that are gone.
-    fn delete_items(&mut self) -> Option<Step> {
+    /// Deletes the items of points that are gone, and those that are to be made again.
+    pub(super) fn delete_items(&mut self) -> Option<Step> {
         let session = self.session.as_mut()?;
-        let is_useless = |item: &Item| item.point.is_none() && matches!(item.state, ItemState::Live(_));
+        let is_useless = |item: &Item| match item.state {
+            ItemState::Live(_) => item.point.is_none(),
+            ItemState::Stale(_) => true,
+            _ => false,
+        };
         let subscription = session.items.iter().find(|item| is_useless(item))?.subscription;
         let mut ids = Vec::new();
         let most = session.limits.items;
         let all = session.items.iter_mut().filter(|item| is_useless(item) && item.subscription == subscription);
         for item in all.take(most) {
-            if let ItemState::Live(id) = item.state {
-                ids.push(id);
-            }
-            item.state = ItemState::Gone;
+            ids.extend(item.id());
+            item.state = if item.point.is_some() { ItemState::New } else { ItemState::Gone };
         }
         let made = session.subscriptions[subscription].made?;
         let patience = self.patience();
@@ -287,10 +315,7 @@ impl Client {
         if places.is_empty() {
             return None;
         }
-        let nodes: Vec<Vec<u8>> = places
-            .iter()
-            .filter_map(|place| Some(self.points[session.items[*place as usize].point? as usize].node()?.to_vec()))
-            .collect();
+        let nodes: Vec<Vec<u8>> = places.iter().map(|place| session.items[*place as usize].node.to_vec()).collect();
         let patience = self.patience();
         let sent = self.send(Purpose::Values(places), Some(patience), |out, head| {
             write_read(out, head, nodes.iter().map(|node| Attribute { node, id: VALUE }));
@@ -323,6 +348,9 @@ impl Client {
     /// Publish requests wait at the server, so that it can send at any time.
     fn publish(&mut self) -> Result<(), LinkError> {
         let Some(session) = &self.session else { return Ok(()) };
+        if self.arrived.len() > MOST_ARRIVED {
+            return Ok(());
+        }
         let made = session.subscriptions.iter().filter(|one| one.made.is_some()).count();
         // A message that waits for an earlier one is kept here; more of them would only grow.
         let is_held = session.subscriptions.iter().any(Subscription::is_waiting);

@@ -4,9 +4,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::items::Made;
+use super::wire::MOST_MESSAGE;
 
 /// Messages that wait for an earlier one.
 const MOST_WAITING: usize = 64;
+/// Bytes of these: one of the largest messages.
+const MOST_BYTES: usize = MOST_MESSAGE as usize;
 /// Missing messages that are asked for one by one.
 const MOST_MISSING: i32 = 1_000;
 
@@ -93,7 +96,7 @@ impl Subscription {
                     let at = at.unwrap_or(order.waiting.len());
                     order.waiting.insert(at, Early { sequence, bytes: bytes.to_vec() });
                 }
-                while order.waiting.len() > MOST_WAITING {
+                while order.waiting.len() > MOST_WAITING || order.bytes() > MOST_BYTES {
                     order.skip(take);
                 }
             }
@@ -153,6 +156,11 @@ impl Subscription {
 }
 
 impl Order {
+    /// Bytes that wait.
+    fn bytes(&self) -> usize {
+        self.waiting.iter().map(|early| early.bytes.len()).sum()
+    }
+
     /// Gives up one message, or all at once where very many are missing.
     fn pass(&mut self, take: &mut dyn FnMut(u32, &[u8])) {
         let Some(next) = self.next else { return };
@@ -233,6 +241,22 @@ mod tests {
         one.unavailable(5, &mut take);
         assert_eq!((one.missing(), one.take_lost()), (None, 0));
         assert_eq!(taken, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_its_bytes() {
+        let mut one = subscription();
+        let mut taken = Vec::new();
+        let large = vec![0; MOST_BYTES / 3];
+        one.message(1, &[], &mut |number, _| taken.push(number));
+        // The second is missing.
+        for number in 3..=5 {
+            one.message(number, &large, &mut |number, _| taken.push(number));
+        }
+        assert_eq!((taken.as_slice(), one.take_lost()), (&[1][..], 0));
+        one.message(6, &large, &mut |number, _| taken.push(number));
+        assert_eq!((taken.as_slice(), one.take_lost()), (&[1, 3, 4, 5, 6][..], 1));
+        assert_eq!(one.order.bytes(), 0);
     }
 
     proptest! {

@@ -29,8 +29,10 @@ const SUBTYPES: [(u32, BuiltIn); 10] = [
 ];
 
 impl Client {
+    /// One time for all that it takes: the node, its type, and the write.
     pub(super) async fn write_point(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError> {
-        let end = Instant::now() + self.config.timeout;
+        let limit = self.config.timeout;
+        let end = Instant::now() + limit;
         while self.points[point as usize].resolution.is_none() && self.points[point as usize].address.is_some() {
             if Instant::now() >= end {
                 return Ok(StatusCode::BadTimeout);
@@ -45,7 +47,7 @@ impl Client {
         };
         let kind = match self.points[point as usize].node_type {
             Some(kind) => kind,
-            None => match self.type_of(&node).await? {
+            None => match self.type_of(&node, end).await? {
                 Ok(kind) => {
                     self.points[point as usize].node_type = Some(kind);
                     kind
@@ -60,8 +62,7 @@ impl Client {
             Ok(value) => value,
             Err(code) => return Ok(code),
         };
-        let limit = self.config.timeout;
-        let answer = self.ask(limit, |out, head| {
+        let answer = self.ask_until(end, limit, |out, head| {
             write_write(out, head, &Change { node: &node, range: range.as_deref(), value: &value });
             Ok(())
         });
@@ -76,9 +77,9 @@ impl Client {
     }
 
     /// The type in which a node takes its value: that of its DataType, or of its present value.
-    async fn type_of(&mut self, node: &[u8]) -> Result<Result<BuiltIn, StatusCode>, LinkError> {
+    async fn type_of(&mut self, node: &[u8], end: Instant) -> Result<Result<BuiltIn, StatusCode>, LinkError> {
         let limit = self.config.timeout;
-        let answer = self.ask(limit, |out, head| {
+        let answer = self.ask_until(end, limit, |out, head| {
             write_read(out, head, [DATA_TYPE, VALUE].into_iter().map(|id| Attribute { node, id }));
             Ok(())
         });

@@ -6,6 +6,10 @@ use opcell::value::Value;
 use opcua::StatusCode;
 use testkit::interop::{Holder, PASSWORD};
 use testkit::program::{Serving, folder, opcell};
+use testkit::relay::Relay;
+use testkit::request::text_id;
+use testkit::server::TestServer;
+use testkit::ua::Session;
 use testkit::until;
 
 use super::{Follower, cell};
@@ -46,6 +50,28 @@ fn trust(pki: &Path) {
 }
 
 #[test]
+fn a_user_on_an_unsecured_channel_is_back_after_a_cut() {
+    let file = source_file().replace("  erika: { certificate: erika.der, roles: [Engineer] }\n", "");
+    let file = format!("{file}security: {{ allow_unsecured: true }}\nanonymous: [Observer, Operator]\n");
+    let source = TestServer::with(&SOURCE.replace("value: 12.5", "value: 12.5, write: true"), Some(&file), |_, _| {});
+    let relay = Relay::to(source.address);
+    let nodes = "  Speed: { type: Double, source: \"nsu=urn:test:press;s=Speed\" }\n";
+    let settings = "policy: None, allow_unsecured: true, timeout: 5s, user: opal, password: \"${file:right}\"";
+    let mut follower = Follower::start(&cell(&relay.url(), settings, nodes));
+    // The password is encrypted for the server's certificate.
+    follower.until_error("is not trusted");
+    let own = source.dir().join("pki/own/certificate.der").display().to_string();
+    opcell::testing::pki::trust(&follower.server.dir().join("pki"), &own).expect("trusted");
+    follower.until_is("Speed", &Value::Double(12.5));
+    let mut writer = Session::open(source.address);
+    for value in [1.5, 2.5].map(Value::Double) {
+        relay.cut();
+        assert_eq!(writer.write(text_id("Speed"), &value), StatusCode::Good);
+        follower.until_is("Speed", &value);
+    }
+}
+
+#[test]
 fn each_policy_works_once_both_sides_trust_each_other_and_a_wrong_password_is_told() {
     let source = folder(&[("cell.yaml", SOURCE), ("server.yaml", &source_file())]);
     std::fs::create_dir_all(source.path().join("pki/users")).expect("made");
@@ -65,7 +91,7 @@ fn each_policy_works_once_both_sides_trust_each_other_and_a_wrong_password_is_to
     trust(&pki);
     follower.until_error("the server may not trust this one yet");
     trust(&source.path().join("pki"));
-    follower.until_error("the server refuses user \"opal\" (BadIdentityTokenRejected)");
+    follower.until_error("the server refuses the user (BadIdentityTokenRejected)");
     follower.until_status("Speed", StatusCode::BadUserAccessDenied);
     for policy in ["auto", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] {
         follower.server.reload(&of(policy, "right"));
