@@ -186,6 +186,7 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn driver(&self) -> &'static str;
     fn no_keys(&self) -> PointSettings;
     fn shown_as(&self, text: String) -> Settings;
+    fn hiding(&self, keys: &[&'static str]) -> Settings;
     fn with_files(&self, content: &dyn Fn(&str) -> Option<Arc<[u8]>>) -> Option<Settings>;
     fn check(&self) -> Vec<SettingsError>;
     fn check_together(&self, connection: &ConnectionPlan) -> Vec<Remark>;

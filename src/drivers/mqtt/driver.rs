@@ -37,6 +37,10 @@ impl Driver for Mqtt {
         settings.shown = Some(text);
     }
 
+    fn hide(settings: &mut MqttSettings, keys: &[&'static str]) {
+        settings.hidden = keys.to_vec();
+    }
+
     fn files(settings: &mut MqttSettings) -> Vec<FileKey<'_>> {
         let MqttSettings { ca, certificate, key, .. } = settings;
         let files = [("ca", ca), ("certificate", certificate), ("key", key)];
@@ -105,6 +109,7 @@ fn options(connection: ConnectionOf<'_, Mqtt>) -> Options {
         url: Url::parse(&settings.url).unwrap_or(nowhere),
         client_id: settings.client_id.clone().unwrap_or_else(own_id),
         user: settings.user.clone(),
+        hidden: settings.hidden.clone(),
         password: settings.password.clone(),
         keep_alive: settings.keep_alive.0,
         version: settings.version.into(),

@@ -38,6 +38,10 @@ impl Driver for Sparkplug {
         settings.shown = Some(text);
     }
 
+    fn hide(settings: &mut SparkplugSettings, keys: &[&'static str]) {
+        settings.hidden = keys.to_vec();
+    }
+
     fn files(settings: &mut SparkplugSettings) -> Vec<FileKey<'_>> {
         let SparkplugSettings { ca, certificate, key, .. } = settings;
         let files = [("ca", ca), ("certificate", certificate), ("key", key)];
@@ -104,6 +108,7 @@ impl Driver for Sparkplug {
             url: Url::parse(&settings.url).unwrap_or(nowhere),
             client_id: settings.client_id.clone().unwrap_or_else(own_id),
             user: settings.user.clone(),
+            hidden: settings.hidden.clone(),
             password: settings.password.clone(),
             keep_alive: settings.keep_alive.0,
             version: settings.version.into(),
