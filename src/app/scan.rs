@@ -59,6 +59,7 @@ fn only(compiled: Compiled, wanted: &HashSet<TagId>) -> Compiled {
     }
     for plan in &mut drivers {
         plan.enabled &= in_use.contains(&plan.ix);
+        plan.is_scan = true;
         let points = Arc::make_mut(&mut plan.points);
         points.retain(|point| wanted.contains(&point.tag));
         points.iter_mut().for_each(|point| point.write_every = None);
@@ -152,6 +153,19 @@ mod tests {
             let (why, heard) = refused(driver, "user: \"${env:SECRET}\"", address);
             assert!(why.contains("the broker refuses the user (not authorized)"), "{driver}: {why}");
             assert!(!why.contains("hush") && heard.contains("hush-hush"), "{driver}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_scan_is_another_client_than_the_server_and_has_no_will() {
+        for (driver, address) in [("mqtt", "t"), ("sparkplug", "g/n:m")] {
+            for keys in ["keep_alive: 30s", "client_id: line3"] {
+                let (_, heard) = refused(driver, keys, address);
+                assert!(heard.contains("MQTT"), "{driver}: {heard:?}");
+                for known in ["opcell-a-mq", "line3", "STATE"] {
+                    assert!(!heard.contains(known), "{driver} {keys}: {heard:?}");
+                }
+            }
         }
     }
 }

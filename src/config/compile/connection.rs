@@ -122,6 +122,7 @@ impl Compiler<'_> {
             retries: connection.retries,
             reconnect_max: connection.reconnect_max,
             enabled: connection.enabled,
+            is_scan: false,
             points: Arc::default(),
         });
         self.real_settings.push(settings);

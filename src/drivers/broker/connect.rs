@@ -139,6 +139,12 @@ impl Options {
     }
 }
 
+/// A client id that no other client has: a broker would end the session of a server with the same one. No broker refuses 23
+/// letters (3.1.1 §3.1.3.1).
+pub(crate) fn scan_id() -> String {
+    format!("opcell-{:016x}", fastrand::u64(..))
+}
+
 /// A text of the broker for a log line.
 pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()

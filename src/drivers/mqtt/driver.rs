@@ -8,7 +8,7 @@ use super::listener::Listener;
 use super::settings::{MqttPoint, MqttSettings};
 use super::table::Table;
 use super::{check, notes};
-use crate::drivers::broker::{Options, Url};
+use crate::drivers::broker::{Options, Url, scan_id};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
@@ -107,7 +107,10 @@ fn options(connection: ConnectionOf<'_, Mqtt>) -> Options {
     let nowhere = Url { host: String::new(), port: 1883, is_tls: false };
     Options {
         url: Url::parse(&settings.url).unwrap_or(nowhere),
-        client_id: settings.client_id.clone().unwrap_or_else(own_id),
+        client_id: match connection.plan.is_scan {
+            true => scan_id(),
+            false => settings.client_id.clone().unwrap_or_else(own_id),
+        },
         user: settings.user.clone(),
         hidden: settings.hidden.clone(),
         password: settings.password.clone(),

@@ -7,7 +7,7 @@ use super::host::Host;
 use super::listener::{Listener, Role};
 use super::notes;
 use super::settings::SparkplugSettings;
-use crate::drivers::broker::{Options, Url, check_session, doubt_port};
+use crate::drivers::broker::{Options, Url, check_session, doubt_port, scan_id};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, NoKeys, PointOf};
 use crate::drivers::file_text::FileKey;
 use crate::drivers::link::Link;
@@ -106,7 +106,10 @@ impl Driver for Sparkplug {
         let nowhere = Url { host: String::new(), port: 1883, is_tls: false };
         let options = Options {
             url: Url::parse(&settings.url).unwrap_or(nowhere),
-            client_id: settings.client_id.clone().unwrap_or_else(own_id),
+            client_id: match connection.plan.is_scan {
+                true => scan_id(),
+                false => settings.client_id.clone().unwrap_or_else(own_id),
+            },
             user: settings.user.clone(),
             hidden: settings.hidden.clone(),
             password: settings.password.clone(),
@@ -119,7 +122,8 @@ impl Driver for Sparkplug {
         let role = Role {
             host_id: settings.host_id.clone().unwrap_or_else(|| own_id().replace(['+', '#', '/'], "_")),
             groups: settings.groups.clone(),
-            has_state: settings.state,
+            has_state: settings.state && !connection.plan.is_scan,
+            may_ask: !connection.plan.is_scan,
         };
         // Numbers are those of the plan; points that are refused get nothing.
         let host = Host::new(connection.plan.points.to_vec(), settings.reorder.0);

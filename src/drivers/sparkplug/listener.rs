@@ -30,6 +30,8 @@ pub(super) struct Role {
     pub host_id: String,
     pub groups: Vec<String>,
     pub has_state: bool,
+    /// Edge nodes may be asked for a rebirth.
+    pub may_ask: bool,
 }
 
 pub(super) struct Listener {
@@ -159,7 +161,7 @@ impl Listener {
         if historical > 0 {
             feed.remark(format!("{historical} values of the past came from edge nodes and are not recorded"));
         }
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = self.session.as_mut().filter(|_| self.role.may_ask) else { return };
         for NodeId { group, node } in asks {
             let metric = Metric {
                 name: Some(REBIRTH),
