@@ -100,7 +100,7 @@ impl Driver for Mqtt {
 }
 
 /// The session's part of the settings.
-fn options(connection: ConnectionOf<'_, Mqtt>) -> Options {
+pub(super) fn options(connection: ConnectionOf<'_, Mqtt>) -> Options {
     let settings = connection.settings;
     let own_id = || format!("opcell-{}-{}", connection.plan.cell, connection.plan.name);
     // Config has refused another url, and opens none.

@@ -347,9 +347,11 @@ impl Push for Listener {
             timeout_at(deadline, session.flush()).await.map_err(|_| late(false))??;
             return Ok(StatusCode::GoodCompletesAsynchronously);
         }
-        // An answer that comes later has an id that nothing waits for.
-        let code = timeout_at(deadline, self.until_answer(id, feed)).await.map_err(|_| late(true))??;
-        Ok(write_status(code))
+        match timeout_at(deadline, self.until_answer(id, feed)).await {
+            Ok(code) => Ok(write_status(code?)),
+            // An answer that comes later has an id that nothing waits for. A command that has not left must not leave later.
+            Err(_) => Err(late(self.session.as_ref().is_some_and(Session::is_sent))),
+        }
     }
 
     async fn disconnect(&mut self) {
