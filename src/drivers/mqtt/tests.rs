@@ -1,4 +1,4 @@
-//! Writes of a link, without a server.
+//! Writes and refusals of a link, without a server.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::driver::{Mqtt, options};
 use super::listener::Listener;
 use super::settings::MqttPoint;
-use super::table::Table;
+use super::table::{Table, Unserved};
 use crate::drivers::contract::LinkError;
 use crate::drivers::driver::ConnectionOf;
 use crate::drivers::feed::Feed;
@@ -69,4 +69,47 @@ async fn a_write_that_has_not_left_at_its_deadline_never_leaves() {
         let written = listener.write(0, &command, 0, &Feed::new(1)).await;
         assert_eq!(written, Err(LinkError::Timeout { waited_ms: 300, usable }), "the broker takes data: {takes_data}");
     }
+}
+
+#[test]
+fn points_of_refused_filters_are_found_by_their_topic() {
+    let point = |tag: u32, address: &str| PointPlan {
+        address: address.to_owned(),
+        settings: PointSettings::of(MqttPoint::default()),
+        write: false,
+        ..PointPlan::sample(tag)
+    };
+    let plan = connection(1, vec![point(0, "a/b"), point(1, "a/c"), point(2, "a/b"), point(3, "a/+"), point(4, "x")]);
+    let table = Table::new(&[of(&plan)]);
+    for (refused, wanted) in [
+        (vec!["a/b"], vec![0, 2]),
+        (vec!["a/+"], vec![0, 1, 2, 3]),
+        (vec!["a/b", "x"], vec![0, 2, 4]),
+        (vec!["none"], vec![]),
+    ] {
+        let mut found: Vec<u32> = table.points_of(&refused).iter().map(|Unserved { point, .. }| *point).collect();
+        found.sort_unstable();
+        assert_eq!(found, wanted, "{refused:?}");
+    }
+    // `a/+` is asked for, too, but a point is fed by its own filter.
+    assert!(!table.is_served(0, |filter| filter == "a/b"));
+    assert!(table.is_served(4, |filter| filter == "a/b"));
+}
+
+#[test]
+fn thousands_of_refused_topics_are_no_work() {
+    let point = |tag: u32| PointPlan {
+        address: format!("line/topic/{tag}"),
+        settings: PointSettings::of(MqttPoint::default()),
+        write: false,
+        ..PointPlan::sample(tag)
+    };
+    let plan = connection(1, (0..20_000).map(point).collect());
+    let table = Table::new(&[of(&plan)]);
+    let start = std::time::Instant::now();
+    let filters: Vec<&str> = table.filters.keys().map(String::as_str).collect();
+    let found: usize = filters.chunks(8).map(|refused| table.points_of(refused).len()).sum();
+    assert_eq!(found, 20_000);
+    // A scan of all groups for each filter takes half a minute.
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
