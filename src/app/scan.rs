@@ -59,6 +59,7 @@ fn only(compiled: Compiled, wanted: &HashSet<TagId>) -> Compiled {
     }
     for plan in &mut drivers {
         plan.enabled &= in_use.contains(&plan.ix);
+        plan.is_scan = true;
         let points = Arc::make_mut(&mut plan.points);
         points.retain(|point| wanted.contains(&point.tag));
         points.iter_mut().for_each(|point| point.write_every = None);
@@ -101,4 +102,70 @@ async fn run(compiled: Compiled, wanted: &[TagId], wait: Duration) -> Vec<Scanne
     links.stop();
     tasks.join_named("link", Instant::now() + CLOSE_WITHIN).await;
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{self, Options, Shown};
+
+    /// Reads one tag of a broker that refuses everybody; the reason, and what the broker was sent.
+    fn refused(driver: &str, keys: &str, address: &str) -> (String, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let kept = Arc::clone(&heard);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let mut bytes = vec![0; 4_096];
+                let count = stream.read(&mut bytes).unwrap_or(0);
+                kept.lock().extend_from_slice(&bytes[..count]);
+                // Not authorized; the client may be gone.
+                drop(stream.write_all(&[0x20, 2, 0, 5]));
+            }
+        });
+        let mut files = config::Memory::default();
+        files.variables.insert("SECRET".into(), "hush-hush".into());
+        let cell = format!(
+            "schema: 1\ncell: a\nconnections:\n  mq: {{ driver: {driver}, url: \"mqtt://127.0.0.1:{port}\", {keys} }}\n\
+             nodes:\n  V: {{ type: Double, source: {{ connection: mq, address: \"{address}\" }} }}\n"
+        );
+        files.files.insert("a.yaml".into(), cell.into());
+        let (compiled, report) = config::load_from(&files, Path::new("a.yaml"), &Options::default());
+        let compiled = compiled.unwrap_or_else(|| panic!("{}", report.render(Shown::All)));
+        let tags: Vec<TagId> = compiled.plant.tags.iter().map(|(id, _)| id).collect();
+        let scanned = scan(compiled, &tags, Duration::from_secs(20)).expect("a runtime");
+        let heard = String::from_utf8_lossy(&heard.lock()).into_owned();
+        (scanned[0].why.clone(), heard)
+    }
+
+    #[test]
+    fn a_name_from_outside_of_the_cell_file_is_not_told() {
+        for (driver, address) in [("mqtt", "t"), ("sparkplug", "g/n:m")] {
+            let (why, heard) = refused(driver, "user: opcell", address);
+            assert!(why.contains("the broker refuses user \"opcell\" (not authorized)"), "{driver}: {why}");
+            assert!(heard.contains("opcell"));
+            let (why, heard) = refused(driver, "user: \"${env:SECRET}\"", address);
+            assert!(why.contains("the broker refuses the user (not authorized)"), "{driver}: {why}");
+            assert!(!why.contains("hush") && heard.contains("hush-hush"), "{driver}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_scan_is_another_client_than_the_server_and_has_no_will() {
+        for (driver, address) in [("mqtt", "t"), ("sparkplug", "g/n:m")] {
+            for keys in ["keep_alive: 30s", "client_id: line3"] {
+                let (_, heard) = refused(driver, keys, address);
+                assert!(heard.contains("MQTT"), "{driver}: {heard:?}");
+                for known in ["opcell-a-mq", "line3", "STATE"] {
+                    assert!(!heard.contains(known), "{driver} {keys}: {heard:?}");
+                }
+            }
+        }
+    }
 }

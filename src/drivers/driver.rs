@@ -50,6 +50,9 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// Names the device's place by this text in logs and for clients.
     fn show_as(_settings: &mut Self::Settings, _text: String) {}
 
+    /// Names the keys whose text came from outside of the cell file: neither logs nor clients may see it.
+    fn hide(_settings: &mut Self::Settings, _keys: &[&'static str]) {}
+
     /// The files that the settings name, which config reads and fills in. A connection whose file cannot be read is not checked
     /// further.
     fn files(_settings: &mut Self::Settings) -> Vec<FileKey<'_>> {

@@ -79,6 +79,9 @@ pub struct ConnectionPlan {
     pub retries: u32,
     pub reconnect_max: Duration,
     pub enabled: bool,
+    /// The connection is opened for one look, next to a server that may run: nothing may be sent that the device, or another
+    /// of its clients, would notice.
+    pub is_scan: bool,
     /// Shared by the copies of a plan: that of the link, and the one that a reload compares with.
     pub points: Arc<Vec<PointPlan>>,
 }
@@ -125,10 +128,21 @@ impl ConnectionPlan {
 
     /// Whether the settings are the same, whatever the points are.
     pub(super) fn is_unchanged(&self, new: &ConnectionPlan) -> bool {
-        let ConnectionPlan { ix, name: _, cell: _, settings, timeout, retries, reconnect_max, enabled, points: _ } =
-            self;
+        let ConnectionPlan {
+            ix,
+            name: _,
+            cell: _,
+            settings,
+            timeout,
+            retries,
+            reconnect_max,
+            enabled,
+            is_scan,
+            points: _,
+        } = self;
         let has_same_times = (*timeout, *reconnect_max) == (new.timeout, new.reconnect_max);
-        (*ix, *retries, *enabled) == (new.ix, new.retries, new.enabled) && has_same_times && *settings == new.settings
+        let is_same_use = (*enabled, *is_scan) == (new.enabled, new.is_scan);
+        (*ix, *retries) == (new.ix, new.retries) && is_same_use && has_same_times && *settings == new.settings
     }
 }
 
@@ -186,6 +200,7 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn driver(&self) -> &'static str;
     fn no_keys(&self) -> PointSettings;
     fn shown_as(&self, text: String) -> Settings;
+    fn hiding(&self, keys: &[&'static str]) -> Settings;
     fn with_files(&self, content: &dyn Fn(&str) -> Option<Arc<[u8]>>) -> Option<Settings>;
     fn check(&self) -> Vec<SettingsError>;
     fn check_together(&self, connection: &ConnectionPlan) -> Vec<Remark>;

@@ -58,6 +58,12 @@ impl Settings {
         self.0.shown_as(text)
     }
 
+    /// The same, with the texts of these keys neither in logs nor for clients.
+    #[must_use]
+    pub fn hiding(&self, keys: &[&'static str]) -> Settings {
+        self.0.hiding(keys)
+    }
+
     /// The same with the content of the files that it names, by their keys; `None` where one is missing.
     #[must_use]
     pub fn with_files(&self, content: &dyn Fn(&str) -> Option<Arc<[u8]>>) -> Option<Settings> {
@@ -194,6 +200,12 @@ impl<D: Driver> AnySettings for Held<D> {
     fn shown_as(&self, text: String) -> Settings {
         let mut settings = self.settings.clone();
         D::show_as(&mut settings, text);
+        Settings::of::<D>(settings)
+    }
+
+    fn hiding(&self, keys: &[&'static str]) -> Settings {
+        let mut settings = self.settings.clone();
+        D::hide(&mut settings, keys);
         Settings::of::<D>(settings)
     }
 

@@ -88,6 +88,7 @@ impl Compiler<'_> {
         if let (Some(known), Some(text)) = (&settings, meant.and_then(|meant| self.shown_place(value, meant))) {
             settings = Some(known.shown_as(text));
         }
+        settings = settings.map(|known| known.hiding(&self.hidden_keys(value, known.driver())));
         if let Some(driver) = meant {
             self.refuse_plain_passwords(value, driver);
         }
@@ -121,6 +122,7 @@ impl Compiler<'_> {
             retries: connection.retries,
             reconnect_max: connection.reconnect_max,
             enabled: connection.enabled,
+            is_scan: false,
             points: Arc::default(),
         });
         self.real_settings.push(settings);
@@ -200,6 +202,13 @@ impl Compiler<'_> {
         let shown = |at: &Ix| self.source.shown(*at).trim_matches(['"', '\'']);
         let is_hidden = parts.iter().any(|at| self.source.is_secret(*at));
         is_hidden.then(|| parts.iter().map(shown).collect::<Vec<_>>().join(":"))
+    }
+
+    /// Keys of a connection whose text came from outside of the file.
+    fn hidden_keys(&self, connection: Ix, driver: &str) -> Vec<&'static str> {
+        let names = DOCS.keys(DOCS.connection_of(driver)).iter().map(|key| key.name.as_str());
+        let is_hidden = |key: &&str| self.source.get(connection, key).is_some_and(|at| self.source.is_secret(at));
+        names.filter(is_hidden).collect()
     }
 
     /// Each connection gets signals of its own.

@@ -26,6 +26,8 @@ pub(crate) struct Options {
     pub url: Url,
     pub client_id: String,
     pub user: Option<String>,
+    /// Keys whose text came from outside of the cell file: no message may show it.
+    pub hidden: Vec<&'static str>,
     pub password: Option<Hidden<String>>,
     pub keep_alive: Duration,
     pub version: Version,
@@ -73,15 +75,40 @@ impl Options {
         let config = tokio::task::spawn_blocking(move || files.tls().client()).await;
         let config = config.map_err(|error| LinkError::Lost(error.to_string()))?.map_err(LinkError::Lost)?;
         let name = ServerName::try_from(self.url.host.clone());
-        let name = name.map_err(|_| LinkError::Lost(format!("`{}` is no name of a host", self.url.host)))?;
-        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(lost)?;
+        let name = name.map_err(|_| {
+            LinkError::Lost(match self.hides("url") {
+                true => "`url` has no name of a host".to_owned(),
+                false => format!("`{}` is no name of a host", self.url.host),
+            })
+        })?;
+        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|error| self.untrusted(error))?;
         Ok(Box::new(stream))
+    }
+
+    fn hides(&self, key: &str) -> bool {
+        self.hidden.contains(&key)
+    }
+
+    /// A failed handshake. The words of TLS about a name show the host.
+    fn untrusted(&self, error: std::io::Error) -> LinkError {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let is_name = matches!(
+            tls,
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+            ))
+        );
+        match is_name && self.hides("url") {
+            true => LinkError::Lost("the broker's certificate is for another host; write its name in `url`".to_owned()),
+            false => lost(error),
+        }
     }
 
     /// The error for a login that was refused.
     pub(super) fn refused(&self, code: u8, reason: Option<&str>) -> LinkError {
         let reason = reason.map_or_else(String::new, |reason| format!(": {}", plain(reason)));
         let user = match &self.user {
+            Some(_) if self.hides("user") => "the user".to_owned(),
             Some(user) => format!("user \"{user}\""),
             None => "a client without a user".to_owned(),
         };
@@ -93,6 +120,9 @@ impl Options {
         let lost = |why: String| LinkError::Lost(format!("the broker refuses the connection ({why}){reason}"));
         match (self.version, code) {
             (_, 1) | (Version::V5, 0x84) => lost(format!("it does not speak this version; try `version: {other}`")),
+            (Version::V311, 2) | (Version::V5, 0x85) if self.hides("client_id") => {
+                lost("the client id is not valid".to_owned())
+            }
             (Version::V311, 2) | (Version::V5, 0x85) => {
                 lost(format!("the client id `{}` is not valid", self.client_id))
             }
@@ -107,6 +137,12 @@ impl Options {
             (_, code) => lost(format!("code {code:#04x}")),
         }
     }
+}
+
+/// A client id that no other client has: a broker would end the session of a server with the same one. No broker refuses 23
+/// letters (3.1.1 §3.1.3.1).
+pub(crate) fn scan_id() -> String {
+    format!("opcell-{:016x}", fastrand::u64(..))
 }
 
 /// A text of the broker for a log line.

@@ -16,8 +16,8 @@ mod url;
 mod wire;
 mod write;
 
-pub(crate) use connect::{Files, Options, Will};
-pub(crate) use filters::Filters;
+pub(crate) use connect::{Files, Options, Will, scan_id};
+pub(crate) use filters::{Filters, Subscribed};
 pub(crate) use keys::{SessionKeys, VersionSetting, check_session, doubt_port, hidden};
 pub(crate) use packet::is_refusal;
 pub(crate) use session::{Incoming, Session};

@@ -327,6 +327,11 @@ impl Session {
         self.outbox.len() - self.sent
     }
 
+    /// Whether all of what is to be sent has left.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.is_idle()
+    }
+
     fn is_idle(&self) -> bool {
         self.unsent() == 0 && self.is_flushed
     }

@@ -113,7 +113,8 @@ pub(crate) struct HttpPoint {
     #[schemars(extend("x-also" = ["timestamp", "ts"]))]
     pub time: Option<String>,
     /// Path of a quality flag. The name of a StatusCode is that code; false, null, 0 to 63 and texts that begin with `bad` make
-    /// the tag BadSensorFailure, 64 to 191 and `uncertain` Uncertain, all else Good (default none).
+    /// the tag BadSensorFailure, 64 to 191 and `uncertain` Uncertain; a number with the bits of a StatusCode is Bad or Uncertain
+    /// as these say; all else is Good (default none).
     #[serde(default)]
     #[schemars(extend("x-also" = ["status", "valid"]))]
     pub quality: Option<String>,

@@ -83,6 +83,7 @@ fn connection(addresses: &[String]) -> ConnectionPlan {
         retries: 0,
         reconnect_max: std::time::Duration::from_secs(1),
         enabled: true,
+        is_scan: false,
         points: std::sync::Arc::new((0..).zip(addresses).map(point).collect()),
     }
 }

@@ -8,7 +8,7 @@ use super::listener::Listener;
 use super::settings::{MqttPoint, MqttSettings};
 use super::table::Table;
 use super::{check, notes};
-use crate::drivers::broker::{Options, Url};
+use crate::drivers::broker::{Options, Url, scan_id};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
@@ -35,6 +35,10 @@ impl Driver for Mqtt {
 
     fn show_as(settings: &mut MqttSettings, text: String) {
         settings.shown = Some(text);
+    }
+
+    fn hide(settings: &mut MqttSettings, keys: &[&'static str]) {
+        settings.hidden = keys.to_vec();
     }
 
     fn files(settings: &mut MqttSettings) -> Vec<FileKey<'_>> {
@@ -96,15 +100,19 @@ impl Driver for Mqtt {
 }
 
 /// The session's part of the settings.
-fn options(connection: ConnectionOf<'_, Mqtt>) -> Options {
+pub(super) fn options(connection: ConnectionOf<'_, Mqtt>) -> Options {
     let settings = connection.settings;
     let own_id = || format!("opcell-{}-{}", connection.plan.cell, connection.plan.name);
     // Config has refused another url, and opens none.
     let nowhere = Url { host: String::new(), port: 1883, is_tls: false };
     Options {
         url: Url::parse(&settings.url).unwrap_or(nowhere),
-        client_id: settings.client_id.clone().unwrap_or_else(own_id),
+        client_id: match connection.plan.is_scan {
+            true => scan_id(),
+            false => settings.client_id.clone().unwrap_or_else(own_id),
+        },
         user: settings.user.clone(),
+        hidden: settings.hidden.clone(),
         password: settings.password.clone(),
         keep_alive: settings.keep_alive.0,
         version: settings.version.into(),

@@ -7,8 +7,8 @@ use opcua::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 use super::online::is_offline;
-use super::table::Table;
-use crate::drivers::broker::{Filters, Incoming, Options, Session, is_refusal};
+use super::table::{Table, Unserved};
+use crate::drivers::broker::{Filters, Incoming, Options, Session, Subscribed, is_refusal};
 use crate::drivers::contract::LinkError;
 use crate::drivers::feed::Feed;
 use crate::drivers::payload::{Found, Outcome, members_of, why_missing};
@@ -115,11 +115,7 @@ impl Taker<'_> {
                     .remark(format!("a message of {size} bytes on {topic} is above `max_message` and was dropped"));
             }
             Incoming::Answer(answer) => match self.filters.answered(&answer) {
-                Some(codes) => {
-                    for one in codes.iter().filter(|one| is_refusal(one.code)) {
-                        self.refuse(&one.filter, one.code);
-                    }
-                }
+                Some(codes) => self.refuse(&codes),
                 None if answer.id == id => return answer.codes.first().copied(),
                 // The late answer to a write that was given up.
                 None => {}
@@ -153,12 +149,15 @@ impl Taker<'_> {
         *self.found = found;
     }
 
-    /// The broker refuses a filter: points without another one are Bad.
-    fn refuse(&mut self, filter: &str, code: u8) {
-        self.refused.insert(filter.to_owned());
-        let (status, why) = refusal(code);
-        for point in self.table.points_of(filter) {
+    /// The broker refuses filters: points without another one are Bad.
+    fn refuse(&mut self, answers: &[Subscribed]) {
+        let refused = answers.iter().filter(|one| is_refusal(one.code));
+        let codes: HashMap<&str, u8> = refused.map(|one| (one.filter.as_str(), one.code)).collect();
+        self.refused.extend(codes.keys().map(|filter| (*filter).to_owned()));
+        let filters: Vec<&str> = codes.keys().copied().collect();
+        for Unserved { point, filter } in self.table.points_of(&filters) {
             if !self.table.is_served(point, |filter| self.refused.contains(filter)) {
+                let (status, why) = refusal(codes[filter]);
                 let why = format!("the broker refuses the subscription to {filter} ({why})");
                 let sample = RawSample::from(Err(status)).because(&why);
                 self.state.give(self.table, point, sample, self.feed);
@@ -347,9 +346,11 @@ impl Push for Listener {
             timeout_at(deadline, session.flush()).await.map_err(|_| late(false))??;
             return Ok(StatusCode::GoodCompletesAsynchronously);
         }
-        // An answer that comes later has an id that nothing waits for.
-        let code = timeout_at(deadline, self.until_answer(id, feed)).await.map_err(|_| late(true))??;
-        Ok(write_status(code))
+        match timeout_at(deadline, self.until_answer(id, feed)).await {
+            Ok(code) => Ok(write_status(code?)),
+            // An answer that comes later has an id that nothing waits for. A command that has not left must not leave later.
+            Err(_) => Err(late(self.session.as_ref().is_some_and(Session::is_sent))),
+        }
     }
 
     async fn disconnect(&mut self) {
@@ -384,13 +385,14 @@ impl Push for Listener {
             .collect();
         let serves_new = |filter: &str| new.iter().any(|topic| crate::drivers::broker::covers(filter, topic));
         let again: HashSet<String> = self.table.filters.keys().filter(|filter| serves_new(filter)).cloned().collect();
-        for filter in &again {
-            for point in self.table.points_of(filter).filter(|point| same.contains_key(point)) {
+        let asked: Vec<&str> = again.iter().map(String::as_str).collect();
+        for Unserved { point, .. } in self.table.points_of(&asked) {
+            if same.contains_key(&point) {
                 let heard = &mut self.state.points[point as usize];
                 heard.skips_retained = heard.is_live;
             }
-            self.refused.remove(filter);
         }
+        self.refused.retain(|filter| !again.contains(filter));
         self.filters.change(self.table.filters.clone(), |filter| again.contains(filter));
         self.refused.retain(|filter| self.table.filters.contains_key(filter));
         true

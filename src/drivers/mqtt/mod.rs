@@ -11,5 +11,7 @@ mod online;
 mod routes;
 mod settings;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use driver::Mqtt;

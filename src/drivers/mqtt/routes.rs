@@ -42,6 +42,11 @@ impl Routes {
         *self.levels[at].group.get_or_insert(next)
     }
 
+    /// The group of a filter without wildcards.
+    pub(super) fn exact(&self, filter: &str) -> Option<usize> {
+        self.exact.get(filter).copied()
+    }
+
     fn step(&mut self, at: usize, name: Option<&str>) -> usize {
         let known = match name {
             None => self.levels[at].any,

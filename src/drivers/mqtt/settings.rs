@@ -20,6 +20,10 @@ pub(crate) struct MqttSettings {
     #[serde(skip)]
     #[schemars(skip)]
     pub shown: Option<String>,
+    /// Keys whose text must not be shown.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub hidden: Vec<&'static str>,
     /// Certificates of the authorities that are trusted with mqtts, as a PEM file (default: the system's).
     #[serde(default)]
     #[schemars(extend("x-also" = ["cafile", "ca_file", "ca_cert", "ca_certs"], "x-file" = "pem"))]
@@ -85,7 +89,8 @@ pub(crate) struct MqttPoint {
     #[schemars(extend("x-also" = ["timestamp", "ts"]))]
     pub time: Option<String>,
     /// Path of a quality flag. The name of a StatusCode is that code; false, null, 0 to 63 and texts that begin with `bad` make
-    /// the tag BadSensorFailure, 64 to 191 and `uncertain` Uncertain, all else Good (default none).
+    /// the tag BadSensorFailure, 64 to 191 and `uncertain` Uncertain; a number with the bits of a StatusCode is Bad or Uncertain
+    /// as these say; all else is Good (default none).
     #[serde(default)]
     #[schemars(extend("x-also" = ["status", "valid"]))]
     pub quality: Option<String>,

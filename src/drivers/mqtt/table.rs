@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::routes::Routes;
 use super::settings::{MqttPoint, MqttSettings};
-use crate::drivers::broker::covers;
+use crate::drivers::broker::{covers, has_wildcard};
 use crate::drivers::driver::{ConnectionOf, Driver, PointOf};
 use crate::drivers::payload::{Body, Format, Reader};
 use crate::drivers::plan::PointPlan;
@@ -19,6 +19,8 @@ pub(super) struct Table {
     pub onlines: Vec<Online>,
     /// Filters to subscribe to, with their QoS.
     pub filters: BTreeMap<String, u8>,
+    /// Those of the filters that have wildcards.
+    wide: Vec<String>,
 }
 
 /// One point.
@@ -56,6 +58,13 @@ pub(super) struct Online {
     pub points: Vec<u32>,
 }
 
+/// A point, and a filter that would serve it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unserved<'t> {
+    pub point: u32,
+    pub filter: &'t str,
+}
+
 impl Table {
     pub(super) fn new<D>(connections: &[ConnectionOf<'_, D>]) -> Table
     where
@@ -75,6 +84,9 @@ impl Table {
     }
 
     fn want(&mut self, filter: &str, qos: u8) {
+        if has_wildcard(filter) && !self.filters.contains_key(filter) {
+            self.wide.push(filter.to_owned());
+        }
         let wanted = self.filters.entry(filter.to_owned()).or_insert(qos);
         *wanted = qos.max(*wanted);
     }
@@ -131,19 +143,34 @@ impl Table {
         online
     }
 
-    /// Points that get nothing when the broker refuses a filter, unless another filter serves them.
-    pub(super) fn points_of<'t>(&'t self, refused: &'t str) -> impl Iterator<Item = u32> + 't {
-        let of_group = |group: &'t Group| {
+    /// Points that get nothing when the broker refuses these filters, unless another filter serves them, with the filter. One
+    /// without wildcards is looked up; all groups are looked through once, and only for filters with wildcards.
+    pub(super) fn points_of<'t>(&'t self, refused: &[&'t str]) -> Vec<Unserved<'t>> {
+        let (wide, exact): (Vec<&str>, Vec<&str>) = refused.iter().partition(|filter| has_wildcard(filter));
+        let mut all = Vec::new();
+        let mut add = |filter, group: &Group| {
             let online = group.online.map(|online| self.onlines[online].points.as_slice()).unwrap_or_default();
-            group.reader.points().chain(online.iter().copied())
+            all.extend(group.reader.points().chain(online.iter().copied()).map(|point| Unserved { point, filter }));
         };
-        self.groups.iter().filter(move |group| covers(refused, &group.filter)).flat_map(of_group)
+        for filter in exact {
+            self.routes.exact(filter).into_iter().for_each(|group| add(filter, &self.groups[group]));
+        }
+        if !wide.is_empty() {
+            for group in &self.groups {
+                wide.iter().filter(|filter| covers(filter, &group.filter)).for_each(|filter| add(filter, group));
+            }
+        }
+        all
     }
 
     /// Whether a filter other than the refused ones serves the topic of a point.
     pub(super) fn is_served(&self, point: u32, is_refused: impl Fn(&str) -> bool) -> bool {
         let point = &self.points[point as usize];
-        let serves = |topic: &str| self.filters.keys().any(|filter| covers(filter, topic) && !is_refused(filter));
+        let serves = |topic: &str| {
+            let mut wide = self.wide.iter().filter(|filter| covers(filter, topic));
+            let is_asked = self.filters.contains_key(topic) && !is_refused(topic);
+            is_asked || wide.any(|filter| !is_refused(filter))
+        };
         let is_asked = match point.has_filters {
             true => serves(&point.plan.address),
             false => !is_refused(&point.plan.address),

@@ -7,7 +7,7 @@ use super::host::Host;
 use super::listener::{Listener, Role};
 use super::notes;
 use super::settings::SparkplugSettings;
-use crate::drivers::broker::{Options, Url, check_session, doubt_port};
+use crate::drivers::broker::{Options, Url, check_session, doubt_port, scan_id};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, NoKeys, PointOf};
 use crate::drivers::file_text::FileKey;
 use crate::drivers::link::Link;
@@ -36,6 +36,10 @@ impl Driver for Sparkplug {
 
     fn show_as(settings: &mut SparkplugSettings, text: String) {
         settings.shown = Some(text);
+    }
+
+    fn hide(settings: &mut SparkplugSettings, keys: &[&'static str]) {
+        settings.hidden = keys.to_vec();
     }
 
     fn files(settings: &mut SparkplugSettings) -> Vec<FileKey<'_>> {
@@ -102,8 +106,12 @@ impl Driver for Sparkplug {
         let nowhere = Url { host: String::new(), port: 1883, is_tls: false };
         let options = Options {
             url: Url::parse(&settings.url).unwrap_or(nowhere),
-            client_id: settings.client_id.clone().unwrap_or_else(own_id),
+            client_id: match connection.plan.is_scan {
+                true => scan_id(),
+                false => settings.client_id.clone().unwrap_or_else(own_id),
+            },
             user: settings.user.clone(),
+            hidden: settings.hidden.clone(),
             password: settings.password.clone(),
             keep_alive: settings.keep_alive.0,
             version: settings.version.into(),
@@ -114,7 +122,8 @@ impl Driver for Sparkplug {
         let role = Role {
             host_id: settings.host_id.clone().unwrap_or_else(|| own_id().replace(['+', '#', '/'], "_")),
             groups: settings.groups.clone(),
-            has_state: settings.state,
+            has_state: settings.state && !connection.plan.is_scan,
+            may_ask: !connection.plan.is_scan,
         };
         // Numbers are those of the plan; points that are refused get nothing.
         let host = Host::new(connection.plan.points.to_vec(), settings.reorder.0);

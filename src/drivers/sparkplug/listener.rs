@@ -21,7 +21,7 @@ use crate::value::{UaTime, Value};
 
 /// The metric by which a node is asked to be born again.
 const REBIRTH: &str = "Node Control/Rebirth";
-/// Samples after which the supervisor gets its turn.
+/// Samples after which the supervisor gets its turn. Fewer than a feed holds, so none is dropped.
 const TURN: usize = 256;
 
 /// The role of a host, in addition to its session.
@@ -30,6 +30,8 @@ pub(super) struct Role {
     pub host_id: String,
     pub groups: Vec<String>,
     pub has_state: bool,
+    /// Edge nodes may be asked for a rebirth.
+    pub may_ask: bool,
 }
 
 pub(super) struct Listener {
@@ -102,16 +104,11 @@ impl Listener {
             if let Err(error) = self.turn(feed).await {
                 return error;
             }
-            if self.fed >= TURN {
-                self.fed = 0;
-                // The supervisor takes the samples.
-                tokio::task::yield_now().await;
-            }
         }
     }
 
     async fn turn(&mut self, feed: &Feed) -> Result<(), LinkError> {
-        self.settle(feed);
+        self.settle(feed).await;
         let Listener { session, host, filters, effects, role, since, .. } = self;
         let session = session.as_mut().ok_or_else(not_open)?;
         filters.send(session);
@@ -145,21 +142,33 @@ impl Listener {
             session.publish(&role.topic(), &state(true, *since), 1, true);
         }
         host.tick(Instant::now(), effects);
-        self.settle(feed);
+        self.settle(feed).await;
         Ok(())
     }
 
-    /// Feeds samples and sends requests for rebirths.
-    fn settle(&mut self, feed: &Feed) {
-        let Effects { samples, asks, historical } = std::mem::take(&mut self.effects);
-        self.fed += samples.len();
-        for (point, sample) in samples {
+    /// Sends requests for rebirths and feeds samples, with the supervisor's turn after each `TURN` of them. A future that is
+    /// dropped loses nothing.
+    async fn settle(&mut self, feed: &Feed) {
+        self.tell(feed);
+        while let Some((point, sample)) = self.effects.samples.pop_front() {
             feed.sample(point, sample);
+            self.fed += 1;
+            if self.fed >= TURN {
+                self.fed = 0;
+                // The supervisor takes the samples.
+                tokio::task::yield_now().await;
+            }
         }
+    }
+
+    /// Sends requests for rebirths, and remarks on values of the past.
+    fn tell(&mut self, feed: &Feed) {
+        let asks = std::mem::take(&mut self.effects.asks);
+        let historical = std::mem::take(&mut self.effects.historical);
         if historical > 0 {
             feed.remark(format!("{historical} values of the past came from edge nodes and are not recorded"));
         }
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = self.session.as_mut().filter(|_| self.role.may_ask) else { return };
         for NodeId { group, node } in asks {
             let metric = Metric {
                 name: Some(REBIRTH),
@@ -261,5 +270,46 @@ impl Push for Listener {
         (self.since, old.since) = (old.since, 0);
         self.filters.change(self.role.filters(&self.host), |_| false);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drivers::broker::{Files, Url, VersionSetting};
+    use crate::tags::RawSample;
+
+    #[tokio::test]
+    async fn many_samples_at_once_are_fed_in_slices_and_none_is_dropped() {
+        let options = Options {
+            url: Url { host: String::new(), port: 1, is_tls: false },
+            client_id: String::new(),
+            user: None,
+            hidden: Vec::new(),
+            password: None,
+            keep_alive: Duration::from_secs(30),
+            version: VersionSetting::V311.into(),
+            max_message: 1 << 20,
+            timeout: Duration::from_secs(1),
+            files: Files::default(),
+        };
+        let role = Role { host_id: String::new(), groups: Vec::new(), has_state: false, may_ask: true };
+        let mut listener = Listener::new(options, role, Host::new(Vec::new(), Duration::ZERO));
+        let sample = |number| (0, RawSample::from(Ok(Value::UInt32(number))));
+        listener.effects.samples = (0..5_000).map(sample).collect();
+        let feed = Feed::new(1);
+        let mut taken = 0;
+        {
+            let mut settled = std::pin::pin!(listener.settle(&feed));
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut settled => break,
+                    () = feed.news() => feed.drain(|_, _| taken += 1),
+                }
+            }
+        }
+        feed.drain(|_, _| taken += 1);
+        assert_eq!((taken, feed.take_dropped()), (5_000, 0));
     }
 }

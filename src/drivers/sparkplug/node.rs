@@ -8,7 +8,7 @@ use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::address::NodeId;
-use super::part::{Definition, Effects, MOST_DEPTH, Named, Part, bad, named};
+use super::part::{Definition, Effects, MOST_DEPTH, Named, Part, bad, lasts, named};
 use super::proto::{Content, Metric, Payload, members};
 use super::value::time_of;
 use crate::value::UaTime;
@@ -268,7 +268,7 @@ impl Node {
             _ => {
                 let found = session.resolve(device.as_ref(), part, &payload.metrics, "", MOST_DEPTH);
                 let Some(found) = found else { return self.suspect(now, effects) };
-                for Named { name, metric } in &found {
+                for Named { name, metric } in lasts(&found) {
                     part.take(&place, name, metric, payload.timestamp, effects);
                 }
             }

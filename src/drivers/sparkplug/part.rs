@@ -1,6 +1,6 @@
 //! The metrics of an edge node itself, or of one of its devices: births, values and deaths. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use opcua::StatusCode;
@@ -18,7 +18,7 @@ pub(super) const MOST_DEPTH: u8 = 8;
 /// Effects of a message, or of the time.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
-    pub samples: Vec<(u32, RawSample)>,
+    pub samples: VecDeque<(u32, RawSample)>,
     /// Nodes that are asked for a rebirth.
     pub asks: Vec<NodeId>,
     /// Values from the past, which are no live values.
@@ -80,7 +80,7 @@ impl Part {
                 effects.samples.extend(bounds.iter().map(absent));
             }
         }
-        for Named { name, metric } in all {
+        for Named { name, metric } in lasts(all) {
             self.take(place, name, metric, payload.timestamp, effects);
         }
         self.say_online(true, effects);
@@ -103,7 +103,7 @@ impl Part {
         let time = metric.timestamp.or(sent).filter(|time| *time > 0).map(time_of);
         for bound in bounds {
             let sample = sample_of(bound, &format!("{place}:{name}"), value.clone(), metric.quality);
-            effects.samples.push((
+            effects.samples.push_back((
                 bound.point,
                 match time {
                     Some(time) => sample.at(time),
@@ -126,6 +126,15 @@ impl Named<'_> {
     }
 }
 
+/// Each metric once, as the message has it last; values from the past are all there.
+pub(super) fn lasts<'n, 'a>(all: &'n [Named<'a>]) -> Vec<&'n Named<'a>> {
+    let mut seen = HashSet::new();
+    let is_last = |named: &&Named<'_>| named.metric.is_historical || seen.insert(Arc::clone(&named.name));
+    let mut kept: Vec<&Named<'_>> = all.iter().rev().filter(is_last).collect();
+    kept.reverse();
+    kept
+}
+
 /// The metrics of a birth by their names; members of templates are metrics below it.
 pub(super) fn named<'a>(metrics: &[Metric<'a>], above: &str, depth: u8, all: &mut Vec<Named<'a>>) {
     for metric in metrics {
@@ -137,5 +146,28 @@ pub(super) fn named<'a>(metrics: &[Metric<'a>], above: &str, depth: u8, all: &mu
             named(&inner, &format!("{name}/"), depth - 1, all);
         }
         all.push(Named { name: name.into(), metric: *metric });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_counts_once_in_a_message_and_the_past_does_not_hide_it() {
+        let metric = |name: &str, number: u32, is_historical: bool| Named {
+            name: name.into(),
+            metric: Metric { content: Some(Content::Int(number)), is_historical, ..Metric::default() },
+        };
+        let all = [
+            metric("a", 1, false),
+            metric("b", 2, false),
+            metric("a", 3, true),
+            metric("a", 4, false),
+            metric("a", 5, true),
+        ];
+        let kept: Vec<_> = lasts(&all).into_iter().map(|named| (&*named.name, named.metric.content)).collect();
+        let int = |number| Some(Content::Int(number));
+        assert_eq!(kept, [("b", int(2)), ("a", int(3)), ("a", int(4)), ("a", int(5))]);
     }
 }

@@ -17,6 +17,10 @@ pub(crate) struct SparkplugSettings {
     #[serde(skip)]
     #[schemars(skip)]
     pub shown: Option<String>,
+    /// Keys whose text must not be shown.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub hidden: Vec<&'static str>,
     /// Certificates of the authorities that are trusted with mqtts, as a PEM file (default: the system's).
     #[serde(default)]
     #[schemars(extend("x-also" = ["cafile", "ca_file", "ca_cert", "ca_certs"], "x-file" = "pem"))]

@@ -269,6 +269,7 @@ impl Rig {
                 retries: 0,
                 reconnect_max: LONGEST,
                 enabled: true,
+                is_scan: false,
                 points: points.into(),
             });
         }

@@ -297,6 +297,7 @@ pub fn assemble(lines: Vec<Line>) -> (Plant, Vec<ConnectionPlan>) {
             retries: line.retries,
             reconnect_max: line.reconnect_max,
             enabled: true,
+            is_scan: false,
             points: points.into(),
         });
     }

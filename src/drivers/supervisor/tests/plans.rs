@@ -66,6 +66,7 @@ pub(super) fn plans_of(devices: &[Option<Dev>]) -> Vec<ConnectionPlan> {
             retries: 0,
             reconnect_max: LONGEST,
             enabled: dev.enabled,
+            is_scan: false,
             points: dev.points.iter().map(of).collect::<Vec<_>>().into(),
         })
     };

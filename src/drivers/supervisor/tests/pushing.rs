@@ -71,6 +71,7 @@ fn plan() -> ConnectionPlan {
         retries: 0,
         reconnect_max: LONGEST,
         enabled: true,
+        is_scan: false,
         points: vec![point(0, Duration::ZERO)].into(),
     }
 }
