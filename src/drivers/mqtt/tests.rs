@@ -46,7 +46,7 @@ fn broker(takes_data: bool) -> u16 {
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
         let mut bytes = vec![0; 1 << 16];
-        stream.read(&mut bytes).expect("CONNECT");
+        assert!(stream.read(&mut bytes).expect("CONNECT") > 0);
         stream.write_all(&[0x20, 2, 0, 0]).expect("CONNACK");
         while takes_data && stream.read(&mut bytes).is_ok_and(|count| count > 0) {}
         // Until the test ends.
