@@ -87,7 +87,7 @@ fn bools(bits: impl Iterator<Item = bool>) -> Value {
     Value::array(Elements::Boolean(bits.collect()))
 }
 
-/// What a client reads, and what it writes then.
+/// Tags with the value that a client reads first, and the value that it writes after that.
 fn values() -> Vec<(&'static str, Value, Option<Value>)> {
     let texts = |all: [&str; 3]| Value::array(Elements::String(all.map(Into::into).into()));
     let floats = |all: &[f32]| Value::array(Elements::Float(all.to_vec()));

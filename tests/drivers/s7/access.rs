@@ -1,4 +1,4 @@
-//! What a PLC refuses, and what the tags say then.
+//! Refusals of a PLC, and the statuses and reasons of their tags.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -78,7 +78,7 @@ const NODES: &str = "
     V:       { type: Boolean, source: V0.0 }
 ";
 
-/// What a client reads of the image, and what it writes then.
+/// Tags with the value of the image that a client reads first, and the value that it writes after that.
 fn values() -> Vec<(&'static str, Value, Option<Value>)> {
     let bits = |bits: [u8; 12]| Value::array(Elements::Boolean(bits.iter().map(|bit| *bit == 1).collect()));
     let at = |ms: u64| Value::DateTime(UaTime::from_unix(Duration::from_millis(ms)));

@@ -1,4 +1,4 @@
-//! What is read and written of a PLC: values that are none, and the bytes that a write changes.
+//! Values in a PLC: those that turn a tag Bad, and the bytes that each write changes.
 
 use std::time::Duration;
 
