@@ -7,7 +7,6 @@ use super::packet::Version;
 use super::url::Url;
 use crate::drivers::reading::{Remark, RemarkPlace, SettingsError};
 use crate::model::{Period, Size};
-use crate::value::Hidden;
 
 /// Version of MQTT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
@@ -26,11 +25,6 @@ impl From<VersionSetting> for Version {
             VersionSetting::V5 => Version::V5,
         }
     }
-}
-
-/// Reads a text that no log may show.
-pub(crate) fn hidden<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Hidden<String>>, D::Error> {
-    Ok(<Option<String> as serde::Deserialize>::deserialize(from)?.map(Hidden))
 }
 
 /// Keys that are checked together.

@@ -69,7 +69,7 @@ pub(super) fn settings(settings: &HttpSettings) -> Vec<SettingsError> {
     let of_requests = settings.requests.values().flat_map(|request| request.headers.iter());
     for (name, value) in settings.headers.iter().chain(of_requests) {
         let is_name = hyper::header::HeaderName::try_from(name.as_str()).is_ok();
-        let is_value = hyper::header::HeaderValue::try_from(value.0.0.as_str()).is_ok();
+        let is_value = hyper::header::HeaderValue::try_from(value.0.as_str()).is_ok();
         if !is_name || !is_value {
             let message = format!("`{name}` cannot be a header{}", if is_name { " with this value" } else { "" });
             errors.push(plain("headers", message, "a name of letters and `-`, and a value of one line"));

@@ -16,8 +16,9 @@ use tokio_rustls::TlsConnector;
 
 use super::address::Server;
 use super::auth::{Challenge, Login, Scheme};
-use super::settings::{HeaderText, HttpSettings, Method};
+use super::settings::{HttpSettings, Method};
 use crate::drivers::contract::LinkError;
+use crate::value::Hidden;
 
 /// Longest answer that is read.
 const LONGEST: usize = 4 << 20;
@@ -43,9 +44,9 @@ pub(super) struct Header {
 
 impl Header {
     /// The headers of a map; config has refused those that are none.
-    pub(super) fn all<'h>(of: impl Iterator<Item = (&'h String, &'h HeaderText)>) -> Vec<Header> {
-        let header = |(name, value): (&String, &HeaderText)| {
-            let mut value = HeaderValue::try_from(value.0.0.as_str()).ok()?;
+    pub(super) fn all<'h>(of: impl Iterator<Item = (&'h String, &'h Hidden<String>)>) -> Vec<Header> {
+        let header = |(name, value): (&String, &Hidden<String>)| {
+            let mut value = HeaderValue::try_from(value.0.as_str()).ok()?;
             value.set_sensitive(true);
             Some(Header { name: HeaderName::try_from(name.as_str()).ok()?, value })
         };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::drivers::broker::hidden;
 use crate::drivers::file_text::FileText;
 use crate::drivers::keys::point_keys;
 use crate::drivers::payload::{ByteOrder, Encoding, Keys, PayloadKind, RawType};
@@ -38,12 +37,12 @@ pub(crate) struct HttpSettings {
     #[schemars(extend("x-also" = ["username", "login"], "x-secret" = true))]
     pub user: Option<String>,
     /// Password, as `${env:NAME}` or `${file:PATH}` (default none).
-    #[serde(default, deserialize_with = "hidden")]
-    #[schemars(with = "Option<String>", extend("x-also" = ["pass", "passwd"], "x-secret" = true, "x-password" = true))]
+    #[serde(default)]
+    #[schemars(extend("x-also" = ["pass", "passwd"], "x-secret" = true, "x-password" = true))]
     pub password: Option<Hidden<String>>,
     /// Headers of every request: `{ Authorization: "Bearer ${file:token}" }` (default none).
     #[serde(default)]
-    pub headers: BTreeMap<String, HeaderText>,
+    pub headers: BTreeMap<String, Hidden<String>>,
     /// Requests other than a GET of a path, by the names that addresses use (default none).
     #[serde(default)]
     pub requests: BTreeMap<String, HttpRequest>,
@@ -62,34 +61,10 @@ pub(crate) struct HttpRequest {
     pub body: Option<String>,
     /// Headers of this request, in addition to those of the connection (default none).
     #[serde(default)]
-    pub headers: BTreeMap<String, HeaderText>,
+    pub headers: BTreeMap<String, Hidden<String>>,
     /// Period of its tags that have none of their own (default: the tags').
     #[serde(default)]
     pub poll: Option<Period>,
-}
-
-/// Value of a header, which may be a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct HeaderText(pub Hidden<String>);
-
-impl<'de> serde::Deserialize<'de> for HeaderText {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<HeaderText, D::Error> {
-        String::deserialize(from).map(|text| HeaderText(Hidden(text)))
-    }
-}
-
-impl schemars::JsonSchema for HeaderText {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        String::schema_name()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        String::json_schema(generator)
-    }
 }
 
 /// Method of a request.

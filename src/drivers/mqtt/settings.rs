@@ -41,8 +41,8 @@ pub(crate) struct MqttSettings {
     #[schemars(extend("x-also" = ["username", "login"], "x-secret" = true))]
     pub user: Option<String>,
     /// Password, as `${env:NAME}` or `${file:PATH}` (default none).
-    #[serde(default, deserialize_with = "crate::drivers::broker::hidden")]
-    #[schemars(with = "Option<String>", extend("x-also" = ["pass", "passwd"], "x-secret" = true, "x-password" = true))]
+    #[serde(default)]
+    #[schemars(extend("x-also" = ["pass", "passwd"], "x-secret" = true, "x-password" = true))]
     pub password: Option<Hidden<String>>,
     /// Client id (default opcell-CELL-CONNECTION). No other client may have it: a broker ends the older connection.
     #[serde(default)]

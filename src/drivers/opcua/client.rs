@@ -72,7 +72,7 @@ impl Config {
 
     pub(super) fn user(&self) -> User<'_> {
         match (&self.settings.user, &self.settings.password, &self.identity) {
-            (Some(name), Some(password), _) => User::Name { name, password: &password.0 },
+            (Some(name), Some(password), _) => User::Name { name, password },
             (_, _, Some(identity)) => User::Certificate(identity),
             _ => User::Anonymous,
         }

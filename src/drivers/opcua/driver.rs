@@ -79,7 +79,7 @@ impl Driver for OpcUaClient {
                 format!("{}/{path}", url.place())
             },
         );
-        let password = settings.password.as_ref().map_or("", |password| &password.0.0).as_bytes();
+        let password = settings.password.as_ref().map_or("", |password| &password.0).as_bytes();
         let [certificate, key] =
             [&settings.user_certificate, &settings.user_key].map(|file| file.as_ref().map_or(&[][..], FileText::bytes));
         let user = settings.user.as_ref().map(|user| sha256(&[user.as_bytes()]));

@@ -53,7 +53,7 @@ pub(crate) struct OpcUa {
     /// Password of the user, as `${env:NAME}` or `${file:PATH}` (default none).
     #[serde(default)]
     #[schemars(extend("x-also" = ["pass", "passwd"], "x-secret" = true, "x-password" = true))]
-    pub password: Option<Password>,
+    pub password: Option<Hidden<String>>,
     /// File of the user's X.509 certificate, PEM or DER, relative to the cell file (default none).
     #[serde(default)]
     #[schemars(extend("x-also" = ["certificate", "cert", "client_certificate"], "x-file" = "pem"))]
@@ -114,30 +114,6 @@ impl schemars::JsonSchema for NamespaceUri {
 
     fn schema_name() -> Cow<'static, str> {
         "namespace URI".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string" })
-    }
-}
-
-/// A password; it is never printed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Password(pub Hidden<String>);
-
-impl<'de> Deserialize<'de> for Password {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Password, D::Error> {
-        Ok(Password(Hidden(String::deserialize(from)?)))
-    }
-}
-
-impl schemars::JsonSchema for Password {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "password".into()
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
