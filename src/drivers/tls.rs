@@ -2,21 +2,46 @@
 //!
 //! Names of hosts are always checked. Without `ca` the system's certificates are trusted, which are read when the link opens.
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use super::file_text::FileText;
+use super::contract::LinkError;
+use super::file_text::{FileKey, FileText};
 use super::reading::SettingsError;
 
 /// The files of a connection, by the keys that all drivers give them.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct TlsFiles<'a> {
-    pub ca: Option<&'a FileText>,
-    pub certificate: Option<&'a FileText>,
-    pub key: Option<&'a FileText>,
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct TlsFiles {
+    pub ca: Option<FileText>,
+    pub certificate: Option<FileText>,
+    pub key: Option<FileText>,
+}
+
+/// The files that settings name by the usual keys, for config to fill.
+pub(crate) fn keys<'a>(
+    ca: &'a mut Option<FileText>,
+    certificate: &'a mut Option<FileText>,
+    key: &'a mut Option<FileText>,
+) -> Vec<FileKey<'a>> {
+    let files = [("ca", ca), ("certificate", certificate), ("key", key)];
+    files.into_iter().filter_map(|(key, file)| Some(FileKey { key, file: file.as_mut()? })).collect()
+}
+
+/// A server that is reached by TLS, for the words of errors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached<'a> {
+    /// The kind of server, as "broker".
+    pub what: &'static str,
+    pub host: &'a str,
+    /// The host came from outside of the cell file: no message may show it.
+    pub is_hidden: bool,
 }
 
 /// A file that cannot be used, by its key.
@@ -27,7 +52,7 @@ struct Unusable {
     help: &'static str,
 }
 
-impl TlsFiles<'_> {
+impl TlsFiles {
     /// Faults of the files and of their keys. No I/O.
     pub(crate) fn check(&self) -> Vec<SettingsError> {
         let mut all = Vec::new();
@@ -48,10 +73,9 @@ impl TlsFiles<'_> {
                 "name the file of the certificate: `certificate: client.pem`",
             );
         }
-        let faults =
-            [self.ca.map(|ca| certificates("ca", ca)), self.certificate.map(|of| certificates("certificate", of))];
-        let faults = faults.into_iter().flatten().filter_map(Result::err);
-        let key = self.key.map(private_key).and_then(Result::err);
+        let named = [("ca", &self.ca), ("certificate", &self.certificate)];
+        let faults = named.into_iter().filter_map(|(key, file)| certificates(key, file.as_ref()?).err());
+        let key = self.key.as_ref().map(private_key).and_then(Result::err);
         let known = all.len();
         for Unusable { key, message, help } in faults.chain(key) {
             all.push(SettingsError { key, in_file: None, message, help: help.to_owned() });
@@ -64,11 +88,30 @@ impl TlsFiles<'_> {
         all
     }
 
+    /// Secures a connection.
+    pub(crate) async fn connect(
+        &self,
+        server: Reached<'_>,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, LinkError> {
+        let files = self.clone();
+        // The system's certificates are files.
+        let config = tokio::task::spawn_blocking(move || files.client()).await;
+        let config = config.map_err(|error| LinkError::Lost(error.to_string()))?.map_err(LinkError::Lost)?;
+        let name = ServerName::try_from(server.host.to_owned()).map_err(|_| {
+            LinkError::Lost(match server.is_hidden {
+                true => "`url` has no name of a host".to_owned(),
+                false => format!("`{}` is no name of a host", server.host),
+            })
+        })?;
+        TlsConnector::from(config).connect(name, stream).await.map_err(|error| untrusted(server, error))
+    }
+
     /// The settings of a client. Reads the system's certificates where `ca` is not given.
-    pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, String> {
+    fn client(&self) -> Result<Arc<ClientConfig>, String> {
         let text = |fault: Unusable| fault.message;
         let mut roots = RootCertStore::empty();
-        match self.ca {
+        match &self.ca {
             Some(ca) => {
                 for certificate in certificates("ca", ca).map_err(text)? {
                     roots.add(certificate).map_err(|error| format!("`{}`: {error}", ca.path()))?;
@@ -90,7 +133,7 @@ impl TlsFiles<'_> {
     }
 
     fn own(&self) -> Result<Option<Own>, Unusable> {
-        let Some((certificate, key)) = self.certificate.zip(self.key) else { return Ok(None) };
+        let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else { return Ok(None) };
         let own = Own { chain: certificates("certificate", certificate)?, key: private_key(key)? };
         let (chain, private) = (own.chain.clone(), own.key.clone_key());
         let tried = builder().map(|builder| {
@@ -109,6 +152,54 @@ impl TlsFiles<'_> {
             }
             Err(message) => Err(Unusable { key: "certificate", message, help: "" }),
         }
+    }
+}
+
+/// A failed handshake. The words of TLS about a name show the host.
+fn untrusted(server: Reached<'_>, error: io::Error) -> LinkError {
+    let is_name = matches!(
+        tls_error(&error),
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+        ))
+    );
+    match is_name && server.is_hidden {
+        true => {
+            LinkError::Lost(format!("the {}'s certificate is for another host; write its name in `url`", server.what))
+        }
+        false => lost(server.what, &error),
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// A failed socket, with words for the refusals of TLS; `what` is the peer, as "broker". With TLS 1.3 its refusal comes after the
+/// handshake.
+pub(crate) fn lost(what: &str, error: &io::Error) -> LinkError {
+    match tls_error(error) {
+        Some(rustls::Error::InvalidCertificate(why)) => LinkError::Lost(match why {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                format!("the {what}'s certificate is for another host ({why}); write its name in `url`")
+            }
+            CertificateError::UnknownIssuer => {
+                format!("the {what}'s certificate is not trusted; name the file of its authority in `ca`")
+            }
+            why => format!("the {what}'s certificate is refused ({why})"),
+        }),
+        Some(rustls::Error::AlertReceived(
+            alert @ (AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied),
+        )) => LinkError::Denied(format!("the {what} refuses the client certificate ({alert:?}); check `certificate`")),
+        Some(tls) => LinkError::Lost(format!("TLS: {tls}")),
+        None => LinkError::Lost(error.to_string()),
     }
 }
 
@@ -193,7 +284,7 @@ mod tests {
         }
     }
 
-    fn faults(files: TlsFiles<'_>) -> Vec<String> {
+    fn faults(files: &TlsFiles) -> Vec<String> {
         files.check().into_iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect()
     }
 
@@ -201,11 +292,15 @@ mod tests {
     fn pem_and_der_make_a_client() {
         let made = made("broker.test");
         for certificate in [&made.pem, &made.der] {
-            let files = TlsFiles { ca: Some(certificate), certificate: Some(certificate), key: Some(&made.key) };
-            assert_eq!(faults(files), [""; 0]);
+            let files = TlsFiles {
+                ca: Some(certificate.clone()),
+                certificate: Some(certificate.clone()),
+                key: Some(made.key.clone()),
+            };
+            assert_eq!(faults(&files), [""; 0]);
             assert!(files.client().is_ok());
         }
-        let files = TlsFiles { ca: Some(&made.pem), ..TlsFiles::default() };
+        let files = TlsFiles { ca: Some(made.pem.clone()), ..TlsFiles::default() };
         assert!(files.check().is_empty() && files.client().is_ok());
     }
 
@@ -216,7 +311,11 @@ mod tests {
         let text = file("text.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
         let locked =
             file("locked.key", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
-        let of = |ca, certificate, key| TlsFiles { ca, certificate, key };
+        let of = |ca: Option<&FileText>, certificate: Option<&FileText>, key: Option<&FileText>| TlsFiles {
+            ca: ca.cloned(),
+            certificate: certificate.cloned(),
+            key: key.cloned(),
+        };
         for (files, wanted) in [
             (of(Some(&empty), None, None), vec!["ca: empty.pem holds no certificate"]),
             (of(Some(&text), None, None), vec!["ca: text.pem holds no certificate"]),
@@ -229,7 +328,24 @@ mod tests {
                 vec!["key: the key in a.key is not that of the certificate in a.pem"],
             ),
         ] {
-            assert_eq!(faults(files), wanted);
+            assert_eq!(faults(&files), wanted);
         }
+    }
+
+    #[test]
+    fn a_host_from_outside_of_the_cell_file_is_not_told() {
+        let name = "hush.example";
+        let of = |is_hidden| Reached { what: "server", host: name, is_hidden };
+        let refused = || {
+            let context = CertificateError::NotValidForNameContext {
+                expected: ServerName::try_from(name).expect("a name"),
+                presented: vec!["other".to_owned()],
+            };
+            io::Error::other(rustls::Error::InvalidCertificate(context))
+        };
+        let told = untrusted(of(false), refused()).to_string();
+        assert!(told.contains("for another host") && told.contains(name), "{told}");
+        let hidden = untrusted(of(true), refused()).to_string();
+        assert_eq!(hidden, "the server's certificate is for another host; write its name in `url`");
     }
 }

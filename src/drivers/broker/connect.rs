@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use super::packet::Version;
 use super::url::Url;
 use crate::drivers::contract::LinkError;
-use crate::drivers::file_text::FileText;
-use crate::drivers::tls::TlsFiles;
+use crate::drivers::tls::{self, Reached, TlsFiles};
 use crate::value::Hidden;
 
 /// A connection in both directions.
@@ -35,21 +31,7 @@ pub(crate) struct Options {
     pub max_message: usize,
     /// Longest wait for an answer.
     pub timeout: Duration,
-    pub files: Files,
-}
-
-/// Files for TLS: whom to trust, and the client's own certificate.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Files {
-    pub ca: Option<FileText>,
-    pub certificate: Option<FileText>,
-    pub key: Option<FileText>,
-}
-
-impl Files {
-    pub(crate) fn tls(&self) -> TlsFiles<'_> {
-        TlsFiles { ca: self.ca.as_ref(), certificate: self.certificate.as_ref(), key: self.key.as_ref() }
-    }
+    pub files: TlsFiles,
 }
 
 /// A message that the broker publishes when the session ends without a word.
@@ -70,38 +52,12 @@ impl Options {
         if !self.url.is_tls {
             return Ok(Box::new(stream));
         }
-        let files = self.files.clone();
-        // The system's certificates are files.
-        let config = tokio::task::spawn_blocking(move || files.tls().client()).await;
-        let config = config.map_err(|error| LinkError::Lost(error.to_string()))?.map_err(LinkError::Lost)?;
-        let name = ServerName::try_from(self.url.host.clone());
-        let name = name.map_err(|_| {
-            LinkError::Lost(match self.hides("url") {
-                true => "`url` has no name of a host".to_owned(),
-                false => format!("`{}` is no name of a host", self.url.host),
-            })
-        })?;
-        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|error| self.untrusted(error))?;
-        Ok(Box::new(stream))
+        let server = Reached { what: "broker", host: &self.url.host, is_hidden: self.hides("url") };
+        Ok(Box::new(self.files.connect(server, stream).await?))
     }
 
     fn hides(&self, key: &str) -> bool {
         self.hidden.contains(&key)
-    }
-
-    /// A failed handshake. The words of TLS about a name show the host.
-    fn untrusted(&self, error: std::io::Error) -> LinkError {
-        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let is_name = matches!(
-            tls,
-            Some(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
-            ))
-        );
-        match is_name && self.hides("url") {
-            true => LinkError::Lost("the broker's certificate is for another host; write its name in `url`".to_owned()),
-            false => lost(error),
-        }
     }
 
     /// The error for a login that was refused.
@@ -139,41 +95,12 @@ impl Options {
     }
 }
 
-/// A client id that no other client has: a broker would end the session of a server with the same one. No broker refuses 23
-/// letters (3.1.1 §3.1.3.1).
-pub(crate) fn scan_id() -> String {
-    format!("opcell-{:016x}", fastrand::u64(..))
-}
-
 /// A text of the broker for a log line.
 pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// A failed socket, with words for the refusals of TLS. With TLS 1.3 a broker's refusal comes after the handshake.
+/// A failed socket.
 pub(super) fn lost(error: std::io::Error) -> LinkError {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match tls {
-        Some(rustls::Error::InvalidCertificate(why)) => LinkError::Lost(match why {
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                format!("the broker's certificate is for another host ({why}); write its name in `url`")
-            }
-            CertificateError::UnknownIssuer => {
-                "the broker's certificate is not trusted; name the file of its authority in `ca`".to_owned()
-            }
-            why => format!("the broker's certificate is refused ({why})"),
-        }),
-        Some(rustls::Error::AlertReceived(
-            alert @ (AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied),
-        )) => LinkError::Denied(format!("the broker refuses the client certificate ({alert:?}); check `certificate`")),
-        Some(tls) => LinkError::Lost(format!("TLS: {tls}")),
-        None => LinkError::Lost(error.to_string()),
-    }
+    tls::lost("broker", &error)
 }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use super::connect::Files;
+use super::connect::Options;
 use super::packet::Version;
 use super::url::Url;
+use crate::drivers::plan::ConnectionPlan;
 use crate::drivers::reading::{Remark, RemarkPlace, SettingsError};
+use crate::drivers::tls::TlsFiles;
 use crate::model::{Period, Size};
+use crate::value::Hidden;
 
 /// Version of MQTT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
@@ -27,16 +30,53 @@ impl From<VersionSetting> for Version {
     }
 }
 
-/// Keys that are checked together.
-#[derive(Debug, Clone, Copy)]
+/// The session's part of a driver's settings.
+#[derive(Debug, Clone)]
 pub(crate) struct SessionKeys<'k> {
     pub url: &'k str,
     pub user: Option<&'k str>,
-    pub has_password: bool,
+    pub password: Option<&'k Hidden<String>>,
     pub client_id: Option<&'k str>,
     pub keep_alive: Period,
+    pub version: VersionSetting,
     pub max_message: Size,
-    pub files: &'k Files,
+    /// Keys whose text came from outside of the cell file.
+    pub hidden: &'k [&'static str],
+    pub files: TlsFiles,
+}
+
+/// The client id of a connection that gives none.
+pub(crate) fn own_id(plan: &ConnectionPlan) -> String {
+    format!("opcell-{}-{}", plan.cell, plan.name)
+}
+
+impl SessionKeys<'_> {
+    /// The session of a connection.
+    pub(crate) fn options(self, plan: &ConnectionPlan) -> Options {
+        // Config has refused another url, and opens none.
+        let nowhere = Url { host: String::new(), port: 1883, is_tls: false };
+        Options {
+            url: Url::parse(self.url).unwrap_or(nowhere),
+            client_id: match plan.is_scan {
+                true => scan_id(),
+                false => self.client_id.map_or_else(|| own_id(plan), str::to_owned),
+            },
+            user: self.user.map(str::to_owned),
+            hidden: self.hidden.to_vec(),
+            password: self.password.cloned(),
+            keep_alive: self.keep_alive.0,
+            version: self.version.into(),
+            max_message: usize::try_from(self.max_message.0).unwrap_or(usize::MAX),
+            timeout: plan.timeout,
+            files: self.files,
+        }
+    }
+}
+
+/// A client id that no other client has: a broker would end the session of a server with the same one. No broker refuses 23
+/// letters (3.1.1 §3.1.3.1).
+fn scan_id() -> String {
+    format!("opcell-{:016x}", fastrand::u64(..))
 }
 
 /// Faults of the keys that their types don't show.
@@ -61,7 +101,7 @@ pub(crate) fn check_session(keys: &SessionKeys<'_>) -> Vec<SettingsError> {
     if !(1 << 10..=16 << 20).contains(&keys.max_message.0) {
         refuse("max_message", format!("{} is out of range 1KiB..16MiB", keys.max_message), "1MiB is usual");
     }
-    if keys.has_password && keys.user.is_none() {
+    if keys.password.is_some() && keys.user.is_none() {
         refuse("password", "`password` needs `user`".to_owned(), "add `user`");
     }
     let is_long = |text: Option<&str>| text.is_some_and(|text| text.len() > usize::from(u16::MAX));
@@ -71,7 +111,7 @@ pub(crate) fn check_session(keys: &SessionKeys<'_>) -> Vec<SettingsError> {
     if keys.client_id == Some("") {
         refuse("client_id", "`client_id` is empty".to_owned(), "delete it, or write a name");
     }
-    errors.extend(keys.files.tls().check());
+    errors.extend(keys.files.check());
     errors
 }
 

@@ -16,9 +16,9 @@ mod url;
 mod wire;
 mod write;
 
-pub(crate) use connect::{Files, Options, Will, scan_id};
+pub(crate) use connect::{Options, Will};
 pub(crate) use filters::{Filters, Subscribed};
-pub(crate) use keys::{SessionKeys, VersionSetting, check_session, doubt_port};
+pub(crate) use keys::{SessionKeys, VersionSetting, check_session, doubt_port, own_id};
 pub(crate) use packet::is_refusal;
 pub(crate) use session::{Incoming, Session};
 pub(crate) use topic::{TopicFault, check_filter, check_topic, covers, has_wildcard};

@@ -8,16 +8,15 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT, WWW_AUTHENTICATE};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::address::Server;
 use super::auth::{Challenge, Login, Scheme};
 use super::settings::{HttpSettings, Method};
 use crate::drivers::contract::LinkError;
+use crate::drivers::tls::{Reached, TlsFiles};
 use crate::value::Hidden;
 
 /// Longest answer that is read.
@@ -71,8 +70,9 @@ pub(super) enum Content {
 }
 
 pub(super) struct Client {
-    settings: HttpSettings,
     server: Server,
+    files: TlsFiles,
+    hides_url: bool,
     login: Option<Login>,
     scheme: Scheme,
     headers: Vec<Header>,
@@ -102,18 +102,15 @@ impl Client {
             login: settings.user.clone().map(|user| Login { user, password }),
             scheme: Scheme::default(),
             headers: Header::all(settings.headers.iter()),
-            settings: settings.clone(),
+            files: settings.tls(),
+            hides_url: settings.hides_url,
             timeout,
             open: None,
         }
     }
 
     pub(super) fn is_same_place(&self, other: &Client) -> bool {
-        let files = |client: &Client| {
-            let HttpSettings { ca, certificate, key, .. } = &client.settings;
-            [ca, certificate, key].map(Clone::clone)
-        };
-        files(self) == files(other) && self.server == other.server && self.login == other.login
+        self.files == other.files && self.server == other.server && self.login == other.login
     }
 
     /// Takes the open connection of another client of the same server.
@@ -130,20 +127,14 @@ impl Client {
         let place = (self.server.plain_host(), self.server.port);
         let stream = TcpStream::connect(place).await.map_err(|error| LinkError::Lost(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| LinkError::Lost(error.to_string()))?;
-        self.open = Some(if self.server.is_tls { self.secured(stream).await? } else { speak(stream).await? });
+        self.open = Some(match self.server.is_tls {
+            true => {
+                let server = Reached { what: "server", host: self.server.plain_host(), is_hidden: self.hides_url };
+                speak(self.files.connect(server, stream).await?).await?
+            }
+            false => speak(stream).await?,
+        });
         Ok(())
-    }
-
-    async fn secured(&self, stream: TcpStream) -> Result<Open, LinkError> {
-        let settings = self.settings.clone();
-        // The system's certificates are files.
-        let config = tokio::task::spawn_blocking(move || settings.tls().client()).await;
-        let config = config.map_err(|error| LinkError::Lost(error.to_string()))?.map_err(LinkError::Lost)?;
-        let host = self.server.plain_host().to_owned();
-        let name = ServerName::try_from(host.clone());
-        let name = name.map_err(|_| LinkError::Lost(format!("`{host}` is no name of a host")))?;
-        let stream = TlsConnector::from(config).connect(name, stream).await;
-        speak(stream.map_err(|error| LinkError::Lost(error.to_string()))?).await
     }
 
     /// Sends a request and takes its answer. After a time-out, and after an answer that is no HTTP, the connection is closed: a late

@@ -13,6 +13,7 @@ use crate::drivers::driver::{ConnectionOf, Driver, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
 use crate::drivers::reading::{LinkKey, Part, PointError, Reading, SettingsError};
+use crate::drivers::tls;
 
 /// Values in the answers of web servers.
 #[derive(Debug)]
@@ -22,7 +23,6 @@ impl Driver for Http {
     const NAME: &'static str = "http";
     const ABOUT: &'static str = "values in the answers of a web server: JSON, text, bytes, CSV";
     const ALSO: &'static [&'static str] = &["rest", "https", "json", "web", "iolink"];
-    const PLACE: &'static [&'static str] = &["url"];
     const STAND_IN: Option<&'static str> = Some("/");
 
     type Settings = HttpSettings;
@@ -32,14 +32,12 @@ impl Driver for Http {
         serde_json::from_value(json!({ "url": "" })).expect("no other key is required")
     }
 
-    fn show_as(settings: &mut HttpSettings, text: String) {
-        settings.shown = Some(text);
+    fn hide(settings: &mut HttpSettings, keys: &[&'static str]) {
+        settings.hides_url = keys.contains(&"url");
     }
 
     fn files(settings: &mut HttpSettings) -> Vec<FileKey<'_>> {
-        let HttpSettings { ca, certificate, key, .. } = settings;
-        let files = [("ca", ca), ("certificate", certificate), ("key", key)];
-        files.into_iter().filter_map(|(key, file)| Some(FileKey { key, file: file.as_mut()? })).collect()
+        tls::keys(&mut settings.ca, &mut settings.certificate, &mut settings.key)
     }
 
     fn check_settings(settings: &HttpSettings) -> Vec<SettingsError> {

@@ -16,10 +16,10 @@ pub(crate) struct HttpSettings {
     /// Server, as http://10.0.0.7 or https://host:8443/api. Paths are added to it.
     #[schemars(extend("x-also" = ["host", "address", "endpoint", "base_url"], "x-secret" = true))]
     pub url: String,
-    /// Name of the server in logs and for clients, where a part of the url must not be shown.
+    /// The url came from outside of the cell file: no message may show it.
     #[serde(skip)]
     #[schemars(skip)]
-    pub shown: Option<String>,
+    pub hides_url: bool,
     /// Certificates of the authorities that are trusted with https, as a PEM file (default: the system's).
     #[serde(default)]
     #[schemars(extend("x-also" = ["cafile", "ca_file", "ca_cert", "ca_certs"], "x-file" = "pem"))]
@@ -136,8 +136,8 @@ point_keys!(HttpPoint {
 });
 
 impl HttpSettings {
-    pub(super) fn tls(&self) -> TlsFiles<'_> {
-        TlsFiles { ca: self.ca.as_ref(), certificate: self.certificate.as_ref(), key: self.key.as_ref() }
+    pub(super) fn tls(&self) -> TlsFiles {
+        TlsFiles { ca: self.ca.clone(), certificate: self.certificate.clone(), key: self.key.clone() }
     }
 }
 

@@ -1,9 +1,7 @@
 //! Checks of a connection and its points without a broker.
 
 use super::settings::{MqttPoint, MqttSettings};
-use crate::drivers::broker::{
-    SessionKeys, TopicFault, check_filter, check_session, check_topic, covers, doubt_port, has_wildcard,
-};
+use crate::drivers::broker::{TopicFault, check_filter, check_session, check_topic, covers, doubt_port, has_wildcard};
 use crate::drivers::driver::PointOf;
 use crate::drivers::payload::{Body, Format};
 use crate::drivers::plan::ConnectionPlan;
@@ -80,15 +78,7 @@ fn warning(point: PointOf<'_, MqttPoint>) -> Option<PointError> {
 }
 
 pub(super) fn check_settings(settings: &MqttSettings) -> Vec<SettingsError> {
-    let mut errors = check_session(&SessionKeys {
-        url: &settings.url,
-        user: settings.user.as_deref(),
-        has_password: settings.password.is_some(),
-        client_id: settings.client_id.as_deref(),
-        keep_alive: settings.keep_alive,
-        max_message: settings.max_message,
-        files: &settings.files(),
-    });
+    let mut errors = check_session(&settings.session());
     if let Some(Err(fault)) = settings.online.as_deref().map(check_topic) {
         errors.push(SettingsError { key: "online", in_file: None, message: fault.message, help: fault.help });
     }

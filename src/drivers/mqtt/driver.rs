@@ -8,11 +8,12 @@ use super::listener::Listener;
 use super::settings::{MqttPoint, MqttSettings};
 use super::table::Table;
 use super::{check, notes};
-use crate::drivers::broker::{Options, Url, scan_id};
+use crate::drivers::broker::Url;
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
 use crate::drivers::reading::{Doubt, LinkKey, Part, PointError, Reading, Remark, SettingsError};
+use crate::drivers::tls;
 
 /// MQTT by way of a broker.
 #[derive(Debug)]
@@ -21,7 +22,6 @@ pub(crate) struct Mqtt;
 impl Driver for Mqtt {
     const NAME: &'static str = "mqtt";
     const ABOUT: &'static str = "messages of devices, by way of an MQTT broker";
-    const PLACE: &'static [&'static str] = &["url"];
     const RECONNECT_MAX: Duration = Duration::from_secs(5);
     const DELIVERY: Delivery = Delivery::Pushed;
     const STAND_IN: Option<&'static str> = Some("topic");
@@ -33,18 +33,12 @@ impl Driver for Mqtt {
         serde_json::from_value(json!({ "url": "mqtt://broker" })).expect("no other key is required")
     }
 
-    fn show_as(settings: &mut MqttSettings, text: String) {
-        settings.shown = Some(text);
-    }
-
     fn hide(settings: &mut MqttSettings, keys: &[&'static str]) {
         settings.hidden = keys.to_vec();
     }
 
     fn files(settings: &mut MqttSettings) -> Vec<FileKey<'_>> {
-        let MqttSettings { ca, certificate, key, .. } = settings;
-        let files = [("ca", ca), ("certificate", certificate), ("key", key)];
-        files.into_iter().filter_map(|(key, file)| Some(FileKey { key, file: file.as_mut()? })).collect()
+        tls::keys(&mut settings.ca, &mut settings.certificate, &mut settings.key)
     }
 
     fn check_settings(settings: &MqttSettings) -> Vec<SettingsError> {
@@ -91,33 +85,13 @@ impl Driver for Mqtt {
     }
 
     fn open(connections: &[ConnectionOf<'_, Mqtt>]) -> Link {
-        Link::push(Listener::new(options(connections[0]), Table::new(connections)))
+        Link::push(Listener::new(
+            connections[0].settings.session().options(connections[0].plan),
+            Table::new(connections),
+        ))
     }
 
     fn address_notes() -> String {
         notes::topics()
-    }
-}
-
-/// The session's part of the settings.
-pub(super) fn options(connection: ConnectionOf<'_, Mqtt>) -> Options {
-    let settings = connection.settings;
-    let own_id = || format!("opcell-{}-{}", connection.plan.cell, connection.plan.name);
-    // Config has refused another url, and opens none.
-    let nowhere = Url { host: String::new(), port: 1883, is_tls: false };
-    Options {
-        url: Url::parse(&settings.url).unwrap_or(nowhere),
-        client_id: match connection.plan.is_scan {
-            true => scan_id(),
-            false => settings.client_id.clone().unwrap_or_else(own_id),
-        },
-        user: settings.user.clone(),
-        hidden: settings.hidden.clone(),
-        password: settings.password.clone(),
-        keep_alive: settings.keep_alive.0,
-        version: settings.version.into(),
-        max_message: usize::try_from(settings.max_message.0).unwrap_or(usize::MAX),
-        timeout: connection.plan.timeout,
-        files: settings.files(),
     }
 }

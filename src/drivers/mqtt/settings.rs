@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::drivers::broker::{Files, VersionSetting};
+use crate::drivers::broker::{SessionKeys, VersionSetting};
 use crate::drivers::file_text::FileText;
 use crate::drivers::keys::point_keys;
 use crate::drivers::payload::{ByteOrder, Encoding, Keys, PayloadKind, RawType};
 use crate::drivers::reading::Part;
+use crate::drivers::tls::TlsFiles;
 use crate::model::{Period, Size};
 use crate::value::Hidden;
 
@@ -16,10 +17,6 @@ pub(crate) struct MqttSettings {
     /// Broker, as mqtt://host:1883, or mqtts://host:8883 for TLS. Without a port these are the ports.
     #[schemars(extend("x-also" = ["host", "broker", "server", "uri", "endpoint"], "x-secret" = true))]
     pub url: String,
-    /// Name of the broker in logs and for clients, where a part of the url must not be shown.
-    #[serde(skip)]
-    #[schemars(skip)]
-    pub shown: Option<String>,
     /// Keys whose text must not be shown.
     #[serde(skip)]
     #[schemars(skip)]
@@ -156,8 +153,18 @@ fn default_max_message() -> Size {
 }
 
 impl MqttSettings {
-    pub(super) fn files(&self) -> Files {
-        Files { ca: self.ca.clone(), certificate: self.certificate.clone(), key: self.key.clone() }
+    pub(super) fn session(&self) -> SessionKeys<'_> {
+        SessionKeys {
+            url: &self.url,
+            user: self.user.as_deref(),
+            password: self.password.as_ref(),
+            client_id: self.client_id.as_deref(),
+            keep_alive: self.keep_alive,
+            version: self.version,
+            max_message: self.max_message,
+            hidden: &self.hidden,
+            files: TlsFiles { ca: self.ca.clone(), certificate: self.certificate.clone(), key: self.key.clone() },
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::driver::{Mqtt, options};
+use super::driver::Mqtt;
 use super::listener::Listener;
 use super::settings::MqttPoint;
 use super::table::{Table, Unserved};
@@ -62,7 +62,7 @@ async fn a_write_that_has_not_left_at_its_deadline_never_leaves() {
         PointPlan { kind: BuiltIn::String, read: false, settings: PointSettings::of(keys), ..PointPlan::sample(0) };
     for (takes_data, usable) in [(true, true), (false, false)] {
         let plan = connection(broker(takes_data), vec![point.clone()]);
-        let mut listener = Listener::new(options(of(&plan)), Table::new(&[of(&plan)]));
+        let mut listener = Listener::new(of(&plan).settings.session().options(&plan), Table::new(&[of(&plan)]));
         listener.connect().await.expect("let in");
         // More than sockets hold.
         let command = Value::text(&"x".repeat(32 << 20));

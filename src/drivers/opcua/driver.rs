@@ -22,7 +22,6 @@ impl Driver for OpcUaClient {
     const NAME: &'static str = "opcua";
     const ABOUT: &'static str = "Nodes of another OPC UA server";
     const ALSO: &'static [&'static str] = &["opc-ua", "ua", "opc.tcp"];
-    const PLACE: &'static [&'static str] = &["url"];
     const DELIVERY: Delivery = Delivery::Sampled;
     const STAND_IN: Option<&'static str> = Some("i=2258");
 
@@ -31,10 +30,6 @@ impl Driver for OpcUaClient {
 
     fn stand_in() -> OpcUa {
         serde_json::from_value(serde_json::json!({ "url": "" })).expect("no other key is required")
-    }
-
-    fn show_as(settings: &mut OpcUa, text: String) {
-        settings.shown = Some(text);
     }
 
     fn files(settings: &mut OpcUa) -> Vec<FileKey<'_>> {

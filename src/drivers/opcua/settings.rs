@@ -24,10 +24,6 @@ pub(crate) struct OpcUa {
     /// Endpoint, as opc.tcp://plc1:4840. The host is dialled as it is written here, whatever the server says of itself.
     #[schemars(extend("x-also" = ["endpoint", "endpoint_url", "server", "host", "address"], "x-unit" = "opc.tcp://HOST:PORT", "x-secret" = true))]
     pub url: String,
-    /// Name of the server's place in logs and for clients, where a part of it must not be shown.
-    #[serde(skip)]
-    #[schemars(skip)]
-    pub shown: Option<String>,
     /// SecurityPolicy. `auto` takes the strongest that the server offers, SignAndEncrypt before Sign (default auto).
     #[serde(default)]
     #[schemars(extend("x-also" = ["security_policy", "security"]))]

@@ -7,12 +7,13 @@ use super::host::Host;
 use super::listener::{Listener, Role};
 use super::notes;
 use super::settings::SparkplugSettings;
-use crate::drivers::broker::{Options, Url, check_session, doubt_port, scan_id};
+use crate::drivers::broker::{Url, check_session, doubt_port, own_id};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, NoKeys, PointOf};
 use crate::drivers::file_text::FileKey;
 use crate::drivers::link::Link;
 use crate::drivers::plan::PointPlan;
 use crate::drivers::reading::{PointError, Reading, Remark, SettingsError};
+use crate::drivers::tls;
 use crate::value::BuiltIn;
 
 /// Sparkplug B, as a host application.
@@ -23,7 +24,6 @@ impl Driver for Sparkplug {
     const NAME: &'static str = "sparkplug";
     const ABOUT: &'static str = "metrics of Sparkplug B edge nodes, by way of an MQTT broker";
     const ALSO: &'static [&'static str] = &["sparkplug-b", "spb", "sparkplugb"];
-    const PLACE: &'static [&'static str] = &["url"];
     const DELIVERY: Delivery = Delivery::Pushed;
     const STAND_IN: Option<&'static str> = Some("group/node:metric");
 
@@ -34,30 +34,16 @@ impl Driver for Sparkplug {
         serde_json::from_value(serde_json::json!({ "url": "mqtt://broker" })).expect("no other key is required")
     }
 
-    fn show_as(settings: &mut SparkplugSettings, text: String) {
-        settings.shown = Some(text);
-    }
-
     fn hide(settings: &mut SparkplugSettings, keys: &[&'static str]) {
         settings.hidden = keys.to_vec();
     }
 
     fn files(settings: &mut SparkplugSettings) -> Vec<FileKey<'_>> {
-        let SparkplugSettings { ca, certificate, key, .. } = settings;
-        let files = [("ca", ca), ("certificate", certificate), ("key", key)];
-        files.into_iter().filter_map(|(key, file)| Some(FileKey { key, file: file.as_mut()? })).collect()
+        tls::keys(&mut settings.ca, &mut settings.certificate, &mut settings.key)
     }
 
     fn check_settings(settings: &SparkplugSettings) -> Vec<SettingsError> {
-        let mut errors = check_session(&crate::drivers::broker::SessionKeys {
-            url: &settings.url,
-            user: settings.user.as_deref(),
-            has_password: settings.password.is_some(),
-            client_id: settings.client_id.as_deref(),
-            keep_alive: settings.keep_alive,
-            max_message: settings.max_message,
-            files: &settings.files(),
-        });
+        let mut errors = check_session(&settings.session());
         let mut refuse = |key, message: String, help: &str| {
             errors.push(SettingsError { key, in_file: None, message, help: help.to_owned() });
         };
@@ -101,26 +87,9 @@ impl Driver for Sparkplug {
     fn open(connections: &[ConnectionOf<'_, Sparkplug>]) -> Link {
         let connection = connections[0];
         let settings = connection.settings;
-        let own_id = || format!("opcell-{}-{}", connection.plan.cell, connection.plan.name);
-        // Config has refused another url, and opens none.
-        let nowhere = Url { host: String::new(), port: 1883, is_tls: false };
-        let options = Options {
-            url: Url::parse(&settings.url).unwrap_or(nowhere),
-            client_id: match connection.plan.is_scan {
-                true => scan_id(),
-                false => settings.client_id.clone().unwrap_or_else(own_id),
-            },
-            user: settings.user.clone(),
-            hidden: settings.hidden.clone(),
-            password: settings.password.clone(),
-            keep_alive: settings.keep_alive.0,
-            version: settings.version.into(),
-            max_message: usize::try_from(settings.max_message.0).unwrap_or(usize::MAX),
-            timeout: connection.plan.timeout,
-            files: settings.files(),
-        };
+        let options = settings.session().options(connection.plan);
         let role = Role {
-            host_id: settings.host_id.clone().unwrap_or_else(|| own_id().replace(['+', '#', '/'], "_")),
+            host_id: settings.host_id.clone().unwrap_or_else(|| own_id(connection.plan).replace(['+', '#', '/'], "_")),
             groups: settings.groups.clone(),
             has_state: settings.state && !connection.plan.is_scan,
             may_ask: !connection.plan.is_scan,

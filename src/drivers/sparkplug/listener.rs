@@ -276,7 +276,8 @@ impl Push for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drivers::broker::{Files, Url, VersionSetting};
+    use crate::drivers::broker::{Url, VersionSetting};
+    use crate::drivers::tls::TlsFiles;
     use crate::tags::RawSample;
 
     #[tokio::test]
@@ -291,7 +292,7 @@ mod tests {
             version: VersionSetting::V311.into(),
             max_message: 1 << 20,
             timeout: Duration::from_secs(1),
-            files: Files::default(),
+            files: TlsFiles::default(),
         };
         let role = Role { host_id: String::new(), groups: Vec::new(), has_state: false, may_ask: true };
         let mut listener = Listener::new(options, role, Host::new(Vec::new(), Duration::ZERO));
