@@ -207,7 +207,7 @@ fn finish(schema: &mut Value) {
     match schema {
         Value::Array(all) => all.iter_mut().for_each(finish),
         Value::Object(map) => {
-            for key in ["x-also", "x-unit", "x-password", "format"] {
+            for key in ["x-also", "x-unit", "x-password", "x-headers", "format"] {
                 map.remove(key);
             }
             if let Some(Value::Array(choices)) = map.get_mut("anyOf") {

@@ -91,6 +91,7 @@ impl Compiler<'_> {
         settings = settings.map(|known| known.hiding(&self.hidden_keys(value, known.driver())));
         if let Some(driver) = meant {
             self.refuse_plain_passwords(value, driver);
+            self.doubt_plain_headers(value, driver);
         }
         let settings = settings.and_then(|settings| self.with_files(value, &settings));
         for error in settings.iter().flat_map(Settings::check) {
@@ -143,6 +144,24 @@ impl Compiler<'_> {
                 let finding = self.findings.error(&self.source, at, "a password in the file itself");
                 finding.help("write ${file:…} or ${env:…}");
             }
+        }
+    }
+
+    /// Headers, of the connection or of one of its requests, whose names say that their value is a secret.
+    fn doubt_plain_headers(&mut self, connection: Ix, driver: &About) {
+        let is_marked = |key: &&Key| key.schema.get("x-headers").is_some_and(|mark| mark == true);
+        let Some(key) = DOCS.keys(DOCS.connection_of(driver.name)).iter().find(is_marked) else { return };
+        let mut plain = Vec::new();
+        self.source.walk(connection, &mut |source, at| {
+            if source.key_of(at).is_some_and(|named| source.text(named) == key.name) {
+                let is_plain = |value: &Ix| source.is_scalar(*value) && !source.is_secret(*value);
+                let secrets = source.entries(at).filter(|(name, _)| is_secret_header(source.text(*name)));
+                plain.extend(secrets.map(|(_, value)| value).filter(is_plain));
+            }
+        });
+        for at in plain {
+            let finding = self.findings.warning(&self.source, at, "a secret in the file itself");
+            finding.help("write ${file:…} or ${env:…}");
         }
     }
 
@@ -215,4 +234,10 @@ impl Compiler<'_> {
     fn simulator_for(&self, ix: ConnectionIx) -> Settings {
         Settings::of::<Simulator>(simulator::Settings { seed: u64::from(ix.0) + 1 })
     }
+}
+
+/// Whether a header of HTTP with this name carries a secret, as `Authorization` and `X-Api-Key` do.
+fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["authorization", "cookie", "key", "token", "secret", "password"].iter().any(|part| name.contains(part))
 }

@@ -42,6 +42,7 @@ pub(crate) struct HttpSettings {
     pub password: Option<Hidden<String>>,
     /// Headers of every request: `{ Authorization: "Bearer ${file:token}" }` (default none).
     #[serde(default)]
+    #[schemars(extend("x-headers" = true))]
     pub headers: BTreeMap<String, Hidden<String>>,
     /// Requests other than a GET of a path, by the names that addresses use (default none).
     #[serde(default)]
