@@ -1,4 +1,4 @@
-//! Numbers and Booleans in texts.
+//! Numbers in texts.
 
 use crate::value::Value;
 
@@ -26,13 +26,19 @@ fn is_number(text: &str) -> bool {
     rest.is_empty()
 }
 
-/// The number of a text: whole ones exactly, others as the nearest Double. `None` for a text that is no number, or one
-/// beyond every float.
+/// The number of a text: whole ones exactly, others as the nearest Double. `None` for a text that is no number, for one
+/// beyond every float, and for one whose whole part a Double would round.
 pub(super) fn number(text: &str) -> Option<Value> {
     whole(text).or_else(|| {
-        let number = text.parse::<f64>().ok().filter(|number| is_number(text) && number.is_finite());
-        number.map(Value::Double)
+        let number = text.parse::<f64>().ok().filter(|number| is_number(text) && number.is_finite())?;
+        (!is_rounded(text, number)).then_some(Value::Double(number))
     })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and such a number is not compared")]
+fn is_rounded(text: &str, number: f64) -> bool {
+    let whole = text.split_once('.').map(|(whole, _)| whole.parse::<i128>());
+    !text.contains(['e', 'E']) && whole.is_some_and(|whole| whole.is_ok_and(|whole| number as i128 != whole))
 }
 
 /// The same for a Float; one that no Float holds is a Double.
@@ -41,19 +47,15 @@ pub(super) fn single(text: &str) -> Option<Value> {
     whole(text).or_else(|| single().map(Value::Float)).or_else(|| number(text))
 }
 
+/// A whole number, also one with a fraction of zeros, which no Double holds beyond 2^53.
 fn whole(text: &str) -> Option<Value> {
-    if !is_number(text) || text.contains(['.', 'e', 'E']) {
+    let digits = match text.split_once('.') {
+        Some((digits, fraction)) if fraction.bytes().all(|digit| digit == b'0') => digits,
+        Some(_) => return None,
+        None => text,
+    };
+    if !is_number(text) || digits.contains(['e', 'E']) {
         return None;
     }
-    text.parse().map(Value::Int64).or_else(|_| text.parse().map(Value::UInt64)).ok()
-}
-
-/// The Boolean of a text: true false 1 0 on off yes no, in any case.
-pub(super) fn boolean(text: &str) -> Option<bool> {
-    let is = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-    match () {
-        () if is(["true", "1", "on", "yes"]) => Some(true),
-        () if is(["false", "0", "off", "no"]) => Some(false),
-        () => None,
-    }
+    digits.parse().map(Value::Int64).or_else(|_| digits.parse().map(Value::UInt64)).ok()
 }

@@ -12,7 +12,7 @@ use super::fault::{Fault, null, start_of};
 use super::{encoding, number, time};
 use crate::drivers::plan::{Enumeration, PointPlan};
 use crate::tags;
-use crate::value::{BuiltIn, Elements, Value};
+use crate::value::{BuiltIn, Elements, Value, boolean_from_text};
 
 /// Levels of lists in a list.
 const MOST_DIMENSIONS: u8 = 8;
@@ -51,7 +51,7 @@ impl Want {
         match self.kind {
             BuiltIn::String => self.text(text),
             BuiltIn::Boolean if !self.has_scale => {
-                number::boolean(trimmed).map(Value::Boolean).ok_or_else(|| refused("Boolean"))
+                boolean_from_text(trimmed).map(Value::Boolean).ok_or_else(|| refused("Boolean"))
             }
             BuiltIn::DateTime => time::time_of(trimmed).map(Value::DateTime).ok_or_else(|| refused("time")),
             BuiltIn::ByteString => self.bytes(text.as_bytes()),
