@@ -20,6 +20,7 @@ use super::plan::{ConnectionPlan, PointPlan};
 use super::reading::{
     Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError,
 };
+use crate::model::ServerPlan;
 use crate::value::Value;
 
 /// A protocol, as `driver:` names it.
@@ -67,6 +68,11 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// Findings about a right connection with all of its right points. No I/O.
     fn check_together(_connection: ConnectionOf<'_, Self>) -> Vec<Remark> {
         Vec::new()
+    }
+
+    /// A finding about a connection that leads to this server itself. No I/O.
+    fn check_loop(_settings: &Self::Settings, _server: &ServerPlan) -> Option<Remark> {
+        None
     }
 
     /// A doubt about two connections that seem to lead to one device by different names; `name` is the first's.

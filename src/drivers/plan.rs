@@ -15,7 +15,7 @@ use super::link::Opened;
 use super::reading::{
     Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError,
 };
-use crate::model::{ConnectionIx, TagId};
+use crate::model::{ConnectionIx, ServerPlan, TagId};
 use crate::value::{BuiltIn, Value};
 
 /// One tag of a connection, as its driver sees it.
@@ -204,6 +204,7 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn with_files(&self, content: &dyn Fn(&str) -> Option<Arc<[u8]>>) -> Option<Settings>;
     fn check(&self) -> Vec<SettingsError>;
     fn check_together(&self, connection: &ConnectionPlan) -> Vec<Remark>;
+    fn check_loop(&self, server: &ServerPlan) -> Option<Remark>;
     fn same_device(&self, name: &str, second: &dyn AnySettings) -> Option<Doubt>;
     fn check_address(&self, text: &str) -> Result<(), PointError>;
     fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError>;

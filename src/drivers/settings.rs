@@ -17,7 +17,7 @@ use super::plan::{AnyKeys, AnySettings, ConnectionPlan, PointPlan, PointSettings
 use super::reading::{
     Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError,
 };
-use crate::model::Scale;
+use crate::model::{Scale, ServerPlan};
 use crate::tags;
 use crate::value::Value;
 
@@ -77,6 +77,11 @@ impl Settings {
     /// Findings about the connection with all of its points. No I/O.
     pub fn check_together(&self, connection: &ConnectionPlan) -> Vec<Remark> {
         self.0.check_together(connection)
+    }
+
+    /// A finding about a connection that leads to this server itself. No I/O.
+    pub fn check_loop(&self, server: &ServerPlan) -> Option<Remark> {
+        self.0.check_loop(server)
     }
 
     /// A doubt about two connections that seem to lead to one device; `name` is the first's.
@@ -223,6 +228,10 @@ impl<D: Driver> AnySettings for Held<D> {
 
     fn check_together(&self, connection: &ConnectionPlan) -> Vec<Remark> {
         D::check_together(self.connection(connection))
+    }
+
+    fn check_loop(&self, server: &ServerPlan) -> Option<Remark> {
+        D::check_loop(&self.settings, server)
     }
 
     fn same_device(&self, name: &str, second: &dyn AnySettings) -> Option<Doubt> {

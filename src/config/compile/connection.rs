@@ -12,7 +12,7 @@ use crate::config::source::{Ix, Place};
 use crate::config::{driver, spec};
 use crate::drivers::simulator::{self, Simulator};
 use crate::drivers::{self, About, ConnectionPlan, DRIVERS, Driver, Remark, RemarkPlace, Settings, SettingsError};
-use crate::model::{Connection, ConnectionIx};
+use crate::model::{Connection, ConnectionIx, ServerPlan};
 
 impl Compiler<'_> {
     pub(super) fn connections(&mut self, mapping: Ix, scope: &mut Scope) {
@@ -180,25 +180,39 @@ impl Compiler<'_> {
             return;
         }
         for at in 0..self.drivers.len() {
-            let remarks = self.real_settings[at].check_together(&self.drivers[at]);
-            for Remark { place, is_warning, message, help } in remarks {
-                let node = self.connection_nodes[at];
-                let ix = match place {
-                    RemarkPlace::Key(key) => self.source.get(node, key),
-                    RemarkPlace::Entry(key, entry) => {
-                        let list = self.source.get(node, key);
-                        list.map(|list| self.source.children(list).nth(entry).unwrap_or(list))
-                    }
-                    RemarkPlace::Point(point) => self.addresses.get(&self.drivers[at].points[point].tag).copied(),
-                };
-                let ix = ix.unwrap_or(node);
-                let finding = match is_warning {
-                    true => self.findings.warning(&self.source, ix, message),
-                    false => self.findings.error(&self.source, ix, message),
-                };
-                finding.help(help);
+            for remark in self.real_settings[at].check_together(&self.drivers[at]) {
+                self.add_remark(at, remark);
             }
         }
+    }
+
+    /// Connections that lead to the server itself.
+    pub(super) fn check_loops(&mut self, server: &ServerPlan) {
+        for at in 0..self.real_settings.len() {
+            if let Some(remark) = self.real_settings[at].check_loop(server) {
+                // A cell that is looked at alone may belong to a server that listens elsewhere.
+                let is_warning = server.file.is_none() && self.options.listen.is_none();
+                self.add_remark(at, Remark { is_warning, ..remark });
+            }
+        }
+    }
+
+    fn add_remark(&mut self, at: usize, remark: Remark) {
+        let node = self.connection_nodes[at];
+        let ix = match remark.place {
+            RemarkPlace::Key(key) => self.source.get(node, key),
+            RemarkPlace::Entry(key, entry) => {
+                let list = self.source.get(node, key);
+                list.map(|list| self.source.children(list).nth(entry).unwrap_or(list))
+            }
+            RemarkPlace::Point(point) => self.addresses.get(&self.drivers[at].points[point].tag).copied(),
+        };
+        let ix = ix.unwrap_or(node);
+        let finding = match remark.is_warning {
+            true => self.findings.warning(&self.source, ix, remark.message),
+            false => self.findings.error(&self.source, ix, remark.message),
+        };
+        finding.help(remark.help);
     }
 
     fn refuse_setting(&mut self, connection: Ix, error: SettingsError) {

@@ -127,6 +127,9 @@ pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings
     }
     compiler.check_registers();
     compiler.check_together();
+    if let Some(server) = &server {
+        compiler.check_loops(server);
+    }
     let Compiler { source, findings, plant, drivers, .. } = compiler;
     let is_good = !findings.has_errors();
     let compiled = server.filter(|_| is_good).map(|server| Compiled { plant, server, drivers, named });

@@ -11,7 +11,8 @@ use super::{notes, user};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
-use crate::drivers::reading::{LinkKey, Part, PointError, Reading, SettingsError};
+use crate::drivers::reading::{LinkKey, Part, PointError, Reading, Remark, RemarkPlace, SettingsError};
+use crate::model::ServerPlan;
 use crate::stack::crypto::sha256;
 
 /// Nodes of another OPC UA server.
@@ -44,6 +45,16 @@ impl Driver for OpcUaClient {
 
     fn is_same_source(old: &OpcUa, new: &OpcUa) -> bool {
         old.is_same_source(new)
+    }
+
+    fn check_loop(settings: &OpcUa, server: &ServerPlan) -> Option<Remark> {
+        let is_own = Url::parse(&settings.url).is_ok_and(|url| url.leads_to(&server.listen, &server.advertise));
+        is_own.then(|| Remark {
+            place: RemarkPlace::Key("url"),
+            is_warning: false,
+            message: "this is the server's own address".to_owned(),
+            help: "write the address of the other server".to_owned(),
+        })
     }
 
     fn check_address(text: &str) -> Result<(), PointError> {

@@ -1,5 +1,7 @@
 //! `url:` of a connection: `opc.tcp://HOST:PORT/PATH`.
 
+use std::net::{IpAddr, SocketAddr};
+
 /// The standard's own port.
 const PORT: u16 = 4840;
 /// Bytes of an EndpointUrl, at most (Part 6 §7.1.2.3, 1.05).
@@ -44,6 +46,18 @@ impl Url {
         let (host, port) = split_port(place).ok_or_else(|| refused(format!("`{text}` has no host with a port")))?;
         let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         Ok(Url { text: format!("opc.tcp://{shown}:{port}{path}"), host: host.to_owned(), port })
+    }
+
+    /// Whether a server that listens there, by these names, is the one that is meant: as far as that can be told without a
+    /// look at the network.
+    pub(super) fn leads_to(&self, listen: &[SocketAddr], names: &[String]) -> bool {
+        let host = if self.host.eq_ignore_ascii_case("localhost") { "127.0.0.1" } else { &self.host };
+        let is_place = |listen: &SocketAddr| match host.parse::<IpAddr>() {
+            Ok(address) if address.is_loopback() => listen.ip().is_loopback() || listen.ip().is_unspecified(),
+            Ok(address) => address == listen.ip(),
+            Err(_) => names.iter().any(|name| name.eq_ignore_ascii_case(host)),
+        };
+        listen.iter().any(|listen| listen.port() == self.port && is_place(listen))
     }
 
     /// Host and port as a key: case does not matter, and this host has three names.
@@ -105,5 +119,25 @@ mod tests {
             assert!(fault.message.contains(word), "{text}: {fault:?}");
         }
         assert_eq!(Url::parse("opc.tcp://LOCALHOST").map(|url| url.place()), Ok("127.0.0.1:4840".to_owned()));
+    }
+
+    #[test]
+    fn a_url_that_leads_to_the_server_itself_is_seen() {
+        let names = ["Press.plant".to_owned()];
+        for (listen, url, wanted) in [
+            ("127.0.0.1:4840", "opc.tcp://localhost", true),
+            ("0.0.0.0:4840", "opc.tcp://127.0.0.2:4840/a", true),
+            ("[::]:4840", "opc.tcp://[::1]", true),
+            ("10.0.0.5:4841", "opc.tcp://10.0.0.5:4841", true),
+            ("0.0.0.0:4841", "opc.tcp://press.PLANT:4841", true),
+            ("127.0.0.1:4841", "opc.tcp://localhost", false),
+            ("10.0.0.5:4840", "opc.tcp://localhost", false),
+            ("0.0.0.0:4840", "opc.tcp://10.0.0.6", false),
+            ("0.0.0.0:4840", "opc.tcp://plc1", false),
+        ] {
+            let listen = [listen.parse().expect("an address")];
+            let url_of = Url::parse(url).expect("a URL");
+            assert_eq!(url_of.leads_to(&listen, &names), wanted, "{url} of a server at {listen:?}");
+        }
     }
 }
