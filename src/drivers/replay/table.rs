@@ -209,7 +209,7 @@ impl Table {
                     help: "write Good, or a number as 0x80000000".to_owned(),
                 });
             }
-            let name = name_of(cell(text, cells, IDENTIFIER));
+            let name = cell(text, cells, IDENTIFIER);
             if !self.signals.contains_key(name) {
                 self.signals.insert(name.to_owned(), Signal::default());
             }
@@ -290,8 +290,8 @@ impl Table {
                 _ => "String",
             };
             Found {
-                path: vec![name.clone()],
-                address: name.clone(),
+                path: vec![self.address(name).to_owned()],
+                address: self.address(name).to_owned(),
                 data_type: data_type.to_owned(),
                 ..Found::default()
             }
@@ -299,18 +299,25 @@ impl Table {
         names.into_iter().map(found).collect()
     }
 
-    /// The name by which `play` knows the signal of an address.
-    pub(super) fn name<'a>(&self, address: &'a str) -> &'a str {
-        if self.is_export() { name_of(address) } else { address }
+    /// The name by which `play` knows the signal of an address: a heading, or a whole identifier.
+    pub(super) fn name<'a>(&'a self, address: &'a str) -> &'a str {
+        if !self.is_export() || self.signals.contains_key(address) {
+            return address;
+        }
+        self.signals.get_key_value(&format!("s={address}")).map_or(address, |(name, _)| name)
+    }
+
+    /// The shortest address of a signal.
+    fn address<'a>(&'a self, name: &'a str) -> &'a str {
+        let short = name.strip_prefix("s=").filter(|short| self.is_export() && self.name(short) == name);
+        short.unwrap_or(name)
     }
 
     /// Hint at the signal that the address is meant to be.
     pub(super) fn nearest(&self, address: &str) -> String {
         let time = self.headings.get(self.time_column());
-        did_you_mean(
-            address,
-            self.signals.keys().map(String::as_str).filter(|name| Some(*name) != time.map(String::as_str)),
-        )
+        let names = self.signals.keys().filter(|name| Some(*name) != time);
+        did_you_mean(address, names.map(|name| self.address(name)))
     }
 
     /// The cells of a row that say something.
@@ -320,7 +327,7 @@ impl Table {
         let Ok(row) = row(text, line.start as usize, self.separator) else { return };
         match self.layout {
             Layout::Export => play(Played {
-                signal: name_of(cell(text, &row.cells, IDENTIFIER)),
+                signal: cell(text, &row.cells, IDENTIFIER),
                 text: cell(text, &row.cells, VALUE),
                 status: Some(cell(text, &row.cells, STATUS)),
             }),
@@ -388,11 +395,6 @@ fn cell<'a>(text: &'a str, cells: &'a [Cell], at: usize) -> &'a str {
     cells.get(at).map_or("", |cell| cell.text(text))
 }
 
-/// An identifier without the letter of its type.
-fn name_of(identifier: &str) -> &str {
-    identifier.strip_prefix("s=").unwrap_or(identifier)
-}
-
 /// A time in ticks.
 #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and a time beyond the years is refused")]
 fn time(text: &str) -> Option<i64> {
@@ -427,6 +429,29 @@ mod tests {
         let mut file: FileText = serde_json::from_str("\"data/a.csv\"").expect("a path");
         file.fill(csv.as_bytes().into());
         Table::parse(&file, time)
+    }
+
+    #[test]
+    fn a_signal_of_an_export_is_named_by_its_identifier() {
+        let rows: String = ["s=A", "i=7", "s=i=7", "s=s=A", "s=s=B"]
+            .map(|identifier| format!("urn:a,{identifier},Double,2026-11-29T09:00:00Z,2026-11-29T09:00:00Z,Good,1\n"))
+            .concat();
+        let text = format!("namespace,identifier,type,source_time,server_time,status,value\n{rows}");
+        let table = parse(&text, "time").expect("a table");
+        for (address, name) in [
+            ("A", "s=A"),
+            ("s=A", "s=A"),
+            ("i=7", "i=7"),
+            ("s=i=7", "s=i=7"),
+            ("s=s=A", "s=s=A"),
+            ("s=B", "s=s=B"),
+            ("s=s=B", "s=s=B"),
+            ("C", "C"),
+        ] {
+            assert_eq!(table.name(address), name, "{address}");
+        }
+        let found: Vec<String> = table.found().into_iter().map(|found| found.address).collect();
+        assert_eq!(found, ["i=7", "A", "s=i=7", "s=s=A", "s=B"]);
     }
 
     #[test]
