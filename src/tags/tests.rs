@@ -156,6 +156,32 @@ fn a_miss_never_makes_a_bad_tag_better() {
 }
 
 #[test]
+fn a_tag_with_a_newer_source_takes_nothing_by_an_older_plant() {
+    let start = Instant::now();
+    let bench = store(vec![number(BuiltIn::Int16)]);
+    bench.commit(&bench.plant, &good(Value::Int16(7)), at(start, 0));
+    let old = bench.plant.clone();
+    let newer = Plant { revision: old.revision + 1, ..old.clone() };
+    bench.turn(&newer, TagId(0), Turn::Begin, None, at(start, 1_000));
+    let now = || bench.with(TagId(0), |sample| (sample.value.clone(), sample.status, sample.source_time));
+    let begun = now();
+    let (id, late) = ([TagId(0)], at(start, 60_000));
+    bench.commit(&old, &good(Value::Int16(8)), late);
+    bench.miss(&old, &id, Miss::Silent, late);
+    bench.lapse(&old, &id, Miss::LinkDown, Lapse::Bad, late);
+    bench.expire(&old, &id, Miss::Silent, late);
+    bench.expire_usable(&old, &id, Duration::ZERO, Miss::Silent, late);
+    bench.show_written(&old, TagId(0), &Value::Int16(9), late);
+    assert_eq!(now(), begun);
+    for plant in [&newer, &Plant { revision: newer.revision + 1, ..old.clone() }] {
+        bench.commit(plant, &good(Value::Int16(8)), late);
+        assert_eq!(now(), (Value::Int16(8), StatusCode::Good, late.source));
+        bench.miss(plant, &id, Miss::Silent, at(start, 61_000));
+        assert_eq!(now().1, StatusCode::UncertainLastUsableValue);
+    }
+}
+
+#[test]
 fn watchers_see_changes_of_value_and_of_status_once_and_samples_when_they_want() {
     let start = Instant::now();
     let mut tag = number(BuiltIn::Double);

@@ -61,6 +61,8 @@ struct Script {
     does: Mutex<HashMap<u32, Does>>,
     /// How long a write takes.
     writing: Mutex<Duration>,
+    /// The device's answer to a write.
+    written: Mutex<StatusCode>,
     /// Does a new driver take over the connection; `None`: it panics.
     adopts: Mutex<Option<bool>>,
     /// The connection over which each tag was read last, counted by the script.
@@ -89,6 +91,7 @@ impl Script {
             dial: Mutex::default(),
             does: Mutex::default(),
             writing: Mutex::default(),
+            written: Mutex::new(StatusCode::Good),
             adopts: Mutex::new(Some(true)),
             sockets: Mutex::default(),
             is_fresh: Mutex::default(),
@@ -185,7 +188,7 @@ impl Poll for Scripted {
         self.script.note(Event::Write(self.places[point as usize].tag.0));
         let writing = *self.script.writing.lock();
         tokio::time::sleep(writing).await;
-        Ok(StatusCode::Good)
+        Ok(*self.script.written.lock())
     }
 
     async fn disconnect(&mut self) {

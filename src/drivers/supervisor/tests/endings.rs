@@ -46,6 +46,20 @@ async fn a_removed_output_of_a_lost_link_gets_one_attempt_and_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_device_that_does_not_answer_is_asked_for_one_of_its_removed_outputs() {
+    for (answer, attempts) in [(StatusCode::BadTimeout, 1), (StatusCode::BadNotWritable, 2)] {
+        let mut site = Site::start(&[dev(0, &[pt(0, POLL), output(1), output(2)])], true);
+        pass(SECOND).await;
+        *site.script.written.lock() = answer;
+        site.change(&[dev(0, &[pt(0, POLL)])]);
+        pass(SECOND).await;
+        assert_eq!(site.reports(), [(1, false), (2, false)], "{answer}");
+        assert_eq!(writes(&site, 1) + writes(&site, 2), attempts, "{answer}");
+        site.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_leaves_a_shared_link_leaves_its_outputs_in_order() {
     let mut site = Site::start(&[dev(0, &[output(0)]), Dev { unit: 2, ..dev(0, &[output(1)]) }], true);
     pass(SECOND).await;
