@@ -8,11 +8,12 @@ use opcell::testing::config::{self, Memory, Options, Severity, Shown};
 use opcell::testing::drivers;
 use proptest::prelude::*;
 
-const EXAMPLES: [&str; 4] = [
+const EXAMPLES: [&str; 5] = [
     "address-space/hello.yaml",
     "address-space/modbus.yaml",
     "address-space/cells/demo.yaml",
     "address-space/server.yaml",
+    "address-space/tutorial.yaml",
 ];
 
 fn read(path: &str) -> String {
@@ -83,9 +84,9 @@ fn keys(text: &str) -> Vec<(usize, usize, usize, String)> {
 }
 
 /// Words that are names of the user and not keys of the schema.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 25] = [
     "plc", "plc1", "sim", "i", "en", "de", "fr", "travel", "rated", "mean", "base", "opal", "amp", "low", "high",
-    "period", "every", "step", "start", "sigma", "noise", "wrap",
+    "period", "every", "step", "start", "sigma", "noise", "wrap", "tank", "broker", "pump",
 ];
 
 #[test]
@@ -105,6 +106,8 @@ fn two_swapped_letters_in_any_key_are_found_at_their_place() {
                 let broken = format!("{}{typo}{}", &text[..offset], &text[offset + word.len()..]);
                 let mut files = Memory::default();
                 files.files.insert(path.into(), broken.into_bytes());
+                let recording = "address-space/drivers/tank.csv";
+                files.files.insert(recording.into(), read(recording).into_bytes());
                 files.files.insert(
                     "address-space/cells/demo.yaml".into(),
                     match path.contains("demo") {

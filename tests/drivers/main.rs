@@ -8,3 +8,4 @@ mod opcua;
 mod replay;
 mod s7;
 mod sparkplug;
+mod tutorial;
