@@ -172,6 +172,16 @@ impl Gather {
         self.hand_over();
     }
 
+    fn queue(&self, more: impl IntoIterator<Item = Row>) {
+        let mut rows = self.rows.lock();
+        rows.extend(more);
+        if rows.len() >= BATCH {
+            let mut full = std::mem::take(&mut *rows);
+            drop(rows);
+            self.historian.append(&mut full);
+        }
+    }
+
     pub fn hand_over(&self) {
         let mut rows = std::mem::take(&mut *self.rows.lock());
         if !rows.is_empty() {
@@ -239,6 +249,13 @@ impl Track {
 }
 
 impl Watcher for Gather {
+    /// Records every sample: what a device kept it also chose.
+    fn recall(&self, key: u32, sample: &Sample) {
+        let archive = self.tracks[key as usize].lock().as_ref().map(|track| track.archive);
+        let Some(archive) = archive else { return };
+        self.queue([Row { archive, sample: sample.clone() }]);
+    }
+
     fn offer(&self, key: u32, sample: &Sample, _: Moment) {
         let mut guard = self.tracks[key as usize].lock();
         let Some(track) = guard.as_mut() else { return };
@@ -266,13 +283,6 @@ impl Watcher for Gather {
         let archive = track.archive;
         let row = track.record(Sample { source_time: time, ..sample.clone() });
         drop(guard);
-        let mut rows = self.rows.lock();
-        rows.extend(before.map(|sample| Row { archive, sample }));
-        rows.push(row);
-        if rows.len() >= BATCH {
-            let mut full = std::mem::take(&mut *rows);
-            drop(rows);
-            self.historian.append(&mut full);
-        }
+        self.queue(before.map(|sample| Row { archive, sample }).into_iter().chain([row]));
     }
 }

@@ -84,6 +84,9 @@ pub trait Watcher: Send + Sync {
     /// of the change.
     fn offer(&self, key: u32, sample: &Sample, now: Moment);
 
+    /// Called under the tag's lock with a sample of the past: its time is older than the present one's, which stays.
+    fn recall(&self, _key: u32, _sample: &Sample) {}
+
     /// Called under the tag's lock when unit, range or texts of the tag changed, with its present sample.
     fn announce(&self, _key: u32, _sample: &Sample) {}
 }
@@ -207,7 +210,8 @@ impl TagStore {
     }
 
     /// Takes samples of a device: scale and type conversion, deadband, change detection. A sample without a time of its own
-    /// gets the batch's. A value that did not change only renews the times.
+    /// gets the batch's. A value that did not change only renews the times. A sample of the past is for watchers that want it, and
+    /// changes nothing.
     pub fn commit(&self, plant: &Plant, samples: &[(TagId, RawSample)], stamp: Stamp) {
         for (id, raw) in samples {
             if let Some(tap) = &self.tap {
@@ -216,6 +220,10 @@ impl TagStore {
             let tag = plant.tag(*id);
             let value = raw.value().and_then(|value| tag_value(plant, tag, value, raw.exponent()));
             let Some(mut slot) = self.in_service(plant, *id) else { continue };
+            if raw.is_past() {
+                slot.recall(value, raw, stamp);
+                continue;
+            }
             slot.answered = Some(stamp.now);
             let stamp = match raw.source_time() {
                 None => stamp,

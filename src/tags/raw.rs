@@ -42,6 +42,8 @@ pub struct RawSample {
     exponent: Option<i8>,
     /// The device's own time of the value.
     source_time: Option<UaTime>,
+    /// A value that the device kept while nobody heard it: for the history alone.
+    is_past: bool,
 }
 
 /// A value, or what is known about its absence. It takes no more room than a value.
@@ -59,7 +61,7 @@ impl From<Result<Value, StatusCode>> for RawSample {
             Ok(value) => (Content::Value(value), StatusCode::Good),
             Err(code) => (Content::Absent(None), code),
         };
-        RawSample { content, status, exponent: None, source_time: None }
+        RawSample { content, status, exponent: None, source_time: None, is_past: false }
     }
 }
 
@@ -67,7 +69,7 @@ impl RawSample {
     /// A value with the status that the device gives it. A Bad status drops the value (Part 4 §7.11.1, 1.05).
     pub fn new(value: Value, status: StatusCode) -> RawSample {
         let content = if status.is_bad() { Content::Absent(None) } else { Content::Value(value) };
-        RawSample { content, status, exponent: None, source_time: None }
+        RawSample { content, status, exponent: None, source_time: None, is_past: false }
     }
 
     /// The sample with the reason why it is Bad: the device's answer in words, as one sentence without a full stop that names
@@ -84,6 +86,12 @@ impl RawSample {
     #[must_use]
     pub fn at(self, source_time: UaTime) -> RawSample {
         RawSample { source_time: Some(source_time), ..self }
+    }
+
+    /// The sample as one of the past, at the device's time: the history takes it, and the live tag does not change.
+    #[must_use]
+    pub fn of_the_past(self, source_time: UaTime) -> RawSample {
+        RawSample { source_time: Some(source_time), is_past: true, ..self }
     }
 
     /// The sample with the power of ten that the device scales it by.
@@ -123,6 +131,11 @@ impl RawSample {
 
     pub fn source_time(&self) -> Option<UaTime> {
         self.source_time
+    }
+
+    /// Whether it is a value of the past.
+    pub(crate) fn is_past(&self) -> bool {
+        self.is_past
     }
 
     /// Whether the device's time is too far ahead to be believed.

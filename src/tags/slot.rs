@@ -8,7 +8,7 @@ use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::convert::leaves_deadband;
-use super::{Lapse, Miss, Roster, Stamp, Watch};
+use super::{Lapse, Miss, RawSample, Roster, Stamp, Watch};
 use crate::value::{Moment, Sample, Value};
 
 pub(super) struct Slot {
@@ -117,6 +117,16 @@ impl Slot {
     /// Whether the last good value is younger than `stale_after`.
     pub(crate) fn is_fresh(&self, stale_after: Duration, stamp: Stamp) -> bool {
         self.last_good.is_some_and(|at| stamp.now.saturating_duration_since(at) < stale_after)
+    }
+
+    /// Offers a sample of the past; one that lies in the future is none.
+    pub(crate) fn recall(&self, value: Result<Value, StatusCode>, raw: &RawSample, stamp: Stamp) {
+        let Some(source_time) = raw.source_time().filter(|time| *time <= stamp.server) else { return };
+        let (value, status) = value.map_or_else(|code| (Value::Null, code), |value| (value, raw.status()));
+        let sample = Sample { value, status, source_time, server_time: stamp.server };
+        for watch in self.watches.iter() {
+            watch.watcher.recall(watch.key, &sample);
+        }
     }
 
     fn stamp(&mut self, stamp: Stamp) {

@@ -95,12 +95,17 @@ fn good(value: Value) -> [(TagId, RawSample); 1] {
     [(TagId(0), RawSample::from(Ok(value)))]
 }
 
+/// Samples of the present, and those of the past.
 #[derive(Default)]
-struct Seen(Mutex<Vec<Sample>>);
+struct Seen(Mutex<Vec<Sample>>, Mutex<Vec<Sample>>);
 
 impl Watcher for Seen {
     fn offer(&self, _: u32, sample: &Sample, _: Moment) {
         self.0.lock().push(sample.clone());
+    }
+
+    fn recall(&self, _: u32, sample: &Sample) {
+        self.1.lock().push(sample.clone());
     }
 }
 
@@ -179,6 +184,32 @@ fn a_tag_with_a_newer_source_takes_nothing_by_an_older_plant() {
         bench.miss(plant, &id, Miss::Silent, at(start, 61_000));
         assert_eq!(now().1, StatusCode::UncertainLastUsableValue);
     }
+}
+
+#[test]
+fn a_sample_of_the_past_is_recalled_and_changes_nothing() {
+    let start = Instant::now();
+    let store = store(vec![number(BuiltIn::Int16)]);
+    let seen = watched(&store, true);
+    store.commit(&store.plant, &good(Value::Int16(7)), at(start, 5_000));
+    let before = store.with(TagId(0), Clone::clone);
+    let past = at(start, 1_000).source;
+    for (raw, wanted) in [
+        (RawSample::from(Ok(Value::Int64(3))), Some((Value::Int16(3), StatusCode::Good))),
+        (RawSample::from(Ok(Value::Int64(70_000))), Some((Value::Null, StatusCode::BadDataEncodingInvalid))),
+        (RawSample::from(Err(StatusCode::BadSensorFailure)), Some((Value::Null, StatusCode::BadSensorFailure))),
+    ] {
+        store.commit(&store.plant, &[(TagId(0), raw.of_the_past(past))], at(start, 6_000));
+        let recalled = seen.1.lock().pop().map(|sample| {
+            assert_eq!((sample.source_time, sample.server_time), (past, at(start, 6_000).server));
+            (sample.value, sample.status)
+        });
+        assert_eq!(recalled, wanted);
+    }
+    let ahead = RawSample::from(Ok(Value::Int16(4))).of_the_past(at(start, 9_000).source);
+    store.commit(&store.plant, &[(TagId(0), ahead)], at(start, 6_000));
+    assert_eq!((seen.0.lock().len(), seen.1.lock().len()), (2, 0));
+    assert_eq!((store.with(TagId(0), Clone::clone), store.reason(TagId(0))), (before, None));
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl Listener {
     /// Sends requests for rebirths and feeds samples, with the supervisor's turn after each `TURN` of them. A future that is
     /// dropped loses nothing.
     async fn settle(&mut self, feed: &Feed) {
-        self.tell(feed);
+        self.tell();
         while let Some((point, sample)) = self.effects.samples.pop_front() {
             feed.sample(point, sample);
             self.fed += 1;
@@ -161,13 +161,9 @@ impl Listener {
         }
     }
 
-    /// Sends requests for rebirths, and remarks on values of the past.
-    fn tell(&mut self, feed: &Feed) {
+    /// Sends requests for rebirths.
+    fn tell(&mut self) {
         let asks = std::mem::take(&mut self.effects.asks);
-        let historical = std::mem::take(&mut self.effects.historical);
-        if historical > 0 {
-            feed.remark(format!("{historical} values of the past came from edge nodes and are not recorded"));
-        }
         let Some(session) = self.session.as_mut().filter(|_| self.role.may_ask) else { return };
         for NodeId { group, node } in asks {
             let metric = Metric {
@@ -260,12 +256,11 @@ impl Push for Listener {
         let before = std::mem::replace(&mut old.host, Host::new(Vec::new(), Duration::ZERO));
         let tags = before.tags();
         self.host.follow(before, Instant::now(), &mut self.effects);
-        let Effects { samples, asks, historical } = std::mem::take(&mut old.effects);
+        let Effects { samples, asks } = std::mem::take(&mut old.effects);
         let places: HashMap<TagId, u32> = (0..).zip(self.host.tags()).map(|(at, tag)| (tag, at)).collect();
         let still = |(point, sample): (u32, _)| Some((*places.get(tags.get(point as usize)?)?, sample));
         self.effects.samples.extend(samples.into_iter().filter_map(still));
         self.effects.asks.extend(asks);
-        self.effects.historical += historical;
         (self.session, self.filters) = (old.session.take(), std::mem::take(&mut old.filters));
         (self.since, old.since) = (old.since, 0);
         self.filters.change(self.role.filters(&self.host), |_| false);

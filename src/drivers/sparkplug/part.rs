@@ -21,8 +21,6 @@ pub(super) struct Effects {
     pub samples: VecDeque<(u32, RawSample)>,
     /// Nodes that are asked for a rebirth.
     pub asks: Vec<NodeId>,
-    /// Values from the past, which are no live values.
-    pub historical: u64,
 }
 
 /// A metric as its birth defined it.
@@ -90,10 +88,6 @@ impl Part {
 
     /// Takes one value for the points of its metric.
     pub(super) fn take(&self, place: &str, name: &str, metric: &Metric<'_>, sent: Option<u64>, effects: &mut Effects) {
-        if metric.is_historical {
-            effects.historical += 1;
-            return;
-        }
         let (Some(bounds), Some(definition)) = (self.points.get(name), self.definitions.get(name)) else { return };
         let value = match metric.content {
             _ if metric.is_null => None,
@@ -101,11 +95,16 @@ impl Part {
             None => Some(Err("has no content".to_owned())),
         };
         let time = metric.timestamp.or(sent).filter(|time| *time > 0).map(time_of);
+        // A value of the past without a time would have no place in the history.
+        if metric.is_historical && time.is_none() {
+            return;
+        }
         for bound in bounds {
             let sample = sample_of(bound, &format!("{place}:{name}"), value.clone(), metric.quality);
             effects.samples.push_back((
                 bound.point,
                 match time {
+                    Some(time) if metric.is_historical => sample.of_the_past(time),
                     Some(time) => sample.at(time),
                     None => sample,
                 },

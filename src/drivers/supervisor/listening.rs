@@ -81,7 +81,10 @@ impl LinkState {
             }
         }
         let mut samples = Samples::new();
-        self.feed.drain(|point, sample| samples.extend(pushed.heard(point, stamp.now).map(|tag| (tag, sample))));
+        self.feed.drain(|point, sample| {
+            let tag = if sample.is_past() { pushed.tag(point) } else { pushed.heard(point, stamp.now) };
+            samples.extend(tag.map(|tag| (tag, sample)));
+        });
         if samples.is_empty() {
             return;
         }

@@ -98,6 +98,11 @@ impl Pushed {
         Some(heard.tag)
     }
 
+    /// The tag of a point that is read, without a sample of the present.
+    pub(crate) fn tag(&self, point: u32) -> Option<TagId> {
+        Some(self.points.get(point as usize)?.as_ref()?.tag)
+    }
+
     pub(crate) fn next_sweep(&self) -> Option<Instant> {
         self.next
     }

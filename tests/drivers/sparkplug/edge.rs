@@ -27,11 +27,12 @@ pub(crate) struct M<'a> {
     pub kind: u64,
     pub is: Is<'a>,
     pub quality: Option<u64>,
-    pub is_historical: bool,
+    /// A value of the past: as many seconds before `TIME`.
+    pub past: Option<u64>,
 }
 
 pub(crate) fn m<'a>(name: &'a str, alias: u64, kind: u64, is: Is<'a>) -> M<'a> {
-    M { name, alias, kind, is, quality: None, is_historical: false }
+    M { name, alias, kind, is, quality: None, past: None }
 }
 
 fn varint(out: &mut Vec<u8>, mut number: u64) {
@@ -53,6 +54,9 @@ fn bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// The time of all values and messages, in milliseconds since 1970.
+pub(crate) const TIME: u64 = 1_767_323_045_000;
+
 fn metric(metric: &M<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     if !metric.name.is_empty() {
@@ -61,11 +65,11 @@ fn metric(metric: &M<'_>) -> Vec<u8> {
     if metric.alias > 0 {
         number(&mut out, 2, metric.alias);
     }
-    number(&mut out, 3, 1_767_323_045_000);
+    number(&mut out, 3, TIME - metric.past.unwrap_or(0) * 1_000);
     if metric.kind > 0 {
         number(&mut out, 4, metric.kind);
     }
-    if metric.is_historical {
+    if metric.past.is_some() {
         number(&mut out, 5, 1);
     }
     if let Some(quality) = metric.quality {
@@ -93,7 +97,7 @@ fn metric(metric: &M<'_>) -> Vec<u8> {
 /// A payload; without `seq` it is that of a death.
 pub(crate) fn payload(seq: Option<u64>, metrics: &[M<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
-    number(&mut out, 1, 1_767_323_045_000);
+    number(&mut out, 1, TIME);
     metrics.iter().for_each(|one| bytes(&mut out, 2, &metric(one)));
     if let Some(seq) = seq {
         number(&mut out, 3, seq);

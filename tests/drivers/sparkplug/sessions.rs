@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use opcell::value::{UaTime, Value};
 use opcua::StatusCode;
+use testkit::history::raw;
+use testkit::request::text_id;
+use testkit::server::TestServer;
+use testkit::ua::Session;
+use testkit::until;
 use testkit::until::until_async;
 
-use super::edge::{Edge, Is, M, m, payload, write_cell};
+use super::edge::{Edge, Is, M, TIME, m, payload, write_cell};
 use crate::mqtt::bench::{bad, good};
 
 const NODES: &str = r#"
@@ -39,10 +44,10 @@ async fn a_birth_defines_metrics_and_data_changes_them() {
     // A metric that no tag has does no harm.
     edge.birth(7, 0, &[&node_metrics()[..], &[m("Flag", 6, 11, Is::Boolean(true))]].concat());
     good(&bench, 0, Value::Double(21.5)).await;
-    assert_eq!(bench.sample(0).source_time, UaTime::from_unix(Duration::from_millis(1_767_323_045_000)));
+    assert_eq!(bench.sample(0).source_time, UaTime::from_unix(Duration::from_millis(TIME)));
     good(&bench, 1, Value::Int32(-2)).await;
     good(&bench, 2, Value::Boolean(true)).await;
-    good(&bench, 3, Value::DateTime(UaTime::from_unix(Duration::from_millis(1_767_323_045_000)))).await;
+    good(&bench, 3, Value::DateTime(UaTime::from_unix(Duration::from_millis(TIME)))).await;
     let why = bad(&bench, 6, StatusCode::BadConfigurationError).await;
     assert_eq!(why, "the birth of Plant1/Line3 has no metric Nix");
     edge.send("DBIRTH", "Line3/Filler", &device_birth(1));
@@ -66,13 +71,49 @@ async fn a_birth_defines_metrics_and_data_changes_them() {
         bench.until_status(0, status).await;
     }
     // Values of the past are no live values.
-    let old = M { is_historical: true, ..m("", 1, 0, Is::Double(99.0)) };
+    let old = M { past: Some(60), ..m("", 1, 0, Is::Double(99.0)) };
     edge.send("NDATA", "Line3", &payload(Some(12), &[old]));
     edge.send("NDATA", "Line3", &payload(Some(13), &[m("", 2, 0, Is::Int(3))]));
     good(&bench, 1, Value::Int32(3)).await;
     assert_eq!(bench.sample(0).value, Value::Double(1.5));
     assert_eq!(edge.rebirths(), 0);
     bench.stop().await;
+}
+
+#[test]
+fn values_of_the_past_go_into_the_history_alone() {
+    let edge = Edge::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let nodes = "history:\n  long: { keep: 10y }\nnodes:\n  Temp: { type: Double, history: long, source: \"Plant1/Line3:Temp\" }\n";
+    write_cell(folder.path(), edge.fake.port, "", nodes);
+    let server = TestServer::start_with(folder);
+    let mut client = Session::open(server.address);
+    let mut live = |value: f64| {
+        until(&format!("{value}"), || client.read_value(text_id("Temp")).value == Some(Value::Double(value)));
+    };
+    until("a subscription comes", || edge.fake.subscriptions() > 0);
+    edge.birth(7, 0, &node_metrics());
+    live(21.5);
+    let past = |seconds, value| M { past: Some(seconds), ..m("", 1, 0, Is::Double(value)) };
+    // The oldest comes last; one has no value.
+    let gone = M { past: Some(90), ..m("", 1, 0, Is::Null) };
+    edge.send("NDATA", "Line3", &payload(Some(1), &[past(120, 1.0), past(60, 3.0), gone]));
+    edge.send("NDATA", "Line3", &payload(Some(2), &[past(180, 0.5), m("", 1, 0, Is::Double(22.0))]));
+    live(22.0);
+    let at = |seconds: u64| UaTime::from_unix(Duration::from_millis(TIME - seconds * 1_000));
+    let span = raw(at(200).0, at(1).0, 0, false);
+    let mut read = Vec::new();
+    until("all are on disk", || {
+        read = client.history("Temp", &span).values;
+        read.len() >= 4
+    });
+    let rows: Vec<_> = read
+        .into_iter()
+        .map(|row| (row.source_time.expect("a time"), row.value, row.status.unwrap_or(StatusCode::Good)))
+        .collect();
+    let good = |seconds, value| (at(seconds), Some(Value::Double(value)), StatusCode::Good);
+    let lost = (at(90), None, StatusCode::BadSensorFailure);
+    assert_eq!(rows, [good(180, 0.5), good(120, 1.0), lost, good(60, 3.0)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
