@@ -1,6 +1,6 @@
 //! Thousands of exchanges with faults: no value is wrong and Good, and no old one comes back.
 //!
-//! `EIP_EXCHANGES` says how many; without it a few thousand.
+//! `OPCELL_EXCHANGES` says how many; without it a few thousand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -42,7 +42,7 @@ impl Watcher for Judge {
 }
 
 async fn no_value_is_wrong(largest: u16) {
-    let wanted: u64 = std::env::var("EIP_EXCHANGES").ok().map_or(2_000, |text| text.parse().expect("a number"));
+    let wanted: u64 = std::env::var("OPCELL_EXCHANGES").ok().map_or(2_000, |text| text.parse().expect("a number"));
     let plc = Logix::new(WIDE);
     *plc.largest.lock().expect("lock") = largest;
     let timeout = Duration::from_millis(40);

@@ -12,7 +12,7 @@ use testkit::until;
 
 use super::cell;
 
-/// Exchanges in CI; `HTTP_EXCHANGES` sets another number.
+/// Exchanges in CI; `OPCELL_EXCHANGES` sets another number.
 const EXCHANGES: u64 = 2_000;
 
 struct Liar {
@@ -106,7 +106,7 @@ fn serve(mut stream: TcpStream, count: &AtomicU64) -> Option<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_fault_makes_a_wrong_value_good() {
-    let exchanges = std::env::var("HTTP_EXCHANGES").map_or(EXCHANGES, |text| text.parse().expect("a number"));
+    let exchanges = std::env::var("OPCELL_EXCHANGES").map_or(EXCHANGES, |text| text.parse().expect("a number"));
     let liar = Liar::start();
     let nodes: String = (1..=4)
         .map(|n| {

@@ -1,6 +1,6 @@
 //! A line that cuts, delays, repeats, loses and changes bytes: not one wrong value is Good.
 //!
-//! `FAULTS` sets the number of values that must arrive in spite of it (default 2,000).
+//! `OPCELL_EXCHANGES` sets the number of values that must arrive in spite of it (default 2,000).
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -114,7 +114,7 @@ fn forward(
 
 #[test]
 fn a_line_with_every_fault_makes_no_wrong_value_good() {
-    let wanted = std::env::var("FAULTS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
+    let wanted = std::env::var("OPCELL_EXCHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
     let nodes: String = (0..TAGS).map(|n| format!("  T{n}: {{ type: UInt32, value: {n}, write: true }}\n")).collect();
     let source = "schema: 1\ncells: [cell.yaml]\napplication: { name: Source, uri: \"urn:test:source\" }\n\
                   security: { allow_unsecured: true }\nanonymous: [Observer, Operator]\n";

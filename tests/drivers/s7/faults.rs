@@ -1,6 +1,6 @@
 //! Thousands of exchanges with faults: no value is wrong and Good, and no old one comes back.
 //!
-//! `S7_EXCHANGES` says how many; without it a few thousand.
+//! `OPCELL_EXCHANGES` says how many; without it a few thousand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -50,7 +50,7 @@ impl Watcher for Judge {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_value_is_wrong_and_good() {
-    let wanted: u64 = std::env::var("S7_EXCHANGES").ok().map_or(3_000, |text| text.parse().expect("a number"));
+    let wanted: u64 = std::env::var("OPCELL_EXCHANGES").ok().map_or(3_000, |text| text.parse().expect("a number"));
     let plc = Plc::new();
     *plc.pdu.lock().expect("lock") = 240;
     let timeout = Duration::from_millis(40);
