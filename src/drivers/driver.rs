@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 
 use super::application::Application;
+use super::broker;
 use super::file_text::FileKey;
 use super::keys::{Keys, PointKeys, point_keys};
 use super::link::Link;
@@ -111,6 +112,11 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// How much the connection polls, before it is ever opened; without requests where the driver has none to plan.
     fn poll_plan(connection: ConnectionOf<'_, Self>) -> PollPlan {
         PollPlan::without_requests(connection.plan)
+    }
+
+    /// The session with the broker that the connection leads to, for others who use the broker too; `None` where there is none.
+    fn broker(_connection: ConnectionOf<'_, Self>) -> Option<broker::Options> {
+        None
     }
 
     /// Connections with the same key share one link; `None`: each has its own.

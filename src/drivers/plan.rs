@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::application::Application;
+use super::broker;
 use super::link::Opened;
 use super::reading::{
     Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError,
@@ -126,6 +127,11 @@ impl ConnectionPlan {
         self.settings.0.is_same_source(&*new.settings.0)
     }
 
+    /// The session with the broker that the connection leads to; `None` where there is none.
+    pub(crate) fn broker(&self) -> Option<broker::Options> {
+        self.settings.0.broker(self)
+    }
+
     /// Whether the settings are the same, whatever the points are.
     pub(super) fn is_unchanged(&self, new: &ConnectionPlan) -> bool {
         let ConnectionPlan {
@@ -211,6 +217,7 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn check_output(&self, point: &PointPlan, raw: &Value) -> Result<(), String>;
     fn poll_of(&self, address: &str) -> Option<Duration>;
     fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool;
+    fn broker(&self, connection: &ConnectionPlan) -> Option<broker::Options>;
     fn link_key(&self) -> Option<LinkKey>;
     fn poll_plan(&self, connection: &ConnectionPlan) -> PollPlan;
     fn open(&self, connections: &[ConnectionPlan], application: Option<&Arc<dyn Application>>) -> Opened;

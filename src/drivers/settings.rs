@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::application::Application;
+use super::broker;
 use super::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use super::keys::PointKeys;
 use super::link::Opened;
@@ -285,6 +286,10 @@ impl<D: Driver> AnySettings for Held<D> {
                 is_own
             }
         }
+    }
+
+    fn broker(&self, connection: &ConnectionPlan) -> Option<broker::Options> {
+        D::broker(self.connection(connection))
     }
 
     fn link_key(&self) -> Option<LinkKey> {

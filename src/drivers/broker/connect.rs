@@ -18,20 +18,20 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Everything that a session needs to know before it is opened.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Options {
-    pub url: Url,
-    pub client_id: String,
-    pub user: Option<String>,
+pub struct Options {
+    pub(crate) url: Url,
+    pub(crate) client_id: String,
+    pub(crate) user: Option<String>,
     /// Keys whose text came from outside of the cell file: no message may show it.
-    pub hidden: Vec<&'static str>,
-    pub password: Option<Hidden<String>>,
-    pub keep_alive: Duration,
-    pub version: Version,
+    pub(crate) hidden: Vec<&'static str>,
+    pub(crate) password: Option<Hidden<String>>,
+    pub(crate) keep_alive: Duration,
+    pub(crate) version: Version,
     /// Largest content of a message that is kept.
-    pub max_message: usize,
+    pub(crate) max_message: usize,
     /// Longest wait for an answer.
-    pub timeout: Duration,
-    pub files: TlsFiles,
+    pub(crate) timeout: Duration,
+    pub(crate) files: TlsFiles,
 }
 
 /// A message that the broker publishes when the session ends without a word.

@@ -24,6 +24,8 @@ pub(crate) use session::{Incoming, Session};
 pub(crate) use topic::{TopicFault, check_filter, check_topic, covers, has_wildcard};
 pub(crate) use url::Url;
 
+pub(crate) use super::contract::LinkError;
+
 /// Feeds bytes to the parsers as if a broker had sent them; for fuzzing.
 pub fn fuzz(bytes: &[u8]) {
     inbox::fuzz(bytes);

@@ -172,24 +172,47 @@ impl Session {
     /// The next packet for the driver. A future that is dropped loses nothing.
     pub(crate) async fn next(&mut self) -> Result<Incoming<'_>, LinkError> {
         let taken = loop {
-            if self.unsent() <= MOST_UNSENT
-                && let Some(frame) = self.inbox.next().map_err(broken)?
-            {
-                match self.take(frame)? {
-                    Some(taken) => break taken,
-                    None => continue,
-                }
+            match self.next_taken()? {
+                Some(taken) => break taken,
+                None => self.turn().await?,
             }
-            self.turn().await?;
         };
-        Ok(match taken {
+        Ok(self.incoming(taken))
+    }
+
+    /// The same; nothing when all of what waited has left.
+    pub(crate) async fn next_or_sent(&mut self) -> Result<Option<Incoming<'_>>, LinkError> {
+        let taken = loop {
+            match self.next_taken()? {
+                Some(taken) => break taken,
+                None if self.is_idle() => return Ok(None),
+                None => self.turn().await?,
+            }
+        };
+        Ok(Some(self.incoming(taken)))
+    }
+
+    /// A packet that was received already.
+    fn next_taken(&mut self) -> Result<Option<Taken>, LinkError> {
+        while self.unsent() <= MOST_UNSENT
+            && let Some(frame) = self.inbox.next().map_err(broken)?
+        {
+            if let Some(taken) = self.take(frame)? {
+                return Ok(Some(taken));
+            }
+        }
+        Ok(None)
+    }
+
+    fn incoming(&self, taken: Taken) -> Incoming<'_> {
+        match taken {
             Taken::Message { topic, payload, is_retained } => {
                 Incoming::Message { topic: self.topic(topic), payload: self.inbox.get(payload), is_retained }
             }
             Taken::Oversized { topic, size } => Incoming::Oversized { topic: self.topic(topic), size },
             Taken::Answer { id, codes } => Incoming::Answer(Answer { id, codes: self.inbox.get(codes) }),
             Taken::Code { id, code } => Incoming::Answer(Answer { id, codes: code_of(code) }),
-        })
+        }
     }
 
     /// The text of a topic, which was checked when its packet was read.
@@ -323,7 +346,8 @@ impl Session {
         }
     }
 
-    fn unsent(&self) -> usize {
+    /// Bytes that are to be sent.
+    pub(crate) fn unsent(&self) -> usize {
         self.outbox.len() - self.sent
     }
 

@@ -8,7 +8,7 @@ use super::listener::Listener;
 use super::settings::{MqttPoint, MqttSettings};
 use super::table::Table;
 use super::{check, notes};
-use crate::drivers::broker::Url;
+use crate::drivers::broker::{Options, Url};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
@@ -73,6 +73,10 @@ impl Driver for Mqtt {
 
     fn leave_out(keys: &mut MqttPoint, part: Part) -> bool {
         keys.leave_out(part)
+    }
+
+    fn broker(connection: ConnectionOf<'_, Mqtt>) -> Option<Options> {
+        Some(connection.settings.session().options(connection.plan))
     }
 
     /// Own client ids are those of the connections, so only a client id that is given can be shared.
