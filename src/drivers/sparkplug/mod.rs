@@ -5,6 +5,7 @@
 
 mod address;
 mod driver;
+pub(crate) mod edge;
 mod host;
 mod listener;
 mod metric;

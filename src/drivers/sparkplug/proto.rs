@@ -219,23 +219,33 @@ fn metric_bytes(metric: &Metric<'_>, now: u64) -> Vec<u8> {
     if let Some(datatype) = metric.datatype {
         number(&mut out, 4, datatype.into());
     }
-    match metric.content {
-        Some(Content::Int(value)) => number(&mut out, 10, value.into()),
-        Some(Content::Long(value)) => number(&mut out, 11, value),
-        Some(Content::Float(value)) => {
-            varint(&mut out, 12 << 3 | 5);
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-        Some(Content::Double(value)) => {
-            varint(&mut out, 13 << 3 | 1);
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-        Some(Content::Boolean(on)) => number(&mut out, 14, on.into()),
-        Some(Content::Text(text)) => bytes(&mut out, 15, text.as_bytes()),
-        Some(Content::Bytes(value)) => bytes(&mut out, 16, value),
-        Some(Content::Template(_) | Content::Other) | None => {}
+    if let Some(value) = metric.content {
+        content(&mut out, value);
     }
     out
+}
+
+/// Writes the content of a metric.
+pub(super) fn content(out: &mut Vec<u8>, content: Content<'_>) {
+    match content {
+        Content::Int(value) => number(out, 10, value.into()),
+        Content::Long(value) => number(out, 11, value),
+        Content::Float(value) => {
+            varint(out, 12 << 3 | 5);
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        Content::Double(value) => eight(out, 13, value.to_bits()),
+        Content::Boolean(on) => number(out, 14, on.into()),
+        Content::Text(text) => bytes(out, 15, text.as_bytes()),
+        Content::Bytes(value) => bytes(out, 16, value),
+        Content::Template(_) | Content::Other => {}
+    }
+}
+
+/// A field of eight bytes.
+pub(super) fn eight(out: &mut Vec<u8>, field: u64, bits: u64) {
+    varint(out, field << 3 | 1);
+    out.extend_from_slice(&bits.to_le_bytes());
 }
 
 fn varint(out: &mut Vec<u8>, mut number: u64) {
@@ -246,12 +256,12 @@ fn varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(u8::try_from(number).expect("seven bits"));
 }
 
-fn number(out: &mut Vec<u8>, field: u64, number: u64) {
+pub(super) fn number(out: &mut Vec<u8>, field: u64, number: u64) {
     varint(out, field << 3);
     varint(out, number);
 }
 
-fn bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
+pub(super) fn bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     varint(out, field << 3 | 2);
     varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);

@@ -6,32 +6,32 @@ use super::proto::Content;
 use crate::value::{BuiltIn, Elements, UaTime, Value};
 
 /// Types of Sparkplug, by their numbers.
-mod kind {
-    pub(super) const INT8: u32 = 1;
-    pub(super) const INT16: u32 = 2;
-    pub(super) const INT32: u32 = 3;
-    pub(super) const INT64: u32 = 4;
-    pub(super) const UINT8: u32 = 5;
-    pub(super) const UINT16: u32 = 6;
-    pub(super) const UINT32: u32 = 7;
-    pub(super) const UINT64: u32 = 8;
-    pub(super) const FLOAT: u32 = 9;
-    pub(super) const DOUBLE: u32 = 10;
-    pub(super) const BOOLEAN: u32 = 11;
-    pub(super) const STRING: u32 = 12;
-    pub(super) const DATE_TIME: u32 = 13;
-    pub(super) const TEXT: u32 = 14;
-    pub(super) const UUID: u32 = 15;
-    pub(super) const BYTES: u32 = 17;
-    pub(super) const INT8_ARRAY: u32 = 22;
-    pub(super) const INT64_ARRAY: u32 = 25;
-    pub(super) const UINT8_ARRAY: u32 = 26;
-    pub(super) const UINT64_ARRAY: u32 = 29;
-    pub(super) const FLOAT_ARRAY: u32 = 30;
-    pub(super) const DOUBLE_ARRAY: u32 = 31;
-    pub(super) const BOOLEAN_ARRAY: u32 = 32;
-    pub(super) const STRING_ARRAY: u32 = 33;
-    pub(super) const DATE_TIME_ARRAY: u32 = 34;
+pub(super) mod kind {
+    pub(in crate::drivers::sparkplug) const INT8: u32 = 1;
+    pub(in crate::drivers::sparkplug) const INT16: u32 = 2;
+    pub(in crate::drivers::sparkplug) const INT32: u32 = 3;
+    pub(in crate::drivers::sparkplug) const INT64: u32 = 4;
+    pub(in crate::drivers::sparkplug) const UINT8: u32 = 5;
+    pub(in crate::drivers::sparkplug) const UINT16: u32 = 6;
+    pub(in crate::drivers::sparkplug) const UINT32: u32 = 7;
+    pub(in crate::drivers::sparkplug) const UINT64: u32 = 8;
+    pub(in crate::drivers::sparkplug) const FLOAT: u32 = 9;
+    pub(in crate::drivers::sparkplug) const DOUBLE: u32 = 10;
+    pub(in crate::drivers::sparkplug) const BOOLEAN: u32 = 11;
+    pub(in crate::drivers::sparkplug) const STRING: u32 = 12;
+    pub(in crate::drivers::sparkplug) const DATE_TIME: u32 = 13;
+    pub(in crate::drivers::sparkplug) const TEXT: u32 = 14;
+    pub(in crate::drivers::sparkplug) const UUID: u32 = 15;
+    pub(in crate::drivers::sparkplug) const BYTES: u32 = 17;
+    pub(in crate::drivers::sparkplug) const INT8_ARRAY: u32 = 22;
+    pub(in crate::drivers::sparkplug) const INT64_ARRAY: u32 = 25;
+    pub(in crate::drivers::sparkplug) const UINT8_ARRAY: u32 = 26;
+    pub(in crate::drivers::sparkplug) const UINT64_ARRAY: u32 = 29;
+    pub(in crate::drivers::sparkplug) const FLOAT_ARRAY: u32 = 30;
+    pub(in crate::drivers::sparkplug) const DOUBLE_ARRAY: u32 = 31;
+    pub(in crate::drivers::sparkplug) const BOOLEAN_ARRAY: u32 = 32;
+    pub(in crate::drivers::sparkplug) const STRING_ARRAY: u32 = 33;
+    pub(in crate::drivers::sparkplug) const DATE_TIME_ARRAY: u32 = 34;
 }
 
 /// The type of a Boolean.
@@ -42,7 +42,7 @@ pub(super) fn time_of(millis: u64) -> UaTime {
     UaTime::from_unix(Duration::from_millis(millis))
 }
 
-fn millis_of(time: UaTime) -> u64 {
+pub(super) fn millis_of(time: UaTime) -> u64 {
     let since = time.0.saturating_sub(UaTime::from_unix(Duration::ZERO).0);
     u64::try_from(since / 10_000).unwrap_or(0)
 }
