@@ -55,6 +55,7 @@ mod history;
 mod logging;
 mod model;
 mod pki;
+mod publish;
 mod stack;
 mod state;
 mod tags;

@@ -53,6 +53,9 @@ pub mod drivers {
         pub use crate::drivers::payload::fuzz;
     }
 }
+pub mod publish {
+    pub use crate::publish::fuzz;
+}
 pub mod health {
     pub use crate::health::{Link, State};
 }

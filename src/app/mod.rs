@@ -16,6 +16,7 @@ mod housekeeping;
 mod listener;
 mod memory;
 mod outputs;
+mod publish;
 mod reload;
 mod retained;
 mod scan;
@@ -64,6 +65,8 @@ const ANNOUNCED: Duration = Duration::from_millis(1500);
 const LAST_VALUES: Duration = Duration::from_millis(250);
 /// For the request that is under way when the stop comes, and for the connection to be closed.
 const LINK_CLOSES: Duration = Duration::from_secs(3);
+/// For the last values of publishers, 1 s, and for what they keep.
+const PUBLISHERS_END: Duration = Duration::from_secs(2);
 const CRYPTO_THREADS: usize = 2;
 /// Jobs that may wait: of one address, and of all.
 const CRYPTO_QUEUE: QueueLimits = QueueLimits { of_address: 32, in_all: 256 };
@@ -225,6 +228,7 @@ impl Assembly {
         let addresses = bound.addresses().to_vec();
         bound.serve(&server, &mut tasks, &stopped);
         let (admin, state_dir) = (Arc::clone(&engine.admin), engine.state.dir().to_owned());
+        let publishers = engine.publishers();
         let engine = Arc::new(Mutex::new(engine));
         let reloader = Reloader::new(Arc::clone(&engine), worker, self.source, named);
         if reloader.source().is_some() {
@@ -239,6 +243,7 @@ impl Assembly {
             history: admin,
             pki: Arc::clone(&pki),
             reloader: Arc::clone(&reloader),
+            publishers,
         };
         status::serve(&state_dir, service, &tasks);
         let certificate = plan.pki_dir.join("own/certificate.der");
@@ -360,6 +365,10 @@ impl Running {
         if outputs::report(&self.server, &mut self.outputs) > 0 && !self.server.sessions.is_empty() {
             tokio::time::sleep(LAST_VALUES).await;
         }
+        // The last values of the devices go out before the publishers end.
+        engine.stop_publishers();
+        self.tasks.join_named(crate::publish::TASK, Instant::now() + PUBLISHERS_END).await;
+        engine.end_publishers();
         self.stop.send_replace(true);
         self.tasks.join_named("client ", links_done + Duration::from_millis(500)).await;
         engine.save();

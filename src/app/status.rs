@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use super::history::HistoryAdmin;
+use super::publish;
 use super::reload::{Answered, Reloader};
 use super::tasks::Tasks;
 use crate::audit::Kind;
@@ -16,6 +17,7 @@ use crate::config;
 use crate::control::{Answer, CertificateStatus, LinkStatus, Listener, Request, Response, SessionStatus, Status};
 use crate::model::{ConnectionIx, Network, RoleRenumbering};
 use crate::pki::{Certificate, LONGEST_WINDOW, Pki};
+use crate::publish::Board;
 use crate::stack::crypto::Identity;
 use crate::ua::server::Server;
 use crate::ua::session::Session;
@@ -29,6 +31,7 @@ pub(crate) struct ControlService {
     pub history: Arc<RwLock<Option<HistoryAdmin>>>,
     pub pki: Arc<Pki>,
     pub reloader: Arc<Reloader>,
+    pub publishers: Board,
 }
 
 /// Opens the control socket. A server without one still serves: the log says why there is none.
@@ -56,7 +59,8 @@ impl ControlService {
                 let history = history.map(|history| history.status());
                 let status = status(&self.server, &self.addresses);
                 let (reload, needs_restart) = (self.reloader.last(), self.reloader.needs_restart());
-                return Response::Status(Box::new(Status { history, reload, needs_restart, ..status }));
+                let publishers = self.publishers.read().iter().map(|of| publish::status_of(of.snapshot())).collect();
+                return Response::Status(Box::new(Status { history, reload, needs_restart, publishers, ..status }));
             }
             (Request::Reload { dry_run }, _) => return self.reload(dry_run).await,
             (Request::PkiWindow { seconds, from }, _) => self.open_window(seconds, from.as_deref()),
@@ -137,6 +141,7 @@ fn status(server: &Server, addresses: &[SocketAddr]) -> Status {
         monitored_items: server.totals.monitored_items.load(Ordering::Relaxed),
         certificate: server.channels.identities.newest().and_then(|identity| certificate_status(&identity)),
         links: world.links.iter().flat_map(|link| link_status(&world, link)).collect(),
+        publishers: Vec::new(),
         history: None,
         revision: world.revision(),
         reload: None,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::text::{shown, shown_within, when};
 use super::{Answer, Global, state_dir};
-use crate::control::{self, LinkStatus, Request, Response, SessionStatus, Status};
+use crate::control::{self, LinkStatus, PublisherStatus, Request, Response, SessionStatus, Status};
 use crate::model::count;
 use clap::Args;
 
@@ -68,6 +68,12 @@ fn text(status: &Status) -> String {
     for link in &status.links {
         line("", &link_text(link));
     }
+    if !status.publishers.is_empty() {
+        line("publishers", &status.publishers.len().to_string());
+    }
+    for publisher in &status.publishers {
+        line("", &publisher_text(publisher));
+    }
     if let Some(history) = &status.history {
         line("history", &super::history::summary(history));
     }
@@ -111,6 +117,36 @@ fn link_text(link: &LinkStatus) -> String {
     } else if !link.last_error.is_empty() {
         let at = link.last_error_at.map(|at| format!(" at {}", when(at))).unwrap_or_default();
         add(format!("; last error{at}: {}", shown(&link.last_error)));
+    }
+    text
+}
+
+fn publisher_text(publisher: &PublisherStatus) -> String {
+    let mut text = format!("{} {}", shown(&publisher.name), publisher.state);
+    let mut add = |more: String| text.push_str(&more);
+    if let Some(since) = publisher.since {
+        add(format!(" since {}", when(since)));
+    }
+    add(format!(", {} sent, {} acknowledged", count(publisher.sent, "message"), publisher.acknowledged));
+    for (number, word) in [
+        (publisher.buffered, "buffered"),
+        (publisher.dropped, "dropped"),
+        (publisher.refused, "refused"),
+        (publisher.not_written, "not obeyed"),
+    ] {
+        if number > 0 {
+            add(format!(", {number} {word}"));
+        }
+    }
+    if publisher.written > 0 {
+        add(format!(", {} obeyed", count(publisher.written, "command")));
+    }
+    if !publisher.last_error.is_empty() {
+        let at = publisher.last_error_at.map(|at| format!(" at {}", when(at))).unwrap_or_default();
+        add(format!("; last error{at}: {}", shown_within(&publisher.last_error, 300)));
+    }
+    if let Some(next) = publisher.next_attempt {
+        add(format!("; next try at {}", when(next)));
     }
     text
 }

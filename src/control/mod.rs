@@ -13,7 +13,7 @@ pub(crate) use reload::LastReload;
 pub(crate) use reload::{ConnectionNames, NodeCounts, NodeReport};
 pub use reload::{ReloadReport, ReloadResult};
 pub(crate) use server::{Answer, Listener};
-pub(crate) use status::{CertificateStatus, HistoryStatus, LinkStatus, SessionStatus, Status};
+pub(crate) use status::{CertificateStatus, HistoryStatus, LinkStatus, PublisherStatus, SessionStatus, Status};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -20,6 +20,8 @@ pub struct Status {
     /// The server's own, as it is told to who asks.
     pub certificate: Option<CertificateStatus>,
     pub links: Vec<LinkStatus>,
+    #[serde(default)]
+    pub publishers: Vec<PublisherStatus>,
     /// `None`: no tag has a history class.
     pub history: Option<HistoryStatus>,
     /// Counts what the files have said since the start, from 1.
@@ -92,4 +94,31 @@ pub struct LinkStatus {
     /// Why there are no values, since when, and what comes next; empty while the device answers.
     #[serde(default)]
     pub why: String,
+}
+
+/// A publisher and its counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PublisherStatus {
+    /// `press/@publish.up`.
+    pub name: String,
+    pub state: String,
+    pub since: Option<i64>,
+    /// Messages to the broker, and those that it acknowledged.
+    pub sent: u64,
+    pub acknowledged: u64,
+    /// Messages on disk.
+    pub buffered: u64,
+    pub buffered_bytes: u64,
+    /// Samples that were lost.
+    pub dropped: u64,
+    /// Messages that the broker does not take.
+    pub refused: u64,
+    /// Commands that were obeyed, and those that were not.
+    pub written: u64,
+    pub not_written: u64,
+    pub reconnects: u64,
+    /// Empty: none yet.
+    pub last_error: String,
+    pub last_error_at: Option<i64>,
+    pub next_attempt: Option<i64>,
 }

@@ -18,6 +18,7 @@ mod node;
 mod numbered;
 mod own_roles;
 mod period;
+mod publish;
 mod renumber;
 mod server;
 mod server_keys;
@@ -44,6 +45,7 @@ pub(crate) use node::{EnumType, ObjectType, Text};
 pub(crate) use numbered::{Number, Numbered};
 pub(crate) use own_roles::{RoleNumbers, RoleRenumbering};
 pub(crate) use period::Period;
+pub(crate) use publish::{JsonFormat, Publish, PublishFormat, SparkplugFormat, TopicTemplate};
 pub(crate) use renumber::{Left, Numbers, Renumbering};
 pub use server::{Accounts, User};
 pub(crate) use server::{
@@ -70,6 +72,8 @@ pub struct Plant {
     pub access: Vec<Access>,
     /// Indexed by `HistoryIx`: the classes of all cells.
     pub history: Vec<HistoryClass>,
+    /// Publishers of all cells, in the order of the files.
+    pub(crate) publishers: Vec<Publish>,
     /// The simulator replaces every driver.
     pub simulated: bool,
 }

@@ -76,8 +76,7 @@ fn store(all: Vec<Tag>) -> Bench {
         reconnect_max: Duration::from_secs(30),
     };
     connections.push(connection);
-    let plant =
-        Plant { revision: 1, cells: vec![cell], tags, connections, access: vec![], history: vec![], simulated: false };
+    let plant = Plant { revision: 1, cells: vec![cell], tags, connections, ..Plant::default() };
     Bench { tags: TagStore::new(&plant), plant }
 }
 

@@ -8,12 +8,13 @@ use opcell::testing::config::{self, Memory, Options, Severity, Shown};
 use opcell::testing::drivers;
 use proptest::prelude::*;
 
-const EXAMPLES: [&str; 5] = [
+const EXAMPLES: [&str; 6] = [
     "address-space/hello.yaml",
     "address-space/modbus.yaml",
     "address-space/cells/demo.yaml",
     "address-space/server.yaml",
     "address-space/tutorial.yaml",
+    "address-space/publish.yaml",
 ];
 
 fn read(path: &str) -> String {
@@ -84,9 +85,9 @@ fn keys(text: &str) -> Vec<(usize, usize, usize, String)> {
 }
 
 /// Words that are names of the user and not keys of the schema.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 28] = [
     "plc", "plc1", "sim", "i", "en", "de", "fr", "travel", "rated", "mean", "base", "opal", "amp", "low", "high",
-    "period", "every", "step", "start", "sigma", "noise", "wrap", "tank", "broker", "pump",
+    "period", "every", "step", "start", "sigma", "noise", "wrap", "tank", "broker", "pump", "mq", "up", "plant",
 ];
 
 #[test]

@@ -46,7 +46,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("pco", &["history/store"]),
     ("parquet", &["history/export"]),
     ("lz4_flex", &["history/store"]),
-    ("crc32fast", &["history/store"]),
+    ("crc32fast", &["history/store", "publish/spool"]),
 ];
 
 /// Rooms (with their first part below, as `stack::crypto`) that a file names through `crate::`.

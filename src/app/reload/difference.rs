@@ -195,7 +195,7 @@ fn source_differences(old: &[ConnectionPlan], new: &[ConnectionPlan]) -> SourceD
     found
 }
 
-/// Differences that no node shows: a cell's name, settings and texts of connections, types.
+/// Differences that no node shows: a cell's name, settings and texts of connections, types, publishers.
 fn has_other(old: &Plant, new: &Plant) -> bool {
     let differs = |cell: &Cell| {
         let before = old.cells.iter().find(|before| before.namespace == cell.namespace);
@@ -206,5 +206,6 @@ fn has_other(old: &Plant, new: &Plant) -> bool {
             .get(ix)
             .is_some_and(|before| Connection { cell: connection.cell, ..before.clone() } != *connection)
     };
-    new.cells.iter().any(differs) || new.connections.iter().any(is_other)
+    let is_published = old.publishers != new.publishers;
+    is_published || new.cells.iter().any(differs) || new.connections.iter().any(is_other)
 }

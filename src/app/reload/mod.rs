@@ -29,12 +29,14 @@ use super::StartError;
 use super::application::Own;
 use super::build::{Base, Namespaces};
 use super::history::{History, HistoryAdmin, Recording};
+use super::publish::Commander;
 use super::retained::Retention;
 use super::tasks::Tasks;
 use crate::config::Compiled;
 use crate::drivers::{ConnectionPlan, Links, Output};
 use crate::history::Archives;
 use crate::model::{Left, Numbers, Plant, RoleNumbers, ServerPlan, TagId};
+use crate::publish::{Board, Publishers};
 use crate::state::State;
 use crate::tags::{Stamp, Turn};
 use crate::ua::server::Server;
@@ -51,6 +53,7 @@ pub(crate) struct Engine {
     base: Base,
     keys: Keys,
     links: Links,
+    publishers: Publishers,
     history: Option<History>,
     /// The store for the control socket; `None` as long as no tag has a history class.
     pub admin: Arc<RwLock<Option<HistoryAdmin>>>,
@@ -124,6 +127,7 @@ impl Engine {
         tasks: &Tasks,
     ) -> Result<Engine, StartError> {
         Ok(Engine {
+            publishers: Publishers::new(&server.tags, state.dir(), Arc::new(Commander(Arc::downgrade(server)))),
             links: Links::of_application(&server.tags, outputs, own(server, &base, &keys)),
             server: Arc::clone(server),
             base,
@@ -246,6 +250,7 @@ impl Engine {
             history.record(archives, &plant, tags, stamp.server)
         });
         let mut spawn = |name, task| self.tasks.spawn(name, task);
+        self.publishers.apply(&plant, &drivers, &mut spawn);
         let links = self.links.apply(drivers.clone(), &plant, &mut spawn);
         let world = World::new(rules, Arc::clone(&plant), space, archives, links);
         let earlier = self.server.swap(world);
@@ -276,6 +281,20 @@ impl Engine {
     pub(super) fn stop_links(&mut self) {
         self.is_stopped = true;
         self.links.stop();
+    }
+
+    /// Tells the publishers to send the last values and to end.
+    pub(super) fn stop_publishers(&mut self) {
+        self.publishers.stop();
+    }
+
+    /// Their tasks have ended.
+    pub(super) fn end_publishers(&mut self) {
+        self.publishers.end();
+    }
+
+    pub(super) fn publishers(&self) -> Board {
+        self.publishers.board()
     }
 
     pub(super) fn take_history(&mut self) -> Option<History> {

@@ -59,6 +59,10 @@ impl Compiler<'_> {
         self.plant.cells[usize::from(scope.index)].nodes.push(own);
         self.top_nodes(&roots, &mut scope, &inherited);
         self.check_pinned(&scope);
+        let mut publishers = HashMap::new();
+        for part in self.sections(&roots, &["publish"]) {
+            self.publishers(part, &scope, &mut publishers);
+        }
     }
 
     /// A pinned text may be the path of another node.

@@ -10,6 +10,7 @@ mod device;
 mod history;
 mod instance;
 mod node;
+mod publish;
 mod registers;
 mod roles;
 mod scope;

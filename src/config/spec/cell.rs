@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::values::{anything, by_name, text};
-use super::{Access, HistoryClass, NodeSpec};
+use super::{Access, HistoryClass, NodeSpec, Publish};
 use crate::config::at::{At, Raw};
 use crate::drivers::DRIVERS;
 use crate::model::Period;
@@ -23,7 +23,7 @@ pub(crate) struct CellFile {
     #[schemars(extend("x-also" = ["namespace_uri", "uri"]))]
     pub namespace: Option<At<String>>,
     /// Further files of this cell, as paths or patterns relative to this file, such as `parts/*.yaml`. They may hold
-    /// `history`, `connections`, `types`, `nodes` and `include`.
+    /// `history`, `connections`, `types`, `nodes`, `publish` and `include`.
     #[schemars(extend("x-also" = ["includes", "import"]))]
     pub include: Option<Vec<At<String>>>,
     /// Settings that every node inherits. A folder or a node may override each of them.
@@ -42,6 +42,10 @@ pub(crate) struct CellFile {
     #[serde(default)]
     #[schemars(schema_with = "by_name::<NodeSpec>", extend("x-also" = ["tags", "points", "sensors", "fields"]))]
     pub nodes: Option<Raw>,
+    /// Publishers, by name: tags go out to an MQTT broker, as JSON or as an edge node of Sparkplug B.
+    #[serde(default)]
+    #[schemars(schema_with = "by_name::<Publish>", extend("x-also" = ["publishers", "outputs", "northbound"]))]
+    pub publish: Option<Raw>,
 }
 
 /// A file that a cell file includes.
@@ -66,6 +70,10 @@ pub(crate) struct IncludedFile {
     #[serde(default)]
     #[schemars(schema_with = "by_name::<NodeSpec>")]
     pub nodes: Option<Raw>,
+    /// Publishers, by name: tags go out to an MQTT broker, as JSON or as an edge node of Sparkplug B.
+    #[serde(default)]
+    #[schemars(schema_with = "by_name::<Publish>")]
+    pub publish: Option<Raw>,
 }
 
 fn connections(generator: &mut SchemaGenerator) -> Schema {

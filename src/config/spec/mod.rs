@@ -8,6 +8,7 @@ mod audit;
 mod cell;
 mod history;
 mod node;
+mod publish;
 mod server;
 mod values;
 
@@ -16,6 +17,7 @@ pub(crate) use audit::{Audit, AuditFormat};
 pub(crate) use cell::{CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType};
 pub(crate) use history::{HistoryClass, HistoryStore, OnFull, Partition, Record};
 pub(crate) use node::{NodeSpec, Scale, SourceSpec};
+pub(crate) use publish::{Format as PublishFormat, Publish};
 pub(crate) use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, Suppress, User};
 pub(crate) use values::{Deadband, Span};
 

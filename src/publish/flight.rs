@@ -1,0 +1,35 @@
+//! Messages on their way.
+
+use tokio::time::Instant;
+
+use crate::value::Sample;
+
+/// A change of a tag that is to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Update {
+    pub key: u32,
+    pub sample: Sample,
+}
+
+/// The content of a message without an acknowledgement.
+#[derive(Debug)]
+pub(super) enum Load {
+    Live(Update),
+    /// Changes of one device in one message.
+    Changes(Vec<Update>),
+    /// A record of the buffer.
+    Late(u64),
+    /// Records of the buffer in one message.
+    Records(Vec<u64>),
+    /// A message about the publisher itself, or one that makes the broker forget a value.
+    Own,
+}
+
+/// A message without an acknowledgement.
+#[derive(Debug)]
+pub(super) struct Flight {
+    /// 0 at QoS 0: such a message is done when it has left.
+    pub id: u16,
+    pub load: Load,
+    pub since: Instant,
+}

@@ -1,0 +1,134 @@
+//! State and counts of publishers, written by their tasks and read by the command line.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::health::State;
+use crate::value::UaTime;
+
+/// The state of one publisher.
+#[derive(Debug)]
+pub(crate) struct Status {
+    /// `press/@publish.up`.
+    pub name: String,
+    trouble: Mutex<Trouble>,
+    /// Messages that were handed to the broker.
+    pub sent: AtomicU64,
+    /// Messages that the broker has acknowledged.
+    pub acknowledged: AtomicU64,
+    /// Records in the buffer.
+    pub buffered: AtomicU64,
+    pub buffered_bytes: AtomicU64,
+    /// Samples that were lost: pushed out of a full queue or buffer, or without any.
+    pub dropped: AtomicU64,
+    /// Messages that the broker refuses.
+    pub refused: AtomicU64,
+    /// Commands that were obeyed, and those that were not.
+    pub written: AtomicU64,
+    pub not_written: AtomicU64,
+    pub reconnects: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+struct Trouble {
+    state: State,
+    since: Option<UaTime>,
+    error: String,
+    error_at: Option<UaTime>,
+    next: Option<UaTime>,
+}
+
+/// A publisher at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub name: String,
+    pub state: State,
+    pub connected_since: Option<UaTime>,
+    pub last_error: String,
+    pub last_error_at: Option<UaTime>,
+    pub next_attempt: Option<UaTime>,
+    pub sent: u64,
+    pub acknowledged: u64,
+    pub buffered: u64,
+    pub buffered_bytes: u64,
+    pub dropped: u64,
+    pub refused: u64,
+    pub written: u64,
+    pub not_written: u64,
+    pub reconnects: u64,
+}
+
+impl Status {
+    pub(super) fn new(name: String) -> Status {
+        let trouble =
+            Trouble { state: State::Connecting, since: None, error: String::new(), error_at: None, next: None };
+        Status {
+            name,
+            trouble: Mutex::new(trouble),
+            sent: AtomicU64::new(0),
+            acknowledged: AtomicU64::new(0),
+            buffered: AtomicU64::new(0),
+            buffered_bytes: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            not_written: AtomicU64::new(0),
+            reconnects: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn up(&self, now: UaTime) {
+        let mut trouble = self.trouble.lock();
+        (trouble.state, trouble.since, trouble.next) = (State::Connected, Some(now), None);
+    }
+
+    /// The session has ended or was not opened; whether the reason is another than before.
+    pub(super) fn down(&self, error: &str, now: UaTime) -> bool {
+        let mut trouble = self.trouble.lock();
+        let is_new = trouble.error != error || trouble.state == State::Connected;
+        (trouble.state, trouble.since) = (State::Waiting, None);
+        error.clone_into(&mut trouble.error);
+        trouble.error_at = Some(now);
+        is_new
+    }
+
+    pub(super) fn waits(&self, until: UaTime) {
+        self.trouble.lock().next = Some(until);
+    }
+
+    pub(super) fn tries(&self) {
+        self.trouble.lock().next = None;
+    }
+
+    pub(super) fn set(&self, state: State) {
+        let mut trouble = self.trouble.lock();
+        (trouble.state, trouble.next) = (state, None);
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let trouble = self.trouble.lock().clone();
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Snapshot {
+            name: self.name.clone(),
+            state: trouble.state,
+            connected_since: trouble.since,
+            last_error: trouble.error,
+            last_error_at: trouble.error_at,
+            next_attempt: trouble.next,
+            sent: count(&self.sent),
+            acknowledged: count(&self.acknowledged),
+            buffered: count(&self.buffered),
+            buffered_bytes: count(&self.buffered_bytes),
+            dropped: count(&self.dropped),
+            refused: count(&self.refused),
+            written: count(&self.written),
+            not_written: count(&self.not_written),
+            reconnects: count(&self.reconnects),
+        }
+    }
+}
+
+pub(super) fn add(count: &AtomicU64, more: u64) {
+    count.fetch_add(more, Ordering::Relaxed);
+}
