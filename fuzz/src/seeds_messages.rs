@@ -63,3 +63,16 @@ pub fn sparkplug() -> Vec<Vec<u8>> {
         .chain([all.concat(), [message(0, birth), message(2, data), message(5, death)].concat()])
         .collect()
 }
+
+/// Files of the buffer of a publisher, and commands for tags.
+pub fn publish() -> Vec<Vec<u8>> {
+    // One record: its length, the checksum of what follows, and "t" with the payload "1".
+    let mut file = b"OPCSPL1\n".to_vec();
+    let content = [1, 0, b't', b'1'];
+    file.extend_from_slice(&4u32.to_le_bytes());
+    file.extend_from_slice(&0x8375_04b1u32.to_le_bytes());
+    file.extend_from_slice(&content);
+    let commands =
+        ["21.5", "{\"value\": [1, 2.0, \"3\"]}", "[[1, 2], [3, 4]]", "\"2026-01-01T00:00:00Z\"", "\"Running\""];
+    commands.iter().map(|text| text.as_bytes().to_vec()).chain([file]).collect()
+}

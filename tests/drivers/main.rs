@@ -5,6 +5,7 @@ mod http;
 mod modbus;
 mod mqtt;
 mod opcua;
+mod publish;
 mod replay;
 mod s7;
 mod sparkplug;

@@ -10,6 +10,7 @@ mod ethernet_ip;
 mod history;
 mod modbus;
 mod payload;
+mod publish;
 mod replay;
 mod responses;
 mod s7;
@@ -31,6 +32,7 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "history", run: history::run },
     Target { name: "modbus", run: modbus::run },
     Target { name: "payload", run: payload::run },
+    Target { name: "publish", run: publish::run },
     Target { name: "replay", run: replay::run },
     Target { name: "responses", run: responses::run },
     Target { name: "s7", run: s7::run },

@@ -1,5 +1,6 @@
 //! Mosquitto, and its clients as devices of other people.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -118,9 +119,15 @@ impl Broker {
         let mut command = self.client("mosquitto_sub", &arguments);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("mosquitto_sub runs");
         let lines = Lines::of(&mut child);
-        let mut listening = Listening { _peer: Peer(child), lines };
-        assert_eq!(listening.message(), format!("{ready} yes"));
-        listening
+        let ready = format!("{ready} yes");
+        let mut listening = Listening { _peer: Peer(child), lines, early: VecDeque::new(), ready: ready.clone() };
+        loop {
+            let line = listening.lines.line();
+            if line == ready {
+                return listening;
+            }
+            listening.early.push_back(line);
+        }
     }
 }
 
@@ -128,6 +135,10 @@ impl Broker {
 pub struct Listening {
     _peer: Peer,
     lines: Lines,
+    /// Retained messages that came before it was ready.
+    early: VecDeque<String>,
+    /// Other listeners send it, too.
+    ready: String,
 }
 
 /// Lines that a process prints.
@@ -153,7 +164,12 @@ impl Lines {
 impl Listening {
     /// The next message, as `topic content`.
     pub fn message(&mut self) -> String {
-        self.lines.line()
+        loop {
+            let line = self.early.pop_front().unwrap_or_else(|| self.lines.line());
+            if line != self.ready {
+                return line;
+            }
+        }
     }
 }
 

@@ -1,0 +1,11 @@
+//! Publishers: tags go out to mosquitto, and to brokers with faults.
+
+mod bench;
+mod commands;
+mod example;
+mod faults;
+mod json;
+mod measure;
+mod peer;
+mod reload;
+mod sparkplug;
