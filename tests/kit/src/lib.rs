@@ -12,6 +12,7 @@ pub mod interop;
 pub mod login;
 pub mod logix;
 pub mod logix_wire;
+pub mod machine;
 pub mod peers;
 pub mod plant;
 pub mod plc;

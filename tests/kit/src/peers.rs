@@ -43,13 +43,13 @@ impl Peer {
     }
 }
 
-fn without(peer: &str, remedy: &str) {
+pub(crate) fn without(peer: &str, remedy: &str) {
     assert!(std::env::var("PEERS").as_deref() != Ok("required"), "{peer} is missing; {remedy}");
     eprintln!("skipped: {peer} is missing; {remedy}");
 }
 
 /// `OPCELL_PEERS`, or `.peers` of the repository.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     std::env::var_os("OPCELL_PEERS").map_or_else(|| root().join(".peers"), PathBuf::from)
 }
 
