@@ -68,6 +68,12 @@ mod tests {
         ("body", "\"a\""),
         ("retain", "true"),
         ("online", "\"a\""),
+        ("active", "\"low\""),
+        ("debounce", "\"10ms\""),
+        ("bias", "\"up\""),
+        ("count", "\"both\""),
+        ("drive", "\"open-drain\""),
+        ("on_start", "true"),
     ];
 
     struct EachKey;
