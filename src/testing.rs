@@ -26,7 +26,7 @@ pub mod drivers {
     }
     pub use crate::drivers::{
         ConnectionPlan, LinkChanges, Links, Output, PointPlan, PointSettings, Settings, compare_links, fuzz_recording,
-        probe,
+        fuzz_sysfs, probe,
     };
     pub mod modbus {
         pub use crate::drivers::modbus::{

@@ -14,6 +14,7 @@ mod driver;
 pub(crate) mod ethernet_ip;
 mod feed;
 mod file_text;
+mod gpio;
 mod hint;
 mod host;
 mod http;
@@ -38,9 +39,11 @@ mod settings;
 pub(crate) mod simulator;
 pub(crate) mod sparkplug;
 mod supervisor;
+mod sysfs;
 pub(crate) mod tls;
 #[cfg(test)]
 mod toys;
+mod worker;
 
 pub(crate) use application::{Application, Dialled};
 pub(crate) use driver::{Delivery, Driver, NoKeys};
@@ -56,6 +59,7 @@ pub(crate) use settings::poll_plan;
 pub use settings::probe;
 pub use supervisor::Output;
 pub(crate) use supervisor::STOP_WITHIN;
+pub use sysfs::fuzz as fuzz_sysfs;
 
 registry::drivers![
     simulator::Simulator,
@@ -68,6 +72,8 @@ registry::drivers![
     opcua::OpcUaClient,
     http::Http,
     ethernet_ip::EthernetIpDriver,
+    gpio::Gpio,
+    sysfs::Sysfs,
     #[cfg(test)]
     toys::Gauge,
     #[cfg(test)]
