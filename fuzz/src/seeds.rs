@@ -104,6 +104,13 @@ pub fn recordings() -> Vec<Vec<u8>> {
     [wide, export].map(|text| text.as_bytes().to_vec()).into()
 }
 
+/// Texts of the kernel's files, and addresses of files.
+pub fn files() -> Vec<Vec<u8>> {
+    let texts =
+        ["45500", "-12000", "0.001333", "1.5e-3", "on", "9223372036854775807", "SYSTIN", "file/a/b", "hwmon/x#2/temp1"];
+    texts.map(|text| text.as_bytes().to_vec()).into()
+}
+
 /// Replies of a device to the requests that the target makes, in the three framings.
 pub fn modbus() -> Vec<Vec<u8>> {
     let replies: [&[u8]; 9] = [

@@ -16,6 +16,7 @@ mod responses;
 mod s7;
 mod service;
 mod sparkplug;
+mod sysfs;
 mod transport;
 mod values;
 mod yaml;
@@ -38,6 +39,7 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "s7", run: s7::run },
     Target { name: "service", run: service::run },
     Target { name: "sparkplug", run: sparkplug::run },
+    Target { name: "sysfs", run: sysfs::run },
     Target { name: "transport", run: transport::run },
     Target { name: "values", run: values::run },
     Target { name: "yaml", run: yaml::run },
