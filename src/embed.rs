@@ -26,6 +26,7 @@ pub struct LoadOptions {
 pub struct Cell {
     compiled: Compiled,
     warnings: String,
+    source: app::Source,
 }
 
 /// The mistakes of a cell file, each with its place and the text to write instead.
@@ -48,9 +49,11 @@ impl Cell {
     pub fn load(path: &Path, options: LoadOptions) -> Result<Cell, Findings> {
         let LoadOptions { simulate, listen, state_dir, pki_dir } = options;
         let options = Options { simulate, listen, state_dir, pki_dir, ..Options::default() };
-        let (compiled, report) = config::load(path, &options);
+        let options = app::with_mirrors(path, options);
+        let source = app::Source { path: path.to_owned(), options };
+        let (compiled, report) = config::load(&source.path, &source.options);
         let text = if report.is_empty() { String::new() } else { report.render(Shown::All) };
-        compiled.map(|compiled| Cell { compiled, warnings: text.clone() }).ok_or(Findings(text))
+        compiled.map(|compiled| Cell { compiled, warnings: text.clone(), source }).ok_or(Findings(text))
     }
 
     /// Warnings about the files; empty when there are none.
@@ -64,7 +67,7 @@ impl Cell {
     /// # Errors
     /// A folder, a port, a certificate or the history cannot be used; the text names it and the remedy.
     pub async fn start(self) -> Result<RunningServer, StartError> {
-        Ok(RunningServer { running: app::assemble(self.compiled).start().await? })
+        Ok(RunningServer { running: app::assemble(self.compiled).reloadable(self.source).start().await? })
     }
 }
 

@@ -2,7 +2,9 @@
 //! with every commit.
 
 pub mod app {
-    pub use crate::app::{Answered as Answer, Assembly, Reloader, Running, Source, assemble, own_request};
+    pub use crate::app::{
+        Answered as Answer, Assembly, Reloader, Running, Source, assemble, fuzz_mirror, own_request, with_mirrors,
+    };
 }
 pub mod audit {
     pub use crate::audit::{

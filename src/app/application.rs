@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::drivers::{Application, Dialled};
+use super::mirror::Listings;
+use crate::drivers::{Application, Dialled, Folder, Listing};
 use crate::pki::{self, Pki, Sought};
 use crate::stack::channel::{Refusal, Seen};
 use crate::stack::crypto::{Identities, Identity};
@@ -15,6 +16,7 @@ pub(super) struct Own {
     pub application: application::Application,
     pub identities: Arc<Identities>,
     pub pki: Arc<Pki>,
+    pub listings: Arc<Listings>,
 }
 
 impl Application for Own {
@@ -39,5 +41,9 @@ impl Application for Own {
 
     fn trust(&self) -> watch::Receiver<u64> {
         self.pki.changes()
+    }
+
+    fn take_listing(&self, folder: &Folder, listing: Listing) {
+        self.listings.put(folder, listing);
     }
 }

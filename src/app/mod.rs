@@ -15,6 +15,8 @@ pub(crate) mod history;
 mod housekeeping;
 mod listener;
 mod memory;
+mod mirror;
+mod once;
 mod outputs;
 mod publish;
 mod reload;
@@ -52,6 +54,8 @@ use crate::ua::space::NodeVersions;
 use crate::ua::world::{Rules, World};
 use build::{Base, Namespaces, Opened};
 use listener::Bound;
+pub use mirror::{fuzz_mirror, with_mirrors};
+pub(crate) use once::{AsClient, once};
 pub(crate) use reload::Worker;
 pub use reload::{Answered, Reloader, Source};
 use reload::{Engine, Keys};
@@ -229,10 +233,18 @@ impl Assembly {
         bound.serve(&server, &mut tasks, &stopped);
         let (admin, state_dir) = (Arc::clone(&engine.admin), engine.state.dir().to_owned());
         let publishers = engine.publishers();
+        let (application, browsing) = (Arc::clone(&engine.application), engine.browsing());
+        let store = self.source.as_ref().and_then(|source| mirror::Store::of(&source.options));
         let engine = Arc::new(Mutex::new(engine));
         let reloader = Reloader::new(Arc::clone(&engine), worker, self.source, named);
         if reloader.source().is_some() {
             tasks.spawn("files".into(), Box::pin(reload::watch(Arc::clone(&server), Arc::clone(&reloader))));
+        }
+        if let Some(store) = store {
+            let (server, reloader) = (Arc::clone(&server), Arc::clone(&reloader));
+            let listings = Arc::clone(&application.listings);
+            let keeper = mirror::Keeper { server, reloader, store, listings, application, browsing };
+            tasks.spawn("mirrors".into(), Box::pin(mirror::run(keeper)));
         }
         if let Some(asked) = server.switches.take() {
             tasks.spawn("switches".into(), Box::pin(reload::switch_connections(asked, Arc::clone(&reloader))));

@@ -42,6 +42,7 @@ pub(crate) fn check(args: &CheckArgs, global: &Global) -> Answer {
     let mut out = findings_text(&report, shown);
     if let Some(compiled) = &compiled {
         out.push_str(&plan_text(compiled, shown));
+        out.push_str(&mirrors(compiled));
         out.push_str(&addresses(compiled, shown));
     }
     Answer { out, code, ..Answer::default() }
@@ -75,6 +76,21 @@ fn plan_text(compiled: &Compiled, shown: Shown) -> String {
             out.push_str(&format!("  and {}; `--all` shows each\n", count(plan.requests.len() - left, "more request")));
         }
         left = left.saturating_sub(plan.requests.len());
+    }
+    out
+}
+
+/// `press:Machine mirrors /Machine of plc1`, a line a folder.
+fn mirrors(compiled: &Compiled) -> String {
+    let mut out = String::new();
+    for plan in &compiled.drivers {
+        for browse in plan.browses.iter() {
+            let (from, path) = (browse.start.from.as_deref().unwrap_or_default(), &browse.folder.path);
+            let (cell, name) = (&plan.cell, &plan.name);
+            out.push_str(&format!(
+                "{cell}:{path} mirrors {from} of {name}: its nodes are known once the device has been there\n"
+            ));
+        }
     }
     out
 }

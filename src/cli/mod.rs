@@ -107,6 +107,7 @@ impl Global {
             state_dir: self.state_dir.clone(),
             pki_dir: self.pki_dir.clone(),
             log: self.log,
+            mirrors: None,
         }
     }
 }

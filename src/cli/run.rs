@@ -46,7 +46,8 @@ pub(crate) fn run(args: &RunArgs, global: &Global, print: &mut dyn FnMut(&str)) 
         Ok(worker) => worker,
         Err(error) => return failed("start a thread", error),
     };
-    let source = app::Source { path, options: global.options() };
+    let options = app::with_mirrors(&path, global.options());
+    let source = app::Source { path, options };
     let files = source.clone();
     let read = move || {
         let (compiled, report) = config::load(&files.path, &files.options);

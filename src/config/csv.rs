@@ -25,7 +25,7 @@ const OWN: [(&str, Target, &[&str]); 3] = [
 ];
 
 /// Keys whose value is a mapping, which no cell can hold.
-const MAPPINGS: [&str; 5] = ["scale", "access", "children", "with", "repeat"];
+const MAPPINGS: [&str; 6] = ["scale", "access", "children", "with", "repeat", "browse"];
 
 /// Cells of every row, the header first; a row without text is left out.
 fn split(text: &str) -> Result<Vec<Vec<Cell>>, usize> {

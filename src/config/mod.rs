@@ -55,6 +55,11 @@ pub fn load_from(files: &dyn Files, path: &Path, options: &Options) -> (Option<C
     (compiled, findings.into_report(source, named))
 }
 
+/// Whether a name is that of a DataType of OPC UA that a tag may have.
+pub(crate) fn is_data_type(name: &str) -> bool {
+    compile::type_names().any(|known| known == name)
+}
+
 /// The files of a configuration as they are now.
 pub(crate) fn look_again(named: &Named) -> Named {
     files::look_again(&Disk, named)

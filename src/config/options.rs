@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::drivers::Mirrors;
 
 /// Options of the command line for a cell.
 #[derive(Debug, Clone, Default)]
@@ -13,4 +16,6 @@ pub struct Options {
     pub state_dir: Option<PathBuf>,
     pub pki_dir: Option<PathBuf>,
     pub log: Option<log::LevelFilter>,
+    /// Mirrored nodes, for folders with `browse`; without them these are empty.
+    pub mirrors: Option<Arc<dyn Mirrors>>,
 }

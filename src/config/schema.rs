@@ -118,6 +118,8 @@ fn nodes(definitions: &mut Map<String, Value>) {
     node["allOf"] = json!([
         { "not": { "required": ["type", "children"] } },
         { "not": { "required": ["type", "of"] } },
+        { "not": { "required": ["type", "browse"] } },
+        { "not": { "required": ["of", "browse"] } },
         { "not": { "required": ["source", "value"] } },
     ]);
     node["dependentSchemas"] = json!({ "type": { "anyOf": [{ "required": ["source"] }, { "required": ["value"] }] } });
@@ -128,6 +130,8 @@ fn nodes(definitions: &mut Map<String, Value>) {
     node["properties"]["with"] = json!({ "type": "object", "description": node["properties"]["with"]["description"] });
     let source = json!([{ "type": ["string", "number"] }, { "$ref": "#/$defs/SourceSpec" }]);
     node["properties"]["source"]["anyOf"] = source;
+    let browse = json!([{ "type": ["string", "number"] }, { "$ref": "#/$defs/Browse" }]);
+    node["properties"]["browse"]["anyOf"] = browse;
     node["properties"]["children"]["propertyNames"] = json!({ "pattern": NODE_NAME });
     let id = &mut node["properties"]["id"];
     id["pattern"] = json!("^(?!nsu?=|svr=|@).");

@@ -1,4 +1,4 @@
-//! The server itself as an application of OPC UA, for drivers that open secure channels to other servers.
+//! The server itself, for drivers that open secure channels to other servers of OPC UA, or that list their devices.
 //!
 //! `app` implements it: a driver knows neither folders of certificates nor how this server is named.
 
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::listing::{Folder, Listing};
 use crate::stack::channel::{Refusal, Seen};
 use crate::stack::crypto::{Identity, Policy};
 
@@ -25,6 +26,9 @@ pub trait Application: Send + Sync {
 
     /// Changes when the trust in certificates does.
     fn trust(&self) -> watch::Receiver<u64>;
+
+    /// Takes a listing for a folder that mirrors a device, from a driver whose devices list by themselves.
+    fn take_listing(&self, folder: &Folder, listing: Listing);
 }
 
 /// A server as it was dialled.

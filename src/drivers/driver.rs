@@ -17,9 +17,10 @@ use super::broker;
 use super::file_text::FileKey;
 use super::keys::{Keys, PointKeys, point_keys};
 use super::link::Link;
+use super::listing::{Listing, Start};
 use super::plan::{ConnectionPlan, PointPlan};
 use super::reading::{
-    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError,
+    Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError, Way,
 };
 use crate::model::ServerPlan;
 use crate::value::Value;
@@ -38,6 +39,10 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// within seconds.
     const RECONNECT_MAX: Duration = Duration::from_secs(5);
     const DELIVERY: Delivery = Delivery::Polled;
+    /// The device is a server of OPC UA: this server is a client of it, with its own certificate.
+    const OF_APPLICATION: bool = false;
+    /// When a folder with `browse` is listed.
+    const MIRRORS: Mirroring = Mirroring::Never;
     /// An address that fits every point. It replaces a refused address while the other parts of the point are checked.
     const STAND_IN: Option<&'static str> = None;
 
@@ -90,6 +95,11 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// Reads an address alone, for a point whose type is not known.
     fn check_address(text: &str) -> Result<(), PointError>;
 
+    /// Reads the address at which a listing begins.
+    fn check_start(_settings: &Self::Settings, _text: &str) -> Result<(), PointError> {
+        Ok(())
+    }
+
     /// Reads a point's address and compares it with its type.
     fn check_point(settings: &Self::Settings, point: PointOf<'_, Self::Point>) -> Result<Reading, PointError>;
 
@@ -136,11 +146,17 @@ pub trait Driver: Debug + Send + Sync + 'static {
         async { Err(ProbeError::NotOffered { driver: Self::NAME }) }.boxed()
     }
 
-    /// Listing of the device's values, from an address on or as a whole, for commissioning.
+    /// One look at the way to the device, for commissioning: each step from its name to an answer, as far as it goes. Nothing
+    /// that the device, or another of its clients, would notice.
+    fn probe_way<'a>(_connection: ConnectionOf<'a, Self>) -> BoxFuture<'a, Result<Way, ProbeError>> {
+        async { Err(ProbeError::NeedsAddress { driver: Self::NAME }) }.boxed()
+    }
+
+    /// Listing of the device's values. It opens a connection of its own.
     fn browse<'a>(
         _connection: ConnectionOf<'a, Self>,
-        _from: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>> {
+        _start: &'a Start,
+    ) -> BoxFuture<'a, Result<Listing, ProbeError>> {
         async { Err(ProbeError::NotListed { driver: Self::NAME }) }.boxed()
     }
 
@@ -159,6 +175,17 @@ pub enum Delivery {
     Pushed,
     /// The same, but the device looks at each point once a poll period, and sends what changed.
     Sampled,
+}
+
+/// When the folders of a connection that mirror its device are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mirroring {
+    /// The driver has no listing to mirror.
+    Never,
+    /// After each connect, by `browse`.
+    Connected,
+    /// The device lists by itself: the driver hands listings to the application.
+    Sent,
 }
 
 /// The point keys of a driver that has none.
@@ -187,6 +214,7 @@ impl PointPlan {
             write_every: None,
             enumeration: None,
             has_scale: false,
+            is_gone: false,
         }
     }
 }

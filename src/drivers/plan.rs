@@ -13,8 +13,9 @@ use futures_util::future::BoxFuture;
 use super::application::Application;
 use super::broker;
 use super::link::Opened;
+use super::listing::{BrowsePlan, Listing, Start};
 use super::reading::{
-    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError,
+    Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError, Way,
 };
 use crate::model::{ConnectionIx, ServerPlan, TagId};
 use crate::value::{BuiltIn, Value};
@@ -46,6 +47,8 @@ pub struct PointPlan {
     pub enumeration: Option<Arc<Enumeration>>,
     /// The tag calculates: its type and the type on the device's wire may differ.
     pub has_scale: bool,
+    /// A mirrored node that the device no longer has: it is neither read nor written.
+    pub is_gone: bool,
 }
 
 /// The values of an enumeration with their texts, in each language that the cell has.
@@ -83,6 +86,8 @@ pub struct ConnectionPlan {
     /// The connection is opened for one look, next to a server that may run: nothing may be sent that the device, or another
     /// of its clients, would notice.
     pub is_scan: bool,
+    /// Folders that mirror the device.
+    pub browses: Arc<Vec<BrowsePlan>>,
     /// Shared by the copies of a plan: that of the link, and the one that a reload compares with.
     pub points: Arc<Vec<PointPlan>>,
 }
@@ -107,6 +112,7 @@ impl PointPlan {
             write_every,
             enumeration: _,
             has_scale,
+            is_gone,
         } = self;
         let mut keys = Vec::new();
         let mut note = |key: &'static str, differs: bool| keys.extend(differs.then_some(key));
@@ -115,6 +121,7 @@ impl PointPlan {
         note("read", *read != new.read);
         note("write", *write != new.write);
         note("write_every", *write_every != new.write_every);
+        note("browse", *is_gone != new.is_gone);
         note("scale", *exponent != new.exponent || *has_scale != new.has_scale);
         keys.extend(settings.0.changed_keys(&*new.settings.0).unwrap_or_else(|| vec!["connection"]));
         keys
@@ -132,6 +139,11 @@ impl ConnectionPlan {
         self.settings.0.broker(self)
     }
 
+    /// The same connection for one look, next to a server that may run, without its points.
+    pub(crate) fn scan(&self) -> ConnectionPlan {
+        ConnectionPlan { is_scan: true, ..self.clone() }
+    }
+
     /// Whether the settings are the same, whatever the points are.
     pub(super) fn is_unchanged(&self, new: &ConnectionPlan) -> bool {
         let ConnectionPlan {
@@ -144,6 +156,7 @@ impl ConnectionPlan {
             reconnect_max,
             enabled,
             is_scan,
+            browses: _,
             points: _,
         } = self;
         let has_same_times = (*timeout, *reconnect_max) == (new.timeout, new.reconnect_max);
@@ -204,6 +217,7 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn is_same(&self, other: &dyn AnySettings) -> bool;
     fn is_same_source(&self, new: &dyn AnySettings) -> bool;
     fn driver(&self) -> &'static str;
+    fn is_of_application(&self) -> bool;
     fn no_keys(&self) -> PointSettings;
     fn shown_as(&self, text: String) -> Settings;
     fn hiding(&self, keys: &[&'static str]) -> Settings;
@@ -213,6 +227,7 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn check_loop(&self, server: &ServerPlan) -> Option<Remark>;
     fn same_device(&self, name: &str, second: &dyn AnySettings) -> Option<Doubt>;
     fn check_address(&self, text: &str) -> Result<(), PointError>;
+    fn check_start(&self, text: &str) -> Result<(), PointError>;
     fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError>;
     fn check_output(&self, point: &PointPlan, raw: &Value) -> Result<(), String>;
     fn poll_of(&self, address: &str) -> Option<Duration>;
@@ -226,9 +241,15 @@ pub(super) trait AnySettings: Debug + Send + Sync {
         connection: &'a ConnectionPlan,
         address: &'a str,
     ) -> BoxFuture<'a, Result<Vec<ProbeLine>, ProbeError>>;
+    fn probe_way<'a>(
+        &'a self,
+        connection: &'a ConnectionPlan,
+        application: Option<&'a Arc<dyn Application>>,
+    ) -> BoxFuture<'a, Result<Way, ProbeError>>;
     fn browse<'a>(
         &'a self,
         connection: &'a ConnectionPlan,
-        from: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>>;
+        application: Option<&'a Arc<dyn Application>>,
+        start: &'a Start,
+    ) -> BoxFuture<'a, Result<Listing, ProbeError>>;
 }

@@ -186,18 +186,24 @@ pub struct ProbeLine {
     pub value: String,
 }
 
-/// A value that a device says it has, as a tag of a cell file would read it.
+/// The steps of the way to a device, and why it ends before its end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Found {
-    /// Names from the device's root, or from where the listing began, down to the value.
-    pub path: Vec<String>,
-    pub address: String,
-    /// DataType of the tag; empty where the device does not tell.
-    pub data_type: String,
-    /// Elements, for an array.
-    pub elements: Option<usize>,
-    pub unit: String,
-    pub description: String,
+pub struct Way {
+    pub steps: Vec<ProbeLine>,
+    /// The step that failed, why, and what to do.
+    pub failure: Option<String>,
+}
+
+impl Way {
+    pub(crate) fn step(&mut self, name: &str, said: impl Into<String>) {
+        self.steps.push(ProbeLine { keys: name.to_owned(), value: said.into() });
+    }
+
+    /// Ends the way.
+    pub(crate) fn fails(mut self, why: impl Into<String>) -> Way {
+        self.failure = Some(why.into());
+        self
+    }
 }
 
 /// Failure of `probe`, or of a listing.
@@ -205,6 +211,8 @@ pub struct Found {
 pub enum ProbeError {
     #[error("driver `{driver}` does not offer `probe`")]
     NotOffered { driver: &'static str },
+    #[error("driver `{driver}` probes one address: opcell probe CONNECTION ADDRESS")]
+    NeedsAddress { driver: &'static str },
     #[error("driver `{driver}` cannot list what a device has: its protocol has no listing")]
     NotListed { driver: &'static str },
     #[error("{0}")]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::driver::{Delivery, Driver};
+use super::driver::{Delivery, Driver, Mirroring};
 
 /// Work that is done for the type of a driver.
 pub(crate) trait Visit {
@@ -23,6 +23,7 @@ pub(crate) struct About {
     pub place: &'static [&'static str],
     pub reconnect_max: Duration,
     pub delivery: Delivery,
+    pub mirrors: Mirroring,
 }
 
 impl About {
@@ -34,6 +35,7 @@ impl About {
             place: D::PLACE,
             reconnect_max: D::RECONNECT_MAX,
             delivery: D::DELIVERY,
+            mirrors: D::MIRRORS,
         }
     }
 }

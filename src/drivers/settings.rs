@@ -14,9 +14,10 @@ use super::broker;
 use super::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use super::keys::PointKeys;
 use super::link::Opened;
+use super::listing::{Listing, Start};
 use super::plan::{AnyKeys, AnySettings, ConnectionPlan, PointPlan, PointSettings, Settings};
 use super::reading::{
-    Doubt, Found, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError,
+    Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError, Way,
 };
 use crate::model::{Scale, ServerPlan};
 use crate::tags;
@@ -95,6 +96,11 @@ impl Settings {
         self.0.check_address(text)
     }
 
+    /// Reads the address at which a listing begins. No I/O.
+    pub fn check_start(&self, text: &str) -> Result<(), PointError> {
+        self.0.check_start(text)
+    }
+
     /// Reads a point's address and compares it with its type. No I/O.
     pub fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError> {
         self.0.check_point(point)
@@ -145,9 +151,26 @@ pub async fn probe(connection: &ConnectionPlan, address: &str) -> Result<Vec<Pro
     connection.settings.0.probe(connection, address).await
 }
 
-/// Listing of a device's values, from an address on or as a whole.
-pub(crate) async fn browse(connection: &ConnectionPlan, from: Option<&str>) -> Result<Vec<Found>, ProbeError> {
-    connection.settings.0.browse(connection, from).await
+/// One look at the way to a device; `application`: this server, for devices that are servers of OPC UA.
+pub(crate) async fn probe_way(
+    connection: &ConnectionPlan,
+    application: Option<&Arc<dyn Application>>,
+) -> Result<Way, ProbeError> {
+    connection.settings.0.probe_way(connection, application).await
+}
+
+/// Whether the device is a server of OPC UA, to which this server is a client with a certificate.
+pub(crate) fn needs_application(connection: &ConnectionPlan) -> bool {
+    connection.settings.0.is_of_application()
+}
+
+/// Listing of a device's values, over a connection of its own.
+pub(crate) async fn browse(
+    connection: &ConnectionPlan,
+    application: Option<&Arc<dyn Application>>,
+    start: &Start,
+) -> Result<Listing, ProbeError> {
+    connection.settings.0.browse(connection, application, start).await
 }
 
 /// Opens the link of connections that share one.
@@ -193,6 +216,10 @@ impl<D: Driver> AnySettings for Held<D> {
     fn is_same_source(&self, new: &dyn AnySettings) -> bool {
         let new = new.as_any().downcast_ref::<Held<D>>();
         new.is_some_and(|new| D::is_same_source(&self.settings, &new.settings))
+    }
+
+    fn is_of_application(&self) -> bool {
+        D::OF_APPLICATION
     }
 
     fn driver(&self) -> &'static str {
@@ -242,6 +269,10 @@ impl<D: Driver> AnySettings for Held<D> {
 
     fn check_address(&self, text: &str) -> Result<(), PointError> {
         D::check_address(text)
+    }
+
+    fn check_start(&self, text: &str) -> Result<(), PointError> {
+        D::check_start(&self.settings, text)
     }
 
     fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError> {
@@ -307,7 +338,11 @@ impl<D: Driver> AnySettings for Held<D> {
         for plan in connections {
             let settings = plan.settings.get::<D>().expect("connections that share a link have one driver");
             for point in plan.points.iter() {
-                if let Err(error) = D::check_point(settings, PointOf::new(point)) {
+                let checked = match point.is_gone {
+                    true => Err(PointError::new(0..0, format!("the device no longer has {}", point.address), "")),
+                    false => D::check_point(settings, PointOf::new(point)).map(drop),
+                };
+                if let Err(error) = checked {
                     refused.push((number, error));
                 }
                 number += 1;
@@ -328,11 +363,20 @@ impl<D: Driver> AnySettings for Held<D> {
         D::probe(self.connection(connection), address)
     }
 
+    fn probe_way<'a>(
+        &'a self,
+        connection: &'a ConnectionPlan,
+        application: Option<&'a Arc<dyn Application>>,
+    ) -> BoxFuture<'a, Result<Way, ProbeError>> {
+        D::probe_way(ConnectionOf { application, ..self.connection(connection) })
+    }
+
     fn browse<'a>(
         &'a self,
         connection: &'a ConnectionPlan,
-        from: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>> {
-        D::browse(self.connection(connection), from)
+        application: Option<&'a Arc<dyn Application>>,
+        start: &'a Start,
+    ) -> BoxFuture<'a, Result<Listing, ProbeError>> {
+        D::browse(ConnectionOf { application, ..self.connection(connection) }, start)
     }
 }

@@ -5,9 +5,12 @@
 use std::io;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -94,21 +97,51 @@ impl TlsFiles {
         server: Reached<'_>,
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, LinkError> {
+        let config = self.config().await?;
+        handshake(server, stream, config).await
+    }
+
+    /// Looks at the certificate and the protocol of a server, whether it is to be believed or not.
+    pub(crate) async fn look(&self, server: Reached<'_>, stream: TcpStream) -> Looked {
+        let config = match self.config().await {
+            Ok(config) => config,
+            Err(error) => return Looked { certificate: None, outcome: Err(error) },
+        };
+        let seen: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
+        let roots = self.roots();
+        let inner = roots.and_then(|roots| verifier(roots).map_err(|error| error.to_string()));
+        let mut config = ClientConfig::clone(&config);
+        if let Ok(inner) = inner {
+            config.dangerous().set_certificate_verifier(Arc::new(Looking { inner, seen: Arc::clone(&seen) }));
+        }
+        let outcome = handshake(server, stream, Arc::new(config)).await.map(|stream| {
+            let (_, session) = stream.get_ref();
+            session.protocol_version().map_or_else(|| "TLS".to_owned(), |version| format!("{version:?}"))
+        });
+        let certificate = seen.lock().take();
+        Looked { certificate, outcome }
+    }
+
+    async fn config(&self) -> Result<Arc<ClientConfig>, LinkError> {
         let files = self.clone();
         // The system's certificates are files.
         let config = tokio::task::spawn_blocking(move || files.client()).await;
-        let config = config.map_err(|error| LinkError::Lost(error.to_string()))?.map_err(LinkError::Lost)?;
-        let name = ServerName::try_from(server.host.to_owned()).map_err(|_| {
-            LinkError::Lost(match server.is_hidden {
-                true => "`url` has no name of a host".to_owned(),
-                false => format!("`{}` is no name of a host", server.host),
-            })
-        })?;
-        TlsConnector::from(config).connect(name, stream).await.map_err(|error| untrusted(server, error))
+        config.map_err(|error| LinkError::Lost(error.to_string()))?.map_err(LinkError::Lost)
     }
 
     /// The settings of a client. Reads the system's certificates where `ca` is not given.
     fn client(&self) -> Result<Arc<ClientConfig>, String> {
+        let text = |fault: Unusable| fault.message;
+        let builder = builder()?.with_root_certificates(self.roots()?);
+        let config = match self.own().map_err(text)? {
+            None => builder.with_no_client_auth(),
+            Some(Own { chain, key }) => builder.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?,
+        };
+        Ok(Arc::new(config))
+    }
+
+    /// The authorities that are trusted.
+    fn roots(&self) -> Result<RootCertStore, String> {
         let text = |fault: Unusable| fault.message;
         let mut roots = RootCertStore::empty();
         match &self.ca {
@@ -124,12 +157,7 @@ impl TlsFiles {
                 }
             }
         }
-        let builder = builder()?.with_root_certificates(roots);
-        let config = match self.own().map_err(text)? {
-            None => builder.with_no_client_auth(),
-            Some(Own { chain, key }) => builder.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?,
-        };
-        Ok(Arc::new(config))
+        Ok(roots)
     }
 
     fn own(&self) -> Result<Option<Own>, Unusable> {
@@ -152,6 +180,76 @@ impl TlsFiles {
             }
             Err(message) => Err(Unusable { key: "certificate", message, help: "" }),
         }
+    }
+}
+
+async fn handshake(
+    server: Reached<'_>,
+    stream: TcpStream,
+    config: Arc<ClientConfig>,
+) -> Result<TlsStream<TcpStream>, LinkError> {
+    let name = ServerName::try_from(server.host.to_owned()).map_err(|_| {
+        LinkError::Lost(match server.is_hidden {
+            true => "`url` has no name of a host".to_owned(),
+            false => format!("`{}` is no name of a host", server.host),
+        })
+    })?;
+    TlsConnector::from(config).connect(name, stream).await.map_err(|error| untrusted(server, error))
+}
+
+/// A server as `opcell probe` sees it.
+pub(crate) struct Looked {
+    /// Its certificate, as DER.
+    pub certificate: Option<Vec<u8>>,
+    /// The protocol, or why the handshake failed.
+    pub outcome: Result<String, LinkError>,
+}
+
+fn verifier(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, VerifierBuilderError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()
+}
+
+/// Keeps the certificate of the server, and leaves the decision to the usual verifier.
+#[derive(Debug)]
+struct Looking {
+    inner: Arc<WebPkiServerVerifier>,
+    seen: Arc<Mutex<Option<Vec<u8>>>>,
+}
+
+impl ServerCertVerifier for Looking {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        stapled: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.seen.lock() = Some(leaf.to_vec());
+        self.inner.verify_server_cert(leaf, issuers, name, stapled, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }
 

@@ -58,6 +58,18 @@ impl Pki {
         now
     }
 
+    /// Writes down the certificates that were refused, where nothing watches the folders.
+    pub(crate) fn file_refused(&self) {
+        let Some(mut rejections) = self.waiting.lock().take() else { return };
+        let (folder, mut rejected) = (self.dir.join("rejected"), Rejected::default());
+        while let Ok(rejection) = rejections.try_recv() {
+            if let Err(error) = rejected.note(&folder, &rejection, UaTime::now().unix_seconds()) {
+                let line = format_args!("{}: a refused certificate is not written down: {error}", folder.display());
+                logging::limited(log::Level::Warn, "refused certificate not written", None, line);
+            }
+        }
+    }
+
     async fn note(self: &Arc<Self>, mut rejected: Rejected, rejection: Rejection) -> Rejected {
         let folder = self.dir.join("rejected");
         rejected.note_lost(self.lost_rejections.swap(0, Ordering::Relaxed));

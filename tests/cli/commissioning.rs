@@ -67,7 +67,7 @@ fn a_listing_of_a_device_is_a_cell_that_is_good() {
     let said = opcell(site.path(), &["browse", "tape", "cell.yaml"], "");
     assert_eq!(said.code, 0, "{}", said.err);
     let wanted = "defaults: { connection: tape }\nnodes:\n  Level: { type: Double, source: Level }\n  \
-        Name: { type: String, length: 80, source: Name }\n  Open: { type: Boolean, source: Open }\n";
+        Name: { type: String, source: Name }\n  Open: { type: Boolean, source: Open }\n";
     assert_eq!(said.out, wanted);
     let head = "schema: 1\ncell: other\nconnections:\n  tape: { driver: replay, file: tape.csv }\n";
     std::fs::write(site.path().join("other.yaml"), format!("{head}{}", said.out)).expect("written");

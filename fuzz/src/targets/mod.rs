@@ -8,6 +8,7 @@ mod chunks;
 mod client_channel;
 mod ethernet_ip;
 mod history;
+mod mirror;
 mod modbus;
 mod payload;
 mod publish;
@@ -31,6 +32,7 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "client_channel", run: client_channel::run },
     Target { name: "ethernet_ip", run: ethernet_ip::run },
     Target { name: "history", run: history::run },
+    Target { name: "mirror", run: mirror::run },
     Target { name: "modbus", run: modbus::run },
     Target { name: "payload", run: payload::run },
     Target { name: "publish", run: publish::run },

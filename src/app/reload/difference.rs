@@ -84,6 +84,7 @@ impl Changes {
         let fresh = fresh_connections(old, new);
         let mut changes = Changes { cells, links, turns: Vec::new(), semantics: Vec::new(), has_other: false };
         changes.has_other = has_other(old.plant, new.plant) || has_other_at_rest(old.drivers, new.drivers);
+        changes.has_other |= has_other_mirrors(old.drivers, new.drivers);
         changes.find_turns(old.plant, new.plant, &fresh);
         changes
     }
@@ -176,6 +177,12 @@ fn fresh_connections(old: Running<'_>, new: Running<'_>) -> HashSet<ConnectionIx
 fn has_other_at_rest(old: &[ConnectionPlan], new: &[ConnectionPlan]) -> bool {
     let before: HashMap<ConnectionIx, &ConnectionPlan> = old.iter().map(|plan| (plan.ix, plan)).collect();
     new.iter().any(|plan| !plan.enabled && before.get(&plan.ix).is_some_and(|old| *old != plan))
+}
+
+/// Folders that mirror their devices differ, although no node does.
+fn has_other_mirrors(old: &[ConnectionPlan], new: &[ConnectionPlan]) -> bool {
+    let before: HashMap<ConnectionIx, &ConnectionPlan> = old.iter().map(|plan| (plan.ix, plan)).collect();
+    new.iter().any(|plan| before.get(&plan.ix).is_some_and(|old| old.browses != plan.browses))
 }
 
 /// The keys of each tag's source that differ, as its driver has them.

@@ -13,6 +13,7 @@ mod switching;
 mod watching;
 mod worker;
 
+pub(super) use queue::MirrorReload;
 pub use queue::{Reloader, Source};
 pub use report::Answer as Answered;
 pub(super) use server_file::{Keys, take_accounts};
@@ -23,7 +24,7 @@ pub(crate) use worker::Worker;
 use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::StartError;
 use super::application::Own;
@@ -69,6 +70,9 @@ pub(crate) struct Engine {
     earlier: Vec<Weak<World>>,
     /// Connections that clients have switched on or off.
     switched: AllSwitched,
+    /// Connections with folders that mirror their devices.
+    browsing: watch::Sender<Arc<[ConnectionPlan]>>,
+    pub(super) application: Arc<Own>,
     tasks: Tasks,
     is_stopped: bool,
 }
@@ -113,7 +117,7 @@ impl Examined {
 /// This server as its drivers show it to other servers.
 fn own(server: &Server, base: &Base, keys: &Keys) -> Arc<Own> {
     let (identities, pki) = (Arc::clone(&server.channels.identities), Arc::clone(&keys.pki));
-    Arc::new(Own { application: base.application.clone(), identities, pki })
+    Arc::new(Own { application: base.application.clone(), identities, pki, listings: Arc::default() })
 }
 
 impl Engine {
@@ -126,9 +130,10 @@ impl Engine {
         outputs: mpsc::UnboundedSender<Output>,
         tasks: &Tasks,
     ) -> Result<Engine, StartError> {
+        let application = own(server, &base, &keys);
         Ok(Engine {
             publishers: Publishers::new(&server.tags, state.dir(), Arc::new(Commander(Arc::downgrade(server)))),
-            links: Links::of_application(&server.tags, outputs, own(server, &base, &keys)),
+            links: Links::of_application(&server.tags, outputs, Arc::clone(&application) as _),
             server: Arc::clone(server),
             base,
             keys,
@@ -143,6 +148,8 @@ impl Engine {
             versions: NodeVersions::default(),
             earlier: Vec::new(),
             switched: AllSwitched::new(),
+            browsing: watch::Sender::new(Arc::from([])),
+            application,
             tasks: tasks.clone(),
             is_stopped: false,
         })
@@ -261,6 +268,8 @@ impl Engine {
         (self.numbers, self.role_numbers, self.drivers) = (numbers, prepared.role_numbers, drivers);
         (self.of_cells, self.versions) = (prepared.of_cells, prepared.versions);
         self.switched = prepared.switched;
+        let browsing = self.drivers.iter().filter(|plan| !plan.browses.is_empty());
+        self.browsing.send_replace(browsing.cloned().collect());
         if let (Some(history), Some(Recording::Begun)) = (&self.history, recording) {
             *self.admin.write() = Some(history.admin());
             self.tasks.spawn("history".into(), Box::pin(history.run(&self.server)));
@@ -269,6 +278,11 @@ impl Engine {
         self.server.take_world();
         model_events::raise(&self.server, &earlier, &prepared.named, &changes.semantics);
         earlier
+    }
+
+    /// The connections with folders that mirror their devices, now and after each reload.
+    pub(super) fn browsing(&self) -> watch::Receiver<Arc<[ConnectionPlan]>> {
+        self.browsing.subscribe()
     }
 
     /// Writes memory tags that changed.

@@ -42,6 +42,15 @@ pub struct Reloader {
     named: watch::Sender<Arc<Named>>,
 }
 
+/// Outcome of a reload that new listings of devices want.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MirrorReload {
+    Done,
+    /// The files have changed since they were read last: nobody has asked for what they say now.
+    OtherFiles,
+    Failed(String),
+}
+
 /// Below the number of requests that the control socket answers at a time.
 const PLACES: usize = 4;
 
@@ -158,6 +167,41 @@ impl Reloader {
             },
             Ok(Err(status)) => status,
             Err(error) => failed(&error),
+        }
+    }
+
+    /// Takes new nodes of mirrored devices, with the files as they were read last.
+    pub(crate) async fn reload_mirrored(&self) -> MirrorReload {
+        let _turn = self.done.lock().await;
+        match self.take_mirrored().await {
+            Ok(done) => done,
+            Err(error) => MirrorReload::Failed(error),
+        }
+    }
+
+    async fn take_mirrored(&self) -> Result<MirrorReload, String> {
+        let source = self.source.clone().ok_or("the server was started without files; restart it")?;
+        let load = move || {
+            let (compiled, report) = config::load(&source.path, &source.options);
+            (compiled, report.named)
+        };
+        let (compiled, named) = self.worker.run(load).await?;
+        if named != **self.named.borrow() {
+            return Ok(MirrorReload::OtherFiles);
+        }
+        let compiled = compiled.ok_or("the files have errors, see `opcell check`")?;
+        let engine = Arc::clone(&self.engine).lock_owned().await;
+        let ready = self.worker.run(move || make_ready(engine, compiled, Value::Null, false)).await?;
+        match ready {
+            Ready::Answer(..) => Ok(MirrorReload::Done),
+            Ready::Failed(_, error) => Err(error),
+            Ready::Prepared(engine, prepared, report, _) => {
+                let (apply_ms, before) = apply(engine, *prepared).await?;
+                // Many nodes are freed: off the threads that serve clients.
+                self.worker.run(move || drop(before)).await?;
+                self.note(&ReloadReport { apply_ms, ..*report });
+                Ok(MirrorReload::Done)
+            }
         }
     }
 

@@ -58,6 +58,7 @@ impl Compiler<'_> {
         };
         self.plant.cells[usize::from(scope.index)].nodes.push(own);
         self.top_nodes(&roots, &mut scope, &inherited);
+        self.mirrors(&mut scope);
         self.check_pinned(&scope);
         let mut publishers = HashMap::new();
         for part in self.sections(&roots, &["publish"]) {

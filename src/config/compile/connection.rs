@@ -124,6 +124,7 @@ impl Compiler<'_> {
             reconnect_max: connection.reconnect_max,
             enabled: connection.enabled,
             is_scan: false,
+            browses: Arc::default(),
             points: Arc::default(),
         });
         self.real_settings.push(settings);

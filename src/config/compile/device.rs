@@ -97,6 +97,7 @@ impl Compiler<'_> {
             enumeration: self.enumeration_of(shape, scope),
             // A scale that was refused is not checked a second time; a float needs none.
             has_scale: spec.scale.is_some() && (!place.has_wrong_scale || shape.data_type.wire().is_integer()),
+            is_gone: false,
         };
         if let Some(reading) = self.check_point(&point, &real, &wanted, spec) {
             if !place.has_wrong_scale {

@@ -9,6 +9,7 @@ mod connection;
 mod device;
 mod history;
 mod instance;
+mod mirror;
 mod node;
 mod publish;
 mod registers;

@@ -241,7 +241,9 @@ impl Compiler<'_> {
             Walk { parent: Some(ix), depth: walk.depth + 1, hang: (own, "children"), inherited, ..walk.clone() };
         let entry = Entry { spec: &spec, own, is_whole };
         if let Some(data_type) = &self.type_of(entry, children.is_some()) {
-            for (other, word) in [(children, "children"), (spec.of.as_ref().map(|of| of.ix), "of")] {
+            let browse = spec.browse.map(|raw| raw.0);
+            for (other, word) in [(children, "children"), (spec.of.as_ref().map(|of| of.ix), "of"), (browse, "browse")]
+            {
                 if let Some(at) = other {
                     let message = format!("a node with `type` is a tag and cannot have `{word}`");
                     self.findings.error(&self.source, at, message).help(format!("delete `type` or `{word}`"));
@@ -268,6 +270,10 @@ impl Compiler<'_> {
         }
         if let Some(rows) = &spec.rows {
             self.rows(rows, own, &below, scope);
+        }
+        // Last: own nodes come before mirrored ones of their names.
+        if let Some(browse) = spec.browse {
+            self.browse(browse.0, &spec, ix, &below, scope);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::config::at::At;
 use crate::config::source::Ix;
 use crate::config::spec::{NodeSpec, ParamType};
 use crate::config::template::Env;
-use crate::drivers::About;
+use crate::drivers::{About, Start};
 use crate::model::{Access, ConnectionIx, EnumIx, HistoryIx, NodeIx, NodeName, ObjectTypeIx, Period};
 
 /// A connection as nodes refer to it; without `ix` it had findings of its own.
@@ -35,6 +35,19 @@ pub(super) struct Scope {
     pub no_history: HashSet<String>,
     /// Pinned NodeIds, and the place of each.
     pub pinned: HashMap<NodeName, Ix>,
+    /// Folders that mirror a device.
+    pub mirrors: Vec<MirrorFolder>,
+}
+
+/// A folder that mirrors a device, whose nodes come after all of the file's.
+#[derive(Debug)]
+pub(super) struct MirrorFolder {
+    pub node: NodeIx,
+    pub connection: ConnectionIx,
+    pub write: bool,
+    pub depth: u8,
+    pub inherited: Inherited,
+    pub start: Start,
 }
 
 /// Settings that a node inherits.

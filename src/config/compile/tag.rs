@@ -43,7 +43,7 @@ const ELSEWHERE: [(&str, &str); 24] = [
 ];
 
 /// Most elements of one array.
-const MOST_ELEMENTS: u64 = 1_000_000;
+pub(super) const MOST_ELEMENTS: u64 = 1_000_000;
 
 /// A tag that is being made, and its node.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +121,7 @@ impl Compiler<'_> {
     }
 
     /// A `stale_after` below the poll period makes a tag Bad between two good polls: reported once, at its place.
-    fn stale_after(&mut self, origin: &Origin, poll: Duration, inherited: &Inherited) -> Duration {
+    pub(super) fn stale_after(&mut self, origin: &Origin, poll: Duration, inherited: &Inherited) -> Duration {
         let asked = match origin {
             Origin::Device { connection, read: true, .. } => Some(*connection),
             _ => None,

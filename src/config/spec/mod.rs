@@ -16,7 +16,7 @@ pub(crate) use access::Access;
 pub(crate) use audit::{Audit, AuditFormat};
 pub(crate) use cell::{CellFile, Connection, Defaults, IncludedFile, ObjectType, Param, ParamType};
 pub(crate) use history::{HistoryClass, HistoryStore, OnFull, Partition, Record};
-pub(crate) use node::{NodeSpec, Scale, SourceSpec};
+pub(crate) use node::{Browse, NodeSpec, Scale, SourceSpec};
 pub(crate) use publish::{Format as PublishFormat, Publish};
 pub(crate) use server::{KeySize, LogLevel, OwnRole, Security, ServerFile, ServerLimits, Suppress, User};
 pub(crate) use values::{Deadband, Span};

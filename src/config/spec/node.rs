@@ -97,6 +97,11 @@ pub(crate) struct NodeSpec {
     /// column is a key of a node, of its `source` or of its `scale`.
     #[schemars(extend("x-also" = ["csv"]))]
     pub rows: Option<At<String>>,
+    /// Mirrors what the device of the connection has below this folder: an address of the device, or a mapping with `address` and
+    /// further keys. Drivers `opcua`, `sparkplug` and `ethernet-ip`.
+    #[serde(default)]
+    #[schemars(schema_with = "browse", extend("x-also" = ["mirror", "discover", "import"]))]
+    pub browse: Option<Raw>,
     /// Signal that replaces the device under `--simulate`, in the unit of the tag: `scale` is not applied to it
     /// (default: follows the range).
     #[schemars(extend("x-also" = ["simulation"]))]
@@ -115,6 +120,29 @@ fn address(_: &mut SchemaGenerator) -> Schema {
 
 fn array(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["integer", "array"], "items": { "type": "integer" }, "x-unit": "elements" })
+}
+
+fn browse(generator: &mut SchemaGenerator) -> Schema {
+    let mapping = generator.subschema_for::<Browse>();
+    json_schema!({ "anyOf": [{ "type": ["string", "number"] }, mapping] })
+}
+
+/// Mirror of a part of a device below a folder. Its nodes are known once the device has been there, and are kept in the state
+/// folder. Own `children` of the folder come before mirrored ones of their names.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct Browse {
+    /// Where the mirror begins, as /Machine (driver `opcua`), Plant1/Line3 (`sparkplug`) or Program:Main (`ethernet-ip`).
+    #[schemars(extend("x-also" = ["from", "path", "node", "root", "start"]))]
+    pub address: At<String>,
+    /// Levels below the beginning (default 10).
+    #[schemars(range(min = 1, max = 50), extend("x-also" = ["levels", "max_depth"]))]
+    pub depth: Option<At<u32>>,
+    /// Tags, at most; more are left out, with a log line (default 10000).
+    #[schemars(range(min = 1, max = 1_000_000), extend("x-also" = ["max", "limit", "max_tags"]))]
+    pub max_nodes: Option<At<u32>>,
+    /// Whether clients may write what the device lets this server write (default false).
+    #[schemars(extend("x-also" = ["writable", "writeable", "allow_write"]))]
+    pub write: Option<At<bool>>,
 }
 
 /// Source of a value. In addition to these keys it has the keys of the connection's driver.

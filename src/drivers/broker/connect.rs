@@ -56,7 +56,7 @@ impl Options {
         Ok(Box::new(self.files.connect(server, stream).await?))
     }
 
-    fn hides(&self, key: &str) -> bool {
+    pub(super) fn hides(&self, key: &str) -> bool {
         self.hidden.contains(&key)
     }
 

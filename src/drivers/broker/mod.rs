@@ -9,6 +9,7 @@ mod filters;
 mod inbox;
 mod keys;
 mod packet;
+mod probe;
 mod properties;
 mod session;
 mod topic;

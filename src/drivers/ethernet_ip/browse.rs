@@ -11,9 +11,10 @@ use super::listing::{self, Kind, Member, Symbol};
 use super::plc_type::PlcType;
 use super::words;
 use crate::drivers::driver::ConnectionOf;
+use crate::drivers::listing::{Found, Listing, Start};
 use crate::drivers::plan::ConnectionPlan;
 use crate::drivers::poll::Poll;
-use crate::drivers::reading::{Found, ProbeError};
+use crate::drivers::reading::ProbeError;
 
 /// Values that a listing has at most.
 const MOST: usize = 200_000;
@@ -24,18 +25,19 @@ const PART: u16 = 460;
 
 pub(super) async fn browse(
     connection: ConnectionOf<'_, EthernetIpDriver>,
-    from: Option<&str>,
-) -> Result<Vec<Found>, ProbeError> {
+    start: &Start,
+) -> Result<Listing, ProbeError> {
     // The points of the cell are not asked for.
     let alone = ConnectionPlan { points: Arc::default(), ..connection.plan.clone() };
     let mut client = Client::new(&[ConnectionOf { plan: &alone, ..connection }]);
     connect(&mut client, connection.plan).await?;
+    let from = start.from.as_deref().map(|from| from.trim_end_matches('.').to_lowercase());
     let mut tree =
-        Tree { client: &mut client, templates: HashMap::new(), found: Vec::new(), from: from.map(str::to_lowercase) };
+        Tree { client: &mut client, templates: HashMap::new(), listing: Listing::default(), start, from, visited: 0 };
     let listed = tree.all().await;
-    let found = std::mem::take(&mut tree.found);
+    let listing = std::mem::take(&mut tree.listing);
     client.disconnect().await;
-    listed.map(|()| found)
+    listed.map(|()| listing)
 }
 
 /// Connects for one look, within the connection's limit.
@@ -50,9 +52,12 @@ struct Tree<'a> {
     client: &'a mut Client,
     /// Members of each structure, by the number of its definition.
     templates: HashMap<u16, Arc<[Member]>>,
-    found: Vec<Found>,
+    listing: Listing,
+    start: &'a Start,
     /// In lower case.
     from: Option<String>,
+    /// Values and structures that were looked at.
+    visited: usize,
 }
 
 /// A place in the tree: its names and its address.
@@ -129,7 +134,7 @@ impl Tree<'_> {
         let Symbol { name, kind, dimensions, is_of_system, .. } = symbol;
         let kinds = ["map:", "task:", "routine:", "cxn:"];
         let is_internal = name.starts_with("__") || kinds.iter().any(|of| name.to_ascii_lowercase().starts_with(of));
-        if is_of_system || is_internal || name.is_empty() {
+        if is_of_system || is_internal || !is_name(&name) {
             return Ok(());
         }
         self.value(parent.with(&name), kind, &dimensions).await
@@ -139,7 +144,11 @@ impl Tree<'_> {
     async fn value(&mut self, place: Place, kind: Kind, dimensions: &[u32]) -> Result<(), ProbeError> {
         let mut open = vec![(place, kind, dimensions.to_vec(), 0)];
         while let Some((place, kind, dimensions, depth)) = open.pop() {
-            if self.found.len() + open.len() > MOST || depth > DEEPEST {
+            self.visited += 1;
+            if self.listing.is_cut {
+                return Ok(());
+            }
+            if self.visited + open.len() > MOST || depth > DEEPEST {
                 return Err(ProbeError::Failed(format!("more than {MOST} values; begin at a tag with --from")));
             }
             if !self.leads_to(&place.address) {
@@ -162,7 +171,7 @@ impl Tree<'_> {
             })?;
             for element in elements.iter().rev() {
                 let place = if element.is_empty() { place.clone() } else { place.element(element) };
-                for member in members.iter().rev() {
+                for member in members.iter().rev().filter(|member| is_name(&member.name)) {
                     let dimensions = member.elements.into_iter().collect();
                     open.push((place.with(&member.name), member.kind, dimensions, depth + 1));
                 }
@@ -172,7 +181,11 @@ impl Tree<'_> {
     }
 
     fn add(&mut self, place: &Place, of: PlcType, dimensions: &[u32]) {
-        if !self.is_wanted(&place.address) || of.data_type().is_empty() {
+        if !self.is_wanted(&place.address) {
+            return;
+        }
+        if of.data_type().is_empty() {
+            self.listing.untyped += 1;
             return;
         }
         let count = elements(dimensions);
@@ -191,19 +204,36 @@ impl Tree<'_> {
     }
 
     fn push(&mut self, place: &Place, data_type: &str, elements: Option<usize>) {
-        let (path, address, data_type) = (place.names.clone(), place.address.clone(), data_type.to_owned());
-        self.found.push(Found { path, address, data_type, elements, ..Found::default() });
+        let (path, address, data_type) = (self.below(place), place.address.clone(), data_type.to_owned());
+        // Too many elements for any tag.
+        let Some(dimensions) =
+            elements.map_or(Some(Vec::new()), |count| u32::try_from(count).ok().map(|one| vec![one]))
+        else {
+            self.listing.untyped += 1;
+            return;
+        };
+        // The PLC says of a tag's external access only that there is one.
+        let found = Found { path, address, data_type, dimensions, may_write: true, ..Found::default() };
+        self.listing.add(self.start, found);
+    }
+
+    /// The names of a place from where the listing begins.
+    fn below(&self, place: &Place) -> Vec<String> {
+        let above = self.from.as_ref().map_or(0, |from| from.split('.').count());
+        // The value itself has its own name.
+        let skipped = above.min(place.names.len().saturating_sub(1));
+        place.names[skipped..].to_vec()
     }
 
     /// Whether the address begins with the text of `--from`.
     fn is_wanted(&self, address: &str) -> bool {
-        self.from.as_ref().is_none_or(|from| address.to_lowercase().starts_with(from))
+        self.from.as_ref().is_none_or(|from| is_below(&address.to_lowercase(), from))
     }
 
     /// Whether something below the address may be wanted.
     fn leads_to(&self, address: &str) -> bool {
         let lower = address.to_lowercase();
-        self.from.as_ref().is_none_or(|from| lower.starts_with(from) || from.starts_with(&lower))
+        self.from.as_ref().is_none_or(|from| is_below(&lower, from) || is_below(from, &lower))
     }
 
     async fn members(&mut self, template: u16) -> Result<Arc<[Member]>, ProbeError> {
@@ -234,6 +264,16 @@ impl Tree<'_> {
     async fn ask(&mut self, service: u8, build: impl FnOnce(&mut Vec<u8>)) -> Result<Told, ProbeError> {
         self.client.ask(service, build).await.map_err(|error| ProbeError::Failed(error.to_string()))
     }
+}
+
+/// Whether a name can be a part of an address: with a dot or a bracket it would lead elsewhere.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | ':'))
+}
+
+/// Whether an address is another one, or a member or an element of it.
+fn is_below(address: &str, other: &str) -> bool {
+    address.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn cut_off() -> ProbeError {

@@ -9,11 +9,10 @@ use super::client::Client;
 use super::settings::EthernetIp;
 use super::wire::Target;
 use super::{EthernetIpDriver, browse, check, notes, probe};
-use crate::drivers::driver::{ConnectionOf, Driver, NoKeys, PointOf};
+use crate::drivers::driver::{ConnectionOf, Driver, Mirroring, NoKeys, PointOf};
 use crate::drivers::link::Link;
-use crate::drivers::reading::{
-    Doubt, Found, LinkKey, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
-};
+use crate::drivers::listing::{Listing, Start};
+use crate::drivers::reading::{Doubt, LinkKey, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError};
 use crate::value::Value;
 
 impl Driver for EthernetIpDriver {
@@ -22,6 +21,7 @@ impl Driver for EthernetIpDriver {
     const ALSO: &'static [&'static str] =
         &["ethernetip", "eip", "enip", "logix", "cip", "rockwell", "allen-bradley", "controllogix", "compactlogix"];
     const PLACE: &'static [&'static str] = &["host", "port"];
+    const MIRRORS: Mirroring = Mirroring::Connected;
     const STAND_IN: Option<&'static str> = Some(STAND_IN);
 
     type Settings = EthernetIp;
@@ -59,6 +59,16 @@ impl Driver for EthernetIpDriver {
         Address::parse(text).map(drop)
     }
 
+    fn check_start(_: &EthernetIp, text: &str) -> Result<(), PointError> {
+        let program = text.get(..8).filter(|start| start.eq_ignore_ascii_case("program:"));
+        match program.map(|_| &text[8..]) {
+            Some(name) if !name.is_empty() && !name.contains(['.', '[']) => {
+                Address::parse(&format!("{text}.X")).map(drop)
+            }
+            _ => Address::parse(text).map(drop),
+        }
+    }
+
     fn check_point(_: &EthernetIp, point: PointOf<'_, NoKeys>) -> Result<Reading, PointError> {
         check::check_point(point)
     }
@@ -88,9 +98,9 @@ impl Driver for EthernetIpDriver {
 
     fn browse<'a>(
         connection: ConnectionOf<'a, EthernetIpDriver>,
-        from: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>> {
-        browse::browse(connection, from).boxed()
+        start: &'a Start,
+    ) -> BoxFuture<'a, Result<Listing, ProbeError>> {
+        browse::browse(connection, start).boxed()
     }
 
     fn address_notes() -> String {

@@ -72,5 +72,6 @@ fn point(address: &str, kind: BuiltIn, tag: TagId) -> PointPlan {
         write_every: None,
         enumeration: None,
         has_scale: false,
+        is_gone: false,
     }
 }

@@ -4,7 +4,8 @@ use super::address::Address;
 use super::kernel::{Chip, Fault, Info, Line};
 use super::table::{Resolved, Wish, resolve};
 use super::wiring::Wiring;
-use crate::drivers::reading::{Found, ProbeLine};
+use crate::drivers::listing::Found;
+use crate::drivers::reading::ProbeLine;
 
 /// The lines whose addresses begin like this.
 pub(super) fn all<C: Chip>(chip: &C, from: &str) -> Result<Vec<Found>, Fault> {
@@ -18,9 +19,8 @@ pub(super) fn all<C: Chip>(chip: &C, from: &str) -> Result<Vec<Found>, Fault> {
             path: vec![if info.name.is_empty() { format!("Line{}", info.offset) } else { info.name.clone() }],
             address: address.unwrap_or_else(|| format!("line/{}", info.offset)),
             data_type: "Boolean".to_owned(),
-            elements: None,
-            unit: String::new(),
             description: said(info),
+            ..Found::default()
         }
     });
     Ok(found.filter(|found| found.address.starts_with(from)).collect())

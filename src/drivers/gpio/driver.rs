@@ -12,7 +12,8 @@ use super::settings::{GpioPoint, GpioSettings};
 use super::{browse, check, notes};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use crate::drivers::link::Link;
-use crate::drivers::reading::{Found, Part, PointError, ProbeError, ProbeLine, Reading, Remark, SettingsError};
+use crate::drivers::listing::{Listing, Start};
+use crate::drivers::reading::{Part, PointError, ProbeError, ProbeLine, Reading, Remark, SettingsError};
 use crate::drivers::worker::Workers;
 
 /// Digital inputs and outputs.
@@ -71,13 +72,11 @@ impl Driver for Gpio {
     }
 
     /// The lines of the chip; `from` is the begin of addresses.
-    fn browse<'a>(
-        connection: ConnectionOf<'a, Gpio>,
-        from: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>> {
+    fn browse<'a>(connection: ConnectionOf<'a, Gpio>, start: &'a Start) -> BoxFuture<'a, Result<Listing, ProbeError>> {
         async move {
-            let from = from.unwrap_or_default().to_owned();
-            call(connection, move |chip| browse::all(chip, &from)).await
+            let from = start.from.clone().unwrap_or_default();
+            let found = call(connection, move |chip| browse::all(chip, &from)).await?;
+            Ok(Listing::of(start, found))
         }
         .boxed()
     }

@@ -122,6 +122,15 @@ impl Client {
         self.open = None;
     }
 
+    /// The files of TLS, for a look at the server.
+    pub(super) fn files(&self) -> &TlsFiles {
+        &self.files
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
     pub(super) async fn connect(&mut self) -> Result<(), LinkError> {
         self.open = None;
         let place = (self.server.plain_host(), self.server.port);

@@ -3,21 +3,19 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::address::Server;
 use super::poller::Poller;
 use super::settings::{HttpPoint, HttpSettings};
-use super::{check, notes};
+use super::{Http, check, notes, probe};
 use crate::drivers::driver::{ConnectionOf, Driver, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
-use crate::drivers::reading::{LinkKey, Part, PointError, Reading, SettingsError};
+use crate::drivers::reading::{LinkKey, Part, PointError, ProbeError, Reading, SettingsError, Way};
 use crate::drivers::tls;
-
-/// Values in the answers of web servers.
-#[derive(Debug)]
-pub(crate) struct Http;
 
 impl Driver for Http {
     const NAME: &'static str = "http";
@@ -77,6 +75,10 @@ impl Driver for Http {
 
     fn open(connections: &[ConnectionOf<'_, Http>]) -> Link {
         Link::poll(Poller::new(connections))
+    }
+
+    fn probe_way<'a>(connection: ConnectionOf<'a, Http>) -> BoxFuture<'a, Result<Way, ProbeError>> {
+        async move { Ok(probe::probe(connection).await) }.boxed()
     }
 
     fn address_notes() -> String {

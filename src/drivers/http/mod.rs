@@ -8,8 +8,11 @@ mod client;
 mod driver;
 mod notes;
 mod poller;
+mod probe;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use driver::Http;
+/// Values in the answers of web servers.
+#[derive(Debug)]
+pub(crate) struct Http;

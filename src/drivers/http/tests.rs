@@ -84,6 +84,7 @@ fn connection(addresses: &[String]) -> ConnectionPlan {
         reconnect_max: std::time::Duration::from_secs(1),
         enabled: true,
         is_scan: false,
+        browses: Default::default(),
         points: std::sync::Arc::new((0..).zip(addresses).map(point).collect()),
     }
 }

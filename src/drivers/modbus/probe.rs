@@ -135,6 +135,7 @@ fn show(
         write_every: None,
         enumeration: None,
         has_scale: true,
+        is_gone: false,
     };
     let register = Register::new(defaults, PointOf::new(&point)).ok()?;
     Some(match register.decode(data, place.start) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::listener::Listener;
@@ -12,7 +14,7 @@ use crate::drivers::broker::{Options, Url};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
-use crate::drivers::reading::{Doubt, LinkKey, Part, PointError, Reading, Remark, SettingsError};
+use crate::drivers::reading::{Doubt, LinkKey, Part, PointError, ProbeError, Reading, Remark, SettingsError, Way};
 use crate::drivers::tls;
 
 /// MQTT by way of a broker.
@@ -93,6 +95,11 @@ impl Driver for Mqtt {
             connections[0].settings.session().options(connections[0].plan),
             Table::new(connections),
         ))
+    }
+
+    fn probe_way<'a>(connection: ConnectionOf<'a, Mqtt>) -> BoxFuture<'a, Result<Way, ProbeError>> {
+        let options = connection.settings.session().options(connection.plan);
+        async move { Ok(options.probe().await) }.boxed()
     }
 
     fn address_notes() -> String {

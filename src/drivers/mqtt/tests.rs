@@ -31,6 +31,7 @@ fn connection(port: u16, points: Vec<PointPlan>) -> ConnectionPlan {
         reconnect_max: Duration::from_secs(1),
         enabled: true,
         is_scan: false,
+        browses: Default::default(),
         points: Arc::new(points),
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::str::FromStr;
 
-use opcua::Identifier;
+use opcua::{Identifier, NodeId};
 
 use super::settings::NamespaceUri;
 use crate::drivers::reading::PointError;
+use crate::stack::codec::Reader;
 
 /// Nodes of the address space at which paths may begin; any other path begins at Objects (Part 5 §8.2.2, 1.05).
 const BELOW_ROOT: [&str; 3] = ["Objects", "Types", "Views"];
@@ -81,6 +82,27 @@ impl Address {
         };
         Ok(Parsed { address: Address::Node { namespace, id: identifier(id, at)? }, doubt: None })
     }
+}
+
+/// The address of an encoded NodeId, by the URI of its namespace; by its index where the server has no URI for it. `None`: it cannot
+/// be written as an address.
+pub(super) fn written(node: &[u8], namespaces: &[String]) -> Option<String> {
+    let NodeId { namespace, identifier } = Reader::new(node).node_id().ok()?.to_owned();
+    let id = identifier.to_string();
+    let uri =
+        namespaces.get(usize::from(namespace)).filter(|uri| uri.contains(':') && !uri.chars().any(char::is_control));
+    let text = match (namespace, uri) {
+        (0, _) => id.clone(),
+        (_, Some(uri)) => format!("nsu={};{id}", uri.replace('%', "%25").replace(';', "%3B")),
+        (index, None) => format!("ns={index};{id}"),
+    };
+    let back = Address::parse(&text, None).ok()?.address;
+    let is_same = match back {
+        Address::Node { namespace: Namespace::Index(index), id } => index == namespace && id == identifier,
+        Address::Node { namespace: Namespace::Uri(back), id } => uri == Some(&back) && id == identifier,
+        Address::Path { .. } => false,
+    };
+    is_same.then_some(text)
 }
 
 /// It begins as an identifier does.

@@ -7,8 +7,14 @@ use crate::stack::codec::{DataValue, Decode, QualifiedNameRef, Reader, Writer};
 use crate::value::Value;
 
 /// AttributeIds (Part 6 §A.1, 1.05).
+pub(super) const NODE_CLASS: u32 = 2;
+pub(super) const BROWSE_NAME: u32 = 3;
+pub(super) const DESCRIPTION: u32 = 5;
 pub(super) const VALUE: u32 = 13;
 pub(super) const DATA_TYPE: u32 = 14;
+pub(super) const VALUE_RANK: u32 = 15;
+pub(super) const ARRAY_DIMENSIONS: u32 = 16;
+pub(super) const USER_ACCESS_LEVEL: u32 = 18;
 
 const SOURCE_TIMES: i32 = 0;
 

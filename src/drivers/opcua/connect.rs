@@ -42,6 +42,12 @@ impl Client {
 
     /// The strongest endpoint that may be used.
     async fn discover(&mut self) -> Result<Endpoint, LinkError> {
+        let endpoints = self.endpoints().await?;
+        choose(endpoints, self.config.wish()).map_err(LinkError::Lost)
+    }
+
+    /// All endpoints of the server.
+    pub(super) async fn endpoints(&mut self) -> Result<Vec<Endpoint>, LinkError> {
         let mut line = Line::open(&self.config.url, Protection::none()).await?;
         self.address = Some(line.address);
         let url = self.config.url.text.clone();
@@ -65,12 +71,11 @@ impl Client {
         }
         // The goodbye only frees the server's place earlier.
         drop(line.close().await);
-        let endpoints = answer.ok_or_else(not_connected)?.map_err(|fault| garbage("GetEndpoints", fault.code()))?;
-        choose(endpoints, self.config.wish()).map_err(LinkError::Lost)
+        answer.ok_or_else(not_connected)?.map_err(|fault| garbage("GetEndpoints", fault.code()))
     }
 
     /// The server of an endpoint, if its certificate is trusted; `None` without security.
-    fn trusted(&self, endpoint: &Endpoint) -> Result<Option<Arc<Peer>>, LinkError> {
+    pub(super) fn trusted(&self, endpoint: &Endpoint) -> Result<Option<Arc<Peer>>, LinkError> {
         self.own_address(endpoint)?;
         if endpoint.policy() == Policy::None {
             return Ok(None);

@@ -1,29 +1,31 @@
 //! The driver as a cell file names it.
 
-use std::sync::Arc;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use super::address::Address;
-use super::client::{Client, Config};
+use super::open::client_of;
 use super::points::Point;
 use super::settings::{OpcUa, OpcUaPoint};
 use super::url::Url;
-use super::{notes, user};
-use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
+use super::{OpcUaClient, listing, notes, probe};
+use crate::drivers::driver::{ConnectionOf, Delivery, Driver, Mirroring, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
-use crate::drivers::reading::{LinkKey, Part, PointError, Reading, Remark, RemarkPlace, SettingsError};
+use crate::drivers::listing::{Listing, Start};
+use crate::drivers::reading::{
+    LinkKey, Part, PointError, ProbeError, Reading, Remark, RemarkPlace, SettingsError, Way,
+};
 use crate::model::ServerPlan;
 use crate::stack::crypto::sha256;
-
-/// Nodes of another OPC UA server.
-#[derive(Debug)]
-pub(crate) struct OpcUaClient;
 
 impl Driver for OpcUaClient {
     const NAME: &'static str = "opcua";
     const ABOUT: &'static str = "Nodes of another OPC UA server";
     const ALSO: &'static [&'static str] = &["opc-ua", "ua", "opc.tcp"];
     const DELIVERY: Delivery = Delivery::Sampled;
+    const OF_APPLICATION: bool = true;
+    const MIRRORS: Mirroring = Mirroring::Connected;
     const STAND_IN: Option<&'static str> = Some("i=2258");
 
     type Settings = OpcUa;
@@ -31,6 +33,10 @@ impl Driver for OpcUaClient {
 
     fn stand_in() -> OpcUa {
         serde_json::from_value(serde_json::json!({ "url": "" })).expect("no other key is required")
+    }
+
+    fn hide(settings: &mut OpcUa, keys: &[&'static str]) {
+        settings.hides_url = keys.contains(&"url");
     }
 
     fn files(settings: &mut OpcUa) -> Vec<FileKey<'_>> {
@@ -59,6 +65,11 @@ impl Driver for OpcUaClient {
 
     fn check_address(text: &str) -> Result<(), PointError> {
         Address::parse(text, None).map(drop)
+    }
+
+    fn check_start(settings: &OpcUa, text: &str) -> Result<(), PointError> {
+        let names = (!settings.url.is_empty()).then_some(&settings.namespaces);
+        Address::parse(text, names).map(drop)
     }
 
     fn check_point(settings: &OpcUa, point: PointOf<'_, OpcUaPoint>) -> Result<Reading, PointError> {
@@ -98,18 +109,19 @@ impl Driver for OpcUaClient {
     }
 
     fn open(connections: &[ConnectionOf<'_, OpcUaClient>]) -> Link {
-        let first = connections[0];
-        let settings = first.settings.clone();
-        let url = Url::parse(&settings.url);
-        let url = url.unwrap_or_else(|_| Url { host: String::new(), port: 0, text: settings.url.clone() });
-        let timeout = connections.iter().map(|connection| connection.plan.timeout).max().unwrap_or_default();
-        let files = settings.user_certificate.as_ref().zip(settings.user_key.as_ref());
-        // `check` refuses a connection whose files cannot be used.
-        let identity = files.and_then(|(certificate, key)| user::identity(certificate, key).ok()).map(Arc::new);
-        let config = Config { settings, url, name: first.plan.name.clone(), timeout, identity };
-        let application = first.application.cloned();
         let points = connections.iter().flat_map(|of| of.points().map(|point| Point::new(point, of.settings)));
-        Link::push(Client::new(config, application, points.collect()))
+        Link::push(client_of(connections, points.collect()))
+    }
+
+    fn probe_way<'a>(connection: ConnectionOf<'a, OpcUaClient>) -> BoxFuture<'a, Result<Way, ProbeError>> {
+        async move { Ok(probe::probe(connection).await) }.boxed()
+    }
+
+    fn browse<'a>(
+        connection: ConnectionOf<'a, OpcUaClient>,
+        start: &'a Start,
+    ) -> BoxFuture<'a, Result<Listing, ProbeError>> {
+        listing::browse(connection, start).boxed()
     }
 
     fn address_notes() -> String {

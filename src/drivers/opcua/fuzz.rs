@@ -2,15 +2,17 @@
 
 use opcua::StatusCode;
 
-use super::address::Address;
+use super::address::{Address, written};
 use super::attributes::{read_values, read_written};
+use super::browse::{read_browsed, read_browsed_next};
 use super::discovery::read_get_endpoints;
 use super::items::{read_deleted, read_items, read_subscription, read_transferred};
 use super::login::{read_activated, read_created};
 use super::message::{self, DELETE_ITEMS, Response, Service};
 use super::publish::{Notifications, read_published, read_republished};
+use super::seen;
 use super::view::read_translated;
-use crate::stack::codec::{IdRef, LocalizedTextRef, NodeIdRef, Writer};
+use crate::stack::codec::{IdRef, LocalizedTextRef, NodeIdRef, QualifiedNameRef, Writer};
 use crate::stack::crypto::Policy;
 use crate::value::{UaTime, Value};
 
@@ -21,8 +23,17 @@ pub fn fuzz_responses(bytes: &[u8]) {
     drop(Response::read(body));
     drop(read_get_endpoints(body));
     drop((read_created(body), read_activated(body)));
-    drop((read_values(body, count), read_written(body)));
-    drop(read_translated(body, count, &["http://opcfoundation.org/UA/".to_owned(), "urn:x".to_owned()]));
+    let values = read_values(body, count).unwrap_or_default();
+    values.iter().filter_map(|read| read.value.as_ref()).for_each(seen::fuzz);
+    drop((values, read_written(body)));
+    let namespaces = ["http://opcfoundation.org/UA/".to_owned(), "urn:x".to_owned()];
+    drop(read_translated(body, count, &namespaces));
+    let browsed = [read_browsed(body, count, &namespaces), read_browsed_next(body, count, &namespaces)];
+    for reference in browsed.into_iter().flatten().flatten().flat_map(|one| one.all) {
+        if let Some(address) = written(&reference.node, &namespaces) {
+            Address::parse(&address, None).expect("an address that is written can be read");
+        }
+    }
     drop((read_subscription(body), read_items(body, count), read_deleted(body, DELETE_ITEMS, count)));
     drop(read_transferred(body, count));
     for message in
@@ -46,6 +57,33 @@ fn check_address(text: &str) {
     if let Err(error) = Address::parse(text, None) {
         assert!(text.get(error.at.clone()).is_some(), "{:?} of {text:?}", error.at);
     }
+}
+
+/// Responses of a listing.
+fn listed() -> [Vec<u8>; 2] {
+    let browsed = response(message::BROWSE, |out| {
+        out.count(1);
+        out.status(StatusCode::Good);
+        out.bytes(Some(&[1, 2]));
+        out.count(1);
+        out.node_id(NodeIdRef::numeric(0, 46));
+        out.bool(true);
+        out.node_id(NodeIdRef::string(1, "Speed"));
+        out.qualified_name(QualifiedNameRef { namespace: 0, name: Some("EURange") });
+        out.localized_text(LocalizedTextRef { locale: None, text: Some("Speed") });
+        out.i32(2);
+        out.node_id(NodeIdRef::numeric(0, 68));
+    });
+    let read = response(message::READ, |out| {
+        out.count(1);
+        out.u8(1);
+        out.u8(22);
+        out.extension_object(886, |out| {
+            out.f64(0.0);
+            out.f64(100.0);
+        });
+    });
+    [browsed, read]
 }
 
 /// Well-formed responses to begin with, and some addresses.
@@ -102,6 +140,7 @@ pub fn fuzz_seeds() -> Vec<Vec<u8>> {
         out.node_id(NodeIdRef::numeric(2, 70_000));
         out.u32(u32::MAX);
     }));
+    all.extend(listed());
     all.push(response(message::CREATE_SUBSCRIPTION, |out| {
         out.u32(1);
         out.f64(500.0);

@@ -5,6 +5,7 @@
 
 mod address;
 mod attributes;
+mod browse;
 mod client;
 #[cfg(test)]
 mod client_tests;
@@ -13,15 +14,19 @@ mod discovery;
 mod driver;
 mod fuzz;
 mod items;
+mod listing;
 mod login;
 mod message;
 mod notes;
+mod open;
 mod pending;
 mod points;
+mod probe;
 mod publish;
 mod receive;
 mod resolve;
 mod sample;
+mod seen;
 mod session;
 mod settings;
 mod setup;
@@ -29,9 +34,13 @@ mod subscription;
 mod url;
 mod user;
 mod view;
+mod walk;
 mod wire;
 mod writing;
 mod written;
 
-pub(crate) use driver::OpcUaClient;
 pub use fuzz::{fuzz_responses, fuzz_seeds};
+
+/// Nodes of another OPC UA server.
+#[derive(Debug)]
+pub(crate) struct OpcUaClient;

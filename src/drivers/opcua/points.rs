@@ -31,7 +31,8 @@ impl Point {
         let parsed = Address::parse(&point.address, Some(&settings.namespaces));
         Point {
             plan: point.plan.clone(),
-            address: parsed.ok().map(|parsed| parsed.address),
+            // A node that has gone is not asked for.
+            address: parsed.ok().filter(|_| !point.is_gone).map(|parsed| parsed.address),
             every: settings.publish_every.0,
             queue: point.keys.queue,
             resolution: None,

@@ -24,6 +24,10 @@ pub(crate) struct OpcUa {
     /// Endpoint, as opc.tcp://plc1:4840. The host is dialled as it is written here, whatever the server says of itself.
     #[schemars(extend("x-also" = ["endpoint", "endpoint_url", "server", "host", "address"], "x-unit" = "opc.tcp://HOST:PORT", "x-secret" = true))]
     pub url: String,
+    /// The url came from outside of the cell file: no message may show it.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub hides_url: bool,
     /// SecurityPolicy. `auto` takes the strongest that the server offers, SignAndEncrypt before Sign (default auto).
     #[serde(default)]
     #[schemars(extend("x-also" = ["security_policy", "security"]))]

@@ -29,7 +29,7 @@ const MOST_ARRIVED: usize = 64;
 /// Longest time without a look at what is due.
 const IDLE: Duration = Duration::from_secs(1);
 
-fn standard(id: u32) -> Vec<u8> {
+pub(super) fn standard(id: u32) -> Vec<u8> {
     let mut out = Writer::new();
     out.node_id(NodeIdRef::numeric(0, id));
     out.buf

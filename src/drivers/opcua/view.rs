@@ -72,7 +72,7 @@ pub(super) fn read_translated(body: &[u8], expected: usize, namespaces: &[String
 }
 
 /// The encoded NodeId of a node on the server itself.
-fn local(target: &ExpandedNodeIdRef<'_>, namespaces: &[String]) -> Option<Vec<u8>> {
+pub(super) fn local(target: &ExpandedNodeIdRef<'_>, namespaces: &[String]) -> Option<Vec<u8>> {
     let namespace = match target.namespace_uri.filter(|uri| !uri.is_empty()) {
         None => target.node_id.namespace,
         Some(uri) => u16::try_from(namespaces.iter().position(|known| known == uri)?).ok()?,

@@ -12,7 +12,8 @@ use super::table::{Fault, First, Strange};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, NoKeys, PointOf};
 use crate::drivers::file_text::FileKey;
 use crate::drivers::link::Link;
-use crate::drivers::reading::{Found, PointError, ProbeError, Reading, SettingsError};
+use crate::drivers::listing::{Listing, Start};
+use crate::drivers::reading::{PointError, ProbeError, Reading, SettingsError};
 use crate::value::BuiltIn;
 
 /// Milliseconds that a turn of a loop takes at least.
@@ -103,11 +104,11 @@ impl Driver for Replay {
     /// The signals of the file, with the type that their cells suggest.
     fn browse<'a>(
         connection: ConnectionOf<'a, Replay>,
-        _: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>> {
+        start: &'a Start,
+    ) -> BoxFuture<'a, Result<Listing, ProbeError>> {
         async move {
             match connection.settings.table() {
-                Ok(table) => Ok(table.found()),
+                Ok(table) => Ok(Listing::of(start, table.found())),
                 Err(fault) => Err(ProbeError::Failed(fault.message.clone())),
             }
         }

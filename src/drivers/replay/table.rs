@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::drivers::did_you_mean;
 use crate::drivers::file_text::FileText;
-use crate::drivers::reading::Found;
+use crate::drivers::listing::Found;
 use crate::value::{
     Cell, UaTime, boolean_from_text, number_from_text, row, separator, status_from_text, time_from_text,
 };

@@ -110,6 +110,7 @@ fn show(connection: ConnectionOf<'_, S7>, address: Address, raw: RawType, data: 
         write_every: None,
         enumeration: None,
         has_scale: is_number,
+        is_gone: false,
     };
     let variable = Variable::new(connection.settings, PointOf::new(&plan)).ok()?;
     match variable.decode(data) {

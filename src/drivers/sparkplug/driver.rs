@@ -2,29 +2,31 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
 use super::address::{Address, Shown};
+use super::births::Scope;
 use super::host::Host;
 use super::listener::{Listener, Role};
-use super::notes;
 use super::settings::SparkplugSettings;
+use super::{Sparkplug, browse, notes};
 use crate::drivers::broker::{Url, check_session, doubt_port, own_id};
-use crate::drivers::driver::{ConnectionOf, Delivery, Driver, NoKeys, PointOf};
+use crate::drivers::driver::{ConnectionOf, Delivery, Driver, Mirroring, NoKeys, PointOf};
 use crate::drivers::file_text::FileKey;
 use crate::drivers::link::Link;
+use crate::drivers::listing::{Listing, Start};
 use crate::drivers::plan::PointPlan;
-use crate::drivers::reading::{PointError, Reading, Remark, SettingsError};
+use crate::drivers::reading::{PointError, ProbeError, Reading, Remark, SettingsError, Way};
 use crate::drivers::tls;
 use crate::value::BuiltIn;
-
-/// Sparkplug B, as a host application.
-#[derive(Debug)]
-pub(crate) struct Sparkplug;
 
 impl Driver for Sparkplug {
     const NAME: &'static str = "sparkplug";
     const ABOUT: &'static str = "metrics of Sparkplug B edge nodes, by way of an MQTT broker";
     const ALSO: &'static [&'static str] = &["sparkplug-b", "spb", "sparkplugb"];
     const DELIVERY: Delivery = Delivery::Pushed;
+    const MIRRORS: Mirroring = Mirroring::Sent;
     const STAND_IN: Option<&'static str> = Some("group/node:metric");
 
     type Settings = SparkplugSettings;
@@ -79,6 +81,10 @@ impl Driver for Sparkplug {
         Address::parse(text).map(drop)
     }
 
+    fn check_start(_: &SparkplugSettings, text: &str) -> Result<(), PointError> {
+        Scope::parse(text).map(drop)
+    }
+
     fn check_point(_: &SparkplugSettings, point: PointOf<'_, NoKeys>) -> Result<Reading, PointError> {
         check_point(point.plan)?;
         Ok(Reading::default())
@@ -95,8 +101,21 @@ impl Driver for Sparkplug {
             may_ask: !connection.plan.is_scan,
         };
         // Numbers are those of the plan; points that are refused get nothing.
-        let host = Host::new(connection.plan.points.to_vec(), settings.reorder.0);
-        Link::push(Listener::new(options, role, host))
+        let plan = connection.plan;
+        let host = Host::new(plan.points.to_vec(), &plan.browses, settings.reorder.0);
+        Link::push(Listener::new(options, role, host, connection.application.cloned()))
+    }
+
+    fn probe_way<'a>(connection: ConnectionOf<'a, Sparkplug>) -> BoxFuture<'a, Result<Way, ProbeError>> {
+        let options = connection.settings.session().options(connection.plan);
+        async move { Ok(options.probe().await) }.boxed()
+    }
+
+    fn browse<'a>(
+        connection: ConnectionOf<'a, Sparkplug>,
+        start: &'a Start,
+    ) -> BoxFuture<'a, Result<Listing, ProbeError>> {
+        browse::browse(connection, start).boxed()
     }
 
     fn address_notes() -> String {

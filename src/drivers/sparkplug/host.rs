@@ -7,12 +7,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::address::{Address, NodeId, Shown};
+use super::births::Scope;
 use super::metric::Bound;
-use super::node::{Kind, Node};
+use super::mirror::Mirror;
+pub(super) use super::node::Kind;
+use super::node::Node;
 use super::part::{Definition, Effects, Part};
+use super::proto::Payload;
+use crate::drivers::listing::{BrowsePlan, Folder, Start};
 use crate::drivers::plan::PointPlan;
 use crate::model::TagId;
 
+/// Edge nodes of mirrored groups that no address names.
+const MOST_NODES: usize = 10_000;
 /// First level of all topics.
 pub(super) const NAMESPACE: &str = "spBv1.0";
 
@@ -22,12 +29,40 @@ pub(super) struct Host {
     nodes: HashMap<NodeId, Node>,
     addresses: Vec<Option<Address>>,
     plans: Vec<PointPlan>,
+    mirrors: Vec<Mirror>,
     reorder: Duration,
+}
+
+/// A topic of an edge node.
+pub(super) struct Topic<'t> {
+    pub id: NodeId,
+    pub kind: Kind,
+    pub device: Option<&'t str>,
+}
+
+impl<'t> Topic<'t> {
+    /// `None` for commands, of this host too, and for what is none of Sparkplug.
+    pub(super) fn read(topic: &'t str) -> Option<Topic<'t>> {
+        let mut levels = topic.split('/');
+        let NAMESPACE = levels.next()? else { return None };
+        let (group, kind, node) = (levels.next()?, levels.next()?, levels.next()?);
+        let (device, more) = (levels.next(), levels.next());
+        let kind = match (kind, device, more) {
+            ("NBIRTH", None, _) => Kind::NodeBirth,
+            ("NDATA", None, _) => Kind::NodeData,
+            ("NDEATH", None, _) => Kind::NodeDeath,
+            ("DBIRTH", Some(_), None) => Kind::DeviceBirth,
+            ("DDATA", Some(_), None) => Kind::DeviceData,
+            ("DDEATH", Some(_), None) => Kind::DeviceDeath,
+            _ => return None,
+        };
+        Some(Topic { id: NodeId { group: group.to_owned(), node: node.to_owned() }, kind, device })
+    }
 }
 
 impl Host {
     /// Points that were refused are never fed.
-    pub(super) fn new(plans: Vec<PointPlan>, reorder: Duration) -> Host {
+    pub(super) fn new(plans: Vec<PointPlan>, browses: &[BrowsePlan], reorder: Duration) -> Host {
         let addresses: Vec<Option<Address>> = plans.iter().map(|plan| Address::parse(&plan.address).ok()).collect();
         let mut nodes: HashMap<NodeId, Node> = HashMap::new();
         for (at, (address, plan)) in (0..).zip(addresses.iter().zip(&plans)) {
@@ -35,17 +70,24 @@ impl Host {
             let node = nodes.entry(address.node.clone()).or_insert_with(|| Node::new(address.node.clone()));
             let part = part_of(node, address.device.as_deref());
             match &address.shown {
-                _ if !plan.read => {}
+                _ if !plan.read || plan.is_gone => {}
                 Shown::Online => part.online.push(at),
                 Shown::Birth => part.birth.push(at),
                 Shown::Metric(name) => part.points.entry(name.clone()).or_default().push(Bound::new(at, plan)),
             }
         }
-        Host { nodes, addresses, plans, reorder }
+        let mirrors: Vec<Mirror> = browses.iter().filter_map(Mirror::new).collect();
+        for id in mirrors.iter().filter_map(|mirror| mirror.scope.node_id()) {
+            nodes.entry(id.clone()).or_insert_with(|| Node::new(id));
+        }
+        Host { nodes, addresses, plans, mirrors, reorder }
     }
 
     /// Filters for the messages of all nodes, with their QoS.
     pub(super) fn filters(&self, groups: &[String]) -> BTreeMap<String, u8> {
+        let mirrored = self.mirrors.iter().filter(|mirror| mirror.scope.node.is_none());
+        let groups: Vec<String> =
+            groups.iter().cloned().chain(mirrored.filter_map(|mirror| mirror.scope.group.clone())).collect();
         let of_group = groups.iter().map(|group| format!("{NAMESPACE}/{group}/#"));
         let of_node = self.nodes.keys().filter(|id| !groups.contains(&id.group));
         let of_node = of_node.map(|NodeId { group, node }| format!("{NAMESPACE}/{group}/+/{node}/#"));
@@ -58,33 +100,32 @@ impl Host {
 
     /// Takes a message of a broker; one of another kind or node is ignored.
     pub(super) fn message(&mut self, topic: &str, payload: &[u8], now: Instant, effects: &mut Effects) {
-        let mut levels = topic.split('/');
-        let Some(NAMESPACE) = levels.next() else { return };
-        let (Some(group), Some(kind), Some(node)) = (levels.next(), levels.next(), levels.next()) else { return };
-        let (device, more) = (levels.next(), levels.next());
-        let kind = match (kind, device, more) {
-            ("NBIRTH", None, _) => Kind::NodeBirth,
-            ("NDATA", None, _) => Kind::NodeData,
-            ("NDEATH", None, _) => Kind::NodeDeath,
-            ("DBIRTH", Some(_), None) => Kind::DeviceBirth,
-            ("DDATA", Some(_), None) => Kind::DeviceData,
-            ("DDEATH", Some(_), None) => Kind::DeviceDeath,
-            // Commands, of this host too, and what is none of Sparkplug.
-            _ => return,
-        };
-        let id = NodeId { group: group.to_owned(), node: node.to_owned() };
+        let Some(Topic { id, kind, device }) = Topic::read(topic) else { return };
+        if matches!(kind, Kind::NodeBirth | Kind::DeviceBirth)
+            && self.mirrors.iter().any(|mirror| mirror.scope.has(&id, device))
+            && let Ok(payload) = Payload::read(payload)
+        {
+            self.mirrors.iter_mut().for_each(|mirror| mirror.bear(&id, device, &payload, now));
+        }
+        let is_mirrored = || self.mirrors.iter().any(|mirror| mirror.scope.has_node(&id));
+        if !self.nodes.contains_key(&id) && self.nodes.len() < MOST_NODES && is_mirrored() {
+            // Its births are wanted, though no address names it.
+            self.nodes.insert(id.clone(), Node::new(id.clone()));
+        }
         if let Some(node) = self.nodes.get_mut(&id) {
             node.message(kind, device, payload, now, effects);
         }
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.nodes.values().filter_map(|node| node.next_due(self.reorder)).min()
+        let of_nodes = self.nodes.values().filter_map(|node| node.next_due(self.reorder));
+        of_nodes.chain(self.mirrors.iter().filter_map(Mirror::next_due)).min()
     }
 
     pub(super) fn tick(&mut self, now: Instant, effects: &mut Effects) {
         let reorder = self.reorder;
         self.nodes.values_mut().for_each(|node| node.tick(now, reorder, effects));
+        self.mirrors.iter_mut().for_each(|mirror| mirror.tick(now, effects));
     }
 
     /// The tags of all points.
@@ -109,9 +150,18 @@ impl Host {
             let is_same = before.get(&plan.tag).is_some_and(|old| *old == plan);
             changed.extend(address.iter().filter(|_| !is_same).map(|address| &address.node));
         }
+        let mut new: Vec<Scope> = Vec::new();
+        for mirror in &mut self.mirrors {
+            match old.mirrors.iter_mut().find(|old| old.is_same(mirror)) {
+                Some(old) => mirror.follow(old),
+                None => new.push(mirror.scope.clone()),
+            }
+        }
+        // A new mirror waits for births.
+        let is_listed = |id: &NodeId| !new.iter().any(|scope| scope.has_node(id));
         for (id, node) in &mut self.nodes {
             match old.nodes.remove(id) {
-                Some(before) => node.follow(before, !changed.contains(&id), now),
+                Some(before) => node.follow(before, !changed.contains(&id) && is_listed(id), now),
                 None => node.begin(now, effects),
             }
         }
@@ -143,9 +193,13 @@ pub(super) fn fuzz(bytes: &[u8]) {
         write_every: None,
         enumeration: None,
         has_scale: false,
+        is_gone: false,
     };
     let plans = vec![plan(0, "g/n:a"), plan(1, "g/n/d:b"), plan(2, "g/n/d:@online"), plan(3, "g/n:@birth")];
-    let mut host = Host::new(plans, Duration::from_secs(1));
+    let folder = Folder { namespace: "urn:f".to_owned(), path: "F".to_owned() };
+    let start = Start { from: Some("g/n".to_owned()), depth: 10, most: 100 };
+    let browse = BrowsePlan { folder, start, mirrored: 0, refused: 0 };
+    let mut host = Host::new(plans, &[browse], Duration::from_secs(1));
     let (mut effects, mut now) = (Effects::default(), Instant::now());
     host.begin(now, &mut effects);
     let kinds = ["NBIRTH/n", "DBIRTH/n/d", "NDATA/n", "DDATA/n/d", "DDEATH/n/d", "NDEATH/n"];
@@ -160,4 +214,5 @@ pub(super) fn fuzz(bytes: &[u8]) {
         rest = after;
     }
     assert!(effects.samples.iter().all(|(point, _)| *point < 4), "samples are of points");
+    assert!(effects.listings.iter().all(|listed| listed.listing.found.len() <= 100), "a listing is bounded");
 }

@@ -9,9 +9,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::address::{Address, NodeId, Shown};
 use super::host::{Host, NAMESPACE};
-use super::part::{Definition, Effects};
+use super::part::{Definition, Effects, Listed};
 use super::proto::{Content, Metric, command};
 use super::value::{BOOLEAN, content_of};
+use crate::drivers::application::Application;
 use crate::drivers::broker::{Filters, Incoming, Options, Session, Will};
 use crate::drivers::contract::LinkError;
 use crate::drivers::feed::Feed;
@@ -42,6 +43,8 @@ pub(super) struct Listener {
     filters: Filters,
     /// Time of the present session in its STATE.
     since: u64,
+    /// The server, which mirrors edge nodes.
+    application: Option<Arc<dyn Application>>,
     /// Effects for the next `run`.
     effects: Effects,
     fed: usize,
@@ -70,6 +73,17 @@ impl Role {
     }
 }
 
+/// The topic and the payload by which an edge node is asked to be born again.
+pub(super) fn rebirth(NodeId { group, node }: &NodeId) -> (String, Vec<u8>) {
+    let metric = Metric {
+        name: Some(REBIRTH),
+        datatype: Some(BOOLEAN),
+        content: Some(Content::Boolean(true)),
+        ..Metric::default()
+    };
+    (format!("{NAMESPACE}/{group}/NCMD/{node}"), command(&metric, millis(UaTime::now())))
+}
+
 fn state(is_online: bool, since: u64) -> Vec<u8> {
     format!("{{\"online\":{is_online},\"timestamp\":{since}}}").into_bytes()
 }
@@ -85,7 +99,7 @@ fn is_away(payload: &[u8]) -> bool {
 }
 
 impl Listener {
-    pub(super) fn new(options: Options, role: Role, host: Host) -> Listener {
+    pub(super) fn new(options: Options, role: Role, host: Host, application: Option<Arc<dyn Application>>) -> Listener {
         Listener {
             options: Arc::new(options),
             role,
@@ -93,6 +107,7 @@ impl Listener {
             session: None,
             filters: Filters::default(),
             since: 0,
+            application,
             effects: Effects::default(),
             fed: 0,
         }
@@ -161,19 +176,18 @@ impl Listener {
         }
     }
 
-    /// Sends requests for rebirths.
+    /// Hands listings on, and sends requests for rebirths.
     fn tell(&mut self) {
+        for Listed { folder, listing } in std::mem::take(&mut self.effects.listings) {
+            if let Some(application) = &self.application {
+                application.take_listing(&folder, listing);
+            }
+        }
         let asks = std::mem::take(&mut self.effects.asks);
         let Some(session) = self.session.as_mut().filter(|_| self.role.may_ask) else { return };
-        for NodeId { group, node } in asks {
-            let metric = Metric {
-                name: Some(REBIRTH),
-                datatype: Some(BOOLEAN),
-                content: Some(Content::Boolean(true)),
-                ..Metric::default()
-            };
-            let topic = format!("{NAMESPACE}/{group}/NCMD/{node}");
-            session.publish(&topic, &command(&metric, millis(UaTime::now())), 0, false);
+        for id in asks {
+            let (topic, payload) = rebirth(&id);
+            session.publish(&topic, &payload, 0, false);
         }
     }
 
@@ -253,10 +267,11 @@ impl Push for Listener {
         if self.options != old.options || self.role != old.role {
             return false;
         }
-        let before = std::mem::replace(&mut old.host, Host::new(Vec::new(), Duration::ZERO));
+        let before = std::mem::replace(&mut old.host, Host::new(Vec::new(), &[], Duration::ZERO));
         let tags = before.tags();
         self.host.follow(before, Instant::now(), &mut self.effects);
-        let Effects { samples, asks } = std::mem::take(&mut old.effects);
+        let Effects { samples, asks, listings } = std::mem::take(&mut old.effects);
+        self.effects.listings.extend(listings);
         let places: HashMap<TagId, u32> = (0..).zip(self.host.tags()).map(|(at, tag)| (tag, at)).collect();
         let still = |(point, sample): (u32, _)| Some((*places.get(tags.get(point as usize)?)?, sample));
         self.effects.samples.extend(samples.into_iter().filter_map(still));
@@ -290,7 +305,7 @@ mod tests {
             files: TlsFiles::default(),
         };
         let role = Role { host_id: String::new(), groups: Vec::new(), has_state: false, may_ask: true };
-        let mut listener = Listener::new(options, role, Host::new(Vec::new(), Duration::ZERO));
+        let mut listener = Listener::new(options, role, Host::new(Vec::new(), &[], Duration::ZERO), None);
         let sample = |number| (0, RawSample::from(Ok(Value::UInt32(number))));
         listener.effects.samples = (0..5_000).map(sample).collect();
         let feed = Feed::new(1);

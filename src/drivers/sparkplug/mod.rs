@@ -4,11 +4,14 @@
 //! node is asked to be born again.
 
 mod address;
+mod births;
+mod browse;
 mod driver;
 pub(crate) mod edge;
 mod host;
 mod listener;
 mod metric;
+mod mirror;
 mod node;
 mod notes;
 mod part;
@@ -16,7 +19,9 @@ mod proto;
 mod settings;
 mod value;
 
-pub(crate) use driver::Sparkplug;
+/// Sparkplug B, as a host application.
+#[derive(Debug)]
+pub(crate) struct Sparkplug;
 
 /// Reads bytes as messages of an edge node; for fuzzing.
 pub fn fuzz(bytes: &[u8]) {

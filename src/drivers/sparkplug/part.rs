@@ -9,6 +9,7 @@ use super::address::NodeId;
 use super::metric::{Bound, sample_of};
 use super::proto::{Content, Metric, Payload, members};
 use super::value::{time_of, value_of};
+use crate::drivers::listing::{Folder, Listing};
 use crate::tags::RawSample;
 use crate::value::{UaTime, Value};
 
@@ -21,6 +22,15 @@ pub(super) struct Effects {
     pub samples: VecDeque<(u32, RawSample)>,
     /// Nodes that are asked for a rebirth.
     pub asks: Vec<NodeId>,
+    /// Listings for folders that mirror edge nodes.
+    pub listings: Vec<Listed>,
+}
+
+/// A listing for a folder.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub folder: Folder,
+    pub listing: Listing,
 }
 
 /// A metric as its birth defined it.

@@ -95,6 +95,8 @@ pub(super) struct Metric<'a> {
     /// The property `Quality`.
     pub quality: Option<u64>,
     pub content: Option<Content<'a>>,
+    /// All properties, as they came.
+    pub properties: &'a [u8],
 }
 
 impl<'a> Metric<'a> {
@@ -108,7 +110,9 @@ impl<'a> Metric<'a> {
                 (4, Wire::Number(kind)) => metric.datatype = Some(u32::try_from(kind).map_err(|_| Broken)?),
                 (5, Wire::Number(is)) => metric.is_historical = is != 0,
                 (7, Wire::Number(is)) => metric.is_null = is != 0,
-                (9, Wire::Bytes(properties)) => metric.quality = quality(properties)?,
+                (9, Wire::Bytes(properties)) => {
+                    (metric.quality, metric.properties) = (quality(properties)?, properties);
+                }
                 // A 32-bit number may be sent with its sign extended to 64 bits.
                 #[expect(clippy::cast_possible_truncation, reason = "as the type of the field says")]
                 (10, Wire::Number(number)) => metric.content = Some(Content::Int(number as u32)),
@@ -162,6 +166,70 @@ fn property(bytes: &[u8]) -> Result<Option<u64>, Broken> {
         }
     }
     Ok(found)
+}
+
+/// The properties of a metric that say what its value means.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Properties<'a> {
+    pub unit: &'a str,
+    pub documentation: &'a str,
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    pub is_read_only: bool,
+}
+
+impl<'a> Properties<'a> {
+    /// As far as they can be read.
+    pub(super) fn read(bytes: &'a [u8]) -> Properties<'a> {
+        let (mut names, mut values) = (Vec::new(), Vec::new());
+        let mut fields = Fields(bytes);
+        while let Ok(Some(Field { number, wire: Wire::Bytes(content) })) = fields.next() {
+            match number {
+                1 => names.push(content),
+                2 => values.push(content),
+                _ => {}
+            }
+        }
+        let mut all = Properties::default();
+        for (name, value) in names.into_iter().zip(values) {
+            match name {
+                b"engUnit" => all.unit = text_in(value),
+                b"documentation" | b"Documentation" => all.documentation = text_in(value),
+                b"engLow" => all.low = number_in(value),
+                b"engHigh" => all.high = number_in(value),
+                b"readOnly" => all.is_read_only = number_in(value) == Some(1.0),
+                _ => {}
+            }
+        }
+        all
+    }
+}
+
+fn text_in(bytes: &[u8]) -> &str {
+    let mut fields = Fields(bytes);
+    while let Ok(Some(field)) = fields.next() {
+        if let Field { number: 8, wire: Wire::Bytes(said) } = field {
+            return text(said).unwrap_or_default();
+        }
+    }
+    ""
+}
+
+fn number_in(bytes: &[u8]) -> Option<f64> {
+    let mut fields = Fields(bytes);
+    while let Ok(Some(Field { number, wire })) = fields.next() {
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "an end of a range")]
+        match (number, wire) {
+            // A 32-bit number has its sign, in 32 or in 64 bits.
+            (3, Wire::Number(number)) => return i32::try_from(number as i64).ok().map(f64::from),
+            (4, Wire::Number(number)) => return Some(number as i64 as f64),
+            (5, Wire::Four(bits)) => return Some(f32::from_bits(bits).into()),
+            (6, Wire::Eight(bits)) => return Some(f64::from_bits(bits)),
+            (7, Wire::Number(on)) => return Some(if on == 0 { 0.0 } else { 1.0 }),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A payload.
@@ -323,5 +391,7 @@ mod tests {
         bytes(&mut set, 2, &flag);
         assert_eq!(quality(&set), Ok(Some(500)));
         assert_eq!(quality(&[]), Ok(None));
+        let all = Properties::read(&set);
+        assert_eq!((all.unit, all.low), ("bar", None));
     }
 }

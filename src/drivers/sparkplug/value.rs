@@ -37,6 +37,35 @@ pub(super) mod kind {
 /// The type of a Boolean.
 pub(super) const BOOLEAN: u32 = kind::BOOLEAN;
 
+/// A type of metrics as a tag has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DataType {
+    pub kind: BuiltIn,
+    pub is_array: bool,
+}
+
+/// The type of a tag for metrics of a type; `None` where no tag has it.
+pub(super) fn data_type_of(datatype: u32) -> Option<DataType> {
+    let kind = match datatype {
+        kind::INT8 | 22 => BuiltIn::SByte,
+        kind::INT16 | 23 => BuiltIn::Int16,
+        kind::INT32 | 24 => BuiltIn::Int32,
+        kind::INT64 | kind::INT64_ARRAY => BuiltIn::Int64,
+        kind::UINT8 | kind::UINT8_ARRAY => BuiltIn::Byte,
+        kind::UINT16 | 27 => BuiltIn::UInt16,
+        kind::UINT32 | 28 => BuiltIn::UInt32,
+        kind::UINT64 | kind::UINT64_ARRAY => BuiltIn::UInt64,
+        kind::FLOAT | kind::FLOAT_ARRAY => BuiltIn::Float,
+        kind::DOUBLE | kind::DOUBLE_ARRAY => BuiltIn::Double,
+        kind::BOOLEAN | kind::BOOLEAN_ARRAY => BuiltIn::Boolean,
+        kind::STRING | kind::TEXT | kind::UUID | kind::STRING_ARRAY => BuiltIn::String,
+        kind::DATE_TIME | kind::DATE_TIME_ARRAY => BuiltIn::DateTime,
+        kind::BYTES => BuiltIn::ByteString,
+        _ => return None,
+    };
+    Some(DataType { kind, is_array: datatype >= kind::INT8_ARRAY })
+}
+
 /// Milliseconds since 1970 as a time.
 pub(super) fn time_of(millis: u64) -> UaTime {
     UaTime::from_unix(Duration::from_millis(millis))

@@ -366,8 +366,9 @@ impl LinkState {
     }
 
     pub(crate) fn refuse_point(&mut self, point: u32, message: &str) {
-        let tag = self.points[point as usize].tag;
-        let sample = RawSample::from(Err(StatusCode::BadConfigurationError)).because(message);
+        let PointPlan { tag, is_gone, .. } = self.points[point as usize];
+        let code = if is_gone { StatusCode::BadNodeIdUnknown } else { StatusCode::BadConfigurationError };
+        let sample = RawSample::from(Err(code)).because(message);
         self.tags.commit(&self.plant, &[(tag, sample)], Stamp::now());
     }
 }

@@ -273,6 +273,7 @@ impl Rig {
                 reconnect_max: LONGEST,
                 enabled: true,
                 is_scan: false,
+                browses: Default::default(),
                 points: points.into(),
             });
         }

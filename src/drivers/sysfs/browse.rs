@@ -5,8 +5,9 @@ use std::path::Path;
 use super::address::{Address, Class, Content};
 use super::device::{Device, Order, devices};
 use super::file::Folder;
+use crate::drivers::listing::Found;
 use crate::drivers::payload::Want;
-use crate::drivers::reading::{Found, ProbeLine};
+use crate::drivers::reading::ProbeLine;
 use crate::value::BuiltIn;
 
 /// Everything that the devices measure, for addresses that begin like this.
@@ -33,9 +34,9 @@ pub(super) fn all(root: &Path, from: &str) -> Result<Vec<Found>, String> {
                     path: vec![class.word().to_owned(), name.clone(), leaf],
                     address,
                     data_type: "Double".to_owned(),
-                    elements: None,
                     unit: parsed.content.unit().to_owned(),
                     description: label,
+                    ..Found::default()
                 });
             }
         }

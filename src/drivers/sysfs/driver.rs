@@ -11,7 +11,8 @@ use super::settings::Settings;
 use super::{browse, check, notes};
 use crate::drivers::driver::{ConnectionOf, Driver, NoKeys, PointOf};
 use crate::drivers::link::Link;
-use crate::drivers::reading::{Found, PointError, ProbeError, ProbeLine, Reading, SettingsError};
+use crate::drivers::listing::{Listing, Start};
+use crate::drivers::reading::{PointError, ProbeError, ProbeLine, Reading, SettingsError};
 use crate::drivers::worker::Workers;
 
 /// Sensors of this computer.
@@ -60,13 +61,11 @@ impl Driver for Sysfs {
     }
 
     /// The devices with all that they measure; `from` is the begin of addresses.
-    fn browse<'a>(
-        connection: ConnectionOf<'a, Sysfs>,
-        from: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Found>, ProbeError>> {
+    fn browse<'a>(connection: ConnectionOf<'a, Sysfs>, start: &'a Start) -> BoxFuture<'a, Result<Listing, ProbeError>> {
         async move {
-            let (root, from) = (root(connection), from.unwrap_or_default().to_owned());
-            call(connection, move || browse::all(&root, &from)).await
+            let (root, from) = (root(connection), start.from.clone().unwrap_or_default());
+            let found = call(connection, move || browse::all(&root, &from)).await?;
+            Ok(Listing::of(start, found))
         }
         .boxed()
     }

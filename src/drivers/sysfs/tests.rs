@@ -141,6 +141,7 @@ fn connection(addresses: &[&str]) -> ConnectionPlan {
         reconnect_max: Duration::from_secs(1),
         enabled: true,
         is_scan: false,
+        browses: Arc::default(),
         points: Arc::new((0..).zip(addresses).map(point).collect()),
     }
 }

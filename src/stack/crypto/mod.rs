@@ -9,6 +9,7 @@ mod identities;
 mod policy;
 mod pool;
 mod secret;
+mod summary;
 mod symmetric;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -23,6 +24,7 @@ pub use policy::{MessageSecurityMode, Policy};
 pub(crate) use pool::CryptoPool;
 pub use pool::PoolThreads;
 pub use secret::{decrypt_secret, encrypt_secret};
+pub(crate) use summary::Summary;
 pub(crate) use symmetric::{BLOCK, Opening, SIGNATURE, Sealing, derive_keys};
 
 /// Random bytes for nonces and tokens.

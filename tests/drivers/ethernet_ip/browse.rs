@@ -47,12 +47,12 @@ async fn a_listing_has_controller_programs_and_members() {
             "  Ready: { type: Boolean, source: Ready }\n",
             "  Heads: { type: Boolean, array: 64, source: Heads }\n",
             "  Matrix: { type: Int32, array: 12, source: Matrix }\n",
-            "  Recipe: { type: String, length: 80, source: Recipe }\n",
+            "  Recipe: { type: String, source: Recipe }\n",
             "      Speed: { type: Float, source: \"Program:Main.Speed\" }\n",
             "          Starts: { type: Int32, source: \"Program:Main.Motor.Starts\" }\n",
             "      Speed: { type: Float, source: \"Motors[1].Speed\" }\n",
             "      Flags: { type: Boolean, array: 64, source: \"Motors[1].Flags\" }\n",
-            "      Name: { type: String, length: 80, source: \"Motors[1].Name\" }\n",
+            "      Name: { type: String, source: \"Motors[1].Name\" }\n",
         ] {
             assert!(said.out.contains(line), "{line} in\n{}", said.out);
         }

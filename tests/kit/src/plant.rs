@@ -298,6 +298,7 @@ pub fn assemble(lines: Vec<Line>) -> (Plant, Vec<ConnectionPlan>) {
             reconnect_max: line.reconnect_max,
             enabled: true,
             is_scan: false,
+            browses: Default::default(),
             points: points.into(),
         });
     }
@@ -362,6 +363,7 @@ fn plan_of(point: &Point, line: &Line, tag: TagId) -> PointPlan {
         write_every: point.write_every,
         enumeration: None,
         has_scale: point.scale.is_some() || point.exponent.is_some(),
+        is_gone: false,
     }
 }
 

@@ -165,6 +165,7 @@ fn assemble(dir: &Path, listen: &str) -> Assembly {
     let server = dir.join("server.yaml");
     let path = if server.exists() { server } else { dir.join("cell.yaml") };
     let options = Options { listen: Some(vec![listen.parse().expect("an address")]), ..Options::default() };
+    let options = app::with_mirrors(&path, options);
     let (compiled, report) = config::load(&path, &options);
     let findings = report.render(Shown::Some);
     let compiled = compiled.unwrap_or_else(|| panic!("the cell is good, but:\n{findings}"));

@@ -55,6 +55,7 @@ fn listener(chip: &str, points: Vec<PointPlan>) -> Listener<TestChip> {
         reconnect_max: Duration::from_secs(1),
         enabled: true,
         is_scan: false,
+        browses: Arc::default(),
         points: Arc::new(points),
     };
     let settings = plan.settings.get::<Gpio>().expect("of this driver");

@@ -243,6 +243,7 @@ mod tests {
             write_every: None,
             enumeration: None,
             has_scale: exponent.is_some(),
+            is_gone: false,
         };
         Register::new(&settings.defaults(), PointOf::new(&point)).expect("a point")
     }

@@ -67,6 +67,7 @@ pub(super) fn plans_of(devices: &[Option<Dev>]) -> Vec<ConnectionPlan> {
             reconnect_max: LONGEST,
             enabled: dev.enabled,
             is_scan: false,
+            browses: Default::default(),
             points: dev.points.iter().map(of).collect::<Vec<_>>().into(),
         })
     };

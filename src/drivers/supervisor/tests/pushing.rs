@@ -72,6 +72,7 @@ fn plan() -> ConnectionPlan {
         reconnect_max: LONGEST,
         enabled: true,
         is_scan: false,
+        browses: Default::default(),
         points: vec![point(0, Duration::ZERO)].into(),
     }
 }
