@@ -1,6 +1,7 @@
 """A server of asyncua for the tests of driver `opcua`. Argument: the facts as JSON.
 
-`port`; `scratch`: a folder for its certificate; `secure`: policies on or not; `users`: names with passwords.
+`port`; `scratch`: a folder for its certificate; `secure`: policies on or not; `users`: names with passwords; `hostile`: names and
+references that no listing should trust; `analog`: a variable with unit and range, and one with texts.
 It prints `certificate FILE` and `ready`, then does what the lines of its input say:
 `set NAME JSON`, `status NAME CODE`, `stamp NAME JSON SECONDS` (a value with a SourceTimestamp), `count NAME MILLISECONDS N`,
 `add NAME`; each is answered by `done`. The end of its input ends it.
@@ -97,6 +98,40 @@ async def main():
         await add(name, value, kind)
     for number in range(FACTS.get("many", 0)):
         await add(f"N{number}", float(number), ua.VariantType.Double)
+
+    async def hostile():
+        double = ua.VariantType.Double
+        names = ["@x", "", "a\u0007b", "Same", "Same", "x" * 1_000_000, "a.b/c{d}", "Speed\u202egnp"]
+        for number, name in enumerate(names):
+            await machine.add_variable(
+                ua.NodeId(f"H{number}", index), ua.QualifiedName(name, index), ua.Variant(float(number), double))
+        below = machine
+        for level in range(60):
+            below = await below.add_object(ua.NodeId(f"Deep{level}", index), ua.QualifiedName("Deep", index))
+            await below.add_variable(
+                ua.NodeId(f"At{level}", index), ua.QualifiedName("At", index), ua.Variant(float(level), double))
+        # Circles: the first below the second level, and below the deepest.
+        first = server.get_node(ua.NodeId("Deep0", index))
+        for node in (server.get_node(ua.NodeId("Deep1", index)), below):
+            await node.add_reference(machine, ua.ObjectIds.Organizes)
+            await node.add_reference(first, ua.ObjectIds.Organizes)
+
+    if FACTS.get("hostile"):
+        await hostile()
+
+    async def analog():
+        node = await machine.add_variable(
+            ua.NodeId("Level", index), ua.QualifiedName("Level", index), ua.Variant(50.0, ua.VariantType.Double))
+        await node.add_property(0, "EURange", ua.Range(0.0, 100.0))
+        unit = ua.EUInformation(
+            "http://www.opcfoundation.org/UA/units/un/cefact", 20529, ua.LocalizedText("%"), ua.LocalizedText("percent"))
+        await node.add_property(0, "EngineeringUnits", unit)
+        mode = await machine.add_variable(
+            ua.NodeId("Mode", index), ua.QualifiedName("Mode", index), ua.Variant(1, ua.VariantType.UInt32))
+        await mode.add_property(0, "EnumStrings", [ua.LocalizedText("Manual"), ua.LocalizedText("Auto")])
+
+    if FACTS.get("analog"):
+        await analog()
 
     async def write(name, value, status=None, time=None):
         node, kind = nodes[name]

@@ -5,6 +5,7 @@ mod browse;
 mod example;
 mod faults;
 mod link;
+mod mirror;
 mod peers;
 mod values;
 

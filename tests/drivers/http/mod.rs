@@ -2,6 +2,7 @@
 
 mod faults;
 mod peer;
+mod probe;
 
 use testkit::plant::Bench;
 

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod fake;
 mod faults;
 mod measure;
+mod probe;
 mod reload;
 mod tls;
 mod values;

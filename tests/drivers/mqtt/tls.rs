@@ -11,7 +11,7 @@ use testkit::plant::Bench;
 use super::bench::{good, listening};
 
 /// Files `NAME.pem` of an authority, with those that it signs.
-fn make(folder: &Path, name: &str, signed: &[(&str, &[&str])]) {
+pub(super) fn make(folder: &Path, name: &str, signed: &[(&str, &[&str])]) {
     let write = |file: String, text: &str| std::fs::write(folder.join(file), text).expect("written");
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(Vec::new()).expect("right names");

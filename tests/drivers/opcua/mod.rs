@@ -1,8 +1,11 @@
 //! The driver of other OPC UA servers: opcell behind opcell, and other people's servers.
 
+mod browse;
 mod chain;
 mod faults;
+mod mirror;
 mod peers;
+mod probe;
 mod security;
 
 use std::io::{BufRead, BufReader, Write};
