@@ -7,6 +7,7 @@
 
 mod audit;
 mod cell;
+mod drivers;
 mod floor;
 mod handshakes;
 mod history;

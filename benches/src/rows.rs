@@ -36,6 +36,7 @@ const ROWS: &[Row] = &[
     Row { name: "handshakes", run: crate::handshakes::run },
     Row { name: "start", run: start },
     Row { name: "reload", run: crate::reload::run },
+    Row { name: "drivers", run: crate::drivers::run },
     Row { name: "items", run: items },
     Row { name: "lossless", run: lossless },
     Row { name: "create", run: create },
@@ -73,7 +74,11 @@ pub fn run(only: &[String]) {
 }
 
 pub fn server(text: &str) -> (TempDir, ServerProcess) {
-    let dir = tempfile::tempdir().expect("a folder");
+    server_in(tempfile::tempdir().expect("a folder"), text)
+}
+
+/// A server whose cell is in this folder.
+pub fn server_in(dir: TempDir, text: &str) -> (TempDir, ServerProcess) {
     std::fs::write(dir.path().join("cell.yaml"), text).expect("written");
     let process =
         ServerProcess::start("opcell", &["run", "cell.yaml", "--listen", "127.0.0.1:0", "--log", "error"], dir.path());

@@ -273,7 +273,7 @@ async fn a_debounced_line_ignores_short_pulses() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the machine"]
 async fn a_long_run_of_edges_loses_none_and_shows_no_wrong_level() {
-    let edges = std::env::var("GPIO_EDGES").ok().and_then(|text| text.parse().ok()).unwrap_or(100_u32);
+    let edges = std::env::var("OPCELL_EXCHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(100_u32);
     let sim = Sim::new("pins", &[]);
     let nodes: String = (0..8)
         .map(|line| {

@@ -8,7 +8,7 @@ use opcell::value::Value;
 
 use super::tree::{Tree, start};
 
-/// Faulted changes in CI; `SYSFS_CHANGES` sets another number.
+/// Faulted changes in CI; `OPCELL_EXCHANGES` sets another number.
 const CHANGES: u32 = 2_000;
 
 /// Values of a device are in its own thousand: 4xx00 is of device 4.
@@ -63,7 +63,7 @@ fn disturb(tree: &Tree, at: &mut [Option<u32>; 3], n: u32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_wrong_value_is_good_while_devices_come_and_go() {
-    let changes = std::env::var("SYSFS_CHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(CHANGES);
+    let changes = std::env::var("OPCELL_EXCHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(CHANGES);
     let tree = Arc::new(Tree::new());
     let mut at = [Some(0), Some(1), Some(2)];
     for (device, name) in [(1, "alpha"), (2, "alpha"), (3, "beta")] {
