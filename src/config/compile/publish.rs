@@ -51,7 +51,11 @@ impl Compiler<'_> {
                 let is_there = self.check_connection(&spec.connection, scope);
                 let publish = self.publisher(name, Entry { key, value }, &spec, scope);
                 if let Some(publish) = publish.filter(|_| is_whole && is_there) {
-                    self.check_loop(&publish, Entry { key, value });
+                    // Under `simulate` the plans have no brokers.
+                    if let Some(own) = self.broker_of(&publish) {
+                        self.check_loop(&publish, &own, Entry { key, value });
+                        self.doubt_open_broker(&publish, &own, spec.connection.ix);
+                    }
                     self.plant.publishers.push(publish);
                 }
             }
@@ -287,15 +291,28 @@ impl Compiler<'_> {
         }
     }
 
-    /// A tag that is read from the topic that it goes out to.
-    fn check_loop(&mut self, publish: &Publish, at: Entry) {
+    fn broker_of(&self, publish: &Publish) -> Option<broker::Options> {
         let of_publisher = |plan: &crate::drivers::ConnectionPlan| {
             plan.name == publish.connection && self.plant.connections[plan.ix].cell == publish.cell
         };
-        // Under `simulate` the plans have no brokers.
-        let Some(own) = self.drivers.iter().find(|plan| of_publisher(plan)).and_then(|plan| plan.broker()) else {
+        self.drivers.iter().find(|plan| of_publisher(plan))?.broker()
+    }
+
+    /// A tag whose values need an encrypted channel, on a way without TLS.
+    fn doubt_open_broker(&mut self, publish: &Publish, own: &broker::Options, connection: Ix) {
+        if own.url.is_tls {
             return;
-        };
+        }
+        let is_encrypted = |(_, tag): &(NodeIx, TagId)| self.plant.rule(self.plant.tags[*tag].access).encrypted;
+        let Some((node, _)) = self.plant.published(publish).into_iter().find(is_encrypted) else { return };
+        let path = self.plant.cells[usize::from(publish.cell)].path(node);
+        let message = format!("tag {path} is `encrypted: true`, and goes out without encryption");
+        let finding = self.findings.warning(&self.source, connection, message);
+        finding.help("write mqtts:// in the url of the connection, or leave the tag out by `nodes`");
+    }
+
+    /// A tag that is read from the topic that it goes out to.
+    fn check_loop(&mut self, publish: &Publish, own: &broker::Options, at: Entry) {
         let mut read: HashMap<TagId, &str> = HashMap::new();
         for plan in &self.drivers {
             if plan.broker().is_some_and(|broker| broker.url == own.url) {
