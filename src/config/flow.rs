@@ -158,7 +158,7 @@ impl Scan<'_> {
             return self.unclosed();
         }
         let open = self.open.last()?;
-        let begin = text.rfind(|c: char| !(c.is_alphanumeric() || c == '_')).map_or(0, |end| end + 1);
+        let begin = text.len() - last_word(text).len();
         let (before, word) = (text[..begin].trim(), &text[begin..]);
         let place = value + begin;
         Some(match (is_key(word), before.is_empty()) {
@@ -226,10 +226,15 @@ fn indent(text: &str, at: usize) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
+/// The letters, digits and `_` at the end of a text.
+fn last_word(text: &str) -> &str {
+    &text[text.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len()..]
+}
+
 /// The key whose value begins at `value`.
 fn key_before(text: &str, value: usize) -> &str {
     let key = text[..value].trim_end_matches([' ', ':']);
-    &key[key.rfind(|c: char| !(c.is_alphanumeric() || c == '_')).map_or(0, |end| end + 1)..]
+    last_word(key)
 }
 
 /// Whether any struct of the schema has this key.
