@@ -40,6 +40,8 @@ pub(super) struct Listed {
     pub path: String,
     pub name: String,
     hardware: String,
+    /// Its folder in the class.
+    folder: String,
     identity: Identity,
 }
 
@@ -201,11 +203,18 @@ pub(super) fn devices(root: &Folder, class: Class) -> Vec<Listed> {
             continue;
         };
         let Ok(name) = String::from_utf8(name) else { continue };
-        let hardware = hardware(root, class, &base).unwrap_or(folder);
-        // Two devices of one hardware are told apart by their order.
-        let same = all.iter().filter(|one| one.name == name && one.hardware == hardware).count();
-        let identity = if same == 0 { hardware.clone() } else { format!("{hardware} {same}") };
-        all.push(Listed { path, name, hardware, identity });
+        let hardware = hardware(root, class, &base).unwrap_or_else(|| folder.clone());
+        all.push(Listed { path, name, identity: hardware.clone(), hardware, folder });
+    }
+    // Devices of one hardware differ by their numbers alone. When one of two goes, the other is none of those that were seen: a
+    // count over those that are left would make it the first.
+    let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
+    all.iter().for_each(|one| *counts.entry((&one.name, &one.hardware)).or_default() += 1);
+    let shared: Vec<bool> = all.iter().map(|one| counts[&(one.name.as_str(), one.hardware.as_str())] > 1).collect();
+    for (one, is_shared) in all.iter_mut().zip(shared) {
+        if is_shared {
+            one.identity = format!("{} {}", one.hardware, one.folder);
+        }
     }
     all
 }
@@ -224,25 +233,31 @@ fn hardware(root: &Folder, class: Class, base: &str) -> Option<Identity> {
     }
 }
 
+/// Beginnings of the files that a channel may share with others, the nearest first: `in_voltage1_vbat` has those of `in_voltage1`,
+/// of `in_voltage`, of all inputs, and of the device.
+fn kinds_of(name: &str) -> impl Iterator<Item = String> {
+    let digits = |text: &str| text.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    let is_direction = |kind: &str| kind == "in" || kind == "out";
+    let without = name.rsplit_once('_').map(|(kind, _)| kind.to_owned()).filter(|kind| !is_direction(kind));
+    let differential = name.split_once('-').map(|(first, second)| format!("{}-{}", digits(first), digits(second)));
+    let without_digits = without.as_deref().map(digits);
+    let direction = name.split_once('_').map(|(direction, _)| direction.to_owned()).filter(|kind| is_direction(kind));
+    let kinds = [Some(digits(name)), differential, without, without_digits, direction];
+    kinds.into_iter().flatten().map(|kind| format!("{kind}_")).chain([String::new()])
+}
+
 impl Channel {
     fn find(folder: &Folder, name: &str) -> Result<Channel, Trouble> {
         let file = |suffix: &str| Some(format!("{name}_{suffix}")).filter(|file| folder.has(file));
-        // Channels of one kind may share a file: in_voltage_scale, in_accel_scale.
-        let shared = |suffix: &str| {
-            let kind = name.trim_end_matches(|c: char| c.is_ascii_digit());
-            let differential = name.split_once('-').map(|(first, second)| {
-                let digits = |c: char| c.is_ascii_digit();
-                format!("{}-{}", first.trim_end_matches(digits), second.trim_end_matches(digits))
-            });
-            let without_modifier =
-                name.rsplit_once('_').map(|(kind, _)| kind.to_owned()).filter(|kind| kind != "in" && kind != "out");
-            let kinds = [Some(kind.to_owned()), differential, without_modifier];
-            let files = kinds.into_iter().flatten().map(|kind| format!("{kind}_{suffix}"));
-            files.into_iter().find(|file| folder.has(file))
-        };
+        let shared = |suffix: &str| kinds_of(name).map(|kind| format!("{kind}{suffix}")).find(|file| folder.has(file));
         if let Some(raw) = file("raw") {
             let offset = file("offset").or_else(|| shared("offset"));
-            return Ok(Channel { raw, offset, scale: file("scale").or_else(|| shared("scale")) });
+            let Some(scale) = file("scale").or_else(|| shared("scale")) else {
+                return Err(Trouble::absent(format!(
+                    "there is no scale for {raw}; its number alone is the address {raw}"
+                )));
+            };
+            return Ok(Channel { raw, offset, scale: Some(scale) });
         }
         match file("input") {
             Some(raw) => Ok(Channel { raw, offset: None, scale: None }),

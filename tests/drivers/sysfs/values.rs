@@ -57,6 +57,15 @@ fn board() -> Tree {
             ("out_voltage0_raw", "0\n"),
         ],
     );
+    for (number, name, channel, scale) in [
+        (1, "vbat", "in_voltage1_vbat_raw", ("in_voltage_scale", "0.25\n")),
+        (2, "dir", "in_voltage0_raw", ("in_scale", "0.2625\n")),
+        (3, "bare", "in_voltage0_raw", ("scale", "0.28125\n")),
+    ] {
+        let files = [("name", format!("{name}\n")), (channel, "200\n".to_owned()), (scale.0, scale.1.to_owned())];
+        let files: Vec<(&str, &str)> = files.iter().map(|(file, text)| (*file, text.as_str())).collect();
+        tree.device(&format!("bus/iio/devices/iio:device{number}"), &files);
+    }
     tree.device("class/thermal/thermal_zone0", &[("type", "x86_pkg_temp\n"), ("temp", "63500\n")]);
     tree.put("class/leds/run/brightness", "0\n");
     tree.put("class/leds/run/trigger", "none\n");
@@ -83,6 +92,9 @@ async fn values_of_each_kind_are_read_in_their_units() {
         Shared: { type: Double, source: iio/adc/in_voltage1 }
         Accel: { type: Double, source: iio/adc/in_accel_x }
         Ready: { type: Double, source: iio/adc/in_temp }
+        Vbat: { type: Double, source: iio/vbat/in_voltage1_vbat }
+        All: { type: Double, source: iio/dir/in_voltage0 }
+        Bare: { type: Double, source: iio/bare/in_voltage0 }
         Count: { type: Int16, source: iio/adc/in_voltage0_raw }
         Zone: { type: Double, source: thermal/x86_pkg_temp }
         Led: { type: Byte, source: file/class/leds/run/brightness }
@@ -104,6 +116,9 @@ async fn values_of_each_kind_are_read_in_their_units() {
         ("Shared", Value::Double(50.0)),
         ("Accel", Value::Double(-0.5)),
         ("Ready", Value::Double(21_500.0)),
+        ("Vbat", Value::Double(50.0)),
+        ("All", Value::Double(52.5)),
+        ("Bare", Value::Double(56.25)),
         ("Count", Value::Int16(73)),
         ("Zone", Value::Double(63.5)),
         ("Led", Value::Byte(0)),
@@ -111,6 +126,41 @@ async fn values_of_each_kind_are_read_in_their_units() {
     ] {
         reads(&bench, name, &wanted).await;
     }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_number_without_a_scale_is_no_measured_value() {
+    let tree = Tree::new();
+    tree.device("bus/iio/devices/iio:device0", &[("name", "count\n"), ("in_count0_raw", "7\n")]);
+    let bench = start(
+        &tree,
+        "Count: { type: Double, source: iio/count/in_count0 }
+        Raw: { type: Double, source: iio/count/in_count0_raw }",
+    );
+    reads(&bench, "Raw", &Value::Double(7.0)).await;
+    is_bad(&bench, "Count", StatusCode::BadConfigurationError, "there is no scale for in_count0_raw").await;
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_devices_that_differ_by_their_numbers_alone_none_is_taken_for_the_other() {
+    let tree = Tree::new();
+    for (number, value) in [(0, "20000\n"), (1, "90000\n")] {
+        tree.hwmon("platform/twin", number, &[("name", "amb\n"), ("temp1_input", value)]);
+    }
+    let bench = start(
+        &tree,
+        "First: { type: Double, source: hwmon/amb/temp1 }
+        Second: { type: Double, source: \"hwmon/amb#2/temp1\" }",
+    );
+    reads(&bench, "First", &Value::Double(20.0)).await;
+    reads(&bench, "Second", &Value::Double(90.0)).await;
+    tree.unload("platform/twin", 0);
+    is_bad(&bench, "First", StatusCode::BadConfigurationError, "with the name `amb` has gone").await;
+    tree.put("class/hwmon/hwmon1/temp1_input", "91000\n");
+    reads(&bench, "Second", &Value::Double(91.0)).await;
+    assert!(bench.sample(bench.tag("First")).status.is_bad());
     bench.stop().await;
 }
 
