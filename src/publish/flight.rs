@@ -1,5 +1,7 @@
 //! Messages on their way.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use crate::value::Sample;
@@ -21,7 +23,9 @@ pub(super) enum Load {
     Late(u64),
     /// Records of the buffer in one message.
     Records(Vec<u64>),
-    /// A message about the publisher itself, or one that makes the broker forget a value.
+    /// One that makes the broker forget the value of a topic.
+    Clear(Arc<str>),
+    /// A message about the publisher itself.
     Own,
 }
 

@@ -1,6 +1,6 @@
 //! The tags of a publisher by the keys that they are collected with, as one revision of the cell has them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub(super) struct Table {
     /// The topic by which it says that it is there.
     pub online: String,
     pub entries: HashMap<u32, Arc<Entry>>,
+    /// Topics of JSON messages.
+    pub topics: HashSet<Arc<str>>,
     /// Keys by the topics on which commands come.
     pub commands: HashMap<String, u32>,
     /// Keys by the names of metrics.
@@ -97,6 +99,7 @@ impl Table {
             reconnect_max: plan.reconnect_max,
             online,
             names: names_of(&entries),
+            topics: entries.values().filter(|_| is_json).map(|entry| Arc::clone(&entry.topic)).collect(),
             entries,
             commands,
             plant: Arc::clone(plant),

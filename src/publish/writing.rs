@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use log::Level;
 use opcua::StatusCode;
+use tokio::time::Instant;
 
 use super::command::{Command, Commands};
 use super::status::{Status, add};
@@ -13,6 +15,8 @@ use crate::logging;
 
 /// Commands that wait; further ones are refused.
 const WAITING: usize = 64;
+/// Longest wait of a command for those before it: who sent it reckons with its effect now, or not at all.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The commands of a publisher.
 pub(super) struct Writing {
@@ -25,6 +29,7 @@ pub(super) struct Writing {
 struct Asked {
     command: Command,
     topic: String,
+    since: Instant,
 }
 
 struct Now {
@@ -42,15 +47,18 @@ impl Writing {
         if self.waiting.len() >= WAITING {
             return self.note(topic, StatusCode::BadResourceUnavailable);
         }
-        self.waiting.push_back(Asked { command, topic: topic.to_owned() });
+        self.waiting.push_back(Asked { command, topic: topic.to_owned(), since: Instant::now() });
         self.begin();
     }
 
     fn begin(&mut self) {
-        if self.now.is_none()
-            && let Some(Asked { command, topic }) = self.waiting.pop_front()
+        while self.now.is_none()
+            && let Some(Asked { command, topic, since }) = self.waiting.pop_front()
         {
-            self.now = Some(Now { written: self.commands.write(command), topic });
+            match since.elapsed() > PATIENCE {
+                true => self.note(&topic, StatusCode::BadTimeout),
+                false => self.now = Some(Now { written: self.commands.write(command), topic }),
+            }
         }
     }
 
@@ -79,7 +87,7 @@ impl Writing {
         logging::limited(Level::Warn, "command refused", None, line);
     }
 
-    /// Drops commands that were not begun: their session has ended, and nobody knows how old they will be.
+    /// Drops commands that were not begun: their session has ended, or they are no longer permitted.
     pub(super) fn clear(&mut self) {
         for Asked { topic, .. } in std::mem::take(&mut self.waiting) {
             self.note(&topic, StatusCode::BadNoCommunication);

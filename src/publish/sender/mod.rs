@@ -187,6 +187,11 @@ impl Sender {
         }
         let is_same = |key: &u32| table.entries.contains_key(key);
         self.has_new_metrics |= before.entries.len() != table.entries.len() || !before.entries.keys().all(is_same);
+        // A topic that is in use again is not to be forgotten.
+        self.cleared.retain(|topic| !table.is_retained() || !table.topics.contains(topic));
+        if !table.publish.allow_write {
+            self.writing.clear();
+        }
         let may_stay = before.has_same_session(table);
         self.store.set_limit(self.table.publish.buffer).await;
         may_stay
@@ -293,7 +298,7 @@ impl Sender {
             let updates = match &flight.load {
                 Load::Live(update) => std::slice::from_ref(update),
                 Load::Changes(updates) => updates,
-                Load::Late(_) | Load::Records(_) | Load::Own => continue,
+                Load::Late(_) | Load::Records(_) | Load::Clear(_) | Load::Own => continue,
             };
             let begin = records.len() as u64;
             records.extend(updates.iter().filter_map(|update| self.record_of(update)));
@@ -320,7 +325,11 @@ impl Sender {
     /// After the end of a session: what is not acknowledged is kept, and sent again.
     async fn keep_all(&mut self) {
         self.keep_pending().await;
-        self.flights.clear();
+        for flight in std::mem::take(&mut self.flights) {
+            if let Load::Clear(topic) = flight.load {
+                self.cleared.push_back(topic);
+            }
+        }
         self.late.clear();
         self.store.rewind();
         self.writing.clear();

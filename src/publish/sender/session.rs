@@ -9,13 +9,14 @@ use opcua::StatusCode;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Sender;
-use crate::drivers::broker::{Filters, Incoming, LinkError, Session, is_refusal};
+use crate::drivers::broker::{Filters, Incoming, LinkError, Session, check_topic, is_refusal};
 use crate::logging;
 use crate::model::PublishFormat;
 use crate::publish::collector::News;
 use crate::publish::command::{self, Command};
 use crate::publish::flight::{Flight, Load, Update};
 use crate::publish::json;
+use crate::publish::spool::Numbered;
 use crate::publish::status::add;
 use crate::publish::table::Table;
 use crate::value::UaTime;
@@ -59,6 +60,13 @@ impl Link {
     pub(super) fn new(session: Session, table: Arc<Table>) -> Link {
         Link { session, table, filters: Filters::default(), has_news: false, looked: Instant::now() }
     }
+}
+
+/// A message about a tag.
+struct Content<'a> {
+    topic: &'a str,
+    payload: &'a [u8],
+    retain: bool,
 }
 
 /// An event of a session.
@@ -267,21 +275,22 @@ impl Sender {
                 self.send_late(link, format);
             } else if let Some(format) = node.as_ref().filter(|_| self.store.is_drained() && !self.pending.is_empty()) {
                 self.send_changes(link, format);
-            } else if let Some(topic) = self.cleared.pop_front() {
-                self.clear(link, &topic);
             } else if let Some(numbered) = self.late.pop_front() {
-                let payload = json::late(numbered.record.payload);
-                self.publish(link, &numbered.record.topic, &payload, Load::Late(numbered.number));
+                self.send_record(link, numbered);
             } else if !self.store.is_drained() {
                 let records = self.store.next(AT_ONCE).await;
                 if records.is_empty() && !self.store.is_drained() {
                     return;
                 }
                 self.late.extend(records);
+            } else if let Some(topic) = self.cleared.pop_front() {
+                // After the buffer, which may have values of this topic.
+                self.clear(link, topic);
             } else if let Some(update) = self.pending.pop_front() {
                 let Some(entry) = self.table.entries.get(&update.key) else { continue };
                 let (topic, payload) = (entry.topic.clone(), json::message(&update.sample, entry.texts.as_deref()));
-                self.publish(link, &topic, &payload, Load::Live(update));
+                let retain = self.table.is_retained();
+                self.publish(link, Content { topic: &topic, payload: &payload, retain }, Load::Live(update));
             } else {
                 return;
             }
@@ -289,16 +298,30 @@ impl Sender {
     }
 
     /// Makes the broker forget the retained message of a topic.
-    fn clear(&mut self, link: &mut Link, topic: &str) {
+    fn clear(&mut self, link: &mut Link, topic: Arc<str>) {
         let facts = link.session.facts();
         if facts.has_retain {
             let qos = self.json().map_or(0, |json| json.qos).min(facts.max_qos);
-            let id = link.session.publish(topic, &[], qos, true);
-            self.flights.push_back(Flight { id, load: Load::Own, since: Instant::now() });
+            let id = link.session.publish(&topic, &[], qos, true);
+            self.flights.push_back(Flight { id, load: Load::Clear(topic), since: Instant::now() });
         }
     }
 
-    fn publish(&mut self, link: &mut Link, topic: &str, payload: &[u8], load: Load) {
+    /// A record of the buffer. A value whose tag does not go out any more is not retained: nothing would ever replace it.
+    fn send_record(&mut self, link: &mut Link, numbered: Numbered) {
+        let Numbered { number, record } = numbered;
+        // A record of an edge node, from before a change of `format`: a topic that no broker takes would end each session.
+        if !record.payload.starts_with(b"{") || check_topic(&record.topic).is_err() {
+            add(&self.status.dropped, 1);
+            return self.settle(&Load::Late(number));
+        }
+        let retain = self.table.is_retained() && self.table.topics.contains(record.topic.as_str());
+        let payload = json::late(record.payload);
+        self.publish(link, Content { topic: &record.topic, payload: &payload, retain }, Load::Late(number));
+    }
+
+    fn publish(&mut self, link: &mut Link, content: Content<'_>, load: Load) {
+        let Content { topic, payload, retain } = content;
         let (facts, Some(json)) = (link.session.facts(), self.json()) else { return };
         if payload.len() + topic.len() + 16 > facts.max_packet {
             let line = format_args!("{}: the broker takes no message as large as that on {topic}", self.table.name);
@@ -306,7 +329,7 @@ impl Sender {
             add(&self.status.refused, 1);
             return self.settle(&load);
         }
-        let (qos, retain) = (json.qos.min(facts.max_qos), json.retain && facts.has_retain);
+        let (qos, retain) = (json.qos.min(facts.max_qos), retain && facts.has_retain);
         let id = link.session.publish(topic, payload, qos, retain);
         add(&self.status.sent, 1);
         self.flights.push_back(Flight { id, load, since: Instant::now() });
@@ -317,7 +340,7 @@ impl Sender {
         match load {
             Load::Late(number) => self.store.acknowledge(std::slice::from_ref(number)),
             Load::Records(numbers) => self.store.acknowledge(numbers),
-            Load::Live(_) | Load::Changes(_) | Load::Own => {}
+            Load::Live(_) | Load::Changes(_) | Load::Clear(_) | Load::Own => {}
         }
     }
 

@@ -79,6 +79,8 @@ impl Sender {
             self.take_news(news);
         }
         let (table, collector) = (std::sync::Arc::clone(&self.table), std::sync::Arc::clone(&self.collector));
+        // Changes that still wait are older than the births, which have the newest value.
+        self.pending.retain(|update| table.entries.get(&update.key).is_some_and(|entry| entry.every));
         let present = |key: u32| Some(collector.present(table.entries.get(&key)?.tag));
         let births = self.edge.births(&table, format, &present, now);
         self.send_all(link, births);
@@ -194,6 +196,10 @@ impl Sender {
         let Some((entry, metric)) = entry.and_then(|entry| Some((entry, entry.metric.as_ref()?))) else {
             return self.writing.note(topic, StatusCode::BadNodeIdUnknown);
         };
+        // Before a birth an alias is one of an earlier process.
+        if !self.edge.is_born {
+            return self.writing.note(topic, StatusCode::BadInvalidState);
+        }
         if !self.table.publish.allow_write {
             return self.writing.note(topic, StatusCode::BadUserAccessDenied);
         }
