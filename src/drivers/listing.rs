@@ -232,10 +232,16 @@ pub(crate) fn with_names(found: Vec<Found>, known: &HashMap<&str, &[String]>) ->
             false => of_others.push(one),
         }
     }
-    for mut one in of_others {
-        one.path = names.place(one.path);
-        all.push(one);
+    // Those of one name are told apart in the order of their addresses, which does not change as the device's own may.
+    let mut order: Vec<usize> = (0..of_others.len()).collect();
+    order.sort_by(|one, other| {
+        let key = |at: usize| (of_others[at].path.len(), &of_others[at].address);
+        key(*one).cmp(&key(*other))
+    });
+    for at in order {
+        of_others[at].path = names.place(std::mem::take(&mut of_others[at].path));
     }
+    all.extend(of_others);
     Named { all, left_out }
 }
 
