@@ -40,6 +40,14 @@ const SPARE_NODES: usize = 10_000;
 /// Rounds of questions for one path.
 const MOST_ROUNDS: usize = 200;
 
+/// Answers to the Browse of one node that do not pass: this user sees nothing below it.
+const NOTHING_BELOW: [StatusCode; 4] = [
+    StatusCode::BadUserAccessDenied,
+    StatusCode::BadSecurityModeInsufficient,
+    StatusCode::BadNodeIdUnknown,
+    StatusCode::BadNotSupported,
+];
+
 /// The client in a listing.
 pub(super) struct Walk<'a> {
     client: &'a mut Client,
@@ -56,6 +64,12 @@ struct Open {
     path: Vec<String>,
     /// Place among the variables, if it is one.
     variable: Option<usize>,
+}
+
+impl Open {
+    fn name(&self) -> String {
+        if self.path.is_empty() { "the start".to_owned() } else { self.path.join("/") }
+    }
 }
 
 pub(super) fn failed(text: impl Into<String>) -> ProbeError {
@@ -109,7 +123,11 @@ impl<'a> Walk<'a> {
             let nodes: Vec<&[u8]> = batch.iter().map(|one| &*one.node).collect();
             let most = most_nodes - visited.len().min(most_nodes);
             let all = self.references(wanted, &nodes, most).await?;
-            for (parent, References { all, .. }) in batch.iter().zip(all) {
+            for (parent, References { all, status, .. }) in batch.iter().zip(all) {
+                // What is below this node is not known: it must not pass for gone.
+                if status.is_bad() && !NOTHING_BELOW.contains(&status) {
+                    return Err(failed(format!("the server answers the Browse of {} with {status}", parent.name())));
+                }
                 for reference in all {
                     if visited.len() >= most_nodes || seen.len() >= self.start.most && reference.class == VARIABLE {
                         listing.is_cut |= parent.variable.is_none() || !reference.is_property;
@@ -271,6 +289,9 @@ impl<'a> Walk<'a> {
             let some = read_browsed_next(&body, points.len(), &self.namespaces).map_err(garbage)?;
             for (at, more) in open.into_iter().zip(some) {
                 // A server that gives nothing and a continuation point would never end.
+                if more.status.is_bad() {
+                    all[at].status = more.status;
+                }
                 all[at].rest = if more.all.is_empty() { Vec::new() } else { more.rest };
                 all[at].all.extend(more.all);
             }
