@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::Sender;
 use crate::drivers::broker::{Filters, Incoming, LinkError, Session, check_topic, is_refusal};
 use crate::logging;
-use crate::model::PublishFormat;
+use crate::model::{PublishFormat, TagId};
 use crate::publish::collector::News;
 use crate::publish::command::{self, Command};
 use crate::publish::flight::{Flight, Load, Update};
@@ -19,7 +19,7 @@ use crate::publish::json;
 use crate::publish::spool::Numbered;
 use crate::publish::status::add;
 use crate::publish::table::Table;
-use crate::value::UaTime;
+use crate::value::{UaTime, Value};
 
 /// Messages without an acknowledgement.
 const WINDOW: usize = 128;
@@ -62,11 +62,12 @@ impl Link {
     }
 }
 
-/// A message about a tag.
-struct Content<'a> {
-    topic: &'a str,
-    payload: &'a [u8],
-    retain: bool,
+/// A message to the broker.
+pub(super) struct Message<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub qos: u8,
+    pub retain: bool,
 }
 
 /// An event of a session.
@@ -290,7 +291,7 @@ impl Sender {
                 let Some(entry) = self.table.entries.get(&update.key) else { continue };
                 let (topic, payload) = (entry.topic.clone(), json::message(&update.sample, entry.texts.as_deref()));
                 let retain = self.table.is_retained();
-                self.publish(link, Content { topic: &topic, payload: &payload, retain }, Load::Live(update));
+                self.publish(link, &topic, &payload, retain, Load::Live(update));
             } else {
                 return;
             }
@@ -317,19 +318,24 @@ impl Sender {
         }
         let retain = self.table.is_retained() && self.table.topics.contains(record.topic.as_str());
         let payload = json::late(record.payload);
-        self.publish(link, Content { topic: &record.topic, payload: &payload, retain }, Load::Late(number));
+        self.publish(link, &record.topic, &payload, retain, Load::Late(number));
     }
 
-    fn publish(&mut self, link: &mut Link, content: Content<'_>, load: Load) {
-        let Content { topic, payload, retain } = content;
+    /// Sends a message about a tag.
+    fn publish(&mut self, link: &mut Link, topic: &str, payload: &[u8], retain: bool, load: Load) {
         let (facts, Some(json)) = (link.session.facts(), self.json()) else { return };
-        if payload.len() + topic.len() + 16 > facts.max_packet {
+        let (qos, retain) = (json.qos.min(facts.max_qos), retain && facts.has_retain);
+        self.send(link, Message { topic, payload, qos, retain }, load);
+    }
+
+    pub(super) fn send(&mut self, link: &mut Link, message: Message<'_>, load: Load) {
+        let Message { topic, payload, qos, retain } = message;
+        if payload.len() + topic.len() + 16 > link.session.facts().max_packet {
             let line = format_args!("{}: the broker takes no message as large as that on {topic}", self.table.name);
             logging::limited(Level::Warn, "message too large", None, line);
             add(&self.status.refused, 1);
             return self.settle(&load);
         }
-        let (qos, retain) = (json.qos.min(facts.max_qos), retain && facts.has_retain);
         let id = link.session.publish(topic, payload, qos, retain);
         add(&self.status.sent, 1);
         self.flights.push_back(Flight { id, load, since: Instant::now() });
@@ -387,15 +393,20 @@ impl Sender {
             return Ok(());
         }
         let shape = &self.table.plant.tag(entry.tag).shape;
+        self.obey(topic, entry.tag, command::value_of(payload, shape, entry.texts.as_deref()));
+        Ok(())
+    }
+
+    /// Asks for the write of a command.
+    pub(super) fn obey(&mut self, topic: &str, tag: TagId, value: Result<Value, StatusCode>) {
         let command = Command {
-            plant: std::sync::Arc::clone(&self.table.plant),
-            tag: entry.tag,
-            value: command::value_of(payload, shape, entry.texts.as_deref()),
+            plant: Arc::clone(&self.table.plant),
+            tag,
+            value,
             user: format!("@publish.{}", self.table.publish.name),
             from: format!("connection {}", self.table.publish.connection),
         };
         self.writing.ask(topic, command);
-        Ok(())
     }
 
     /// Messages that get no answer are under way.

@@ -1,21 +1,19 @@
 //! The part of a publisher's task that speaks as an edge node.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use log::Level;
 use opcua::StatusCode;
 use tokio::time::Instant;
 
 use super::Sender;
-use super::session::Link;
+use super::session::{Link, Message};
 use crate::drivers::broker::LinkError;
 use crate::drivers::sparkplug::edge::{REBIRTH, commands};
 use crate::health::State;
-use crate::logging;
 use crate::model::{PublishFormat, SparkplugFormat};
-use crate::publish::command::Command;
 use crate::publish::edge::{self, CHUNK, Outgoing};
-use crate::publish::flight::{Flight, Load, Update};
+use crate::publish::flight::{Load, Update};
 use crate::publish::metric::Metric;
 use crate::publish::status::add;
 use crate::value::{Sample, Value};
@@ -40,6 +38,12 @@ impl Sender {
         filters
     }
 
+    /// The newest samples of the tags, by their keys.
+    fn present(&self) -> impl Fn(u32) -> Option<Sample> + use<> {
+        let (table, collector) = (Arc::clone(&self.table), Arc::clone(&self.collector));
+        move |key| Some(collector.present(table.entries.get(&key)?.tag))
+    }
+
     fn send_all(&mut self, link: &mut Link, messages: Vec<Outgoing>) {
         for Outgoing { topic, payload } in messages {
             self.send_as(link, &topic, &payload, Load::Own);
@@ -48,15 +52,7 @@ impl Sender {
 
     /// One message at QoS 0, not retained, as all messages of Sparkplug but deaths of nodes.
     fn send_as(&mut self, link: &mut Link, topic: &str, payload: &[u8], load: Load) {
-        if payload.len() + topic.len() + 16 > link.session.facts().max_packet {
-            let line = format_args!("{}: the broker takes no message as large as that on {topic}", self.table.name);
-            logging::limited(Level::Warn, "message too large", None, line);
-            add(&self.status.refused, 1);
-            return self.settle(&load);
-        }
-        let id = link.session.publish(topic, payload, 0, false);
-        add(&self.status.sent, 1);
-        self.flights.push_back(Flight { id, load, since: Instant::now() });
+        self.send(link, Message { topic, payload, qos: 0, retain: false }, load);
     }
 
     /// Is born, where that is due.
@@ -78,18 +74,17 @@ impl Sender {
             news.marked.clear();
             self.take_news(news);
         }
-        let (table, collector) = (std::sync::Arc::clone(&self.table), std::sync::Arc::clone(&self.collector));
+        let table = Arc::clone(&self.table);
         // Changes that still wait are older than the births, which have the newest value.
         self.pending.retain(|update| table.entries.get(&update.key).is_some_and(|entry| entry.every));
-        let present = |key: u32| Some(collector.present(table.entries.get(&key)?.tag));
-        let births = self.edge.births(&table, format, &present, now);
+        let births = self.edge.births(&table, format, &self.present(), now);
         self.send_all(link, births);
     }
 
     /// Sends the next changes of one device.
     pub(super) fn send_changes(&mut self, link: &mut Link, format: &SparkplugFormat) {
         let mut updates: Vec<Update> = Vec::new();
-        let table = std::sync::Arc::clone(&self.table);
+        let table = Arc::clone(&self.table);
         let device = |update: &Update| Some(table.entries.get(&update.key)?.metric.as_ref()?.device.as_str());
         while let Some(update) = self.pending.front() {
             let is_next = updates.first().is_none_or(|first| device(first) == device(update));
@@ -98,9 +93,7 @@ impl Sender {
             }
             updates.extend(self.pending.pop_front());
         }
-        let collector = std::sync::Arc::clone(&self.collector);
-        let present = |key: u32| Some(collector.present(table.entries.get(&key)?.tag));
-        let mut messages = self.edge.data(&table, format, &updates, &present);
+        let mut messages = self.edge.data(&table, format, &updates, &self.present());
         let last = messages.pop();
         self.send_all(link, messages);
         if let Some(Outgoing { topic, payload }) = last {
@@ -124,11 +117,10 @@ impl Sender {
                 None => add(&self.status.dropped, 1),
             }
         }
-        let (table, collector) = (std::sync::Arc::clone(&self.table), std::sync::Arc::clone(&self.collector));
-        let present = |key: u32| Some(collector.present(table.entries.get(&key)?.tag));
+        let table = Arc::clone(&self.table);
         let mut messages = match metrics.is_empty() {
             true => Vec::new(),
-            false => self.edge.late(&table, format, &device, &metrics, &present),
+            false => self.edge.late(&table, format, &device, &metrics, &self.present()),
         };
         let last = messages.pop();
         self.send_all(link, messages);
@@ -203,14 +195,9 @@ impl Sender {
         if !self.table.publish.allow_write {
             return self.writing.note(topic, StatusCode::BadUserAccessDenied);
         }
-        let command = Command {
-            plant: std::sync::Arc::clone(&self.table.plant),
-            tag: entry.tag,
-            value: value.and_then(|value| metric.value_of(value)).ok_or(StatusCode::BadTypeMismatch),
-            user: format!("@publish.{}", self.table.publish.name),
-            from: format!("connection {}", self.table.publish.connection),
-        };
-        self.writing.ask(topic, command);
+        let (tag, value) =
+            (entry.tag, value.and_then(|value| metric.value_of(value)).ok_or(StatusCode::BadTypeMismatch));
+        self.obey(topic, tag, value);
     }
 
     /// The record of a change.
