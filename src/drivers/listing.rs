@@ -281,6 +281,8 @@ fn checked(texts: Texts) -> Option<Texts> {
 struct Names {
     values: HashSet<Vec<String>>,
     folders: HashSet<Vec<String>>,
+    /// The number that was given last, by the path without one: those below it are taken.
+    counts: HashMap<Vec<String>, usize>,
 }
 
 impl Names {
@@ -304,13 +306,18 @@ impl Names {
             }
         }
         let Some(last) = path.last().cloned() else { return path };
-        let mut count: usize = 1;
+        if self.take(&path) {
+            return path;
+        }
+        let begin = path.clone();
+        let mut count = self.counts.get(&begin).copied().unwrap_or(1);
         while !self.take(&path) {
             count += 1;
             if let Some(name) = path.last_mut() {
                 *name = format!("{last}_{count}");
             }
         }
+        self.counts.insert(begin, count);
         path
     }
 }
