@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use file::replace_bytes;
+
 /// The first index that a cell may have: 0 is OPC UA's, 1 the application's own.
 const FIRST_INDEX: u16 = 2;
 const VERSION: u32 = 1;

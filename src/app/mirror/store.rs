@@ -3,8 +3,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use parking_lot::Mutex;
 use super::file::{self, MOST_BYTES};
 use crate::config::{self, Options};
 use crate::drivers::{Folder, Found, Kept, Listing, Mirrors, Start, free_of, with_names};
+use crate::state;
 
 /// Files that are read at a start.
 const MOST_FILES: usize = 10_000;
@@ -150,13 +150,7 @@ impl Store {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it would be larger than 512 MiB"));
         }
         fs::create_dir_all(&self.dir)?;
-        let path = self.dir.join(file::name(folder));
-        let new = path.with_extension("new");
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, &path)?;
-        File::open(&self.dir)?.sync_all()
+        state::replace_bytes(&self.dir.join(file::name(folder)), &bytes)
     }
 }
 
