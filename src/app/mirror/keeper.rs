@@ -109,8 +109,13 @@ pub(crate) async fn run(keeper: Keeper) {
         }
         let plans = Arc::clone(&browsing.borrow());
         for (folder, listing) in listings.take() {
-            if take(&plans, &store, &folder, listing).is_change() {
-                pace.changed(Instant::now());
+            let (plans, store) = (Arc::clone(&plans), Arc::clone(&store));
+            // It names up to a million nodes, and waits for the disk.
+            let taken = tokio::task::spawn_blocking(move || take(&plans, &store, &folder, listing)).await;
+            match taken {
+                Ok(taken) if taken.is_change() => pace.changed(Instant::now()),
+                Ok(_) => {}
+                Err(error) => log::error!("mirror: a listing was not taken: {error}"),
             }
         }
     }
