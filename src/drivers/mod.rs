@@ -41,6 +41,7 @@ pub(crate) mod simulator;
 pub(crate) mod sparkplug;
 mod supervisor;
 mod sysfs;
+mod system;
 pub(crate) mod tls;
 #[cfg(test)]
 mod toys;

@@ -22,6 +22,7 @@ use tokio::io::unix::AsyncFd;
 use super::kernel::{Chip, Edge, Fault, Info, Line, Of};
 use super::settings::{Active, Bias, Drive};
 use super::wiring::Wiring;
+use crate::drivers::system::said_by_system;
 use crate::value::UaTime;
 
 /// Edges that the kernel keeps of a line, until they are read.
@@ -70,8 +71,7 @@ fn errno(error: &gpiocdev_uapi::Error) -> Option<Errno> {
 }
 
 fn said(errno: Errno) -> String {
-    let text = std::io::Error::from(errno).to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+    said_by_system(&errno.into())
 }
 
 fn fault(error: &gpiocdev_uapi::Error) -> Fault {

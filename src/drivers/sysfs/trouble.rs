@@ -5,6 +5,7 @@ use std::io;
 use opcua::StatusCode;
 use rustix::io::Errno;
 
+use crate::drivers::system::said_by_system;
 use crate::tags::RawSample;
 
 /// Failure of one file.
@@ -28,7 +29,7 @@ impl Trouble {
 
     /// A failed read.
     pub(super) fn of_read(error: &io::Error) -> Trouble {
-        let said = said(error);
+        let said = said_by_system(error);
         match errno(error) {
             Some(Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::NXIO) => Trouble::absent(said),
             Some(Errno::NODATA | Errno::IO | Errno::REMOTEIO | Errno::TIMEDOUT | Errno::AGAIN) => {
@@ -46,7 +47,7 @@ impl Trouble {
 
     /// A failed write.
     pub(super) fn of_write(error: &io::Error) -> Trouble {
-        let said = said(error);
+        let said = said_by_system(error);
         match errno(error) {
             Some(Errno::INVAL | Errno::RANGE | Errno::DOM | Errno::OVERFLOW | Errno::FBIG) => {
                 Trouble::new(StatusCode::BadOutOfRange, said)
@@ -73,10 +74,4 @@ impl Trouble {
 
 fn errno(error: &io::Error) -> Option<Errno> {
     Errno::from_io_error(error)
-}
-
-/// The system's words, without Rust's number at the end.
-fn said(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
