@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::json::Texts;
 use crate::model::{Plant, Shape, TagId};
-use crate::value::{Array, BuiltIn, Elements, Value, time_from_text};
+use crate::value::{Array, BuiltIn, Elements, Value, time_from_text, whole_part};
 
 /// A write that a message asks for.
 pub(crate) struct Command {
@@ -112,13 +112,7 @@ fn float<T: std::str::FromStr + Into<f64> + Copy>(text: &str, is_quoted: bool) -
 
 /// A whole number, also one that is written with a fraction of nothing.
 fn integer(text: &str, kind: BuiltIn) -> Option<Value> {
-    let whole = match text.split_once('.') {
-        Some((whole, fraction)) if !fraction.is_empty() && fraction.bytes().all(|byte| byte == b'0') => whole,
-        Some(_) => return None,
-        None => text,
-    };
-    let number = whole.parse::<i128>().ok()?;
-    Value::from_integer(kind, number)
+    Value::from_integer(kind, whole_part(text)?.parse().ok()?)
 }
 
 /// Reads bytes as a command for tags of all types; for fuzzing.

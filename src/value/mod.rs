@@ -18,7 +18,7 @@ pub use range::{IndexRange, Indices};
 pub use text::time_to_text;
 pub(crate) use text::{
     UNIX_EPOCH_NANOS, boolean_from_text, from_hex, number_from_text, status_from_text, status_to_text, time_from_text,
-    value_from_text, value_to_text,
+    value_from_text, value_to_text, whole_part,
 };
 
 use std::sync::Arc;

@@ -125,6 +125,16 @@ pub(crate) fn number_from_text(text: &str) -> Option<Value> {
     (!is_rounded).then_some(Value::Double(number))
 }
 
+/// The whole part of a number without a fraction, or with one of zeros; `None` for any other fraction. It may be no number.
+pub(crate) fn whole_part(text: &str) -> Option<&str> {
+    match text.split_once('.') {
+        Some((whole, fraction)) => {
+            (!fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0')).then_some(whole)
+        }
+        None => Some(text),
+    }
+}
+
 /// A Boolean as devices write it: `true false 1 0 on off yes no`, in any case.
 pub(crate) fn boolean_from_text(text: &str) -> Option<bool> {
     let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.trim_ascii().eq_ignore_ascii_case(word));

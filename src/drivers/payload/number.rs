@@ -1,6 +1,6 @@
 //! Numbers in texts.
 
-use crate::value::Value;
+use crate::value::{Value, whole_part};
 
 /// Whether the text is one decimal number, as JSON has it or with a plus sign, and nothing else.
 fn is_number(text: &str) -> bool {
@@ -49,11 +49,7 @@ pub(super) fn single(text: &str) -> Option<Value> {
 
 /// A whole number, also one with a fraction of zeros, which no Double holds beyond 2^53.
 fn whole(text: &str) -> Option<Value> {
-    let digits = match text.split_once('.') {
-        Some((digits, fraction)) if fraction.bytes().all(|digit| digit == b'0') => digits,
-        Some(_) => return None,
-        None => text,
-    };
+    let digits = whole_part(text)?;
     if !is_number(text) || digits.contains(['e', 'E']) {
         return None;
     }
