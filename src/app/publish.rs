@@ -1,5 +1,6 @@
 //! Commands of publishers: they write tags as clients do, and are audited.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::audit::{Kind, Record, Who, value_text};
 use crate::control::PublisherStatus;
-use crate::publish::{Command, Commands, Snapshot};
+use crate::publish::{Command, Commands, Status, Trouble};
 use crate::tags::Written;
 use crate::ua::server::Server;
 use crate::value::UaTime;
@@ -59,22 +60,24 @@ async fn written(server: &Arc<Server>, command: &Command) -> StatusCode {
 }
 
 /// A publisher for the command line.
-pub(super) fn status_of(now: Snapshot) -> PublisherStatus {
+pub(super) fn status_of(of: &Status) -> PublisherStatus {
+    let Trouble { state, since, error, error_at, next } = of.trouble();
+    let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
     PublisherStatus {
-        name: now.name,
-        state: now.state.name().to_owned(),
-        since: now.connected_since.map(UaTime::unix_seconds),
-        sent: now.sent,
-        acknowledged: now.acknowledged,
-        buffered: now.buffered,
-        buffered_bytes: now.buffered_bytes,
-        dropped: now.dropped,
-        refused: now.refused,
-        written: now.written,
-        not_written: now.not_written,
-        reconnects: now.reconnects,
-        last_error: now.last_error,
-        last_error_at: now.last_error_at.map(UaTime::unix_seconds),
-        next_attempt: now.next_attempt.map(UaTime::unix_seconds),
+        name: of.name.clone(),
+        state: state.name().to_owned(),
+        since: since.map(UaTime::unix_seconds),
+        sent: count(&of.sent),
+        acknowledged: count(&of.acknowledged),
+        buffered: count(&of.buffered),
+        buffered_bytes: count(&of.buffered_bytes),
+        dropped: count(&of.dropped),
+        refused: count(&of.refused),
+        written: count(&of.written),
+        not_written: count(&of.not_written),
+        reconnects: count(&of.reconnects),
+        last_error: error,
+        last_error_at: error_at.map(UaTime::unix_seconds),
+        next_attempt: next.map(UaTime::unix_seconds),
     }
 }

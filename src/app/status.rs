@@ -59,7 +59,7 @@ impl ControlService {
                 let history = history.map(|history| history.status());
                 let status = status(&self.server, &self.addresses);
                 let (reload, needs_restart) = (self.reloader.last(), self.reloader.needs_restart());
-                let publishers = self.publishers.read().iter().map(|of| publish::status_of(of.snapshot())).collect();
+                let publishers = self.publishers.read().iter().map(|of| publish::status_of(of)).collect();
                 return Response::Status(Box::new(Status { history, reload, needs_restart, publishers, ..status }));
             }
             (Request::Reload { dry_run }, _) => return self.reload(dry_run).await,

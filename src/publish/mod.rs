@@ -31,7 +31,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 pub(crate) use command::{Command, Commands};
-pub(crate) use status::{Snapshot, Status};
+pub(crate) use status::{Status, Trouble};
 
 use crate::drivers::ConnectionPlan;
 use crate::model::{Plant, Publish};

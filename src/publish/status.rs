@@ -30,33 +30,17 @@ pub(crate) struct Status {
     pub reconnects: AtomicU64,
 }
 
+/// The session of a publisher, and its last error.
 #[derive(Debug, Clone)]
-struct Trouble {
-    state: State,
-    since: Option<UaTime>,
-    error: String,
-    error_at: Option<UaTime>,
-    next: Option<UaTime>,
-}
-
-/// A publisher at one moment.
-#[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
-    pub name: String,
+pub(crate) struct Trouble {
     pub state: State,
-    pub connected_since: Option<UaTime>,
-    pub last_error: String,
-    pub last_error_at: Option<UaTime>,
-    pub next_attempt: Option<UaTime>,
-    pub sent: u64,
-    pub acknowledged: u64,
-    pub buffered: u64,
-    pub buffered_bytes: u64,
-    pub dropped: u64,
-    pub refused: u64,
-    pub written: u64,
-    pub not_written: u64,
-    pub reconnects: u64,
+    /// The session is open since then.
+    pub since: Option<UaTime>,
+    /// Empty: none yet.
+    pub error: String,
+    pub error_at: Option<UaTime>,
+    /// The next attempt to open a session.
+    pub next: Option<UaTime>,
 }
 
 impl Status {
@@ -106,26 +90,8 @@ impl Status {
         (trouble.state, trouble.next) = (state, None);
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let trouble = self.trouble.lock().clone();
-        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Snapshot {
-            name: self.name.clone(),
-            state: trouble.state,
-            connected_since: trouble.since,
-            last_error: trouble.error,
-            last_error_at: trouble.error_at,
-            next_attempt: trouble.next,
-            sent: count(&self.sent),
-            acknowledged: count(&self.acknowledged),
-            buffered: count(&self.buffered),
-            buffered_bytes: count(&self.buffered_bytes),
-            dropped: count(&self.dropped),
-            refused: count(&self.refused),
-            written: count(&self.written),
-            not_written: count(&self.not_written),
-            reconnects: count(&self.reconnects),
-        }
+    pub(crate) fn trouble(&self) -> Trouble {
+        self.trouble.lock().clone()
     }
 }
 
