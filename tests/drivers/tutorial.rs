@@ -24,10 +24,6 @@ fn status(client: &mut Session, path: &str) -> StatusCode {
     client.read_value(tag(path)).status.unwrap_or(StatusCode::Good)
 }
 
-fn reads(client: &mut Session, path: &str, wanted: &Value) {
-    until(&format!("{path} is {wanted:?}"), || client.read_value(tag(path)).value.as_ref() == Some(wanted));
-}
-
 fn reason(client: &mut Session, path: &str) -> String {
     match client.read_value(tag(&format!("{path}.StatusReason"))).value {
         Some(Value::String(why)) => why.to_string(),
@@ -82,14 +78,14 @@ fn four_sources_live_and_fail_apart() {
     assert!(answer.is_good(), "{answer}");
     assert_eq!(lamp.message(), "line1/lamp/set true");
     broker.publish("line1/lamp", "on", &[]);
-    reads(&mut client, "Room.Lamp", &Value::Boolean(true));
+    client.until_is("Room.Lamp", &Value::Boolean(true));
     // The device comes.
     let slave = Slave::new();
     let listening = runtime.block_on(slave.listen_on(port, Framing::Tcp, Faults::none()));
-    reads(&mut client, "Pump.Speed", &Value::UInt16(mark(100)));
+    client.until_is("Pump.Speed", &Value::UInt16(mark(100)));
     assert_eq!(client.write(tag("Pump.Setpoint"), &Value::UInt16(4_000)), StatusCode::BadOutOfRange);
     assert_eq!(client.write(tag("Pump.Setpoint"), &Value::UInt16(1_500)), StatusCode::Good);
-    reads(&mut client, "Pump.Setpoint", &Value::UInt16(1_500));
+    client.until_is("Pump.Setpoint", &Value::UInt16(1_500));
     assert_eq!(reason(&mut client, "Pump.Speed"), "");
     // One goes, then the other; the rest goes on.
     drop(listening);

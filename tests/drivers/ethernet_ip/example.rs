@@ -15,10 +15,6 @@ fn tag(path: &str) -> NodeIdRef<'_> {
     NodeIdRef::string(2, path)
 }
 
-fn reads(client: &mut Session, path: &str, wanted: &Value) {
-    until(&format!("{path} is {wanted:?}"), || client.read_value(tag(path)).value.as_ref() == Some(wanted));
-}
-
 fn plc() -> std::sync::Arc<Logix> {
     let mut plc = Logix::new(0);
     let own = std::sync::Arc::get_mut(&mut plc).expect("alone");
@@ -63,7 +59,7 @@ fn the_example_serves_a_plc_and_follows_it() {
         ("Numbers.Pressure", Value::Double(10.0)),
         ("Texts.Recipe", Value::text("FÖl")),
     ] {
-        reads(&mut client, path, &wanted);
+        client.until_is(path, &wanted);
     }
     for (path, value) in [
         ("Bits.Start", Value::Boolean(false)),
@@ -72,7 +68,7 @@ fn the_example_serves_a_plc_and_follows_it() {
         ("Texts.Recipe", Value::text("Füller")),
     ] {
         assert_eq!(client.write(tag(path), &value), StatusCode::Good, "{path}");
-        reads(&mut client, path, &value);
+        client.until_is(path, &value);
     }
     assert_eq!(client.write(tag("Numbers.Target"), &Value::Float(3_000.5)), StatusCode::BadOutOfRange);
     let port = listening.port;
@@ -80,6 +76,6 @@ fn the_example_serves_a_plc_and_follows_it() {
     until("it is lost", || client.read_value(tag("Bits.Running")).status == Some(StatusCode::BadNoCommunication));
     assert_eq!(client.write(tag("Bits.Start"), &Value::Boolean(true)), StatusCode::BadNoCommunication);
     let _again = runtime.block_on(plc.listen_on(port, Faults::none()));
-    reads(&mut client, "Bits.Running", &Value::Boolean(true));
+    client.until_is("Bits.Running", &Value::Boolean(true));
     client.close();
 }

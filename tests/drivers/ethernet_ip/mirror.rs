@@ -12,15 +12,6 @@ use testkit::until;
 
 use super::cell;
 
-fn until_is(session: &mut Session, name: &str, value: &Value) {
-    until(&format!("{name} is {value:?}"), || {
-        let read = session.read_value(text_id(name));
-        let is = read.status.is_none_or(|status| status.is_good())
-            && read.value.as_ref().is_some_and(|is| is.same_bits(value));
-        if is { Ok(()) } else { Err(format!("{read:?}")) }
-    });
-}
-
 #[test]
 fn tags_of_a_program_are_mirrored_and_follow_a_download() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -35,21 +26,21 @@ fn tags_of_a_program_are_mirrored_and_follow_a_download() {
     let nodes = "Main: { browse: { address: \"Program:Main\", write: true }, children: { Recipe: { type: Float, value: 1 } } }\nAll: { browse: T3 }";
     let server = TestServer::start(&cell(port, "", nodes));
     let mut session = Session::open(server.address);
-    until_is(&mut session, "Main.Speed", &Value::Float(1.5));
-    until_is(&mut session, "Main.Recipe", &Value::Float(1.0));
+    session.until_is("Main.Speed", &Value::Float(1.5));
+    session.until_is("Main.Recipe", &Value::Float(1.0));
     until("its members", || {
         session.read_value(text_id("Main.Motor.Speed")).status.is_none_or(|status| status.is_good())
     });
     let flags: Vec<bool> = (0..64).map(|bit| bit == 0).collect();
-    until_is(&mut session, "Main.Flags", &Value::array(Elements::Boolean(flags)));
+    session.until_is("Main.Flags", &Value::array(Elements::Boolean(flags)));
     until("the tag itself", || session.read_value(text_id("All.T3")).status.is_none_or(|status| status.is_good()));
     assert_eq!(session.write(text_id("Main.Speed"), &Value::Float(2.5)), StatusCode::Good);
-    until_is(&mut session, "Main.Speed", &Value::Float(2.5));
+    session.until_is("Main.Speed", &Value::Float(2.5));
     // A download brings another tag; the PLC drops its connections.
     plc.set("Program:Main.New", DINT, &[1], &7_i32.to_le_bytes());
     until("it was connected", || relay.cut() > 0);
-    until_is(&mut session, "Main.New", &Value::Int32(7));
-    until_is(&mut session, "Main.Speed", &Value::Float(2.5));
+    session.until_is("Main.New", &Value::Int32(7));
+    session.until_is("Main.Speed", &Value::Float(2.5));
     drop(listening);
     drop(relay);
     drop(session);

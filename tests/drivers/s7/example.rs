@@ -34,10 +34,6 @@ fn tag(path: &str) -> NodeIdRef<'_> {
     NodeIdRef::string(2, path)
 }
 
-fn reads(client: &mut Session, path: &str, wanted: &Value) {
-    until(&format!("{path} is {wanted:?}"), || client.read_value(tag(path)).value.as_ref() == Some(wanted));
-}
-
 #[test]
 fn the_example_serves_a_plc_and_follows_it() {
     let port = peers::free_port();
@@ -59,7 +55,7 @@ fn the_example_serves_a_plc_and_follows_it() {
         ("Times.Timer", Value::UInt32(12_700)),
         ("Times.Counter", Value::UInt16(123)),
     ] {
-        reads(&mut client, path, &wanted);
+        client.until_is(path, &wanted);
     }
     for path in
         ["Bits.Running", "Bits.Alarms", "Bits.Valve", "Texts.Wide", "Times.Changed", "Times.Begun", "Times.Made"]
@@ -73,7 +69,7 @@ fn the_example_serves_a_plc_and_follows_it() {
         ("Texts.Name", Value::text("Füller")),
     ] {
         assert_eq!(client.write(tag(path), &value), StatusCode::Good, "{path}");
-        reads(&mut client, path, &value);
+        client.until_is(path, &value);
     }
     assert_eq!(client.write(tag("Analog.Setpoint"), &Value::Float(10.5)), StatusCode::BadOutOfRange);
     assert_eq!(client.write(tag("Texts.Name"), &Value::text("€")), StatusCode::BadOutOfRange);
@@ -81,6 +77,6 @@ fn the_example_serves_a_plc_and_follows_it() {
     until("it is lost", || client.read_value(tag("Numbers.Real")).status == Some(StatusCode::BadNoCommunication));
     assert_eq!(client.write(tag("Bits.Start"), &Value::Boolean(true)), StatusCode::BadNoCommunication);
     let Some(_peer) = peers::snap7(Snap7::C, port, IMAGE) else { return };
-    reads(&mut client, "Numbers.Real", &Value::Float(12.375));
+    client.until_is("Numbers.Real", &Value::Float(12.375));
     client.close();
 }

@@ -25,15 +25,6 @@ fn status(session: &mut Session, name: &str) -> StatusCode {
     session.read_value(text_id(name)).status.unwrap_or(StatusCode::Good)
 }
 
-fn until_is(session: &mut Session, name: &str, value: &Value) {
-    until(&format!("{name} is {value:?}"), || {
-        let read = session.read_value(text_id(name));
-        let is = read.status.is_none_or(|status| status.is_good())
-            && read.value.as_ref().is_some_and(|is| is.same_bits(value));
-        if is { Ok(()) } else { Err(format!("{read:?}")) }
-    });
-}
-
 fn until_status(session: &mut Session, name: &str, wanted: StatusCode) {
     until(&format!("{name} is {wanted}"), || {
         let status = status(session, name);
@@ -82,16 +73,16 @@ fn a_birth_is_mirrored_and_a_metric_that_a_later_birth_lacks_has_gone() {
         );
     };
     births(0, 22.5);
-    until_is(&mut session, "Line.Temp", &Value::Double(22.5));
-    until_is(&mut session, "Line.Filler.Heads.3.Weight.kg", &Value::Double(7.0));
-    until_is(&mut session, "Line.Filler.Name", &Value::text("F"));
-    until_is(&mut session, "Line.Own", &Value::Float(1.0));
+    session.until_is("Line.Temp", &Value::Double(22.5));
+    session.until_is("Line.Filler.Heads.3.Weight.kg", &Value::Double(7.0));
+    session.until_is("Line.Filler.Name", &Value::text("F"));
+    session.until_is("Line.Own", &Value::Float(1.0));
     let before = server.server.world().revision();
     births(0, 23.5);
-    until_is(&mut session, "Line.Temp", &Value::Double(23.5));
+    session.until_is("Line.Temp", &Value::Double(23.5));
     // Values come with data, and a command goes out.
     edge.send("DDATA", "Line3/Filler", &payload(Some(2), &[m("", 5, 0, Is::Double(8.0))]));
-    until_is(&mut session, "Line.Filler.Heads.3.Weight.kg", &Value::Double(8.0));
+    session.until_is("Line.Filler.Heads.3.Weight.kg", &Value::Double(8.0));
     assert_eq!(session.write(text_id("Line.Temp"), &Value::Double(1.0)), StatusCode::GoodCompletesAsynchronously);
     assert_eq!(server.server.world().revision(), before, "the same birth changes nothing");
     // Another birth of the node: its device is as it was.
@@ -99,7 +90,7 @@ fn a_birth_is_mirrored_and_a_metric_that_a_later_birth_lacks_has_gone() {
     until_status(&mut session, "Line.Temp", StatusCode::BadNodeIdUnknown);
     assert_ne!(status(&mut session, "Line.Filler.Name"), StatusCode::BadNodeIdUnknown);
     edge.birth(1, 0, &[double("New", 7, 3.0)]);
-    until_is(&mut session, "Line.New", &Value::Double(3.0));
+    session.until_is("Line.New", &Value::Double(3.0));
     // After a restart without any birth the nodes are there, and Bad.
     drop(session);
     let server = server.restart();
@@ -144,6 +135,6 @@ fn edge_nodes_of_another_stack_are_listed_and_mirrored_by_their_group() {
         opcell(one.path(), &["browse", "spb", "cell.yaml", "--from", "Plant1/Line3"], "");
         status(&mut session, "P.Line3.DATA.Temp") != StatusCode::BadNodeIdUnknown
     });
-    until_is(&mut session, "P.Line3.DATA.Temp", &Value::Double(21.5));
-    until_is(&mut session, "P.Line3.Filler.DATA.Weight", &Value::Double(5.0));
+    session.until_is("P.Line3.DATA.Temp", &Value::Double(21.5));
+    session.until_is("P.Line3.Filler.DATA.Weight", &Value::Double(5.0));
 }

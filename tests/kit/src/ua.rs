@@ -17,6 +17,7 @@ use opcua::{
 
 pub use crate::publication::Publication;
 use crate::request::*;
+use crate::until;
 
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -269,6 +270,16 @@ impl Session {
 
     pub fn read_value(&mut self, id: impl ToNodeId) -> DataValue {
         self.read(&[(id, AttributeId::Value as u32)]).remove(0)
+    }
+
+    /// Waits until the tag of the first cell has this value, to the bit, and is Good.
+    pub fn until_is(&mut self, name: &str, value: &Value) {
+        until(&format!("{name} is {value:?}"), || {
+            let read = self.read_value(text_id(name));
+            let is = read.status.is_none_or(|status| status.is_good())
+                && read.value.as_ref().is_some_and(|read| read.same_bits(value));
+            if is { Ok(()) } else { Err(format!("{read:?}")) }
+        });
     }
 
     pub fn write(&mut self, id: impl ToNodeId, value: &Value) -> StatusCode {
