@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use testkit::broker::Broker;
 use testkit::program::{Said, opcell};
 
 use super::fake::Fake;
-use super::tls::make;
+use super::tls::with_certificate;
 
 fn probe(folder: &Path, driver: &str, url: &str, keys: &str) -> Said {
     let text = format!(
@@ -28,11 +27,7 @@ fn says(said: &Said, code: i32, words: &[&str]) {
 #[test]
 fn certificates_are_shown_whether_they_are_trusted_or_not() {
     let folder = tempfile::tempdir().expect("a folder");
-    make(folder.path(), "ca", &[("broker", &["localhost"])]);
-    make(folder.path(), "other", &[]);
-    let lines =
-        "allow_anonymous true\ncafile {folder}/ca.pem\ncertfile {folder}/broker.pem\nkeyfile {folder}/broker.key\n";
-    let Some(broker) = Broker::with(folder.path(), lines) else { return };
+    let Some(broker) = with_certificate(folder.path()) else { return };
     let port = broker.port;
     let url = format!("mqtts://localhost:{port}");
     for driver in ["mqtt", "sparkplug"] {

@@ -46,14 +46,19 @@ async fn error(bench: &Bench, begins: &str) {
         .await;
 }
 
+/// A broker `localhost` whose certificate the authority `ca` has signed, and another authority.
+pub(super) fn with_certificate(folder: &Path) -> Option<Broker> {
+    make(folder, "ca", &[("broker", &["localhost"])]);
+    make(folder, "other", &[]);
+    let lines =
+        "allow_anonymous true\ncafile {folder}/ca.pem\ncertfile {folder}/broker.pem\nkeyfile {folder}/broker.key\n";
+    Broker::with(folder, lines)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_is_trusted_by_its_authority_and_its_name() {
     let folder = tempfile::tempdir().expect("a folder");
-    make(folder.path(), "ca", &[("broker", &["localhost"])]);
-    make(folder.path(), "other", &[]);
-    let lines =
-        "allow_anonymous true\ncafile {folder}/ca.pem\ncertfile {folder}/broker.pem\nkeyfile {folder}/broker.key\n";
-    let Some(broker) = Broker::with(folder.path(), lines) else { return };
+    let Some(broker) = with_certificate(folder.path()) else { return };
     let ca = folder.path().join("ca.pem").display().to_string();
     let broker = broker.by_tls(&["--cafile", &ca, "--insecure"]);
     let url = format!("mqtts://localhost:{}", broker.port);

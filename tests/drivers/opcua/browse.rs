@@ -1,7 +1,7 @@
 //! `opcell browse`: what other servers have, as nodes that `opcell check` takes.
 
 use testkit::interop::Holder;
-use testkit::peers::{free_port, node, python};
+use testkit::peers::{free_port, python};
 use testkit::program::{Said, folder, opcell};
 use testkit::server::TestServer;
 
@@ -134,12 +134,7 @@ fn asyncua_is_listed_and_no_name_and_no_circle_of_it_does_harm() {
 
 #[test]
 fn node_opcua_with_small_limits_is_listed() {
-    let Some(command) = node("node_opcua_server.js") else { return };
-    let scratch = tempfile::tempdir().expect("a folder");
-    let port = free_port();
-    let facts = serde_json::json!({ "port": port, "scratch": scratch.path(), "many": 300, "most": 40 });
-    let _script = Script::start(command, &facts);
-    let url = format!("opc.tcp://127.0.0.1:{port}/acme");
+    let Some((_script, url)) = Script::of_node(300, 40) else { return };
     let said = browse(&url, OPEN, &["--from", "/Machine"]);
     has(&said, &["  Double: { type: Double, source: \"nsu=urn:acme:machine;s=Double\" }", "  N299: { type: Double,"]);
 }

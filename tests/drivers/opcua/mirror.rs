@@ -2,7 +2,7 @@
 
 use opcell::value::Value;
 use opcua::StatusCode;
-use testkit::peers::{free_port, node, python};
+use testkit::peers::{free_port, python};
 use testkit::program::folder;
 use testkit::relay::Relay;
 use testkit::request::text_id;
@@ -217,12 +217,7 @@ fn hostile_names_and_circles_of_asyncua_are_mirrored_as_nodes_that_a_cell_may_ha
 
 #[test]
 fn node_opcua_is_mirrored_next_to_tags_of_the_same_connection() {
-    let Some(command) = node("node_opcua_server.js") else { return };
-    let scratch = tempfile::tempdir().expect("a folder");
-    let port = free_port();
-    let facts = serde_json::json!({ "port": port, "scratch": scratch.path(), "many": 100, "most": 40 });
-    let _script = Script::start(command, &facts);
-    let url = format!("opc.tcp://127.0.0.1:{port}/acme");
+    let Some((_script, url)) = Script::of_node(100, 40) else { return };
     let own = "  Own: { type: Double, source: \"nsu=urn:acme:machine;s=Double\" }\n";
     let mut follower = Follower::start(&cell(&url, "/Machine", own));
     follower.until_is("Own", &Value::Double(2.25));

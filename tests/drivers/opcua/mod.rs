@@ -14,7 +14,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use opcell::value::Value;
 use opcua::StatusCode;
 use testkit::interop::PASSWORD;
-use testkit::peers::Peer;
+use testkit::peers::{Peer, free_port, node};
 use testkit::server::TestServer;
 use testkit::ua::Session;
 use testkit::until;
@@ -92,9 +92,22 @@ pub(super) struct Script {
     input: ChildStdin,
     output: std::io::Lines<BufReader<std::process::ChildStdout>>,
     pub certificate: Option<String>,
+    /// Its files.
+    scratch: Option<tempfile::TempDir>,
 }
 
 impl Script {
+    /// A server of node-opcua with so many numbers, and so many nodes a request; and its URL.
+    pub fn of_node(many: u32, most: u32) -> Option<(Script, String)> {
+        let command = node("node_opcua_server.js")?;
+        let scratch = tempfile::tempdir().expect("a folder");
+        let port = free_port();
+        let facts = serde_json::json!({ "port": port, "scratch": scratch.path(), "many": many, "most": most });
+        let mut script = Script::start(command, &facts);
+        script.scratch = Some(scratch);
+        Some((script, format!("opc.tcp://127.0.0.1:{port}/acme")))
+    }
+
     pub fn start(mut command: Command, facts: &serde_json::Value) -> Script {
         let mut child = command
             .arg(facts.to_string())
@@ -105,7 +118,7 @@ impl Script {
             .expect("it starts");
         let input = child.stdin.take().expect("piped");
         let output = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut script = Script { peer: Peer(child), input, output, certificate: None };
+        let mut script = Script { peer: Peer(child), input, output, certificate: None, scratch: None };
         loop {
             let line = script.line();
             if let Some(file) = line.strip_prefix("certificate ") {

@@ -156,12 +156,7 @@ fn check_security(script: &mut Script, url: &str) {
 
 #[test]
 fn node_opcua_limits_transfer_sessions_and_security() {
-    let Some(command) = node("node_opcua_server.js") else { return };
-    let scratch = tempfile::tempdir().expect("a folder");
-    let port = free_port();
-    let facts = serde_json::json!({ "port": port, "scratch": scratch.path(), "many": 1000, "most": 100 });
-    let mut script = Script::start(command, &facts);
-    let url = format!("opc.tcp://127.0.0.1:{port}/acme");
+    let Some((mut script, url)) = Script::of_node(1000, 100) else { return };
     let nodes = format!(
         "  Double: {{ type: Double, source: \"/Machine/Double\" }}\n  Text: {{ type: String, length: 9, source: \"m:s=Text\" }}\n  \
          Whole: {{ type: Int32, source: {{ address: \"m:s=Whole\", write: true }} }}\n{}",
