@@ -368,6 +368,21 @@ mod tests {
     }
 
     #[test]
+    fn the_devices_order_changes_no_name() {
+        let all: Vec<Found> = (0..300).map(|n| found(&["Speed"], &format!("a{n:03}"))).collect();
+        let names = |all: Vec<Found>| {
+            let named = with_names(all, &HashMap::new()).all;
+            let mut names: Vec<_> = named.into_iter().map(|one| (one.address, one.path)).collect();
+            names.sort();
+            names
+        };
+        let there = names(all.clone());
+        assert_eq!(there[0].1, ["Speed"]);
+        assert_eq!(there[299].1, ["Speed_300"]);
+        assert_eq!(names(all.into_iter().rev().collect()), there);
+    }
+
+    #[test]
     fn texts_of_an_enumeration_are_each_there_once() {
         let of = |values: &[(i32, &str)]| {
             let values = values.iter().map(|(number, text)| (*number, (*text).to_owned())).collect();

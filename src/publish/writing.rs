@@ -94,3 +94,59 @@ impl Writing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::model::{Plant, TagId};
+    use crate::value::Value;
+
+    /// A device that takes this long for each write.
+    struct Slow {
+        takes: Duration,
+        begun: AtomicU64,
+    }
+
+    impl Commands for Slow {
+        fn write(&self, _: Command) -> BoxFuture<'static, StatusCode> {
+            self.begun.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(self.takes).map(|()| StatusCode::Good).boxed()
+        }
+    }
+
+    fn command() -> Command {
+        let (plant, value) = (Arc::new(Plant::default()), Ok(Value::Boolean(true)));
+        Command { plant, tag: TagId(0), value, user: String::new(), from: String::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_waited_for_too_long_is_not_obeyed() {
+        for (takes, obeyed) in [(Duration::from_millis(100), 10), (Duration::from_millis(900), 3)] {
+            let slow = Arc::new(Slow { takes, begun: AtomicU64::new(0) });
+            let status = Arc::new(Status::new("up".to_owned()));
+            let mut writing = Writing::new(Arc::clone(&slow) as Arc<dyn Commands>, Arc::clone(&status));
+            (0..10).for_each(|_| writing.ask("a/set", command()));
+            while writing.is_busy() {
+                writing.done().await;
+            }
+            let counts = [&slow.begun, &status.written, &status.not_written].map(|count| count.load(Ordering::Relaxed));
+            assert_eq!(counts, [obeyed, obeyed, 10 - obeyed], "{takes:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn commands_that_are_dropped_are_counted_and_the_present_one_ends() {
+        let slow = Arc::new(Slow { takes: Duration::from_secs(1), begun: AtomicU64::new(0) });
+        let status = Arc::new(Status::new("up".to_owned()));
+        let mut writing = Writing::new(slow, Arc::clone(&status));
+        (0..3).for_each(|_| writing.ask("a/set", command()));
+        writing.clear();
+        writing.done().await;
+        assert!(!writing.is_busy());
+        assert_eq!([&status.written, &status.not_written].map(|count| count.load(Ordering::Relaxed)), [1, 2]);
+    }
+}
