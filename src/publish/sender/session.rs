@@ -127,8 +127,9 @@ impl Sender {
 
     fn tell_online(&mut self, link: &mut Link, payload: &[u8]) {
         let qos = self.json().map_or(0, |json| json.qos).min(link.session.facts().max_qos);
-        let (topic, retain) = (link.table.online.clone(), link.session.facts().has_retain);
-        self.send(link, Message { topic: &topic, payload, qos, retain }, Load::Own);
+        let has_retain = link.session.facts().has_retain;
+        let id = link.session.publish(&link.table.online, payload, qos, has_retain);
+        self.flights.push_back(Flight { id, load: Load::Own, since: Instant::now() });
     }
 
     fn filters(&self) -> BTreeMap<String, u8> {
@@ -302,8 +303,8 @@ impl Sender {
         let facts = link.session.facts();
         if facts.has_retain {
             let qos = self.json().map_or(0, |json| json.qos).min(facts.max_qos);
-            let message = Message { topic: &topic, payload: &[], qos, retain: true };
-            self.send(link, message, Load::Clear(Arc::clone(&topic)));
+            let id = link.session.publish(&topic, &[], qos, true);
+            self.flights.push_back(Flight { id, load: Load::Clear(topic), since: Instant::now() });
         }
     }
 
