@@ -315,7 +315,8 @@ async fn channels_of_iio_are_calculated_and_followed() {
         "Volts: { type: Double, poll: 50ms, source: iio/adc/in_voltage0 }
         Raw: { type: Int16, poll: 50ms, source: iio/adc/in_voltage0_raw }
         Differential: { type: Double, poll: 50ms, source: iio/adc/in_voltage1-voltage2 }
-        Accel: { type: Double, poll: 50ms, source: iio/adc/in_accel_x }
+        Accel: { type: Int16, poll: 50ms, source: iio/adc/in_accel_x_raw }
+        Unscaled: { type: Double, poll: 50ms, source: iio/adc/in_accel_x }
         Steps: { type: UInt32, poll: 50ms, source: { address: iio/adc/in_steps_input, write: true } }
         Dac: { type: Int32, poll: 50ms, source: { address: iio/adc/out_voltage0_raw, write: true } }
         Name: { type: String, length: 20, poll: 50ms, source: \"file/bus/iio/devices/iio:device0/name\" }
@@ -326,7 +327,8 @@ async fn channels_of_iio_are_calculated_and_followed() {
     reads(&bench, "Volts", &Value::Double((73.0 + 7.0) * 0.001_333)).await;
     reads(&bench, "Raw", &Value::Int16(73)).await;
     reads(&bench, "Differential", &Value::Double(33.0 * 0.000_001_344)).await;
-    reads(&bench, "Accel", &Value::Double(34.0)).await;
+    reads(&bench, "Accel", &Value::Int16(34)).await;
+    is_bad(&bench, "Unscaled", StatusCode::BadConfigurationError, "there is no scale for in_accel_x_raw").await;
     reads(&bench, "Name", &Value::text("adc")).await;
     is_bad(&bench, "Absent", StatusCode::BadConfigurationError, "there is no in_voltage9_raw").await;
     reads(&bench, "Steps", &Value::UInt32(47)).await;
