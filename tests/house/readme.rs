@@ -6,7 +6,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use testkit::ua;
@@ -30,12 +30,14 @@ fn commands() -> Vec<String> {
     blocks("sh").iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-fn runs_commands() -> bool {
-    let runs = std::env::var("PEERS").as_deref() == Ok("required");
-    if !runs {
+/// The variables with which `tests/run` builds its releases; without them the README's commands are not run.
+fn release() -> Option<Vec<(String, String)>> {
+    let Ok(text) = std::env::var("TEST_RELEASE") else {
         eprintln!("skipped: the README's commands are run by tests/run");
-    }
-    runs
+        return None;
+    };
+    let pairs = text.split_whitespace().filter_map(|pair| pair.split_once('='));
+    Some(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// A program that a signal to its process id ends with the test.
@@ -186,11 +188,10 @@ fn the_cells_in_the_page_on_history_are_good() {
 
 #[test]
 fn the_first_command_starts_the_demo() {
-    if !runs_commands() {
-        return;
-    }
+    let Some(release) = release() else { return };
     let mut child = Command::new("sh")
         .args(["-c", "exec cargo run --release"])
+        .envs(release)
         .current_dir(root())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -239,29 +240,23 @@ fn the_first_command_starts_the_demo() {
 
 #[test]
 fn the_install_command_installs_the_program() {
-    if !runs_commands() {
-        return;
-    }
+    let Some(release) = release() else { return };
     let dir = tempfile::tempdir().expect("a folder");
     let command = commands().into_iter().find(|command| command.starts_with("cargo install")).expect("it is there");
     let mut installing = Command::new("sh");
-    installing.args(["-c", &command]).current_dir(root()).env("CARGO_INSTALL_ROOT", dir.path());
+    installing.args(["-c", &command]).current_dir(root()).envs(release).env("CARGO_INSTALL_ROOT", dir.path());
     assert!(installing.status().expect("sh runs").success(), "{command}");
     let program = Command::new(dir.path().join("bin/opcell")).arg("--version").output().expect("it runs");
     assert!(String::from_utf8_lossy(&program.stdout).starts_with("opcell "));
 }
 
-fn run(command: &str) -> Output {
-    Command::new("sh").args(["-c", command]).current_dir(root()).output().expect("sh runs")
-}
-
 #[test]
 fn the_other_commands_do_what_they_say() {
-    if !runs_commands() {
-        return;
-    }
+    let Some(release) = release() else { return };
     for command in commands().iter().filter(|command| command.starts_with("cargo run --release --")) {
-        let output = run(command);
+        let mut asked = Command::new("sh");
+        asked.args(["-c", command]).current_dir(root()).envs(release.iter().cloned());
+        let output = asked.output().expect("sh runs");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(text.contains("Speed") || text.contains("2 tags"), "{command}: {text}");

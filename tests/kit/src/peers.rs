@@ -7,6 +7,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::until;
 
@@ -175,8 +176,17 @@ pub fn libmodbus(folder: &Path, arguments: &[&str]) -> Option<Peer> {
     Some(Peer(child.expect("the server starts")))
 }
 
-/// A port that is free now.
+/// A port that is free, and that no other test of this program gets. It lies below those that systems give to outgoing connections
+/// (Linux from 32768, others from 49152): one of those could be taken before the peer has it.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let own = std::process::id().wrapping_mul(97);
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut ports = (0..PORTS.len()).map(|_| {
+        let at = own.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        PORTS.start + u16::try_from(at as usize % PORTS.len()).unwrap_or(0)
+    });
+    ports.find(is_free).expect("a free port")
 }
+
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
