@@ -48,6 +48,14 @@ pub struct Found {
     pub may_write: bool,
 }
 
+impl Found {
+    /// Whether a number of this value means the same by another listing.
+    pub(crate) fn means_the_same(&self, other: &Found) -> bool {
+        let of_type = self.data_type == other.data_type && self.dimensions == other.dimensions;
+        of_type && self.unit == other.unit && self.range == other.range && self.texts == other.texts
+    }
+}
+
 /// An enumeration as a device has it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Texts {
@@ -148,6 +156,8 @@ pub struct BrowsePlan {
     /// Tags that are mirrored now, and values that no tag could be made of.
     pub mirrored: usize,
     pub refused: usize,
+    /// How often the device has described one of its values otherwise.
+    pub descriptions: u64,
 }
 
 /// The nodes of a folder as they were listed last.
@@ -160,6 +170,8 @@ pub struct Kept {
     pub values: Vec<Found>,
     /// Those that were there since the start, and no longer are.
     pub gone: Vec<Found>,
+    /// How often a value was described otherwise since the start: two revisions that differ in it alone differ too.
+    pub descriptions: u64,
 }
 
 /// The mirrored nodes of all folders, for the compilation of a cell.

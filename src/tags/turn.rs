@@ -1,7 +1,10 @@
 //! Slots of tags that a reload adds, changes or removes.
 
+use std::sync::Arc;
+
 use opcua::StatusCode;
 
+use super::reasons::Bad;
 use super::slot::Slot;
 use super::{Stamp, TagStore, convert, first_slot, write};
 use crate::model::{Origin, Plant, Tag, TagId};
@@ -50,6 +53,18 @@ impl TagStore {
         if is_retained && !std::mem::replace(&mut slot.dirty, true) {
             drop(slot);
             self.changed.lock().push(id);
+        }
+    }
+
+    /// Takes the values from tags until there is a plant newer than this one, whatever their devices send.
+    pub(crate) fn hold(&self, plant: &Plant, tags: impl Iterator<Item = TagId>, stamp: Stamp) {
+        let why: Arc<str> =
+            "the device describes it otherwise than when this revision was made; a reload takes that".into();
+        for id in tags {
+            let Some(mut slot) = self.in_service(plant, id) else { continue };
+            slot.since = plant.revision + 1;
+            let bad = Bad { code: StatusCode::BadConfigurationError, why: Some(&why), stamp };
+            self.turn_bad(plant, id, &mut slot, bad);
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn name(folder: &Folder) -> String {
 }
 
 pub(super) fn write(folder: &Folder, kept: &Kept) -> Vec<u8> {
-    let Kept { driver, from, values, gone: _ } = kept;
+    let Kept { driver, from, values, gone: _, descriptions: _ } = kept;
     let content =
         Content { folder: folder.clone(), driver: driver.clone(), from: from.clone(), values: values.clone() };
     let body = serde_json::to_vec(&content).expect("our own structs have text keys and plain values");
@@ -73,7 +73,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Read, String> {
     let is_same = named.all.len() == count
         && named.all.iter().all(|found| paths.get(&found.address).is_some_and(|path| *path == found.path));
     match is_same {
-        true => Ok(Read { folder, kept: Kept { driver, from, values: named.all, gone: Vec::new() } }),
+        true => Ok(Read { folder, kept: Kept { driver, from, values: named.all, ..Kept::default() } }),
         false => Err("its names are none that nodes may have".to_owned()),
     }
 }

@@ -17,6 +17,7 @@ use crate::app::reload::{MirrorReload, Reloader};
 use crate::drivers::{self, Application, BrowsePlan, ConnectionPlan, Folder, Listing, Mirroring};
 use crate::health::State;
 use crate::model::{ConnectionIx, count};
+use crate::tags::Stamp;
 use crate::ua::server::Server;
 use crate::value::UaTime;
 
@@ -111,9 +112,13 @@ pub(crate) async fn run(keeper: Keeper) {
         for (folder, listing) in listings.take() {
             let (plans, store) = (Arc::clone(&plans), Arc::clone(&store));
             // It names up to a million nodes, and waits for the disk.
-            let taken = tokio::task::spawn_blocking(move || take(&plans, &store, &folder, listing)).await;
+            let of = folder.clone();
+            let taken = tokio::task::spawn_blocking(move || take(&plans, &store, &of, listing)).await;
             match taken {
-                Ok(taken) if taken.is_change() => pace.changed(Instant::now()),
+                Ok(taken) if taken.is_change() => {
+                    reloader.undisturbed(|| hold(&server, &browsing.borrow(), &folder, &taken)).await;
+                    pace.changed(Instant::now());
+                }
                 Ok(_) => {}
                 Err(error) => log::error!("mirror: a listing was not taken: {error}"),
             }
@@ -123,7 +128,7 @@ pub(crate) async fn run(keeper: Keeper) {
 
 /// A folder's keys, without what is mirrored now.
 fn asked(plan: &BrowsePlan) -> BrowsePlan {
-    BrowsePlan { mirrored: 0, refused: 0, ..plan.clone() }
+    BrowsePlan { mirrored: 0, refused: 0, descriptions: 0, ..plan.clone() }
 }
 
 /// A folder of a connected device that was not listed since it connected.
@@ -167,7 +172,7 @@ fn take(plans: &[ConnectionPlan], store: &Store, folder: &Folder, listing: Listi
     let taken = store.take(Lister { folder, driver: plan.settings.driver(), start: &browse.start }, listing);
     let name = &folder.path;
     if taken.is_change() {
-        let Taken { added, changed, gone, .. } = taken;
+        let Taken { added, changed, gone, .. } = &taken;
         log::info!("mirror {name}: {added} new, {changed} changed, {gone} gone on {}", plan.name);
         if untyped > 0 {
             log::info!("mirror {name}: {} left out, for no tag has their type", count(untyped, "node"));
@@ -181,6 +186,19 @@ fn take(plans: &[ConnectionPlan], store: &Store, folder: &Folder, listing: Listi
         }
     }
     taken
+}
+
+/// Takes the values from the tags that mean something else now, until the reload that gives them their new unit, range or texts. That
+/// may have happened since the listing was kept; no other may begin meanwhile.
+fn hold(server: &Server, plans: &[ConnectionPlan], folder: &Folder, taken: &Taken) {
+    let mut all = plans.iter().flat_map(|plan| plan.browses.iter().map(move |browse| (plan, browse)));
+    let Some((plan, browse)) = all.find(|(_, browse)| browse.folder == *folder) else { return };
+    if taken.redescribed.is_empty() || browse.descriptions >= taken.descriptions {
+        return;
+    }
+    let redescribed: HashSet<&str> = taken.redescribed.iter().map(String::as_str).collect();
+    let tags = plan.points.iter().filter(|point| redescribed.contains(&*point.address)).map(|point| point.tag);
+    server.tags.hold(&server.world().plant, tags, Stamp::now());
 }
 
 /// Says what could not be made of a folder, once.

@@ -33,13 +33,17 @@ pub(super) struct Lister<'a> {
 }
 
 /// The difference that a listing makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Taken {
     pub added: usize,
     pub changed: usize,
     pub gone: usize,
     /// Values with names or addresses that no node can have.
     pub left_out: usize,
+    /// Addresses whose values mean something else now.
+    pub redescribed: Vec<String>,
+    /// The count of descriptions with which they are taken.
+    pub descriptions: u64,
 }
 
 impl Taken {
@@ -88,24 +92,34 @@ impl Store {
         let before = before.filter(is_same).unwrap_or_default();
         let known: HashMap<&str, &[String]> =
             before.values.iter().chain(&before.gone).map(|found| (&*found.address, &found.path[..])).collect();
-        // Values about which this listing says nothing are as they were.
-        let others = before.values.iter().filter(|found| !listing.covers(&found.address));
+        // Values about which this listing says nothing are as they were; one that was cut says nothing of those that it lacks.
+        let others = before.values.iter().filter(|found| listing.is_cut || !listing.covers(&found.address));
         let mut found: Vec<Found> = others.cloned().collect();
         let listed: HashSet<String> = listing.found.iter().map(|found| found.address.clone()).collect();
         found.retain(|other| !listed.contains(&other.address));
         found.extend(listing.found);
         let named = with_names(found, &known);
         let mut values = named.all;
-        values.truncate(start.most);
-        values.sort_by(|a, b| a.path.cmp(&b.path));
         let old: HashMap<&str, &Found> = before.values.iter().map(|found| (&*found.address, found)).collect();
+        if values.len() > start.most {
+            // A device that lists in another order must not change what is there.
+            values.sort_by_key(|found| !old.contains_key(&*found.address));
+            values.truncate(start.most);
+        }
+        values.sort_by(|a, b| a.path.cmp(&b.path));
         let mut taken = Taken { left_out: named.left_out, ..Taken::default() };
         for found in &values {
             match old.get(&*found.address) {
                 None => taken.added += 1,
-                Some(old) => taken.changed += usize::from(*old != found),
+                Some(old) => {
+                    taken.changed += usize::from(*old != found);
+                    if !old.means_the_same(found) {
+                        taken.redescribed.push(found.address.clone());
+                    }
+                }
             }
         }
+        taken.descriptions = before.descriptions + u64::from(!taken.redescribed.is_empty());
         let there: HashSet<&str> = values.iter().map(|found| &*found.address).collect();
         let is_gone = |found: &&Found| !there.contains(&*found.address);
         let gone = before.values.iter().filter(is_gone);
@@ -117,7 +131,7 @@ impl Store {
         let gone = gone.chain(before.gone.iter().filter(is_gone)).cloned();
         let mut gone = free_of(&values, gone);
         gone.truncate(start.most);
-        let kept = Arc::new(Kept { driver: driver.to_owned(), from, values, gone });
+        let kept = Arc::new(Kept { driver: driver.to_owned(), from, values, gone, descriptions: taken.descriptions });
         if let Err(error) = self.write(folder, &kept) {
             log::warn!(
                 "mirror {}: not kept in {} ({error}); its nodes are missing after a restart until the device is there",
@@ -221,7 +235,8 @@ mod tests {
         let all = || vec![found("A", "1", "Int32"), found("B", "2", "Int32"), found("A", "3", "Int32")];
         assert_eq!(take(&store, all(), &[]).added, 3);
         assert!(!take(&store, all(), &[]).is_change());
-        let changed = Taken { added: 1, changed: 1, gone: 2, left_out: 0 };
+        let changed =
+            Taken { added: 1, changed: 1, gone: 2, left_out: 0, redescribed: vec!["2".to_owned()], descriptions: 1 };
         assert_eq!(take(&store, vec![found("B", "2", "Double"), found("C", "4", "Int32")], &[]), changed);
         let kept = store.kept(&folder()).expect("kept");
         assert_eq!(paths(&kept.values), ["B=2", "C=4"]);
@@ -250,6 +265,50 @@ mod tests {
         let taken = take(&store, vec![found("C", "g/n:C", "Int32")], &["g/n:"]);
         assert_eq!((taken.added, taken.gone), (1, 1));
         assert_eq!(paths(&store.kept(&folder()).expect("kept").values), ["B=g/n/d:B", "C=g/n:C"]);
+    }
+
+    #[test]
+    fn a_listing_that_was_cut_says_nothing_of_what_it_lacks() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path());
+        let start = Start { from: Some("/Machine".into()), depth: 10, most: 2 };
+        let take = |names: &[&str]| {
+            let found = names.iter().map(|name| found(name, name, "Int32")).collect();
+            let listing = Listing { found, is_cut: true, ..Listing::default() };
+            store.take(Lister { folder: &folder(), driver: "opcua", start: &start }, listing)
+        };
+        assert_eq!(take(&["A", "B"]).added, 2);
+        assert!(!take(&["C", "B"]).is_change() && !take(&["C", "D"]).is_change());
+        assert_eq!(paths(&store.kept(&folder()).expect("kept").values), ["A=A", "B=B"]);
+    }
+
+    #[test]
+    fn a_value_with_another_unit_is_described_otherwise_and_one_with_another_description_is_not() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path());
+        let first = found("A", "1", "Double");
+        take(&store, vec![first.clone()], &[]);
+        let other = Found { description: "The level".to_owned(), may_write: true, ..first.clone() };
+        assert_eq!(take(&store, vec![other], &[]).redescribed, [""; 0]);
+        let cases = [
+            Found { unit: "bar".to_owned(), ..first.clone() },
+            Found { range: Some((0.0, 1.0)), ..first.clone() },
+            Found {
+                texts: Some(crate::drivers::Texts { name: "State".into(), values: vec![(0, "Off".into())] }),
+                ..first.clone()
+            },
+            Found { data_type: "Float".to_owned(), ..first.clone() },
+            Found { dimensions: vec![3], ..first.clone() },
+        ];
+        for (turn, case) in (1..).zip(cases) {
+            let taken = take(&store, vec![case], &[]);
+            assert_eq!((taken.redescribed.len(), taken.descriptions), (1, turn * 2 - 1));
+            assert_eq!(
+                take(&store, vec![first.clone()], &[]).descriptions,
+                turn * 2,
+                "it is as it was: that is a change too"
+            );
+        }
     }
 
     #[test]

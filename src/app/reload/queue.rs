@@ -179,6 +179,12 @@ impl Reloader {
         }
     }
 
+    /// Does something while no reload runs.
+    pub(crate) async fn undisturbed(&self, work: impl FnOnce()) {
+        let _turn = self.done.lock().await;
+        work();
+    }
+
     async fn take_mirrored(&self) -> Result<MirrorReload, String> {
         let source = self.source.clone().ok_or("the server was started without files; restart it")?;
         let load = move || {

@@ -148,12 +148,13 @@ impl Compiler<'_> {
 
     /// Makes the nodes that were mirrored.
     fn mirrored(&mut self, folder: Folder, start: Start, mut mirror: Mirror<'_>, scope: &mut Scope) -> BrowsePlan {
-        let mut plan = BrowsePlan { folder, start, mirrored: 0, refused: 0 };
+        let mut plan = BrowsePlan { folder, start, mirrored: 0, refused: 0, descriptions: 0 };
         let kept = self.options.mirrors.as_ref().and_then(|mirrors| mirrors.kept(&plan.folder));
         let driver = self.real_settings[mirror.of.connection.0 as usize].driver();
         // What was listed elsewhere is nothing of this folder.
         let is_same = |kept: &drivers::Kept| kept.driver == driver && Some(&kept.from) == plan.start.from.as_ref();
         let Some(kept) = kept.filter(|kept| is_same(kept)) else { return plan };
+        plan.descriptions = kept.descriptions;
         let all = kept.values.iter().map(|found| (found, false)).chain(kept.gone.iter().map(|found| (found, true)));
         for (found, is_gone) in all.filter(|(found, _)| plan.start.reaches(&found.path)).take(plan.start.most) {
             if found.path.first().is_some_and(|name| mirror.own.contains(name.as_str())) {

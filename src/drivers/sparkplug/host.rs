@@ -198,7 +198,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
     let plans = vec![plan(0, "g/n:a"), plan(1, "g/n/d:b"), plan(2, "g/n/d:@online"), plan(3, "g/n:@birth")];
     let folder = Folder { namespace: "urn:f".to_owned(), path: "F".to_owned() };
     let start = Start { from: Some("g/n".to_owned()), depth: 10, most: 100 };
-    let browse = BrowsePlan { folder, start, mirrored: 0, refused: 0 };
+    let browse = BrowsePlan { folder, start, mirrored: 0, refused: 0, descriptions: 0 };
     let mut host = Host::new(plans, &[browse], Duration::from_secs(1));
     let (mut effects, mut now) = (Effects::default(), Instant::now());
     host.begin(now, &mut effects);

@@ -155,6 +155,47 @@ fn a_reload_while_mirrored_keeps_the_nodes_and_a_mirror_takes_no_file_that_nobod
 }
 
 #[test]
+fn a_value_in_another_unit_is_bad_until_its_node_has_that_unit() {
+    let source = TestServer::start(SOURCE);
+    let relay = Relay::to(source.address);
+    let mut follower = Follower::start(&cell(&relay.url(), WHOLE, ""));
+    follower.until_is("M.Speed", &Value::Double(12.5));
+    // The reload waits for somebody who wants the edited file.
+    let path = follower.server.dir().join("cell.yaml");
+    let asked = std::fs::read_to_string(&path).expect("read");
+    std::fs::write(&path, format!("{asked}\n  Own: {{ type: Float, value: 1 }}\n")).expect("written");
+    let other = SOURCE.replace("unit: rpm, range: [0, 3000]", "unit: 1/s, range: [0, 50]");
+    source.reload(&other);
+    until("the link is there", || relay.cut() > 0);
+    follower.until_status("M.Speed", StatusCode::BadConfigurationError);
+    let reason = follower.session.read_value(text_id("M.Speed.StatusReason"));
+    assert!(format!("{reason:?}").contains("describes it otherwise"), "{reason:?}");
+    follower.until_is("M.Inner.Deep", &Value::Int32(7));
+    // Also values that come meanwhile are none of the old unit's.
+    let mut of_source = testkit::ua::Session::open(source.address);
+    assert_eq!(of_source.write(text_id("Machine.Speed"), &Value::Double(13.5)), StatusCode::Good);
+    assert_eq!(of_source.write(text_id("Machine.Inner.Deep"), &Value::Int32(8)), StatusCode::BadNotWritable);
+    assert_eq!(follower.status("M.Speed"), StatusCode::BadConfigurationError);
+    follower.server.reload_files();
+    follower.until_is("M.Speed", &Value::Double(13.5));
+    let unit = |follower: &Follower| {
+        let world = follower.server.server.world();
+        let tag = world.plant.tags.values().find(|tag| world.plant.cells[0].path(tag.node) == "M.Speed").cloned();
+        tag.and_then(|tag| tag.shape.unit).map(|unit| unit.symbol.clone())
+    };
+    assert_eq!(unit(&follower).as_deref(), Some("1/s"));
+    // There and back before anybody took it: the same nodes, and values again.
+    std::fs::write(&path, &asked).expect("written");
+    source.reload(SOURCE);
+    until("the link is there", || relay.cut() > 0);
+    follower.until_status("M.Speed", StatusCode::BadConfigurationError);
+    source.reload(&other);
+    until("the link is there", || relay.cut() > 0);
+    follower.server.reload_files();
+    follower.until_is("M.Speed", &Value::Double(13.5));
+}
+
+#[test]
 fn ten_thousand_nodes_are_mirrored() {
     let many = "schema: 1\ncell: press\nnamespace: urn:test:press\nnodes:\n  Machine:\n    children:\n      \
                 \"Line{i}\":\n        repeat: { i: 1..100 }\n        children:\n          \
