@@ -1,11 +1,18 @@
-//! The buffer of a publisher for its task: each access runs off the threads of tasks, since a disk may be slow.
+//! The buffer of a publisher for its task: each access to the disk runs off the threads of tasks, since a disk may be slow.
+//!
+//! The buffer belongs to the store at all times, also while work on it is under way. A future that is dropped leaves its work
+//! to the next one, which waits for it first.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use log::Level;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::spool::{Numbered, Record, Spool};
 use super::status::{Status, add};
@@ -18,15 +25,22 @@ const RETRIES: u32 = 60;
 /// The buffer, or none.
 pub(super) struct Store {
     folder: PathBuf,
-    spool: Option<Box<Spool>>,
-    lock: Option<std::fs::File>,
+    opened: Option<Arc<Opened>>,
+    /// Work on the buffer that is under way.
+    work: Option<JoinHandle<()>>,
     limit: u64,
     status: Arc<Status>,
 }
 
+/// An open buffer, with the lock of its folder.
+struct Opened {
+    spool: Mutex<Spool>,
+    _lock: File,
+}
+
 impl Store {
     pub(super) fn new(folder: PathBuf, limit: u64, status: Arc<Status>) -> Store {
-        Store { folder, spool: None, lock: None, limit, status }
+        Store { folder, opened: None, work: None, limit, status }
     }
 
     /// Opens the buffer with what an earlier run has left. Without one, the log says why.
@@ -36,20 +50,19 @@ impl Store {
         }
         for _ in 0..RETRIES {
             let (folder, limit) = (self.folder.clone(), self.limit);
-            let opened = tokio::task::spawn_blocking(move || {
+            let opened = spawn_blocking(move || {
                 std::fs::create_dir_all(&folder)?;
-                let lock = std::fs::File::create(folder.join("lock"))?;
+                let lock = File::create(folder.join("lock"))?;
                 match lock.try_lock() {
-                    Ok(()) => Spool::open(&folder, limit).map(|spool| Some((lock, spool))),
+                    Ok(()) => Ok(Some(Opened { spool: Mutex::new(Spool::open(&folder, limit)?), _lock: lock })),
                     Err(std::fs::TryLockError::WouldBlock) => Ok(None),
                     Err(std::fs::TryLockError::Error(error)) => Err(error),
                 }
             });
             match opened.await {
-                Ok(Ok(Some((lock, spool)))) => {
-                    (self.lock, self.spool) = (Some(lock), Some(Box::new(spool)));
-                    self.note();
-                    return;
+                Ok(Ok(Some(opened))) => {
+                    self.opened = Some(Arc::new(opened));
+                    return self.note();
                 }
                 Ok(Ok(None)) => tokio::time::sleep(RETRY).await,
                 Ok(Err(error)) => return self.complain(&error.to_string()),
@@ -67,7 +80,7 @@ impl Store {
     /// The number of the next session of an edge node, which is kept: one more than that of the last one.
     pub(super) async fn next_bd_seq(&mut self, last: u8) -> u8 {
         let folder = self.folder.clone();
-        let next = tokio::task::spawn_blocking(move || -> std::io::Result<u8> {
+        let next = spawn_blocking(move || -> std::io::Result<u8> {
             std::fs::create_dir_all(&folder)?;
             let path = folder.join("bdseq");
             let known = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
@@ -92,7 +105,7 @@ impl Store {
             return;
         }
         self.limit = limit;
-        match self.spool {
+        match self.opened {
             Some(_) => drop(self.with(move |spool| spool.set_limit(limit)).await),
             None => self.open().await,
         }
@@ -100,49 +113,55 @@ impl Store {
 
     /// Whether messages can be kept at all.
     pub(super) fn is_there(&self) -> bool {
-        self.limit > 0 && self.spool.is_some()
+        self.limit > 0 && self.opened.is_some()
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        self.spool.as_ref().is_none_or(|spool| spool.is_drained())
+        self.opened.as_ref().is_none_or(|opened| opened.spool.lock().is_drained())
     }
 
+    /// Works on the buffer. When this future is dropped, the work is done all the same, and its result is lost.
     async fn with<R: Send + 'static>(&mut self, work: impl FnOnce(&mut Spool) -> R + Send + 'static) -> Option<R> {
-        let mut spool = self.spool.take()?;
-        let done = tokio::task::spawn_blocking(move || {
-            let result = work(&mut spool);
-            (spool, result)
-        });
-        match done.await {
-            Ok((spool, result)) => {
-                self.spool = Some(spool);
-                self.note();
-                Some(result)
-            }
-            Err(error) => {
-                self.complain(&error.to_string());
-                None
-            }
-        }
+        self.settle().await;
+        let opened = Arc::clone(self.opened.as_ref()?);
+        let (result, mut done) = oneshot::channel();
+        self.work = Some(spawn_blocking(move || drop(result.send(work(&mut opened.spool.lock())))));
+        self.settle().await;
+        done.try_recv().ok()
     }
 
-    fn note(&mut self) {
-        if let Some(spool) = &mut self.spool {
-            self.status.buffered.store(spool.len(), Ordering::Relaxed);
-            self.status.buffered_bytes.store(spool.bytes(), Ordering::Relaxed);
-            let dropped = spool.take_dropped();
-            if dropped > 0 {
-                add(&self.status.dropped, dropped);
-                let name = &self.status.name;
-                let line = format_args!("{name}: the buffer is full: {dropped} of the oldest messages were dropped");
-                logging::limited(Level::Warn, "buffer full", None, line);
-            }
+    /// Waits for work that is under way. A future that is dropped loses nothing.
+    async fn settle(&mut self) {
+        let Some(work) = &mut self.work else { return };
+        let done = work.await;
+        self.work = None;
+        if let Err(error) = done {
+            // It is not known in what state a panic has left it.
+            self.opened = None;
+            self.complain(&error.to_string());
+        }
+        self.note();
+    }
+
+    fn note(&self) {
+        let Some(opened) = &self.opened else { return };
+        let mut spool = opened.spool.lock();
+        self.status.buffered.store(spool.len(), Ordering::Relaxed);
+        self.status.buffered_bytes.store(spool.bytes(), Ordering::Relaxed);
+        let dropped = spool.take_dropped();
+        drop(spool);
+        if dropped > 0 {
+            add(&self.status.dropped, dropped);
+            let name = &self.status.name;
+            let line = format_args!("{name}: the buffer is full: {dropped} of the oldest messages were dropped");
+            logging::limited(Level::Warn, "buffer full", None, line);
         }
     }
 
     /// Keeps records; those that cannot be kept are counted as dropped. Returns the number of the first one.
     pub(super) async fn append(&mut self, records: Vec<Record>) -> u64 {
-        let first = self.spool.as_ref().map_or(0, |spool| spool.next_number());
+        self.settle().await;
+        let first = self.next_number();
         if records.is_empty() {
             return first;
         }
@@ -151,10 +170,13 @@ impl Store {
             add(&self.status.dropped, count);
             return first;
         }
-        let done = self.with(move |spool| spool.append(&records)).await;
-        if let Some(Err(error)) = done {
-            let line = format_args!("{}: messages are lost: {error}", self.status.name);
-            logging::limited(Level::Error, "buffer not written", None, line);
+        match self.with(move |spool| spool.append(&records)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                let line = format_args!("{}: messages are lost: {error}", self.status.name);
+                logging::limited(Level::Error, "buffer not written", None, line);
+            }
+            None => add(&self.status.dropped, count),
         }
         first
     }
@@ -165,25 +187,87 @@ impl Store {
 
     /// The number that the next record gets.
     pub(super) fn next_number(&self) -> u64 {
-        self.spool.as_ref().map_or(0, |spool| spool.next_number())
+        self.opened.as_ref().map_or(0, |opened| opened.spool.lock().next_number())
     }
 
-    pub(super) fn acknowledge(&mut self, numbers: &[u64]) {
-        if let Some(spool) = &mut self.spool {
+    pub(super) fn acknowledge(&self, numbers: &[u64]) {
+        if let Some(opened) = &self.opened {
+            let mut spool = opened.spool.lock();
             numbers.iter().for_each(|number| spool.acknowledge(*number));
         }
         self.note();
     }
 
-    pub(super) fn rewind(&mut self) {
-        if let Some(spool) = &mut self.spool {
-            spool.rewind();
+    /// Begins again with the oldest record, after work that is under way.
+    pub(super) async fn rewind(&mut self) {
+        self.settle().await;
+        if let Some(opened) = &self.opened {
+            opened.spool.lock().rewind();
         }
     }
 
-    pub(super) fn skip_to(&mut self, number: u64) {
-        if let Some(spool) = &mut self.spool {
-            spool.skip_to(number);
+    pub(super) fn skip_to(&self, number: u64) {
+        if let Some(opened) = &self.opened {
+            opened.spool.lock().skip_to(number);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn record(number: u32) -> Record {
+        Record { topic: "t".to_owned(), payload: format!("{{\"value\":{number}}}").into_bytes() }
+    }
+
+    async fn store(folder: &std::path::Path) -> Store {
+        let mut store = Store::new(folder.to_owned(), 1 << 20, Arc::new(Status::new("up".to_owned())));
+        store.open().await;
+        store
+    }
+
+    fn records_of(found: Vec<Numbered>) -> Vec<Record> {
+        found.into_iter().map(|numbered| numbered.record).collect()
+    }
+
+    #[tokio::test]
+    async fn a_future_that_is_dropped_leaves_the_buffer_where_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut store = store(folder.path()).await;
+        store.append((0..5).map(record).collect()).await;
+        // The disk is slow: the work waits for it until the future is dropped.
+        for waits in 1..=3 {
+            let opened = Arc::clone(store.opened.as_ref().expect("open"));
+            let slow = opened.spool.lock();
+            assert!(store.next(3).now_or_never().is_none(), "{waits}");
+            drop(slow);
+            assert!(store.is_there());
+        }
+        store.append(vec![record(5)]).await;
+        store.rewind().await;
+        assert_eq!(records_of(store.next(usize::MAX).await), (0..6).map(record).collect::<Vec<_>>());
+        // Nor is what was to be kept lost.
+        let opened = Arc::clone(store.opened.as_ref().expect("open"));
+        let slow = opened.spool.lock();
+        assert!(store.with(|spool| spool.append(&[record(6)])).now_or_never().is_none());
+        drop(slow);
+        drop(opened);
+        store.append(vec![record(7)]).await;
+        drop(store);
+        let mut again = self::store(folder.path()).await;
+        assert_eq!(records_of(again.next(usize::MAX).await), (0..8).map(record).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_the_buffer_and_is_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut store = store(folder.path()).await;
+        assert_eq!(store.with(|_| panic!("a fault")).await, None::<()>);
+        assert!(!store.is_there());
+        store.append(vec![record(1)]).await;
+        assert_eq!(store.status.dropped.load(Ordering::Relaxed), 1);
     }
 }

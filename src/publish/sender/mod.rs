@@ -331,7 +331,7 @@ impl Sender {
             }
         }
         self.late.clear();
-        self.store.rewind();
+        self.store.rewind().await;
         self.writing.clear();
     }
 }
