@@ -17,6 +17,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::spool::{Numbered, Record, Spool};
 use super::status::{Status, add};
 use crate::logging;
+use crate::state::replace_bytes;
 
 /// Wait for another task that has the folder: that of a publisher which was just removed ends within a second.
 const RETRY: Duration = Duration::from_millis(50);
@@ -85,9 +86,7 @@ impl Store {
             let path = folder.join("bdseq");
             let known = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
             let next = known.unwrap_or(last).wrapping_add(1);
-            let new = folder.join("bdseq.new");
-            std::fs::write(&new, next.to_string())?;
-            std::fs::rename(&new, &path)?;
+            replace_bytes(&path, next.to_string().as_bytes())?;
             Ok(next)
         });
         match next.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
@@ -259,6 +258,21 @@ mod tests {
         drop(store);
         let mut again = self::store(folder.path()).await;
         assert_eq!(records_of(again.next(usize::MAX).await), (0..8).map(record).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn the_number_of_a_session_is_kept_as_other_files_of_the_state_are() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(store(folder.path()).await.next_bd_seq(7).await, 8);
+        assert_eq!(store(folder.path()).await.next_bd_seq(0).await, 9);
+        let file = folder.path().join("bdseq");
+        let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "for this user alone, synced and renamed");
+        std::fs::write(&file, "255").expect("written");
+        assert_eq!(store(folder.path()).await.next_bd_seq(0).await, 0);
+        std::fs::write(&file, "x").expect("written");
+        assert_eq!(store(folder.path()).await.next_bd_seq(3).await, 4);
     }
 
     #[tokio::test]
