@@ -12,6 +12,7 @@
 mod collector;
 mod command;
 mod edge;
+mod fingerprint;
 mod flight;
 mod json;
 mod metric;
@@ -37,6 +38,7 @@ use crate::drivers::ConnectionPlan;
 use crate::model::{Plant, Publish};
 use crate::tags::TagStore;
 use collector::Collector;
+use fingerprint::Fingerprint;
 use sender::{Order, Sender};
 use store::Store;
 use table::{Entry, Table};
@@ -190,15 +192,25 @@ impl Running {
     }
 }
 
-/// A name as a file can have it: other signs than letters, digits and `-` are numbers.
+/// Bytes of a name that is a file's name as a whole; no file system takes more.
+const LONGEST_NAME: usize = 80;
+/// Bytes of a longer one, which a hash follows. Together they are more than `LONGEST_NAME`, so no short name reads the same.
+const BEGIN_OF_NAME: usize = 70;
+
+/// A name as a file can have it: other signs than letters, digits and `-` are numbers. No two names give the same.
 fn file_name(name: &str) -> String {
     let sign = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
         byte => format!("_{byte:02x}"),
     };
     let mut out = String::from("_");
-    // No file system takes more.
-    out.extend(name.bytes().take(80).map(sign));
+    if name.len() <= LONGEST_NAME {
+        out.extend(name.bytes().map(sign));
+    } else {
+        out.extend(name.bytes().take(BEGIN_OF_NAME).map(sign));
+        let hash = Fingerprint::of(&[name]).0;
+        out.push_str(&format!("-{hash:016x}"));
+    }
     out
 }
 
@@ -206,4 +218,27 @@ fn file_name(name: &str) -> String {
 pub fn fuzz(bytes: &[u8]) {
     spool::fuzz(bytes);
     command::fuzz(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_a_file_name_of_its_own_and_a_short_one_keeps_it() {
+        for (name, wanted) in [("up", "_up"), ("cell 3", "_cell_203"), ("ä_-", "__c3_a4_5f-")] {
+            assert_eq!(file_name(name), wanted);
+        }
+        let long = |count: usize, end: &str| format!("{}{end}", "x".repeat(count));
+        let mut names: Vec<String> = ["", "a", "b"].iter().flat_map(|end| [79, 80, 81].map(|n| long(n, end))).collect();
+        names.extend(["ä".repeat(40), "ä".repeat(41), "ä".repeat(42), "ä".repeat(500)]);
+        // The file name of a long one is no other's.
+        names.push(file_name(&long(81, "a"))[1..].to_owned());
+        names.sort();
+        names.dedup();
+        let files: std::collections::HashSet<String> = names.iter().map(|name| file_name(name)).collect();
+        assert_eq!(files.len(), names.len());
+        assert!(files.iter().all(|file| file.len() <= 255 && file.is_ascii()), "{files:?}");
+        assert_eq!(file_name(&long(80, "")), format!("_{}", long(80, "")));
+    }
 }
