@@ -29,6 +29,16 @@ pub(super) enum Load {
     Own,
 }
 
+impl Load {
+    /// Whether it has values, and is counted: births and deaths, `@online` and what clears a topic are not.
+    pub(super) fn is_of_tags(&self) -> bool {
+        match self {
+            Load::Live(_) | Load::Changes(_) | Load::Late(_) | Load::Records(_) => true,
+            Load::Clear(_) | Load::Own => false,
+        }
+    }
+}
+
 /// A message without an acknowledgement.
 #[derive(Debug)]
 pub(super) struct Flight {

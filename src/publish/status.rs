@@ -13,9 +13,9 @@ pub(crate) struct Status {
     /// `press/@publish.up`.
     pub name: String,
     trouble: Mutex<Trouble>,
-    /// Messages that were handed to the broker.
+    /// Messages with values that were handed to the broker.
     pub sent: AtomicU64,
-    /// Messages that the broker has acknowledged.
+    /// Those of them that the broker has acknowledged; none at QoS 0.
     pub acknowledged: AtomicU64,
     /// Records in the buffer.
     pub buffered: AtomicU64,

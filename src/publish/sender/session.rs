@@ -337,7 +337,7 @@ impl Sender {
             return self.settle(&load);
         }
         let id = link.session.publish(topic, payload, qos, retain);
-        add(&self.status.sent, 1);
+        add(&self.status.sent, u64::from(load.is_of_tags()));
         self.flights.push_back(Flight { id, load, since: Instant::now() });
     }
 
@@ -360,7 +360,7 @@ impl Sender {
             let line = format_args!("{}: the broker refuses a message (code {code:#04x})", self.table.name);
             logging::limited(Level::Warn, "message refused", None, line);
         } else {
-            add(&self.status.acknowledged, 1);
+            add(&self.status.acknowledged, u64::from(flight.load.is_of_tags()));
         }
     }
 
