@@ -66,11 +66,11 @@ pub fn sparkplug() -> Vec<Vec<u8>> {
 
 /// Files of the buffer of a publisher, and commands for tags.
 pub fn publish() -> Vec<Vec<u8>> {
-    // One record: its length, the checksum of what follows, and "t" with the payload "1".
-    let mut file = b"OPCSPL1\n".to_vec();
-    let content = [1, 0, b't', b'1'];
-    file.extend_from_slice(&4u32.to_le_bytes());
-    file.extend_from_slice(&0x8375_04b1u32.to_le_bytes());
+    // One record: its length, the checksum of what follows, two fingerprints, and "t" with the payload "1".
+    let mut file = b"OPCSPL2\n".to_vec();
+    let content = [&[0; 16][..], &[1, 0, b't', b'1']].concat();
+    file.extend_from_slice(&20u32.to_le_bytes());
+    file.extend_from_slice(&0xade4_4020u32.to_le_bytes());
     file.extend_from_slice(&content);
     let commands =
         ["21.5", "{\"value\": [1, 2.0, \"3\"]}", "[[1, 2], [3, 4]]", "\"2026-01-01T00:00:00Z\"", "\"Running\""];

@@ -275,9 +275,7 @@ impl Edge {
 
 /// The metric of a record of the buffer, as its node has it now; `None` for one that it does not have any more.
 pub(super) fn late_metric(names: &HashMap<Name, u32>, device: &str, record: &[u8], aliases: bool) -> Option<Vec<u8>> {
-    let (length, rest) = record.split_first_chunk::<2>()?;
-    let (name, body) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
-    let name = std::str::from_utf8(name).ok()?;
+    let (name, body) = Metric::parts_of(record)?;
     let key = names.get(&Name { device: device.to_owned(), metric: name.to_owned() })?;
     let mut out = Vec::with_capacity(body.len() + 8);
     let named = if aliases { Named::Alias(Metric::alias(*key)) } else { Named::Name(name) };

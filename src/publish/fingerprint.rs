@@ -1,5 +1,9 @@
 //! Hashes that are the same in each version: they are kept on disk.
 
+use super::json::{Choice, Texts};
+use crate::drivers::broker::Url;
+use crate::model::{Publish, PublishFormat, Shape, SparkplugFormat};
+
 /// FNV-1a with 64 bits of some texts. It does not withstand an author of a cell file who wants two texts to have one hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Fingerprint(pub u64);
@@ -15,6 +19,28 @@ impl Fingerprint {
             add(0xff);
         }
         Fingerprint(hash)
+    }
+
+    /// The place that messages of a publisher go to.
+    pub(super) fn of_destination(publish: &Publish, url: &Url) -> Fingerprint {
+        let mut texts = vec![url.host.to_ascii_lowercase(), url.port.to_string()];
+        match &publish.format {
+            PublishFormat::Json(_) => texts.push("json".to_owned()),
+            PublishFormat::Sparkplug(SparkplugFormat { group, node, .. }) => {
+                texts.extend(["sparkplug", group, node].map(str::to_owned));
+            }
+        }
+        Fingerprint::of(&texts)
+    }
+
+    /// The meaning of a tag's values: their type, unit and texts.
+    pub(super) fn of_values(shape: &Shape, choices: Option<&Texts>) -> Fingerprint {
+        let mut texts = vec![format!("{:?} {:?}", shape.data_type.wire(), shape.dimensions)];
+        texts.push(shape.unit.as_ref().map_or("", |unit| &unit.symbol).to_owned());
+        for Choice { number, text } in choices.into_iter().flatten() {
+            texts.extend([number.to_string(), text.clone()]);
+        }
+        Fingerprint::of(&texts)
     }
 }
 

@@ -91,6 +91,18 @@ impl Metric {
         out
     }
 
+    /// The name of the metric of a record.
+    pub(super) fn name_of(record: &[u8]) -> Option<&str> {
+        Metric::parts_of(record).map(|(name, _)| name)
+    }
+
+    /// The name of the metric of a record, and the metric without it.
+    pub(super) fn parts_of(record: &[u8]) -> Option<(&str, &[u8])> {
+        let (length, rest) = record.split_first_chunk::<2>()?;
+        let (name, body) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+        Some((std::str::from_utf8(name).ok()?, body))
+    }
+
     /// The value of a command in the tag's type.
     pub(super) fn value_of(&self, asked: Value) -> Option<Value> {
         if asked.built_in() == Some(self.kind) {

@@ -217,9 +217,11 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::publish::fingerprint::Fingerprint;
 
     fn record(number: u32) -> Record {
-        Record { topic: "t".to_owned(), payload: format!("{{\"value\":{number}}}").into_bytes() }
+        let payload = format!("{{\"value\":{number}}}").into_bytes();
+        Record { destination: Fingerprint(1), meaning: Fingerprint(2), topic: "t".to_owned(), payload }
     }
 
     async fn store(folder: &std::path::Path) -> Store {

@@ -1,11 +1,13 @@
 //! The tags of a publisher by the keys that they are collected with, as one revision of the cell has them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fingerprint::Fingerprint;
 use super::json::{Choice, Texts};
 use super::metric::{Metric, Name};
+use super::spool::Record;
 use crate::drivers::ConnectionPlan;
 use crate::drivers::broker;
 use crate::model::{Cell, DataType, NodeIx, Plant, Publish, PublishFormat, TagId};
@@ -20,8 +22,10 @@ pub(super) struct Table {
     /// The topic by which it says that it is there.
     pub online: String,
     pub entries: HashMap<u32, Arc<Entry>>,
-    /// Topics of JSON messages.
-    pub topics: HashSet<Arc<str>>,
+    /// Topics of JSON messages, and the meaning of the values on them.
+    pub topics: HashMap<Arc<str>, Fingerprint>,
+    /// The place that messages go to.
+    pub destination: Fingerprint,
     /// Keys by the topics on which commands come.
     pub commands: HashMap<String, u32>,
     /// Keys by the names of metrics.
@@ -36,6 +40,8 @@ pub(super) struct Entry {
     pub tag: TagId,
     pub path: String,
     pub topic: Arc<str>,
+    /// The meaning of its values.
+    pub meaning: Fingerprint,
     /// Every sample counts, not only the newest.
     pub every: bool,
     /// Texts of the tag's enumeration.
@@ -67,7 +73,8 @@ impl Table {
                 PublishFormat::Json(_) => None,
                 PublishFormat::Sparkplug(format) => Metric::of(cell, node, tag, format),
             };
-            Entry { tag: id, path: cell.path(node), topic, every, texts, metric }
+            let meaning = Fingerprint::of_values(&tag.shape, texts.as_deref());
+            Entry { tag: id, path: cell.path(node), topic, meaning, every, texts, metric }
         };
         plant.published(publish).into_iter().map(entry).collect()
     }
@@ -95,11 +102,12 @@ impl Table {
         Some(Table {
             name: format!("{}/@publish.{}", cell.name, publish.name),
             publish: publish.clone(),
+            destination: Fingerprint::of_destination(publish, &options.url),
             options,
             reconnect_max: plan.reconnect_max,
             online,
             names: names_of(&entries),
-            topics: entries.values().filter(|_| is_json).map(|entry| Arc::clone(&entry.topic)).collect(),
+            topics: entries.values().filter(|_| is_json).map(|of| (Arc::clone(&of.topic), of.meaning)).collect(),
             entries,
             commands,
             plant: Arc::clone(plant),
@@ -109,6 +117,19 @@ impl Table {
     /// Whether the broker keeps the last message of each topic.
     pub(super) fn is_retained(&self) -> bool {
         matches!(&self.publish.format, PublishFormat::Json(json) if json.retain)
+    }
+
+    /// Whether a record of the buffer may still be sent: to the place that it was made for, with the meaning that the tag on
+    /// its topic has now. One of a tag that does not go out any more has the meaning that it had.
+    pub(super) fn may_send(&self, record: &Record) -> bool {
+        let meaning = match &self.publish.format {
+            PublishFormat::Json(_) => self.topics.get(record.topic.as_str()).copied(),
+            PublishFormat::Sparkplug(_) => {
+                let key = Metric::name_of(&record.payload).and_then(|name| self.key_of(&record.topic, name));
+                key.and_then(|key| self.entries.get(&key)).map(|entry| entry.meaning)
+            }
+        };
+        record.destination == self.destination && meaning.is_none_or(|meaning| meaning == record.meaning)
     }
 
     /// Whether the session of another table serves this one.

@@ -54,6 +54,8 @@ pub(super) struct Sender {
     pub gathered: Instant,
     pub writing: Writing,
     pub edge: Edge,
+    /// Values that were dropped since their tag or the broker has changed, and that the log does not have yet.
+    pub outdated: u64,
     /// A reload has changed the metrics of the edge node.
     pub has_new_metrics: bool,
     delay: Duration,
@@ -97,6 +99,7 @@ impl Sender {
             sent_at: HashMap::new(),
             gathered: Instant::now(),
             edge: Edge::default(),
+            outdated: 0,
             has_new_metrics: false,
             delay: BACK_OFF_FIRST,
             ends: false,
@@ -187,12 +190,20 @@ impl Sender {
         }
         let is_same = |key: &u32| table.entries.contains_key(key);
         self.has_new_metrics |= before.entries.len() != table.entries.len() || !before.entries.keys().all(is_same);
+        // Of a tag whose newest value counts, that follows by the new key.
+        let is_lost = |update: &&Update| {
+            !is_same(&update.key) && before.entries.get(&update.key).is_some_and(|entry| entry.every)
+        };
+        let lost = self.pending.iter().filter(is_lost).count() as u64;
+        self.pending.retain(|update| is_same(&update.key));
         // A topic that is in use again is not to be forgotten.
-        self.cleared.retain(|topic| !table.is_retained() || !table.topics.contains(topic));
+        self.cleared.retain(|topic| !table.is_retained() || !table.topics.contains_key(topic));
         if !table.publish.allow_write {
             self.writing.clear();
         }
         let may_stay = before.has_same_session(table);
+        self.count_outdated(lost);
+        self.drop_outdated();
         self.store.set_limit(self.table.publish.buffer).await;
         may_stay
     }
@@ -253,6 +264,10 @@ impl Sender {
         let now = Instant::now();
         let sampled: HashSet<u32> = news.samples.iter().map(|collected| collected.key).collect();
         for collected in news.samples {
+            if !self.table.entries.contains_key(&collected.key) {
+                self.count_outdated(1);
+                continue;
+            }
             self.sent_at.insert(collected.key, now);
             self.pending.push_back(Update { key: collected.key, sample: collected.sample });
         }
@@ -275,11 +290,42 @@ impl Sender {
 
     fn record_of(&self, update: &Update) -> Option<Record> {
         let entry = self.table.entries.get(&update.key)?;
-        if let PublishFormat::Sparkplug(_) = self.table.publish.format {
-            return Some(Sender::metric_record(entry.metric.as_ref()?, &update.sample));
+        let (topic, payload) = match self.table.publish.format {
+            PublishFormat::Sparkplug(_) => {
+                let metric = entry.metric.as_ref()?;
+                (metric.device.clone(), metric.record(&update.sample))
+            }
+            PublishFormat::Json(_) => (entry.topic.to_string(), json::message(&update.sample, entry.texts.as_deref())),
+        };
+        Some(Record { destination: self.table.destination, meaning: entry.meaning, topic, payload })
+    }
+
+    /// Drops what was read from the buffer and would be sent with another meaning, or to another broker.
+    pub(super) fn drop_outdated(&mut self) {
+        let late = std::mem::take(&mut self.late);
+        let (kept, outdated): (Vec<Numbered>, Vec<Numbered>) =
+            late.into_iter().partition(|numbered| self.table.may_send(&numbered.record));
+        self.late = kept.into();
+        self.count_outdated(outdated.len() as u64);
+        let numbers: Vec<u64> = outdated.iter().map(|numbered| numbered.number).collect();
+        self.settle(&Load::Records(numbers));
+    }
+
+    /// Counts values that were dropped since their tag or the broker has changed.
+    pub(super) fn count_outdated(&mut self, count: u64) {
+        add(&self.status.dropped, count);
+        self.outdated += count;
+    }
+
+    /// Reports them: once for all of the buffer.
+    pub(super) fn note_outdated(&mut self) {
+        let count = std::mem::take(&mut self.outdated);
+        if count > 0 {
+            let (name, s) = (&self.table.name, if count == 1 { "" } else { "s" });
+            let line =
+                format_args!("{name}: dropped {count} value{s} from before a change of their tag or of the broker");
+            logging::limited(Level::Warn, "outdated values", None, line);
         }
-        let payload = json::message(&update.sample, entry.texts.as_deref());
-        Some(Record { topic: entry.topic.to_string(), payload })
     }
 
     /// Keeps what was collected while there is no session, or while it does not move.
@@ -332,6 +378,7 @@ impl Sender {
         }
         self.late.clear();
         self.store.rewind().await;
+        self.note_outdated();
         self.writing.clear();
     }
 }

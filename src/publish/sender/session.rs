@@ -9,7 +9,7 @@ use opcua::StatusCode;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Sender;
-use crate::drivers::broker::{Filters, Incoming, LinkError, Session, check_topic, is_refusal};
+use crate::drivers::broker::{Filters, Incoming, LinkError, Session, is_refusal};
 use crate::logging;
 use crate::model::{PublishFormat, TagId};
 use crate::publish::collector::News;
@@ -142,6 +142,9 @@ impl Sender {
     /// Sends what may be sent, and takes what happens next.
     async fn step(&mut self, link: &mut Link) -> Result<Event, LinkError> {
         self.fill(link).await;
+        if self.is_drained() {
+            self.note_outdated();
+        }
         let now = Instant::now();
         self.check_flights(link, now)?;
         let gather_at = self.gathered + self.table.publish.min_interval;
@@ -284,6 +287,7 @@ impl Sender {
                     return;
                 }
                 self.late.extend(records);
+                self.drop_outdated();
             } else if let Some(topic) = self.cleared.pop_front() {
                 // After the buffer, which may have values of this topic.
                 self.clear(link, topic);
@@ -311,12 +315,7 @@ impl Sender {
     /// A record of the buffer. A value whose tag does not go out any more is not retained: nothing would ever replace it.
     fn send_record(&mut self, link: &mut Link, numbered: Numbered) {
         let Numbered { number, record } = numbered;
-        // A record of an edge node, from before a change of `format`: a topic that no broker takes would end each session.
-        if !record.payload.starts_with(b"{") || check_topic(&record.topic).is_err() {
-            add(&self.status.dropped, 1);
-            return self.settle(&Load::Late(number));
-        }
-        let retain = self.table.is_retained() && self.table.topics.contains(record.topic.as_str());
+        let retain = self.table.is_retained() && self.table.topics.contains_key(record.topic.as_str());
         let payload = json::late(record.payload);
         self.publish(link, &record.topic, &payload, retain, Load::Late(number));
     }

@@ -14,8 +14,6 @@ use crate::health::State;
 use crate::model::{PublishFormat, SparkplugFormat};
 use crate::publish::edge::{self, CHUNK, Outgoing};
 use crate::publish::flight::{Load, Update};
-use crate::publish::metric::Metric;
-use crate::publish::status::add;
 use crate::value::{Sample, Value};
 
 impl Sender {
@@ -114,7 +112,7 @@ impl Sender {
             let metric = edge::late_metric(&self.table.names, &device, &numbered.record.payload, format.aliases);
             match metric {
                 Some(metric) => metrics.push(metric),
-                None => add(&self.status.dropped, 1),
+                None => self.count_outdated(1),
             }
         }
         let table = Arc::clone(&self.table);
@@ -198,10 +196,5 @@ impl Sender {
         let (tag, value) =
             (entry.tag, value.and_then(|value| metric.value_of(value)).ok_or(StatusCode::BadTypeMismatch));
         self.obey(topic, tag, value);
-    }
-
-    /// The record of a change.
-    pub(super) fn metric_record(metric: &Metric, sample: &Sample) -> crate::publish::spool::Record {
-        crate::publish::spool::Record { topic: metric.device.clone(), payload: metric.record(sample) }
     }
 }

@@ -1,24 +1,30 @@
 //! Files of the buffer: records one after the other, each with its length and checksum.
 //!
 //! ```text
-//! file:   "OPCSPL1\n"  record*
+//! file:   "OPCSPL2\n"  record*
 //! record: length of content (4 bytes, little endian) | CRC-32 of the content (4) | content
-//! content: length of the topic (2) | topic | payload
+//! content: destination (8) | meaning (8) | length of the topic (2) | topic | payload
 //! ```
 //!
 //! A record is whole or it is none: reading ends at the first one whose length or checksum is wrong, and what follows in this
 //! file is not used.
 
+use crate::publish::fingerprint::Fingerprint;
+
 /// First bytes of each file.
-pub(super) const MAGIC: &[u8; 8] = b"OPCSPL1\n";
+pub(super) const MAGIC: &[u8; 8] = b"OPCSPL2\n";
 /// Bytes of a record in addition to topic and payload.
-pub(super) const OVERHEAD: usize = 10;
+pub(super) const OVERHEAD: usize = 26;
 /// Largest content; a length above it is no length.
 const LARGEST: usize = 32 << 20;
 
 /// A message that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
+    /// The broker and the format that it is for.
+    pub destination: Fingerprint,
+    /// The type, the unit and the texts that its value has.
+    pub meaning: Fingerprint,
     pub topic: String,
     pub payload: Vec<u8>,
 }
@@ -32,6 +38,9 @@ impl Record {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let content = out.len() + 8;
         out.extend_from_slice(&[0; 8]);
+        for fingerprint in [self.destination, self.meaning] {
+            out.extend_from_slice(&fingerprint.0.to_le_bytes());
+        }
         out.extend_from_slice(&u16::try_from(self.topic.len()).unwrap_or(u16::MAX).to_le_bytes());
         out.extend_from_slice(self.topic.as_bytes());
         out.extend_from_slice(&self.payload);
@@ -42,10 +51,13 @@ impl Record {
     }
 
     fn read(content: &[u8]) -> Option<Record> {
-        let (length, rest) = content.split_first_chunk::<2>()?;
+        let (destination, rest) = content.split_first_chunk::<8>()?;
+        let (meaning, rest) = rest.split_first_chunk::<8>()?;
+        let [destination, meaning] = [destination, meaning].map(|bytes| Fingerprint(u64::from_le_bytes(*bytes)));
+        let (length, rest) = rest.split_first_chunk::<2>()?;
         let (topic, payload) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
         let topic = String::from_utf8(topic.to_vec()).ok()?;
-        Some(Record { topic, payload: payload.to_vec() })
+        Some(Record { destination, meaning, topic, payload: payload.to_vec() })
     }
 }
 

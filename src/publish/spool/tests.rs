@@ -7,9 +7,12 @@ use proptest::prelude::*;
 
 use super::segment::{MAGIC, read};
 use super::{Record, Spool};
+use crate::publish::fingerprint::Fingerprint;
 
 fn record(number: u32) -> Record {
-    Record { topic: format!("t/{}", number % 3), payload: format!("{{\"value\":{number}}}").into_bytes() }
+    let [destination, meaning] = [7, u64::from(number)].map(Fingerprint);
+    let payload = format!("{{\"value\":{number}}}").into_bytes();
+    Record { destination, meaning, topic: format!("t/{}", number % 3), payload }
 }
 
 fn records(numbers: std::ops::Range<u32>) -> Vec<Record> {
@@ -74,7 +77,7 @@ fn above_the_limit_the_oldest_are_dropped_and_counted() {
     assert!(kept > 1_000, "{kept}");
     assert_eq!(sent(&mut spool), records(10_000 - kept..10_000), "the newest");
     // One that is larger than all is dropped alone.
-    let large = Record { topic: "t".to_owned(), payload: vec![0; 65 << 10] };
+    let large = Record { payload: vec![0; 65 << 10], ..record(0) };
     spool.append(&[record(1), large, record(2)]).expect("kept");
     assert_eq!((sent(&mut spool), spool.take_dropped()), (vec![record(1), record(2)], 1));
     spool.set_limit(0);

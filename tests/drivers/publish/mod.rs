@@ -5,6 +5,7 @@ mod commands;
 mod example;
 mod faults;
 mod json;
+mod meaning;
 mod measure;
 mod peer;
 mod reload;

@@ -32,7 +32,12 @@ fn nodes_come_and_go_without_another_session() {
     assert!(listening.message().starts_with("cell3/B {\"value\":2.0,"));
     // The broker forgets the value of a tag that has gone.
     server.reload(&text(broker.port, "", a));
-    assert_eq!(listening.message().trim(), "cell3/B (null)");
+    let mut last = listening.message();
+    while last.starts_with("cell3/B {\"value\":2.0,") {
+        // It came by the plan before, too.
+        last = listening.message();
+    }
+    assert_eq!(last.trim(), "cell3/B (null)");
     let mut later = broker.listen(&["cell3/B", "cell3/A"]);
     assert!(later.message().starts_with("cell3/A {\"value\":3,"), "nothing is retained on cell3/B");
     // Other keys, and the same session.
