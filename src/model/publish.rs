@@ -25,6 +25,13 @@ pub(crate) struct Publish {
     pub format: PublishFormat,
 }
 
+impl Publish {
+    /// The client id of its session, by that of its connection.
+    pub(crate) fn client_id(&self, of_connection: &str) -> String {
+        format!("{of_connection}-{}", self.name)
+    }
+}
+
 /// Messages of a publisher, and the keys that belong to them alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PublishFormat {

@@ -90,7 +90,7 @@ impl Table {
         let is_it = |plan: &&ConnectionPlan| plan.name == publish.connection && plan.cell == cell.name;
         let plan = plans.iter().find(is_it).filter(|plan| plan.enabled)?;
         let mut options = plan.broker()?;
-        options.client_id = format!("{}-{}", options.client_id, publish.name);
+        options.client_id = publish.client_id(&options.client_id);
         let online = match &publish.format {
             PublishFormat::Json(json) => json.topic.online(cell),
             PublishFormat::Sparkplug(_) => String::new(),

@@ -4,6 +4,7 @@
 //! mistake doesn't become many.
 
 mod audit;
+mod brokers;
 mod cell;
 mod connection;
 mod device;
@@ -88,6 +89,8 @@ pub(super) struct Compiler<'a> {
     node_count: usize,
     /// The key `anonymous` of the server file.
     anonymous: Option<Ix>,
+    /// The entry of each publisher, indexed as `plant.publishers`.
+    publish_entries: Vec<publish::Entry>,
     /// Places of a `stale_after` below `poll` that were reported.
     short_lived: HashSet<Ix>,
 }
@@ -114,6 +117,7 @@ pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings
         registers: BTreeMap::new(),
         node_count: 0,
         anonymous: None,
+        publish_entries: Vec::new(),
         short_lived: HashSet::new(),
     };
     let lone = cells.first().map(|cell| cell.path.clone());
@@ -129,6 +133,7 @@ pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings
     }
     compiler.check_registers();
     compiler.check_together();
+    compiler.check_brokers();
     if let Some(server) = &server {
         compiler.check_loops(server);
     }

@@ -10,8 +10,8 @@ use crate::config::de::{Keys, decode_entry};
 use crate::config::docs::did_you_mean;
 use crate::config::source::Ix;
 use crate::config::spec::{self, PublishFormat as Format};
-use crate::drivers::broker;
 use crate::drivers::sparkplug::edge::datatype_of;
+use crate::drivers::{ConnectionPlan, broker};
 use crate::model::{JsonFormat, NodeIx, Period, Publish, PublishFormat, SparkplugFormat, TagId, TopicTemplate};
 
 const LONGEST_MIN: Duration = Duration::from_secs(3_600);
@@ -19,17 +19,17 @@ const LONGEST_MAX: Duration = Duration::from_secs(86_400);
 const LARGEST_BUFFER: u64 = 64 << 30;
 
 /// Where an entry and its name are.
-#[derive(Clone, Copy)]
-struct Entry {
-    key: Ix,
-    value: Ix,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub key: Ix,
+    pub value: Ix,
 }
 
 /// A tag on its way out.
-struct Outgoing {
-    tag: TagId,
-    path: String,
-    topic: String,
+pub(super) struct Outgoing {
+    pub tag: TagId,
+    pub path: String,
+    pub topic: String,
 }
 
 impl Compiler<'_> {
@@ -52,11 +52,12 @@ impl Compiler<'_> {
                 let publish = self.publisher(name, Entry { key, value }, &spec, scope);
                 if let Some(publish) = publish.filter(|_| is_whole && is_there) {
                     // Under `simulate` the plans have no brokers.
-                    if let Some(own) = self.broker_of(&publish) {
+                    if let Some(own) = self.plan_of(&publish).and_then(ConnectionPlan::broker) {
                         self.check_loop(&publish, &own, Entry { key, value });
                         self.doubt_open_broker(&publish, &own, spec.connection.ix);
                     }
                     self.plant.publishers.push(publish);
+                    self.publish_entries.push(Entry { key, value });
                 }
             }
         }
@@ -255,7 +256,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn outgoing(&self, publish: &Publish) -> Vec<Outgoing> {
+    pub(super) fn outgoing(&self, publish: &Publish) -> Vec<Outgoing> {
         let PublishFormat::Json(JsonFormat { topic, .. }) = &publish.format else { return Vec::new() };
         let cell = &self.plant.cells[usize::from(publish.cell)];
         let outgoing = |(node, tag)| Outgoing { tag, path: cell.path(node), topic: topic.of(cell, node) };
@@ -291,11 +292,12 @@ impl Compiler<'_> {
         }
     }
 
-    fn broker_of(&self, publish: &Publish) -> Option<broker::Options> {
-        let of_publisher = |plan: &crate::drivers::ConnectionPlan| {
+    /// The connection of a publisher.
+    pub(super) fn plan_of(&self, publish: &Publish) -> Option<&ConnectionPlan> {
+        let is_it = |plan: &&ConnectionPlan| {
             plan.name == publish.connection && self.plant.connections[plan.ix].cell == publish.cell
         };
-        self.drivers.iter().find(|plan| of_publisher(plan))?.broker()
+        self.drivers.iter().find(is_it)
     }
 
     /// A tag whose values need an encrypted channel, on a way without TLS.
@@ -314,7 +316,8 @@ impl Compiler<'_> {
     /// A tag that is read from the topic that it goes out to.
     fn check_loop(&mut self, publish: &Publish, own: &broker::Options, at: Entry) {
         let mut read: HashMap<TagId, &str> = HashMap::new();
-        for plan in &self.drivers {
+        let driver = self.plan_of(publish).map(|plan| plan.settings.driver());
+        for plan in self.drivers.iter().filter(|plan| Some(plan.settings.driver()) == driver) {
             if plan.broker().is_some_and(|broker| broker.url == own.url) {
                 let points = plan.points.iter().filter(|point| point.read);
                 read.extend(points.map(|point| (point.tag, point.address.as_str())));

@@ -21,7 +21,8 @@ pub(crate) struct Publish {
     /// Folders and tags that go out, as paths such as `Tank` or `Tank.Level` (default: all tags of the cell).
     #[schemars(extend("x-also" = ["tags", "include"]))]
     pub nodes: Option<Vec<At<String>>>,
-    /// JSON: topic of each tag, with `{cell}`, `{path}` (with `/` in place of dots) and `{name}` (default `{cell}/{path}`).
+    /// JSON: topic of each tag, with `{cell}`, `{path}` (with `/` in place of dots) and `{name}` (default `{cell}/{path}`). No other
+    /// publisher at this broker may have the same.
     #[schemars(extend("x-also" = ["topics", "prefix"]))]
     pub topic: Option<At<String>>,
     /// Changes are gathered for this time: 0ms to 1h (default 100ms). Of one tag the newest value counts; of a tag whose
@@ -42,7 +43,8 @@ pub(crate) struct Publish {
     #[schemars(extend("x-also" = ["queue", "spool"]))]
     pub buffer: Option<At<Size>>,
     /// Whether commands may write tags that have `write: true` (default false): a message on TOPIC/set, or NCMD and DCMD of
-    /// Sparkplug. Each write is audited as user `@publish.NAME`.
+    /// Sparkplug. Each write is audited as user `@publish.NAME`. The broker decides who may send commands, and `access.write` does
+    /// not hold for them.
     #[schemars(extend("x-also" = ["writable", "writeable", "write"]))]
     pub allow_write: Option<bool>,
     /// Sparkplug: group id.

@@ -11,7 +11,7 @@ use super::host::Host;
 use super::listener::{Listener, Role};
 use super::settings::SparkplugSettings;
 use super::{Sparkplug, browse, notes};
-use crate::drivers::broker::{Url, check_session, doubt_port, own_id};
+use crate::drivers::broker::{Options, Url, check_session, doubt_port, own_id};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, Mirroring, NoKeys, PointOf};
 use crate::drivers::file_text::FileKey;
 use crate::drivers::link::Link;
@@ -88,6 +88,10 @@ impl Driver for Sparkplug {
     fn check_point(_: &SparkplugSettings, point: PointOf<'_, NoKeys>) -> Result<Reading, PointError> {
         check_point(point.plan)?;
         Ok(Reading::default())
+    }
+
+    fn broker(connection: ConnectionOf<'_, Sparkplug>) -> Option<Options> {
+        Some(connection.settings.session().options(connection.plan))
     }
 
     fn open(connections: &[ConnectionOf<'_, Sparkplug>]) -> Link {
