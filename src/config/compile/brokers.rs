@@ -9,7 +9,7 @@ use super::Compiler;
 use super::publish::{Entry, Outgoing};
 use crate::config::source::Ix;
 use crate::drivers::broker;
-use crate::model::{Publish, PublishFormat, SparkplugFormat};
+use crate::model::{Publish, PublishFormat, Role, ServerPlan, SparkplugFormat};
 
 /// A broker, as far as a cell file says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ type Owners = HashMap<Broker, HashMap<Owned, Arc<Owner>>>;
 
 impl Compiler<'_> {
     /// Findings about publishers of all cells; to be called when all are known.
-    pub(super) fn check_brokers(&mut self) {
+    pub(super) fn check_brokers(&mut self, server: Option<&ServerPlan>) {
         // Under `simulate` nothing goes out, and the plans have no brokers.
         if self.options.simulate {
             return;
@@ -59,6 +59,9 @@ impl Compiler<'_> {
         for (publish, entry) in publishers.iter().zip(&entries) {
             let topics = if has_many { self.topics_of(publish) } else { Vec::new() };
             self.check_collisions(publish, *entry, topics, &mut owners);
+            if let Some(server) = server {
+                self.doubt_roles(publish, *entry, server);
+            }
         }
         self.plant.publishers = publishers;
     }
@@ -142,5 +145,34 @@ impl Compiler<'_> {
     fn refuse_collision(&mut self, at: Ix, message: String, other: &Owner, help: &str) {
         let also = self.source.place(other.at);
         self.findings.error(&self.source, at, message).also(also, "this one").help(help);
+    }
+
+    /// Tags that commands may write although not every client of the server may.
+    fn doubt_roles(&mut self, publish: &Publish, entry: Entry, server: &ServerPlan) {
+        if !publish.allow_write {
+            return;
+        }
+        let everybody = server.accounts.anonymous.with(Role::ANONYMOUS);
+        let cell = &self.plant.cells[usize::from(publish.cell)];
+        let is_limited = |tag| {
+            let tag: &crate::model::Tag = &self.plant.tags[tag];
+            tag.is_writable() && !self.plant.rule(tag.access).write.meets(everybody)
+        };
+        let limited: Vec<String> = self
+            .plant
+            .published(publish)
+            .into_iter()
+            .filter(|(_, tag)| is_limited(*tag))
+            .map(|(at, _)| cell.path(at))
+            .collect();
+        let Some(first) = limited.first() else { return };
+        let tags = match limited.len() {
+            1 => format!("tag {first}"),
+            count => format!("{count} tags, as {first},"),
+        };
+        let at = self.source.get(entry.value, "allow_write").unwrap_or(entry.key);
+        let message = format!("`access.write` of {tags} does not hold for commands: the broker decides who writes");
+        let finding = self.findings.warning(&self.source, at, message);
+        finding.help("permit these roles alone to publish commands at the broker, or leave the tag out by `nodes`");
     }
 }

@@ -133,7 +133,7 @@ pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings
     }
     compiler.check_registers();
     compiler.check_together();
-    compiler.check_brokers();
+    compiler.check_brokers(server.as_ref());
     if let Some(server) = &server {
         compiler.check_loops(server);
     }
