@@ -1,6 +1,7 @@
 """Messages of an edge node as other people's Protocol Buffers read them (mqtt-spb-wrapper): PORT GROUP.
 
-Prints `ready`, then a line of JSON for each message. Orders: `rebirth NODE`, and `set NODE DEVICE ALIAS NUMBER` for a Double.
+Prints `ready`, then a line of JSON for each message. Orders: `rebirth NODE`, `set NODE DEVICE ALIAS NUMBER` for a Double, and JSON: `to`, a
+node or a node and a device, with `metrics`, each with fields of the Protocol Buffers, or with the bytes `raw`; `retain`.
 """
 
 import json
@@ -68,7 +69,22 @@ client.on_message, client.on_subscribe = on_message, on_subscribe
 client.connect("127.0.0.1", port)
 client.subscribe(f"spBv1.0/{group}/#", 1)
 client.loop_start()
+def by_json(order):
+    payload = Payload()
+    for fields in order.get("metrics", []):
+        one = payload.metrics.add()
+        for field, value in fields.items():
+            setattr(one, field, value)
+    kind = "NCMD" if len(order["to"]) == 1 else "DCMD"
+    topic = "/".join(["spBv1.0", group, kind, *order["to"]])
+    content = bytes.fromhex(order["raw"]) if "raw" in order else payload.SerializeToString()
+    client.publish(topic, content, 1, order.get("retain", False))
+
+
 for line in sys.stdin:
+    if line.startswith("{"):
+        by_json(json.loads(line))
+        continue
     words = line.split()
     payload = Payload()
     one = payload.metrics.add()

@@ -2,8 +2,10 @@
 
 mod bench;
 mod commands;
+mod devices;
 mod example;
 mod faults;
+mod host;
 mod json;
 mod meaning;
 mod measure;

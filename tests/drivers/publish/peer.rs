@@ -1,16 +1,13 @@
 //! Messages of the edge node as other people's Protocol Buffers read them, over mosquitto.
 
-use std::io::Write;
-use std::process::Stdio;
-
 use opcell::value::Value;
 use serde_json::{Value as Json, json};
-use testkit::broker::{Broker, Lines};
-use testkit::peers::{self, Peer};
+use testkit::broker::Broker;
 use testkit::server::TestServer;
 use testkit::until;
 
 use super::bench::{sample, write};
+use super::host::{Host, metric, metrics};
 
 const NODES: &str = "  Own: { type: Double, value: 1, write: true }
   Tank:
@@ -20,26 +17,11 @@ const NODES: &str = "  Own: { type: Double, value: 1, write: true }
   Line: { children: { Speed: { type: Double, connection: plc, source: holding/1 }, Fixed: { type: Double, value: 1 } } }
 ";
 
-fn metrics(message: &Json) -> &Vec<Json> {
-    message["metrics"].as_array().expect("metrics")
-}
-
-fn metric<'m>(message: &'m Json, name: &str) -> &'m Json {
-    metrics(message).iter().find(|metric| metric["name"] == name).unwrap_or_else(|| panic!("no {name}: {message}"))
-}
-
 #[test]
 fn births_data_and_deaths_are_as_the_specification_has_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(broker) = Broker::open(folder.path()) else { return };
-    let Some(mut command) = peers::python("mqtt_spb_wrapper", "sparkplug_host.py") else { return };
-    command.args([&broker.port.to_string(), "Plant"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python starts");
-    let mut orders = child.stdin.take().expect("piped");
-    let mut lines = Lines::of(&mut child);
-    let _peer = Peer(child);
-    while lines.line() != "ready" {}
-    let mut next = || serde_json::from_str::<Json>(&lines.line()).expect("JSON");
+    let Some(mut host) = Host::start(broker.port) else { return };
     let cell = format!(
         "schema: 1\ncell: cell3\nconnections:\n  mq: {{ driver: mqtt, url: \"mqtt://127.0.0.1:{}\" }}\n  \
          plc: {{ driver: modbus-tcp, host: 127.0.0.1, port: 1 }}\n\
@@ -47,7 +29,7 @@ fn births_data_and_deaths_are_as_the_specification_has_them() {
         broker.port
     );
     let server = TestServer::start(&cell);
-    let birth = next();
+    let birth = host.next();
     assert_eq!((&birth["kind"], &birth["seq"], &birth["retained"]), (&json!("NBIRTH"), &json!(0), &json!(0)));
     let bd_seq = metric(&birth, "bdSeq").clone();
     assert_eq!((&bd_seq["type"], &bd_seq["alias"]), (&json!(4), &Json::Null));
@@ -56,7 +38,7 @@ fn births_data_and_deaths_are_as_the_specification_has_them() {
     let own = metric(&birth, "Own");
     assert_eq!((&own["value"], &own["quality"], &own["null"]), (&json!(1.0), &json!(192), &json!(false)));
     // Line is dead: its only tag with a source is Bad.
-    let tank = next();
+    let tank = host.next();
     assert_eq!((&tank["kind"], &tank["device"], &tank["seq"]), (&json!("DBIRTH"), &json!("Tank"), &json!(1)));
     let level = metric(&tank, "Level");
     assert_eq!((&level["unit"], &level["high"], &level["about"]), (&json!("bar"), &json!(10.0), &json!("Filling")));
@@ -68,7 +50,7 @@ fn births_data_and_deaths_are_as_the_specification_has_them() {
     let mut seq = 1;
     for n in 0..300 {
         write(&server, "Tank.Deep.Count", Value::Int32(-n - 1));
-        let data = next();
+        let data = host.next();
         seq = (seq + 1) % 256;
         assert_eq!((&data["kind"], &data["seq"]), (&json!("DDATA"), &json!(seq)), "{data}");
         let [one] = &metrics(&data)[..] else { panic!("one metric: {data}") };
@@ -76,24 +58,24 @@ fn births_data_and_deaths_are_as_the_specification_has_them() {
         assert_eq!((&one["name"], &one["alias"], &one["value"]), (&Json::Null, &count, &json!(number)));
     }
     // A command, by its alias.
-    writeln!(orders, "set cell3 Tank {level} 7.5").expect("it reads");
-    let data = next();
+    host.order(format_args!("set cell3 Tank {level} 7.5"));
+    let data = host.next();
     assert_eq!((&data["kind"], &metrics(&data)[0]["value"]), (&json!("DDATA"), &json!(7.5)));
     until("written", || sample(&server, "Tank.Level").value == Value::Double(7.5));
     // Births on request: the same session, from number 0; not more than one in 2 s.
-    (0..3).for_each(|_| writeln!(orders, "rebirth cell3").expect("it reads"));
-    let again = next();
+    (0..3).for_each(|_| host.order(format_args!("rebirth cell3")));
+    let again = host.next();
     assert_eq!((&again["kind"], &again["seq"]), (&json!("NBIRTH"), &json!(0)));
     assert_eq!(metric(&again, "bdSeq")["value"], bd_seq["value"]);
-    assert_eq!(next()["kind"], "DBIRTH");
+    assert_eq!(host.next()["kind"], "DBIRTH");
     write(&server, "Own", Value::Double(2.0));
-    let data = next();
+    let data = host.next();
     assert_eq!((&data["kind"], &data["seq"]), (&json!("NDATA"), &json!(2)));
     // The end is the death of this session.
     drop(server);
-    let mut death = next();
+    let mut death = host.next();
     while death["kind"] != "NDEATH" {
-        death = next();
+        death = host.next();
     }
     assert_eq!(metric(&death, "bdSeq")["value"], bd_seq["value"]);
     assert_eq!((&death["seq"], &death["qos"]), (&Json::Null, &json!(1)));
