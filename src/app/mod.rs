@@ -67,6 +67,8 @@ use tasks::Tasks;
 const ANNOUNCED: Duration = Duration::from_millis(1500);
 /// For subscriptions to publish what the outputs are left with.
 const LAST_VALUES: Duration = Duration::from_millis(250);
+/// On a machine that is busy.
+const LAST_VALUES_AT_MOST: Duration = Duration::from_secs(1);
 /// For the request that is under way when the stop comes, and for the connection to be closed.
 const LINK_CLOSES: Duration = Duration::from_secs(3);
 /// For the last values of publishers, 1 s, and for what they keep.
@@ -375,7 +377,11 @@ impl Running {
         self.tasks.join_named("link ", Instant::now() + drivers::STOP_WITHIN + LINK_CLOSES).await;
         let links_done = Instant::now();
         if outputs::report(&self.server, &mut self.outputs) > 0 && !self.server.sessions.is_empty() {
+            let at_most = Instant::now() + LAST_VALUES_AT_MOST;
             tokio::time::sleep(LAST_VALUES).await;
+            while self.server.subscriptions.has_news(LAST_VALUES) && Instant::now() < at_most {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
         // The last values of the devices go out before the publishers end.
         engine.stop_publishers();

@@ -29,6 +29,7 @@ pub(crate) use registry::Registry;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use hashbrown::HashSet;
 use opcua::StatusCode;
@@ -252,6 +253,13 @@ impl State {
             }
             self.dirty.pop_front();
         }
+    }
+
+    /// Whether samples or a message wait, and the interval is not longer than this.
+    pub(super) fn has_news(&mut self, interval: Duration) -> bool {
+        self.drop_stale();
+        let is_soon = self.parameters.publishing_interval <= interval && self.publishing_enabled;
+        is_soon && !self.is_closed && (self.is_ready || !self.dirty.is_empty() || !self.waiting.is_empty())
     }
 
     /// Whether a message waits for a Publish request.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -55,6 +56,17 @@ impl Registry {
 
     pub fn get(&self, id: u32) -> Option<Arc<Subscription>> {
         self.all.lock().get(&id).cloned()
+    }
+
+    /// Whether one that publishes at least this often has something that its client has not got, and has a Publish request for it.
+    pub fn has_news(&self, at_least: Duration) -> bool {
+        self.all().iter().any(|subscription| {
+            let (is_asked, owner) = {
+                let mut state = subscription.lock();
+                (state.has_news(at_least), state.owner.upgrade())
+            };
+            is_asked && owner.is_some_and(|owner| owner.has_publish_requests())
+        })
     }
 
     pub fn add(&self, subscription: Arc<Subscription>) {
