@@ -208,13 +208,14 @@ impl Edge {
             name = &metric.device;
             if let Some(device) = self.devices.get_mut(name)
                 && metric.has_source
+                && !update.is_past
             {
                 match update.sample.status.is_bad() {
                     true => drop(device.bad.insert(update.key)),
                     false => drop(device.bad.remove(&update.key)),
                 }
             }
-            metrics.push(metric.data(update.key, &update.sample, format.aliases));
+            metrics.push(metric.data(update.key, &update.sample, format.aliases, update.is_past));
         }
         if metrics.is_empty() {
             return out;

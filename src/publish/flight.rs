@@ -11,6 +11,8 @@ use crate::value::Sample;
 pub(super) struct Update {
     pub key: u32,
     pub sample: Sample,
+    /// A birth with a newer value of the tag has gone out before it.
+    pub is_past: bool,
 }
 
 /// The content of a message without an acknowledgement.

@@ -78,9 +78,9 @@ impl Metric {
         edge::metric(named, &self.shown(sample, false), Some(properties))
     }
 
-    pub(super) fn data(&self, key: u32, sample: &Sample, aliases: bool) -> Vec<u8> {
+    pub(super) fn data(&self, key: u32, sample: &Sample, aliases: bool, is_historical: bool) -> Vec<u8> {
         let named = if aliases { Named::Alias(Metric::alias(key)) } else { Named::Name(&self.name) };
-        edge::metric(named, &self.shown(sample, false), None)
+        edge::metric(named, &self.shown(sample, is_historical), None)
     }
 
     /// A record of the buffer: the length of the name, the name, and the metric without it.

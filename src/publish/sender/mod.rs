@@ -269,7 +269,7 @@ impl Sender {
                 continue;
             }
             self.sent_at.insert(collected.key, now);
-            self.pending.push_back(Update { key: collected.key, sample: collected.sample });
+            self.pending.push_back(Update { key: collected.key, sample: collected.sample, is_past: false });
         }
         for key in news.marked {
             let Some(entry) = self.table.entries.get(&key) else { continue };
@@ -277,7 +277,7 @@ impl Sender {
             // Its newest sample is among those, or about to come after older ones.
             if !(entry.every && (sampled.contains(&key) || self.collector.has_sample(key))) {
                 self.sent_at.insert(key, now);
-                self.pending.push_back(Update { key, sample });
+                self.pending.push_back(Update { key, sample, is_past: false });
             }
         }
         let lost = self.collector.take_lost();

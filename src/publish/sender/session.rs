@@ -244,7 +244,7 @@ impl Sender {
         if self.orders.has_changed().unwrap_or(true) {
             return self.collector.put_back(News { marked: Vec::new(), samples });
         }
-        let updates = samples.into_iter().map(|one| Update { key: one.key, sample: one.sample });
+        let updates = samples.into_iter().map(|one| Update { key: one.key, sample: one.sample, is_past: false });
         self.pending.extend(updates);
         self.keep_pending().await;
     }

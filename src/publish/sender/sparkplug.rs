@@ -1,6 +1,7 @@
 //! The part of a publisher's task that speaks as an edge node.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use opcua::StatusCode;
@@ -12,9 +13,16 @@ use crate::drivers::broker::LinkError;
 use crate::drivers::sparkplug::edge::{REBIRTH, commands};
 use crate::health::State;
 use crate::model::{PublishFormat, SparkplugFormat};
+use crate::publish::collector::News;
 use crate::publish::edge::{self, CHUNK, Outgoing};
 use crate::publish::flight::{Load, Update};
 use crate::value::{Sample, Value};
+
+/// NaN is the same as itself here.
+fn is_same(one: &Sample, other: &Sample) -> bool {
+    let has_same_times = (one.source_time, one.server_time) == (other.source_time, other.server_time);
+    has_same_times && one.status == other.status && one.value.same_bits(&other.value)
+}
 
 impl Sender {
     /// The format of an edge node; `None` for JSON.
@@ -75,8 +83,36 @@ impl Sender {
         let table = Arc::clone(&self.table);
         // Changes that still wait are older than the births, which have the newest value.
         self.pending.retain(|update| table.entries.get(&update.key).is_some_and(|entry| entry.every));
-        let births = self.edge.births(&table, format, &self.present(), now);
+        self.pending.iter_mut().for_each(|update| update.is_past = true);
+        let (born, present) = (RefCell::new(HashMap::new()), self.present());
+        let noted = |key: u32| {
+            let sample = present(key)?;
+            if table.entries.get(&key).is_some_and(|entry| entry.every) {
+                born.borrow_mut().insert(key, sample.clone());
+            }
+            Some(sample)
+        };
+        let births = self.edge.births(&table, format, &noted, now);
         self.send_all(link, births);
+        self.take_older(&born.into_inner());
+    }
+
+    /// Takes the samples that came while the births were made, and notes those that the births have outdated: up to the one with which
+    /// its metric was born.
+    fn take_older(&mut self, born: &HashMap<u32, Sample>) {
+        let samples = self.collector.take_samples();
+        if samples.is_empty() || self.orders.has_changed().unwrap_or(true) {
+            return self.collector.put_back(News { marked: Vec::new(), samples });
+        }
+        let first = self.pending.len();
+        self.take_news(News { marked: Vec::new(), samples });
+        let mut outdated = HashSet::new();
+        for update in self.pending.range_mut(first..).rev() {
+            if born.get(&update.key).is_some_and(|sample| is_same(sample, &update.sample)) {
+                outdated.insert(update.key);
+            }
+            update.is_past = outdated.contains(&update.key);
+        }
     }
 
     /// Sends the next changes of one device.

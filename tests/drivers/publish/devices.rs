@@ -300,31 +300,40 @@ fn a_command_without_permission_or_before_a_birth_is_refused() {
 }
 
 #[test]
-fn no_value_after_a_birth_is_older_than_the_birth() {
+fn a_live_value_after_a_birth_is_not_older_than_the_birth() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(broker) = Broker::open(folder.path()) else { return };
     let Some(mut host) = Host::start(broker.port) else { return };
-    let server = TestServer::start(&cell(broker.port, ", nodes: [Own]"));
-    host.expect("NBIRTH", "");
-    let began = Instant::now();
-    // It is born again 2 s after the first birth, among changes that wait to be sent.
-    host.order(format_args!("rebirth cell3"));
-    std::thread::sleep(Duration::from_millis(1_900));
-    let mut n = 1.0;
-    while began.elapsed() < Duration::from_millis(2_100) {
-        n += 1.0;
-        write(&server, "Own", Value::Double(n));
-    }
-    let (mut newest, mut births) = (0.0, 0);
-    while newest < n {
-        let message = host.next();
-        births += u64::from(message["kind"] == "NBIRTH");
-        for value in
-            metrics(&message).iter().filter(|metric| metric["type"] == 10).filter_map(|metric| metric["value"].as_f64())
-        {
-            assert!(value >= newest, "{value} after {newest}, {births} births");
-            newest = value;
+    // Of the second one every sample goes out.
+    for (tag, datatype, is_every) in [("Own", 10, false), ("Tank.Count", 3, true)] {
+        let server = TestServer::start(&cell(broker.port, &format!(", nodes: [{tag}]")));
+        host.expect("NBIRTH", "");
+        let began = Instant::now();
+        // It is born again 2 s after the first birth, among changes that wait to be sent.
+        host.order(format_args!("rebirth cell3"));
+        std::thread::sleep(Duration::from_millis(1_900));
+        let mut n = 1;
+        while began.elapsed() < Duration::from_millis(2_100) {
+            n += 1;
+            write(&server, tag, if is_every { Value::Int32(n) } else { Value::Double(f64::from(n)) });
         }
+        let (mut newest, mut births, mut seen) = (0.0, 0, std::collections::BTreeSet::new());
+        while newest < f64::from(n) || (is_every && seen.len() < (n - 1) as usize) {
+            let message = host.next();
+            births += u64::from(message["kind"] == "NBIRTH");
+            for metric in metrics(&message).iter().filter(|metric| metric["type"] == datatype) {
+                let Some(value) = metric["value"].as_f64() else { continue };
+                if metric["historical"] == false {
+                    assert!(value >= newest, "{value} after {newest}, {births} births");
+                    newest = value;
+                }
+                if message["kind"] == "DDATA" {
+                    assert!(seen.insert(value as i32), "{value} came twice");
+                }
+            }
+        }
+        assert_eq!(births, 1);
+        drop(server);
+        while host.next()["kind"] != "NDEATH" {}
     }
-    assert_eq!(births, 1);
 }

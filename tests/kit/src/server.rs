@@ -49,6 +49,11 @@ pub struct TestServer {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
+/// Not one that the system chooses: an outgoing connection could get its port before a restart.
+fn free_address() -> String {
+    format!("127.0.0.1:{}", crate::peers::free_port())
+}
+
 impl TestServer {
     pub fn start(cell: &str) -> TestServer {
         TestServer::with(cell, None, |_, _| {})
@@ -65,12 +70,12 @@ impl TestServer {
         if let Some(server) = server {
             std::fs::write(dir.path().join("server.yaml"), server).expect("written");
         }
-        TestServer::start_in(dir, "127.0.0.1:0", shrink)
+        TestServer::start_in(dir, &free_address(), shrink)
     }
 
     /// Starts in a folder that was filled before: `cell.yaml`, `server.yaml`, `pki`.
     pub fn start_with(dir: TempDir) -> TestServer {
-        TestServer::start_in(dir, "127.0.0.1:0", |_, _| {})
+        TestServer::start_in(dir, &free_address(), |_, _| {})
     }
 
     /// The same, where a test says.
@@ -79,7 +84,7 @@ impl TestServer {
     }
 
     pub fn start_shrunk(dir: TempDir, shrink: impl FnOnce(&mut Limits, &mut transport::Limits)) -> TestServer {
-        TestServer::start_in(dir, "127.0.0.1:0", shrink)
+        TestServer::start_in(dir, &free_address(), shrink)
     }
 
     /// Starts with the folders of an earlier run and on its port.
