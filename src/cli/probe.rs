@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::text::shown_within;
 use super::{Answer, Global, compiled};
 use crate::app::{self, AsClient};
 use crate::config::{self, Compiled};
@@ -68,7 +69,8 @@ pub(crate) fn probe(args: &ProbeArgs, global: &Global) -> Answer {
                 app::once(client.as_ref(), async |application| drivers::probe_way(&connection, application).await);
             look.map(|probed| match probed {
                 Ok(way) => {
-                    let failed = way.failure.map(|why| Answer::failed(&why)).unwrap_or_default();
+                    let failed = way.failure.map(|why| Answer::failed(&shown_within(&why, MOST_LETTERS)));
+                    let failed = failed.unwrap_or_default();
                     Answer { out: table(&way.steps), ..failed }
                 }
                 Err(error) => Answer::failed(&error.to_string()),
@@ -109,7 +111,24 @@ pub(super) fn select<'a>(compiled: &'a Compiled, wanted: &str) -> Result<&'a Con
     }
 }
 
+/// Characters of one line.
+const MOST_LETTERS: usize = 2_000;
+
 fn table(lines: &[ProbeLine]) -> String {
     let width = lines.iter().map(|line| line.keys.chars().count()).max().unwrap_or(0);
-    lines.iter().map(|line| format!("{:width$}  {}\n", line.keys, line.value)).collect()
+    // A device chose some of these words.
+    let said = |line: &ProbeLine| shown_within(&line.value, MOST_LETTERS);
+    lines.iter().map(|line| format!("{:width$}  {}\n", line.keys, said(line))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_device_forge_no_line() {
+        let line = |value: &str| ProbeLine { keys: "server".to_owned(), value: value.to_owned() };
+        assert_eq!(table(&[line("a\n\u{1b}[2Jtrusted\u{202e}b")]), "server  a??[2Jtrusted?b\n");
+        assert!(table(&[line(&"x".repeat(100_000))]).len() < 3_000);
+    }
 }

@@ -3,14 +3,16 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Names come from clients: a line break or an escape sequence must not forge lines on a terminal.
+use crate::value::is_plain;
+
+/// Names come from clients: a line break, an escape sequence or a turn of the direction must not forge lines on a terminal.
 pub(super) fn shown(text: &str) -> String {
     shown_within(text, 100)
 }
 
 /// The same with up to this many characters.
 pub(super) fn shown_within(text: &str, most: usize) -> String {
-    text.chars().take(most).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().take(most).map(|c| if is_plain(c) { c } else { '?' }).collect()
 }
 
 /// A time in seconds since 1970 as RFC 3339.
