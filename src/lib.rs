@@ -50,6 +50,7 @@ mod config;
 mod control;
 mod drivers;
 mod embed;
+mod formula;
 mod health;
 mod history;
 mod logging;

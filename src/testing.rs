@@ -58,6 +58,9 @@ pub mod drivers {
 pub mod publish {
     pub use crate::publish::fuzz;
 }
+pub mod formula {
+    pub use crate::formula::{Cause, Inputs, Memory, Moments, Outcome, Program, Stack};
+}
 pub mod health {
     pub use crate::health::{Link, State};
 }
@@ -77,8 +80,9 @@ pub mod history {
 }
 pub mod model {
     pub use crate::model::{
-        AccessIx, Accounts, AuditLog, AuditPlan, Cell, Connection, ConnectionIx, DataType, Node, NodeIx, NodeKind,
-        NodeName, Origin, Plant, Role, Roles, SERVER_KEYS, Scale, ServerKey, Shape, Tag, TagId, Takes, User,
+        AccessIx, Accounts, AuditLog, AuditPlan, Cell, Connection, ConnectionIx, DataType, Derivation, Formula, Node,
+        NodeIx, NodeKind, NodeName, Origin, Plant, Role, Roles, SERVER_KEYS, Scale, ServerKey, Shape, Tag, TagId,
+        Takes, User,
     };
 }
 pub mod pki {

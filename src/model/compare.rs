@@ -4,8 +4,8 @@ use std::fmt::{Debug, Display};
 
 use super::change::{Change, Difference, Effect, Side, SourceDifferences, Texts};
 use super::{
-    Cell, DataType, EnumType, Identifier, Node, NodeIx, NodeKind, ObjectType, Origin, Period, Plant, Scale, Shape, Tag,
-    TagId, Text,
+    Cell, DataType, Derivation, EnumType, Identifier, Node, NodeIx, NodeKind, ObjectType, Origin, Period, Plant, Scale,
+    Shape, Tag, TagId, Text,
 };
 
 /// A node of a side.
@@ -130,9 +130,22 @@ impl Found {
                 self.key("value", Effect::Live, initial, starts);
                 self.shown("write", Effect::Live, write, writes, |is| *is);
             }
-            (Origin::Device { .. }, Origin::Memory { .. }) | (Origin::Memory { .. }, Origin::Device { .. }) => {
-                self.note("source", Effect::Fresh, None);
-                self.note("value", Effect::Fresh, None);
+            (Origin::Derived(was), Origin::Derived(is)) => self.derivations(was, is),
+            (was, is) => {
+                self.note(origin_key(was), Effect::Fresh, None);
+                self.note(origin_key(is), Effect::Fresh, None);
+            }
+        }
+    }
+
+    fn derivations(&mut self, was: &Derivation, is: &Derivation) {
+        match (was, is) {
+            // The same words may mean other tags, or tags of another type.
+            (Derivation::Formula(was), Derivation::Formula(is)) if was.text == is.text => {
+                self.key("expr", Effect::Fresh, was, is);
+            }
+            (Derivation::Formula(was), Derivation::Formula(is)) => {
+                self.shown("expr", Effect::Fresh, &was.text, &is.text, |text| text.to_string());
             }
         }
     }
@@ -174,6 +187,17 @@ impl Found {
             true => self.key("history", Effect::Live, &before, &after),
             false => self.shown("history", Effect::Live, &before, &after, |class| name(class).to_string()),
         }
+    }
+}
+
+/// The key of a node that says where its value comes from.
+fn origin_key(origin: &Origin) -> &'static str {
+    match origin {
+        Origin::Device { .. } => "source",
+        Origin::Memory { .. } => "value",
+        Origin::Derived(derivation) => match **derivation {
+            Derivation::Formula(_) => "expr",
+        },
     }
 }
 

@@ -8,6 +8,7 @@ mod audit;
 mod change;
 mod compare;
 mod count;
+mod derived;
 mod diff;
 mod endpoint;
 mod history;
@@ -33,6 +34,7 @@ pub use audit::{AuditLog, AuditPlan};
 pub(crate) use change::{Change, Difference, Effect, SourceDifferences, Texts};
 pub(crate) use compare::has_same_types;
 pub(crate) use count::count;
+pub use derived::{Derivation, Formula};
 pub(crate) use diff::{CellChange, NodeChange, diff};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use history::{HistoryClass, HistoryDeadband, HistoryPartition, HistoryPlan};
@@ -74,6 +76,8 @@ pub struct Plant {
     pub history: Vec<HistoryClass>,
     /// Publishers of all cells, in the order of the files.
     pub(crate) publishers: Vec<Publish>,
+    /// Derived tags: each comes after the ones that it uses.
+    pub derived: Vec<TagId>,
     /// The simulator replaces every driver.
     pub simulated: bool,
 }

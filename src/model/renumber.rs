@@ -136,11 +136,14 @@ impl Plant {
             plant.connections.put(numbers.connection(compiled), connection);
         }
         for (compiled, mut tag) in self.tags.into_entries() {
-            if let Origin::Device { connection, .. } = &mut tag.origin {
-                *connection = numbers.connection(*connection);
+            match &mut tag.origin {
+                Origin::Device { connection, .. } => *connection = numbers.connection(*connection),
+                Origin::Derived(derivation) => *derivation = derivation.renumbered(numbers).into(),
+                Origin::Memory { .. } => {}
             }
             plant.tags.put(numbers.tag(compiled), tag);
         }
+        plant.derived.iter_mut().for_each(|tag| *tag = numbers.tag(*tag));
         for node in plant.cells.iter_mut().flat_map(|cell| &mut cell.nodes) {
             if let NodeKind::Variable(tag) = &mut node.kind {
                 *tag = numbers.tag(*tag);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccessIx, ConnectionIx, EnumIx, HistoryIx, NodeIx};
+use super::{AccessIx, ConnectionIx, Derivation, EnumIx, HistoryIx, NodeIx};
 use crate::value::{BuiltIn, Value};
 
 /// The DataType that clients see.
@@ -98,6 +98,8 @@ pub enum Origin {
     },
     /// A constant, or with `write` a memory tag that starts with this value.
     Memory { initial: Value, write: bool },
+    /// Calculated from other tags whenever one of them changes; `Plant::derived` has the order.
+    Derived(Arc<Derivation>),
 }
 
 /// Raw to engineering units; a write is converted back.
@@ -119,7 +121,7 @@ impl Tag {
     pub fn connection(&self) -> Option<ConnectionIx> {
         match self.origin {
             Origin::Device { connection, .. } => Some(connection),
-            Origin::Memory { .. } => None,
+            Origin::Memory { .. } | Origin::Derived(_) => None,
         }
     }
 
@@ -127,13 +129,14 @@ impl Tag {
     pub fn poll_period(&self) -> Duration {
         match self.origin {
             Origin::Device { read: true, .. } => self.poll,
-            Origin::Device { .. } | Origin::Memory { .. } => Duration::ZERO,
+            Origin::Device { .. } | Origin::Memory { .. } | Origin::Derived(_) => Duration::ZERO,
         }
     }
 
     pub fn is_writable(&self) -> bool {
         match self.origin {
             Origin::Device { write, .. } | Origin::Memory { write, .. } => write,
+            Origin::Derived(_) => false,
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::{
-    Cell, DataType, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, Origin, Period, Plant, Shape, TagId, Text,
+    Cell, DataType, Derivation, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, Origin, Period, Plant, Shape,
+    TagId, Text,
 };
 
 /// Address of a tag in its device, if that is known.
@@ -111,6 +112,9 @@ impl Plant {
             }
             Origin::Memory { write: true, .. } => text.push_str("  memory"),
             Origin::Memory { write: false, .. } => text.push_str("  constant"),
+            Origin::Derived(derivation) => match &**derivation {
+                Derivation::Formula(formula) => text.push_str(&format!("  = {}", shown_formula(&formula.text))),
+            },
         }
         if let Some(class) = self.history_of(id) {
             text.push_str(&format!("  history {}", class.name));
@@ -119,6 +123,11 @@ impl Plant {
             text.push_str("  off");
         }
     }
+}
+
+/// A formula on one line.
+fn shown_formula(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn shape_text(text: &mut String, shape: &Shape, enums: &[EnumType]) {

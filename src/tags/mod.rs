@@ -4,6 +4,8 @@
 //! and null, never zero (Part 4 §7.11.1, 1.05).
 
 mod convert;
+mod derive;
+mod lapse;
 mod raw;
 mod reasons;
 mod roster;
@@ -13,6 +15,8 @@ mod turn;
 mod write;
 
 pub(crate) use convert::{leaves_deadband, to_raw, together};
+pub(crate) use lapse::Lapse;
+pub use lapse::Miss;
 pub use raw::{RawSample, Stamp};
 pub(crate) use reasons::Reason;
 pub(crate) use roster::{Member, Roster};
@@ -30,53 +34,12 @@ use tokio::time::Instant;
 
 use crate::model::{ConnectionIx, Number, Origin, Plant, Tag, TagId};
 use crate::value::{IndexRange, Moment, Sample, UaTime, Value};
+use derive::{Batch, Derived};
 use reasons::{Bad, Reasons};
 use slot::Slot;
 
 /// Write requests that may wait for one link.
 pub(crate) const QUEUE: usize = 256;
-
-/// Reason why a poll returned no value. Until `stale_after` the last value remains, Uncertain; then the tag gets the code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Miss {
-    /// The link was never up: BadNotConnected.
-    NeverConnected,
-    /// The link is down: BadNoCommunication.
-    LinkDown,
-    /// The link is up and this device is silent, or its gateway says so: BadTimeout.
-    Silent,
-    /// Answers that make no sense: BadCommunicationError.
-    Garbage,
-    /// The device is busy: BadResourceUnavailable.
-    Busy,
-    /// The peer refuses the credentials: BadUserAccessDenied.
-    Denied,
-    /// The driver's code broke: BadInternalError at once, its last values are not trusted.
-    Panicked,
-}
-
-impl Miss {
-    pub fn code(self) -> StatusCode {
-        match self {
-            Miss::NeverConnected => StatusCode::BadNotConnected,
-            Miss::LinkDown => StatusCode::BadNoCommunication,
-            Miss::Silent => StatusCode::BadTimeout,
-            Miss::Garbage => StatusCode::BadCommunicationError,
-            Miss::Busy => StatusCode::BadResourceUnavailable,
-            Miss::Denied => StatusCode::BadUserAccessDenied,
-            Miss::Panicked => StatusCode::BadInternalError,
-        }
-    }
-}
-
-/// Quality that a tag falls to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lapse {
-    /// The last value remains, Uncertain.
-    Uncertain,
-    /// The value is null, and the status gives the reason.
-    Bad,
-}
 
 /// Receiver of the changes of tags: a monitored item's queue, history, alarms.
 pub trait Watcher: Send + Sync {
@@ -162,6 +125,7 @@ pub struct TagStore {
     /// Memory tags that were written since `take_changed`.
     changed: Mutex<Vec<TagId>>,
     reasons: Reasons,
+    derived: Derived,
     /// Sees each sample as the device gave it.
     tap: Option<Tap>,
 }
@@ -178,6 +142,7 @@ impl TagStore {
             queues: RwLock::default(),
             changed: Mutex::new(Vec::new()),
             reasons: Reasons::default(),
+            derived: Derived::of(&Plant::default()),
             tap: None,
         }
     }
@@ -189,13 +154,16 @@ impl TagStore {
             Some(tag) => first_slot(plant, tag, stamp),
             None => Slot::vacant(stamp),
         };
-        TagStore {
+        let store = TagStore {
             slots: Segments::new((0..plant.tags.bound()).map(|place| Mutex::new(slot(place)))),
             queues: RwLock::default(),
             changed: Mutex::new(Vec::new()),
             reasons: Reasons::default(),
+            derived: Derived::of(plant),
             tap: None,
-        }
+        };
+        store.first(stamp);
+        store
     }
 
     /// The store with a receiver of all samples as devices give them.
@@ -213,6 +181,8 @@ impl TagStore {
     /// gets the batch's. A value that did not change only renews the times. A sample of the past is for watchers that want it, and
     /// changes nothing.
     pub fn commit(&self, plant: &Plant, samples: &[(TagId, RawSample)], stamp: Stamp) {
+        let mut batch = self.batch();
+        let of_batch = stamp;
         for (id, raw) in samples {
             if let Some(tap) = &self.tap {
                 tap(*id, raw);
@@ -236,17 +206,18 @@ impl TagStore {
                     stamp
                 }
             };
-            match value {
-                Ok(value) => {
-                    slot.take(value, raw.status(), tag.deadband, stamp);
-                }
+            let is_new = match value {
+                Ok(value) => slot.take(value, raw.status(), tag.deadband, stamp),
                 Err(code) => {
                     let of_value = raw.value().ok().map(reasons::of_value);
                     let why = of_value.as_ref().or(raw.reason());
-                    self.turn_bad(plant, *id, &mut slot, Bad { code, why, stamp });
+                    self.turn_bad(plant, *id, &mut slot, Bad { code, why, stamp })
                 }
-            }
+            };
+            drop(slot);
+            batch.note(*id, is_new);
         }
+        self.settle(batch, of_batch);
     }
 
     /// The slot of a tag that is in service and has its source by this revision, or an older one.
@@ -255,52 +226,15 @@ impl TagStore {
         (slot.since <= plant.revision && !slot.is_out_of_service()).then_some(slot)
     }
 
-    /// Takes a poll without a value: the quality falls by the time since the last good value.
-    pub fn miss(&self, plant: &Plant, tags: &[TagId], why: Miss, stamp: Stamp) {
-        for id in tags {
-            if let Some(mut slot) = self.in_service(plant, *id) {
-                slot.miss(why, plant.tag(*id).stale_after, stamp);
-            }
-        }
-    }
-
-    /// Takes the loss of a link, or of a device that sends these tags by itself. Bad tags get the code at once.
-    pub fn lapse(&self, plant: &Plant, tags: &[TagId], why: Miss, lapse: Lapse, stamp: Stamp) {
-        for id in tags {
-            if let Some(mut slot) = self.in_service(plant, *id) {
-                slot.lapse(why, lapse, stamp);
-            }
-        }
-    }
-
-    /// Takes a poll that has not ended: only tags older than `stale_after` change.
-    pub fn expire(&self, plant: &Plant, tags: &[TagId], why: Miss, stamp: Stamp) {
-        for id in tags {
-            let stale_after = plant.tag(*id).stale_after;
-            let Some(mut slot) = self.in_service(plant, *id) else { continue };
-            if !slot.is_answered(stale_after, stamp) {
-                slot.miss(why, stale_after, stamp);
-            }
-        }
-    }
-
-    /// The same for tags that are not Bad, after `at_least` where `stale_after` is shorter. A Bad tag keeps its reason.
-    pub fn expire_usable(&self, plant: &Plant, tags: &[TagId], at_least: Duration, why: Miss, stamp: Stamp) {
-        for id in tags {
-            let stale_after = plant.tag(*id).stale_after;
-            let Some(mut slot) = self.in_service(plant, *id) else { continue };
-            // A refusal of the device, also of one part, says more.
-            if !slot.sample.status.is_bad() && !slot.is_answered(stale_after.max(at_least), stamp) {
-                slot.miss(why, stale_after, stamp);
-            }
-        }
-    }
-
     /// Shows the value that was written to a tag that is not polled: the last value, Uncertain.
     pub fn show_written(&self, plant: &Plant, tag: TagId, value: &Value, stamp: Stamp) {
+        let mut batch = self.batch();
         if let Some(mut slot) = self.in_service(plant, tag) {
-            slot.take(value.clone(), StatusCode::UncertainLastUsableValue, 0.0, stamp);
+            let is_new = slot.take(value.clone(), StatusCode::UncertainLastUsableValue, 0.0, stamp);
+            drop(slot);
+            batch.note(tag, is_new);
         }
+        self.settle(batch, stamp);
     }
 
     /// Offers the present sample before it returns, then each change.
@@ -347,6 +281,10 @@ impl TagStore {
     ) -> Result<Written, StatusCode> {
         let tag = plant.tag(id);
         write::check_writable(plant, tag)?;
+        let mut batch = match tag.origin {
+            Origin::Device { .. } | Origin::Derived(_) => Batch::none(),
+            Origin::Memory { .. } => self.batch(),
+        };
         let mut slot = self.slot(id).lock();
         if slot.is_out_of_service() {
             return Err(StatusCode::BadOutOfService);
@@ -366,11 +304,15 @@ impl TagStore {
             Some(range) => range.write(&slot.good, value)?,
         };
         write::check_whole(plant, tag, &whole)?;
-        slot.take(whole, StatusCode::Good, 0.0, Stamp { source: at, server: at, now: Instant::now() });
-        if !std::mem::replace(&mut slot.dirty, true) {
-            drop(slot);
+        let stamp = Stamp { source: at, server: at, now: Instant::now() };
+        let is_new = slot.take(whole, StatusCode::Good, 0.0, stamp);
+        let was_noted = std::mem::replace(&mut slot.dirty, true);
+        drop(slot);
+        if !was_noted {
             self.changed.lock().push(id);
         }
+        batch.note(id, is_new);
+        self.settle(batch, stamp);
         Ok(Written::Done(StatusCode::Good))
     }
 
@@ -481,7 +423,9 @@ fn first_slot(plant: &Plant, tag: &Tag, stamp: Stamp) -> Slot {
         return Slot::new(Value::Null, StatusCode::BadOutOfService, stamp);
     }
     match &tag.origin {
-        Origin::Device { .. } => Slot::new(Value::Null, StatusCode::BadWaitingForInitialData, stamp),
+        Origin::Device { .. } | Origin::Derived(_) => {
+            Slot::new(Value::Null, StatusCode::BadWaitingForInitialData, stamp)
+        }
         Origin::Memory { initial, .. } => Slot::new(initial.clone(), StatusCode::Good, stamp),
     }
 }

@@ -70,16 +70,17 @@ pub(super) fn of_value(value: &Value) -> Arc<str> {
 }
 
 impl TagStore {
-    /// Turns a tag Bad for a reason of its own.
-    pub(super) fn turn_bad(&self, plant: &Plant, id: TagId, slot: &mut Slot, bad: Bad<'_>) {
+    /// Turns a tag Bad for a reason of its own; returns whether the status is new.
+    pub(super) fn turn_bad(&self, plant: &Plant, id: TagId, slot: &mut Slot, bad: Bad<'_>) -> bool {
         let had_reason = slot.has_reason;
-        slot.turn(Value::Null, bad.code, bad.stamp);
-        let Some(why) = bad.why else { return };
+        let is_new = slot.turn(Value::Null, bad.code, bad.stamp);
+        let Some(why) = bad.why else { return is_new };
         slot.has_reason = true;
         if self.reasons.note(id, had_reason, Reason { why: Arc::clone(why), since: bad.stamp.server }) {
             let name = plant.tag_name(id);
             logging::limited(Level::Warn, "a tag is Bad", None, format_args!("{name}: {why} ({})", bad.code));
         }
+        is_new
     }
 
     /// Why the tag is Bad, where the reason is its own and not that of its connection.

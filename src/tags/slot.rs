@@ -59,7 +59,8 @@ impl Slot {
     }
 
     /// A usable value: shown when it leaves the deadband or the status is new.
-    pub(crate) fn take(&mut self, value: Value, status: StatusCode, deadband: f64, stamp: Stamp) {
+    /// Returns whether it was.
+    pub(crate) fn take(&mut self, value: Value, status: StatusCode, deadband: f64, stamp: Stamp) -> bool {
         self.last_good = Some(stamp.now);
         self.has_reason = false;
         let news = self.sample.status != status || leaves_deadband(&self.good, &value, deadband);
@@ -70,16 +71,19 @@ impl Slot {
         }
         self.stamp(stamp);
         self.tell(news, stamp.moment());
+        news
     }
 
     /// A status without a usable new value, as the device or its driver says it.
-    pub(crate) fn turn(&mut self, value: Value, status: StatusCode, stamp: Stamp) {
+    /// Returns whether it is new.
+    pub(crate) fn turn(&mut self, value: Value, status: StatusCode, stamp: Stamp) -> bool {
         let news = self.sample.status != status;
         self.has_reason = false;
         self.sample.value = value;
         self.sample.status = status;
         self.stamp(stamp);
         self.tell(news, stamp.moment());
+        news
     }
 
     /// Starts again with the state of another slot; the watches stay.
@@ -93,20 +97,23 @@ impl Slot {
         }
     }
 
-    /// SourceTimestamp changes with the quality, so that an old alarm is not shown as a new one.
-    pub(crate) fn miss(&mut self, why: Miss, stale_after: Duration, stamp: Stamp) {
+    /// SourceTimestamp changes with the quality, so that an old alarm is not shown as a new one. Returns whether the status
+    /// is new.
+    pub(crate) fn miss(&mut self, why: Miss, stale_after: Duration, stamp: Stamp) -> bool {
         let lapse = if self.is_fresh(stale_after, stamp) { Lapse::Uncertain } else { Lapse::Bad };
-        self.lapse(why, lapse, stamp);
+        self.lapse(why, lapse, stamp)
     }
 
-    pub(crate) fn lapse(&mut self, why: Miss, lapse: Lapse, stamp: Stamp) {
+    pub(crate) fn lapse(&mut self, why: Miss, lapse: Lapse, stamp: Stamp) -> bool {
         let trusted = why != Miss::Panicked && !self.sample.status.is_bad();
         let usable = trusted && lapse == Lapse::Uncertain;
         let status = if usable { StatusCode::UncertainLastUsableValue } else { why.code() };
         if status != self.sample.status {
             let value = if usable { self.good.clone() } else { Value::Null };
             self.turn(value, status, stamp);
+            return true;
         }
+        false
     }
 
     /// Whether the device answered for the tag within `stale_after`: this answer remains while the next one is late.

@@ -12,6 +12,7 @@ pub(crate) fn check_writable(plant: &Plant, tag: &Tag) -> Result<(), StatusCode>
     let open = match tag.origin {
         Origin::Device { connection, .. } => plant.connections[connection].allow_write,
         Origin::Memory { .. } => true,
+        Origin::Derived(_) => false,
     };
     if open && tag.is_writable() { Ok(()) } else { Err(StatusCode::BadNotWritable) }
 }

@@ -1,4 +1,5 @@
-//! Why a tag has no good value, in words: StatusReason of each tag that comes from a device.
+//! Why a tag has no good value, in words: StatusReason of each tag that comes from a device or is
+//! calculated.
 
 use std::sync::Arc;
 
@@ -9,14 +10,21 @@ use crate::model::{Origin, Plant, Tag, TagId};
 use crate::tags::{Reason, TagStore};
 use crate::value::{UaTime, time_to_text};
 
+/// Derived tags that are followed to the cause, each to its input.
+const LONGEST_CHAIN: usize = 1_000;
+
 /// One sentence with the connection, the cause, since when, and the next attempt; empty while the tag is Good.
 pub(crate) fn of_tag(plant: &Plant, tags: &TagStore, links: &[Arc<health::Link>], id: TagId) -> String {
     let Some(tag) = plant.tags.get(id) else { return String::new() };
-    let Origin::Device { connection, .. } = tag.origin else { return String::new() };
     let status = tags.with(id, |sample| sample.status);
     if status.is_good() {
         return String::new();
     }
+    let connection = match tag.origin {
+        Origin::Device { connection, .. } => connection,
+        Origin::Derived(_) => return of_derived(plant, tags, links, id),
+        Origin::Memory { .. } => return String::new(),
+    };
     let link = || links.iter().find_map(|link| link.of(connection)).map(|now| now.why());
     let why = match tags.dated_reason(id) {
         Some(Reason { why, since }) => {
@@ -27,6 +35,24 @@ pub(crate) fn of_tag(plant: &Plant, tags: &TagStore, links: &[Arc<health::Link>]
     };
     let name = plant.connections.get(connection).map_or("", |connection| connection.name.as_str());
     format!("{name}: {why}")
+}
+
+/// The cause, and where that is an input, the reason of the tag at the end of the chain.
+fn of_derived(plant: &Plant, tags: &TagStore, links: &[Arc<health::Link>], id: TagId) -> String {
+    let Some(first) = tags.derived_reason(id) else { return String::new() };
+    let since = time_to_text(UaTime(first.since.0 - first.since.0.rem_euclid(10_000_000)));
+    let (mut last, mut source) = (first.why.clone(), first.input);
+    // The tags change meanwhile, so the end of the chain is not certain.
+    for _ in 0..LONGEST_CHAIN {
+        let Some(reason) = source.and_then(|input| tags.derived_reason(input)) else { break };
+        (last, source) = (reason.why, reason.input);
+    }
+    let root = source.map(|input| of_tag(plant, tags, links, input)).unwrap_or_default();
+    let end = if root.is_empty() { last } else { root };
+    match end == first.why {
+        true => format!("{}, since {since}", first.why),
+        false => format!("{}, since {since}; {end}", first.why),
+    }
 }
 
 fn switched_off(plant: &Plant, tag: &Tag) -> String {

@@ -251,6 +251,8 @@ impl Engine {
             };
             tags.turn(&plant, *tag, *turn, kept.as_ref(), stamp);
         }
+        let turned: Vec<TagId> = changes.turns.iter().map(|turn| turn.tag).collect();
+        tags.follow(&plant, &turned, stamp);
         // Before the links bring the first values: a sample that nobody records is lost.
         let recording = self.history.as_mut().zip(archives.as_deref()).map(|(history, archives)| {
             history.take(&rules.plan);

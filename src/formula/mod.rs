@@ -1,0 +1,12 @@
+//! Formulas: text to flat code, and its runs. Pure: a run is told the time and given its inputs.
+//!
+//! The room knows no tags. A formula has numbered inputs; its user gives their types when it is compiled and their
+//! samples when it runs. So tags, alarms and methods use it alike.
+
+mod memory;
+mod program;
+mod run;
+
+pub use memory::Memory;
+pub use program::{Cause, Program};
+pub use run::{Inputs, Moments, Outcome, Stack};
