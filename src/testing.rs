@@ -59,7 +59,10 @@ pub mod publish {
     pub use crate::publish::fuzz;
 }
 pub mod formula {
-    pub use crate::formula::{Cause, Inputs, Memory, Moments, Outcome, Program, Stack};
+    pub use crate::formula::{
+        Cause, Compiled, Dimensions, Enumeration, Fault, Found, Inputs, Lookup, Memory, Moments, Names, Outcome,
+        Program, Stack, Type, Want, compile,
+    };
 }
 pub mod health {
     pub use crate::health::{Link, State};

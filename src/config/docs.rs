@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::driver_keys::{self, DriverKeys};
 use super::spec;
-pub(crate) use crate::drivers::{did_you_mean, nearest};
+pub(crate) use crate::value::{did_you_mean, list, nearest};
 
 /// One key of a spec struct.
 #[derive(Debug, Clone, Default)]
@@ -216,13 +216,6 @@ fn limits_of(value: &Value) -> Option<(f64, f64)> {
 fn words_of(value: &Value) -> Vec<String> {
     let words = value.get("x-also").and_then(Value::as_array).into_iter().flatten();
     words.filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// The first `most` of a list in words, each in code quotes.
-pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
-    let all: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    let more = if all.len() > most { ", …" } else { "" };
-    format!("{}{more}", all[..all.len().min(most)].join(", "))
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ pub(crate) mod ethernet_ip;
 mod feed;
 mod file_text;
 mod gpio;
-mod hint;
 mod host;
 mod http;
 mod invalid;
@@ -48,9 +47,9 @@ mod toys;
 mod way;
 mod worker;
 
+pub(crate) use crate::value::did_you_mean;
 pub(crate) use application::{Application, Dialled};
 pub(crate) use driver::{Delivery, Driver, Mirroring, NoKeys};
-pub(crate) use hint::{did_you_mean, nearest};
 pub use links::{LinkChanges, Links, compare_links};
 pub(crate) use listing::{BrowsePlan, Folder, Found, Kept, Listing, Mirrors, Start};
 pub(crate) use listing::{Texts, free_of, with_names};

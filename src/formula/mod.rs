@@ -3,10 +3,22 @@
 //! The room knows no tags. A formula has numbered inputs; its user gives their types when it is compiled and their
 //! samples when it runs. So tags, alarms and methods use it alike.
 
+mod calls;
+mod check;
+mod fault;
+mod functions;
+mod lexer;
 mod memory;
+mod parse;
 mod program;
 mod run;
+mod tree;
+mod types;
+mod window;
 
+pub use check::{Compiled, compile};
+pub use fault::Fault;
 pub use memory::Memory;
 pub use program::{Cause, Program};
 pub use run::{Inputs, Moments, Outcome, Stack};
+pub use types::{Dimensions, Enumeration, Found, Lookup, Names, Type, Want};

@@ -4,17 +4,22 @@
 
 use std::sync::Arc;
 
+use super::functions::Function;
+use super::memory::Place;
+use super::types::Enumeration;
 use opcua::StatusCode;
 
 use crate::value::{BuiltIn, Value};
 
-/// A compiled formula. Its inputs are numbers; the user of the formula knows which tags they are.
-#[derive(Debug, Clone, PartialEq)]
+/// A compiled formula. Its inputs are numbers; the user of the formula knows which tags they are. The default one waits for tags
+/// that are not known yet.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Program {
     pub(super) code: Box<[Op]>,
     pub(super) constants: Box<[Value]>,
     /// Paths of the inputs as the formula has them, for texts.
     pub(super) inputs: Box<[Arc<str>]>,
+    pub(super) enumerations: Box<[Arc<Enumeration>]>,
     /// What the functions with memory need, by place.
     pub(super) places: Box<[Place]>,
     pub(super) reads_clock: bool,
@@ -43,10 +48,26 @@ pub(super) enum Op {
     /// Takes a condition: false goes on at the first place, null leaves null and goes on at the second.
     Branch(u16, u16),
     Jump(u16),
-    /// A fault from here to `Tried` goes on at the place, with a substitute.
+    /// A fault from here to `Tried` or `TriedAny` goes on at the place.
     Try(u16),
     /// Goes on at the place with the value, unless it is null.
     Tried(u16),
+    /// Goes on at the next step with the value.
+    TriedAny,
+    /// Calls a function with this number of arguments.
+    Call(Function, u8),
+    /// Calls a function of the tag that is this input.
+    OfTag(Function, u16),
+    /// Calls a function with memory, which has this place.
+    Recall(u16),
+    /// A fault in the argument of the function at this place ends here.
+    Missed(u16),
+    /// Takes the indices and the array, and leaves the element.
+    Element(u8),
+    /// The text of an enumeration's value.
+    Named(u16),
+    /// Notes that a fault was replaced.
+    Substitute,
     /// Becomes the value of a tag of this type.
     Become(BuiltIn),
 }
@@ -72,9 +93,39 @@ pub(super) enum Comparison {
     AtLeast,
 }
 
-/// The place of a function with memory.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Place {}
+impl Binary {
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Binary::Add | Binary::Join => "+",
+            Binary::Subtract => "-",
+            Binary::Multiply => "*",
+            Binary::Divide => "/",
+            Binary::Remainder => "%",
+        }
+    }
+}
+
+impl Comparison {
+    pub(super) const ALL: [Comparison; 6] = [
+        Comparison::Equal,
+        Comparison::Unequal,
+        Comparison::Less,
+        Comparison::AtMost,
+        Comparison::Greater,
+        Comparison::AtLeast,
+    ];
+
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Comparison::Equal => "==",
+            Comparison::Unequal => "!=",
+            Comparison::Less => "<",
+            Comparison::AtMost => "<=",
+            Comparison::Greater => ">",
+            Comparison::AtLeast => ">=",
+        }
+    }
+}
 
 /// Why a run gives no value, or no Good one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +141,16 @@ pub enum Cause {
     TooLarge,
     /// The result is null.
     Null,
+    /// A function has no result for its arguments.
+    NoResult,
+    NoSuchElement,
+    /// `number` of a Text that is none.
+    NoNumber,
+    TextTooLong,
+    /// A tag of the formula is not known yet.
+    Unknown,
+    /// A `total` without a part of its time.
+    Incomplete,
 }
 
 impl Cause {
@@ -97,7 +158,7 @@ impl Cause {
     pub fn input(self) -> Option<u16> {
         match self {
             Cause::Input(at, _) | Cause::NotFinite(at) | Cause::Beyond(at) => Some(at),
-            Cause::DivisionByZero | Cause::TooLarge | Cause::Null => None,
+            _ => None,
         }
     }
 }
@@ -113,9 +174,16 @@ impl Program {
         self.reads_clock
     }
 
-    /// Whether a run depends on earlier runs.
-    pub fn has_memory(&self) -> bool {
-        !self.places.is_empty()
+    /// Whether it remembers something that outlives it.
+    pub fn keeps(&self) -> bool {
+        let is_kept =
+            |place: &Place| matches!(place, Place::Previous | Place::Total { .. } | Place::Rises | Place::OnTime);
+        self.places.iter().any(is_kept)
+    }
+
+    /// Its input, if it has one alone and remembers nothing.
+    pub fn only_input(&self) -> bool {
+        self.inputs.len() == 1 && self.places.is_empty() && !self.reads_clock
     }
 
     /// The cause in words.
@@ -128,6 +196,12 @@ impl Program {
             Cause::DivisionByZero => "the formula divides by zero".to_owned(),
             Cause::TooLarge => "the formula gives a value beyond the type".to_owned(),
             Cause::Null => "the formula gives no value".to_owned(),
+            Cause::NoResult => "a function of the formula has no result for its arguments".to_owned(),
+            Cause::NoSuchElement => "the formula takes an element that the array does not have".to_owned(),
+            Cause::NoNumber => "the formula takes the number of a text that is none".to_owned(),
+            Cause::TextTooLong => "the formula gives too long a text".to_owned(),
+            Cause::Unknown => "a tag of the formula is not known yet: its folder mirrors a device".to_owned(),
+            Cause::Incomplete => "a part of the time is missing, because an input was Bad".to_owned(),
         }
     }
 }
@@ -140,6 +214,13 @@ impl Program {
         code.extend((1..count).flat_map(|at| [Op::Input(at), Op::Binary(Binary::Add)]));
         code.push(Op::Become(BuiltIn::Int32));
         let inputs = (0..count).map(|at| format!("in{at}").into()).collect();
-        Program { code: code.into(), constants: Box::default(), inputs, places: Box::default(), reads_clock: false }
+        Program {
+            code: code.into(),
+            constants: Box::default(),
+            inputs,
+            enumerations: Box::default(),
+            places: Box::default(),
+            reads_clock: false,
+        }
     }
 }

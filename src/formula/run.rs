@@ -3,8 +3,11 @@
 use opcua::StatusCode;
 
 use super::Memory;
+use super::calls::{self, call};
+use super::functions::Function;
+use super::memory::{Beyond, Place};
 use super::program::{Binary, Cause, Comparison, Op, Program};
-use crate::value::{BuiltIn, Moment, Sample, UaTime, Value};
+use crate::value::{Array, BuiltIn, Elements, Moment, Sample, UaTime, Value};
 
 /// The samples of a program's inputs, by their number. A run asks for those alone that it uses.
 pub trait Inputs {
@@ -17,6 +20,8 @@ pub struct Moments {
     pub now: Moment,
     /// The clock causes this run, and no change of an input.
     pub by_clock: bool,
+    /// Seconds that the host's time zone is ahead of UTC at a time.
+    pub zone: fn(UaTime) -> i32,
 }
 
 /// Result of a run.
@@ -36,12 +41,14 @@ pub struct Outcome {
 pub struct Stack {
     values: Vec<Value>,
     tries: Vec<Attempt>,
+    /// The last fault inside a `Try`.
+    fault: Option<Fault>,
 }
 
 /// The state at a `Try`.
 #[derive(Debug, Clone, Copy)]
 struct Attempt {
-    otherwise: u16,
+    otherwise: usize,
     depth: usize,
     quality: Quality,
 }
@@ -55,18 +62,23 @@ struct Quality {
 
 /// A Bad end of a run, or of the part inside a `Try`.
 #[derive(Debug, Clone, Copy)]
-struct Fault {
-    code: StatusCode,
-    cause: Cause,
+pub(super) struct Fault {
+    pub code: StatusCode,
+    pub cause: Cause,
 }
 
-const TOO_LARGE: Fault = Fault { code: StatusCode::BadOutOfRange, cause: Cause::TooLarge };
+pub(super) const TOO_LARGE: Fault = Fault { code: StatusCode::BadOutOfRange, cause: Cause::TooLarge };
 
 impl Program {
     /// Runs once. Only Texts and arrays that it makes are allocated.
     pub fn run(&self, inputs: &impl Inputs, memory: &mut Memory, at: Moments, stack: &mut Stack) -> Outcome {
+        if self.code.is_empty() {
+            let (status, cause) = (StatusCode::BadWaitingForInitialData, Some(Cause::Unknown));
+            return Outcome { value: Value::Null, status, source_time: at.now.wall, cause };
+        }
         stack.values.clear();
         stack.tries.clear();
+        stack.fault = None;
         let mut run = Run {
             program: self,
             inputs,
@@ -83,7 +95,10 @@ impl Program {
             Ok(Value::Null) => {
                 Outcome { value: Value::Null, status: StatusCode::BadNoData, source_time, cause: Some(Cause::Null) }
             }
-            Ok(value) => Outcome { value, status: quality.status, source_time, cause: quality.cause },
+            Ok(value) => {
+                memory.note_result(&value);
+                Outcome { value, status: quality.status, source_time, cause: quality.cause }
+            }
             Err(Fault { code, cause }) => Outcome { value: Value::Null, status: code, source_time, cause: Some(cause) },
         }
     }
@@ -92,7 +107,6 @@ impl Program {
 struct Run<'a, I> {
     program: &'a Program,
     inputs: &'a I,
-    #[expect(dead_code, reason = "functions with memory")]
     memory: &'a mut Memory,
     at: Moments,
     stack: &'a mut Stack,
@@ -111,8 +125,8 @@ impl<I: Inputs> Run<'_, I> {
                     let attempt = self.stack.tries.pop().ok_or(fault)?;
                     self.stack.values.truncate(attempt.depth);
                     self.quality = attempt.quality;
-                    self.substitute(fault.cause);
-                    attempt.otherwise.into()
+                    self.stack.fault = Some(fault);
+                    attempt.otherwise
                 }
             };
         }
@@ -148,7 +162,7 @@ impl<I: Inputs> Run<'_, I> {
             }
             Op::Binary(op) => {
                 let (right, left) = (self.pop(), self.pop());
-                self.push(binary(op, left, right)?);
+                self.push(binary(op, &left, &right)?);
             }
             Op::Compare(op) => {
                 let (right, left) = (self.pop(), self.pop());
@@ -158,8 +172,8 @@ impl<I: Inputs> Run<'_, I> {
                 let value = self.pop();
                 self.push(Value::Boolean(value.is_null()));
             }
-            Op::AndThen(end) => return Ok(if *self.top() == Value::Boolean(false) { end.into() } else { next }),
-            Op::OrElse(end) => return Ok(if *self.top() == Value::Boolean(true) { end.into() } else { next }),
+            Op::AndThen(over) => return Ok(skip(next, over, *self.top() == Value::Boolean(false))),
+            Op::OrElse(over) => return Ok(skip(next, over, *self.top() == Value::Boolean(true))),
             Op::And => {
                 let (right, left) = (self.pop(), self.pop());
                 // The left one is true or null.
@@ -171,25 +185,70 @@ impl<I: Inputs> Run<'_, I> {
             }
             Op::Branch(otherwise, end) => match self.pop() {
                 Value::Boolean(true) => {}
-                Value::Boolean(false) => return Ok(otherwise.into()),
+                Value::Boolean(false) => return Ok(next + usize::from(otherwise)),
                 _ => {
                     self.push(Value::Null);
-                    return Ok(end.into());
+                    return Ok(next + usize::from(end));
                 }
             },
-            Op::Jump(to) => return Ok(to.into()),
-            Op::Try(otherwise) => {
+            Op::Jump(over) => return Ok(next + usize::from(over)),
+            Op::Try(over) => {
                 let depth = self.stack.values.len();
+                let otherwise = next + usize::from(over);
                 self.stack.tries.push(Attempt { otherwise, depth, quality: self.quality });
             }
-            Op::Tried(end) => {
+            Op::Tried(over) => {
                 let attempt = self.stack.tries.pop();
                 if !self.top().is_null() {
-                    return Ok(end.into());
+                    return Ok(next + usize::from(over));
                 }
                 self.pop();
                 self.quality = attempt.map_or(self.quality, |attempt| attempt.quality);
-                self.substitute(Cause::Null);
+                self.stack.fault = None;
+            }
+            Op::TriedAny => {
+                self.stack.tries.pop();
+            }
+            Op::Substitute => {
+                let cause = self.stack.fault.take().map_or(Cause::Null, |fault| fault.cause);
+                self.worsen(StatusCode::UncertainSubstituteValue, cause);
+            }
+            Op::Call(function, count) => {
+                let from = self.stack.values.len() - usize::from(count);
+                let result = call(function, &self.stack.values[from..], self.at);
+                self.stack.values.truncate(from);
+                self.push(result?);
+            }
+            Op::OfTag(function, at) => {
+                let value = self.of_tag(function, at);
+                self.push(value);
+            }
+            Op::Recall(at) => {
+                let value = self.recall(at)?;
+                self.push(value);
+            }
+            Op::Missed(at) => {
+                let fault = self.stack.fault.take().unwrap_or(TOO_LARGE);
+                let place = self.program.places[usize::from(at)];
+                let total = self.memory.miss(place, at, self.at.now.mono).ok_or(fault)?;
+                self.worsen(StatusCode::UncertainDataSubNormal, Cause::Incomplete);
+                self.push(Value::Double(total));
+            }
+            Op::Element(count) => {
+                let from = self.stack.values.len() - usize::from(count);
+                let result = element(&self.stack.values[from - 1..]);
+                self.stack.values.truncate(from - 1);
+                self.push(result?);
+            }
+            Op::Named(at) => {
+                let value = match self.pop() {
+                    Value::Int64(number) => {
+                        let known = self.program.enumerations[usize::from(at)].text(number);
+                        calls::text(known.unwrap_or(&number.to_string()))?
+                    }
+                    value => value,
+                };
+                self.push(value);
             }
             Op::Become(kind) => {
                 let value = self.pop();
@@ -219,8 +278,8 @@ impl<I: Inputs> Run<'_, I> {
         }
         let fault = |cause| Fault { code: StatusCode::BadOutOfRange, cause };
         let value = calculable(sample.value).map_err(|beyond| match beyond {
-            Beyond::Integer => fault(Cause::Beyond(at)),
-            Beyond::Finite => fault(Cause::NotFinite(at)),
+            Uncalculable::Integer => fault(Cause::Beyond(at)),
+            Uncalculable::Finite => fault(Cause::NotFinite(at)),
         })?;
         if sample.status.is_uncertain() {
             self.worsen(sample.status, Cause::Input(at, sample.status));
@@ -235,13 +294,95 @@ impl<I: Inputs> Run<'_, I> {
         }
     }
 
-    fn substitute(&mut self, cause: Cause) {
-        self.worsen(StatusCode::UncertainSubstituteValue, cause);
+    /// The status of a tag, which does not become that of the result.
+    fn of_tag(&mut self, function: Function, at: u16) -> Value {
+        let Sample { status, source_time, .. } = self.inputs.sample(at);
+        self.newest = self.newest.max(source_time);
+        match function {
+            Function::Good => Value::Boolean(status.is_good()),
+            Function::Bad => Value::Boolean(status.is_bad()),
+            Function::Uncertain => Value::Boolean(status.is_uncertain()),
+            Function::Status => Value::text(status.sub_code().name()),
+            _ => Value::Double(seconds_between(source_time, self.at.now.wall)),
+        }
+    }
+
+    /// A function with memory.
+    fn recall(&mut self, at: u16) -> Result<Value, Fault> {
+        let place = self.program.places[usize::from(at)];
+        let now = self.at.now.mono;
+        let value = match place {
+            Place::Previous => calculable(self.memory.previous(at)).map_err(|_| TOO_LARGE)?,
+            Place::Age(input) => {
+                let Sample { value, status, source_time, .. } = self.inputs.sample(input);
+                self.newest = self.newest.max(source_time);
+                let present = Some(&value).filter(|_| !status.is_bad());
+                self.memory.age(at, present, now).map_or(Value::Null, Value::Double)
+            }
+            Place::Window(_) | Place::Total { .. } => match self.pop() {
+                Value::Double(number) => {
+                    let result = self.memory.over_time(place, at, number, now).map_err(|Beyond| TOO_LARGE)?;
+                    result.map_or(Value::Null, Value::Double)
+                }
+                _ => {
+                    self.memory.miss(place, at, now);
+                    Value::Null
+                }
+            },
+            Place::Rises => match self.pop() {
+                Value::Boolean(on) => Value::Int64(self.memory.rises(at, on)),
+                _ => Value::Null,
+            },
+            Place::OnTime => match self.pop() {
+                Value::Boolean(on) => Value::Double(self.memory.on_time(at, on, now)),
+                _ => {
+                    self.memory.miss(place, at, now);
+                    Value::Null
+                }
+            },
+            Place::OnDelay | Place::OffDelay => match (self.pop(), self.pop()) {
+                (Value::Double(delay), Value::Boolean(on)) => Value::Boolean(self.memory.delayed(at, on, delay, now)),
+                _ => Value::Null,
+            },
+        };
+        Ok(value)
     }
 }
 
+/// The next step, or the one after a distance.
+fn skip(next: usize, over: u16, is_over: bool) -> usize {
+    if is_over { next + usize::from(over) } else { next }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a time to the microsecond")]
+fn seconds_between(from: UaTime, to: UaTime) -> f64 {
+    (to.0.saturating_sub(from.0).max(0)) as f64 / 1e7
+}
+
+/// The element of an array, by the indices after it.
+fn element(values: &[Value]) -> Result<Value, Fault> {
+    const ABSENT: Fault = Fault { code: StatusCode::BadIndexRangeNoData, cause: Cause::NoSuchElement };
+    let Some((Value::Array(array), indices)) = values.split_first() else { return Ok(Value::Null) };
+    if indices.iter().any(Value::is_null) {
+        return Ok(Value::Null);
+    }
+    let count = [u32::try_from(array.elements.len()).unwrap_or(u32::MAX)];
+    let sizes: &[u32] = if array.dimensions.len() > 1 { &array.dimensions } else { &count };
+    let mut at = 0usize;
+    for (place, size) in sizes.iter().enumerate() {
+        let Some(Value::Int64(index)) = indices.get(place) else { return Err(ABSENT) };
+        let index = u32::try_from(*index).ok().filter(|index| index < size).ok_or(ABSENT)?;
+        at = at * *size as usize + index as usize;
+    }
+    if indices.len() != sizes.len() {
+        return Err(ABSENT);
+    }
+    let value = array.elements.get(at).ok_or(ABSENT)?;
+    calculable(value).map_err(|_| TOO_LARGE)
+}
+
 /// A value that no formula calculates with.
-enum Beyond {
+pub(super) enum Uncalculable {
     /// Above the greatest Integer.
     Integer,
     /// NaN, or infinite.
@@ -249,7 +390,7 @@ enum Beyond {
 }
 
 /// The value of a tag as formulas have it: Boolean, Int64, Double, String, DateTime, or an array.
-fn calculable(value: Value) -> Result<Value, Beyond> {
+pub(super) fn calculable(value: Value) -> Result<Value, Uncalculable> {
     Ok(match value {
         Value::SByte(number) => Value::Int64(number.into()),
         Value::Byte(number) => Value::Int64(number.into()),
@@ -257,10 +398,10 @@ fn calculable(value: Value) -> Result<Value, Beyond> {
         Value::UInt16(number) => Value::Int64(number.into()),
         Value::Int32(number) => Value::Int64(number.into()),
         Value::UInt32(number) => Value::Int64(number.into()),
-        Value::UInt64(number) => Value::Int64(number.try_into().map_err(|_| Beyond::Integer)?),
+        Value::UInt64(number) => Value::Int64(number.try_into().map_err(|_| Uncalculable::Integer)?),
         Value::Float(number) if number.is_finite() => Value::Double(number.into()),
         Value::Double(number) if number.is_finite() => Value::Double(number),
-        Value::Float(_) | Value::Double(_) => return Err(Beyond::Finite),
+        Value::Float(_) | Value::Double(_) => return Err(Uncalculable::Finite),
         value => value,
     })
 }
@@ -273,14 +414,14 @@ fn to_double(value: Value) -> Value {
     }
 }
 
-fn finite(number: f64) -> Result<Value, Fault> {
+pub(super) fn finite(number: f64) -> Result<Value, Fault> {
     if number.is_finite() { Ok(Value::Double(number)) } else { Err(TOO_LARGE) }
 }
 
-fn binary(op: Binary, left: Value, right: Value) -> Result<Value, Fault> {
+fn binary(op: Binary, left: &Value, right: &Value) -> Result<Value, Fault> {
     const BY_ZERO: Fault = Fault { code: StatusCode::BadOutOfRange, cause: Cause::DivisionByZero };
     match (left, right) {
-        (Value::Int64(left), Value::Int64(right)) => {
+        (&Value::Int64(left), &Value::Int64(right)) => {
             let number = match op {
                 Binary::Add => left.checked_add(right),
                 Binary::Subtract => left.checked_sub(right),
@@ -292,7 +433,7 @@ fn binary(op: Binary, left: Value, right: Value) -> Result<Value, Fault> {
             };
             number.map(Value::Int64).ok_or(TOO_LARGE)
         }
-        (Value::Double(left), Value::Double(right)) => match op {
+        (&Value::Double(left), &Value::Double(right)) => match op {
             Binary::Add => finite(left + right),
             Binary::Subtract => finite(left - right),
             Binary::Multiply => finite(left * right),
@@ -301,7 +442,7 @@ fn binary(op: Binary, left: Value, right: Value) -> Result<Value, Fault> {
             Binary::Remainder => finite(left % right),
             Binary::Join => Err(TOO_LARGE),
         },
-        (Value::String(left), Value::String(right)) => Ok(Value::String([&*left, &*right].concat().into())),
+        (Value::String(left), Value::String(right)) => calls::text(&[&**left, &**right].concat()),
         _ => Ok(Value::Null),
     }
 }
@@ -333,6 +474,15 @@ fn as_written(kind: BuiltIn, value: Value) -> Result<Value, Fault> {
     match value {
         Value::Int64(number) => Value::from_integer(kind, number.into()).filter(fits).ok_or(TOO_LARGE),
         Value::Double(number) => Value::from_f64(kind, number).filter(fits).ok_or(TOO_LARGE),
+        Value::Array(array) if array.elements.built_in() != kind => {
+            let one = |at| {
+                let value = array.elements.get(at).and_then(|value| calculable(value).ok()).ok_or(TOO_LARGE)?;
+                as_written(kind, value)
+            };
+            let values: Result<Vec<Value>, Fault> = (0..array.elements.len()).map(one).collect();
+            let elements = Elements::collect(kind, values?.into_iter()).ok_or(TOO_LARGE)?;
+            Ok(Value::Array(Array { elements, dimensions: array.dimensions.clone() }.into()))
+        }
         value => Ok(value),
     }
 }

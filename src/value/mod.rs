@@ -5,6 +5,7 @@
 
 mod cells;
 mod hidden;
+mod hint;
 mod moment;
 mod plain;
 mod range;
@@ -12,6 +13,7 @@ mod text;
 
 pub(crate) use cells::{Cell, row, separator};
 pub use hidden::Hidden;
+pub(crate) use hint::{did_you_mean, list, nearest};
 pub use moment::Moment;
 pub use plain::is_plain;
 pub use range::{IndexRange, Indices};

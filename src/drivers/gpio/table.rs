@@ -7,7 +7,7 @@ use opcua::StatusCode;
 use super::address::Address;
 use super::kernel::{Fault, Info};
 use super::wiring::Wiring;
-use crate::drivers::hint::nearest;
+use crate::value::nearest;
 
 /// A point before its line is known.
 #[derive(Debug, Clone)]

@@ -20,3 +20,10 @@ pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
 pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(wrong, known).map(|name| format!("did you mean `{name}`?")).unwrap_or_default()
 }
+
+/// The first `most` of a list in words, each in code quotes.
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
+    let all: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    let more = if all.len() > most { ", …" } else { "" };
+    format!("{}{more}", all[..all.len().min(most)].join(", "))
+}
