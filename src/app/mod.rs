@@ -11,6 +11,7 @@ mod build;
 #[cfg(test)]
 mod driver_tests;
 mod files;
+mod formulas;
 pub(crate) mod history;
 mod housekeeping;
 mod listener;

@@ -1,11 +1,11 @@
-//! Memory tags over a restart: saved within a second of a write, restored with their old SourceTimestamp.
+//! Memory tags and what formulas remember, over a restart: saved within a second, restored with their old SourceTimestamp.
 //!
 //! A start value that was edited in the cell file since then wins over what was retained.
 
 use std::collections::BTreeMap;
 
 use crate::logging;
-use crate::model::{Identifier, Origin, Plant, TagId};
+use crate::model::{Derivation, Identifier, Origin, Plant, Tag, TagId};
 use crate::stack::codec::{Reader, Writer};
 use crate::state::{Retained, State, StateError};
 use crate::tags::{Kept, TagStore};
@@ -44,6 +44,17 @@ impl Retention {
         Some(Kept { value: value?, source: UaTime(kept.source_time) })
     }
 
+    /// What a formula remembered; `None` when it is another formula since.
+    pub(crate) fn memory_of(&self, plant: &Plant, id: TagId) -> Option<Vec<Value>> {
+        let start = formula_start(plant.tags.get(id)?)?;
+        let kept = self.values.get(&key(plant, id)).filter(|kept| kept.start == start)?;
+        let values: Option<Vec<Value>> = kept.value.split(';').map(from_hex).collect();
+        if values.is_none() {
+            log::warn!("{}: what the formula remembered cannot be read; it begins again", plant.tag_name(id));
+        }
+        values
+    }
+
     /// Drops the retained value of a tag that is removed, or whose value in the cell file is another one.
     pub(crate) fn forget(&mut self, plant: &Plant, id: TagId) {
         if plant.tags.get(id).is_some() && self.values.remove(&key(plant, id)).is_some() {
@@ -60,6 +71,13 @@ impl Retention {
             let retained =
                 Retained { value: to_hex(&sample.value), source_time: sample.source_time.0, start: to_hex(initial) };
             self.values.insert(key(plant, id), retained);
+        }
+        for (id, values) in tags.take_memories() {
+            let Some(start) = plant.tags.get(id).and_then(formula_start) else { continue };
+            let value = values.iter().map(to_hex).collect::<Vec<_>>().join(";");
+            let source_time = tags.with(id, |sample| sample.source_time.0);
+            self.values.insert(key(plant, id), Retained { value, source_time, start });
+            self.is_due = true;
         }
     }
 
@@ -87,6 +105,13 @@ impl Retention {
             }
         }
     }
+}
+
+/// The formula that a memory belongs to, with the type of its tag.
+fn formula_start(tag: &Tag) -> Option<String> {
+    let Origin::Derived(derivation) = &tag.origin else { return None };
+    let Derivation::Formula(formula) = &**derivation;
+    Some(format!("{:?} = {}", tag.shape.data_type.wire(), formula.text))
 }
 
 /// A tag by its NodeId: `NAMESPACE|TEXT`, or `NAMESPACE||NUMBER`.

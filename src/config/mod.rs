@@ -19,6 +19,7 @@ mod parse;
 mod places;
 mod reference;
 mod report;
+mod scalar_text;
 mod schema;
 mod source;
 mod spec;

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::scalar_text;
+
 /// Bytes `start..end` of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
@@ -216,6 +218,17 @@ impl Source {
         }
         let quote = u32::from(self.kind(ix) == Kind::Quoted);
         let [start, end] = [part.start, part.end].map(|at| whole.start + quote + u32::try_from(at).unwrap_or(0));
+        Place { file: whole.file, start, end }
+    }
+
+    /// A part of a scalar's text as a place, through quotes, escapes and folded lines.
+    pub(crate) fn part_through(&self, ix: Ix, part: Range<usize>) -> Place {
+        if !self.texts.contains_key(&ix) || self.is_secret(ix) {
+            return self.part(ix, part);
+        }
+        let whole = self.place(ix);
+        let Some(found) = scalar_text::part(self.raw(ix), self.text(ix), &part) else { return whole };
+        let [start, end] = [found.start, found.end].map(|at| whole.start + u32::try_from(at).unwrap_or(0));
         Place { file: whole.file, start, end }
     }
 

@@ -1,5 +1,7 @@
 //! `{name}` in texts: parameters of types and variables of `repeat`, with whole numbers and `+ - * ( )`.
 
+use std::ops::Range;
+
 /// Names and the texts that stand for them; the last entry of a name wins.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Env {
@@ -52,6 +54,45 @@ pub(crate) fn fill(text: &str, env: &Env) -> Result<Option<String>, Fault> {
     }
     out.push_str(rest);
     Ok(Some(out))
+}
+
+/// A part of a filled text that is like the template's, or came in place of a `{…}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub filled: Range<usize>,
+    pub template: Range<usize>,
+}
+
+/// The parts of a template that `fill` fills; empty where it fails.
+pub(crate) fn pieces(text: &str, env: &Env) -> Vec<Piece> {
+    let (mut pieces, mut length, mut at) = (Vec::new(), 0, 0);
+    while at < text.len() {
+        let start = text[at..].find('{').map_or(text.len(), |start| at + start);
+        let end = text[start..].find('}').map_or(text.len(), |end| start + end + 1);
+        pieces.push(Piece { filled: length..length + start - at, template: at..start });
+        length += start - at;
+        let Ok(Some(filled)) = fill(&text[start..end], env) else { break };
+        pieces.push(Piece { filled: length..length + filled.len(), template: start..end });
+        length += filled.len();
+        at = end;
+    }
+    pieces
+}
+
+/// The part of the template that a part of the filled text came from.
+pub(crate) fn origin_of(pieces: &[Piece], part: Range<usize>) -> Range<usize> {
+    let find = |at: usize, is_end: bool| {
+        let last = usize::from(is_end);
+        let piece = pieces.iter().find(|piece| piece.filled.start + last <= at && at < piece.filled.end + last)?;
+        let is_copy = piece.filled.len() == piece.template.len();
+        Some(match is_copy {
+            true => piece.template.start + (at - piece.filled.start),
+            false if is_end => piece.template.end,
+            false => piece.template.start,
+        })
+    };
+    let start = find(part.start, false).or_else(|| find(part.start, true)).unwrap_or(part.start);
+    start..find(part.end, true).unwrap_or(start).max(start)
 }
 
 /// Names in the `{…}` of a text.

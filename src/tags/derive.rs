@@ -5,13 +5,17 @@
 //! derivation is evaluated. A cell without derived tags pays one look at a flag.
 
 mod graph;
+mod zone;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use opcua::StatusCode;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::{Stamp, TagStore};
 use crate::formula::{Cause, Inputs, Memory, Moments, Stack};
@@ -25,6 +29,8 @@ pub(super) struct Derived {
     state: RwLock<State>,
     /// Locked for a moment, and with no other lock after it: who asks for a reason may hold the lock of a watcher.
     causes: Mutex<HashMap<TagId, Known>>,
+    /// The graph is another one.
+    changed: Notify,
 }
 
 /// Why a derived tag is not Good, and since when.
@@ -43,6 +49,8 @@ struct State {
     memories: Vec<Memory>,
     /// The same.
     causes: Vec<Option<Cause>>,
+    /// Ranks that run by the clock, and when each is due.
+    due: Vec<(usize, Instant)>,
     stack: Stack,
 }
 
@@ -56,11 +64,12 @@ pub(crate) struct Steady<'a> {
 
 impl Derived {
     pub(super) fn of(plant: &Plant) -> Derived {
-        let state = State::of(Graph::of(plant));
+        let state = State::of(Graph::of(plant), Instant::now());
         Derived {
             is_on: AtomicBool::new(!state.graph.nodes.is_empty()),
             state: RwLock::new(state),
             causes: Mutex::default(),
+            changed: Notify::new(),
         }
     }
 }
@@ -81,10 +90,12 @@ impl Derived {
 }
 
 impl State {
-    fn of(graph: Graph) -> State {
+    fn of(graph: Graph, now: Instant) -> State {
+        let clocked = graph.nodes.iter().enumerate().filter_map(|(rank, node)| Some((rank, now + node.period?)));
+        let due = clocked.collect();
         let memories = graph.nodes.iter().map(|node| node.memory()).collect();
         let causes = vec![None; graph.nodes.len()];
-        State { dirty: Dirty::of(graph.nodes.len()), graph, memories, causes, stack: Stack::default() }
+        State { dirty: Dirty::of(graph.nodes.len()), graph, memories, causes, due, stack: Stack::default() }
     }
 }
 
@@ -140,17 +151,30 @@ impl TagStore {
     }
 
     /// Takes the derived tags of a plant, after the slots were turned. A tag that was turned is evaluated, and so is each one
-    /// that uses it; what others remember stays.
-    pub(crate) fn follow(&self, plant: &Plant, turned: &[TagId], stamp: Stamp) {
+    /// that uses it; what others remember stays. `restore` gives what a tag remembered that was turned.
+    pub(crate) fn follow(
+        &self,
+        plant: &Plant,
+        turned: &[TagId],
+        mut restore: impl FnMut(TagId) -> Option<Vec<Value>>,
+        stamp: Stamp,
+    ) {
         if plant.derived.is_empty() && !self.derived.is_on.load(Ordering::Acquire) {
             return;
         }
-        let mut state = self.derived.state.write();
-        let mut new = State::of(Graph::of(plant));
-        for tag in turned {
+        let mut new = State::of(Graph::of(plant), stamp.now);
+        let turned: HashSet<TagId> = turned.iter().copied().collect();
+        for tag in &turned {
             new.graph.dependents(*tag).iter().for_each(|rank| new.dirty.mark(*rank));
-            new.graph.rank(*tag).into_iter().for_each(|rank| new.dirty.mark(rank));
+            let Some(rank) = new.graph.rank(*tag) else { continue };
+            new.dirty.mark(rank);
+            if let Some(kept) =
+                Some(rank as usize).filter(|rank| new.graph.nodes[*rank].keeps).and_then(|_| restore(*tag))
+            {
+                new.memories[rank as usize].restore(&kept);
+            }
         }
+        let mut state = self.derived.state.write();
         for (rank, memory) in std::mem::take(&mut state.memories).into_iter().enumerate() {
             let tag = state.graph.nodes[rank].tag;
             if let Some(at) = new.graph.rank(tag).filter(|_| !turned.contains(&tag)) {
@@ -158,13 +182,56 @@ impl TagStore {
                 new.causes[at as usize] = state.causes[rank];
             }
         }
-        self.derived
-            .causes
-            .lock()
-            .retain(|tag, _| new.graph.rank(*tag).is_some_and(|at| new.causes[at as usize].is_some()));
+        let known: HashMap<TagId, Instant> =
+            state.due.iter().map(|(rank, due)| (state.graph.nodes[*rank].tag, *due)).collect();
+        for (rank, due) in &mut new.due {
+            *due = known.get(&new.graph.nodes[*rank].tag).map_or(*due, |known| (*due).min(*known));
+        }
+        let stays = |tag: &TagId| new.graph.rank(*tag).is_some_and(|at| new.causes[at as usize].is_some());
+        self.derived.causes.lock().retain(|tag, _| stays(tag));
         *state = new;
         self.derived.is_on.store(!state.graph.nodes.is_empty(), Ordering::Release);
         self.evaluate(&mut state, stamp, false);
+        drop(state);
+        self.derived.changed.notify_one();
+    }
+
+    /// Whether a derived tag runs by the clock.
+    pub(crate) fn has_clock(&self) -> bool {
+        self.derived.is_on.load(Ordering::Acquire) && !self.derived.state.read().due.is_empty()
+    }
+
+    /// Runs what is due by the clock; says when the next is.
+    pub(crate) fn tick(&self, stamp: Stamp) -> Option<Instant> {
+        if !self.derived.is_on.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut state = self.derived.state.write();
+        let State { graph, dirty, due, .. } = &mut *state;
+        for (rank, due) in due.iter_mut().filter(|(_, due)| *due <= stamp.now) {
+            dirty.mark(u32::try_from(*rank).expect("tags are counted in u32"));
+            let period = graph.nodes[*rank].period.unwrap_or(Duration::from_secs(1));
+            // A run that came late is not made up for.
+            *due = if *due + period > stamp.now { *due + period } else { stamp.now + period };
+        }
+        self.evaluate(&mut state, stamp, true);
+        state.due.iter().map(|(_, due)| *due).min()
+    }
+
+    /// Waits for the derived tags of another plant.
+    pub(crate) async fn derived_changed(&self) {
+        self.derived.changed.notified().await;
+    }
+
+    /// What derived tags remember over a restart, where it changed since the last call.
+    pub(crate) fn take_memories(&self) -> Vec<(TagId, Vec<Value>)> {
+        if !self.derived.is_on.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut state = self.derived.state.write();
+        let State { graph, memories, .. } = &mut *state;
+        let keeping = graph.nodes.iter().zip(memories).filter(|(node, _)| node.keeps);
+        keeping.filter_map(|(node, memory)| memory.take_changed().then(|| (node.tag, memory.kept()))).collect()
     }
 
     /// Evaluates all derived tags of a new store.
@@ -176,8 +243,8 @@ impl TagStore {
     }
 
     fn evaluate(&self, state: &mut State, stamp: Stamp, by_clock: bool) {
-        let State { graph, dirty, memories, causes, stack } = state;
-        let at = Moments { now: stamp.moment(), by_clock };
+        let State { graph, dirty, memories, causes, stack, .. } = state;
+        let at = Moments { now: stamp.moment(), by_clock, zone: zone::offset };
         while let Some(rank) = dirty.take() {
             let node = &graph.nodes[rank];
             if !node.enabled {

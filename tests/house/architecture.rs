@@ -39,7 +39,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("argon2", &["ua/users"]),
     ("tokio_serial", &["drivers/modbus"]),
     ("gpiocdev_uapi", &["drivers/gpio/cdev"]),
-    ("chrono", &["drivers/s7/time"]),
+    ("chrono", &["drivers/s7/time", "tags/derive/zone"]),
     ("inotify", &["pki", "app/reload"]),
     ("clap", &["cli", "main"]),
     ("rpassword", &["cli"]),

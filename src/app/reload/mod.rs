@@ -26,13 +26,13 @@ use std::sync::{Arc, Weak};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, watch};
 
-use super::StartError;
 use super::application::Own;
 use super::build::{Base, Namespaces};
 use super::history::{History, HistoryAdmin, Recording};
 use super::publish::Commander;
 use super::retained::Retention;
 use super::tasks::Tasks;
+use super::{StartError, formulas};
 use crate::config::Compiled;
 use crate::drivers::{ConnectionPlan, Links, Output};
 use crate::history::Archives;
@@ -74,6 +74,8 @@ pub(crate) struct Engine {
     browsing: watch::Sender<Arc<[ConnectionPlan]>>,
     pub(super) application: Arc<Own>,
     tasks: Tasks,
+    /// The task of formulas that read the clock is there.
+    has_clock: bool,
     is_stopped: bool,
 }
 
@@ -151,6 +153,7 @@ impl Engine {
             browsing: watch::Sender::new(Arc::from([])),
             application,
             tasks: tasks.clone(),
+            has_clock: false,
             is_stopped: false,
         })
     }
@@ -252,7 +255,12 @@ impl Engine {
             tags.turn(&plant, *tag, *turn, kept.as_ref(), stamp);
         }
         let turned: Vec<TagId> = changes.turns.iter().map(|turn| turn.tag).collect();
-        tags.follow(&plant, &turned, stamp);
+        tags.follow(&plant, &turned, |tag| self.retention.memory_of(&plant, tag), stamp);
+        if !self.has_clock && tags.has_clock() {
+            self.has_clock = true;
+            self.tasks.spawn("formulas".into(), Box::pin(formulas::run(Arc::clone(tags))));
+        }
+
         // Before the links bring the first values: a sample that nobody records is lost.
         let recording = self.history.as_mut().zip(archives.as_deref()).map(|(history, archives)| {
             history.take(&rules.plan);

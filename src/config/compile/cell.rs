@@ -58,7 +58,9 @@ impl Compiler<'_> {
         };
         self.plant.cells[usize::from(scope.index)].nodes.push(own);
         self.top_nodes(&roots, &mut scope, &inherited);
+        let mirrors: Vec<NodeIx> = scope.mirrors.iter().map(|of| of.node).collect();
         self.mirrors(&mut scope);
+        self.formulas(&mut scope, &mirrors);
         self.check_pinned(&scope);
         let mut publishers = HashMap::new();
         for part in self.sections(&roots, &["publish"]) {

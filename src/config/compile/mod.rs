@@ -8,6 +8,7 @@ mod brokers;
 mod cell;
 mod connection;
 mod device;
+mod formula;
 mod history;
 mod instance;
 mod mirror;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use super::loaded::{Content, Loaded, Named};
 use super::options::Options;
 use super::report::Findings;
-use super::source::{Ix, Source};
+use super::source::{Ix, Place, Source};
 use crate::drivers::{self, ConnectionPlan, Enumeration};
 use crate::model::{Access, AccessIx, EnumIx, Plant, ServerPlan, TagId, Unit};
 
@@ -61,6 +62,7 @@ impl Compiled {
 /// Most nodes of all cells together, after expansion.
 const MOST_NODES: usize = 1_000_000;
 
+pub(crate) use formula::longest_chain;
 pub(super) use tag::{foreign_type_names, type_names};
 
 pub(super) struct Compiler<'a> {
@@ -77,6 +79,8 @@ pub(super) struct Compiler<'a> {
     connection_nodes: Vec<Ix>,
     /// The address of each point.
     addresses: HashMap<TagId, Ix>,
+    /// The place of each formula.
+    formula_places: HashMap<TagId, Place>,
     /// Of each cell and enumeration that a point has.
     enumerations: HashMap<(u16, EnumIx), Arc<Enumeration>>,
     own_roles: Vec<String>,
@@ -109,6 +113,7 @@ pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings
         real_settings: Vec::new(),
         connection_nodes: Vec::new(),
         addresses: HashMap::new(),
+        formula_places: HashMap::new(),
         enumerations: HashMap::new(),
         own_roles: Vec::new(),
         access: HashMap::new(),
@@ -128,6 +133,7 @@ pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings
     for cell in &cells {
         compiler.cell(cell);
     }
+    compiler.order_derived();
     if let Some(server) = &server {
         compiler.warn_blind_guests(server);
     }

@@ -239,7 +239,7 @@ impl Compiler<'_> {
         let ix = self.push_node(node, walk.into, scope);
         let below =
             Walk { parent: Some(ix), depth: walk.depth + 1, hang: (own, "children"), inherited, ..walk.clone() };
-        let entry = Entry { spec: &spec, own, is_whole };
+        let entry = Entry { spec: &spec, own, template, is_whole };
         if let Some(data_type) = &self.type_of(entry, children.is_some()) {
             let browse = spec.browse.map(|raw| raw.0);
             for (other, word) in [(children, "children"), (spec.of.as_ref().map(|of| of.ix), "of"), (browse, "browse")]
@@ -280,12 +280,13 @@ impl Compiler<'_> {
     /// The DataType of a node that is a tag; of no kind where it is there and can't be read, or may be what was not
     /// understood.
     fn type_of(&mut self, entry: Entry<'_>, has_children: bool) -> Option<At<String>> {
-        let Entry { spec, own, is_whole } = entry;
+        let Entry { spec, own, is_whole, .. } = entry;
         if spec.data_type.is_some() {
             return spec.data_type.clone();
         }
         let given = self.source.get(own, "type");
-        let looks_like_tag = !is_whole && spec.source.is_some() && spec.of.is_none() && !has_children;
+        let looks_like_tag =
+            !is_whole && (spec.source.is_some() || spec.expr.is_some()) && spec.of.is_none() && !has_children;
         let ix = given.or_else(|| {
             let place = self.source.place(own);
             looks_like_tag.then(|| self.source.make(place, Kind::Bad, None))
@@ -377,9 +378,10 @@ impl Compiler<'_> {
 
     /// Keys that only a tag has.
     fn refuse_tag_keys(&mut self, spec: &NodeSpec, own: Ix) {
-        let present: [(&str, bool); 10] = [
+        let present: [(&str, bool); 11] = [
             ("source", spec.source.is_some()),
             ("value", spec.value.is_some()),
+            ("expr", spec.expr.is_some()),
             ("write", spec.write.is_some()),
             ("array", spec.array.is_some()),
             ("length", spec.length.is_some()),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::config::at::At;
 use crate::config::source::Ix;
 use crate::config::spec::{NodeSpec, ParamType};
-use crate::config::template::Env;
+use crate::config::template::{Env, Piece};
 use crate::drivers::{About, Start};
-use crate::model::{Access, ConnectionIx, EnumIx, HistoryIx, NodeIx, NodeName, ObjectTypeIx, Period};
+use crate::model::{Access, ConnectionIx, EnumIx, HistoryIx, NodeIx, NodeName, ObjectTypeIx, Period, TagId};
 
 /// A connection as nodes refer to it; without `ix` it had findings of its own.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,8 @@ pub(super) struct Scope {
     pub pinned: HashMap<NodeName, Ix>,
     /// Folders that mirror a device.
     pub mirrors: Vec<MirrorFolder>,
+    /// Formulas, which are compiled when all names are known.
+    pub formulas: Vec<PendingFormula>,
 }
 
 /// A folder that mirrors a device, whose nodes come after all of the file's.
@@ -48,6 +50,18 @@ pub(super) struct MirrorFolder {
     pub depth: u8,
     pub inherited: Inherited,
     pub start: Start,
+}
+
+/// A formula that waits for the names of its cell.
+#[derive(Debug)]
+pub(super) struct PendingFormula {
+    pub tag: TagId,
+    pub node: NodeIx,
+    /// Its text.
+    pub at: Ix,
+    /// The text of the file, and where it has the parts of the formula if it is a template.
+    pub template: Ix,
+    pub origins: Vec<Piece>,
 }
 
 /// Settings that a node inherits.
@@ -116,5 +130,7 @@ pub(super) struct Walk<'e> {
 pub(super) struct Entry<'a> {
     pub spec: &'a NodeSpec,
     pub own: Ix,
+    /// The node as the file has it, of which `own` is a copy with parameters put in; else `own`.
+    pub template: Ix,
     pub is_whole: bool,
 }

@@ -95,8 +95,12 @@ impl Compiler<'_> {
         let deadband = self.deadband(entry, range);
         let id = self.plant.tags.next();
         let has_wrong_scale = spec.scale.is_some() && scale.is_none();
-        let origin =
-            self.origin(entry, Place { tag: id, node, has_wrong_scale, scale }, shape.as_ref(), inherited, scope);
+        let place = Place { tag: id, node, has_wrong_scale, scale };
+        let origin = match &spec.expr {
+            Some(expr) if shape.is_some() => Some(self.derived(entry, expr, place, below, scope)),
+            Some(_) => None,
+            None => self.origin(entry, place, shape.as_ref(), inherited, scope),
+        };
         let (shape, (origin, poll)) = (shape?, origin?);
         let scale = scale.filter(|_| !self.is_unscaled(spec, &origin));
         let stale_after = self.stale_after(&origin, poll, inherited);
@@ -392,7 +396,7 @@ impl Compiler<'_> {
         inherited: &Inherited,
         scope: &Scope,
     ) -> Option<(Origin, Duration)> {
-        let Entry { spec, own, is_whole } = entry;
+        let Entry { spec, own, is_whole, .. } = entry;
         match (spec.source, spec.value) {
             (Some(source), None) => {
                 if let Some(write) = &spec.write {
@@ -420,13 +424,13 @@ impl Compiler<'_> {
                 self.findings.error(&self.source, value.0, message).help("delete one of the two");
                 self.device(spec, source.0, place, shape, inherited, scope)
             }
-            // Reported already: a formula is of a later version, or the source or value is not valid.
+            // Reported already: the source, formula or value is not valid.
             (None, None) if !is_whole => None,
             (None, None) if ["expr", "source", "value"].iter().any(|key| self.source.get(own, key).is_some()) => None,
             (None, None) => {
                 let key = self.source.key_of(own).unwrap_or(own);
-                let finding = self.findings.error(&self.source, key, "this tag has neither `source` nor `value`");
-                finding.help("write `source: holding/100`, or `value: 0` for a constant");
+                let finding = self.findings.error(&self.source, key, "this tag has no `source`, `expr` or `value`");
+                finding.help("write `source: holding/100`, `expr: A + B`, or `value: 0` for a constant");
                 None
             }
         }

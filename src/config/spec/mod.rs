@@ -28,7 +28,7 @@ const LATER: [(&str, &[&str]); 5] = [
     ("CellFile", &["tests", "nodesets"]),
     ("IncludedFile", &["tests", "nodesets"]),
     ("Types", &["structs"]),
-    ("NodeSpec", &["expr", "alarms", "methods", "properties"]),
+    ("NodeSpec", &["alarms", "methods", "properties"]),
     ("ServerFile", &["web", "reverse_connect", "discovery"]),
 ];
 

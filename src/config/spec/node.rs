@@ -35,6 +35,11 @@ pub(crate) struct NodeSpec {
     #[serde(default)]
     #[schemars(schema_with = "anything", extend("x-also" = ["constant", "initial"]))]
     pub value: Option<Raw>,
+    /// Formula that calculates the value from other tags, such as `Flow * Density / 1000`. Clients cannot write the tag.
+    /// docs/formulas.md has the operators and functions. Quote a formula that contains `: ` or ` #`, or begins with one of
+    /// `{ [ ' ! & *`.
+    #[schemars(extend("x-also" = ["expression", "formula", "calc", "calculated", "derived"]))]
+    pub expr: Option<At<String>>,
     /// Whether clients may write a memory tag, which has `value` (default false). For a tag with `source`, write it
     /// in `source`.
     #[schemars(extend("x-also" = ["writable", "writeable"]))]
@@ -64,7 +69,8 @@ pub(crate) struct NodeSpec {
     /// History class of this tag or of the tags below (default: inherited). `none` keeps no history.
     #[schemars(extend("x-also" = ["historize", "historized", "log", "archive", "record"]))]
     pub history: Option<At<String>>,
-    /// Time between two polls of this tag or of the tags below (default: inherited).
+    /// Time between two polls of this tag or of the tags below (default: inherited). A formula that reads the clock runs at this
+    /// period too, at least 100ms.
     #[schemars(extend("x-also" = ["every", "scan", "scan_rate", "interval", "scan_interval", "update_interval"]))]
     pub poll: Option<Period>,
     /// Longest time without a new sample before the tag is Bad (default: inherited). `defaults` explains it.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use opcua::StatusCode;
 
@@ -30,6 +31,10 @@ pub(super) struct Node {
     pub derivation: Arc<Derivation>,
     pub enabled: bool,
     pub deadband: f64,
+    /// Period of its runs by the clock.
+    pub period: Option<Duration>,
+    /// What it remembers outlives it.
+    pub keeps: bool,
     /// Greatest length of a text in bytes.
     length: Option<usize>,
     /// Values of its enumeration.
@@ -76,6 +81,7 @@ impl Node {
     fn of(plant: &Plant, id: TagId) -> Option<Node> {
         let tag: &Tag = plant.tags.get(id)?;
         let Origin::Derived(derivation) = &tag.origin else { return None };
+        let Derivation::Formula(formula) = &**derivation;
         let known = match tag.shape.data_type {
             DataType::Enum(at) => {
                 let kind = &plant.cells[usize::from(tag.cell)].enums[at.0 as usize];
@@ -88,6 +94,8 @@ impl Node {
             derivation: Arc::clone(derivation),
             enabled: tag.enabled,
             deadband: tag.deadband,
+            period: (formula.program.reads_clock() && tag.enabled).then_some(tag.poll),
+            keeps: formula.program.keeps(),
             length: tag.shape.length.map(|length| length as usize),
             known,
         })

@@ -149,13 +149,13 @@ fn a_reload_evaluates_what_it_turned_and_an_older_plant_evaluates_nothing() {
     store.turn(&new, TagId(3), Turn::Begin, None, stamp);
     commit(&store, &old, &[(1, 3)]);
     assert_eq!(value(&store, 3).status, StatusCode::BadWaitingForInitialData, "the old formula has no say any more");
-    store.follow(&new, &[TagId(3)], stamp);
+    store.follow(&new, &[TagId(3)], |_| None, stamp);
     assert_eq!(value(&store, 3).value, Value::Int32(3));
     assert_eq!(value(&store, 5).value, Value::Int32(104));
     commit(&store, &old, &[(1, 5)]);
     assert_eq!(value(&store, 5).value, Value::Int32(106), "a link that follows later still feeds its tags");
     let without = Plant { revision: 3, derived: Vec::new(), ..new.clone() };
-    store.follow(&without, &[], stamp);
+    store.follow(&without, &[], |_| None, stamp);
     commit(&store, &without, &[(1, 9)]);
     assert_eq!(value(&store, 5).value, Value::Int32(106), "no formula is left");
 }
