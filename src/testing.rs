@@ -61,7 +61,7 @@ pub mod publish {
 pub mod formula {
     pub use crate::formula::{
         Cause, Compiled, Dimensions, Enumeration, Fault, Found, Inputs, Lookup, Memory, Moments, Names, Outcome,
-        Program, Stack, Type, Want, compile,
+        Program, Stack, Type, Want, compile, fuzz,
     };
 }
 pub mod health {

@@ -43,6 +43,7 @@ pub(crate) fn check(args: &CheckArgs, global: &Global) -> Answer {
     if let Some(compiled) = &compiled {
         out.push_str(&plan_text(compiled, shown));
         out.push_str(&mirrors(compiled));
+        out.push_str(&formulas(compiled, shown));
         out.push_str(&addresses(compiled, shown));
     }
     Answer { out, code, ..Answer::default() }
@@ -91,6 +92,25 @@ fn mirrors(compiled: &Compiled) -> String {
                 "{cell}:{path} mirrors {from} of {name}: its nodes are known once the device has been there\n"
             ));
         }
+    }
+    out
+}
+
+/// `3 formulas, the longest chain has 2`, and below it those that run by the clock.
+fn formulas(compiled: &Compiled, shown: Shown) -> String {
+    let plant = &compiled.plant;
+    if plant.derived.is_empty() {
+        return String::new();
+    }
+    let (all, chain) = (count(plant.derived.len(), "formula"), config::longest_chain(plant));
+    let mut out = format!("{all}, the longest chain has {chain}\n");
+    let clocked: Vec<_> = plant.derived.iter().filter(|id| plant.tag(**id).reads_clock()).collect();
+    let most = if shown == Shown::All { usize::MAX } else { MOST_ADDRESSES };
+    for id in clocked.iter().take(most) {
+        out.push_str(&format!("  {}  by the clock, every {}\n", plant.tag_name(**id), Period(plant.tag(**id).poll)));
+    }
+    if clocked.len() > most {
+        out.push_str(&format!("  and {}; `--all` shows each\n", count(clocked.len() - most, "more formula")));
     }
     out
 }

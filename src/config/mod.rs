@@ -32,6 +32,7 @@ mod writing;
 use std::path::Path;
 
 pub use compile::Compiled;
+pub(crate) use compile::longest_chain;
 pub(crate) use docs::did_you_mean;
 pub use files::Memory;
 pub(crate) use files::{Disk, Files};

@@ -141,6 +141,21 @@ impl Findings {
         self.list.extend(other.list.into_iter().filter(|finding| finding.node.is_none_or(&kept)));
     }
 
+    /// A formula with signs that YAML reads needs quotes.
+    fn help_quoting(&mut self, source: &Source) {
+        for finding in &mut self.list {
+            let is_of_yaml = OF_YAML.iter().any(|begin| finding.message.starts_with(begin));
+            let is_key = finding.message.starts_with("unknown key");
+            let Some(place) = finding.place.filter(|_| is_of_yaml || is_key) else { continue };
+            let formula = source.line_until(place).and_then(|line| line.split_once("expr: ")).map(|(_, text)| text);
+            // A comma inside `{ … }` ends the text in the middle of a call.
+            let is_cut = |text: &str| text.matches('(').count() > text.matches(')').count();
+            if formula.is_some_and(|text| is_of_yaml || is_cut(text)) {
+                finding.help("in a formula: quote the whole text, as `expr: \"if(On, 'on: 1', 'off')\"`");
+            }
+        }
+    }
+
     /// Sorts by file and place, and drops what was found twice (a mistake in a type, seen by each instance).
     pub(crate) fn into_report(mut self, source: Source, named: Named) -> Report {
         for finding in &mut self.list {
@@ -148,6 +163,7 @@ impl Findings {
                 hide(finding, secret, notation);
             }
         }
+        self.help_quoting(&source);
         let order = |finding: &Finding| finding.place.map(|place| (place.file, place.start));
         self.list.sort_by(|a, b| order(a).cmp(&order(b)).then(a.severity.cmp(&b.severity)));
         let mut seen = HashSet::new();
@@ -163,6 +179,17 @@ impl Findings {
         Report { findings: self.list, named, source }
     }
 }
+
+/// Findings of signs that mean something to YAML.
+const OF_YAML: [&str; 7] = [
+    "YAML anchors",
+    "YAML aliases",
+    "YAML tags",
+    "mapping values are not allowed",
+    "invalid trailing content",
+    "expected text, found a list",
+    "expected text, found a mapping",
+];
 
 /// A text as short as a digit may stand in any message, so only longer ones are looked for.
 fn hide(finding: &mut Finding, secret: &str, notation: &str) {

@@ -385,6 +385,14 @@ impl Source {
         at
     }
 
+    /// A place's line, up to the first sign after the place.
+    pub(crate) fn line_until(&self, place: Place) -> Option<&str> {
+        let text = &self.files.get(usize::from(place.file))?.text;
+        let start = text.get(..place.start as usize)?.rfind('\n').map_or(0, |at| at + 1);
+        let end = text.ceil_char_boundary((place.start as usize + 6).min(text.len()));
+        text.get(start..end)?.lines().next()
+    }
+
     /// Line and column of an offset, both from 1, the column in characters.
     pub(crate) fn line_column(&self, file: u16, offset: u32) -> (usize, usize) {
         let file = &self.files[usize::from(file)];

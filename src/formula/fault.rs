@@ -12,11 +12,17 @@ pub struct Fault {
     pub help: String,
     /// The formula means something, and probably not this.
     pub is_warning: bool,
+    /// The text ends where more of it is expected.
+    pub is_cut: bool,
 }
 
 impl Fault {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Fault {
-        Fault { span, message: message.into(), help: help.into(), is_warning: false }
+        Fault { span, message: message.into(), help: help.into(), is_warning: false, is_cut: false }
+    }
+
+    pub(super) fn cut(self) -> Fault {
+        Fault { is_cut: true, ..self }
     }
 
     pub(super) fn warning(span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Fault {

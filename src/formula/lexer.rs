@@ -241,7 +241,7 @@ impl Lexer<'_> {
                 return Ok(self.take(Token::Text(text), at + 1));
             }
         }
-        Err(Fault::new(self.at..self.text.len(), "the text isn't closed", format!("write `{quote}` at its end")))
+        Err(Fault::new(self.at..self.text.len(), "the text isn't closed", format!("write `{quote}` at its end")).cut())
     }
 
     fn quoted_name(&mut self) -> Result<Lexeme, Fault> {

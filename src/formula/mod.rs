@@ -7,6 +7,7 @@ mod calls;
 mod check;
 mod fault;
 mod functions;
+mod fuzz;
 mod lexer;
 mod memory;
 mod parse;
@@ -18,6 +19,7 @@ mod window;
 
 pub use check::{Compiled, compile};
 pub use fault::Fault;
+pub use fuzz::fuzz;
 pub use memory::Memory;
 pub use program::{Cause, Program};
 pub use run::{Inputs, Moments, Outcome, Stack};

@@ -72,12 +72,16 @@ impl Parser<'_> {
         Ok(Tree { kind, span })
     }
 
+    fn too_deep(&self, span: Range<usize>) -> Fault {
+        let message = format!("this formula is nested more than {MOST_DEPTH} levels deep");
+        Fault::new(span, message, "write a part of it as a tag of its own")
+    }
+
     /// Runs `inner` one level deeper.
     fn deeper(&mut self, inner: impl FnOnce(&mut Self) -> Result<Tree, Fault>) -> Result<Tree, Fault> {
         self.depth += 1;
         if self.depth > MOST_DEPTH {
-            let message = format!("this formula is nested more than {MOST_DEPTH} levels deep");
-            return Err(Fault::new(self.lexeme().span.clone(), message, "write a part of it as a tag of its own"));
+            return Err(self.too_deep(self.lexeme().span.clone()));
         }
         let tree = inner(self)?;
         self.depth -= 1;
@@ -136,10 +140,11 @@ impl Parser<'_> {
         self.expect_value(first.sign())?;
         let right = self.sum()?;
         if let Some(second) = self.compares() {
-            let span = left.span.start..self.lexeme().span.end;
             let [a, b] = [&left, &right].map(|tree| &self.text[tree.span.clone()]);
             self.advance();
-            let c = self.sum().map_or("c", |tree| &self.text[tree.span.clone()]);
+            let third = self.sum()?;
+            let c = &self.text[third.span.clone()];
+            let span = left.span.start..third.span.end;
             let help = format!("write `{a} {} {b} and {b} {} {c}`", first.sign(), second.sign());
             let message = format!("`{a} {} {b} {} {c}` compares twice", first.sign(), second.sign());
             return Err(Fault::new(span, message, help));
@@ -184,21 +189,21 @@ impl Parser<'_> {
         let mut tree = self.atom()?;
         let mut levels = 0;
         loop {
-            levels += 1;
-            if levels + self.depth > MOST_DEPTH {
-                let message = format!("this formula is nested more than {MOST_DEPTH} levels deep");
-                return Err(Fault::new(tree.span, message, "write a part of it as a tag of its own"));
-            }
             if let Some(open) = self.take_sign("[") {
                 let (indices, end) = self.list("[", open, "]")?;
                 let span = tree.span.start..end;
                 tree = self.tree(Kind::Index { of: tree.into(), indices }, span)?;
+                levels += 1;
             } else if let Some(dot) = self.take_sign(".") {
                 let name = self.name_after(dot)?;
                 let span = tree.span.start..name.span.end;
                 tree = self.tree(Kind::Field { of: tree.into(), name }, span)?;
+                levels += 1;
             } else {
                 return Ok(tree);
+            }
+            if levels + self.depth > MOST_DEPTH {
+                return Err(self.too_deep(tree.span));
             }
         }
     }
@@ -232,7 +237,7 @@ impl Parser<'_> {
             if self.take_sign(",").is_none() {
                 return match self.peek() {
                     Token::End => {
-                        Err(Fault::new(open, format!("`{opening}` isn't closed"), format!("write `{closing}`")))
+                        Err(Fault::new(open, format!("`{opening}` isn't closed"), format!("write `{closing}`")).cut())
                     }
                     _ => Err(self.unexpected(items.last().expect("one was just added"))),
                 };
@@ -256,7 +261,8 @@ impl Parser<'_> {
             Token::End => self.lexemes[self.next.saturating_sub(1)].span.clone(),
             _ => lexeme.span.clone(),
         };
-        Err(Fault::new(span, format!("a value is expected after `{after}`"), ""))
+        let fault = Fault::new(span, format!("a value is expected after `{after}`"), "");
+        Err(if lexeme.token == Token::End { fault.cut() } else { fault })
     }
 
     fn atom(&mut self) -> Result<Tree, Fault> {
@@ -274,7 +280,7 @@ impl Parser<'_> {
                 let inner = self.expression()?;
                 return match self.take_sign(")") {
                     Some(close) => Ok(Tree { span: span.start..close.end, ..inner }),
-                    None if *self.peek() == Token::End => Err(Fault::new(open, "`(` isn't closed", "write `)`")),
+                    None if *self.peek() == Token::End => Err(Fault::new(open, "`(` isn't closed", "write `)`").cut()),
                     None => Err(self.unexpected(&inner)),
                 };
             }

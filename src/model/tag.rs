@@ -133,6 +133,16 @@ impl Tag {
         }
     }
 
+    /// Whether it is calculated by the clock, too.
+    pub(crate) fn reads_clock(&self) -> bool {
+        match &self.origin {
+            Origin::Derived(derivation) => match &**derivation {
+                Derivation::Formula(formula) => formula.program.reads_clock(),
+            },
+            Origin::Device { .. } | Origin::Memory { .. } => false,
+        }
+    }
+
     pub fn is_writable(&self) -> bool {
         match self.origin {
             Origin::Device { write, .. } | Origin::Memory { write, .. } => write,

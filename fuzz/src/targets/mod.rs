@@ -7,6 +7,7 @@ mod channel;
 mod chunks;
 mod client_channel;
 mod ethernet_ip;
+mod formula;
 mod history;
 mod mirror;
 mod modbus;
@@ -31,6 +32,7 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "chunks", run: chunks::run },
     Target { name: "client_channel", run: client_channel::run },
     Target { name: "ethernet_ip", run: ethernet_ip::run },
+    Target { name: "formula", run: formula::run },
     Target { name: "history", run: history::run },
     Target { name: "mirror", run: mirror::run },
     Target { name: "modbus", run: modbus::run },

@@ -143,23 +143,31 @@ impl Compiler<'_> {
             false => template::origin_of(&formula.origins, fault.span.clone()),
         };
         let place = self.source.part_through(formula.template, span);
-        let cut = self.is_cut_by_comment(formula.template).filter(|_| !fault.is_warning);
+        let cut = self.cut_by_yaml(formula.template).filter(|_| !fault.is_warning && fault.is_cut);
         let finding = match fault.is_warning {
             true => self.findings.warning(&self.source, formula.at, &*fault.message),
             false => self.findings.error(&self.source, formula.at, &*fault.message),
         };
         finding.at_part(place).help(&*fault.help);
-        if let Some(comment) = cut {
-            finding.help(format!("YAML reads `{comment}` as a comment: quote the formula"));
+        if let Some(help) = cut {
+            finding.help(help);
         }
     }
 
-    /// The comment directly after a plain scalar, which may be a part of the formula.
-    fn is_cut_by_comment(&self, at: Ix) -> Option<String> {
+    /// Help where YAML ends a plain scalar in the middle of a line, which may be in the middle of the formula.
+    fn cut_by_yaml(&self, at: Ix) -> Option<String> {
         let place = self.source.place(at);
         let file = &self.source.files[usize::from(place.file)];
         let line = file.text.get(place.end as usize..)?.lines().next()?;
-        let comment = line.trim_start();
-        (self.source.kind(at) == Kind::Plain && comment.starts_with('#')).then(|| comment.chars().take(30).collect())
+        let rest = line.trim_start();
+        if self.source.kind(at) != Kind::Plain {
+            return None;
+        }
+        let shown: String = rest.chars().take(30).collect();
+        match rest.chars().next() {
+            Some('#') => Some(format!("YAML reads `{shown}` as a comment: quote the formula")),
+            Some(',') => Some("inside `{ … }` YAML ends the text at a comma: quote the formula".to_owned()),
+            _ => None,
+        }
     }
 }

@@ -99,6 +99,8 @@ fn read_all(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Writer) -> R
     let space = &context.world.space;
     let now = context.now.wall;
     let viewer = context.viewer();
+    // Tags that follow from each other come from one batch.
+    let _steady = context.server.tags.steady();
     for _ in 0..count {
         let id = reader.node_id()?;
         let attribute = reader.u32()?;
