@@ -5,12 +5,9 @@ use std::sync::Arc;
 use opcua::StatusCode;
 
 use super::functions::Function as F;
+use super::operand::{Fault, Moments, TOO_LARGE, calculable, finite, text};
 use super::program::Cause;
-use super::run::{Fault, Moments, TOO_LARGE, calculable, finite};
 use crate::value::{Array, UaTime, Value, time_to_text};
-
-/// Longest text that a formula makes, in bytes.
-pub(super) const LONGEST_TEXT: usize = 65_535;
 
 const NO_RESULT: Fault = Fault { code: StatusCode::BadOutOfRange, cause: Cause::NoResult };
 
@@ -25,13 +22,6 @@ fn integer(number: f64) -> Result<Value, Fault> {
     // 2^63 is the first Double above all Integers.
     let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number);
     if fits { Ok(Value::Int64(number as i64)) } else { Err(TOO_LARGE) }
-}
-
-pub(super) fn text(text: &str) -> Result<Value, Fault> {
-    if text.len() > LONGEST_TEXT {
-        return Err(Fault { code: StatusCode::BadOutOfRange, cause: Cause::TextTooLong });
-    }
-    Ok(Value::text(text))
 }
 
 /// Calls a function; a null among the arguments makes the result null.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::fault::Fault;
 use super::functions::Function;
-use super::memory::Place;
 use super::parse::parse;
+use super::place::Place;
 use super::program::{Binary, Op, Program};
 use super::tree::{Kind, Link, Name, Operator, Path, Tree};
 use super::types::{Dimensions, Enumeration, Found, Lookup, Names, Type, Want};
@@ -75,7 +75,7 @@ impl Piece {
         Piece { ops: Vec::new(), of: Type::Unknown }
     }
 
-    fn to_double(mut self) -> Piece {
+    fn into_double(mut self) -> Piece {
         if self.of == Type::Integer {
             self.ops.push(Op::ToDouble);
         }
@@ -308,7 +308,7 @@ impl Checker<'_> {
                 Operator::Binary(binary) => self.binary(left, &before, *binary, piece, right),
                 Operator::Compare(comparison) => self.compare(first, *comparison, span, right),
             };
-            // What is to the left of the next operator.
+            // The left side of the next operator.
             before = Tree { kind: Kind::Null, span: first.span.start..right.span.end };
         }
         left
@@ -384,7 +384,7 @@ impl Checker<'_> {
             return Piece::unknown();
         }
         let is_double = operator == Binary::Divide || left.of == Type::Double || right.of == Type::Double;
-        let (left, right) = if is_double { (left.to_double(), right.to_double()) } else { (left, right) };
+        let (left, right) = if is_double { (left.into_double(), right.into_double()) } else { (left, right) };
         let of = if is_double { Type::Double } else { Type::Integer };
         let mut ops = left.ops;
         ops.extend(right.ops);
@@ -403,7 +403,7 @@ impl Checker<'_> {
                 let help = if of.is_number() { format!("write `{} != 0`", self.shown(tree)) } else { String::new() };
                 self.wrong(&span, format!("the formula gives {of}, a condition is Boolean"), help)
             }
-            Want::Number if of.is_number() || of == Type::Null => piece.to_double(),
+            Want::Number if of.is_number() || of == Type::Null => piece.into_double(),
             Want::Number => self.wrong(&span, format!("the formula gives {of}, a number is expected"), ""),
             Want::Tag { of: wanted, built_in, name } => {
                 let is_same = match (&of, wanted) {

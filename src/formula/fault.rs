@@ -8,7 +8,7 @@ pub struct Fault {
     /// Bytes of the text.
     pub span: Range<usize>,
     pub message: String,
-    /// What to write instead; may be empty.
+    /// The remedy; may be empty.
     pub help: String,
     /// The formula means something, and probably not this.
     pub is_warning: bool,

@@ -101,7 +101,7 @@ pub(super) const TABLE: [Row; 61] = [
     row("prev", F::Prev, "prev()", 0, 0),
 ];
 
-/// What other languages call them.
+/// Their names in other languages.
 #[rustfmt::skip]
 const ELSEWHERE: [(&str, &str); 22] = [
     ("iif", "if"), ("iff", "if"), ("sel", "if"), ("coalesce", "default"), ("ifnull", "default"), ("limit", "clamp"),

@@ -1,42 +1,13 @@
-//! What a formula remembers from one run to the next.
+//! Memory of a formula, from one run to the next.
 //!
 //! Durations are measured on the monotonic clock, so a wall clock that is set changes none.
 
 use tokio::time::Instant;
 
 use super::Program;
-use super::functions::Function;
+use super::place::{Place, seconds};
 use super::window::Points;
 use crate::value::Value;
-
-/// A function with memory in a formula.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Place {
-    Previous,
-    /// Of this input.
-    Age(u16),
-    Window(Window),
-    Total {
-        /// In seconds.
-        per: f64,
-        is_sloped: bool,
-    },
-    Rises,
-    OnTime,
-    OnDelay,
-    OffDelay,
-}
-
-/// A function over the last part of the time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Window {
-    pub function: Function,
-    pub seconds: f64,
-    /// Values go in straight lines, and not in steps.
-    pub is_sloped: bool,
-    /// See `Found::wraps_at`.
-    pub wraps_at: Option<f64>,
-}
 
 /// The memory of one formula; runs of the same formula elsewhere have their own.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -92,7 +63,7 @@ impl Memory {
         Memory { cells: program.places.iter().map(cell).collect(), is_changed: false }
     }
 
-    /// What outlives the program, one value a function: of `total`, `count_rises`, `on_time` and `prev`. Null for the others.
+    /// Values that outlive the program, one a function: of `total`, `count_rises`, `on_time` and `prev`. Null for the others.
     pub fn kept(&self) -> Vec<Value> {
         let kept = |cell: &Cell| match cell {
             Cell::Previous(value) => value.clone(),
@@ -104,7 +75,7 @@ impl Memory {
         self.cells.iter().map(kept).collect()
     }
 
-    /// Takes what an earlier program kept of the same formula.
+    /// Takes the values that an earlier program of the same formula kept.
     pub fn restore(&mut self, kept: &[Value]) {
         if kept.len() != self.cells.len() {
             return;
@@ -239,8 +210,4 @@ impl Memory {
             _ => None,
         }
     }
-}
-
-pub(super) fn seconds(from: Instant, to: Instant) -> f64 {
-    to.saturating_duration_since(from).as_secs_f64()
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::functions::Function;
-use super::memory::Place;
+use super::place::Place;
 use super::types::Enumeration;
 use opcua::StatusCode;
 
@@ -20,7 +20,7 @@ pub struct Program {
     /// Paths of the inputs as the formula has them, for texts.
     pub(super) inputs: Box<[Arc<str>]>,
     pub(super) enumerations: Box<[Arc<Enumeration>]>,
-    /// What the functions with memory need, by place.
+    /// The functions with memory.
     pub(super) places: Box<[Place]>,
     pub(super) reads_clock: bool,
 }

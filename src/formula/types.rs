@@ -71,7 +71,7 @@ pub trait Names {
     fn argument(&mut self, name: &str) -> Option<Found>;
 }
 
-/// What a formula is for.
+/// Purpose of a formula.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Want {
     /// The value of a tag: its type in formulas, the type of its values, and its name.

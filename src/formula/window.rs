@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::functions::Function;
-use super::memory::{Window, seconds};
+use super::place::{Window, seconds};
 
 const MOST: usize = 1000;
 
@@ -25,7 +25,7 @@ pub(super) struct Points {
     points: VecDeque<Point>,
     /// Least seconds between two points; 0 until there were too many.
     spacing: f64,
-    /// What a counter that began again has counted before.
+    /// Counts of a counter from before it began again.
     counted: f64,
     /// The last value as it came.
     last: f64,

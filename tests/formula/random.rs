@@ -355,6 +355,7 @@ fn same(value: &Value, other: &V) -> bool {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the proportions are a figure of the report")]
 fn two_evaluators_agree_over_random_expressions_and_inputs() {
     let count = std::env::var("OPCELL_FORMULAS").ok().and_then(|text| text.parse().ok()).unwrap_or(FORMULAS);
     let (mut good, mut uncertain, mut bad) = (0, 0, 0);

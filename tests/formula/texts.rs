@@ -144,6 +144,7 @@ fn what_has_no_value_is_bad_and_never_zero() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn mistakes_have_their_place_and_their_remedy() {
     for (formula, of, part, message, help) in [
         ("Flow + Totl", Type::Double, "Totl", "no tag `Totl` from here", ""),

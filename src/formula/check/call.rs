@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Checker, Piece, over};
 use crate::formula::functions::{ANY, Function, Function as F, TABLE, find, meant};
-use crate::formula::memory::{Place, Window};
+use crate::formula::place::{Place, Window};
 use crate::formula::program::Op;
 use crate::formula::tree::{Kind, Name, Tree};
 use crate::formula::types::{Enumeration, Type, Want};
@@ -68,7 +68,7 @@ impl Checker<'_> {
         let is_double = a.of == Type::Double || b.of == Type::Double;
         let fits = |piece: &Piece| piece.of.is_number() || piece.of == Type::Null;
         if is_double && fits(&a) && fits(&b) {
-            return Some((a.to_double(), b.to_double()));
+            return Some((a.into_double(), b.into_double()));
         }
         if a.of == b.of || a.of == Type::Null || b.of == Type::Null {
             return Some((a, b));
@@ -195,7 +195,7 @@ impl Checker<'_> {
             F::Total => Place::Total { per: seconds, is_sloped },
             _ => Place::Window(Window { function, seconds, is_sloped, wraps_at }),
         };
-        self.at_place_with_gaps(piece.to_double(), place)
+        self.at_place_with_gaps(piece.into_double(), place)
     }
 
     fn of_condition(&mut self, function: Function, word: &str, condition: &Tree) -> Piece {
@@ -216,7 +216,7 @@ impl Checker<'_> {
         }
         let (Some(condition), true) = (condition, seconds.of != Type::Unknown) else { return Piece::unknown() };
         let mut ops = condition.ops;
-        ops.extend(seconds.to_double().ops);
+        ops.extend(seconds.into_double().ops);
         let place = if function == F::OnDelay { Place::OnDelay } else { Place::OffDelay };
         self.at_place(ops, place, Type::Boolean)
     }
@@ -249,7 +249,7 @@ impl Checker<'_> {
         for (at, piece) in pieces.into_iter().enumerate() {
             // The digits of `round` stay an Integer.
             let stays = function == F::Round && at == 1;
-            ops.extend(if is_double && !stays { piece.to_double().ops } else { piece.ops });
+            ops.extend(if is_double && !stays { piece.into_double().ops } else { piece.ops });
         }
         ops.push(Op::Call(function, count));
         Piece { ops, of }

@@ -61,7 +61,7 @@ impl Checker<'_> {
         }
         let is_double = a.of == Type::Double || b.of == Type::Double;
         let (a, b) = if is_double && (a.of.is_number() || a.of.is_open()) && (b.of.is_number() || b.of.is_open()) {
-            (a.to_double(), b.to_double())
+            (a.into_double(), b.into_double())
         } else {
             (a, b)
         };
