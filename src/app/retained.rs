@@ -44,7 +44,7 @@ impl Retention {
         Some(Kept { value: value?, source: UaTime(kept.source_time) })
     }
 
-    /// What a formula remembered; `None` when it is another formula since.
+    /// Values that a formula remembered; `None` when it is another formula since.
     pub(crate) fn memory_of(&self, plant: &Plant, id: TagId) -> Option<Vec<Value>> {
         let start = formula_start(plant.tags.get(id)?)?;
         let kept = self.values.get(&key(plant, id)).filter(|kept| kept.start == start)?;

@@ -147,7 +147,10 @@ impl Findings {
             let is_of_yaml = OF_YAML.iter().any(|begin| finding.message.starts_with(begin));
             let is_key = finding.message.starts_with("unknown key");
             let Some(place) = finding.place.filter(|_| is_of_yaml || is_key) else { continue };
-            let formula = source.line_until(place).and_then(|line| line.split_once("expr: ")).map(|(_, text)| text);
+            let formula = source
+                .line_until(place, if is_key { 0 } else { "expr: ".len() })
+                .and_then(|line| line.split_once("expr: "))
+                .map(|(_, text)| text);
             // A comma inside `{ … }` ends the text in the middle of a call.
             let is_cut = |text: &str| text.matches('(').count() > text.matches(')').count();
             if formula.is_some_and(|text| is_of_yaml || is_cut(text)) {

@@ -385,11 +385,11 @@ impl Source {
         at
     }
 
-    /// A place's line, up to the first sign after the place.
-    pub(crate) fn line_until(&self, place: Place) -> Option<&str> {
+    /// A place's line, up to this number of bytes after the place's beginning.
+    pub(crate) fn line_until(&self, place: Place, beyond: usize) -> Option<&str> {
         let text = &self.files.get(usize::from(place.file))?.text;
         let start = text.get(..place.start as usize)?.rfind('\n').map_or(0, |at| at + 1);
-        let end = text.ceil_char_boundary((place.start as usize + 6).min(text.len()));
+        let end = text.ceil_char_boundary((place.start as usize + beyond).min(text.len()));
         text.get(start..end)?.lines().next()
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Renumbering, TagId};
+use super::TagId;
 use crate::formula::Program;
 
 /// How a tag's value follows from other tags. `tags::derive` evaluates it whenever one of the inputs changes.
@@ -27,16 +27,6 @@ impl Derivation {
     pub fn inputs(&self) -> &[TagId] {
         match self {
             Derivation::Formula(formula) => &formula.inputs,
-        }
-    }
-
-    /// The same with other numbers.
-    pub(super) fn renumbered(&self, numbers: &Renumbering) -> Derivation {
-        match self {
-            Derivation::Formula(formula) => Derivation::Formula(Formula {
-                inputs: formula.inputs.iter().map(|tag| numbers.tag(*tag)).collect(),
-                ..formula.clone()
-            }),
         }
     }
 }

@@ -5,7 +5,9 @@
 
 use std::collections::HashMap;
 
-use super::{Connection, ConnectionIx, Identifier, NodeKind, Number, Numbered, Origin, Plant, Tag, TagId};
+use super::{
+    Connection, ConnectionIx, Derivation, Formula, Identifier, NodeKind, Number, Numbered, Origin, Plant, Tag, TagId,
+};
 
 /// A node or connection of any cell: the NamespaceUri, and its identifier or name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -138,7 +140,7 @@ impl Plant {
         for (compiled, mut tag) in self.tags.into_entries() {
             match &mut tag.origin {
                 Origin::Device { connection, .. } => *connection = numbers.connection(*connection),
-                Origin::Derived(derivation) => *derivation = derivation.renumbered(numbers).into(),
+                Origin::Derived(derivation) => *derivation = renumbered(derivation, numbers).into(),
                 Origin::Memory { .. } => {}
             }
             plant.tags.put(numbers.tag(compiled), tag);
@@ -150,5 +152,14 @@ impl Plant {
             }
         }
         plant
+    }
+}
+
+fn renumbered(derivation: &Derivation, numbers: &Renumbering) -> Derivation {
+    match derivation {
+        Derivation::Formula(formula) => {
+            let inputs = formula.inputs.iter().map(|tag| numbers.tag(*tag)).collect();
+            Derivation::Formula(Formula { inputs, ..formula.clone() })
+        }
     }
 }

@@ -133,6 +133,11 @@ impl Tag {
         }
     }
 
+    /// Whether it may be Bad without its own fault: StatusReason says why.
+    pub(crate) fn has_reason(&self) -> bool {
+        matches!(self.origin, Origin::Device { .. } | Origin::Derived(_))
+    }
+
     /// Whether it is calculated by the clock, too.
     pub(crate) fn reads_clock(&self) -> bool {
         match &self.origin {

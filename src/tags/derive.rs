@@ -125,7 +125,16 @@ impl Inputs for Slots<'_> {
     }
 }
 
-/// What a derivation gives: a usable value with its status, or a Bad status without a value.
+/// The only input of a formula, as it was.
+struct Past<'a>(&'a Sample);
+
+impl Inputs for Past<'_> {
+    fn sample(&self, _: u16) -> Sample {
+        self.0.clone()
+    }
+}
+
+/// Result of a derivation: a usable value with its status, or a Bad status without a value.
 struct Result {
     value: Value,
     status: StatusCode,
@@ -143,6 +152,31 @@ impl TagStore {
     pub(super) fn settle(&self, batch: Batch<'_>, stamp: Stamp) {
         let Some(mut state) = batch.0 else { return };
         self.evaluate(&mut state, stamp, false);
+    }
+
+    /// Gives a sample of the past to the formulas that use its tag alone: they are known for that time, too.
+    pub(super) fn recall_derived(&self, batch: &mut Batch<'_>, tag: TagId, sample: Sample, stamp: Stamp) {
+        let Some(state) = batch.0.as_mut() else { return };
+        let State { graph, stack, .. } = &mut **state;
+        let at = Moments { now: stamp.moment(), by_clock: false, zone: zone::offset };
+        let mut left = vec![(tag, sample)];
+        while let Some((tag, sample)) = left.pop() {
+            for rank in graph.dependents(tag) {
+                let node = &graph.nodes[*rank as usize];
+                let Derivation::Formula(formula) = &*node.derivation;
+                if !node.enabled || !formula.program.only_input() {
+                    continue;
+                }
+                let outcome = formula.program.run(&Past(&sample), &mut Memory::default(), at, stack);
+                let Result { value, status, .. } = node.checked(outcome);
+                let result = Sample { value, status, ..sample.clone() };
+                let slot = self.slot(node.tag).lock();
+                if slot.since <= graph.revision {
+                    slot.recall_sample(&result);
+                    left.push((node.tag, result));
+                }
+            }
+        }
     }
 
     /// Keeps batches away while several tags are read together.
@@ -223,7 +257,7 @@ impl TagStore {
         self.derived.changed.notified().await;
     }
 
-    /// What derived tags remember over a restart, where it changed since the last call.
+    /// Memories of derived tags that outlive a restart, where they changed since the last call.
     pub(crate) fn take_memories(&self) -> Vec<(TagId, Vec<Value>)> {
         if !self.derived.is_on.load(Ordering::Acquire) {
             return Vec::new();

@@ -6,6 +6,7 @@
 mod convert;
 mod derive;
 mod lapse;
+mod miss;
 mod raw;
 mod reasons;
 mod roster;
@@ -15,8 +16,8 @@ mod turn;
 mod write;
 
 pub(crate) use convert::{leaves_deadband, to_raw, together};
-pub(crate) use lapse::Lapse;
-pub use lapse::Miss;
+pub(crate) use miss::Lapse;
+pub use miss::Miss;
 pub use raw::{RawSample, Stamp};
 pub(crate) use reasons::Reason;
 pub(crate) use roster::{Member, Roster};
@@ -191,7 +192,11 @@ impl TagStore {
             let value = raw.value().and_then(|value| tag_value(plant, tag, value, raw.exponent()));
             let Some(mut slot) = self.in_service(plant, *id) else { continue };
             if raw.is_past() {
-                slot.recall(value, raw, stamp);
+                let past = slot.recall(value, raw, stamp);
+                drop(slot);
+                if let Some(sample) = past {
+                    self.recall_derived(&mut batch, *id, sample, stamp);
+                }
                 continue;
             }
             slot.answered = Some(stamp.now);

@@ -126,13 +126,18 @@ impl Slot {
         self.last_good.is_some_and(|at| stamp.now.saturating_duration_since(at) < stale_after)
     }
 
-    /// Offers a sample of the past; one that lies in the future is none.
-    pub(crate) fn recall(&self, value: Result<Value, StatusCode>, raw: &RawSample, stamp: Stamp) {
-        let Some(source_time) = raw.source_time().filter(|time| *time <= stamp.server) else { return };
+    /// Offers a sample of the past, and returns it; one that lies in the future is none.
+    pub(crate) fn recall(&self, value: Result<Value, StatusCode>, raw: &RawSample, stamp: Stamp) -> Option<Sample> {
+        let source_time = raw.source_time().filter(|time| *time <= stamp.server)?;
         let (value, status) = value.map_or_else(|code| (Value::Null, code), |value| (value, raw.status()));
         let sample = Sample { value, status, source_time, server_time: stamp.server };
+        self.recall_sample(&sample);
+        Some(sample)
+    }
+
+    pub(super) fn recall_sample(&self, sample: &Sample) {
         for watch in self.watches.iter() {
-            watch.watcher.recall(watch.key, &sample);
+            watch.watcher.recall(watch.key, sample);
         }
     }
 

@@ -22,6 +22,7 @@ pub(crate) fn of_tag(plant: &Plant, tags: &TagStore, links: &[Arc<health::Link>]
     }
     let connection = match tag.origin {
         Origin::Device { connection, .. } => connection,
+        Origin::Derived(_) if status == StatusCode::BadOutOfService && !tag.enabled => return switched_off(plant, tag),
         Origin::Derived(_) => return of_derived(plant, tags, links, id),
         Origin::Memory { .. } => return String::new(),
     };

@@ -47,6 +47,19 @@ fn check_prints_findings_then_the_plan_and_both_readings() {
 }
 
 #[test]
+fn check_prints_formulas_their_longest_chain_and_what_runs_by_the_clock() {
+    let out = run(&["check", "address-space/formulas.yaml"]).out;
+    let lines = [
+        "11 formulas, the longest chain has 2",
+        "  mixing: Tank.Trend  by the clock, every 500ms",
+        "  mixing: Dosed  by the clock, every 500ms",
+        "  mixing: Pump1.TooFast  by the clock, every 500ms",
+    ];
+    assert!(lines.iter().all(|line| out.contains(&format!("{line}\n"))), "{out}");
+    assert!(!out.contains("Height  by the clock"), "{out}");
+}
+
+#[test]
 fn check_prints_a_line_a_request() {
     let out = run(&["check", "address-space/modbus.yaml"]).out;
     for line in [

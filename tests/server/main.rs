@@ -3,6 +3,7 @@
 mod attribute;
 mod audit;
 mod events;
+mod formulas;
 mod history;
 mod hostile;
 mod interop;

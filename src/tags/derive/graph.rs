@@ -33,7 +33,7 @@ pub(super) struct Node {
     pub deadband: f64,
     /// Period of its runs by the clock.
     pub period: Option<Duration>,
-    /// What it remembers outlives it.
+    /// Its memory outlives it.
     pub keeps: bool,
     /// Greatest length of a text in bytes.
     length: Option<usize>,

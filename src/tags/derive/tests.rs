@@ -159,3 +159,62 @@ fn a_reload_evaluates_what_it_turned_and_an_older_plant_evaluates_nothing() {
     commit(&store, &without, &[(1, 9)]);
     assert_eq!(value(&store, 5).value, Value::Int32(106), "no formula is left");
 }
+
+/// Counts how often a derived tag is offered, and what with.
+#[derive(Default)]
+struct Offered(Mutex<Vec<Value>>, Mutex<Vec<Value>>);
+
+impl crate::tags::Watcher for Offered {
+    fn offer(&self, _: u32, sample: &Sample, _: crate::value::Moment) {
+        self.0.lock().push(sample.value.clone());
+    }
+
+    fn recall(&self, _: u32, sample: &Sample) {
+        self.1.lock().push(sample.value.clone());
+    }
+}
+
+#[test]
+fn a_batch_evaluates_each_tag_once_and_after_the_ones_that_it_uses() {
+    let plant = plant();
+    let store = TagStore::new(&plant);
+    let offered: Arc<Offered> = Arc::default();
+    commit(&store, &plant, &[(0, 0), (1, 0)]);
+    store.watch(TagId(4), crate::tags::Watch { watcher: offered.clone(), key: 0, every: true });
+    // Both inputs of 3, and 3 with 0 for 4: three ways lead to 4.
+    for round in 1..=100 {
+        commit(&store, &plant, &[(0, round), (1, 10 * round)]);
+    }
+    let expected: Vec<Value> = (0..=100).map(|round| Value::Int32(12 * round)).collect();
+    assert_eq!(*offered.0.lock(), expected);
+}
+
+#[test]
+fn a_result_that_is_equal_is_no_change() {
+    let plant = plant();
+    let store = TagStore::new(&plant);
+    commit(&store, &plant, &[(0, 1), (1, 2)]);
+    let offered: Arc<Offered> = Arc::default();
+    store.watch(TagId(5), crate::tags::Watch { watcher: offered.clone(), key: 0, every: false });
+    commit(&store, &plant, &[(0, 1), (1, 2)]);
+    // 3 stays 3, but 4 is one less.
+    commit(&store, &plant, &[(0, 0), (1, 3)]);
+    assert_eq!(*offered.0.lock(), [Value::Int32(104), Value::Int32(103)]);
+}
+
+#[test]
+fn a_sample_of_the_past_reaches_formulas_of_one_tag() {
+    let mut plant = plant();
+    plant.tags.put(TagId(3), tag(sum(&[1])));
+    plant.tags.put(TagId(4), tag(sum(&[3])));
+    let store = TagStore::new(&plant);
+    commit(&store, &plant, &[(0, 1), (1, 2)]);
+    let (single, double): (Arc<Offered>, Arc<Offered>) = Default::default();
+    store.watch(TagId(4), crate::tags::Watch { watcher: single.clone(), key: 0, every: false });
+    store.watch(TagId(5), crate::tags::Watch { watcher: double.clone(), key: 0, every: false });
+    let past = RawSample::from(Ok(Value::Int32(77))).of_the_past(UaTime(5));
+    store.commit(&plant, &[(TagId(1), past)], Stamp::now());
+    assert_eq!(*single.1.lock(), [Value::Int32(77)], "through a chain of formulas of one tag");
+    assert!(double.1.lock().is_empty(), "nobody knows what its other input was");
+    assert_eq!(value(&store, 4).value, Value::Int32(2), "the present stays");
+}

@@ -282,7 +282,7 @@ impl CellComposer<'_, '_> {
             NodeKind::Variable(tag) => {
                 self.draft.tag_node(*tag, at);
                 self.properties(at, path, &self.plant.tag(*tag).shape, false);
-                if self.plant.tag(*tag).connection().is_some() {
+                if self.plant.tag(*tag).has_reason() {
                     self.status_reason(at, path, *tag);
                 }
             }
@@ -343,7 +343,7 @@ impl CellComposer<'_, '_> {
         }
     }
 
-    /// A Property of a tag that comes from a device: why it has no good value.
+    /// A Property of a tag that comes from a device or is calculated: why it has no good value.
     fn status_reason(&mut self, owner: NodeIx, path: &str, tag: TagId) {
         let path = format!("{path}.StatusReason");
         let data_type = self.draft.standard(std_node::STRING);

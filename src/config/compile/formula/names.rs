@@ -25,7 +25,7 @@ pub(super) struct CellNames {
 struct Known {
     name: Arc<str>,
     parent: Option<NodeIx>,
-    /// What a formula finds at a tag.
+    /// The entry of a tag.
     tag: Option<Found>,
 }
 
