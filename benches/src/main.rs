@@ -9,6 +9,7 @@ mod audit;
 mod cell;
 mod drivers;
 mod floor;
+mod formulas;
 mod handshakes;
 mod history;
 mod ingest;

@@ -37,6 +37,7 @@ const ROWS: &[Row] = &[
     Row { name: "start", run: start },
     Row { name: "reload", run: crate::reload::run },
     Row { name: "drivers", run: crate::drivers::run },
+    Row { name: "formulas", run: crate::formulas::run },
     Row { name: "items", run: items },
     Row { name: "lossless", run: lossless },
     Row { name: "create", run: create },
