@@ -60,12 +60,16 @@ impl TagStore {
     pub(crate) fn hold(&self, plant: &Plant, tags: impl Iterator<Item = TagId>, stamp: Stamp) {
         let why: Arc<str> =
             "the device describes it otherwise than when this revision was made; a reload takes that".into();
+        let mut batch = self.batch();
         for id in tags {
             let Some(mut slot) = self.in_service(plant, id) else { continue };
             slot.since = plant.revision + 1;
             let bad = Bad { code: StatusCode::BadConfigurationError, why: Some(&why), stamp };
-            self.turn_bad(plant, id, &mut slot, bad);
+            let is_new = self.turn_bad(plant, id, &mut slot, bad);
+            drop(slot);
+            batch.note(id, is_new);
         }
+        self.settle(batch, stamp);
     }
 
     /// Announces a change of a tag's unit, range or texts to its watchers.

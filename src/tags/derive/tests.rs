@@ -118,6 +118,9 @@ fn every_way_a_tag_changes_reaches_those_that_use_it() {
     commit(&store, &plant, &[(0, 1), (1, 3)]);
     store.expire_usable(&plant, &[TagId(0)], Duration::ZERO, Miss::Garbage, much_later);
     assert_eq!(last(), (Value::Null, StatusCode::BadCommunicationError));
+    commit(&store, &plant, &[(0, 1), (1, 3)]);
+    store.hold(&plant, [TagId(1)].into_iter(), later);
+    assert_eq!(last(), (Value::Null, StatusCode::BadConfigurationError));
 }
 
 #[test]
