@@ -27,6 +27,11 @@ pub struct Compiled {
     pub warnings: Vec<Fault>,
 }
 
+/// The first mistake of a text that it has whatever its names mean.
+pub(crate) fn syntax(text: &str) -> Option<Fault> {
+    parse(text).err()
+}
+
 /// Compiles a text, or gives all its mistakes.
 pub fn compile(text: &str, names: &mut dyn Names, want: &Want) -> Result<Compiled, Vec<Fault>> {
     let tree = parse(text).map_err(|fault| vec![fault])?;

@@ -19,6 +19,7 @@ mod tree;
 mod types;
 mod window;
 
+pub(crate) use check::syntax;
 pub use check::{Compiled, compile};
 pub use fault::Fault;
 pub use fuzz::fuzz;

@@ -140,7 +140,9 @@ fn tag_of(kind: &NodeKind) -> Option<TagId> {
 
 fn retained_of(keys: &[Difference]) -> Retained {
     let has = |key: &str| keys.iter().any(|difference| difference.key == key);
-    match (has("value") || has("source"), has("enabled")) {
+    // The words of a formula differ, and not only what they mean.
+    let is_rewritten = keys.iter().any(|difference| difference.key == "expr" && difference.texts.is_some());
+    match (has("value") || has("source") || is_rewritten, has("enabled")) {
         (true, _) => Retained::Dropped,
         (false, true) => Retained::Back,
         (false, false) => Retained::Stays,

@@ -41,6 +41,17 @@ impl Compiler<'_> {
         (Origin::Derived(Arc::new(Derivation::Formula(placeholder))), self.clock_period(entry, &walk.inherited))
     }
 
+    /// The mistakes that a formula of a type has in each instance. Names and types are checked there.
+    pub(super) fn check_syntax(&mut self, at: Ix) {
+        if self.source.kind(at) == Kind::Made {
+            return;
+        }
+        if let Some(fault) = formula::syntax(self.source.text(at)) {
+            let place = self.source.part_through(at, fault.span.clone());
+            self.findings.error(&self.source, at, &*fault.message).at_part(place).help(&*fault.help);
+        }
+    }
+
     /// Keys that say where a value comes from, or where it goes, or how a device has it.
     fn refuse_beside_expr(&mut self, spec: &NodeSpec, own: Ix) {
         let write = spec.write.as_ref().map(|write| write.ix);

@@ -86,6 +86,9 @@ impl Compiler<'_> {
         let Entry { spec, own, .. } = entry;
         let shape = self.shape(spec, data_type, scope);
         if matches!(below.into, Into::Type(_)) {
+            if let Some(expr) = &spec.expr {
+                self.check_syntax(expr.ix);
+            }
             return Some(NodeKind::Declaration(Box::new(shape?)));
         }
         let inherited = &below.inherited;

@@ -9,7 +9,7 @@ use opcua::StatusCode;
 use super::Result;
 use crate::formula::{Cause, Memory, Outcome};
 use crate::model::{DataType, Derivation, Number, Origin, Plant, Tag, TagId};
-use crate::value::Value;
+use crate::value::{Array, Elements, Value};
 
 /// The derived tags of a plant. A rank is a place in the order of evaluation: each tag comes after the ones that it uses.
 #[derive(Default)]
@@ -37,6 +37,7 @@ pub(super) struct Node {
     pub keeps: bool,
     /// Greatest length of a text in bytes.
     length: Option<usize>,
+    dimensions: Box<[u32]>,
     /// Values of its enumeration.
     known: Option<Box<[i32]>>,
 }
@@ -97,6 +98,7 @@ impl Node {
             period: (formula.program.reads_clock() && tag.enabled).then_some(tag.poll),
             keeps: formula.program.keeps(),
             length: tag.shape.length.map(|length| length as usize),
+            dimensions: tag.shape.dimensions.as_slice().into(),
             known,
         })
     }
@@ -115,15 +117,38 @@ impl Node {
     /// The outcome, or Bad_OutOfRange where the tag cannot have the value.
     pub(super) fn checked(&self, outcome: Outcome) -> Result {
         let Outcome { value, status, source_time: source, cause } = outcome;
-        let is_known = |known: &[i32]| !matches!(value, Value::Int32(number) if !known.contains(&number));
-        let fits = self.known.as_deref().is_none_or(is_known)
-            && self.length.is_none_or(|most| !matches!(&value, Value::String(text) if text.len() > most));
+        let fits = match &value {
+            Value::Array(array) => self.has_shape(array) && self.holds_each(&array.elements),
+            value => self.holds(value),
+        };
         match fits {
             true => Result { value, status, source, cause },
             false => {
                 Result { value: Value::Null, status: StatusCode::BadOutOfRange, source, cause: Some(Cause::TooLarge) }
             }
         }
+    }
+}
+
+impl Node {
+    fn has_shape(&self, array: &Array) -> bool {
+        let count: usize = self.dimensions.iter().map(|size| *size as usize).product();
+        let is_same = self.dimensions.len() < 2 || *array.dimensions == *self.dimensions;
+        !self.dimensions.is_empty() && is_same && array.elements.len() == count
+    }
+
+    /// Whether the enumeration and the length of texts allow the value.
+    fn holds(&self, value: &Value) -> bool {
+        match value {
+            Value::Int32(number) => self.known.as_deref().is_none_or(|known| known.contains(number)),
+            Value::String(text) => self.length.is_none_or(|most| text.len() <= most),
+            _ => true,
+        }
+    }
+
+    fn holds_each(&self, elements: &Elements) -> bool {
+        let is_limited = self.known.is_some() || self.length.is_some();
+        !is_limited || (0..elements.len()).all(|at| elements.get(at).is_none_or(|value| self.holds(&value)))
     }
 }
 
