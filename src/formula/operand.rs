@@ -93,8 +93,23 @@ pub(super) fn finite(number: f64) -> Result<Value, Fault> {
     if number.is_finite() { Ok(Value::Double(number)) } else { Err(TOO_LARGE) }
 }
 
+const BY_ZERO: Fault = Fault { code: StatusCode::BadOutOfRange, cause: Cause::DivisionByZero };
+
+/// An operator between two Doubles.
+pub(super) fn doubles(op: Binary, left: f64, right: f64) -> Result<f64, Fault> {
+    let number = match op {
+        Binary::Add => left + right,
+        Binary::Subtract => left - right,
+        Binary::Multiply => left * right,
+        Binary::Divide | Binary::Remainder if right == 0.0 => return Err(BY_ZERO),
+        Binary::Divide => left / right,
+        Binary::Remainder => left % right,
+        Binary::Join => return Err(TOO_LARGE),
+    };
+    if number.is_finite() { Ok(number) } else { Err(TOO_LARGE) }
+}
+
 pub(super) fn binary(op: Binary, left: &Value, right: &Value) -> Result<Value, Fault> {
-    const BY_ZERO: Fault = Fault { code: StatusCode::BadOutOfRange, cause: Cause::DivisionByZero };
     match (left, right) {
         (&Value::Int64(left), &Value::Int64(right)) => {
             let number = match op {
@@ -108,15 +123,7 @@ pub(super) fn binary(op: Binary, left: &Value, right: &Value) -> Result<Value, F
             };
             number.map(Value::Int64).ok_or(TOO_LARGE)
         }
-        (&Value::Double(left), &Value::Double(right)) => match op {
-            Binary::Add => finite(left + right),
-            Binary::Subtract => finite(left - right),
-            Binary::Multiply => finite(left * right),
-            Binary::Divide | Binary::Remainder if right == 0.0 => Err(BY_ZERO),
-            Binary::Divide => finite(left / right),
-            Binary::Remainder => finite(left % right),
-            Binary::Join => Err(TOO_LARGE),
-        },
+        (&Value::Double(left), &Value::Double(right)) => doubles(op, left, right).map(Value::Double),
         (Value::String(left), Value::String(right)) => text(&[&**left, &**right].concat()),
         _ => Ok(Value::Null),
     }

@@ -7,7 +7,7 @@ use super::calls::call;
 use super::functions::Function;
 use super::memory::Beyond;
 use super::operand::{
-    Fault, Moments, TOO_LARGE, Uncalculable, as_written, binary, calculable, compare, element, text, to_double,
+    Fault, Moments, TOO_LARGE, Uncalculable, as_written, binary, calculable, compare, doubles, element, text, to_double,
 };
 use super::place::Place;
 use super::program::{Cause, Op, Program};
@@ -147,6 +147,12 @@ impl<I: Inputs> Run<'_, I> {
                 self.push(value);
             }
             Op::Binary(op) => {
+                // Most formulas are of Doubles; these are written where they lie.
+                if let [.., Value::Double(left), Value::Double(right)] = &mut self.stack.values[..] {
+                    *left = doubles(op, *left, *right)?;
+                    self.stack.values.pop();
+                    return Ok(next);
+                }
                 let (right, left) = (self.pop(), self.pop());
                 self.push(binary(op, &left, &right)?);
             }
