@@ -106,8 +106,8 @@ pub mod stack {
     }
     pub mod codec {
         pub use crate::stack::codec::{
-            DataValue, ExtensionRef, IdRef, NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer, fuzz_value,
-            random_value,
+            DataValue, ExtensionRef, IdRef, NodeIdRef, QualifiedNameRef, Reader, Timestamps, Writer, fuzz_structure,
+            fuzz_value, random_value,
         };
     }
     pub mod crypto {

@@ -79,9 +79,11 @@ pub(crate) fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::ByteString(bytes) | Value::Wire(bytes) => bytes.len(),
+        Value::Struct(of) => of.weight(),
         Value::Array(array) => match &array.elements {
             Elements::String(texts) => texts.iter().map(|text| text.len() + 16).sum(),
             Elements::ByteString(items) => items.iter().map(|bytes| bytes.len() + 16).sum(),
+            Elements::Struct(all) => all.iter().map(|of| of.weight()).sum(),
             other => other.len() * other.built_in().fixed_size().unwrap_or(16),
         },
         _ => 0,
@@ -122,6 +124,14 @@ fn scalar(value: &Value) -> String {
         Value::DateTime(v) => time_text(*v),
         Value::String(text) => bounded(text).into_owned(),
         Value::ByteString(bytes) => bytes_text(bytes),
+        Value::Struct(of) => {
+            let fields = of.kind.fields.iter().zip(&of.fields).take(ELEMENTS);
+            let fields = fields.map(|(kind, value)| format!("{}: {}", kind.name, value_text(value)));
+            let text = fields.collect::<Vec<_>>().join(", ");
+            let shown: String = text.chars().take(LONGEST).collect();
+            let is_cut = of.fields.len() > ELEMENTS || shown.len() < text.len();
+            format!("{{ {shown}{} }}", if is_cut { " …" } else { "" })
+        }
         Value::Wire(bytes) => {
             let kind = value.built_in().map_or_else(String::new, |kind| format!("{kind:?} "));
             kind + &bytes_text(bytes.get(1..).unwrap_or_default())

@@ -82,7 +82,11 @@ pub(crate) fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::ByteString(bytes) | Value::Wire(bytes) => bytes.len(),
-        Value::Array(array) => array.elements.len() * 8,
+        Value::Struct(of) => of.weight(),
+        Value::Array(array) => match &array.elements {
+            crate::value::Elements::Struct(all) => all.iter().map(|of| of.weight()).sum(),
+            elements => elements.len() * 8,
+        },
         _ => 0,
     }
 }

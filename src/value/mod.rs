@@ -9,6 +9,7 @@ mod hint;
 mod moment;
 mod plain;
 mod range;
+mod structure;
 mod text;
 
 pub(crate) use cells::{Cell, row, separator};
@@ -16,7 +17,8 @@ pub use hidden::Hidden;
 pub(crate) use hint::{did_you_mean, list, nearest};
 pub use moment::Moment;
 pub use plain::is_plain;
-pub use range::{IndexRange, Indices};
+pub use range::{IndexRange, Indices, Run};
+pub use structure::{FieldKind, FieldType, MOST_NESTED, Part, Struct, StructKind};
 pub use text::time_to_text;
 pub(crate) use text::{
     UNIX_EPOCH_NANOS, boolean_from_text, from_hex, number_from_text, status_from_text, status_to_text, time_from_text,
@@ -189,6 +191,8 @@ pub enum Value {
     String(Arc<str>),
     ByteString(Arc<[u8]>),
     Array(Arc<Array>),
+    /// A structure of a cell; an ExtensionObject on the wire.
+    Struct(Arc<Struct>),
     /// Any other built-in type, as the bytes of a whole encoded Variant (its encoding byte first).
     Wire(Arc<[u8]>),
 }
@@ -216,6 +220,7 @@ pub enum Elements {
     DateTime(Vec<UaTime>),
     String(Vec<Arc<str>>),
     ByteString(Vec<Arc<[u8]>>),
+    Struct(Vec<Arc<Struct>>),
 }
 
 /// Runs `$body` with `$v` bound to the vector, whatever its element type.
@@ -237,6 +242,7 @@ macro_rules! each_elements {
             $crate::value::Elements::DateTime($v) => $body,
             $crate::value::Elements::String($v) => $body,
             $crate::value::Elements::ByteString($v) => $body,
+            $crate::value::Elements::Struct($v) => $body,
         }
     };
 }
@@ -266,6 +272,7 @@ impl Elements {
             Elements::DateTime(_) => BuiltIn::DateTime,
             Elements::String(_) => BuiltIn::String,
             Elements::ByteString(_) => BuiltIn::ByteString,
+            Elements::Struct(_) => BuiltIn::ExtensionObject,
         }
     }
 
@@ -286,6 +293,7 @@ impl Elements {
             Elements::DateTime(v) => Value::DateTime(*v.get(at)?),
             Elements::String(v) => Value::String(v.get(at)?.clone()),
             Elements::ByteString(v) => Value::ByteString(v.get(at)?.clone()),
+            Elements::Struct(v) => Value::Struct(v.get(at)?.clone()),
         })
     }
 }
@@ -315,8 +323,13 @@ impl Value {
                 (Elements::Double(x), Elements::Double(y)) => {
                     x.iter().map(|v| v.to_bits()).eq(y.iter().map(|v| v.to_bits()))
                 }
+                (Elements::Struct(x), Elements::Struct(y)) => {
+                    let is_same = x.len() == y.len() && a.dimensions == b.dimensions;
+                    is_same && x.iter().zip(y).all(|(one, two)| one.same_bits(two))
+                }
                 _ => a == b,
             },
+            (Value::Struct(a), Value::Struct(b)) => Arc::ptr_eq(a, b) || a.same_bits(b),
             _ => self == other,
         }
     }
@@ -340,6 +353,7 @@ impl Value {
             Value::String(_) => BuiltIn::String,
             Value::ByteString(_) => BuiltIn::ByteString,
             Value::Array(array) => array.elements.built_in(),
+            Value::Struct(_) => BuiltIn::ExtensionObject,
             Value::Wire(bytes) => return BuiltIn::from_byte(bytes.first()? & 0x3f),
         })
     }
@@ -373,6 +387,11 @@ impl Value {
             Value::Array(array) => {
                 let elements = (0..array.elements.len()).filter_map(|at| array.elements.get(at));
                 format!("[{}]", elements.map(|element| element.shown()).collect::<Vec<_>>().join(", "))
+            }
+            Value::Struct(of) => {
+                let fields = of.kind.fields.iter().zip(&of.fields);
+                let one = |(kind, value): (&FieldKind, &Value)| format!("{}: {}", kind.name, value.shown());
+                format!("{{ {} }}", fields.map(one).collect::<Vec<_>>().join(", "))
             }
             value => value.as_integer().map_or_else(|| format!("{value:?}"), |number| number.to_string()),
         }

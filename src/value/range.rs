@@ -23,6 +23,15 @@ pub struct Indices {
     pub last: u32,
 }
 
+/// Elements of an array that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    pub first: u32,
+    pub count: usize,
+    /// Of the block; empty for one dimension.
+    pub dimensions: Vec<u32>,
+}
+
 impl IndexRange {
     /// `None` for the empty text, which asks for the whole value.
     pub fn parse(text: &str) -> Result<Option<IndexRange>, StatusCode> {
@@ -52,6 +61,23 @@ impl IndexRange {
             [span] => Some(span),
             _ => None,
         }
+    }
+
+    /// The elements of a block in an array of these dimensions, if they follow each other there; the block's own dimensions.
+    /// Outside of the array it is BadIndexRangeNoData, and a block with gaps BadWriteNotSupported.
+    pub fn run(&self, dimensions: &[u32]) -> Result<Run, StatusCode> {
+        let shape: Vec<usize> = dimensions.iter().map(|size| *size as usize).collect();
+        let spans = clip(&self.0, &shape)?;
+        if self.0.iter().zip(&spans).any(|(wanted, (_, last))| wanted.last as usize != *last) {
+            return Err(StatusCode::BadIndexRangeNoData);
+        }
+        let places = indices(&shape, &spans);
+        if places.windows(2).any(|pair| pair[0] + 1 != pair[1]) {
+            return Err(StatusCode::BadWriteNotSupported);
+        }
+        let first = places.first().and_then(|first| u32::try_from(*first).ok());
+        let first = first.ok_or(StatusCode::BadIndexRangeNoData)?;
+        Ok(Run { first, count: places.len(), dimensions: self::dimensions(&spans) })
     }
 
     /// The part of `value` inside the range.
@@ -199,7 +225,7 @@ fn write_text(old: &str, new: &str, span: Indices) -> Result<Value, StatusCode> 
 }
 
 macro_rules! each_kind {
-    ($($kind:ident),*) => {
+    ($($kind:ident $built_in:ident),*) => {
         impl Elements {
             /// The elements at these places, in this order.
             fn pick(&self, at: &[usize]) -> Elements {
@@ -232,7 +258,7 @@ macro_rules! each_kind {
             /// The values as one array of `kind`; `None` when one of them has another type.
             pub fn collect(kind: super::BuiltIn, values: impl Iterator<Item = Value>) -> Option<Elements> {
                 match kind {
-                    $(super::BuiltIn::$kind => values
+                    $(super::BuiltIn::$built_in => values
                         .map(|value| if let Value::$kind(v) = value { Some(v) } else { None })
                         .collect::<Option<_>>()
                         .map(Elements::$kind),)*
@@ -243,7 +269,11 @@ macro_rules! each_kind {
     };
 }
 #[rustfmt::skip]
-each_kind!(Boolean, SByte, Byte, Int16, UInt16, Int32, UInt32, Int64, UInt64, Float, Double, DateTime, String, ByteString);
+each_kind!(
+    Boolean Boolean, SByte SByte, Byte Byte, Int16 Int16, UInt16 UInt16, Int32 Int32, UInt32 UInt32, Int64 Int64,
+    UInt64 UInt64, Float Float, Double Double, DateTime DateTime, String String, ByteString ByteString,
+    Struct ExtensionObject
+);
 
 #[cfg(test)]
 mod tests {
@@ -293,6 +323,25 @@ mod tests {
             (&Value::Int16(1), "0", none.clone()),
         ] {
             assert_eq!(range(text).apply(value), result, "{text} of {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_without_gaps_is_a_run() {
+        let (none, gaps) = (Err(StatusCode::BadIndexRangeNoData), Err(StatusCode::BadWriteNotSupported));
+        let run = |first, count, dimensions: &[u32]| Ok(Run { first, count, dimensions: dimensions.to_vec() });
+        for (text, dimensions, result) in [
+            ("1:2", &[4][..], run(1, 2, &[])),
+            ("3:4", &[4], none.clone()),
+            ("1,0:3", &[3, 4], run(4, 4, &[1, 4])),
+            ("1,1:2", &[3, 4], run(5, 2, &[1, 2])),
+            ("0:1,0:3", &[3, 4], run(0, 8, &[2, 4])),
+            ("0:1,1", &[3, 4], gaps.clone()),
+            ("2,3", &[3, 4], run(11, 1, &[1, 1])),
+            ("1", &[3, 4], none.clone()),
+            ("1,0,1", &[2, 2, 2], run(5, 1, &[1, 1, 1])),
+        ] {
+            assert_eq!(range(text).run(dimensions), result, "{text} of {dimensions:?}");
         }
     }
 

@@ -64,6 +64,7 @@ pub(crate) fn value_to_text(value: &Value) -> String {
         Value::String(value) => value.to_string(),
         Value::ByteString(value) => hex(value),
         Value::Array(array) => array_to_text(array),
+        Value::Struct(_) => value.shown(),
         Value::Wire(bytes) => hex(bytes),
     }
 }

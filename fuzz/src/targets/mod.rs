@@ -18,6 +18,7 @@ mod responses;
 mod s7;
 mod service;
 mod sparkplug;
+mod structures;
 mod sysfs;
 mod transport;
 mod values;
@@ -43,6 +44,7 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "s7", run: s7::run },
     Target { name: "service", run: service::run },
     Target { name: "sparkplug", run: sparkplug::run },
+    Target { name: "structures", run: structures::run },
     Target { name: "sysfs", run: sysfs::run },
     Target { name: "transport", run: transport::run },
     Target { name: "values", run: values::run },

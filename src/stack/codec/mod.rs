@@ -8,6 +8,8 @@ mod fuzz;
 mod id;
 mod reader;
 mod skip;
+mod structure;
+mod structure_fuzz;
 mod value;
 mod writer;
 
@@ -16,6 +18,8 @@ pub(crate) use id::{ExpandedNodeIdRef, LocalizedTextRef};
 pub use id::{IdRef, NodeIdRef, QualifiedNameRef};
 pub(crate) use reader::Decode;
 pub use reader::{ExtensionRef, Reader};
+pub(crate) use structure::typed_structure;
+pub use structure_fuzz::fuzz_structure;
 pub use value::{DataValue, Timestamps};
 pub use writer::Writer;
 

@@ -74,6 +74,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Goes on with the budget that a reader of a part has left.
+    pub(super) fn take_budget(&mut self, nested: &Reader<'_>) {
+        self.budget = nested.budget;
+    }
+
     /// Goes one level deeper for as long as `read` runs.
     pub(super) fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Decode<T>) -> Decode<T> {
         if self.depth >= super::MAX_DEPTH {

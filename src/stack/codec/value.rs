@@ -83,7 +83,7 @@ impl Reader<'_> {
         if encoding & ARRAY == 0 { self.scalar(kind) } else { self.array(kind, encoding & DIMENSIONS != 0) }
     }
 
-    fn scalar(&mut self, kind: BuiltIn) -> Decode<Value> {
+    pub(super) fn scalar(&mut self, kind: BuiltIn) -> Decode<Value> {
         Ok(match kind {
             BuiltIn::Boolean => Value::Boolean(self.bool()?),
             BuiltIn::SByte => Value::SByte(self.i8()?),
@@ -121,9 +121,12 @@ impl Reader<'_> {
         Ok(bytes.into())
     }
 
-    fn array(&mut self, kind: BuiltIn, has_dimensions: bool) -> Decode<Value> {
-        let count = self.count(least_size(kind))?;
-        let elements = match kind {
+    /// Elements whose count is known.
+    pub(super) fn some_elements(&mut self, kind: BuiltIn, count: usize) -> Decode<Elements> {
+        if count > self.remaining() / least_size(kind) {
+            return Err(StatusCode::BadDecodingError);
+        }
+        Ok(match kind {
             BuiltIn::Boolean => elements!(self, count, Boolean, 1, Reader::bool),
             BuiltIn::SByte => elements!(self, count, SByte, 1, Reader::i8),
             BuiltIn::Byte => elements!(self, count, Byte, 1, Reader::u8),
@@ -139,12 +142,17 @@ impl Reader<'_> {
             BuiltIn::String => elements!(self, count, String, 16, Reader::owned_text),
             BuiltIn::ByteString => elements!(self, count, ByteString, 16, Reader::owned_bytes),
             _ => return Err(StatusCode::BadDecodingError),
-        };
+        })
+    }
+
+    fn array(&mut self, kind: BuiltIn, has_dimensions: bool) -> Decode<Value> {
+        let count = self.count(least_size(kind))?;
+        let elements = self.some_elements(kind, count)?;
         let dimensions = if has_dimensions { self.dimensions(count)? } else { Vec::new() };
         Ok(Value::Array(Arc::new(Array { elements, dimensions })))
     }
 
-    fn dimensions(&mut self, elements: usize) -> Decode<Vec<u32>> {
+    pub(super) fn dimensions(&mut self, elements: usize) -> Decode<Vec<u32>> {
         let count = self.count(4)?;
         self.charge(count * 4)?;
         let sizes = (0..count)
@@ -188,6 +196,8 @@ impl Writer {
             Value::Null => self.u8(0),
             Value::Wire(bytes) => self.raw(bytes),
             Value::Array(array) => self.variant_array(array),
+            // Of a structure that is not whole its tag is Bad, and has no value.
+            Value::Struct(of) if of.fault().is_some() => self.u8(0),
             scalar => {
                 self.u8(scalar.built_in().map_or(0, |kind| kind as u8));
                 self.scalar(scalar);
@@ -195,8 +205,9 @@ impl Writer {
         }
     }
 
-    fn scalar(&mut self, value: &Value) {
+    pub(super) fn scalar(&mut self, value: &Value) {
         match value {
+            Value::Struct(of) => self.structure(of),
             Value::Null | Value::Array(_) | Value::Wire(_) => {}
             Value::Boolean(v) => self.bool(*v),
             Value::SByte(v) => self.u8(v.cast_unsigned()),
@@ -230,7 +241,13 @@ impl Writer {
     /// The elements as an array that knows its type from elsewhere: a count, then each of them.
     pub fn elements(&mut self, elements: &Elements) {
         self.count(elements.len());
+        self.bare_elements(elements);
+    }
+
+    /// The elements alone.
+    pub(super) fn bare_elements(&mut self, elements: &Elements) {
         match elements {
+            Elements::Struct(all) => all.iter().for_each(|of| self.structure(of)),
             Elements::Boolean(v) => v.iter().for_each(|v| self.bool(*v)),
             Elements::SByte(v) => v.iter().for_each(|v| self.u8(v.cast_unsigned())),
             Elements::Byte(v) => self.raw(v),

@@ -14,6 +14,7 @@ pub(crate) fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::ByteString(bytes) | Value::Wire(bytes) => bytes.len(),
+        Value::Struct(of) => of.weight(),
         Value::Array(array) => {
             let elements = array.elements.len();
             let heap = match &array.elements {
