@@ -8,13 +8,14 @@ use opcell::testing::config::{self, Memory, Options, Severity, Shown};
 use opcell::testing::drivers;
 use proptest::prelude::*;
 
-const EXAMPLES: [&str; 7] = [
+const EXAMPLES: [&str; 8] = [
     "address-space/hello.yaml",
     "address-space/modbus.yaml",
     "address-space/cells/demo.yaml",
     "address-space/server.yaml",
     "address-space/tutorial.yaml",
     "address-space/publish.yaml",
+    "address-space/structures.yaml",
     "address-space/formulas.yaml",
 ];
 

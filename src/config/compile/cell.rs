@@ -35,6 +35,8 @@ impl Compiler<'_> {
             namespace,
             nodes: Vec::new(),
             enums: Vec::new(),
+            structs: Vec::new(),
+            flags: Vec::new(),
             object_types: Vec::new(),
         });
         let roots: Vec<Ix> = std::iter::once(*root).chain(included).collect();
@@ -62,6 +64,7 @@ impl Compiler<'_> {
         self.mirrors(&mut scope);
         self.formulas(&mut scope, &mirrors);
         self.check_pinned(&scope);
+        self.check_encodings(&scope);
         let mut publishers = HashMap::new();
         for part in self.sections(&roots, &["publish"]) {
             self.publishers(part, &scope, &mut publishers);

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Compiler;
+use super::fields::OnDevice;
 use super::scope::{ConnectionRef, Inherited, Scope};
 use super::tag::Place;
+use super::wanted::Wanted;
 use crate::config::at::At;
 use crate::config::de::{Keys, decode_entry};
 use crate::config::docs::DOCS;
@@ -14,18 +16,7 @@ use crate::config::source::{Ix, Kind};
 use crate::config::spec::{NodeSpec, SourceSpec};
 use crate::drivers::simulator::{Simulator, check_signal};
 use crate::drivers::{About, Delivery, Driver, NoKeys, Part, PointError, PointPlan, PointSettings, Reading, Settings};
-use crate::model::{NodeIx, Origin, Shape};
-
-/// A source before its driver looked at it.
-struct Wanted {
-    address: At<String>,
-    /// All of them where `address` is a list.
-    words: Vec<String>,
-    spec: Option<SourceSpec>,
-    mapping: Option<Ix>,
-    /// All keys were understood.
-    is_whole: bool,
-}
+use crate::model::{DataType, NodeIx, Origin, Shape};
 
 impl Compiler<'_> {
     pub(super) fn device(
@@ -48,7 +39,9 @@ impl Compiler<'_> {
         let write = common.and_then(|common| common.write.as_ref()).is_some_and(|write| write.value);
         let read = common.and_then(|common| common.read.as_ref()).is_none_or(|read| read.value);
         self.check_gates(&wanted, link, inherited, scope);
-        let output = common.and_then(|common| common.on_stop);
+        let is_structure = shape.is_some_and(|shape| matches!(shape.data_type, DataType::Struct(_)));
+        self.check_structure_keys(&wanted, shape, is_structure);
+        let output = common.and_then(|common| common.on_stop).filter(|_| !is_structure);
         let on_stop = match output {
             Some(_) if !write && !wanted.is_whole => None,
             Some(raw) if !write => {
@@ -80,7 +73,7 @@ impl Compiler<'_> {
                 own.or_else(|| real.poll_of(&wanted.address.value)).unwrap_or(inherited.poll)
             }
         };
-        let point = PointPlan {
+        let mut point = PointPlan {
             tag: place.tag,
             address: wanted.address.value.clone(),
             words: wanted.words.clone(),
@@ -98,7 +91,12 @@ impl Compiler<'_> {
             // A scale that was refused is not checked a second time; a float needs none.
             has_scale: spec.scale.is_some() && (!place.has_wrong_scale || shape.data_type.wire().is_integer()),
             is_gone: false,
+            structure: None,
         };
+        if is_structure {
+            let of = OnDevice { point: &point, shape, link, real: &real, wanted: &wanted, spec };
+            point.structure = Some(Arc::new(self.fields_on_device(&of, scope)?));
+        }
         if let Some(reading) = self.check_point(&point, &real, &wanted, spec) {
             if !place.has_wrong_scale {
                 self.warn_of_point(&reading, &wanted, spec);
@@ -115,7 +113,7 @@ impl Compiler<'_> {
             finding.help("write a value that fits the raw type, the bits, the length and the scale of this tag");
         }
         let connection = found?.ix?;
-        if let Some(initial) = self.still_value(shape, spec) {
+        if let Some(initial) = self.still_value(shape, spec, scope) {
             return Some((Origin::Memory { initial, write }, poll));
         }
         if inherited.enabled {
@@ -123,6 +121,20 @@ impl Compiler<'_> {
             self.add_point(point, connection.0 as usize, spec, shape, place.node, scope);
         }
         Some((Origin::Device { connection, read, write, on_stop }, poll))
+    }
+
+    /// Keys of a source that a structure does not have, and one that only arrays of structures have.
+    fn check_structure_keys(&mut self, wanted: &Wanted, shape: Option<&Shape>, is_structure: bool) {
+        let Some(common) = &wanted.spec else { return };
+        if let Some(output) = common.on_stop.filter(|_| is_structure) {
+            let finding = self.findings.error(&self.source, output.0, "a structure has no `on_stop` in this version");
+            finding.help("make a tag of the field that is to be written, with its own `on_stop`");
+        }
+        let is_array = is_structure && shape.is_some_and(|shape| !shape.is_scalar());
+        if let Some(stride) = common.stride.as_ref().filter(|_| shape.is_some() && !is_array) {
+            let finding = self.findings.error(&self.source, stride.ix, "`stride` is for arrays of structures");
+            finding.help("delete it");
+        }
     }
 
     /// A device that sends by itself has no poll period.
@@ -309,7 +321,7 @@ impl Compiler<'_> {
         found.unwrap_or(wanted.address.ix)
     }
 
-    fn point_error(&mut self, error: PointError, wanted: &Wanted, spec: &NodeSpec) {
+    pub(super) fn point_error(&mut self, error: PointError, wanted: &Wanted, spec: &NodeSpec) {
         let ix = self.place_of(error.part, wanted, spec);
         let finding = self.findings.error(&self.source, ix, error.message);
         if self.source.is_scalar(ix) {

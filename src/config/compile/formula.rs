@@ -14,7 +14,7 @@ use crate::config::source::{Ix, Kind, Place};
 use crate::config::spec::NodeSpec;
 use crate::config::template;
 use crate::formula::{self, Fault, Program, Want};
-use crate::model::{DataType, Derivation, Formula, NodeIx, Origin, Period, Shape, TagId};
+use crate::model::{Derivation, Formula, NodeIx, Origin, Period, Shape, TagId};
 use names::CellNames;
 pub(crate) use order::longest_chain;
 
@@ -137,10 +137,7 @@ impl Compiler<'_> {
 
     /// The name of a tag's type, as the file has it.
     fn type_name(&self, shape: &Shape, cell: u16) -> String {
-        match shape.data_type {
-            DataType::BuiltIn(kind) => format!("{kind:?}"),
-            DataType::Enum(at) => self.plant.cells[usize::from(cell)].enums[at.0 as usize].name.to_string(),
-        }
+        self.plant.cells[usize::from(cell)].type_name(shape.data_type)
     }
 
     fn whole(&self, formula: &PendingFormula) -> Place {

@@ -197,6 +197,7 @@ impl Compiler<'_> {
             enumeration: self.enumeration_of(&shape, scope),
             has_scale: false,
             is_gone,
+            structure: None,
         };
         self.real_settings[mirror.of.connection.0 as usize].check_point(&point).ok()?;
         let parent = self.mirrored_folder(folders, mirror, scope);

@@ -8,20 +8,25 @@ mod brokers;
 mod cell;
 mod connection;
 mod device;
+mod fields;
+mod flags;
 mod formula;
 mod history;
 mod instance;
 mod mirror;
 mod node;
+mod parts;
 mod publish;
 mod registers;
 mod roles;
 mod scope;
 mod server;
 mod simulate;
+mod structs;
 mod tag;
 mod types;
 mod value;
+mod wanted;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -32,7 +37,7 @@ use super::options::Options;
 use super::report::Findings;
 use super::source::{Ix, Place, Source};
 use crate::drivers::{self, ConnectionPlan, Enumeration};
-use crate::model::{Access, AccessIx, EnumIx, Plant, ServerPlan, TagId, Unit};
+use crate::model::{Access, AccessIx, EnumIx, Plant, ServerPlan, StructIx, TagId, Unit};
 
 /// Everything a server needs to run.
 #[derive(Debug)]
@@ -90,6 +95,8 @@ pub(super) struct Compiler<'a> {
     unit_hints: HashMap<String, String>,
     /// Registers that the tags of a connection read, by the place of the connection.
     registers: BTreeMap<Ix, registers::Registers>,
+    /// The mapping of each structure, by cell.
+    struct_nodes: HashMap<(u16, StructIx), Ix>,
     node_count: usize,
     /// The key `anonymous` of the server file.
     anonymous: Option<Ix>,
@@ -120,6 +127,7 @@ pub(crate) fn compile(loaded: Loaded, options: &Options, findings: &mut Findings
         units: HashMap::new(),
         unit_hints: HashMap::new(),
         registers: BTreeMap::new(),
+        struct_nodes: HashMap::new(),
         node_count: 0,
         anonymous: None,
         publish_entries: Vec::new(),

@@ -294,7 +294,7 @@ impl Compiler<'_> {
         ix.map(|ix| At { ix, value: String::new() })
     }
 
-    fn push_node(&mut self, node: Node, into: Into, scope: &Scope) -> NodeIx {
+    pub(super) fn push_node(&mut self, node: Node, into: Into, scope: &Scope) -> NodeIx {
         let nodes = self.nodes(into, scope);
         nodes.push(node);
         NodeIx(u32::try_from(nodes.len() - 1).unwrap_or(u32::MAX))

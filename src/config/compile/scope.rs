@@ -8,7 +8,7 @@ use crate::config::source::Ix;
 use crate::config::spec::{NodeSpec, ParamType};
 use crate::config::template::{Env, Piece};
 use crate::drivers::{About, Start};
-use crate::model::{Access, ConnectionIx, EnumIx, HistoryIx, NodeIx, NodeName, ObjectTypeIx, Period, TagId};
+use crate::model::{Access, ConnectionIx, DataType, EnumIx, HistoryIx, NodeIx, NodeName, ObjectTypeIx, Period, TagId};
 
 /// A connection as nodes refer to it; without `ix` it had findings of its own.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,8 @@ pub(super) struct Scope {
     pub connections: HashMap<String, ConnectionRef>,
     /// Enumerations by name; `None`: it had findings.
     pub enums: HashMap<String, Option<EnumIx>>,
+    /// Option sets and structures by name; `None`: it had findings.
+    pub data: HashMap<String, Option<DataType>>,
     pub types: HashMap<String, TypeEntry>,
     pub history: Classes,
     /// Names of history classes that are not known, each reported once.

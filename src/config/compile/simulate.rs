@@ -5,24 +5,14 @@ use super::scope::Scope;
 use crate::config::spec::NodeSpec;
 use crate::drivers::simulator::Simulator;
 use crate::model::{ConnectionIx, DataType, NodeIx, Origin, Shape};
-use crate::value::{BuiltIn, UaTime, Value};
+use crate::value::{BuiltIn, Value};
 
 impl Compiler<'_> {
     /// The value under `--simulate` of a type that no signal makes.
-    pub(super) fn still_value(&self, shape: &Shape, spec: &NodeSpec) -> Option<Value> {
-        let initial = match shape.data_type.wire() {
-            BuiltIn::DateTime => Value::DateTime(UaTime::NULL),
-            BuiltIn::ByteString => Value::ByteString([].into()),
-            _ => return None,
-        };
-        let wanted = self.options.simulate && spec.simulate.is_none();
-        wanted.then(|| {
-            if shape.is_scalar() {
-                return initial.clone();
-            }
-            let all = vec![initial.clone(); shape.element_count()];
-            super::value::elements(shape.data_type.wire(), &all).map_or(Value::Null, Value::array)
-        })
+    pub(super) fn still_value(&self, shape: &Shape, spec: &NodeSpec, scope: &Scope) -> Option<Value> {
+        let kinds = [BuiltIn::DateTime, BuiltIn::ByteString, BuiltIn::ExtensionObject];
+        let wanted = self.options.simulate && spec.simulate.is_none() && kinds.contains(&shape.data_type.wire());
+        wanted.then(|| self.blank_value(shape, scope))
     }
 
     /// The connection is a simulator also without `--simulate`: its addresses are signals of raw values.

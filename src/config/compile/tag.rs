@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::Compiler;
 use super::scope::{Entry, Inherited, Into, Scope, Walk};
-use crate::config::at::At;
+use crate::config::at::{At, Raw};
 use crate::config::docs::{did_you_mean, list};
 use crate::config::source::{Ix, Kind};
-use crate::config::spec::{Deadband, NodeSpec, Scale as ScaleSpec, Span};
+use crate::config::spec::{Deadband, Scale as ScaleSpec, Span};
 use crate::config::units;
 use crate::drivers::{self, Delivery};
 use crate::model::{ConnectionIx, DataType, NodeIx, NodeKind, Origin, Period, Scale, Shape, Tag, TagId, Unit};
@@ -55,6 +55,22 @@ pub(super) struct Place {
     pub scale: Option<Scale>,
 }
 
+/// The keys that make the shape of a tag or of a field.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShapeKeys<'a> {
+    pub array: Option<Raw>,
+    pub length: Option<&'a At<u32>>,
+    pub range: Option<&'a At<Span>>,
+    pub scale: Option<&'a At<ScaleSpec>>,
+    pub unit: Option<&'a At<String>>,
+    pub deadband: Option<Ix>,
+}
+
+/// Names of the data types of a cell.
+fn own_types(scope: &Scope) -> impl Iterator<Item = &str> {
+    scope.enums.keys().chain(scope.data.keys()).map(String::as_str)
+}
+
 /// DataTypes that a tag may have.
 pub(crate) fn type_names() -> impl Iterator<Item = &'static str> {
     TYPES.iter().map(|(name, _)| *name)
@@ -84,12 +100,25 @@ impl Compiler<'_> {
         scope: &mut Scope,
     ) -> Option<NodeKind> {
         let Entry { spec, own, .. } = entry;
-        let shape = self.shape(spec, data_type, scope);
+        let keys = ShapeKeys {
+            array: spec.array,
+            length: spec.length.as_ref(),
+            range: spec.range.as_ref(),
+            scale: spec.scale.as_ref(),
+            unit: spec.unit.as_ref(),
+            deadband: spec.deadband.as_ref().map(|at| at.ix),
+        };
+        let shape = self.shape(keys, data_type, scope);
+        let shows_parts = self.shows_parts(spec, shape.as_ref());
         if matches!(below.into, Into::Type(_)) {
             if let Some(expr) = &spec.expr {
                 self.check_syntax(expr.ix);
             }
-            return Some(NodeKind::Declaration(Box::new(shape?)));
+            let shape = shape?;
+            if shows_parts {
+                self.declare_parts(&shape, node, below, scope);
+            }
+            return Some(NodeKind::Declaration(Box::new(shape)));
         }
         let inherited = &below.inherited;
         // Each of these needs no type, or reports nothing when there is none.
@@ -109,7 +138,14 @@ impl Compiler<'_> {
         let stale_after = self.stale_after(&origin, poll, inherited);
         let access = self.access_ix(inherited.access);
         let key = self.source.key_of(own).unwrap_or(own);
-        let history = self.history_of_tag(spec.history.as_ref(), &shape, &origin, inherited, key, scope);
+        let history = match shape.data_type {
+            // The fields have it.
+            DataType::Struct(_) => {
+                self.check_structure_history(spec.history.as_ref(), shows_parts, scope);
+                None
+            }
+            _ => self.history_of_tag(spec.history.as_ref(), &shape, &origin, inherited, key, scope),
+        };
         self.plant.tags.push(Tag {
             cell: scope.index,
             node,
@@ -124,6 +160,9 @@ impl Compiler<'_> {
             access,
             history,
         });
+        if shows_parts {
+            self.parts(id, entry, below, scope);
+        }
         Some(NodeKind::Variable(id))
     }
 
@@ -156,52 +195,48 @@ impl Compiler<'_> {
         driver.is_some_and(|driver| driver.delivery != Delivery::Polled)
     }
 
-    fn shape(&mut self, spec: &NodeSpec, data_type: &At<String>, scope: &Scope) -> Option<Shape> {
+    pub(super) fn shape(&mut self, spec: ShapeKeys<'_>, data_type: &At<String>, scope: &Scope) -> Option<Shape> {
         let kind = self.data_type(data_type, scope);
         let wire = kind.map(|kind| kind.wire());
         let dimensions = spec.array.map_or_else(|| Some(Vec::new()), |raw| self.dimensions(raw.0));
         let has_length = matches!(wire, None | Some(BuiltIn::String | BuiltIn::ByteString));
-        if let Some(length) = spec.length.as_ref().filter(|_| !has_length) {
+        if let Some(length) = spec.length.filter(|_| !has_length) {
             let message = "only a String or ByteString has a `length`";
             self.findings
                 .error(&self.source, length.ix, message)
                 .help("delete it; for an array of 24 elements write `array: 24`");
         }
-        let is_number = match kind {
-            Some(DataType::BuiltIn(wire)) => wire.is_number(),
-            Some(DataType::Enum(_)) => false,
-            None => true,
-        };
+        let is_number = kind.is_none_or(DataType::is_number);
         for (word, at) in [
-            ("range", spec.range.as_ref().map(|at| at.ix)),
-            ("scale", spec.scale.as_ref().map(|at| at.ix)),
-            ("deadband", spec.deadband.as_ref().map(|at| at.ix)),
-            ("unit", spec.unit.as_ref().map(|at| at.ix)),
+            ("range", spec.range.map(|at| at.ix)),
+            ("scale", spec.scale.map(|at| at.ix)),
+            ("deadband", spec.deadband),
+            ("unit", spec.unit.map(|at| at.ix)),
         ] {
             if let Some(at) = at.filter(|_| !is_number) {
                 let message = format!("a {} cannot have `{word}`", data_type.value);
                 self.findings.error(&self.source, at, message).help("delete it: only numeric tags have one");
             }
         }
-        if let Some(range) = spec.range.as_ref().filter(|range| range.value.0 >= range.value.1) {
+        if let Some(range) = spec.range.filter(|range| range.value.0 >= range.value.1) {
             let message = format!("the low end {} is not below the high end {}", range.value.0, range.value.1);
             self.findings.error(&self.source, range.ix, message).help("write `[low, high]`");
         }
         if let Some(wire) = wire.filter(|_| is_number) {
-            let eu = spec.scale.as_ref().and_then(|scale| scale.value.eu.as_ref());
-            for (word, span) in [("range", spec.range.as_ref()), ("eu", eu)] {
+            let eu = spec.scale.and_then(|scale| scale.value.eu.as_ref());
+            for (word, span) in [("range", spec.range), ("eu", eu)] {
                 if let Some(span) = span {
                     self.warn_beyond(word, span, wire);
                 }
             }
         }
-        let unit = spec.unit.as_ref().map(|unit| self.unit(unit));
+        let unit = spec.unit.map(|unit| self.unit(unit));
         Some(Shape {
             data_type: kind?,
             dimensions: dimensions?,
-            length: spec.length.as_ref().map(|at| at.value),
+            length: spec.length.map(|at| at.value),
             unit,
-            range: spec.range.as_ref().map(|range| (range.value.0, range.value.1)),
+            range: spec.range.map(|range| (range.value.0, range.value.1)),
         })
     }
 
@@ -232,9 +267,12 @@ impl Compiler<'_> {
         if let Some(known) = scope.enums.get(&name.value) {
             return known.map(DataType::Enum);
         }
+        if let Some(known) = scope.data.get(&name.value) {
+            return *known;
+        }
         let text = name.value.to_lowercase();
         let foreign = ELSEWHERE.iter().find(|(word, _)| *word == text).map(|(_, known)| *known);
-        let known = || TYPES.iter().map(|(known, _)| *known).chain(scope.enums.keys().map(String::as_str));
+        let known = || TYPES.iter().map(|(known, _)| *known).chain(own_types(scope));
         let same = TYPES.iter().find(|(known, _)| known.to_lowercase() == text).map(|(known, _)| *known);
         let mut help = match same.or(foreign) {
             Some(known) => format!("did you mean `{known}`?"),
@@ -303,7 +341,7 @@ impl Compiler<'_> {
     }
 
     /// Every fault of the mapping; missing keys are reported only where nothing else is wrong with the entry.
-    fn scale(&mut self, at: &At<ScaleSpec>, range: Option<(f64, f64)>, is_whole: bool) -> Option<Scale> {
+    pub(super) fn scale(&mut self, at: &At<ScaleSpec>, range: Option<(f64, f64)>, is_whole: bool) -> Option<Scale> {
         let spec = &at.value;
         let mark = self.findings.len();
         let mut wrong = |ix: Ix, message: &str, help: &str| {

@@ -19,6 +19,11 @@ impl Compiler<'_> {
         for part in self.sections(roots, &["types", "enums"]) {
             self.enums(part, scope);
         }
+        for part in self.sections(roots, &["types", "flags"]) {
+            self.flags(part, scope);
+        }
+        let structs = self.sections(roots, &["types", "structs"]);
+        self.structs(&structs, scope);
         for part in self.sections(roots, &["types", "objects"]) {
             self.type_heads(part, scope);
         }
@@ -31,7 +36,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn is_new_type(&mut self, key: Ix, name: &str, scope: &Scope) -> bool {
+    pub(super) fn is_new_type(&mut self, key: Ix, name: &str, scope: &Scope) -> bool {
         let builtin = super::tag::built_in(name).is_some();
         if builtin {
             let finding = self.findings.error(&self.source, key, format!("`{name}` is a type of OPC UA"));
@@ -42,7 +47,7 @@ impl Compiler<'_> {
             let also = self.source.place(first);
             let finding = self.findings.error(&self.source, key, format!("`{name}` is defined twice"));
             finding.also(also, "first here").help("rename one of them, or delete it");
-        } else if scope.enums.contains_key(name) {
+        } else if scope.enums.contains_key(name) || scope.data.contains_key(name) {
             let message = format!("there is already a type `{name}`");
             self.findings.error(&self.source, key, message).help("rename one of them");
         } else {

@@ -5,8 +5,8 @@ use super::scope::Scope;
 use crate::config::de::boolean_help;
 use crate::config::docs::{did_you_mean, list};
 use crate::config::source::{Ix, Kind};
-use crate::model::{DataType, Shape};
-use crate::value::{Array, BuiltIn, Elements, UaTime, Value};
+use crate::model::{DataType, Shape, StructIx};
+use crate::value::{Array, BuiltIn, Elements, Struct, UaTime, Value};
 
 impl Compiler<'_> {
     /// The value at `at` if it fits the shape, or findings.
@@ -20,7 +20,7 @@ impl Compiler<'_> {
         if values.len() != shape.element_count() {
             return None;
         }
-        let elements = elements(shape.data_type.wire(), &values)?;
+        let elements = Elements::collect(shape.data_type.wire(), values.into_iter())?;
         let dimensions = if shape.dimensions.len() > 1 { shape.dimensions.clone() } else { Vec::new() };
         Some(Value::Array(Array { elements, dimensions }.into()))
     }
@@ -45,6 +45,11 @@ impl Compiler<'_> {
     }
 
     fn scalar(&mut self, at: Ix, shape: &Shape, scope: &Scope) -> Option<Value> {
+        match shape.data_type {
+            DataType::Struct(ix) => return self.structure_value(at, ix, scope),
+            DataType::Flags(ix, base) => return self.flags_value(at, ix, base, scope),
+            DataType::BuiltIn(_) | DataType::Enum(_) => {}
+        }
         if !self.source.is_scalar(at) {
             if self.source.kind(at) != Kind::Bad {
                 let message = format!("expected {}", words(shape.data_type.wire()));
@@ -92,6 +97,50 @@ impl Compiler<'_> {
         Some(value)
     }
 
+    /// The value of a structure: a mapping with each of its fields.
+    fn structure_value(&mut self, at: Ix, ix: StructIx, scope: &Scope) -> Option<Value> {
+        let of = self.plant.cells[usize::from(scope.index)].structure(ix).clone();
+        if self.source.kind(at) != Kind::Mapping {
+            if self.source.kind(at) != Kind::Bad {
+                let message = format!("expected a mapping with the fields of `{}`", of.kind.name);
+                let names: Vec<&str> = of.kind.fields.iter().map(|field| &*field.name).collect();
+                let help = format!("write `{{ {}: … }}`", names.first().unwrap_or(&""));
+                self.findings.error(&self.source, at, message).help(help);
+            }
+            return None;
+        }
+        let entries: Vec<_> = self.source.entries(at).collect();
+        let mark = self.findings.len();
+        for (key, _) in &entries {
+            let name = self.source.text(*key).to_owned();
+            let known = || of.kind.fields.iter().map(|field| &*field.name);
+            if !known().any(|field| field == name) {
+                let mut help = did_you_mean(&name, known());
+                if help.is_empty() {
+                    help = format!("known are {}", list(known(), 12));
+                }
+                let message = format!("`{}` has no field `{name}`", of.kind.name);
+                self.findings.error(&self.source, *key, message).help(help);
+            }
+        }
+        let has_unknown = self.findings.has_errors_since(mark);
+        let mut values = Vec::new();
+        for (field, rules) in of.kind.fields.iter().zip(&of.fields) {
+            let value = entries.iter().find(|(key, _)| self.source.text(*key) == &*field.name);
+            match value {
+                Some((_, value)) => values.extend(self.value(*value, &rules.shape, scope)),
+                None if has_unknown => {}
+                None => {
+                    let message = format!("field `{}` of `{}` has no value", field.name, of.kind.name);
+                    let key = self.source.key_of(at).unwrap_or(at);
+                    self.findings.error(&self.source, key, message).help(format!("add `{}: …`", field.name));
+                }
+            }
+        }
+        let is_whole = values.len() == of.fields.len() && !self.findings.has_errors_since(mark);
+        is_whole.then(|| Value::Struct(Struct::new(of.kind, values).into()))
+    }
+
     fn check_length(&mut self, at: Ix, value: &Value, length: Option<u32>) {
         let bytes = match value {
             Value::String(text) => text.len(),
@@ -113,7 +162,7 @@ impl Compiler<'_> {
     }
 }
 
-fn words(kind: BuiltIn) -> String {
+pub(super) fn words(kind: BuiltIn) -> String {
     match kind {
         BuiltIn::Boolean => "true or false".into(),
         BuiltIn::String => "text".into(),
@@ -148,22 +197,4 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     let is_hex = digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
     let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
     is_hex.then(|| digits.chunks(2).filter_map(byte).collect())
-}
-
-/// Equal scalars as one array.
-pub(super) fn elements(kind: BuiltIn, values: &[Value]) -> Option<Elements> {
-    macro_rules! gather {
-        ($($variant:ident),*) => {
-            match kind {
-                $(BuiltIn::$variant => Elements::$variant(
-                    values.iter().map(|value| match value { Value::$variant(v) => Some(v.clone()), _ => None })
-                        .collect::<Option<Vec<_>>>()?
-                ),)*
-                _ => return None,
-            }
-        };
-    }
-    Some(gather!(
-        Boolean, SByte, Byte, Int16, UInt16, Int32, UInt32, Int64, UInt64, Float, Double, DateTime, String, ByteString
-    ))
 }

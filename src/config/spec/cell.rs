@@ -36,7 +36,7 @@ pub(crate) struct CellFile {
     #[serde(default)]
     #[schemars(schema_with = "connections", extend("x-also" = ["drivers", "devices", "channels", "inputs"]))]
     pub connections: Option<Raw>,
-    /// Enumerations and object types of this cell.
+    /// Enumerations, structures, option sets and object types of this cell.
     pub types: Option<Types>,
     /// Nodes of the address space, by BrowseName.
     #[serde(default)]
@@ -64,7 +64,7 @@ pub(crate) struct IncludedFile {
     #[serde(default)]
     #[schemars(schema_with = "connections")]
     pub connections: Option<Raw>,
-    /// Enumerations and object types of this cell.
+    /// Enumerations, structures, option sets and object types of this cell.
     pub types: Option<Types>,
     /// Nodes of the address space, by BrowseName.
     #[serde(default)]
@@ -113,6 +113,17 @@ pub(crate) struct Types {
     #[serde(default)]
     #[schemars(schema_with = "enums")]
     pub enums: Option<Raw>,
+    /// Structures by name, each with its fields: `{ Id: { type: String, length: 16 }, Recipe: UInt16 }`. Clients see a
+    /// DataType below Structure, with StructureDefinition. A tag has one by `type: NAME`.
+    #[serde(default)]
+    #[schemars(schema_with = "super::structure::structs", extend("x-also" = ["structures", "records"]))]
+    pub structs: Option<Raw>,
+    /// Option sets by name, each with the text of every bit: `{ 0: Overheat, 3: Door }`. The highest bit decides whether
+    /// it is a Byte, UInt16, UInt32 or UInt64, or `base: UInt32` says so. Clients see OptionSetValues and
+    /// EnumDefinition.
+    #[serde(default)]
+    #[schemars(schema_with = "enums", extend("x-also" = ["option_sets", "bitfields", "bits"]))]
+    pub flags: Option<Raw>,
     /// Object types by name, which may have parameters. `of:` at a node makes an instance.
     #[serde(default)]
     #[schemars(schema_with = "by_name::<ObjectType>", extend("x-also" = ["templates", "udts"]))]

@@ -48,6 +48,9 @@ pub(crate) struct NodeSpec {
     #[serde(default)]
     #[schemars(schema_with = "array", extend("x-also" = ["size", "count", "dimensions"]))]
     pub array: Option<Raw>,
+    /// Whether a structure has one Variable a field below it (default true).
+    #[schemars(extend("x-also" = ["members"]))]
+    pub fields: Option<At<bool>>,
     /// Greatest length of a String or ByteString, in bytes (MaxStringLength). A text in registers needs it.
     #[schemars(range(min = 1, max = 65535), extend("x-also" = ["max_length"]))]
     pub length: Option<At<u32>>,
@@ -176,6 +179,9 @@ pub(crate) struct SourceSpec {
     /// read or written.
     #[schemars(extend("x-also" = ["refresh", "watchdog", "rewrite"]))]
     pub write_every: Option<At<Period>>,
+    /// Distance of two elements of an array of structures, in the unit of `at` (default: one follows the other).
+    #[schemars(range(min = 1, max = 65535))]
+    pub stride: Option<At<u32>>,
     /// Value that is written to the device when the server stops in an orderly way (after SIGTERM, Ctrl-C, SIGQUIT, SIGPWR
     /// or when its terminal is closed), and when a reload removes the tag or its connection (default: left as is). Each
     /// write is audited. A write that failed is logged at level error.

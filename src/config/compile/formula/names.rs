@@ -86,7 +86,7 @@ impl CellNames {
     /// The type that values of this shape have in formulas.
     pub(super) fn type_of(&self, shape: &Shape) -> Type {
         let of = match shape.data_type {
-            DataType::BuiltIn(kind) => Type::of(kind),
+            DataType::BuiltIn(_) | DataType::Flags(..) | DataType::Struct(_) => Type::of(shape.data_type.wire()),
             DataType::Enum(at) => match self.enumerations.get(&at) {
                 Some(of) => Type::Enumeration(Arc::clone(of)),
                 None => Type::of(BuiltIn::Int32),
