@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::logging;
 use crate::model::{Derivation, Identifier, Origin, Plant, Tag, TagId};
-use crate::stack::codec::{Reader, Writer};
+use crate::stack::codec::{Reader, Writer, typed_structure};
 use crate::state::{Retained, State, StateError};
 use crate::tags::{Kept, TagStore};
 use crate::value::{UaTime, Value};
@@ -37,7 +37,10 @@ impl Retention {
             self.is_due = true;
         }
         let kept = self.values.get(&key).filter(|kept| kept.start == to_hex(initial))?;
-        let value = from_hex(&kept.value);
+        let value = from_hex(&kept.value).and_then(|value| match plant.structure_of(tag) {
+            Some(structure) => typed_structure(&structure.kind, &value).ok(),
+            None => Some(value),
+        });
         if value.is_none() {
             log::warn!("{}: the retained value cannot be read; using the start value", plant.tag_name(id));
         }

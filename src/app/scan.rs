@@ -46,7 +46,7 @@ fn only(compiled: Compiled, wanted: &HashSet<TagId>) -> Compiled {
     let in_use: HashSet<ConnectionIx> = wanted.iter().filter_map(|id| plant.tag(*id).connection()).collect();
     let without_output = |tag: &Tag| match tag.origin.clone() {
         Origin::Device { connection, read, write, .. } => Origin::Device { connection, read, write, on_stop: None },
-        other @ (Origin::Memory { .. } | Origin::Derived(_)) => other,
+        other @ (Origin::Memory { .. } | Origin::Derived(_) | Origin::Part { .. }) => other,
     };
     let tags: Vec<(TagId, Tag)> =
         plant.tags.iter().map(|(id, tag)| (id, Tag { origin: without_output(tag), ..tag.clone() })).collect();

@@ -223,7 +223,7 @@ fn rule(plant: &Plant, id: TagId) -> Rule {
         deadband,
         max_interval: i64::try_from(class.max_interval.as_nanos() / 100).unwrap_or(i64::MAX),
         is_stepped: plant.is_stepped(id),
-        is_silent: !matches!(tag.origin, Origin::Device { read: true, .. }),
+        is_silent: !matches!(plant.owner(tag).origin, Origin::Device { read: true, .. }),
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt::{Debug, Display};
 
 use super::change::{Change, Difference, Effect, Side, SourceDifferences, Texts};
 use super::{
-    Cell, DataType, Derivation, EnumType, Identifier, Node, NodeIx, NodeKind, ObjectType, Origin, Period, Plant, Scale,
-    Shape, Tag, TagId, Text,
+    Cell, DataType, Derivation, EnumType, FlagsType, Identifier, Node, NodeIx, NodeKind, ObjectType, Origin, Period,
+    Plant, Scale, Shape, StructField, StructIx, Tag, TagId, Text,
 };
 
 /// A node of a side.
@@ -130,6 +130,9 @@ impl Found {
                 self.key("value", Effect::Live, initial, starts);
                 self.shown("write", Effect::Live, write, writes, |is| *is);
             }
+            (Origin::Part { write, .. }, Origin::Part { write: writes, .. }) => {
+                self.shown("write", Effect::Live, write, writes, |is| *is);
+            }
             (Origin::Derived(was), Origin::Derived(is)) => self.derivations(was, is),
             (was, is) => {
                 self.note(origin_key(was), Effect::Fresh, None);
@@ -151,18 +154,10 @@ impl Found {
     }
 
     fn shapes(&mut self, old: &Cell, was: &Shape, new: &Cell, is: &Shape) {
-        let name = |cell: &Cell, kind: DataType| match kind {
-            DataType::BuiltIn(kind) => format!("{kind:?}"),
-            DataType::Enum(at) => cell.enums[at.0 as usize].name.to_string(),
-        };
-        self.shown("type", Effect::Type, &name(old, was.data_type), &name(new, is.data_type), String::clone);
-        if let (DataType::Enum(from), DataType::Enum(to)) = (was.data_type, is.data_type) {
-            let (from, to) = (&old.enums[from.0 as usize], &new.enums[to.0 as usize]);
-            if from.name == to.name && !has_same_values(from, to) {
-                let has = |number: i32| to.values.iter().any(|(value, _)| *value == number);
-                let is_lost = from.values.iter().any(|(value, _)| !has(*value));
-                self.note("type", if is_lost { Effect::Type } else { Effect::Semantics }, None);
-            }
+        let (before, after) = (old.type_name(was.data_type), new.type_name(is.data_type));
+        self.shown("type", Effect::Type, &before, &after, String::clone);
+        if before == after {
+            self.types(old, was.data_type, new, is.data_type);
         }
         self.shown("array", Effect::Type, &was.dimensions, &is.dimensions, |sizes| format!("{sizes:?}"));
         let length = |length: &Option<u32>| length.map_or("none".to_owned(), |length| length.to_string());
@@ -176,6 +171,35 @@ impl Found {
             Some((low, high)) => format!("[{low}, {high}]"),
             None => "none".to_owned(),
         });
+    }
+
+    /// Types of one name.
+    fn types(&mut self, old: &Cell, was: DataType, new: &Cell, is: DataType) {
+        match (was, is) {
+            (DataType::Enum(from), DataType::Enum(to)) => {
+                let (from, to) = (&old.enums[from.0 as usize], &new.enums[to.0 as usize]);
+                if !has_same_values(from, to) {
+                    let has = |number: i32| to.values.iter().any(|(value, _)| *value == number);
+                    let is_lost = from.values.iter().any(|(value, _)| !has(*value));
+                    self.note("type", if is_lost { Effect::Type } else { Effect::Semantics }, None);
+                }
+            }
+            (DataType::Flags(from, before), DataType::Flags(to, after)) => {
+                if before != after {
+                    self.note("type", Effect::Type, None);
+                } else if old.flags[from.0 as usize] != new.flags[to.0 as usize] {
+                    self.note("type", Effect::Semantics, None);
+                }
+            }
+            (DataType::Struct(from), DataType::Struct(to)) => {
+                // What a field means on the device, or may hold, is part of the type.
+                if !has_same_fields(Fields { cell: old, at: from }, Fields { cell: new, at: to }) {
+                    self.note("type", Effect::Type, None);
+                }
+            }
+            (DataType::BuiltIn(_), DataType::BuiltIn(_)) => {}
+            _ => self.note("type", Effect::Type, None),
+        }
     }
 
     fn histories(&mut self, old: &Plant, was: TagId, new: &Plant, is: TagId) {
@@ -195,6 +219,8 @@ fn origin_key(origin: &Origin) -> &'static str {
     match origin {
         Origin::Device { .. } => "source",
         Origin::Memory { .. } => "value",
+        // The tag was, or is, no part of a structure.
+        Origin::Part { .. } => "type",
         Origin::Derived(derivation) => match **derivation {
             Derivation::Formula(_) => "expr",
         },
@@ -211,7 +237,33 @@ fn has_same_values(old: &EnumType, new: &EnumType) -> bool {
     sorted(old) == sorted(new)
 }
 
-/// Whether two cells have the same object types and enumerations, used or not, in any order.
+/// A structure of a cell.
+#[derive(Clone, Copy)]
+struct Fields<'a> {
+    cell: &'a Cell,
+    at: StructIx,
+}
+
+/// Whether two structures have the same layout and the same rules, also of structures in them.
+fn has_same_fields(old: Fields<'_>, new: Fields<'_>) -> bool {
+    let (was, is) = (old.cell.structure(old.at), new.cell.structure(new.at));
+    let is_same = |was: &StructField, is: &StructField| {
+        let inner = match (was.shape.data_type, is.shape.data_type) {
+            (DataType::Struct(from), DataType::Struct(to)) => {
+                has_same_fields(Fields { cell: old.cell, at: from }, Fields { cell: new.cell, at: to })
+            }
+            (from, to) => old.cell.type_name(from) == new.cell.type_name(to),
+        };
+        let rules = |field: &StructField| {
+            let Shape { data_type: _, dimensions, length, unit, range } = field.shape.clone();
+            (dimensions, length, unit, range, field.scale, field.description.clone())
+        };
+        inner && rules(was) == rules(is)
+    };
+    was.kind == is.kind && was.fields.iter().zip(&is.fields).all(|(was, is)| is_same(was, is))
+}
+
+/// Whether two cells have the same types, used or not, in any order.
 pub(crate) fn has_same_types(old: &Cell, new: &Cell) -> bool {
     let enumeration =
         |kind: &EnumType| new.enums.iter().any(|other| other.name == kind.name && has_same_values(kind, other));
@@ -224,8 +276,17 @@ pub(crate) fn has_same_types(old: &Cell, new: &Cell) -> bool {
         kind.name == other.name && kind.description == other.description && members(old, kind) == members(new, other)
     };
     let object = |kind: &ObjectType| new.object_types.iter().any(|other| is_same(kind, other));
-    let counts = |cell: &Cell| [cell.enums.len(), cell.object_types.len()];
-    counts(old) == counts(new) && old.enums.iter().all(enumeration) && old.object_types.iter().all(object)
+    let flags = |kind: &FlagsType| new.flags.contains(kind);
+    let structure = |at: usize| {
+        let name = &old.structs[at].kind.name;
+        let same = new.structs.iter().position(|other| other.kind.name == *name);
+        let place = |cell, at: usize| Fields { cell, at: StructIx(u32::try_from(at).unwrap_or(u32::MAX)) };
+        same.is_some_and(|other| has_same_fields(place(old, at), place(new, other)))
+    };
+    let counts = |cell: &Cell| [cell.enums.len(), cell.object_types.len(), cell.structs.len(), cell.flags.len()];
+    let has_same_data = old.enums.iter().all(enumeration) && old.flags.iter().all(flags);
+    let has_same_others = (0..old.structs.len()).all(structure) && old.object_types.iter().all(object);
+    counts(old) == counts(new) && has_same_data && has_same_others
 }
 
 /// A member of an object type: its path, its texts, and the rest as text, with types by name.
@@ -235,10 +296,7 @@ fn member(cell: &Cell, kind: &ObjectType, at: usize) -> (String, [Option<Box<Tex
     let rest = match &node.kind {
         NodeKind::Object(of) => cell.object_types[of.0 as usize].name.to_string(),
         NodeKind::Declaration(shape) => {
-            let name = match shape.data_type {
-                DataType::BuiltIn(kind) => format!("{kind:?}"),
-                DataType::Enum(at) => cell.enums[at.0 as usize].name.to_string(),
-            };
+            let name = cell.type_name(shape.data_type);
             let Shape { data_type: _, dimensions, length, unit, range } = &**shape;
             format!("{name} {dimensions:?} {length:?} {unit:?} {range:?}")
         }

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DataType, Plant, TagId};
-use crate::value::BuiltIn;
+use super::{Plant, TagId};
 
 /// A history class: how much history is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,10 +76,7 @@ impl Plant {
     /// The Stepped property of a tag with history (Part 11 §5.2.2, 1.05).
     pub fn is_stepped(&self, tag: TagId) -> bool {
         let shape = &self.tag(tag).shape;
-        let is_line = match shape.data_type {
-            DataType::BuiltIn(kind) => kind.is_number() && kind != BuiltIn::Boolean,
-            DataType::Enum(_) => false,
-        };
+        let is_line = shape.data_type.is_number();
         self.history_of(tag).and_then(|class| class.stepped).unwrap_or(!is_line)
     }
 }

@@ -46,6 +46,14 @@ impl Number for ConnectionIx {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EnumIx(pub u32);
 
+/// Index into `Cell::structs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StructIx(pub u32);
+
+/// Index into `Cell::flags`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FlagsIx(pub u32);
+
 /// Index into `Plant::access`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AccessIx(pub u16);

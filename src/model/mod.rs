@@ -24,6 +24,7 @@ mod renumber;
 mod server;
 mod server_keys;
 mod size;
+mod structure;
 mod subject;
 mod tag;
 mod tree;
@@ -40,10 +41,10 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use history::{HistoryClass, HistoryDeadband, HistoryPartition, HistoryPlan};
 pub(crate) use identity::Identifier;
 pub use ix::{AccessIx, ConnectionIx, NodeIx, TagId};
-pub(crate) use ix::{EnumIx, HistoryIx, ObjectTypeIx};
+pub(crate) use ix::{EnumIx, FlagsIx, HistoryIx, ObjectTypeIx, StructIx};
 pub(crate) use network::Network;
 pub use node::{Cell, Node, NodeKind, NodeName};
-pub(crate) use node::{EnumType, ObjectType, Text};
+pub(crate) use node::{EnumType, FlagsType, ObjectType, StructField, StructType, Text};
 pub(crate) use numbered::{Number, Numbered};
 pub(crate) use own_roles::{RoleNumbers, RoleRenumbering};
 pub(crate) use period::Period;
@@ -60,6 +61,7 @@ pub(crate) use subject::Subject;
 pub(crate) use tag::Unit;
 pub use tag::{DataType, Origin, Scale, Shape, Tag};
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// All cells of one server.
@@ -69,6 +71,8 @@ pub struct Plant {
     pub revision: u32,
     pub cells: Vec<Cell>,
     pub tags: Numbered<TagId, Tag>,
+    /// The tags of the parts of each structure tag that shows them.
+    pub parts: HashMap<TagId, Box<[TagId]>>,
     pub connections: Numbered<ConnectionIx, Connection>,
     /// Indexed by `AccessIx`; equal rules are stored once.
     pub access: Vec<Access>,

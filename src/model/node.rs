@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{AccessIx, NodeIx, ObjectTypeIx, Shape, TagId};
+use super::{AccessIx, NodeIx, ObjectTypeIx, Scale, Shape, TagId};
+use crate::value::{BuiltIn, StructKind};
 
 /// One cell file, compiled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Cell {
     pub name: String,
     /// NamespaceUri of everything in the cell.
@@ -13,6 +14,8 @@ pub struct Cell {
     /// The tree; entry 0 is the cell's own Object, without a parent.
     pub nodes: Vec<Node>,
     pub enums: Vec<EnumType>,
+    pub structs: Vec<StructType>,
+    pub flags: Vec<FlagsType>,
     pub object_types: Vec<ObjectType>,
 }
 
@@ -66,6 +69,32 @@ pub struct ObjectType {
 pub struct EnumType {
     pub name: Arc<str>,
     pub values: Vec<(i32, Text)>,
+}
+
+/// A structure: its layout on the wire, and the rules of its fields.
+#[derive(Debug, Clone)]
+pub struct StructType {
+    pub kind: Arc<StructKind>,
+    /// As many as the layout has, in its order.
+    pub fields: Vec<StructField>,
+}
+
+/// The rules of a field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StructField {
+    pub description: Option<Box<Text>>,
+    pub shape: Shape,
+    pub scale: Option<Scale>,
+}
+
+/// An option set: an unsigned integer whose bits have names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlagsType {
+    pub name: Arc<str>,
+    /// Byte, UInt16, UInt32 or UInt64.
+    pub base: BuiltIn,
+    /// In the order of the bits.
+    pub bits: Vec<(u8, Text)>,
 }
 
 impl Cell {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cell, NodeIx, NodeKind, Plant, TagId};
+use super::{Cell, DataType, NodeIx, NodeKind, Origin, Plant, TagId};
 
 /// Last level of the topic that says whether a publisher is there.
 const ONLINE: &str = "@online";
@@ -101,6 +101,14 @@ impl TopicTemplate {
 }
 
 impl Plant {
+    /// Whether a node is a structure whose fields are tags: they go out in its place.
+    fn is_in_parts(&self, kind: &NodeKind) -> bool {
+        let NodeKind::Variable(id) = kind else { return false };
+        let tag = self.tag(*id);
+        let is_structure = tag.shape.is_scalar() && matches!(tag.shape.data_type, DataType::Struct(_));
+        is_structure && (self.parts.contains_key(id) || matches!(tag.origin, Origin::Part { .. }))
+    }
+
     /// The tags that a publisher sends, with their nodes, in document order.
     pub(crate) fn published(&self, publish: &Publish) -> Vec<(NodeIx, TagId)> {
         let Some(cell) = self.cells.get(usize::from(publish.cell)) else { return Vec::new() };
@@ -115,7 +123,7 @@ impl Plant {
             // A parent is always before its children.
             let is_below = node.parent.is_some_and(|parent| is_in[parent.0 as usize]);
             is_in[at as usize] |= is_below;
-            if let (NodeKind::Variable(tag), true) = (&node.kind, is_in[at as usize]) {
+            if let (NodeKind::Variable(tag), true) = (&node.kind, is_in[at as usize] && !self.is_in_parts(&node.kind)) {
                 found.push((NodeIx(at), *tag));
             }
         }
@@ -139,7 +147,7 @@ mod tests {
             access: AccessIx(0),
         };
         let nodes = vec![node("cell 3", None), node("Tank", Some(NodeIx(0))), node("Temp", Some(NodeIx(1)))];
-        Cell { name: "cell3".into(), namespace: String::new(), nodes, enums: vec![], object_types: vec![] }
+        Cell { name: "cell3".into(), namespace: String::new(), nodes, ..Cell::default() }
     }
 
     #[test]

@@ -133,13 +133,18 @@ impl Numbers {
 impl Plant {
     /// The plant with other numbers, as this revision.
     pub(crate) fn renumbered(self, numbers: &Renumbering, revision: u32) -> Plant {
-        let mut plant = Plant { tags: Numbered::default(), connections: Numbered::default(), revision, ..self };
+        let renumber = |(of, parts): (TagId, Box<[TagId]>)| {
+            (numbers.tag(of), parts.iter().map(|part| numbers.tag(*part)).collect())
+        };
+        let parts = self.parts.into_iter().map(renumber).collect();
+        let mut plant = Plant { tags: Numbered::default(), connections: Numbered::default(), revision, parts, ..self };
         for (compiled, connection) in self.connections.into_entries() {
             plant.connections.put(numbers.connection(compiled), connection);
         }
         for (compiled, mut tag) in self.tags.into_entries() {
             match &mut tag.origin {
                 Origin::Device { connection, .. } => *connection = numbers.connection(*connection),
+                Origin::Part { of, .. } => *of = numbers.tag(*of),
                 Origin::Derived(derivation) => *derivation = renumbered(derivation, numbers).into(),
                 Origin::Memory { .. } => {}
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccessIx, ConnectionIx, Derivation, EnumIx, HistoryIx, NodeIx};
+use super::{AccessIx, ConnectionIx, Derivation, EnumIx, FlagsIx, HistoryIx, NodeIx, StructIx, TagId};
 use crate::value::{BuiltIn, Value};
 
 /// The DataType that clients see.
@@ -12,15 +12,25 @@ pub enum DataType {
     BuiltIn(BuiltIn),
     /// An enumeration of the cell; Int32 on the wire.
     Enum(EnumIx),
+    /// An option set of the cell; its base is an unsigned integer.
+    Flags(FlagsIx, BuiltIn),
+    /// A structure of the cell; an ExtensionObject on the wire.
+    Struct(StructIx),
 }
 
 impl DataType {
     /// The built-in type in messages.
     pub fn wire(self) -> BuiltIn {
         match self {
-            DataType::BuiltIn(kind) => kind,
+            DataType::BuiltIn(kind) | DataType::Flags(_, kind) => kind,
             DataType::Enum(_) => BuiltIn::Int32,
+            DataType::Struct(_) => BuiltIn::ExtensionObject,
         }
+    }
+
+    /// Whether its values calculate: neither the values of an enumeration nor the bits of an option set do.
+    pub fn is_number(self) -> bool {
+        matches!(self, DataType::BuiltIn(kind) if kind.is_number())
     }
 }
 
@@ -98,6 +108,8 @@ pub enum Origin {
     },
     /// A constant, or with `write` a memory tag that starts with this value.
     Memory { initial: Value, write: bool },
+    /// A part of the value of a structure tag, by its place among the parts of the layout. It has no value of its own.
+    Part { of: TagId, part: u16, write: bool },
     /// Calculated from other tags whenever one of them changes; `Plant::derived` has the order.
     Derived(Arc<Derivation>),
 }
@@ -121,7 +133,7 @@ impl Tag {
     pub fn connection(&self) -> Option<ConnectionIx> {
         match self.origin {
             Origin::Device { connection, .. } => Some(connection),
-            Origin::Memory { .. } | Origin::Derived(_) => None,
+            Origin::Memory { .. } | Origin::Derived(_) | Origin::Part { .. } => None,
         }
     }
 
@@ -129,6 +141,8 @@ impl Tag {
     pub fn poll_period(&self) -> Duration {
         match self.origin {
             Origin::Device { read: true, .. } => self.poll,
+            // That of the structure.
+            Origin::Part { .. } => self.poll,
             Origin::Device { .. } | Origin::Memory { .. } | Origin::Derived(_) => Duration::ZERO,
         }
     }
@@ -144,13 +158,13 @@ impl Tag {
             Origin::Derived(derivation) => match &**derivation {
                 Derivation::Formula(formula) => formula.program.reads_clock(),
             },
-            Origin::Device { .. } | Origin::Memory { .. } => false,
+            Origin::Device { .. } | Origin::Memory { .. } | Origin::Part { .. } => false,
         }
     }
 
     pub fn is_writable(&self) -> bool {
         match self.origin {
-            Origin::Device { write, .. } | Origin::Memory { write, .. } => write,
+            Origin::Device { write, .. } | Origin::Memory { write, .. } | Origin::Part { write, .. } => write,
             Origin::Derived(_) => false,
         }
     }

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    Cell, DataType, Derivation, EnumType, Node, NodeIx, NodeKind, NodeName, ObjectType, Origin, Period, Plant, Shape,
-    TagId, Text,
+    Cell, Derivation, Node, NodeIx, NodeKind, NodeName, ObjectType, Origin, Period, Plant, Shape, TagId, Text,
 };
 
 /// Address of a tag in its device, if that is known.
@@ -27,6 +26,21 @@ impl Plant {
                 let values: Vec<_> =
                     kind.values.iter().map(|(number, text)| format!("{number}={}", shown(text))).collect();
                 line(&mut out, 1, format_args!("enum {}: {}", kind.name, values.join(" ")));
+            }
+            for kind in &cell.flags {
+                let bits: Vec<_> = kind.bits.iter().map(|(bit, text)| format!("{bit}={}", shown(text))).collect();
+                line(&mut out, 1, format_args!("flags {}: {:?} {}", kind.name, kind.base, bits.join(" ")));
+            }
+            for kind in &cell.structs {
+                line(&mut out, 1, format_args!("struct {0}  s=@type.{0}  i={1}", kind.kind.name, kind.kind.number));
+                for (field, rules) in kind.kind.fields.iter().zip(&kind.fields) {
+                    let mut text = field.name.to_string();
+                    shape_text(&mut text, &rules.shape, cell);
+                    if let Some(about) = &rules.description {
+                        text.push_str(&format!("  # {}", shown(about)));
+                    }
+                    line(&mut out, 2, format_args!("{text}"));
+                }
             }
             for kind in &cell.object_types {
                 self.object_type(&mut out, cell, kind, address);
@@ -75,7 +89,7 @@ impl Plant {
             NodeKind::Folder => {}
             NodeKind::Object(ix) => text.push_str(&format!(": {}", cell.object_types[ix.0 as usize].name)),
             NodeKind::Variable(id) => self.tag_text(&mut text, cell, *id, address),
-            NodeKind::Declaration(shape) => shape_text(&mut text, shape, &cell.enums),
+            NodeKind::Declaration(shape) => shape_text(&mut text, shape, cell),
         }
         match &node.id {
             NodeName::Path if place.path.is_empty() => {}
@@ -94,7 +108,7 @@ impl Plant {
 
     fn tag_text(&self, text: &mut String, cell: &Cell, id: TagId, address: Address<'_>) {
         let tag = self.tag(id);
-        shape_text(text, &tag.shape, &cell.enums);
+        shape_text(text, &tag.shape, cell);
         match &tag.origin {
             Origin::Device { connection, read, write, .. } => {
                 let way = match (read, write) {
@@ -112,6 +126,7 @@ impl Plant {
             }
             Origin::Memory { write: true, .. } => text.push_str("  memory"),
             Origin::Memory { write: false, .. } => text.push_str("  constant"),
+            Origin::Part { .. } => text.push_str("  part"),
             Origin::Derived(derivation) => match &**derivation {
                 Derivation::Formula(formula) => text.push_str(&format!("  = {}", shown_formula(&formula.text))),
             },
@@ -130,11 +145,8 @@ fn shown_formula(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn shape_text(text: &mut String, shape: &Shape, enums: &[EnumType]) {
-    match shape.data_type {
-        DataType::BuiltIn(kind) => text.push_str(&format!(": {kind:?}")),
-        DataType::Enum(ix) => text.push_str(&format!(": {}", enums[ix.0 as usize].name)),
-    }
+fn shape_text(text: &mut String, shape: &Shape, cell: &Cell) {
+    text.push_str(&format!(": {}", cell.type_name(shape.data_type)));
     if let Some(length) = shape.length {
         text.push_str(&format!("({length})"));
     }

@@ -109,6 +109,18 @@ fn value_to(out: &mut String, value: &Value) {
         Value::String(text) => quoted(out, text),
         Value::ByteString(bytes) => quoted(out, &STANDARD.encode(bytes)),
         Value::Array(array) => array_to(out, array),
+        Value::Struct(of) => {
+            out.push('{');
+            for (at, (kind, value)) in of.kind.fields.iter().zip(&of.fields).enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                quoted(out, &kind.name);
+                out.push(':');
+                value_to(out, value);
+            }
+            out.push('}');
+        }
         Value::SByte(_)
         | Value::Byte(_)
         | Value::Int16(_)

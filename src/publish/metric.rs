@@ -1,7 +1,7 @@
 //! A tag as a metric of Sparkplug.
 
 use crate::drivers::sparkplug::edge::{self, Named, Properties, Quality, Shown};
-use crate::model::{Cell, NodeIx, Origin, SparkplugFormat, Tag};
+use crate::model::{NodeIx, Origin, Plant, SparkplugFormat, Tag};
 use crate::value::{BuiltIn, Elements, Sample, UaTime, Value};
 
 /// A metric without its value.
@@ -28,7 +28,8 @@ pub(super) struct Name {
 
 impl Metric {
     /// `None` for a type that Sparkplug does not have.
-    pub(super) fn of(cell: &Cell, at: NodeIx, tag: &Tag, format: &SparkplugFormat) -> Option<Metric> {
+    pub(super) fn of(plant: &Plant, at: NodeIx, tag: &Tag, format: &SparkplugFormat) -> Option<Metric> {
+        let cell = &plant.cells[usize::from(tag.cell)];
         let shape = &tag.shape;
         let kind = shape.data_type.wire();
         let node = cell.node(at);
@@ -43,7 +44,7 @@ impl Metric {
             name,
             datatype: edge::datatype_of(kind, !shape.is_scalar())?,
             kind,
-            has_source: matches!(tag.origin, Origin::Device { .. }),
+            has_source: matches!(plant.owner(tag).origin, Origin::Device { .. }),
             unit: shape.unit.as_ref().map(|unit| unit.symbol.clone()),
             documentation: node.description.as_deref().and_then(text),
             ends: shape.range.map(|(low, high)| [low, high]),

@@ -62,7 +62,7 @@ impl Table {
                     let at = ix.0 as usize;
                     Some(Arc::clone(texts.entry(at).or_insert_with(|| Arc::new(texts_of(cell, at)))))
                 }
-                DataType::BuiltIn(_) => None,
+                DataType::BuiltIn(_) | DataType::Flags(..) | DataType::Struct(_) => None,
             };
             let topic = match &publish.format {
                 PublishFormat::Json(json) => json.topic.of(cell, node).into(),
@@ -71,7 +71,7 @@ impl Table {
             let every = plant.history_of(id).is_some_and(|class| class.every_sample);
             let metric = match &publish.format {
                 PublishFormat::Json(_) => None,
-                PublishFormat::Sparkplug(format) => Metric::of(cell, node, tag, format),
+                PublishFormat::Sparkplug(format) => Metric::of(plant, node, tag, format),
             };
             let meaning = Fingerprint::of_values(&tag.shape, texts.as_deref());
             Entry { tag: id, path: cell.path(node), topic, meaning, every, texts, metric }

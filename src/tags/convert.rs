@@ -2,26 +2,31 @@
 
 use opcua::StatusCode;
 
-use crate::model::{Scale, Tag};
+use crate::model::{Scale, Shape};
 use crate::value::{Array, BuiltIn, Elements, Value};
 
-/// The tag's value of a raw one. A number that the tag's type cannot hold is BadDataEncodingInvalid, never cut.
-pub(crate) fn to_tag(tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
-    let kind = tag.shape.data_type.wire();
-    let calculates = tag.scale.is_some() || exponent.is_some();
+/// The value of a raw one. A number that the type cannot hold is BadDataEncodingInvalid, never cut.
+pub(crate) fn to_tag(
+    shape: &Shape,
+    scale: Option<Scale>,
+    raw: &Value,
+    exponent: Option<i8>,
+) -> Result<Value, StatusCode> {
+    let kind = shape.data_type.wire();
+    let calculates = scale.is_some() || exponent.is_some();
     if let Value::Array(array) = raw
         && !array.dimensions.is_empty()
-        && array.dimensions != tag.shape.dimensions
+        && array.dimensions != shape.dimensions
     {
         // Three rows of two are not two rows of three.
         return Err(StatusCode::BadDataEncodingInvalid);
     }
     if !calculates && raw.built_in() == Some(kind) {
-        return Ok(shaped(raw, &tag.shape.dimensions));
+        return Ok(shaped(raw, &shape.dimensions));
     }
     let one = |raw: &Value| match calculates {
         false => plain(raw, kind),
-        true => scaled(tag.scale, raw, exponent, kind),
+        true => scaled(scale, raw, exponent, kind),
     };
     let Value::Array(array) = raw else {
         return one(raw).ok_or(StatusCode::BadDataEncodingInvalid);
@@ -29,7 +34,7 @@ pub(crate) fn to_tag(tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Val
     let values: Option<Vec<Value>> = elements(array).map(|raw| one(&raw)).collect();
     let values = values.ok_or(StatusCode::BadDataEncodingInvalid)?;
     let elements = Elements::collect(kind, values.into_iter()).ok_or(StatusCode::BadTypeMismatch)?;
-    Ok(shaped(&Value::array(elements), &tag.shape.dimensions))
+    Ok(shaped(&Value::array(elements), &shape.dimensions))
 }
 
 /// The raw value of a tag's value. A scaled one is an integer where that is exact, else a Double that the driver

@@ -42,6 +42,7 @@ impl TagStore {
         for id in tags {
             let Some(mut slot) = self.in_service(plant, *id) else { continue };
             let is_new = change(&mut slot, *id);
+            self.hand_on(plant, *id, &slot, stamp.moment(), &mut batch);
             drop(slot);
             batch.note(*id, is_new);
         }

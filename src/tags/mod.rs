@@ -12,6 +12,7 @@ mod reasons;
 mod roster;
 mod segments;
 mod slot;
+mod structure;
 mod turn;
 mod write;
 
@@ -22,6 +23,7 @@ pub use raw::{RawSample, Stamp};
 pub(crate) use reasons::Reason;
 pub(crate) use roster::{Member, Roster};
 pub(crate) use segments::Segments;
+pub(crate) use structure::part_of;
 pub(crate) use turn::{Kept, Turn};
 pub(crate) use write::check_recorded;
 
@@ -33,9 +35,9 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::model::{ConnectionIx, Number, Origin, Plant, Tag, TagId};
-use crate::value::{IndexRange, Moment, Sample, UaTime, Value};
-use derive::{Batch, Derived};
+use crate::model::{ConnectionIx, DataType, Number, Origin, Plant, Tag, TagId};
+use crate::value::{Moment, Sample, Value};
+use derive::Derived;
 use reasons::{Bad, Reasons};
 use slot::Slot;
 
@@ -192,6 +194,9 @@ impl TagStore {
             let value = raw.value().and_then(|value| tag_value(plant, tag, value, raw.exponent()));
             let Some(mut slot) = self.in_service(plant, *id) else { continue };
             if raw.is_past() {
+                if let Ok(value) = &value {
+                    self.recall_parts(plant, *id, value, raw, stamp);
+                }
                 let past = slot.recall(value, raw, stamp);
                 drop(slot);
                 if let Some(sample) = past {
@@ -211,14 +216,19 @@ impl TagStore {
                     stamp
                 }
             };
-            let is_new = match value {
-                Ok(value) => slot.take(value, raw.status(), tag.deadband, stamp),
+            let is_new = match value.map(|value| (value.fault(), value)) {
+                Ok((None, value)) => slot.take(value, raw.status(), tag.deadband, stamp),
+                Ok((Some(code), value)) => {
+                    let (why, value) = (value.fault_text(), value.with_rest(raw.status()));
+                    self.turn_bad(plant, *id, &mut slot, Bad { code, value, why: why.as_ref(), stamp })
+                }
                 Err(code) => {
                     let of_value = raw.value().ok().map(reasons::of_value);
                     let why = of_value.as_ref().or(raw.reason());
-                    self.turn_bad(plant, *id, &mut slot, Bad { code, why, stamp })
+                    self.turn_bad(plant, *id, &mut slot, Bad { code, value: Value::Null, why, stamp })
                 }
             };
+            self.hand_on(plant, *id, &slot, stamp.moment(), &mut batch);
             drop(slot);
             batch.note(*id, is_new);
         }
@@ -227,6 +237,10 @@ impl TagStore {
 
     /// The slot of a tag that is in service and has its source by this revision, or an older one.
     fn in_service(&self, plant: &Plant, id: TagId) -> Option<MutexGuard<'_, Slot>> {
+        if matches!(plant.tag(id).origin, Origin::Part { .. }) {
+            // It follows its structure.
+            return None;
+        }
         let slot = self.slot(id).lock();
         (slot.since <= plant.revision && !slot.is_out_of_service()).then_some(slot)
     }
@@ -236,6 +250,7 @@ impl TagStore {
         let mut batch = self.batch();
         if let Some(mut slot) = self.in_service(plant, tag) {
             let is_new = slot.take(value.clone(), StatusCode::UncertainLastUsableValue, 0.0, stamp);
+            self.hand_on(plant, tag, &slot, stamp.moment(), &mut batch);
             drop(slot);
             batch.note(tag, is_new);
         }
@@ -262,63 +277,6 @@ impl TagStore {
     /// Watches of one watcher on one tag.
     pub fn watch_count(&self, tag: TagId, watcher: &Arc<dyn Watcher>) -> usize {
         self.slot(tag).lock().watches.count_of(owner(watcher))
-    }
-
-    /// Checks a write; memory tags are written at once, values for devices come back to be enqueued.
-    pub fn write_now(
-        &self,
-        plant: &Plant,
-        tag: TagId,
-        value: &Value,
-        range: Option<&IndexRange>,
-        at: UaTime,
-    ) -> Written {
-        self.try_write(plant, tag, value, range, at).unwrap_or_else(Written::Done)
-    }
-
-    fn try_write(
-        &self,
-        plant: &Plant,
-        id: TagId,
-        value: &Value,
-        range: Option<&IndexRange>,
-        at: UaTime,
-    ) -> Result<Written, StatusCode> {
-        let tag = plant.tag(id);
-        write::check_writable(plant, tag)?;
-        let mut batch = match tag.origin {
-            Origin::Device { .. } | Origin::Derived(_) => Batch::none(),
-            Origin::Memory { .. } => self.batch(),
-        };
-        let mut slot = self.slot(id).lock();
-        if slot.is_out_of_service() {
-            return Err(StatusCode::BadOutOfService);
-        }
-        if slot.since > plant.revision {
-            // A reload changed the tag since the request began.
-            return Err(StatusCode::BadInvalidState);
-        }
-        if let Origin::Device { connection, .. } = tag.origin {
-            drop(slot);
-            let first = write::check_part(plant, tag, value, range)?;
-            let write = Write { tag: id, value: value.clone(), first, revision: plant.revision };
-            return Ok(Written::Device { connection, write });
-        }
-        let whole = match range {
-            None => value.clone(),
-            Some(range) => range.write(&slot.good, value)?,
-        };
-        write::check_whole(plant, tag, &whole)?;
-        let stamp = Stamp { source: at, server: at, now: Instant::now() };
-        let is_new = slot.take(whole, StatusCode::Good, 0.0, stamp);
-        let was_noted = std::mem::replace(&mut slot.dirty, true);
-        drop(slot);
-        if !was_noted {
-            self.changed.lock().push(id);
-        }
-        batch.note(id, is_new);
-        self.settle(batch, stamp);
-        Ok(Written::Done(StatusCode::Good))
     }
 
     /// Whether the tag has another source or type than when the write was checked: it must not be sent.
@@ -417,9 +375,20 @@ impl TagStore {
 
 /// The tag's value of a raw one, which its type and its enumeration must have.
 fn tag_value(plant: &Plant, tag: &Tag, raw: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
-    let value = convert::to_tag(tag, raw, exponent)?;
+    if let DataType::Struct(ix) = tag.shape.data_type {
+        return structure::to_tag(plant, tag, ix, raw);
+    }
+    let value = convert::to_tag(&tag.shape, tag.scale, raw, exponent)?;
     write::check_enum(plant, tag, &value).map_err(|_| StatusCode::BadDataEncodingInvalid)?;
     Ok(value)
+}
+
+/// The raw value of a tag's value, with the power of ten that the device has now.
+pub(crate) fn raw_of(plant: &Plant, tag: &Tag, value: &Value, exponent: Option<i8>) -> Result<Value, StatusCode> {
+    match tag.shape.data_type {
+        DataType::Struct(ix) => structure::to_raw(plant, tag.cell, ix, value),
+        _ => convert::to_raw(tag.scale, value, exponent),
+    }
 }
 
 fn first_slot(plant: &Plant, tag: &Tag, stamp: Stamp) -> Slot {
@@ -432,6 +401,12 @@ fn first_slot(plant: &Plant, tag: &Tag, stamp: Stamp) -> Slot {
             Slot::new(Value::Null, StatusCode::BadWaitingForInitialData, stamp)
         }
         Origin::Memory { initial, .. } => Slot::new(initial.clone(), StatusCode::Good, stamp),
+        Origin::Part { of, part, .. } => {
+            let whole = first_slot(plant, plant.tag(*of), stamp);
+            let number = plant.structure_of(plant.tag(*of)).map_or(0, |structure| structure.kind.number);
+            let sample = part_of(&whole.sample, number, *part);
+            Slot::new(sample.value, sample.status, stamp)
+        }
     }
 }
 

@@ -73,7 +73,7 @@ impl TagStore {
     /// Turns a tag Bad for a reason of its own; returns whether the status is new.
     pub(super) fn turn_bad(&self, plant: &Plant, id: TagId, slot: &mut Slot, bad: Bad<'_>) -> bool {
         let had_reason = slot.has_reason;
-        let is_new = slot.turn(Value::Null, bad.code, bad.stamp);
+        let is_new = slot.turn(bad.value, bad.code, bad.stamp);
         let Some(why) = bad.why else { return is_new };
         slot.has_reason = true;
         if self.reasons.note(id, had_reason, Reason { why: Arc::clone(why), since: bad.stamp.server }) {
@@ -101,6 +101,8 @@ impl TagStore {
 /// A Bad status with its reason.
 pub(super) struct Bad<'a> {
     pub code: StatusCode,
+    /// Null, or a structure that is not whole.
+    pub value: Value,
     pub why: Option<&'a Arc<str>>,
     pub stamp: Stamp,
 }

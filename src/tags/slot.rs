@@ -97,6 +97,14 @@ impl Slot {
         }
     }
 
+    /// Takes the state of the structure of which the tag is a part; returns whether value or status is new.
+    pub(super) fn follow(&mut self, sample: Sample, now: Moment) -> bool {
+        let news = self.sample.status != sample.status || !self.sample.value.same_bits(&sample.value);
+        self.sample = sample;
+        self.tell(news, now);
+        news
+    }
+
     /// SourceTimestamp changes with the quality, so that an old alarm is not shown as a new one. Returns whether the status
     /// is new.
     pub(crate) fn miss(&mut self, why: Miss, stale_after: Duration, stamp: Stamp) -> bool {

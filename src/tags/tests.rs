@@ -6,6 +6,7 @@ use crate::model::{
     Text,
 };
 use crate::value::{BuiltIn, Elements, Moment};
+use crate::value::{IndexRange, UaTime};
 
 const STALE: Duration = Duration::from_secs(5);
 
@@ -63,7 +64,7 @@ fn store(all: Vec<Tag>) -> Bench {
         description: None,
         access: AccessIx(0),
     };
-    let cell = Cell { name: "c".into(), namespace: "urn:c".into(), nodes: vec![node], enums, object_types: vec![] };
+    let cell = Cell { name: "c".into(), namespace: "urn:c".into(), nodes: vec![node], enums, ..Cell::default() };
     let connection = Connection {
         cell: 0,
         name: "plc".into(),

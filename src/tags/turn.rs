@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use opcua::StatusCode;
 
+use super::derive::Batch;
 use super::reasons::Bad;
 use super::slot::Slot;
-use super::{Stamp, TagStore, convert, first_slot, write};
-use crate::model::{Origin, Plant, Tag, TagId};
+use super::{Stamp, TagStore, first_slot, tag_value, write};
+use crate::model::{DataType, Origin, Plant, Tag, TagId};
 use crate::value::{UaTime, Value};
 
 /// A value that was retained for a memory tag.
@@ -38,6 +39,9 @@ impl TagStore {
     /// Changes the slot of a tag; from now on it takes nothing by an older plant. Watchers of a tag that stays get its
     /// new state; those of a removed one hear nothing here.
     pub(crate) fn turn(&self, plant: &Plant, id: TagId, turn: Turn, kept: Option<&Kept>, stamp: Stamp) {
+        if turn != Turn::End && self.begin_part(plant, id, stamp) {
+            return;
+        }
         let mut slot = self.slot(id).lock();
         slot.since = plant.revision;
         let state = match (turn, plant.tags.get(id)) {
@@ -47,6 +51,9 @@ impl TagStore {
         };
         let is_told = turn != Turn::End;
         slot.begin(state, is_told, stamp);
+        if is_told && plant.tags.get(id).is_some() {
+            self.hand_on(plant, id, &slot, stamp.moment(), &mut Batch::none());
+        }
         self.reasons.forget(id);
         // The value in its new type is to be retained.
         let is_retained = turn == Turn::Retype && !slot.is_out_of_service();
@@ -64,8 +71,9 @@ impl TagStore {
         for id in tags {
             let Some(mut slot) = self.in_service(plant, id) else { continue };
             slot.since = plant.revision + 1;
-            let bad = Bad { code: StatusCode::BadConfigurationError, why: Some(&why), stamp };
-            let is_new = self.turn_bad(plant, id, &mut slot, bad);
+            let (code, value) = (StatusCode::BadConfigurationError, Value::Null);
+            let is_new = self.turn_bad(plant, id, &mut slot, Bad { code, value, why: Some(&why), stamp });
+            self.hand_on(plant, id, &slot, stamp.moment(), &mut batch);
             drop(slot);
             batch.note(id, is_new);
         }
@@ -111,7 +119,12 @@ fn retyped(plant: &Plant, tag: &Tag, kept: &Value, stamp: Stamp) -> Slot {
         let is_same = value.as_f64().zip(kept.as_f64()).is_none_or(|(new, old)| new == old);
         is_same && write::check_whole(plant, tag, value).is_ok()
     };
-    match convert::to_tag(tag, kept, None).ok().filter(fits) {
+    let value = match tag.shape.data_type {
+        // Scales of its fields are for devices.
+        DataType::Struct(_) => Some(kept.clone()),
+        _ => tag_value(plant, tag, kept, None).ok(),
+    };
+    match value.filter(fits) {
         Some(value) => Slot::new(value, StatusCode::Good, stamp),
         None => first,
     }

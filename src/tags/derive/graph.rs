@@ -88,7 +88,7 @@ impl Node {
                 let kind = &plant.cells[usize::from(tag.cell)].enums[at.0 as usize];
                 Some(kind.values.iter().map(|(number, _)| *number).collect())
             }
-            DataType::BuiltIn(_) => None,
+            DataType::BuiltIn(_) | DataType::Flags(..) | DataType::Struct(_) => None,
         };
         Some(Node {
             tag: id,

@@ -56,13 +56,7 @@ fn plant() -> Plant {
         description: None,
         access: AccessIx(0),
     };
-    let cell = Cell {
-        name: "c".into(),
-        namespace: "urn:c".into(),
-        nodes: vec![node],
-        enums: Vec::new(),
-        object_types: Vec::new(),
-    };
+    let cell = Cell { name: "c".into(), namespace: "urn:c".into(), nodes: vec![node], ..Cell::default() };
     connections.push(Connection {
         cell: 0,
         name: "plc".into(),
