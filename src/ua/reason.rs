@@ -24,6 +24,7 @@ pub(crate) fn of_tag(plant: &Plant, tags: &TagStore, links: &[Arc<health::Link>]
         Origin::Device { connection, .. } => connection,
         Origin::Derived(_) if status == StatusCode::BadOutOfService && !tag.enabled => return switched_off(plant, tag),
         Origin::Derived(_) => return of_derived(plant, tags, links, id),
+        Origin::Part { of, .. } => return of_tag(plant, tags, links, of),
         Origin::Memory { .. } => return String::new(),
     };
     let link = || links.iter().find_map(|link| link.of(connection)).map(|now| now.why());

@@ -210,6 +210,37 @@ async def write():
     await client.disconnect()
 
 
+async def structures():
+    await asyncio.to_thread(ask, "reload structures")
+    client = await open_client()
+    await client.load_data_type_definitions()
+    batch, x = client.get_node("ns=2;s=Pump.Batch"), client.get_node("ns=2;s=Pump.Batch.Pos.X")
+    value = await batch.read_value()
+    shown = (value.Id, value.Recipe, int(value.State), int(value.Alarms), value.Pos.X, value.Pos.Y, value.Weights,
+             [(pos.X, pos.Y) for pos in value.Way])
+    check("decoded", shown == ("A1", 7, 1, 512, 1.5, 2.5, [1.0, 2.0, 3.0], [(1.0, 2.0), (3.0, 4.0)]), shown)
+    heard, of_field = Heard(), Heard()
+    await (await client.create_subscription(50, heard)).subscribe_data_change(batch, sampling_interval=0)
+    await (await client.create_subscription(50, of_field)).subscribe_data_change(x, sampling_interval=0)
+    value.Recipe, value.Pos.X, value.Weights = 99, 7.5, [4.0, 5.0, 6.0]
+    kind = ua.VariantType.ExtensionObject
+    status = await write_status(client, "ns=2;s=Pump.Batch", value, kind)
+    check("written", status == 0 and await batch.read_value() == value, status)
+    check("heard", (await heard.until(value))[0] and (await of_field.until(7.5))[0])
+    status = await write_status(client, "ns=2;s=Pump.Batch.Pos.X", 8.5, ua.VariantType.Float)
+    check("field written", status == 0 and (await batch.read_value()).Pos.X == 8.5, status)
+    value.Pos.X = 1000.5
+    status = await write_status(client, "ns=2;s=Pump.Batch", value, kind)
+    check("outside its range", status == ua.StatusCodes.BadOutOfRange, status)
+    names = [(await child.read_browse_name()).Name for child in await batch.get_children()]
+    check("fields", names == ["Id", "Recipe", "State", "Alarms", "Pos", "Weights", "Way"], names)
+    bits = await client.get_node("ns=2;s=@type.Alarms.OptionSetValues").read_value()
+    check("option set", [bit.Text for bit in bits] == ["Heat"] + [""] * 8 + ["Door"], bits)
+    grid = client.get_node("ns=2;s=Pump.Grid")
+    check("matrix", await grid.read_value() == [[1, 2, 3], [4, 5, 6]], await grid.read_value())
+    await client.disconnect()
+
+
 async def renew():
     client = await open_client()
     heard = Heard()
@@ -415,4 +446,4 @@ async def reload():
 
 
 asyncio.run({"connect": connect, "browse": browse, "write": write, "renew": renew, "restart": restart, "cut": cut,
-             "call": call, "newcomer": newcomer, "reload": reload}[PART]())
+             "call": call, "newcomer": newcomer, "reload": reload, "structures": structures}[PART]())

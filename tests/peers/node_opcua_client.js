@@ -460,7 +460,31 @@ async function reload() {
     await close(opened);
 }
 
-const parts = { reload, connect, browse, write: writing, renew, restart, cut, call: calling };
+async function structures() {
+    await ask("reload structures");
+    const opened = await open({});
+    const { session } = opened;
+    const nodeId = "ns=2;s=Pump.Batch";
+    const read = async () => (await session.read({ nodeId, attributeId: AttributeIds.Value })).value.value;
+    const value = await read();
+    const shown = JSON.stringify([value.id, value.recipe, value.state, value.alarms, value.pos.x, value.pos.y,
+        [...value.weights], value.way.map((pos) => [pos.x, pos.y])]);
+    check("decoded", shown === '["A1",7,1,512,1.5,2.5,[1,2,3],[[1,2],[3,4]]]', shown);
+    const made = await session.constructExtensionObject(opcua.resolveNodeId("ns=2;s=@type.Batch"), {
+        id: "B2", recipe: 99, state: 2, alarms: 1, pos: { x: 7.5, y: 0 }, weights: [4, 5, 6],
+        way: [{ x: 0, y: 0 }, { x: 0, y: 1 }],
+    });
+    const status = await session.write({
+        nodeId, attributeId: AttributeIds.Value, value: { value: { dataType: DataType.ExtensionObject, value: made } },
+    });
+    const again = await read();
+    check("written", status === StatusCodes.Good && again.id === "B2" && again.pos.x === 7.5, `${status} ${again}`);
+    const x = await session.read({ nodeId: "ns=2;s=Pump.Batch.Pos.X", attributeId: AttributeIds.Value });
+    check("field", x.value.value === 7.5, x);
+    await close(opened);
+}
+
+const parts = { reload, structures, connect, browse, write: writing, renew, restart, cut, call: calling };
 parts[part]().then(
     () => process.exit(0),
     (error) => {

@@ -280,4 +280,27 @@ def reload():
     client.disconnect()
 
 
-{"reload": reload, "connect": connect, "browse": browse, "write": write, "call": call, "restart": restart, "cut": cut}[PART]()
+def structures():
+    """The library lists structures, and hands values of them out and on as their bytes."""
+    ask("reload structures")
+    client = open_client()
+    types = {found["typeName"]: found for found in client.getRemoteDataTypes()}
+    batch = types.get("Batch")
+    check("type", batch and batch["membersSize"] == 7 and "Pos" in types, batch)
+    node = "ns=2;s=Pump.Batch"
+    value = client.read(node)
+    body = bytes(value.body)
+    known = str(value.typeId).rsplit(";", 1)[-1] == str(batch["binaryEncodingId"]).rsplit(";", 1)[-1]
+    check("encoding", known, (value.typeId, batch["binaryEncodingId"]))
+    check("read", body.startswith(b"\x02\0\0\0A1\x07\0\x01\0\0\0\0\x02"), body)
+    made = lambda body: o6.ExtensionObject(value.typeId, body)
+    status = written(client, node, made(body.replace(b"A1\x07", b"B2\x63")))
+    check("written", status == o6.StatusCode.GOOD and client.read("ns=2;s=Pump.Batch.Recipe") == 99, status)
+    status = written(client, "ns=2;s=Pump.Batch.Pos.X", o6.Float(8.5))
+    check("field written", status == o6.StatusCode.GOOD and client.read("ns=2;s=Pump.Batch.Pos.X") == 8.5, status)
+    status = written(client, node, made(body + b"\0"))
+    check("a byte left over", status == o6.StatusCode.BAD_TYPE_MISMATCH, status)
+    client.disconnect()
+
+
+{"structures": structures, "reload": reload, "connect": connect, "browse": browse, "write": write, "call": call, "restart": restart, "cut": cut}[PART]()

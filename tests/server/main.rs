@@ -16,6 +16,7 @@ mod reload;
 mod security;
 mod server_object;
 mod session;
+mod structures;
 mod subscription;
 mod transport;
 mod view;

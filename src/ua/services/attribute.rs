@@ -196,6 +196,7 @@ fn read_value(
     let mut put = |sample: &Sample| write_sample(sample, range, timestamps, w);
     match shape.source {
         Source::Tag(tag) => context.server.tags.with(tag, put),
+        Source::Member(tag) => put(&context.member_sample(tag)),
         Source::Live(live) => put(&context.live_sample(live)),
         Source::History(part) => {
             let tag = space.historical_tag(at).ok_or(StatusCode::BadNotReadable)?;

@@ -1,12 +1,14 @@
 //! A request on its way through a service: its header, the session that it belongs to, and the head of its response.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use opcua::{ObjectId, StatusCode};
 
-use crate::model::{Plant, Roles, TagId};
+use crate::model::{Origin, Plant, Roles, TagId};
 use crate::stack::codec::{IdRef, NodeIdRef, Reader, Writer};
+use crate::tags::part_of;
 use crate::ua::diagnostics;
 use crate::ua::server::Server;
 use crate::ua::session::{Caller, RefusedRequest, Session, Token};
@@ -115,6 +117,8 @@ pub struct Context<'a> {
     pub most_bytes: usize,
     /// Variables of the server itself that this request has looked at: each is made once a request.
     looked_at: RefCell<Vec<(Live, Sample)>>,
+    /// Samples of structures that this request has read a part of: all parts of one are of one sample.
+    structures: RefCell<HashMap<TagId, Sample>>,
     /// Other requests of the session that are refused on account of this one.
     pub refused: RefCell<Vec<RefusedRequest>>,
 }
@@ -143,6 +147,7 @@ impl<'a> Context<'a> {
             wanted: RefCell::default(),
             most_bytes,
             looked_at: RefCell::default(),
+            structures: RefCell::default(),
             refused: RefCell::default(),
         }
     }
@@ -182,6 +187,23 @@ impl<'a> Context<'a> {
             looked_at.push((live, sample.clone()));
         }
         sample
+    }
+
+    /// The sample of a structure or of a part of one.
+    pub fn member_sample(&self, id: TagId) -> Sample {
+        let plant = self.plant();
+        let (structure, part) = match plant.tag(id).origin {
+            Origin::Part { of, part, .. } => (of, Some(part)),
+            Origin::Device { .. } | Origin::Memory { .. } | Origin::Derived(_) => (id, None),
+        };
+        let mut structures = self.structures.borrow_mut();
+        let take = || self.server.tags.with(structure, Sample::clone);
+        let sample = structures.entry(structure).or_insert_with(take);
+        let number = plant.structure_of(plant.tag(structure)).map(|of| of.kind.number);
+        match part.zip(number) {
+            Some((part, number)) => part_of(sample, number, part),
+            None => sample.clone(),
+        }
     }
 
     /// Asked after each operation, so that a response ends where it grows beyond what may be sent.

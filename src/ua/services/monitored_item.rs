@@ -254,7 +254,7 @@ fn data_source(
         Source::History(HistoricalProperty::Annotations) => return Err(StatusCode::BadNotReadable),
         Source::Constant(_) | Source::History(_) | Source::Default { .. } => Watched::Fixed,
         Source::Live(live) => Watched::Live(live),
-        Source::Tag(tag) => {
+        Source::Tag(tag) | Source::Member(tag) => {
             let filters = tag_filters(context, tag, filter, publishing)?;
             return Ok((Watched::Tag(tag), filters));
         }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::attribute::ReadOperation;
 use super::{Context, ResponseHead, Work, operations};
 use crate::model::{ConnectionIx, TagId};
-use crate::stack::codec::{QualifiedNameRef, Reader, Writer};
+use crate::stack::codec::{QualifiedNameRef, Reader, Writer, typed_structure};
 use crate::tags;
 use crate::ua::audit::{Done, WriteAudit};
 use crate::ua::diagnostics;
@@ -201,7 +201,7 @@ fn write_one(
     }
     let new = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
     match shape.source {
-        Source::Tag(tag) => write_tag(context, tag, new, range.as_ref(), value).map(Outcome::Tag),
+        Source::Tag(tag) | Source::Member(tag) => write_tag(context, tag, new, range.as_ref(), value).map(Outcome::Tag),
         Source::Live(live) => write_live(context, live, new),
         Source::None | Source::Constant(_) | Source::History(_) | Source::Default { .. } => {
             Err(StatusCode::BadNotWritable)
@@ -236,7 +236,7 @@ fn old_value(
 ) -> Value {
     let source = space.variable(node).filter(|_| attribute == Attribute::Value).map(|shape| shape.source);
     let tag = match source {
-        Some(Source::Tag(tag)) => tag,
+        Some(Source::Tag(tag) | Source::Member(tag)) => tag,
         Some(Source::Live(live @ Live::Connection { variable: ENABLED, .. })) => {
             return context.live_sample(live).value;
         }
@@ -260,5 +260,10 @@ fn write_tag(
     if value.status.is_some_and(|status| !status.is_good()) {
         return Err(StatusCode::BadWriteNotSupported);
     }
-    Ok(context.server.tags.write_now(context.plant(), tag, new, range, context.now.wall))
+    let plant = context.plant();
+    let typed = match plant.structure_of(plant.tag(tag)) {
+        Some(structure) => &typed_structure(&structure.kind, new)?,
+        None => new,
+    };
+    Ok(context.server.tags.write_now(plant, tag, typed, range, context.now.wall))
 }

@@ -171,7 +171,7 @@ impl Space {
             }
             Attribute::Historizing if is_variable => {
                 w.variant_head(BuiltIn::Boolean);
-                w.bool(matches!(shape.source, super::Source::Tag(tag) if self.has_history(tag)));
+                w.bool(shape.source.tag().is_some_and(|tag| self.has_history(tag)));
             }
             _ => return Err(StatusCode::BadAttributeIdInvalid),
         }
@@ -182,7 +182,7 @@ impl Space {
     pub fn access_level(&self, at: NodeIx, plant: &Plant) -> u8 {
         match self.variable(at).map(|shape| shape.source) {
             None | Some(super::Source::None) => 0,
-            Some(super::Source::Tag(id)) => {
+            Some(super::Source::Tag(id) | super::Source::Member(id)) => {
                 let tag = plant.tag(id);
                 let history = access_level::HISTORY_READ | access_level::HISTORY_WRITE;
                 access_level::READ
@@ -227,7 +227,9 @@ impl Space {
     /// The poll period of a polled tag; 0 where each change arrives at once; none where nothing changes.
     fn minimum_sampling_interval(&self, at: NodeIx, plant: &Plant) -> Option<f64> {
         match self.variable(at)?.source {
-            super::Source::Tag(tag) => Some(plant.tag(tag).poll_period().as_secs_f64() * 1000.0),
+            super::Source::Tag(tag) | super::Source::Member(tag) => {
+                Some(plant.tag(tag).poll_period().as_secs_f64() * 1000.0)
+            }
             super::Source::Live(_) => Some(super::LIVE_INTERVAL.as_secs_f64() * 1000.0),
             super::Source::None
             | super::Source::Constant(_)

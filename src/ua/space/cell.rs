@@ -4,7 +4,7 @@ use super::draft::{Draft, NewId, NewNode};
 use super::kinds;
 use super::node_version::{NodeVersions, VersionWriter};
 use super::{Class, Detail, Label, Live, NodeIx, Source};
-use crate::model::{Cell, DataType, EnumType, Node, NodeKind, NodeName, Plant, Shape, TagId, Text};
+use crate::model::{Cell, DataType, Node, NodeKind, NodeName, Origin, Plant, Shape, Tag, TagId, Text};
 use crate::stack::codec::{LocalizedTextRef, Writer};
 use crate::value::Value;
 
@@ -19,20 +19,15 @@ mod std_node {
     pub(crate) const PROPERTY_TYPE: u32 = opcua::VariableTypeId::PropertyType as u32;
     pub(crate) const ANALOG_ITEM: u32 = opcua::VariableTypeId::AnalogItemType as u32;
     pub(crate) const ANALOG_UNIT: u32 = opcua::VariableTypeId::AnalogUnitType as u32;
-    pub(crate) const ENUMERATION: u32 = opcua::DataTypeId::Enumeration as u32;
     pub(crate) const MANDATORY: u32 = opcua::ObjectId::ModellingRule_Mandatory as u32;
     pub(crate) const RANGE: u32 = opcua::DataTypeId::Range as u32;
     pub(crate) const EU_INFORMATION: u32 = opcua::DataTypeId::EUInformation as u32;
-    pub(crate) const ENUM_VALUE_TYPE: u32 = opcua::DataTypeId::EnumValueType as u32;
-    pub(crate) const LOCALIZED_TEXT: u32 = opcua::DataTypeId::LocalizedText as u32;
     pub(crate) const UINT32: u32 = opcua::DataTypeId::UInt32 as u32;
 }
 /// Default Binary encodings (Part 6 annex A, 1.05).
 mod encoding {
     pub(crate) const RANGE: u32 = opcua::ObjectId::Range_Encoding_DefaultBinary as u32;
     pub(crate) const EU_INFORMATION: u32 = opcua::ObjectId::EUInformation_Encoding_DefaultBinary as u32;
-    pub(crate) const ENUM_VALUE_TYPE: u32 = opcua::ObjectId::EnumValueType_Encoding_DefaultBinary as u32;
-    pub(crate) const ENUM_DEFINITION: u32 = opcua::ObjectId::EnumDefinition_Encoding_DefaultBinary as u32;
 }
 const UNECE: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
 
@@ -65,7 +60,7 @@ pub(crate) fn compose(plant: &Plant, application_uri: &str, indices: &[u16], ver
         draft.namespace(*index, &cell.namespace);
         let (draft, versions, types) = (&mut draft, &mut versions, Types::default());
         let mut composer = CellComposer { draft, versions, plant, cell, namespace: *index, types };
-        composer.enums();
+        composer.data_types();
         composer.object_types();
         composer.tree();
         composer.simulated();
@@ -79,23 +74,25 @@ pub(crate) fn compose(plant: &Plant, application_uri: &str, indices: &[u16], ver
 }
 
 #[derive(Default)]
-struct Types {
-    enums: Vec<NodeIx>,
+pub(super) struct Types {
+    pub(super) enums: Vec<NodeIx>,
+    pub(super) flags: Vec<NodeIx>,
+    pub(super) structs: Vec<NodeIx>,
     objects: Vec<NodeIx>,
 }
 
-struct CellComposer<'a, 'v> {
-    draft: &'a mut Draft,
+pub(super) struct CellComposer<'a, 'v> {
+    pub(super) draft: &'a mut Draft,
     versions: &'a mut VersionWriter<'v>,
     plant: &'a Plant,
-    cell: &'a Cell,
-    namespace: u16,
-    types: Types,
+    pub(super) cell: &'a Cell,
+    pub(super) namespace: u16,
+    pub(super) types: Types,
 }
 
 impl CellComposer<'_, '_> {
     /// A node of this cell that is open to every session and shows its own name.
-    fn node_of<'n>(&self, class: Class, id: NewId<'n>, browse: &'n str, detail: Detail) -> NewNode<'n> {
+    pub(super) fn node_of<'n>(&self, class: Class, id: NewId<'n>, browse: &'n str, detail: Detail) -> NewNode<'n> {
         NewNode {
             class,
             namespace: self.namespace,
@@ -109,60 +106,8 @@ impl CellComposer<'_, '_> {
         }
     }
 
-    fn enums(&mut self) {
-        for kind in &self.cell.enums {
-            let path = format!("@type.{}", kind.name);
-            let definition = self.draft.value(enum_definition(kind));
-            let detail = Detail::DataType { is_abstract: false, definition: Some(definition) };
-            let new = self.node_of(Class::DataType, NewId::Text(&path), &kind.name, detail);
-            let at = self.draft.add(new);
-            let enumeration = self.draft.standard(std_node::ENUMERATION);
-            self.draft.refer(enumeration, kinds::HAS_SUBTYPE, at);
-            self.enum_texts(kind, at, &path);
-            self.types.enums.push(at);
-        }
-    }
-
-    /// EnumStrings where the values count 0, 1, 2 …, else EnumValues (Part 3 §8.40, §8.41, 1.05).
-    fn enum_texts(&mut self, kind: &EnumType, owner: NodeIx, path: &str) {
-        let counts = kind.values.iter().enumerate().all(|(n, (value, _))| usize::try_from(*value) == Ok(n));
-        let count = u32::try_from(kind.values.len()).unwrap_or(u32::MAX);
-        let mut bytes = Writer::new();
-        if counts {
-            bytes.u8(21 | 0x80);
-            bytes.count(kind.values.len());
-            kind.values.iter().for_each(|(_, text)| write_first(&mut bytes, text));
-            self.property(
-                owner,
-                path,
-                "EnumStrings",
-                std_node::LOCALIZED_TEXT,
-                Some(count),
-                Value::Wire(bytes.buf.into()),
-            );
-        } else {
-            bytes.u8(22 | 0x80);
-            bytes.count(kind.values.len());
-            for (value, text) in &kind.values {
-                bytes.extension_object(encoding::ENUM_VALUE_TYPE, |w| {
-                    w.i64(i64::from(*value));
-                    write_first(w, text);
-                    w.localized_text(LocalizedTextRef::default());
-                });
-            }
-            self.property(
-                owner,
-                path,
-                "EnumValues",
-                std_node::ENUM_VALUE_TYPE,
-                Some(count),
-                Value::Wire(bytes.buf.into()),
-            );
-        }
-    }
-
     /// A Property of namespace 0 with a constant value; `count` makes it an array.
-    fn property(
+    pub(super) fn property(
         &mut self,
         owner: NodeIx,
         path: &str,
@@ -232,7 +177,7 @@ impl CellComposer<'_, '_> {
             self.place(parent, at);
             placed.push(Parent { at, is_folder: matches!(node.kind, NodeKind::Folder) });
             // Only nodes that can have children are asked for their path again.
-            paths.push(if matches!(node.kind, NodeKind::Variable(_)) { String::new() } else { path });
+            paths.push(if self.is_leaf(node) { String::new() } else { path });
         }
         // After all other nodes, whose ids come first.
         for (node, placed) in self.cell.nodes.iter().zip(placed) {
@@ -245,21 +190,31 @@ impl CellComposer<'_, '_> {
         }
     }
 
+    /// Whether nothing can be below a node: a tag that is no structure.
+    fn is_leaf(&self, node: &Node) -> bool {
+        match &node.kind {
+            NodeKind::Variable(tag) => !matches!(self.plant.tag(*tag).shape.data_type, DataType::Struct(_)),
+            NodeKind::Folder | NodeKind::Object(_) | NodeKind::Declaration(_) => false,
+        }
+    }
+
     /// Folders organise, objects consist of (Part 5 §6.6 and Part 3 §7.7, 1.05).
     fn place(&mut self, parent: Parent, at: NodeIx) {
         self.draft.refer(parent.at, if parent.is_folder { kinds::ORGANIZES } else { kinds::HAS_COMPONENT }, at);
     }
 
-    fn label(&mut self, text: Option<&Text>) -> Label {
+    pub(super) fn label(&mut self, text: Option<&Text>) -> Label {
         text.map_or(Label::None, |text| self.draft.label(text))
     }
 
     fn node(&mut self, node: &Node, path: &str, in_type: bool) -> NodeIx {
         let (class, detail) = match &node.kind {
             NodeKind::Folder | NodeKind::Object(_) => (Class::Object, Detail::Object { event_notifier: 0 }),
-            NodeKind::Variable(tag) => {
-                let shape = &self.plant.tag(*tag).shape;
-                (Class::Variable, Detail::Variable(self.variable(shape, Source::Tag(*tag))))
+            NodeKind::Variable(id) => {
+                let tag = self.plant.tag(*id);
+                let is_member = self.plant.parts.contains_key(id) || matches!(tag.origin, Origin::Part { .. });
+                let source = if is_member { Source::Member(*id) } else { Source::Tag(*id) };
+                (Class::Variable, Detail::Variable(self.variable(&tag.shape, source)))
             }
             NodeKind::Declaration(shape) => (Class::Variable, Detail::Variable(self.variable(shape, Source::None))),
         };
@@ -301,17 +256,26 @@ impl CellComposer<'_, '_> {
         let number = match kind {
             NodeKind::Folder => std_node::FOLDER_TYPE,
             NodeKind::Object(kind) => return self.types.objects[kind.0 as usize],
-            NodeKind::Variable(tag) => of_shape(&self.plant.tag(*tag).shape),
+            NodeKind::Variable(tag) => match self.plant.tag(*tag) {
+                Tag { origin: Origin::Part { .. }, .. } => std_node::BASE_DATA_VARIABLE,
+                tag => of_shape(&tag.shape),
+            },
             NodeKind::Declaration(shape) => of_shape(shape),
         };
         self.draft.standard(number)
     }
 
-    fn variable(&mut self, shape: &Shape, source: Source) -> u32 {
-        let data_type = match shape.data_type {
+    pub(super) fn data_type(&self, of: DataType) -> NodeIx {
+        match of {
             DataType::BuiltIn(kind) => self.draft.standard(u32::from(kind as u8)),
             DataType::Enum(kind) => self.types.enums[kind.0 as usize],
-        };
+            DataType::Flags(kind, _) => self.types.flags[kind.0 as usize],
+            DataType::Struct(kind) => self.types.structs[kind.0 as usize],
+        }
+    }
+
+    fn variable(&mut self, shape: &Shape, source: Source) -> u32 {
+        let data_type = self.data_type(shape.data_type);
         let rank = if shape.is_scalar() { -1 } else { i32::try_from(shape.dimensions.len()).unwrap_or(1) };
         self.draft.shape(data_type, rank, &shape.dimensions, source)
     }
@@ -423,30 +387,12 @@ fn path_of(node: &Node, paths: &[String]) -> String {
     }
 }
 
-fn write_first(w: &mut Writer, text: &Text) {
-    let (locale, text) = text.0.first().map_or(("", ""), |(locale, text)| (locale.as_str(), text.as_str()));
-    w.localized_text(LocalizedTextRef { locale: Some(locale).filter(|l| !l.is_empty()), text: Some(text) });
-}
-
 /// A scalar ExtensionObject as a value.
 pub(crate) fn extension(encoding: u32, body: impl FnOnce(&mut Writer)) -> Value {
     let mut bytes = Writer::new();
     bytes.u8(22);
     bytes.extension_object(encoding, body);
     Value::Wire(bytes.buf.into())
-}
-
-/// EnumDefinition (Part 3 §8.50, 1.05) as the value of DataTypeDefinition.
-fn enum_definition(kind: &EnumType) -> Value {
-    extension(encoding::ENUM_DEFINITION, |w| {
-        w.count(kind.values.len());
-        for (value, text) in &kind.values {
-            w.i64(i64::from(*value));
-            write_first(w, text);
-            w.localized_text(LocalizedTextRef::default());
-            w.text(text.0.first().map_or("", |(_, text)| text));
-        }
-    })
 }
 
 /// A node that others are placed below.

@@ -211,7 +211,7 @@ impl Space {
             return Some(parse(node).0);
         }
         match self.variable(node)?.source {
-            Source::Tag(tag) if self.has_history(tag) => Some(tag),
+            Source::Tag(tag) | Source::Member(tag) if self.has_history(tag) => Some(tag),
             _ => None,
         }
     }
@@ -239,7 +239,7 @@ impl Space {
             self.numeric.get(&(namespace, number)).copied()
         });
         match self.variable(found?)?.source {
-            Source::Tag(tag) if self.has_history(tag) => Some(at(tag, made.part)),
+            Source::Tag(tag) | Source::Member(tag) if self.has_history(tag) => Some(at(tag, made.part)),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@ pub(crate) const ORGANIZES: u32 = ReferenceTypeId::Organizes as u32;
 pub(crate) const HAS_MODELLING_RULE: u32 = ReferenceTypeId::HasModellingRule as u32;
 pub(crate) const HAS_TYPE_DEFINITION: u32 = ReferenceTypeId::HasTypeDefinition as u32;
 pub(crate) const HAS_SUBTYPE: u32 = ReferenceTypeId::HasSubtype as u32;
+pub(crate) const HAS_ENCODING: u32 = ReferenceTypeId::HasEncoding as u32;
 pub(crate) const HAS_PROPERTY: u32 = ReferenceTypeId::HasProperty as u32;
 pub(crate) const HAS_COMPONENT: u32 = ReferenceTypeId::HasComponent as u32;
 pub(crate) const HAS_HISTORICAL_CONFIGURATION: u32 = ReferenceTypeId::HasHistoricalConfiguration as u32;

@@ -23,6 +23,7 @@ mod permissions;
 mod prepare_history;
 mod roles;
 mod standard;
+mod types;
 
 pub use attribute::Attribute;
 pub(crate) use attribute::access_level;
@@ -169,6 +170,8 @@ pub enum Source {
     /// No value: an instance declaration, or one of the standard's that is not filled here.
     None,
     Tag(TagId),
+    /// A structure, or a part of one: within one request all of them are of one sample.
+    Member(TagId),
     /// An index into `Space::values`.
     Constant(u32),
     /// A value that the server computes when it is asked.
@@ -180,6 +183,16 @@ pub enum Source {
         access: Option<AccessIx>,
         of: DefaultOf,
     },
+}
+
+impl Source {
+    /// The tag that has the value, or a part of it.
+    pub fn tag(self) -> Option<TagId> {
+        match self {
+            Source::Tag(tag) | Source::Member(tag) => Some(tag),
+            Source::None | Source::Constant(_) | Source::Live(_) | Source::History(_) | Source::Default { .. } => None,
+        }
+    }
 }
 
 /// Properties of NamespaceMetadataType about permissions (Part 5 §6.3.13, 1.05).

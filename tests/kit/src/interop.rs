@@ -199,10 +199,34 @@ fn changed_cell(change: &str) -> String {
         "returned" => CELL.to_owned(),
         "added" => CELL.replace(number, &format!("{number}      Added: {{ type: Int32, value: 42 }}\n")),
         "value" => CELL.replace(setpoint, "range: [0, 3000], value: 150.0"),
+        "structures" => with_structures(),
         other => panic!("nobody knows the change `{other}`"),
     };
     assert!(change == "returned" || changed != CELL, "{change} changes something");
     changed
+}
+
+/// The cell with a structure, an option set and a matrix.
+fn with_structures() -> String {
+    let types = "  flags: { Alarms: { 0: Heat, 9: Door } }
+  structs:
+    Pos: { X: { type: Float, unit: mm, range: [0, 1000] }, Y: Float }
+    Batch:
+      Id: { type: String, length: 16, description: Name of the batch }
+      Recipe: UInt16
+      State: State
+      Alarms: Alarms
+      Pos: Pos
+      Weights: { type: Double, array: 3 }
+      Way: { type: Pos, array: 2 }
+nodes:\n";
+    let batch = "{ Id: A1, Recipe: 7, State: Running, Alarms: [Door], Pos: { X: 1.5, Y: 2.5 }, Weights: [1, 2, 3], \
+                 Way: [{ X: 1, Y: 2 }, { X: 3, Y: 4 }] }";
+    let tags = format!(
+        "      Batch: {{ type: Batch, write: true, value: {batch} }}
+      Grid: {{ type: Int32, array: [2, 3], write: true, value: [[1, 2, 3], [4, 5, 6]] }}\n"
+    );
+    CELL.replace("nodes:\n", types) + &tags
 }
 
 /// Runs a script to its end, doing what it asks for; every check of it must be good, and these must be among them.

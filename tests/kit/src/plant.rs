@@ -258,13 +258,7 @@ fn compiled(text: &str) -> (Plant, Vec<ConnectionPlan>) {
 /// The compiled plant and what the drivers get of it; tags count through all lines.
 pub fn assemble(lines: Vec<Line>) -> (Plant, Vec<ConnectionPlan>) {
     let mut plant = Plant::default();
-    let mut cell = Cell {
-        name: "bench".into(),
-        namespace: "urn:bench".into(),
-        nodes: vec![],
-        enums: vec![],
-        object_types: vec![],
-    };
+    let mut cell = Cell { name: "bench".into(), namespace: "urn:bench".into(), nodes: vec![], ..Cell::default() };
     cell.nodes.push(node("bench", None, NodeKind::Folder));
     let mut plans = Vec::new();
     for (ix, line) in (0..).zip(lines) {
@@ -364,6 +358,7 @@ fn plan_of(point: &Point, line: &Line, tag: TagId) -> PointPlan {
         enumeration: None,
         has_scale: point.scale.is_some() || point.exponent.is_some(),
         is_gone: false,
+        structure: None,
     }
 }
 

@@ -59,3 +59,20 @@ fn asyncua_gets_its_subscription_back_after_a_cut() {
 fn asyncua_keeps_its_subscription_over_reloads() {
     run_over_reloads(run);
 }
+
+#[test]
+fn asyncua_reads_writes_and_decodes_structures_by_their_definitions() {
+    run(
+        "structures",
+        &names(&[
+            "decoded",
+            "written",
+            "heard",
+            "field written",
+            "outside its range",
+            "fields",
+            "option set",
+            "matrix",
+        ]),
+    );
+}

@@ -61,3 +61,8 @@ fn node_opcua_gets_its_subscription_back_after_a_cut() {
 fn node_opcua_keeps_its_subscription_over_reloads() {
     run_over_reloads(run);
 }
+
+#[test]
+fn node_opcua_reads_writes_and_decodes_structures_by_their_definitions() {
+    run("structures", &names(&["decoded", "written", "field"]));
+}

@@ -56,3 +56,8 @@ fn o6_gets_its_subscription_back_after_a_cut() {
 fn o6_keeps_its_subscription_over_reloads() {
     run_over_reloads(run);
 }
+
+#[test]
+fn o6_lists_structures_and_passes_their_bytes_on() {
+    run("structures", &names(&["type", "encoding", "read", "written", "field written", "a byte left over"]));
+}

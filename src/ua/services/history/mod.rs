@@ -37,7 +37,7 @@ fn target_of(
     viewer.check_channel(space, at)?;
     let unsupported = StatusCode::BadHistoryOperationUnsupported;
     let subject = match space.variable(at).map(|shape| shape.source) {
-        Some(Source::Tag(_)) => Subject::Values,
+        Some(Source::Tag(_) | Source::Member(_)) => Subject::Values,
         Some(Source::History(HistoricalProperty::Annotations)) => Subject::Annotations,
         _ => return Err(unsupported),
     };

@@ -1,5 +1,6 @@
 //! Our values as Variants.
 
+use opcell::testing::stack::codec::Writer;
 use opcell::value::{Array, Elements, Value};
 use opcua::{ByteString, UAString, Variant, VariantScalarTypeId};
 
@@ -22,7 +23,14 @@ pub fn variant(value: &Value) -> Variant {
         Value::DateTime(value) => Variant::from(time(value.0)),
         Value::String(value) => Variant::from(UAString::from(value.to_string())),
         Value::ByteString(value) => Variant::from(ByteString::from(value.to_vec())),
-        Value::Array(array) => Variant::Array(Box::new(array_of(array))),
+        Value::Array(array) if !matches!(array.elements, Elements::Struct(_)) => {
+            Variant::Array(Box::new(array_of(array)))
+        }
+        Value::Array(_) | Value::Struct(_) => {
+            let mut w = Writer::new();
+            w.variant(value);
+            decode(&w.buf)
+        }
         Value::Wire(bytes) => decode(bytes),
     }
 }
@@ -53,6 +61,7 @@ fn array_of(array: &Array) -> opcua::Array {
         Elements::ByteString(from) => {
             all(Of::ByteString, from, |bytes| Variant::from(ByteString::from(bytes.to_vec())))
         }
+        Elements::Struct(_) => panic!("structures go through their encoding"),
     };
     let made = if array.dimensions.is_empty() {
         opcua::Array::new(of, values)
