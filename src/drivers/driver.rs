@@ -19,6 +19,7 @@ use super::keys::{Keys, PointKeys, point_keys};
 use super::link::Link;
 use super::listing::{Listing, Start};
 use super::plan::{ConnectionPlan, PointPlan};
+use super::plan::{Leaf, PlaceError, Wanted};
 use super::reading::{
     Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError, Way,
 };
@@ -102,6 +103,20 @@ pub trait Driver: Debug + Send + Sync + 'static {
 
     /// Reads a point's address and compares it with its type.
     fn check_point(settings: &Self::Settings, point: PointOf<'_, Self::Point>) -> Result<Reading, PointError>;
+
+    /// A field of a structure can be written without the others.
+    const WRITES_FIELDS: bool = true;
+
+    /// Gives each field of a structure the address that a tag there would have.
+    fn place_structure(
+        _settings: &Self::Settings,
+        point: PointOf<'_, Self::Point>,
+        _wanted: Wanted<'_>,
+    ) -> Result<Vec<Leaf>, PlaceError> {
+        let message = format!("structures are not in this version for driver `{}`", Self::NAME);
+        let help = "make a tag of each field";
+        Err(PlaceError::Tag(PointError::new(0..point.address.len(), message, help)))
+    }
 
     /// Whether a device could hold this raw value of a point, in any of its states; the text is the reason why not.
     fn check_output(_: &Self::Settings, _: PointOf<'_, Self::Point>, _raw: &Value) -> Result<(), String> {
@@ -215,6 +230,7 @@ impl PointPlan {
             enumeration: None,
             has_scale: false,
             is_gone: false,
+            structure: None,
         }
     }
 }

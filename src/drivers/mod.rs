@@ -15,6 +15,7 @@ pub(crate) mod ethernet_ip;
 mod feed;
 mod file_text;
 mod gpio;
+mod ground;
 mod host;
 mod http;
 mod invalid;
@@ -55,6 +56,7 @@ pub(crate) use listing::{BrowsePlan, Folder, Found, Kept, Listing, Mirrors, Star
 pub(crate) use listing::{Texts, free_of, with_names};
 pub(crate) use plan::Enumeration;
 pub use plan::{ConnectionPlan, PointPlan, PointSettings, Settings};
+pub(crate) use plan::{Content, Field, Layout, PlaceError, StructPlan, Wanted};
 pub(crate) use reading::{Claim, Part, PointError, ProbeLine, Reading, Remark, RemarkPlace, SettingsError};
 pub(crate) use registry::{About, Visit};
 pub use replay::fuzz as fuzz_recording;

@@ -2,6 +2,10 @@
 //!
 //! A plan holds the settings and keys of its driver without their types (`settings` makes them, and gives them back).
 
+mod structure;
+
+pub(crate) use structure::{Content, Field, Layout, Leaf, PlaceError, StructPlan, Wanted};
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -49,6 +53,8 @@ pub struct PointPlan {
     pub has_scale: bool,
     /// A mirrored node that the device no longer has: it is neither read nor written.
     pub is_gone: bool,
+    /// The fields of a structure, each with its address; `None` for every other tag.
+    pub structure: Option<Arc<StructPlan>>,
 }
 
 /// The values of an enumeration with their texts, in each language that the cell has.
@@ -113,6 +119,7 @@ impl PointPlan {
             enumeration: _,
             has_scale,
             is_gone,
+            structure,
         } = self;
         let mut keys = Vec::new();
         let mut note = |key: &'static str, differs: bool| keys.extend(differs.then_some(key));
@@ -122,6 +129,7 @@ impl PointPlan {
         note("write", *write != new.write);
         note("write_every", *write_every != new.write_every);
         note("browse", *is_gone != new.is_gone);
+        note("type", *structure != new.structure);
         note("scale", *exponent != new.exponent || *has_scale != new.has_scale);
         keys.extend(settings.0.changed_keys(&*new.settings.0).unwrap_or_else(|| vec!["connection"]));
         keys
@@ -229,6 +237,8 @@ pub(super) trait AnySettings: Debug + Send + Sync {
     fn check_address(&self, text: &str) -> Result<(), PointError>;
     fn check_start(&self, text: &str) -> Result<(), PointError>;
     fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError>;
+    fn writes_fields(&self) -> bool;
+    fn place_structure(&self, point: &PointPlan, wanted: Wanted<'_>) -> Result<Vec<Leaf>, PlaceError>;
     fn check_output(&self, point: &PointPlan, raw: &Value) -> Result<(), String>;
     fn poll_of(&self, address: &str) -> Option<Duration>;
     fn leave_out(&self, point: &mut PointPlan, part: Part) -> bool;

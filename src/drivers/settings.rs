@@ -16,6 +16,7 @@ use super::keys::PointKeys;
 use super::link::Opened;
 use super::listing::{Listing, Start};
 use super::plan::{AnyKeys, AnySettings, ConnectionPlan, PointPlan, PointSettings, Settings};
+use super::plan::{Leaf, PlaceError, Wanted};
 use super::reading::{
     Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, Remark, SettingsError, Way,
 };
@@ -104,6 +105,16 @@ impl Settings {
     /// Reads a point's address and compares it with its type. No I/O.
     pub fn check_point(&self, point: &PointPlan) -> Result<Reading, PointError> {
         self.0.check_point(point)
+    }
+
+    /// Whether a field of a structure can be written without the others.
+    pub(crate) fn writes_fields(&self) -> bool {
+        self.0.writes_fields()
+    }
+
+    /// Gives each field of a structure the address that a tag there would have. No I/O.
+    pub(crate) fn place_structure(&self, point: &PointPlan, wanted: Wanted<'_>) -> Result<Vec<Leaf>, PlaceError> {
+        self.0.place_structure(point, wanted)
     }
 
     /// Whether a device could hold this value of a point, in any of its states; the text is the reason why not. The
@@ -281,6 +292,18 @@ impl<D: Driver> AnySettings for Held<D> {
             return Err(PointError::key("write_every", message, "delete `write_every`"));
         }
         D::check_point(&self.settings, PointOf::new(point))
+    }
+
+    fn writes_fields(&self) -> bool {
+        D::WRITES_FIELDS
+    }
+
+    fn place_structure(&self, point: &PointPlan, wanted: Wanted<'_>) -> Result<Vec<Leaf>, PlaceError> {
+        if point.write_every.is_some() {
+            let error = PointError::key("write_every", "a structure is not written again".to_owned(), "delete it");
+            return Err(PlaceError::Tag(error));
+        }
+        D::place_structure(&self.settings, PointOf::new(point), wanted)
     }
 
     fn check_output(&self, point: &PointPlan, raw: &Value) -> Result<(), String> {

@@ -73,5 +73,6 @@ fn point(address: &str, kind: BuiltIn, tag: TagId) -> PointPlan {
         enumeration: None,
         has_scale: false,
         is_gone: false,
+        structure: None,
     }
 }

@@ -3,7 +3,7 @@
 use super::address::{Fault, Server, Target, check_address, check_path};
 use super::settings::{HttpPoint, HttpSettings};
 use crate::drivers::driver::PointOf;
-use crate::drivers::payload::{Body, Format};
+use crate::drivers::payload::{Body, Format, PayloadPoint};
 use crate::drivers::reading::{Part, PointError, Reading, SettingsError};
 
 pub(super) fn address(text: &str, settings: Option<&HttpSettings>) -> Result<(), PointError> {
@@ -37,7 +37,7 @@ pub(super) fn point(settings: &HttpSettings, point: PointOf<'_, HttpPoint>) -> R
         return Err(PointError::key("publish", "`publish` is for writes".to_owned(), help));
     }
     let keys = point.keys.payload_keys();
-    let format = Format::new(&keys, point.plan)?;
+    let format = Format::of(point)?;
     Body::of(&keys, point.plan, &format)?;
     Ok(Reading { warning: Format::doubt(&keys), ..Reading::default() })
 }

@@ -14,6 +14,8 @@ use super::{Http, check, notes, probe};
 use crate::drivers::driver::{ConnectionOf, Driver, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
+use crate::drivers::payload::place_structure;
+use crate::drivers::plan::{Leaf, PlaceError, Wanted};
 use crate::drivers::reading::{LinkKey, Part, PointError, ProbeError, Reading, SettingsError, Way};
 use crate::drivers::tls;
 
@@ -22,6 +24,8 @@ impl Driver for Http {
     const ABOUT: &'static str = "values in the answers of a web server: JSON, text, bytes, CSV";
     const ALSO: &'static [&'static str] = &["rest", "https", "json", "web", "iolink"];
     const STAND_IN: Option<&'static str> = Some("/");
+
+    const WRITES_FIELDS: bool = false;
 
     type Settings = HttpSettings;
     type Point = HttpPoint;
@@ -52,6 +56,14 @@ impl Driver for Http {
 
     fn check_point(settings: &HttpSettings, point: PointOf<'_, HttpPoint>) -> Result<Reading, PointError> {
         check::point(settings, point)
+    }
+
+    fn place_structure(
+        _: &HttpSettings,
+        point: PointOf<'_, HttpPoint>,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<Leaf>, PlaceError> {
+        place_structure(point, wanted)
     }
 
     fn leave_out(keys: &mut HttpPoint, part: Part) -> bool {

@@ -13,7 +13,7 @@ use super::client::{Answered, Client, Content, Header, Sent};
 use super::settings::{HttpPoint, HttpSettings, Method};
 use crate::drivers::contract::{Answer, LinkError, Samples};
 use crate::drivers::driver::{ConnectionOf, Driver, PointOf};
-use crate::drivers::payload::{Body, Format, Outcome, Reader, members_of};
+use crate::drivers::payload::{Body, Format, Outcome, PayloadPoint, Reader, members_of};
 use crate::drivers::plan::PointPlan;
 use crate::drivers::poll::{Ask, Poll, Round};
 use crate::tags::RawSample;
@@ -77,10 +77,10 @@ impl Poller {
             let keys = point.keys.payload_keys();
             // A point that `check_point` refuses is never asked for or written.
             let is_right = super::check::point(settings, point).is_ok();
-            let format = Format::new(&keys, point.plan).ok().filter(|_| is_right);
+            let format = Format::of(point).ok().filter(|_| is_right);
             let publish = |format: &Format| {
                 let target = Target::parse(point.keys.publish.as_deref()?).ok()?;
-                let is_json = keys.json.is_some() || keys.body.is_some();
+                let is_json = keys.json.is_some() || keys.body.is_some() || point.structure.is_some();
                 Some(Publish { target, body: Body::of(&keys, point.plan, format).ok()??, is_json })
             };
             let write = format.as_ref().and_then(publish);

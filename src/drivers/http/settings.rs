@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::drivers::file_text::FileText;
 use crate::drivers::keys::point_keys;
-use crate::drivers::payload::{ByteOrder, Encoding, Keys, PayloadKind, RawType};
+use crate::drivers::payload::{ByteOrder, Encoding, Keys, PayloadKind, PayloadPoint, RawType};
 use crate::drivers::reading::Part;
 use crate::drivers::tls::TlsFiles;
 use crate::model::Period;
@@ -152,9 +152,8 @@ impl Method {
     }
 }
 
-impl HttpPoint {
-    /// The part that says how the value lies in answers.
-    pub(super) fn payload_keys(&self) -> Keys {
+impl PayloadPoint for HttpPoint {
+    fn payload_keys(&self) -> Keys {
         Keys {
             json: self.json.clone(),
             time: self.time.clone(),
@@ -170,6 +169,20 @@ impl HttpPoint {
         }
     }
 
+    fn at(&self, pointer: String) -> HttpPoint {
+        HttpPoint {
+            json: Some(pointer),
+            time: None,
+            quality: None,
+            payload: None,
+            publish: None,
+            body: None,
+            ..self.clone()
+        }
+    }
+}
+
+impl HttpPoint {
     /// Leaves out a key that was refused.
     pub(super) fn leave_out(&mut self, part: Part) -> bool {
         let Part::Key(key) = part else { return false };

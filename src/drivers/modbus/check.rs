@@ -10,6 +10,7 @@ use super::master::{Master, request_of};
 use super::pdu::Request;
 use super::point;
 use super::settings::{Defaults, RegisterPoint};
+use super::structure::Structure;
 use super::target::Target;
 use super::wire;
 use crate::drivers::batch::Block;
@@ -21,6 +22,9 @@ use crate::drivers::reading::{PlannedRequest, PointError, PollPlan, Reading};
 use crate::value::Value;
 
 pub(crate) fn check_point(defaults: &Defaults, point: PointOf<'_, RegisterPoint>) -> Result<Reading, PointError> {
+    if point.structure.is_some() {
+        return Ok(Structure::new(defaults, point)?.reading(point.plan));
+    }
     let register = point::Register::new(defaults, point)?;
     let has_own = point.keys.invalid.is_some();
     let raw = register.raw.number();

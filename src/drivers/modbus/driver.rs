@@ -10,9 +10,11 @@ use super::address::Address;
 use super::line::{Line, Slave};
 use super::master::Master;
 use super::settings::{RegisterPoint, RtuSettings, TcpSettings};
+use super::structure::place_structure;
 use super::{check, notes, probe};
 use crate::drivers::driver::{ConnectionOf, Driver, PointOf};
 use crate::drivers::link::Link;
+use crate::drivers::plan::{Leaf, PlaceError, Wanted};
 use crate::drivers::reading::{Doubt, LinkKey, ProbeError, ProbeLine, SettingsError};
 use crate::drivers::reading::{Part, PointError, PollPlan, Reading};
 use crate::value::Value;
@@ -92,6 +94,14 @@ impl Driver for Tcp {
         check::check_point(&settings.defaults(), point)
     }
 
+    fn place_structure(
+        settings: &TcpSettings,
+        point: PointOf<'_, RegisterPoint>,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<Leaf>, PlaceError> {
+        place_structure(&settings.defaults(), point, wanted)
+    }
+
     fn check_output(settings: &TcpSettings, point: PointOf<'_, RegisterPoint>, raw: &Value) -> Result<(), String> {
         check::check_output(&settings.defaults(), point, raw)
     }
@@ -153,6 +163,14 @@ impl Driver for Rtu {
 
     fn check_point(settings: &RtuSettings, point: PointOf<'_, RegisterPoint>) -> Result<Reading, PointError> {
         check::check_point(&settings.defaults(), point)
+    }
+
+    fn place_structure(
+        settings: &RtuSettings,
+        point: PointOf<'_, RegisterPoint>,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<Leaf>, PlaceError> {
+        place_structure(&settings.defaults(), point, wanted)
     }
 
     fn check_output(settings: &RtuSettings, point: PointOf<'_, RegisterPoint>, raw: &Value) -> Result<(), String> {

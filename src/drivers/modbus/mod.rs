@@ -18,6 +18,7 @@ mod probe;
 mod raw;
 mod raw_type;
 mod settings;
+mod structure;
 mod target;
 mod text;
 mod wire;

@@ -136,6 +136,7 @@ fn show(
         enumeration: None,
         has_scale: true,
         is_gone: false,
+        structure: None,
     };
     let register = Register::new(defaults, PointOf::new(&point)).ok()?;
     Some(match register.decode(data, place.start) {

@@ -3,7 +3,7 @@
 use super::settings::{MqttPoint, MqttSettings};
 use crate::drivers::broker::{TopicFault, check_filter, check_session, check_topic, covers, doubt_port, has_wildcard};
 use crate::drivers::driver::PointOf;
-use crate::drivers::payload::{Body, Format};
+use crate::drivers::payload::{Body, Format, PayloadPoint};
 use crate::drivers::plan::ConnectionPlan;
 use crate::drivers::reading::{Part, PointError, Reading, Remark, RemarkPlace, SettingsError};
 
@@ -32,7 +32,7 @@ pub(super) fn check_point(point: PointOf<'_, MqttPoint>) -> Result<Reading, Poin
         check_topic(online).map_err(|fault| key_error("online", fault))?;
     }
     let keys = point.keys.payload_keys();
-    let format = Format::new(&keys, point.plan)?;
+    let format = Format::of(point)?;
     Body::of(&keys, point.plan, &format)?;
     Ok(Reading { warning: warning(point).or_else(|| Format::doubt(&keys)), ..Reading::default() })
 }

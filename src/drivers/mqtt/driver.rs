@@ -14,6 +14,8 @@ use crate::drivers::broker::{Options, Url};
 use crate::drivers::driver::{ConnectionOf, Delivery, Driver, PointOf};
 use crate::drivers::file_text::{FileKey, FileText};
 use crate::drivers::link::Link;
+use crate::drivers::payload::place_structure;
+use crate::drivers::plan::{Leaf, PlaceError, Wanted};
 use crate::drivers::reading::{Doubt, LinkKey, Part, PointError, ProbeError, Reading, Remark, SettingsError, Way};
 use crate::drivers::tls;
 
@@ -27,6 +29,8 @@ impl Driver for Mqtt {
     const RECONNECT_MAX: Duration = Duration::from_secs(5);
     const DELIVERY: Delivery = Delivery::Pushed;
     const STAND_IN: Option<&'static str> = Some("topic");
+
+    const WRITES_FIELDS: bool = false;
 
     type Settings = MqttSettings;
     type Point = MqttPoint;
@@ -71,6 +75,14 @@ impl Driver for Mqtt {
 
     fn check_point(_: &MqttSettings, point: PointOf<'_, MqttPoint>) -> Result<Reading, PointError> {
         check::check_point(point)
+    }
+
+    fn place_structure(
+        _: &MqttSettings,
+        point: PointOf<'_, MqttPoint>,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<Leaf>, PlaceError> {
+        place_structure(point, wanted)
     }
 
     fn leave_out(keys: &mut MqttPoint, part: Part) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::drivers::broker::{SessionKeys, VersionSetting};
 use crate::drivers::file_text::FileText;
 use crate::drivers::keys::point_keys;
-use crate::drivers::payload::{ByteOrder, Encoding, Keys, PayloadKind, RawType};
+use crate::drivers::payload::{ByteOrder, Encoding, Keys, PayloadKind, PayloadPoint, RawType};
 use crate::drivers::reading::Part;
 use crate::drivers::tls::TlsFiles;
 use crate::model::{Period, Size};
@@ -168,9 +168,8 @@ impl MqttSettings {
     }
 }
 
-impl MqttPoint {
-    /// The part that says how the value lies in messages.
-    pub(super) fn payload_keys(&self) -> Keys {
+impl PayloadPoint for MqttPoint {
+    fn payload_keys(&self) -> Keys {
         Keys {
             json: self.json.clone(),
             time: self.time.clone(),
@@ -186,6 +185,22 @@ impl MqttPoint {
         }
     }
 
+    fn at(&self, pointer: String) -> MqttPoint {
+        MqttPoint {
+            json: Some(pointer),
+            time: None,
+            quality: None,
+            payload: None,
+            publish: None,
+            body: None,
+            retain: false,
+            online: None,
+            ..self.clone()
+        }
+    }
+}
+
+impl MqttPoint {
     /// Leaves out a key that was refused.
     pub(super) fn leave_out(&mut self, part: Part) -> bool {
         let Part::Key(key) = part else { return false };

@@ -6,7 +6,7 @@ use super::routes::Routes;
 use super::settings::{MqttPoint, MqttSettings};
 use crate::drivers::broker::{covers, has_wildcard};
 use crate::drivers::driver::{ConnectionOf, Driver, PointOf};
-use crate::drivers::payload::{Body, Format, Reader};
+use crate::drivers::payload::{Body, Format, PayloadPoint, Reader};
 use crate::drivers::plan::PointPlan;
 
 /// All points of a link.
@@ -95,7 +95,7 @@ impl Table {
         let at = u32::try_from(self.points.len()).expect("a cell has fewer points");
         let keys = point.keys.payload_keys();
         // A point that `check_point` refuses is never fed or written.
-        let format = Format::new(&keys, point.plan).ok().filter(|_| super::check::check_point(point).is_ok());
+        let format = Format::of(point).ok().filter(|_| super::check::check_point(point).is_ok());
         let has_filters = !settings.subscribe.is_empty();
         let mut online = None;
         if let Some(format) = format.clone().filter(|_| point.read) {

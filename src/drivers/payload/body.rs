@@ -1,12 +1,14 @@
 //! Messages that a write sends.
 
+use std::sync::Arc;
+
 use opcua::StatusCode;
 
 use super::bytes::Raw;
-use super::format::{Form, Format};
+use super::format::{Fields, Form, Format};
 use super::keys::{Encoding, Keys};
 use super::value::Want;
-use crate::drivers::plan::PointPlan;
+use crate::drivers::plan::{PointPlan, StructPlan};
 use crate::drivers::reading::PointError;
 use crate::value::{BuiltIn, UaTime, Value, time_to_text};
 
@@ -18,6 +20,7 @@ pub(crate) struct Body {
     raw: Option<Raw>,
     encoding: Option<Encoding>,
     want: Want,
+    object: Option<Box<Object>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -74,8 +77,14 @@ impl Body {
             let help = "delete `byte` or `write: true`: a write sends the bytes of the value alone";
             return Err(PointError::key("byte", message.to_owned(), help));
         }
+        Ok(Body { parts, ..Body::alone(format) })
+    }
+
+    /// The value alone.
+    fn alone(format: &Format) -> Body {
         let Format { form, raw, encoding, want, .. } = format.clone();
-        Ok(Body { parts, form, raw, encoding, want })
+        let object = format.fields.as_ref().map(|fields| Box::new(Object::of(fields, format.path())));
+        Body { parts: vec![Part::Value], form, raw, encoding, want, object }
     }
 
     /// The bytes to send; a status where the value cannot be written.
@@ -96,6 +105,9 @@ impl Body {
     }
 
     fn value(&self, value: &Value) -> Option<Vec<u8>> {
+        if let Some(object) = &self.object {
+            return object.json(value).map(String::into_bytes);
+        }
         if let Some(raw) = &self.raw {
             let bytes = raw.write(&self.fitted(value))?;
             let Some(encoding) = self.encoding else { return Some(bytes) };
@@ -163,4 +175,77 @@ fn shortest(plain: String) -> String {
         Ok(number) if plain.len() > LONGEST => format!("{number:e}"),
         _ => plain,
     }
+}
+
+/// The object that a write of a structure sends.
+#[derive(Debug, Clone, PartialEq)]
+struct Object {
+    plan: Arc<StructPlan>,
+    members: Vec<(Vec<String>, Body)>,
+}
+
+/// A member of an object that is being made.
+enum Member {
+    Value(String),
+    Object(Vec<(String, Member)>),
+}
+
+impl Object {
+    fn of(fields: &Fields, base: &str) -> Object {
+        let member = |format: &Format| {
+            let below = format.path().strip_prefix(base).unwrap_or_default();
+            let names = below.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+            (names, Body::alone(format))
+        };
+        Object { plan: Arc::clone(&fields.plan), members: fields.formats.iter().map(member).collect() }
+    }
+
+    /// The value as JSON; `None` for one that JSON does not have.
+    fn json(&self, value: &Value) -> Option<String> {
+        let values = self.plan.values_of(value);
+        if values.len() != self.members.len() {
+            return None;
+        }
+        let mut all = Vec::new();
+        for ((names, body), value) in self.members.iter().zip(&values) {
+            put(&mut all, names, String::from_utf8(body.value(value)?).ok()?)?;
+        }
+        let mut out = String::new();
+        write(&mut out, &all)?;
+        Some(out)
+    }
+}
+
+fn put(all: &mut Vec<(String, Member)>, names: &[String], json: String) -> Option<()> {
+    let (name, rest) = names.split_first()?;
+    if rest.is_empty() {
+        all.push((name.clone(), Member::Value(json)));
+        return Some(());
+    }
+    let known = all.iter().position(|(known, _)| known == name);
+    let at = known.unwrap_or_else(|| {
+        all.push((name.clone(), Member::Object(Vec::new())));
+        all.len() - 1
+    });
+    match &mut all[at].1 {
+        Member::Object(inner) => put(inner, rest, json),
+        Member::Value(_) => None,
+    }
+}
+
+fn write(out: &mut String, all: &[(String, Member)]) -> Option<()> {
+    out.push('{');
+    for (at, (name, member)) in all.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str(&serde_json::to_string(name).ok()?);
+        out.push(':');
+        match member {
+            Member::Value(json) => out.push_str(json),
+            Member::Object(inner) => write(out, inner)?,
+        }
+    }
+    out.push('}');
+    Some(())
 }

@@ -1,10 +1,12 @@
 //! Checks of the keys of a point, and how its value lies in a message by them.
 
+use std::sync::Arc;
+
 use super::bytes::Raw;
 use super::json::Pointer;
 use super::keys::{Encoding, Keys, PayloadKind, RawType};
 use super::value::Want;
-use crate::drivers::plan::PointPlan;
+use crate::drivers::plan::{PointPlan, StructPlan};
 use crate::drivers::reading::PointError;
 use crate::value::BuiltIn;
 
@@ -28,6 +30,15 @@ pub(crate) struct Format {
     pub(super) raw: Option<Raw>,
     pub(super) encoding: Option<Encoding>,
     pub(super) want: Want,
+    /// The fields of a structure, which is an object of JSON.
+    pub(super) fields: Option<Fields>,
+}
+
+/// The fields of a structure in messages.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fields {
+    pub(super) plan: Arc<StructPlan>,
+    pub(super) formats: Vec<Format>,
 }
 
 fn error(key: &'static str, message: impl Into<String>, help: &str) -> PointError {
@@ -47,7 +58,7 @@ impl Format {
             return Err(error("payload", message, "write `payload: json`, or `raw_type` for bytes"));
         }
         let json = json.unwrap_or(Pointer::parse("").expect("the empty pointer is right"));
-        Ok(Format { form, json, time, quality, raw, encoding: keys.encoding, want })
+        Ok(Format { form, json, time, quality, raw, encoding: keys.encoding, want, fields: None })
     }
 
     /// The path of the value in the message, where there is one.

@@ -34,7 +34,16 @@ fn formats() -> impl Iterator<Item = Format> {
     let json = paths.into_iter().flat_map(move |path| {
         KINDS.into_iter().flat_map(move |kind| [None, Some(2)].map(|elements| want(kind, elements))).map(move |want| {
             let (time, quality) = (Some(pointer("/ts")), Some(pointer("/ok")));
-            Format { form: Form::Json, json: pointer(path), time, quality, raw: None, encoding: None, want }
+            Format {
+                form: Form::Json,
+                json: pointer(path),
+                time,
+                quality,
+                raw: None,
+                encoding: None,
+                want,
+                fields: None,
+            }
         })
     });
     let plain = move |form: Form, want| Format {
@@ -45,6 +54,7 @@ fn formats() -> impl Iterator<Item = Format> {
         raw: None,
         encoding: None,
         want,
+        fields: None,
     };
     let texts = KINDS
         .into_iter()

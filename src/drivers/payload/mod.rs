@@ -14,6 +14,7 @@ mod keys;
 mod number;
 mod quality;
 mod read;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -24,4 +25,5 @@ pub(crate) use format::Format;
 pub use fuzz::fuzz;
 pub(crate) use keys::{ByteOrder, Encoding, Keys, PayloadKind, RawType};
 pub(crate) use read::{Found, Outcome, Reader, members_of, why_missing};
+pub(crate) use structure::{PayloadPoint, place_structure};
 pub(crate) use value::Want;

@@ -7,7 +7,7 @@ use opcua::StatusCode;
 use serde_json::value::RawValue;
 
 use super::fault::{Fault, null, reason, start_of};
-use super::format::{Form, Format};
+use super::format::{Fields, Form, Format};
 use super::json::{Members, Tree, names};
 use super::quality::status_of;
 use super::time::time_of;
@@ -30,6 +30,8 @@ struct Reading {
     value: usize,
     time: Option<usize>,
     quality: Option<usize>,
+    /// Of the fields of a structure.
+    fields: Vec<usize>,
 }
 
 /// A message's answer for one point.
@@ -86,7 +88,9 @@ impl Reader {
         let value = if is_json { self.tree.slot(&format.json) } else { 0 };
         let time = format.time.as_ref().map(|time| self.tree.slot(time));
         let quality = format.quality.as_ref().map(|quality| self.tree.slot(quality));
-        self.points.push(Reading { point, format, value, time, quality });
+        let of_fields = format.fields.as_ref().map_or(&[][..], |fields| &fields.formats);
+        let fields = of_fields.iter().map(|field| self.tree.slot(&field.json)).collect();
+        self.points.push(Reading { point, format, value, time, quality, fields });
     }
 
     /// The points that messages feed.
@@ -140,7 +144,13 @@ impl<'m> Message<'m> {
             // A device that leaves the value out and says that it is bad has said all.
             None if marks.status.is_bad() => Outcome::Found(self.found(format, Ok(Value::Null), marks)),
             None => Outcome::Missing(format.path()),
-            Some(json) => Outcome::Found(self.found(format, of_member(format, json), marks)),
+            Some(json) => {
+                let value = match &format.fields {
+                    None => of_member(format, json),
+                    Some(fields) => of_object(reading, fields, json, member),
+                };
+                Outcome::Found(self.found(format, value, marks))
+            }
         }
     }
 
@@ -233,6 +243,26 @@ fn of_member(format: &Format, json: &str) -> Result<Value, Fault> {
         return Err(Fault::unreadable(format!("is no text: `{}`", start_of(json))));
     }
     raw.read(&format.want, &encoding.decode(&unquoted(json)?)?)
+}
+
+/// A structure: each member as the value of its field, or as the reason why it has none.
+fn of_object<'m>(
+    reading: &Reading,
+    fields: &Fields,
+    json: &str,
+    member: impl Fn(usize) -> Option<&'m str>,
+) -> Result<Value, Fault> {
+    if json == "null" {
+        return Err(null());
+    }
+    if !json.starts_with('{') {
+        return Err(Fault::unreadable(format!("is no object: `{}`", start_of(json))));
+    }
+    let value = |(slot, format): (&usize, &Format)| {
+        let json = member(*slot).ok_or(StatusCode::BadNoData)?;
+        of_member(format, json).map_err(|fault| fault.code)
+    };
+    Ok(fields.plan.assemble(reading.fields.iter().zip(&fields.formats).map(value).collect()))
 }
 
 fn of_text(format: &Format, text: &str) -> Result<Value, Fault> {

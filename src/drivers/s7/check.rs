@@ -10,6 +10,7 @@ use super::pdu::longest_read;
 use super::point::Variable;
 use super::raw_type::RawType;
 use super::settings::{S7Point, S7Settings};
+use super::structure::Structure;
 use super::wire::LEAST_PDU;
 use crate::drivers::batch::Block;
 use crate::drivers::driver::{ConnectionOf, PointOf};
@@ -21,6 +22,9 @@ use crate::model::count;
 use crate::value::{BuiltIn, Value};
 
 pub(super) fn check_point(settings: &S7Settings, point: PointOf<'_, S7Point>) -> Result<Reading, PointError> {
+    if point.structure.is_some() {
+        return Ok(Structure::new(settings, point)?.reading(settings, point.plan));
+    }
     let variable = Variable::new(settings, point)?;
     Ok(Reading {
         spellings: variable.spelling(point.kind),

@@ -7,10 +7,12 @@ use serde_json::json;
 use super::address::{Address, STAND_IN};
 use super::client::Client;
 use super::settings::{S7Point, S7Settings};
+use super::structure::place_structure;
 use super::wire::Target;
 use super::{S7, check, notes, probe};
 use crate::drivers::driver::{ConnectionOf, Driver, PointOf};
 use crate::drivers::link::Link;
+use crate::drivers::plan::{Leaf, PlaceError, Wanted};
 use crate::drivers::reading::{
     Doubt, LinkKey, Part, PointError, PollPlan, ProbeError, ProbeLine, Reading, SettingsError,
 };
@@ -60,6 +62,14 @@ impl Driver for S7 {
 
     fn check_point(settings: &S7Settings, point: PointOf<'_, S7Point>) -> Result<Reading, PointError> {
         check::check_point(settings, point)
+    }
+
+    fn place_structure(
+        settings: &S7Settings,
+        point: PointOf<'_, S7Point>,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<Leaf>, PlaceError> {
+        place_structure(settings, point, wanted)
     }
 
     fn check_output(settings: &S7Settings, point: PointOf<'_, S7Point>, raw: &Value) -> Result<(), String> {

@@ -15,6 +15,7 @@ mod point;
 mod probe;
 mod raw_type;
 mod settings;
+mod structure;
 mod text;
 mod time;
 mod tsap;

@@ -111,6 +111,7 @@ fn show(connection: ConnectionOf<'_, S7>, address: Address, raw: RawType, data: 
         enumeration: None,
         has_scale: is_number,
         is_gone: false,
+        structure: None,
     };
     let variable = Variable::new(connection.settings, PointOf::new(&plan)).ok()?;
     match variable.decode(data) {

@@ -194,6 +194,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
         enumeration: None,
         has_scale: false,
         is_gone: false,
+        structure: None,
     };
     let plans = vec![plan(0, "g/n:a"), plan(1, "g/n/d:b"), plan(2, "g/n/d:@online"), plan(3, "g/n:@birth")];
     let folder = Folder { namespace: "urn:f".to_owned(), path: "F".to_owned() };

@@ -287,7 +287,7 @@ impl Rig {
             description: None,
             access: AccessIx(0),
         }];
-        plant.cells.push(Cell { name, namespace: "urn:bench".into(), nodes, enums: vec![], object_types: vec![] });
+        plant.cells.push(Cell { name, namespace: "urn:bench".into(), nodes, ..Cell::default() });
         Rig::run(plant, plans, reachable)
     }
 

@@ -9,7 +9,8 @@ use super::exchange::{Ask, Reply, Written};
 use super::state::LinkState;
 use super::{Stopped, Supervisor};
 use crate::drivers::contract::LinkError;
-use crate::tags::{Miss, Stamp, Write, WriteRequest, to_raw};
+use crate::model::{Origin, TagId};
+use crate::tags::{Miss, Stamp, Write, WriteRequest, raw_of};
 use crate::value::Value;
 
 impl Supervisor {
@@ -34,7 +35,7 @@ impl Supervisor {
             }
             let written = self.write_one(write).await?;
             if written.status.is_good() {
-                done.insert(write.tag);
+                done.insert(self.state.read_tag(write.tag));
             }
             statuses.push(written.status);
             broken = written.error;
@@ -96,6 +97,14 @@ impl Supervisor {
 }
 
 impl LinkState {
+    /// The tag that is read: of a part of a structure, the structure.
+    fn read_tag(&self, tag: TagId) -> TagId {
+        match self.plant.tag(tag).origin {
+            Origin::Part { of, .. } => of,
+            Origin::Device { .. } | Origin::Memory { .. } | Origin::Derived(_) => tag,
+        }
+    }
+
     /// The write was checked against newer plans than those of the points.
     fn is_ahead(&self, write: &Write) -> bool {
         write.revision > self.plant.revision
@@ -114,7 +123,7 @@ impl LinkState {
 
     /// The value as the device wants it: scale and exponent undone, whole numbers where there is neither.
     pub(crate) fn to_raw(&self, write: &Write, exponent: Option<i8>) -> Result<Value, StatusCode> {
-        to_raw(self.plant.tag(write.tag).scale, &write.value, exponent)
+        raw_of(&self.plant, self.plant.tag(write.tag), &write.value, exponent)
     }
 
     /// Whether the raw value depends on the exponent that the device has now. Zero does not.

@@ -3,6 +3,7 @@
 mod faults;
 mod peer;
 mod probe;
+mod structures;
 
 use testkit::plant::Bench;
 

@@ -5,4 +5,5 @@ mod change;
 mod link;
 mod peers;
 mod server;
+mod structures;
 mod values;

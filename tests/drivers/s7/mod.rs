@@ -5,6 +5,7 @@ mod example;
 mod faults;
 mod link;
 mod peers;
+mod structures;
 mod values;
 
 use testkit::plant::Bench;

@@ -46,6 +46,11 @@ impl Master {
 
     fn parts(&self, point: u32) -> Option<(Span, Option<Span>)> {
         let point_at = self.points.get(point as usize).filter(|point| point.gathered.is_none())?;
+        if let Some(structure) = &point_at.structure {
+            let (area, start) = (structure.address.area as u32, structure.address.start.into());
+            let space = u32::from(point_at.device) << 8 | area;
+            return Some((Span { space, start, count: structure.count.into(), id: point * 2 }, None));
+        }
         let register = point_at.register.as_ref()?;
         let span = |address: Address, count: u16, id: u32| Span {
             space: u32::from(point_at.device) << 8 | address.area as u32,

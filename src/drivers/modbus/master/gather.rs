@@ -244,6 +244,7 @@ mod tests {
             enumeration: None,
             has_scale: exponent.is_some(),
             is_gone: false,
+            structure: None,
         };
         Register::new(&settings.defaults(), PointOf::new(&point)).expect("a point")
     }

@@ -19,6 +19,7 @@ use crate::drivers::modbus::pdu::{Request, exception_text};
 use crate::drivers::modbus::point::{MAX_READ_BITS, Register};
 use crate::drivers::modbus::raw::Change;
 use crate::drivers::modbus::settings::Defaults;
+use crate::drivers::modbus::structure::Structure;
 use crate::drivers::modbus::wire::{Manner, Outcome, Wire};
 use crate::drivers::poll::{Ask, Poll, Round};
 use crate::model::TagId;
@@ -48,8 +49,9 @@ struct Device {
 pub(super) struct Point {
     pub(super) tag: TagId,
     pub(super) device: u8,
-    /// `None`: refused by `check_point`.
+    /// `None`: refused by `check_point`, or a structure.
     pub(super) register: Option<Register>,
+    pub(super) structure: Option<Structure>,
     /// The power of ten of this scan, or why there is none.
     pub(super) exponent: Result<i8, StatusCode>,
     /// The parts of a value that comes in several requests; its exponent is one of them.
@@ -77,12 +79,17 @@ impl Master {
         let mut master = Master { wire, devices: Vec::new(), points: Vec::new(), wrote: false };
         for (device, slave) in (0..).zip(slaves) {
             for point in slave.points() {
-                let register = Register::new(&slave.line.defaults, point).ok();
+                let structure = point.structure.is_some().then(|| Structure::new(&slave.line.defaults, point).ok());
+                let register = match structure {
+                    None => Register::new(&slave.line.defaults, point).ok(),
+                    Some(_) => None,
+                };
                 let gathered = register.as_ref().and_then(Register::gathered);
                 master.points.push(Point {
                     tag: point.tag,
                     device,
                     register,
+                    structure: structure.flatten(),
                     exponent: UNREAD,
                     gathered,
                     held: None,
@@ -113,6 +120,10 @@ impl Master {
         let base = low(block.start);
         for span in block.spans.iter().filter(|span| span.id & 1 == 0) {
             let point = &mut self.points[(span.id >> 1) as usize];
+            if let Some(structure) = &point.structure {
+                out.push((point.tag, RawSample::from(Ok(structure.decode(&self.wire.reply, base)))));
+                continue;
+            }
             let Some(register) = point.register.as_ref().filter(|_| point.gathered.is_none()) else { continue };
             let value = match (register.exponent, point.exponent) {
                 (Some(_), Err(code)) => Err(code),
@@ -182,7 +193,8 @@ impl Master {
         for point in &mut self.points {
             let Some(before) = points.get_mut(&point.tag) else { continue };
             let unit = self.devices[usize::from(point.device)].manner.unit;
-            if unit != old.devices[usize::from(before.device)].manner.unit || point.register != before.register {
+            let is_same = point.register == before.register && point.structure == before.structure;
+            if unit != old.devices[usize::from(before.device)].manner.unit || !is_same {
                 continue;
             }
             point.exponent = before.exponent;
@@ -273,11 +285,14 @@ impl Poll for Master {
         self.wrote = false;
         let at = point as usize;
         let point = &self.points[at];
-        let (device, Some(register)) = (usize::from(point.device), point.register.clone()) else {
-            return Ok(StatusCode::BadConfigurationError);
+        let device = usize::from(point.device);
+        let encoded = match (&point.register, &point.structure) {
+            (Some(register), _) => register.encode(value, first).map(|changes| (changes, register.clone())),
+            (None, Some(of)) => of.encode(value, first).map(|changes| (changes, of.register().clone())),
+            (None, None) => Err(StatusCode::BadConfigurationError),
         };
-        let changes = match register.encode(value, first) {
-            Ok(changes) => changes,
+        let (changes, register) = match encoded {
+            Ok(encoded) => encoded,
             Err(code) => return Ok(code),
         };
         self.forget_written(device, &changes);

@@ -4,11 +4,14 @@ use opcua::StatusCode;
 
 use super::{Client, Whole, misfit};
 use crate::drivers::contract::LinkError;
+use crate::drivers::s7::address::Address;
 use crate::drivers::s7::pdu::{self, MOST_ITEMS, Place, Put, Write};
 use crate::drivers::s7::point::Variable;
 use crate::drivers::s7::raw_type::RawType;
+use crate::drivers::s7::structure::{Structure, joined};
 use crate::drivers::s7::value::{Change, header_size, most_of};
 use crate::drivers::s7::words;
+use crate::value::Value;
 
 impl Client {
     /// Writes the changes of a point; the first answer that is not "done" counts.
@@ -21,15 +24,52 @@ impl Client {
         self.wrote = false;
         let mut plain = Vec::with_capacity(changes.len());
         for change in changes {
-            plain.push(match change {
-                Change::Text { start, text } => match self.within_header(device, variable, *start, text).await? {
-                    Ok(change) => change,
-                    Err(status) => return Ok(status),
-                },
-                change => change.clone(),
-            });
+            match self.plain(device, variable, change).await? {
+                Ok(change) => plain.push(change),
+                Err(status) => return Ok(status),
+            }
         }
-        let items = self.items_of(variable, &plain);
+        self.send(device, variable.address, &plain).await
+    }
+
+    /// Writes a structure: all of its fields in one request where that takes them.
+    pub(super) async fn change_structure(
+        &mut self,
+        device: usize,
+        of: &Structure,
+        value: &Value,
+        first: u32,
+    ) -> Result<StatusCode, LinkError> {
+        self.wrote = false;
+        let changes = match of.encode(value, first) {
+            Ok(changes) => changes,
+            Err(code) => return Ok(code),
+        };
+        let mut plain = Vec::with_capacity(changes.len());
+        for (field, change) in &changes {
+            match self.plain(device, &of.fields[*field], change).await? {
+                Ok(change) => plain.push(change),
+                Err(status) => return Ok(status),
+            }
+        }
+        self.send(device, of.address, &joined(plain)).await
+    }
+
+    /// A change without a text.
+    async fn plain(
+        &mut self,
+        device: usize,
+        variable: &Variable,
+        change: &Change,
+    ) -> Result<Result<Change, StatusCode>, LinkError> {
+        match change {
+            Change::Text { start, text } => self.within_header(device, variable, *start, text).await,
+            change => Ok(Ok(change.clone())),
+        }
+    }
+
+    async fn send(&mut self, device: usize, address: Address, plain: &[Change]) -> Result<StatusCode, LinkError> {
+        let items = self.items_of(address, plain);
         let mut rest = &items[..];
         while !rest.is_empty() {
             let (now, later) = rest.split_at(fitting(rest, self.wire.pdu()));
@@ -79,8 +119,8 @@ impl Client {
     }
 
     /// One item a bit or part; the parts of a long value from its end, so that a text's new length comes last.
-    fn items_of<'a>(&self, variable: &Variable, changes: &'a [Change]) -> Vec<Write<'a>> {
-        let (area, db) = (variable.address.area, variable.address.db);
+    fn items_of<'a>(&self, address: Address, changes: &'a [Change]) -> Vec<Write<'a>> {
+        let (area, db) = (address.area, address.db);
         let longest = pdu::longest_write(self.wire.pdu());
         let mut items = Vec::new();
         for change in changes {

@@ -15,6 +15,7 @@ use super::bad::Bad;
 use super::pdu::{self, ItemReply, Place};
 use super::point::Variable;
 use super::settings::S7Settings;
+use super::structure::Structure;
 use super::value::Change;
 use super::wire::{Target, Wire};
 use super::{S7, words};
@@ -52,10 +53,33 @@ struct Point {
     tag: TagId,
     device: u16,
     /// `None`: refused by `check_point`.
-    variable: Option<Variable>,
+    place: Option<Placed>,
     /// The value to write again, as it was last read or written; `None` without `write_every` or a usable value.
     held: Option<Vec<Change>>,
     has_write_every: bool,
+}
+
+/// A value of the PLC's memory.
+#[derive(Debug, Clone, PartialEq)]
+enum Placed {
+    Variable(Variable),
+    Structure(Structure),
+}
+
+impl Placed {
+    fn address(&self) -> Address {
+        match self {
+            Placed::Variable(variable) => variable.address,
+            Placed::Structure(of) => of.address,
+        }
+    }
+
+    fn count(&self) -> u32 {
+        match self {
+            Placed::Variable(variable) => variable.count(),
+            Placed::Structure(of) => of.count,
+        }
+    }
 }
 
 /// The PLC's answer to a request as a whole.
@@ -90,7 +114,10 @@ impl Client {
         self.points.extend(connection.points().map(|point| Point {
             tag: point.tag,
             device,
-            variable: Variable::new(settings, point).ok(),
+            place: match point.structure {
+                None => Variable::new(settings, point).ok().map(Placed::Variable),
+                Some(_) => Structure::new(settings, point).ok().map(Placed::Structure),
+            },
             held: None,
             has_write_every: point.write_every.is_some(),
         }));
@@ -114,13 +141,10 @@ impl Client {
 
     fn span(&self, id: u32) -> Option<Span> {
         let point = self.points.get(id as usize)?;
-        let variable = point.variable.as_ref()?;
-        Some(Span {
-            space: space_of(point.device, variable.address),
-            start: variable.start(),
-            count: variable.count(),
-            id,
-        })
+        let place = point.place.as_ref()?;
+        let address = place.address();
+        let space = space_of(point.device, address);
+        Some(Span { space, start: address.start, count: place.count(), id })
     }
 
     /// One exchange that reads these blocks; the answers are in `items`.
@@ -161,9 +185,16 @@ impl Client {
         let unit = if area_of(block.space).has_elements() { 2 } else { 1 };
         for span in &block.spans {
             let point = &mut self.points[span.id as usize];
-            let Some(variable) = &point.variable else { continue };
             let at = (span.start - block.start) as usize * unit;
             let data = data.get(at..).unwrap_or_default();
+            let variable = match &point.place {
+                Some(Placed::Variable(variable)) => variable,
+                Some(Placed::Structure(of)) => {
+                    out.push((point.tag, RawSample::from(Ok(of.decode(data)))));
+                    continue;
+                }
+                None => continue,
+            };
             let value = variable.decode(data);
             if point.has_write_every {
                 point.held = value.is_ok().then(|| variable.unchanged(data)).flatten();
@@ -176,8 +207,8 @@ impl Client {
     fn spoil(&self, block: &Block, code: u8, out: &mut Samples) {
         for span in &block.spans {
             let point = &self.points[span.id as usize];
-            let Some(variable) = &point.variable else { continue };
-            out.push((point.tag, bad(words::status_of_item(code), &words::item(variable.address, code))));
+            let Some(place) = &point.place else { continue };
+            out.push((point.tag, bad(words::status_of_item(code), &words::item(place.address(), code))));
         }
     }
 
@@ -315,12 +346,17 @@ impl Poll for Client {
     async fn write(&mut self, point: u32, value: &Value, first: u32) -> Result<StatusCode, LinkError> {
         let at = point as usize;
         let point = &self.points[at];
-        let Some(variable) = point.variable.clone() else { return Ok(StatusCode::BadConfigurationError) };
+        let device = usize::from(point.device);
+        let variable = match point.place.clone() {
+            Some(Placed::Variable(variable)) => variable,
+            Some(Placed::Structure(of)) => return self.change_structure(device, &of, value, first).await,
+            None => return Ok(StatusCode::BadConfigurationError),
+        };
         let changes = match variable.encode(value, first) {
             Ok(changes) => changes,
             Err(code) => return Ok(code),
         };
-        let status = self.change(usize::from(point.device), &variable, &changes).await?;
+        let status = self.change(device, &variable, &changes).await?;
         if status.is_good() {
             let point = &mut self.points[at];
             // The rest of an array comes with the read after the write.
@@ -331,8 +367,10 @@ impl Poll for Client {
 
     async fn rewrite(&mut self, point: u32) -> Result<StatusCode, LinkError> {
         let point = &self.points[point as usize];
-        let (device, variable, held) = (usize::from(point.device), point.variable.clone(), point.held.clone());
-        let (Some(variable), Some(changes)) = (variable, held) else { return Ok(StatusCode::GoodNoData) };
+        let (device, place, held) = (usize::from(point.device), point.place.clone(), point.held.clone());
+        let (Some(Placed::Variable(variable)), Some(changes)) = (place, held) else {
+            return Ok(StatusCode::GoodNoData);
+        };
         self.change(device, &variable, &changes).await
     }
 
@@ -346,7 +384,7 @@ impl Poll for Client {
             let mut before: std::collections::HashMap<TagId, &mut Point> =
                 old.points.iter_mut().map(|point| (point.tag, point)).collect();
             for point in self.points.iter_mut().filter(|point| point.has_write_every) {
-                let same = before.get_mut(&point.tag).filter(|before| before.variable == point.variable);
+                let same = before.get_mut(&point.tag).filter(|before| before.place == point.place);
                 point.held = same.and_then(|before| before.held.take());
             }
         }

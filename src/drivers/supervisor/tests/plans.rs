@@ -100,7 +100,7 @@ pub(super) fn plant_of(devices: &[Option<Dev>], revision: u32) -> Plant {
         }
     }
     let (name, nodes) = ("bench".to_owned(), vec![node("bench")]);
-    plant.cells.push(Cell { name, namespace: "urn:bench".into(), nodes, enums: vec![], object_types: vec![] });
+    plant.cells.push(Cell { name, namespace: "urn:bench".into(), nodes, ..Cell::default() });
     plant
 }
 
