@@ -42,6 +42,7 @@
 
 #![deny(unreachable_pub)]
 
+mod alarms;
 mod app;
 mod audit;
 #[doc(hidden)]

@@ -22,6 +22,20 @@ pub struct TagId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionIx(pub u32);
 
+/// Number of an alarm in `Plant::alarms`, over all cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct AlarmIx(pub u32);
+
+impl Number for AlarmIx {
+    fn of(place: usize) -> AlarmIx {
+        AlarmIx(u32::try_from(place).expect("alarms are counted in u32"))
+    }
+
+    fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
 impl Number for TagId {
     fn of(place: usize) -> TagId {
         TagId(u32::try_from(place).expect("tags are counted in u32"))

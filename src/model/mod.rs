@@ -4,6 +4,7 @@
 //! one array access away wherever it is needed.
 
 mod access;
+mod alarm;
 mod audit;
 mod change;
 mod compare;
@@ -31,6 +32,9 @@ mod tree;
 
 pub(crate) use access::{Access, MOST_ROLES, OwnRoles, ROLES};
 pub use access::{Role, Roles};
+pub(crate) use alarm::{
+    Alarm, AlarmClass, AlarmForm, AlarmLimit, AlarmLimits, AlarmMessage, AlarmTexts, MessagePart,
+};
 pub use audit::{AuditLog, AuditPlan};
 pub(crate) use change::{Change, Difference, Effect, SourceDifferences, Texts};
 pub(crate) use compare::has_same_types;
@@ -41,7 +45,7 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use history::{HistoryClass, HistoryDeadband, HistoryPartition, HistoryPlan};
 pub(crate) use identity::Identifier;
 pub use ix::{AccessIx, ConnectionIx, NodeIx, TagId};
-pub(crate) use ix::{EnumIx, FlagsIx, HistoryIx, ObjectTypeIx, StructIx};
+pub(crate) use ix::{AlarmIx, EnumIx, FlagsIx, HistoryIx, ObjectTypeIx, StructIx};
 pub(crate) use network::Network;
 pub use node::{Cell, Node, NodeKind, NodeName};
 pub(crate) use node::{EnumType, FlagsType, ObjectType, StructField, StructType, Text};
@@ -74,6 +78,8 @@ pub struct Plant {
     /// The tags of the parts of each structure tag that shows them.
     pub parts: HashMap<TagId, Box<[TagId]>>,
     pub connections: Numbered<ConnectionIx, Connection>,
+    /// Alarms of all cells.
+    pub(crate) alarms: Numbered<AlarmIx, Alarm>,
     /// Indexed by `AccessIx`; equal rules are stored once.
     pub access: Vec<Access>,
     /// Indexed by `HistoryIx`: the classes of all cells.

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Connection, ConnectionIx, Derivation, Formula, Identifier, NodeKind, Number, Numbered, Origin, Plant, Tag, TagId,
+    Alarm, AlarmIx, Connection, ConnectionIx, Derivation, Formula, Identifier, NodeKind, Number, Numbered, Origin,
+    Plant, Tag, TagId,
 };
 
 /// A node or connection of any cell: the NamespaceUri, and its identifier or name.
@@ -29,6 +30,14 @@ pub(crate) struct Left<N> {
 pub(crate) struct Numbers {
     tags: Given<Identifier, TagId>,
     connections: Given<String, ConnectionIx>,
+    alarms: Given<AlarmOf, AlarmIx>,
+}
+
+/// An alarm by its tag and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct AlarmOf {
+    tag: Identifier,
+    name: std::sync::Arc<str>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +60,7 @@ impl<I, N> Default for Given<I, N> {
 pub(crate) struct Renumbering {
     tags: Vec<TagId>,
     connections: Vec<ConnectionIx>,
+    alarms: Vec<AlarmIx>,
 }
 
 impl Renumbering {
@@ -126,7 +136,20 @@ impl Numbers {
         let names = connections(new).into_iter().map(|(key, _)| key).collect();
         // The number of a removed connection waits for its name: there are few of them.
         let of_connections = self.connections.assign(connections(old).into_iter().collect(), names, revision, |_| true);
-        Renumbering { tags: of_tags, connections: of_connections }
+        let alarms = |plant: &Plant| -> Vec<(Key<AlarmOf>, AlarmIx)> {
+            let key = |(ix, alarm): (AlarmIx, &Alarm)| {
+                let tag = plant.tag(alarm.tag);
+                let cell = &plant.cells[usize::from(tag.cell)];
+                let id = AlarmOf { tag: cell.identifier(tag.node), name: alarm.name.clone() };
+                (Key { namespace: cell.namespace.clone(), id }, ix)
+            };
+            plant.alarms.iter().map(key).collect()
+        };
+        self.alarms.bound = self.alarms.bound.max(old.alarms.bound());
+        let names = alarms(new).into_iter().map(|(key, _)| key).collect();
+        // Like a connection's: an item on a removed alarm must never see another one.
+        let of_alarms = self.alarms.assign(alarms(old).into_iter().collect(), names, revision, |_| true);
+        Renumbering { tags: of_tags, connections: of_connections, alarms: of_alarms }
     }
 }
 
@@ -137,7 +160,8 @@ impl Plant {
             (numbers.tag(of), parts.iter().map(|part| numbers.tag(*part)).collect())
         };
         let parts = self.parts.into_iter().map(renumber).collect();
-        let mut plant = Plant { tags: Numbered::default(), connections: Numbered::default(), revision, parts, ..self };
+        let (tags, connections, alarms) = (Numbered::default(), Numbered::default(), Numbered::default());
+        let mut plant = Plant { tags, connections, alarms, revision, parts, ..self };
         for (compiled, connection) in self.connections.into_entries() {
             plant.connections.put(numbers.connection(compiled), connection);
         }
@@ -151,6 +175,10 @@ impl Plant {
             plant.tags.put(numbers.tag(compiled), tag);
         }
         plant.derived.iter_mut().for_each(|tag| *tag = numbers.tag(*tag));
+        for (compiled, mut alarm) in self.alarms.into_entries() {
+            alarm.tag = numbers.tag(alarm.tag);
+            plant.alarms.put(numbers.alarms[compiled.place()], alarm);
+        }
         for node in plant.cells.iter_mut().flat_map(|cell| &mut cell.nodes) {
             if let NodeKind::Variable(tag) = &mut node.kind {
                 *tag = numbers.tag(*tag);
