@@ -34,6 +34,13 @@ pub(crate) struct Input {
     pub why: Arc<str>,
 }
 
+impl Input {
+    /// Not a number is neither beyond a limit nor inside: as if the tag were Bad.
+    fn is_usable(&self) -> bool {
+        !self.status.is_bad() && !self.value.as_f64().is_some_and(f64::is_nan)
+    }
+}
+
 /// An event for clients.
 #[derive(Debug)]
 pub(super) struct Emitted {
@@ -118,7 +125,7 @@ impl Condition {
         if was != input.status {
             (self.state.quality, self.state.quality_time) = (input.status, input.time);
         }
-        let (is_usable, time) = (!input.status.is_bad(), input.time);
+        let (is_usable, time) = (input.is_usable(), input.time);
         self.input = Some(input);
         if !self.state.enabled {
             return;
@@ -136,7 +143,7 @@ impl Condition {
     fn feed(&mut self, now: Moment, time: UaTime) {
         let cause = Cause { now: now.mono, time };
         let Some(input) = &self.input else { return };
-        if input.status.is_bad() {
+        if !input.is_usable() {
             // A tag that waits for its first value or is out of service on purpose has lost nothing.
             let on_purpose = matches!(input.status, StatusCode::BadWaitingForInitialData | StatusCode::BadOutOfService);
             self.bits.lose(&self.rule, self.rule.alarms_on_bad && !on_purpose, cause);

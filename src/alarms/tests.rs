@@ -320,6 +320,7 @@ fn a_bad_tag_holds_the_state_and_stops_the_timers() {
             ("off", ""), // the same class of quality
             ("uncertain 91", "A-CR High 600 uncertain"),
             ("ack", "AKCR High 600 uncertain"),
+            ("NaN", "AKCR High 600"), // Good, but no reason to clear
             ("uncertain 50", "-KC- 600 uncertain"),
             ("bad", ""),
         ],

@@ -95,6 +95,26 @@ pub(crate) fn origin_of(pieces: &[Piece], part: Range<usize>) -> Range<usize> {
     start..find(part.end, true).unwrap_or(start).max(start)
 }
 
+/// The text with those `{…}` replaced that the environment knows; the others are for a later step.
+pub(crate) fn fill_known(text: &str, env: &Env) -> Option<String> {
+    if !text.contains('{') {
+        return None;
+    }
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find('{') {
+        out.push_str(&rest[..start]);
+        let end = rest[start..].find('}').map_or(rest.len(), |end| start + end + 1);
+        let part = &rest[start..end];
+        match fill(part, env) {
+            Ok(Some(filled)) => out.push_str(&filled),
+            Ok(None) | Err(_) => out.push_str(part),
+        }
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
 /// Names in the `{…}` of a text.
 pub(crate) fn names(text: &str) -> Vec<String> {
     let inner = text.split('{').skip(1).filter_map(|part| part.split('}').next());

@@ -3,6 +3,7 @@
 //! Heads first (connections, types), then nodes. What failed is left out, but its name stays known, so that one
 //! mistake doesn't become many.
 
+mod alarm;
 mod audit;
 mod brokers;
 mod cell;

@@ -134,7 +134,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn template_fault(&mut self, at: Ix, fault: Fault, env: &Env) {
+    pub(super) fn template_fault(&mut self, at: Ix, fault: Fault, env: &Env) {
         match fault {
             Fault::Unknown(name) => {
                 let mut help = did_you_mean(&name, env.names());
@@ -199,7 +199,7 @@ impl Compiler<'_> {
     fn instantiate(&mut self, key: Ix, value: Ix, name: &str, walk: &Walk<'_>) -> Ix {
         let mut faults = Vec::new();
         let env = walk.env;
-        let own = self.source.copy(value, &["children", "repeat"], &mut |source, at| {
+        let own = self.source.copy(value, &["children", "repeat", "alarms"], &mut |source, at| {
             template::fill(source.text(at), env).map_err(|fault| faults.push((at, fault)))
         });
         let made_key = self.source.make(self.source.place(key), Kind::Made, None);
@@ -217,6 +217,7 @@ impl Compiler<'_> {
     fn node(&mut self, name: Arc<str>, own: Ix, template: Ix, walk: &Walk<'_>, scope: &mut Scope) {
         let (spec, is_whole) = decode_entry::<NodeSpec>(&mut self.source, own, Keys::OWN, self.findings);
         let children = self.source.get(template, "children");
+        let alarms = self.source.get(template, "alarms");
         let Some(spec) = spec else {
             // Its children are still checked.
             if let Some(children) = children.filter(|at| self.source.kind(*at) == Kind::Mapping) {
@@ -249,8 +250,16 @@ impl Compiler<'_> {
                     self.findings.error(&self.source, at, message).help(format!("delete `type` or `{word}`"));
                 }
             }
-            if let Some(kind) = self.tag(entry, data_type, ix, &below, scope) {
+            let kind = self.tag(entry, data_type, ix, &below, scope);
+            let tag = match &kind {
+                Some(NodeKind::Variable(tag)) => Some(*tag),
+                _ => None,
+            };
+            if let Some(kind) = kind {
                 self.set_kind(ix, kind, walk.into, scope);
+            }
+            if let Some(alarms) = alarms {
+                self.alarms(alarms, own, ix, tag, walk, scope);
             }
             if let Some(children) = children {
                 self.children(children, &below, scope);
@@ -259,6 +268,11 @@ impl Compiler<'_> {
         }
         if is_whole {
             self.refuse_tag_keys(&spec, own);
+            if let Some(alarms) = alarms {
+                let key = self.source.key_of(alarms).unwrap_or(alarms);
+                let finding = self.findings.error(&self.source, key, "`alarms` needs `type`");
+                finding.help("write the alarms at the tag whose value raises them");
+            }
         }
         if let Some(of) = &spec.of {
             self.instance(&name, of, &spec, own, ix, &below, scope);

@@ -67,6 +67,10 @@ pub(crate) struct NodeSpec {
     /// 0.5, 2%.
     #[schemars(extend("x-also" = ["dead_band", "tolerance"]))]
     pub deadband: Option<At<Deadband>>,
+    /// Alarms of this tag, by ConditionName.
+    #[serde(default)]
+    #[schemars(schema_with = "by_name::<super::Alarm>", extend("x-also" = ["alarm", "conditions"]))]
+    pub alarms: Option<Raw>,
     /// Connection of the source of this node and of the nodes below (default: inherited).
     pub connection: Option<At<String>>,
     /// History class of this tag or of the tags below (default: inherited). `none` keeps no history.
