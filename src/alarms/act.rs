@@ -123,7 +123,13 @@ impl Condition {
                 let is_one_shot = matches!(state.shelving, Shelving::OneShot { .. });
                 if is_one_shot { Err(StatusCode::BadConditionAlreadyShelved) } else { Ok(()) }
             }
-            Act::Unshelve => if state.is_shelved() { Ok(()) } else { Err(StatusCode::BadConditionNotShelved) },
+            Act::Unshelve => {
+                if state.is_shelved() {
+                    Ok(())
+                } else {
+                    Err(StatusCode::BadConditionNotShelved)
+                }
+            }
             Act::Reset if !rule.is_latched => Err(StatusCode::BadMethodInvalid),
             Act::Reset => {
                 let is_ready = state.latched && !state.is_active() && state.acked && state.confirmed;

@@ -224,10 +224,9 @@ impl Condition {
             _ if level == Level::Bad => {
                 (rule.severity, format!("bad: {}", input.map_or("", |input| &input.why)).into())
             }
-            Some(limit) => (
-                limit.severity.unwrap_or(rule.severity),
-                fill(limit.message.as_ref().unwrap_or(&rule.message)),
-            ),
+            Some(limit) => {
+                (limit.severity.unwrap_or(rule.severity), fill(limit.message.as_ref().unwrap_or(&rule.message)))
+            }
             None => (rule.severity, fill(&rule.message)),
         }
     }

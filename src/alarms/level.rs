@@ -177,7 +177,9 @@ fn holds(form: &AlarmForm, level: Level, value: &Value, is_on: bool) -> bool {
     match (form, level) {
         (AlarmForm::OffNormal { normal }, Level::Whole) => !is_equal(value, normal),
         (AlarmForm::Discrete { values }, Level::Whole) => values.iter().any(|one| is_equal(value, one)),
-        (AlarmForm::Limits(limits), level) => value.as_f64().is_some_and(|value| is_beyond(limits, level, value, is_on)),
+        (AlarmForm::Limits(limits), level) => {
+            value.as_f64().is_some_and(|value| is_beyond(limits, level, value, is_on))
+        }
         _ => false,
     }
 }
@@ -204,7 +206,9 @@ fn is_equal(value: &Value, other: &Value) -> bool {
 /// The levels that clients see: of an exclusive alarm one at a time.
 pub(super) fn visible(rule: &Alarm, on: Levels) -> Levels {
     match &rule.form {
-        AlarmForm::Limits(limits) if limits.is_exclusive => on.worst().map_or(Levels::NONE, |one| Levels::NONE.with(one)),
+        AlarmForm::Limits(limits) if limits.is_exclusive => {
+            on.worst().map_or(Levels::NONE, |one| Levels::NONE.with(one))
+        }
         _ => on,
     }
 }

@@ -9,7 +9,7 @@ mod state;
 
 pub(crate) use act::{Act, EventName, Words};
 pub(crate) use condition::{Condition, Input};
-pub(crate) use level::{Level, Levels};
+pub(crate) use level::Level;
 pub(crate) use state::{EventId, Kept, Shelving, State};
 
 use condition::Emitted;

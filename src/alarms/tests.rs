@@ -498,7 +498,10 @@ fn a_reload_keeps_the_state_and_evaluates_the_new_limits() {
     assert_eq!(reload(&mut bench, Some(rule(80.0))), (true, String::new()));
     assert_eq!(reload(&mut bench, Some(rule(92.5))), (true, "--CR 600".into()));
     assert_eq!(reload(&mut bench, Some(Alarm { needs_ack: false, ..limits() })).1, "AKCR High 600");
-    assert_eq!(reload(&mut bench, None), (true, "-KC- 600 disabled".replace("-KC-", "AKC-").replace(" 600", " High 600")));
+    assert_eq!(
+        reload(&mut bench, None),
+        (true, "-KC- 600 disabled".replace("-KC-", "AKC-").replace(" 600", " High 600"))
+    );
     assert!(bench.alarms.get(ALARM).is_none() && bench.alarms.due().is_none());
     assert_eq!(bench.act(&Act::Enable, None), Err(StatusCode::BadNodeIdUnknown));
 }

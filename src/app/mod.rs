@@ -4,6 +4,7 @@
 //! assemble (opens nothing) ──► start (state, certificates, links, then the listener) ──► run ──► stop
 //! ```
 
+mod alarm_states;
 mod application;
 mod audit;
 mod bare;

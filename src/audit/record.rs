@@ -40,6 +40,12 @@ pub enum Kind {
     HistoryUpdate,
     /// A method that changes something was called, or a call was refused for want of rights.
     MethodCalled,
+    ConditionEnable,
+    ConditionComment,
+    ConditionAcknowledge,
+    ConditionConfirm,
+    ConditionShelve,
+    ConditionReset,
     TrustChanged,
     UsersChanged,
     /// Wrong passwords for a name from one origin: further attempts wait.
@@ -59,7 +65,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 32] = [
+    pub const ALL: [Kind; 38] = [
         Kind::ServerStarted,
         Kind::ServerStopped,
         Kind::ChannelOpened,
@@ -83,6 +89,12 @@ impl Kind {
         Kind::OutputWritten,
         Kind::HistoryUpdate,
         Kind::MethodCalled,
+        Kind::ConditionEnable,
+        Kind::ConditionComment,
+        Kind::ConditionAcknowledge,
+        Kind::ConditionConfirm,
+        Kind::ConditionShelve,
+        Kind::ConditionReset,
         Kind::TrustChanged,
         Kind::UsersChanged,
         Kind::LoginBlocked,
@@ -119,6 +131,12 @@ impl Kind {
             Kind::OutputWritten => "output.written",
             Kind::HistoryUpdate => "history.update",
             Kind::MethodCalled => "method.called",
+            Kind::ConditionEnable => "condition.enable",
+            Kind::ConditionComment => "condition.comment",
+            Kind::ConditionAcknowledge => "condition.acknowledge",
+            Kind::ConditionConfirm => "condition.confirm",
+            Kind::ConditionShelve => "condition.shelve",
+            Kind::ConditionReset => "condition.reset",
             Kind::TrustChanged => "trust.changed",
             Kind::UsersChanged => "users.changed",
             Kind::LoginBlocked => "login.blocked",

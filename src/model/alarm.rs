@@ -41,9 +41,13 @@ pub(crate) struct Alarm {
 pub(crate) enum AlarmForm {
     Limits(AlarmLimits),
     /// Active at every value but this one.
-    OffNormal { normal: Value },
+    OffNormal {
+        normal: Value,
+    },
     /// Active at one of these values.
-    Discrete { values: Vec<Value> },
+    Discrete {
+        values: Vec<Value>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]

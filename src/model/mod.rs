@@ -32,9 +32,7 @@ mod tree;
 
 pub(crate) use access::{Access, MOST_ROLES, OwnRoles, ROLES};
 pub use access::{Role, Roles};
-pub(crate) use alarm::{
-    Alarm, AlarmClass, AlarmForm, AlarmLimit, AlarmLimits, AlarmMessage, AlarmTexts, MessagePart,
-};
+pub(crate) use alarm::{Alarm, AlarmClass, AlarmForm, AlarmLimit, AlarmLimits, AlarmMessage, AlarmTexts, MessagePart};
 pub use audit::{AuditLog, AuditPlan};
 pub(crate) use change::{Change, Difference, Effect, SourceDifferences, Texts};
 pub(crate) use compare::has_same_types;

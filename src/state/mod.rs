@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use file::replace_bytes;
 
+use crate::alarms::Kept;
+
 /// The first index that a cell may have: 0 is OPC UA's, 1 the application's own.
 const FIRST_INDEX: u16 = 2;
 const VERSION: u32 = 1;
@@ -57,6 +59,12 @@ struct Namespaces {
     version: u32,
     /// By index, from 2 on, in the order in which they were first seen; a removed cell keeps its place.
     namespaces: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct AlarmsFile {
+    version: u32,
+    alarms: BTreeMap<String, Kept>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -123,6 +131,21 @@ impl State {
             Some(file) => Ok(file.values),
             None => Ok(BTreeMap::new()),
         }
+    }
+
+    /// States of alarms, by `NAMESPACE|ID|NAME`.
+    pub(crate) fn alarms(&self) -> Result<BTreeMap<String, Kept>, StateError> {
+        let path = self.dir.join("alarms.json");
+        match file::read::<AlarmsFile>(&path)? {
+            Some(file) if file.version > VERSION => Err(StateError::Newer { path, found: file.version }),
+            Some(file) => Ok(file.alarms),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    pub(crate) fn save_alarms(&self, alarms: &BTreeMap<String, Kept>) -> Result<(), StateError> {
+        let file = AlarmsFile { version: VERSION, alarms: alarms.clone() };
+        file::replace(&self.dir.join("alarms.json"), &file)
     }
 
     pub(crate) fn save_retained(&self, values: &BTreeMap<String, Retained>) -> Result<(), StateError> {

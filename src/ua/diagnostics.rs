@@ -86,6 +86,8 @@ pub(crate) fn live_sample(server: &Server, live: Live, moment: Moment) -> Sample
             let world = server.world();
             Value::text(&super::reason::of_tag(&world.plant, &server.tags, &world.links, tag))
         }
+        Live::Condition { alarm, part } => server.condition_value(&server.world(), alarm, part, moment),
+        Live::AlarmCount { namespace, of } => server.alarm_count(&server.world(), namespace, of),
         Live::Role { role, part } => role_set::value(&server.users.accounts(), crate::model::Role(role), part),
     };
     let status = match (&value, live) {

@@ -1,5 +1,6 @@
 //! The OPC UA server: services of Part 4 over the address space and the tags.
 
+pub(crate) mod alarms;
 pub(crate) mod application;
 mod archive_starts;
 pub(crate) mod audit;

@@ -11,6 +11,7 @@ use crate::audit::Audit;
 use crate::stack::channel::ServerSettings;
 use crate::stack::crypto::CryptoPool;
 use crate::tags::TagStore;
+use crate::ua::alarms::Conditions;
 use crate::ua::application::Application;
 use crate::ua::archive_starts::ArchiveStarts;
 use crate::ua::budget::Budget;
@@ -57,6 +58,7 @@ pub struct Server {
     pub history: HistoryAccess,
     pub totals: Totals,
     pub diagnostics_enabled: AtomicBool,
+    pub(crate) conditions: Conditions,
     /// Connections that clients switch on and off.
     pub(crate) switches: Switches,
     pub ids: Ids,
@@ -147,6 +149,7 @@ impl Server {
             },
             totals: Totals::default(),
             diagnostics_enabled: true.into(),
+            conditions: Conditions::new(),
             switches: Switches::default(),
             ids: Ids::new(),
             admission: watch::Sender::new(0),

@@ -17,6 +17,7 @@ const EXAMPLES: [&str; 8] = [
     "address-space/publish.yaml",
     "address-space/structures.yaml",
     "address-space/formulas.yaml",
+    "address-space/alarms.yaml",
 ];
 
 fn read(path: &str) -> String {

@@ -1,5 +1,6 @@
 //! The server as its clients meet it: a module for each service set or subject.
 
+mod alarms;
 mod attribute;
 mod audit;
 mod events;

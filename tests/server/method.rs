@@ -73,7 +73,7 @@ fn each_mistake_in_a_call_has_its_own_status() {
         // SetSubscriptionDurable is optional, and the Server object has none.
         ("method that the object does not have", object, standard(12_746), one, StatusCode::BadMethodInvalid),
         ("declaration, called on its type", standard(2004), of_type, one, StatusCode::BadNotExecutable),
-        ("refresh on the Server object", object, standard(3875), one, StatusCode::BadMethodInvalid),
+        ("refresh on the Server object", object, standard(3875), one, StatusCode::BadNothingToDo),
         ("refresh on a subtype of ConditionType", standard(2881), standard(3875), one, StatusCode::BadMethodInvalid),
         ("no arguments", object, get, &[], StatusCode::BadArgumentsMissing),
         ("too many", object, get, &[id.clone(), id.clone()], StatusCode::BadTooManyArguments),

@@ -179,8 +179,7 @@ fn seen(bench: &Bench) -> String {
         Level::Bad => BAD,
         level => level as usize,
     };
-    let shown: Vec<usize> =
-        Level::ALL.into_iter().filter(|level| state.levels.has(*level)).map(place).collect();
+    let shown: Vec<usize> = Level::ALL.into_iter().filter(|level| state.levels.has(*level)).map(place).collect();
     let super::super::State { enabled, acked, confirmed, latched, .. } = state;
     format!("{enabled} {acked} {confirmed} {latched} {} {} {shown:?}", state.is_retained(), state.is_shelved())
 }

@@ -216,5 +216,6 @@ fn has_other(old: &Plant, new: &Plant) -> bool {
             .is_some_and(|before| Connection { cell: connection.cell, ..before.clone() } != *connection)
     };
     let is_published = old.publishers != new.publishers;
-    is_published || new.cells.iter().any(differs) || new.connections.iter().any(is_other)
+    let has_alarms = !old.alarms.iter().eq(new.alarms.iter());
+    is_published || has_alarms || new.cells.iter().any(differs) || new.connections.iter().any(is_other)
 }

@@ -26,6 +26,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, watch};
 
+use super::alarm_states::AlarmStates;
 use super::application::Own;
 use super::build::{Base, Namespaces};
 use super::history::{History, HistoryAdmin, Recording};
@@ -40,9 +41,12 @@ use crate::model::{Left, Numbers, Plant, RoleNumbers, ServerPlan, TagId};
 use crate::publish::{Board, Publishers};
 use crate::state::State;
 use crate::tags::{Stamp, Turn};
-use crate::ua::server::Server;
+use crate::ua::alarms;
+use crate::ua::events::Fields;
+use crate::ua::server::{OwnEvent, Server};
 use crate::ua::space::{NodeVersions, Space};
 use crate::ua::world::{Rules, World};
+use crate::value::Moment;
 use difference::{Changes, Made, Retained, Running, SlotTurn, renumbered};
 use model_events::{Indices, Named};
 use server_file::{Compared, ServerChanges};
@@ -60,6 +64,9 @@ pub(crate) struct Engine {
     pub admin: Arc<RwLock<Option<HistoryAdmin>>>,
     pub state: State,
     retention: Retention,
+    alarm_states: AlarmStates,
+    /// The task that evaluates alarms runs.
+    has_alarms: bool,
     numbers: Numbers,
     role_numbers: RoleNumbers,
     drivers: Vec<ConnectionPlan>,
@@ -142,6 +149,8 @@ impl Engine {
             history: None,
             admin: Arc::default(),
             retention: Retention::read(&state)?,
+            alarm_states: AlarmStates::read(&state)?,
+            has_alarms: false,
             state,
             numbers: Numbers::default(),
             role_numbers: RoleNumbers::default(),
@@ -273,6 +282,7 @@ impl Engine {
         let earlier = self.server.swap(world);
         self.earlier.retain(|world| world.strong_count() > 0);
         self.earlier.push(Arc::downgrade(&earlier));
+        self.take_alarms(&earlier, &plant);
         // Directly after the swap: a user who gains or loses a role waits for this alone.
         server.apply(&self.server, &self.keys);
         (self.numbers, self.role_numbers, self.drivers) = (numbers, prepared.role_numbers, drivers);
@@ -284,10 +294,32 @@ impl Engine {
             *self.admin.write() = Some(history.admin());
             self.tasks.spawn("history".into(), Box::pin(history.run(&self.server)));
         }
-        changes.semantics.iter().for_each(|tag| tags.announce(*tag));
+        changes.semantics.iter().for_each(|tag| self.server.tags.announce(*tag));
         self.server.take_world();
         model_events::raise(&self.server, &earlier, &prepared.named, &changes.semantics);
         earlier
+    }
+
+    /// Lets the conditions follow the world that was swapped in; a cell without alarms has no task for them.
+    fn take_alarms(&mut self, earlier: &World, plant: &Plant) {
+        if plant.alarms.is_empty() && !self.has_alarms {
+            return;
+        }
+        let kept = |alarm| self.alarm_states.of(plant, alarm);
+        let applied = self.server.take_alarms(earlier, kept, Moment::now());
+        applied.removed.iter().for_each(|alarm| self.alarm_states.forget(&earlier.plant, *alarm));
+        if applied.has_changed && earlier.revision() > 0 {
+            self.server.raise_own(OwnEvent {
+                kind: opcua::ObjectTypeId::RefreshRequiredEventType as u32,
+                message: "alarms of the cells have changed".to_owned(),
+                severity: 100,
+                fields: Fields::default(),
+                per_viewer: None,
+            });
+        }
+        if !std::mem::replace(&mut self.has_alarms, true) {
+            self.tasks.spawn("alarms".into(), Box::pin(alarms::run(Arc::clone(&self.server))));
+        }
     }
 
     /// The connections with folders that mirror their devices, now and after each reload.
@@ -299,6 +331,7 @@ impl Engine {
     pub(super) fn save(&mut self) {
         let world = self.server.world();
         self.retention.save(&self.state, &world.plant, &self.server.tags);
+        self.alarm_states.save(&self.state, &world.plant, &self.server);
     }
 
     /// Ends all links in order; a reload that comes later is refused.

@@ -203,8 +203,7 @@ impl Compiler<'_> {
                 self.findings.error(&self.source, when, "this list has no values").help("write `[3, 5]`");
                 return None;
             }
-            let values: Vec<Value> =
-                children.iter().filter_map(|at| self.alarm_value(*at, shape, scope)).collect();
+            let values: Vec<Value> = children.iter().filter_map(|at| self.alarm_value(*at, shape, scope)).collect();
             return (values.len() == children.len()).then_some(AlarmForm::Discrete { values });
         }
         match self.alarm_value(when, shape, scope)? {
@@ -339,7 +338,8 @@ impl Compiler<'_> {
         };
         if !self.source.is_scalar(at) {
             if self.source.kind(at) != Kind::Bad {
-                let finding = self.findings.error(&self.source, at, "a message by language is not available in this version");
+                let finding =
+                    self.findings.error(&self.source, at, "a message by language is not available in this version");
                 finding.help("write one text");
             }
             return None;

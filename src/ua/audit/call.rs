@@ -110,12 +110,12 @@ impl Drop for CallAudit<'_> {
     }
 }
 
-fn bounded(value: &Value) -> Value {
+pub(super) fn bounded(value: &Value) -> Value {
     if weight(value) > LONGEST_ARGUMENT { Value::text(&value_text(value)) } else { value.clone() }
 }
 
 /// An argument as people read it.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     let text = match value {
         Value::Wire(bytes) if value.built_in() == Some(BuiltIn::LocalizedText) => {
             Reader::new(bytes.get(1..).unwrap_or_default()).localized_text().ok().and_then(|text| text.text)
@@ -126,7 +126,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// An array of BaseDataType; null for none.
-fn array_of_any(values: &[Value]) -> Value {
+pub(super) fn array_of_any(values: &[Value]) -> Value {
     if values.is_empty() {
         return Value::Null;
     }

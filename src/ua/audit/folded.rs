@@ -24,6 +24,12 @@ pub(crate) fn told(record: &Record) -> AuditFields {
         Kind::CertificateRevoked => (kinds::REVOKED, "Security/Certificate", "System/OpenSecureChannel"),
         Kind::CertificateMismatch => (kinds::MISMATCH, "Security/Certificate", "System/OpenSecureChannel"),
         Kind::MethodCalled => (kinds::UPDATE_METHOD, "Attribute/Call", ""),
+        Kind::ConditionEnable => (kinds::CONDITION_ENABLE, "Method/Enable", ""),
+        Kind::ConditionComment => (kinds::CONDITION_COMMENT, "Method/AddComment", ""),
+        Kind::ConditionAcknowledge => (kinds::CONDITION_ACKNOWLEDGE, "Method/Acknowledge", ""),
+        Kind::ConditionConfirm => (kinds::CONDITION_CONFIRM, "Method/Confirm", ""),
+        Kind::ConditionShelve => (kinds::CONDITION_SHELVING, "Method/TimedShelve", ""),
+        Kind::ConditionReset => (kinds::CONDITION_RESET, "Method/Reset", ""),
         _ => (kinds::SECURITY, "Server/Audit", "System/Audit"),
     };
     let who = &record.who;

@@ -7,6 +7,7 @@
 mod call;
 mod channel;
 mod claim;
+mod condition;
 mod folded;
 mod session;
 mod writes;
@@ -14,6 +15,7 @@ mod writes;
 pub(crate) use call::{CallAudit, Called};
 pub(crate) use channel::{Channel, Facts, Opening};
 pub(crate) use claim::ClaimedIdentity;
+pub(crate) use condition::{ConditionAct, audit_condition};
 pub(crate) use writes::{Done, WriteAudit};
 
 use std::sync::Arc;
@@ -47,6 +49,12 @@ mod kinds {
     pub(crate) const MISMATCH: u32 = opcua::ObjectTypeId::AuditCertificateMismatchEventType as u32;
     pub(crate) const WRITE_UPDATE: u32 = opcua::ObjectTypeId::AuditWriteUpdateEventType as u32;
     pub(crate) const UPDATE_METHOD: u32 = opcua::ObjectTypeId::AuditUpdateMethodEventType as u32;
+    pub(crate) const CONDITION_ENABLE: u32 = opcua::ObjectTypeId::AuditConditionEnableEventType as u32;
+    pub(crate) const CONDITION_COMMENT: u32 = opcua::ObjectTypeId::AuditConditionCommentEventType as u32;
+    pub(crate) const CONDITION_ACKNOWLEDGE: u32 = opcua::ObjectTypeId::AuditConditionAcknowledgeEventType as u32;
+    pub(crate) const CONDITION_CONFIRM: u32 = opcua::ObjectTypeId::AuditConditionConfirmEventType as u32;
+    pub(crate) const CONDITION_SHELVING: u32 = opcua::ObjectTypeId::AuditConditionShelvingEventType as u32;
+    pub(crate) const CONDITION_RESET: u32 = opcua::ObjectTypeId::AuditConditionResetEventType as u32;
 }
 
 const SERVER_OBJECT: u32 = opcua::ObjectId::Server as u32;

@@ -14,6 +14,9 @@ pub(crate) use model_change::{Changes, ParentOf};
 pub(crate) use queue::EventQueue;
 pub(crate) use seen::{PerViewer, Seen};
 
+use std::fmt::Debug;
+use std::sync::Arc;
+
 use crate::stack::codec::{LocalizedTextRef, Writer};
 use crate::ua::space::{Field, FieldId, NodeIx, Space};
 use crate::value::{BuiltIn, UaTime, Value};
@@ -46,7 +49,16 @@ pub struct Event {
 
 /// The fields that an event has in addition to those of every event; few, so a list is searched.
 #[derive(Debug, Clone, Default)]
-pub struct Fields(Vec<FieldValue>);
+pub struct Fields {
+    own: Vec<FieldValue>,
+    source: Option<Arc<dyn FieldSource>>,
+}
+
+/// Fields that are made when a client asks for them: a condition has more than most clients select.
+pub(crate) trait FieldSource: Debug + Send + Sync {
+    /// Null where the event has no such field.
+    fn value(&self, field: FieldId, space: &Space) -> Value;
+}
 
 #[derive(Debug, Clone)]
 struct FieldValue {
@@ -55,6 +67,10 @@ struct FieldValue {
 }
 
 impl Fields {
+    pub(crate) fn of(source: Arc<dyn FieldSource>) -> Fields {
+        Fields { own: Vec::new(), source: Some(source) }
+    }
+
     pub fn with(mut self, field: impl Into<FieldId>, value: Value) -> Fields {
         self.set(field, value);
         self
@@ -63,14 +79,18 @@ impl Fields {
     /// Sets a field, or replaces its value.
     pub fn set(&mut self, field: impl Into<FieldId>, value: Value) {
         let field = field.into();
-        match self.0.iter_mut().find(|known| known.field == field) {
+        match self.own.iter_mut().find(|known| known.field == field) {
             Some(known) => known.value = value,
-            None => self.0.push(FieldValue { field, value }),
+            None => self.own.push(FieldValue { field, value }),
         }
     }
 
-    fn get(&self, field: FieldId) -> Value {
-        self.0.iter().find(|known| known.field == field).map_or(Value::Null, |known| known.value.clone())
+    fn get(&self, field: FieldId, space: &Space) -> Value {
+        match (self.own.iter().find(|known| known.field == field), &self.source) {
+            (Some(known), _) => known.value.clone(),
+            (None, Some(source)) => source.value(field, space),
+            (None, None) => Value::Null,
+        }
     }
 }
 
@@ -82,10 +102,11 @@ impl Event {
             Some(Field::EventType) => space.id_value(self.kind),
             Some(Field::SourceNode) => space.id_value(self.source),
             Some(Field::SourceName) => Value::text(&self.source_name),
+            Some(Field::ReceiveTime) if self.fields.source.is_some() => self.fields.get(field, space),
             Some(Field::Time | Field::ReceiveTime) => Value::DateTime(self.time),
             Some(Field::Message) => localized(&self.message),
             Some(Field::Severity) => Value::UInt16(self.severity),
-            _ => self.fields.get(field),
+            _ => self.fields.get(field, space),
         }
     }
 }

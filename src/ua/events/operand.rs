@@ -4,7 +4,7 @@ use opcua::StatusCode;
 
 use super::Event;
 use crate::stack::codec::Reader;
-use crate::ua::space::{Attribute, FieldId, NodeIx, OwnedNodeId, Space, TargetName};
+use crate::ua::space::{Attribute, CONDITION_ID, FieldId, NodeIx, OwnedNodeId, Space, TargetName};
 use crate::value::Value;
 
 const BASE_EVENT_TYPE: u32 = opcua::ObjectTypeId::BaseEventType as u32;
@@ -34,7 +34,7 @@ pub(crate) struct FieldOperand {
     attribute: u32,
     has_range: bool,
     pub status: StatusCode,
-    /// `None` where the status is bad, and for the NodeId of the event itself.
+    /// `None` where the status is bad.
     field: Option<FieldId>,
 }
 
@@ -74,7 +74,7 @@ impl FieldOperand {
         let kind = kind.filter(is_event).ok_or(StatusCode::BadTypeDefinitionInvalid)?;
         match self.attribute {
             _ if self.has_range => Err(StatusCode::BadIndexRangeNoData),
-            NODE_ID if self.path.is_empty() => Ok(None),
+            NODE_ID if self.path.is_empty() => Ok(Some(CONDITION_ID)),
             VALUE if !self.path.is_empty() => {
                 let path: Vec<TargetName<'_>> = self.path.iter().map(PathName::borrow).collect();
                 space.event_field(kind, &path).map(Some).ok_or(StatusCode::BadNodeIdUnknown)
@@ -83,7 +83,7 @@ impl FieldOperand {
         }
     }
 
-    /// The NodeId of the event itself is the ConditionId (Part 9 §5.5.2, 1.05): null, for no event is a condition.
+    /// The NodeId of the event itself is the ConditionId (Part 9 §5.5.2, 1.05): null where it is of no condition.
     pub(crate) fn value(&self, event: &Event, space: &Space) -> Value {
         self.field.map_or(Value::Null, |field| event.value(field, space))
     }

@@ -3,6 +3,7 @@
 //! A method is a row of `METHODS` and a function. Its arguments have been checked by the row when the function gets
 //! them; `space::callable` makes its node executable.
 
+mod condition;
 mod refresh;
 
 use std::sync::Arc;
@@ -39,6 +40,9 @@ enum Argument {
     Boolean,
     DateTime,
     LocalizedText,
+    ByteString,
+    /// Double, in milliseconds.
+    Duration,
     /// Int32 of an enumeration with the values from 0 to `last`.
     Enumeration {
         last: i32,
@@ -46,7 +50,8 @@ enum Argument {
 }
 
 const SERVER: &[u32] = &[ObjectId::Server as u32];
-const CONDITION_TYPE: &[u32] = &[ObjectTypeId::ConditionType as u32];
+/// Clients name either (Part 9 §5.5.7, 1.05, has the type alone).
+const CONDITION_TYPE: &[u32] = &[ObjectTypeId::ConditionType as u32, ObjectId::Server as u32];
 /// ServerState (Part 5 §12.6, 1.05).
 const SERVER_STATE: Argument = Argument::Enumeration { last: 7 };
 
@@ -92,7 +97,22 @@ const METHODS: [Method; callable::ALL.len()] = [
 struct Target {
     object: NodeIx,
     method: NodeIx,
-    row: &'static Method,
+    row: Row,
+}
+
+#[derive(Clone, Copy)]
+enum Row {
+    Standard(&'static Method),
+    Condition(condition::Call),
+}
+
+impl Row {
+    fn arguments(self) -> &'static [Argument] {
+        match self {
+            Row::Standard(method) => method.arguments,
+            Row::Condition(call) => call.arguments(),
+        }
+    }
 }
 
 /// Why an operation was not done.
@@ -120,13 +140,13 @@ pub(crate) fn call(context: &Context<'_>, reader: &mut Reader<'_>, w: &mut Write
     for _ in 0..count {
         let (object, method) = (reader.node_id()?, reader.node_id()?);
         let target = resolve(space, &viewer, object, method);
-        let most = target.as_ref().map_or(0, |target| target.row.arguments.len());
+        let most = target.as_ref().map_or(0, |target| target.row.arguments().len());
         let given = Given::read(reader, most)?;
         let outcome = match &target {
             Err(status) => Err(Refused::Whole(*status)),
             Ok(target) => {
                 let outcome = check_and_run(context, space, &viewer, target, &given);
-                note(&mut audit, target, &given, &outcome);
+                note(context, &mut audit, target, &given, &outcome);
                 outcome
             }
         };
@@ -148,13 +168,23 @@ fn resolve(
     if !matches!(space.node(object).class, Class::Object | Class::ObjectType) {
         return Err(StatusCode::BadNodeIdInvalid);
     }
+    if let Some(call) = condition::resolve(space, viewer, object, method) {
+        let call = call?;
+        return Ok(Target { object: call.condition, method: call.method, row: Row::Condition(call) });
+    }
     let named = space.find(method).filter(|at| viewer.sees(space, *at)).ok_or(StatusCode::BadMethodInvalid)?;
-    let method = space.method_of(object, named).filter(|at| viewer.sees(space, *at));
+    let is_refresh =
+        [callable::CONDITION_REFRESH, callable::CONDITION_REFRESH_2].iter().any(|one| space.is_node(named, *one));
+    let of = match space.standard_node(ObjectTypeId::ConditionType as u32) {
+        Some(kind) if is_refresh && space.is_node(object, ObjectId::Server as u32) => kind,
+        _ => object,
+    };
+    let method = space.method_of(of, named).filter(|at| viewer.sees(space, *at));
     let method = method.ok_or(StatusCode::BadMethodInvalid)?;
     let row = METHODS.iter().find(|row| space.is_node(method, row.id)).ok_or(StatusCode::BadNotExecutable)?;
     // ConditionRefresh is called on ConditionType alone, not on its subtypes (Part 9 §5.5.7, 1.05).
     let is_here = row.objects.iter().any(|number| space.is_node(object, *number));
-    if is_here { Ok(Target { object, method, row }) } else { Err(StatusCode::BadMethodInvalid) }
+    if is_here { Ok(Target { object, method, row: Row::Standard(row) }) } else { Err(StatusCode::BadMethodInvalid) }
 }
 
 /// Input arguments as the client gave them: those that the method takes, and how many there were.
@@ -192,24 +222,29 @@ fn check_and_run(
     }
     viewer.check_channel(space, *object)?;
     viewer.check_channel(space, *method)?;
-    if given.count < row.arguments.len() {
+    let arguments = row.arguments();
+    if given.count < arguments.len() {
         return Err(StatusCode::BadArgumentsMissing.into());
     }
-    if given.count > row.arguments.len() {
+    if given.count > arguments.len() {
         return Err(StatusCode::BadTooManyArguments.into());
     }
     let checked: Vec<StatusCode> =
-        row.arguments.iter().zip(&given.values).map(|(argument, value)| argument.check(value)).collect();
+        arguments.iter().zip(&given.values).map(|(argument, value)| argument.check(value)).collect();
     if checked.iter().any(StatusCode::is_bad) {
         return Err(Refused::Arguments(checked));
     }
-    Ok((row.run)(context, &given.values)?)
+    Ok(match row {
+        Row::Standard(method) => (method.run)(context, &given.values)?,
+        Row::Condition(call) => call.run(context, &given.values)?,
+    })
 }
 
 impl Argument {
     fn check(self, value: &Value) -> StatusCode {
         let fits = match (self, value) {
             (Argument::UInt32, Value::UInt32(_)) | (Argument::Boolean, Value::Boolean(_)) => true,
+            (Argument::ByteString, Value::ByteString(_) | Value::Null) | (Argument::Duration, Value::Double(_)) => true,
             // These types have a null value of their own.
             (Argument::DateTime, Value::DateTime(_) | Value::Null) | (Argument::LocalizedText, Value::Null) => true,
             (Argument::LocalizedText, Value::Wire(bytes)) => bytes.first() == Some(&(BuiltIn::LocalizedText as u8)),
@@ -222,17 +257,27 @@ impl Argument {
     }
 }
 
-fn note(audit: &mut CallAudit<'_>, target: &Target, given: &Given, outcome: &Result<Vec<Value>, Refused>) {
+fn note(
+    context: &Context<'_>,
+    audit: &mut CallAudit<'_>,
+    target: &Target,
+    given: &Given,
+    outcome: &Result<Vec<Value>, Refused>,
+) {
     let status = match outcome {
         Ok(_) => StatusCode::Good,
         Err(Refused::Whole(status)) => *status,
         Err(Refused::Arguments(_)) => StatusCode::BadInvalidArgument,
     };
     let (object, method) = (target.object, target.method);
+    let is_audited = match target.row {
+        Row::Standard(method) => method.is_audited,
+        Row::Condition(call) => return call.audit(context, &given.values, status),
+    };
     let called = Called { object, method, arguments: &given.values, status };
     if matches!(status, StatusCode::BadUserAccessDenied | StatusCode::BadSecurityModeInsufficient) {
         audit.note_refused(called);
-    } else if target.row.is_audited {
+    } else if is_audited {
         audit.note(called);
     }
 }
@@ -291,16 +336,21 @@ fn request_server_state_change(_: &Context<'_>, _: &[Value]) -> Result<Vec<Value
     Err(StatusCode::BadInvalidState)
 }
 
+/// The subscription of a refresh: there is no other status for one of another session (Part 9 §5.5.7, Table 14, 1.05).
+fn refreshed_subscription(context: &Context<'_>, arguments: &[Value]) -> Result<Arc<Subscription>, StatusCode> {
+    own_subscription(context, arguments).map_err(|_| StatusCode::BadSubscriptionIdInvalid)
+}
+
 /// Part 9 §5.5.7 (1.05).
 fn condition_refresh(context: &Context<'_>, arguments: &[Value]) -> Result<Vec<Value>, StatusCode> {
-    let subscription = own_subscription(context, arguments)?;
+    let subscription = refreshed_subscription(context, arguments)?;
     refresh::refresh(context, &subscription, None)?;
     Ok(Vec::new())
 }
 
 /// The same for one item (Part 9 §5.5.8, 1.05).
 fn condition_refresh_2(context: &Context<'_>, arguments: &[Value]) -> Result<Vec<Value>, StatusCode> {
-    let subscription = own_subscription(context, arguments)?;
+    let subscription = refreshed_subscription(context, arguments)?;
     let item = number(arguments, 1)?;
     let key = subscription.lock().key_of(item).ok_or(StatusCode::BadMonitoredItemIdInvalid)?;
     let refreshed = refresh::refresh(context, &subscription, Some(key));

@@ -8,12 +8,13 @@ use tokio::sync::oneshot;
 
 use super::attribute::ReadOperation;
 use super::{Context, ResponseHead, Work, operations};
-use crate::model::{ConnectionIx, TagId};
+use crate::alarms::{Act, EventName};
+use crate::model::{AlarmIx, ConnectionIx, TagId};
 use crate::stack::codec::{QualifiedNameRef, Reader, Writer, typed_structure};
 use crate::tags;
-use crate::ua::audit::{Done, WriteAudit};
+use crate::ua::audit::{ConditionAct, Done, WriteAudit, audit_condition};
 use crate::ua::diagnostics;
-use crate::ua::space::{Attribute, ENABLED, Live, NodeIx, Source, Space, Viewer};
+use crate::ua::space::{Attribute, ConditionPart, ENABLED, Live, NodeIx, Source, Space, Viewer};
 use crate::value::{IndexRange, Value};
 
 /// Default deadline of a device write without a client timeoutHint.
@@ -197,11 +198,17 @@ fn write_one(
         return Err(StatusCode::BadNotWritable);
     }
     if !viewer.may_write(space, node) {
+        if let Source::Live(Live::Condition { alarm, .. }) = shape.source {
+            audit_ack(context, node, alarm, StatusCode::BadUserAccessDenied);
+        }
         return Err(StatusCode::BadUserAccessDenied);
     }
     let new = value.value.as_ref().ok_or(StatusCode::BadTypeMismatch)?;
     match shape.source {
         Source::Tag(tag) | Source::Member(tag) => write_tag(context, tag, new, range.as_ref(), value).map(Outcome::Tag),
+        Source::Live(Live::Condition { alarm, part: ConditionPart::PlainAck }) => {
+            acknowledge(context, node, alarm, new)
+        }
         Source::Live(live) => write_live(context, live, new),
         Source::None | Source::Constant(_) | Source::History(_) | Source::Default { .. } => {
             Err(StatusCode::BadNotWritable)
@@ -220,10 +227,36 @@ fn write_live(context: &Context<'_>, live: Live, value: &Value) -> Result<Outcom
         Live::Connection { connection, variable: ENABLED } => {
             context.server.switches.ask(ConnectionIx(connection), on).map(Outcome::Switch)
         }
-        Live::Standard(_) | Live::Connection { .. } | Live::Reason(_) | Live::Role { .. } => {
-            Err(StatusCode::BadNotWritable)
-        }
+        Live::Standard(_)
+        | Live::Connection { .. }
+        | Live::Condition { .. }
+        | Live::AlarmCount { .. }
+        | Live::Reason(_)
+        | Live::Role { .. } => Err(StatusCode::BadNotWritable),
     }
+}
+
+/// The plain mirror of Acknowledge: true acknowledges the present event without a comment.
+fn acknowledge(context: &Context<'_>, node: NodeIx, alarm: AlarmIx, value: &Value) -> Result<Outcome, StatusCode> {
+    let Value::Boolean(is_asked) = *value else { return Err(StatusCode::BadTypeMismatch) };
+    let act = Act::Acknowledge(EventName::Present);
+    let done = |status| Ok(Outcome::Tag(tags::Written::Done(status)));
+    if !is_asked {
+        return done(StatusCode::Good);
+    }
+    let user = context.session.lock().identity.name().to_owned();
+    let acted = context.server.act_on_alarm(&context.world, alarm, &act, None, &user, context.now);
+    let status = acted.err().unwrap_or(StatusCode::Good);
+    audit_ack(context, node, alarm, status);
+    done(status)
+}
+
+fn audit_ack(context: &Context<'_>, asked: NodeIx, alarm: AlarmIx, status: StatusCode) {
+    let space = &context.world.space;
+    let Some(condition) = space.condition_of(alarm) else { return };
+    let (act, entry) = (&Act::Acknowledge(EventName::Present), context.header.audit_entry);
+    let act = ConditionAct { condition, asked, act, arguments: &[], status, entry };
+    audit_condition(context.server, context.session, space, &act);
 }
 
 /// The value before a write, or its part that is written (Part 5 §6.4.25, 1.05).

@@ -58,13 +58,15 @@ pub(crate) fn compose(plant: &Plant, application_uri: &str, indices: &[u16], ver
     let mut versions = VersionWriter::new(versions);
     for (number, (cell, index)) in plant.cells.iter().zip(indices).enumerate() {
         draft.namespace(*index, &cell.namespace);
-        let (draft, versions, types) = (&mut draft, &mut versions, Types::default());
-        let mut composer = CellComposer { draft, versions, plant, cell, namespace: *index, types };
+        let (draft, types) = (&mut draft, Types::default());
+        let mut composer = CellComposer { draft, versions: &mut versions, plant, cell, namespace: *index, types };
         composer.data_types();
         composer.object_types();
-        composer.tree();
+        let nodes = composer.tree();
         composer.simulated();
-        composer.connections(u16::try_from(number).expect("fewer than 65,536 cells"));
+        let number = u16::try_from(number).expect("fewer than 65,536 cells");
+        composer.connections(number);
+        super::conditions::compose(draft, plant, number, *index, &nodes);
     }
     super::metadata::describe_namespaces(&mut draft, |uri| {
         let cell = plant.cells.iter().find(|cell| cell.namespace == uri);
@@ -164,7 +166,8 @@ impl CellComposer<'_, '_> {
         }
     }
 
-    fn tree(&mut self) {
+    /// The nodes of the cell in the order of the cell.
+    fn tree(&mut self) -> Vec<NodeIx> {
         let objects = self.draft.standard(std_node::OBJECTS);
         let mut placed: Vec<Parent> = Vec::with_capacity(self.cell.nodes.len());
         let mut paths: Vec<String> = Vec::with_capacity(self.cell.nodes.len());
@@ -180,7 +183,7 @@ impl CellComposer<'_, '_> {
             paths.push(if self.is_leaf(node) { String::new() } else { path });
         }
         // After all other nodes, whose ids come first.
-        for (node, placed) in self.cell.nodes.iter().zip(placed) {
+        for (node, placed) in self.cell.nodes.iter().zip(&placed) {
             let path = match node.kind {
                 NodeKind::Variable(_) if self.versions.is_first() => continue,
                 _ if node.parent.is_none() => "@cell".to_owned(),
@@ -188,6 +191,7 @@ impl CellComposer<'_, '_> {
             };
             self.versions.write(self.draft, placed.at, &path);
         }
+        placed.into_iter().map(|placed| placed.at).collect()
     }
 
     /// Whether nothing can be below a node: a tag that is no structure.

@@ -15,6 +15,8 @@ use crate::value::Value;
 pub(crate) struct Draft {
     space: Space,
     drawn: Vec<(NodeIx, Reference)>,
+    /// Nodes whose events the Object above them reports.
+    reported: std::collections::HashSet<NodeIx>,
 }
 
 /// A node that is about to be added; every other attribute has the usual value.
@@ -81,8 +83,9 @@ impl Draft {
             by_name: Default::default(),
             event_types: Default::default(),
             notifiers: Default::default(),
+            conditions: Default::default(),
         };
-        Draft { space, drawn: Vec::new() }
+        Draft { space, drawn: Vec::new(), reported: Default::default() }
     }
 
     pub(crate) fn space(&self) -> &Space {
@@ -249,6 +252,18 @@ impl Draft {
 
     pub(super) fn historical_mut(&mut self) -> &mut super::historical::Historical {
         &mut self.space.historical
+    }
+
+    pub(super) fn conditions_mut(&mut self) -> &mut super::conditions::Conditions {
+        &mut self.space.conditions
+    }
+
+    pub(super) fn has_notifier(&self, at: NodeIx) -> bool {
+        self.reported.contains(&at)
+    }
+
+    pub(super) fn note_notifier(&mut self, at: NodeIx) {
+        self.reported.insert(at);
     }
 
     pub(crate) fn find(&self, id: NodeIdRef<'_>) -> Option<NodeIx> {

@@ -8,11 +8,14 @@ use std::hash::BuildHasher;
 
 use hashbrown::{HashMap, HashTable};
 
-use super::{Class, NodeIx, Space, Span, TargetName, kinds};
+use super::{Class, ConditionPart, NodeIx, Space, Span, TargetName, kinds};
 
 /// A field of events by the place of its path in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldId(u16);
+
+/// The NodeId of the event itself, which is no Variable of a type: its condition (Part 9 §5.5.2, 1.05).
+pub(crate) const CONDITION_ID: FieldId = FieldId(u16::MAX);
 
 /// Makes fields of namespace 0 whose path is one name; their numbers are the same in every address space.
 macro_rules! fields {
@@ -34,6 +37,7 @@ fields! {
     SecureChannelId ClientCertificate ClientCertificateThumbprint RequestType SecurityPolicyUri SecurityMode
     RequestedLifetime SessionId RevisedSessionTimeout UserIdentityToken RequestHandle Certificate InvalidUri
     AttributeId IndexRange OldValue NewValue MethodId InputArguments OutputArguments
+    ConditionEventId Comment ShelvingTime
     ParameterDataTypeId UpdatedNode PerformInsertReplace NewValues OldValues ReqTimes IsDeleteModified StartTime EndTime
 }
 
@@ -68,6 +72,8 @@ pub(crate) struct EventTypes {
     by_path: HashTable<u16>,
     /// The fields that each type adds to those of its supertypes, sorted.
     own: HashMap<NodeIx, Box<[FieldId]>, foldhash::fast::FixedState>,
+    /// What a condition reports in a field.
+    parts: HashMap<FieldId, ConditionPart, foldhash::fast::FixedState>,
 }
 
 impl Space {
@@ -88,6 +94,11 @@ impl Space {
         let is_it = |at: &u16| self.names_of(types, FieldId(*at)).eq(path.iter().copied());
         let field = FieldId(*types.by_path.find(hash, is_it)?);
         (self.base_event_type() == Some(kind) || self.has_event_field(kind, field)).then_some(field)
+    }
+
+    /// What a condition reports in a field; `None` for fields of other events.
+    pub(crate) fn condition_part(&self, field: FieldId) -> Option<ConditionPart> {
+        self.event_types.parts.get(&field).copied()
     }
 
     /// Whether events of a type have a field.
@@ -139,6 +150,7 @@ impl Space {
             fields.dedup();
             types.own.insert(kind, fields.into());
         }
+        types.find_parts(self);
         types.steps.shrink_to_fit();
         types.first.shrink_to_fit();
         self.event_types = std::sync::Arc::new(types);
@@ -150,6 +162,16 @@ impl Space {
 }
 
 impl EventTypes {
+    fn find_parts(&mut self, space: &Space) {
+        for at in (0..self.first.len()).filter_map(|at| u16::try_from(at).ok()).map(FieldId) {
+            let names: Vec<TargetName<'_>> = space.names_of(self, at).collect();
+            let path = names.iter().map(|step| step.name).collect::<Vec<_>>().join(".");
+            if let Some(part) = Space::part_of_path(&path).filter(|_| names.iter().all(|step| step.namespace == 0)) {
+                self.parts.insert(at, part);
+            }
+        }
+    }
+
     /// The number of a path, new or known.
     fn add(&mut self, path: &[Step], space: &Space) -> FieldId {
         let names = || path.iter().map(|step| space.name_of_step(*step));

@@ -13,5 +13,4 @@ pub(crate) const HAS_HISTORICAL_CONFIGURATION: u32 = ReferenceTypeId::HasHistori
 pub(crate) const AGGREGATES: u32 = ReferenceTypeId::Aggregates as u32;
 /// HasNotifier is a subtype.
 pub(crate) const HAS_EVENT_SOURCE: u32 = ReferenceTypeId::HasEventSource as u32;
-#[cfg(test)]
 pub(crate) const HAS_NOTIFIER: u32 = ReferenceTypeId::HasNotifier as u32;

@@ -8,6 +8,8 @@ mod attributes;
 mod browse;
 mod by_name;
 mod cell;
+mod condition_parts;
+mod conditions;
 mod draft;
 mod event_types;
 mod historical;
@@ -32,11 +34,12 @@ pub(crate) use by_name::TargetName;
 pub use cell::CONNECTION_VARIABLES;
 pub(crate) use cell::ENABLED;
 pub(crate) use cell::{compose, extension};
+pub(crate) use condition_parts::{ConditionPart, DECLARED, condition_type, has_part};
 pub(crate) use draft::Draft;
 #[cfg(test)]
 pub(crate) use draft::NewNode;
 pub use event_types::Field;
-pub(crate) use event_types::{EventTypes, FieldId};
+pub(crate) use event_types::{CONDITION_ID, EventTypes, FieldId};
 pub(crate) use historical::HistoricalProperty;
 pub use identity::NodeIdentity;
 pub(crate) use methods::callable;
@@ -54,7 +57,7 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashTable};
 
-use crate::model::{AccessIx, Role, TagId, Text};
+use crate::model::{AccessIx, AlarmIx, Role, TagId, Text};
 use crate::stack::codec::{IdRef, NodeIdRef, QualifiedNameRef, Reader, Writer};
 use crate::value::{BuiltIn, Value};
 
@@ -205,6 +208,7 @@ pub enum DefaultOf {
 
 /// The server's own variables whose value moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(private_interfaces, reason = "tests outside name no condition")]
 pub enum Live {
     /// A node of namespace 0, by its number: ServerStatus, diagnostics.
     Standard(u32),
@@ -212,6 +216,10 @@ pub enum Live {
     Connection { connection: u32, variable: u8 },
     /// Why a tag has no good value.
     Reason(TagId),
+    /// A Variable of a condition.
+    Condition { alarm: AlarmIx, part: ConditionPart },
+    /// A counter of the alarms of a cell, by its namespace: which of `conditions::COUNTERS`.
+    AlarmCount { namespace: u16, of: u8 },
     /// A property of a role: its number, and which property.
     Role { role: u8, part: RolePart },
 }
@@ -222,7 +230,8 @@ impl Live {
         match self {
             Live::Standard(number) => number == ENABLED_FLAG,
             Live::Connection { variable, .. } => variable == ENABLED,
-            Live::Reason(_) | Live::Role { .. } => false,
+            Live::Condition { part, .. } => part == ConditionPart::PlainAck,
+            Live::Reason(_) | Live::Role { .. } | Live::AlarmCount { .. } => false,
         }
     }
 }
@@ -266,6 +275,7 @@ pub struct Space {
     pub(super) by_name: by_name::ByName,
     pub(super) event_types: Arc<EventTypes>,
     pub(super) notifiers: notifiers::Notifiers,
+    pub(super) conditions: conditions::Conditions,
 }
 
 impl Space {

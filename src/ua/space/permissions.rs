@@ -112,6 +112,8 @@ impl Grants {
         };
         let write = match source {
             Some(ENABLED_FLAG) => Roles::NONE.with(Role::CONFIGURE_ADMIN),
+            // To write it is to acknowledge.
+            Some(Source::Live(Live::Condition { .. })) => access.call,
             _ => access.write,
         };
         let call = match (node.namespace, space.is_node(at, callable::REQUEST_SERVER_STATE_CHANGE)) {
