@@ -1,6 +1,7 @@
 //! Alarms and conditions (Part 9, 1.05): a client sees, acknowledges, confirms, shelves and resets them.
 
 mod client;
+mod many;
 mod nodes;
 mod restart;
 

@@ -178,11 +178,8 @@ impl Composer<'_> {
     /// Lets the Objects above a tag report its events (Part 9 §6.2, 1.05).
     fn report(&mut self, tag: u32, nodes: &[NodeIx]) {
         let (mut below, mut kind) = (tag, kinds::HAS_EVENT_SOURCE);
-        loop {
-            let above = match self.cell.node(crate::model::NodeIx(below)).parent {
-                Some(above) => above.0,
-                None => break,
-            };
+        while let Some(above) = self.cell.node(crate::model::NodeIx(below)).parent {
+            let above = above.0;
             let (parent, child) = (nodes[above as usize], nodes[below as usize]);
             if self.draft.has_notifier(child) {
                 return;

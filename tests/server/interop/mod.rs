@@ -1,5 +1,6 @@
 //! Other people's clients against the server: run where they can be, replayed from their documents where not.
 
+mod alarms;
 mod asyncua;
 mod documented;
 mod history;
