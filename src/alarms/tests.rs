@@ -486,7 +486,7 @@ fn a_reload_keeps_the_state_and_evaluates_the_new_limits() {
         of.at[2] = Some(AlarmLimit { at: high, severity: None, message: None });
         rule
     };
-    let mut reload = |bench: &mut Bench, rule: Option<Alarm>| {
+    let reload = |bench: &mut Bench, rule: Option<Alarm>| {
         let plant = rule.map_or_else(Plant::default, plant);
         let changed = bench.alarms.apply(&plant, |_| None, bench.now).has_changed;
         (changed, bench.events().iter().map(text).collect::<Vec<_>>().join("; "))

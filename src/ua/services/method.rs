@@ -50,8 +50,7 @@ enum Argument {
 }
 
 const SERVER: &[u32] = &[ObjectId::Server as u32];
-/// Clients name either (Part 9 §5.5.7, 1.05, has the type alone).
-const CONDITION_TYPE: &[u32] = &[ObjectTypeId::ConditionType as u32, ObjectId::Server as u32];
+const CONDITION_TYPE: &[u32] = &[ObjectTypeId::ConditionType as u32];
 /// ServerState (Part 5 §12.6, 1.05).
 const SERVER_STATE: Argument = Argument::Enumeration { last: 7 };
 
@@ -175,6 +174,7 @@ fn resolve(
     let named = space.find(method).filter(|at| viewer.sees(space, *at)).ok_or(StatusCode::BadMethodInvalid)?;
     let is_refresh =
         [callable::CONDITION_REFRESH, callable::CONDITION_REFRESH_2].iter().any(|one| space.is_node(named, *one));
+    // Some clients name the Server object in place of the type.
     let of = match space.standard_node(ObjectTypeId::ConditionType as u32) {
         Some(kind) if is_refresh && space.is_node(object, ObjectId::Server as u32) => kind,
         _ => object,
@@ -183,7 +183,7 @@ fn resolve(
     let method = method.ok_or(StatusCode::BadMethodInvalid)?;
     let row = METHODS.iter().find(|row| space.is_node(method, row.id)).ok_or(StatusCode::BadNotExecutable)?;
     // ConditionRefresh is called on ConditionType alone, not on its subtypes (Part 9 §5.5.7, 1.05).
-    let is_here = row.objects.iter().any(|number| space.is_node(object, *number));
+    let is_here = row.objects.iter().any(|number| space.is_node(of, *number));
     if is_here { Ok(Target { object, method, row: Row::Standard(row) }) } else { Err(StatusCode::BadMethodInvalid) }
 }
 

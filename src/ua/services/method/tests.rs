@@ -57,6 +57,8 @@ fn each_row_is_as_its_node_declares_it() {
             Argument::Boolean => BuiltIn::Boolean,
             Argument::DateTime => BuiltIn::DateTime,
             Argument::LocalizedText => BuiltIn::LocalizedText,
+            Argument::ByteString => BuiltIn::ByteString,
+            Argument::Duration => BuiltIn::Double,
             Argument::Enumeration { .. } => BuiltIn::Int32,
         });
         assert_eq!(declared(&space, space.constant(value)), taken.collect::<Vec<_>>(), "i={number}");
