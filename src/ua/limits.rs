@@ -139,7 +139,8 @@ impl Default for FixedLimits {
             pending_sessions: 20,
             string_length: 16 * 1024 * 1024,
             array_length: 1_000_000,
-            select_clauses: 100,
+            // asyncua selects every field of a type, and alarm types have some 150.
+            select_clauses: 400,
             where_elements: 100,
             send_buffer: 4 * 1024 * 1024,
             send_stall: Duration::from_secs(30),

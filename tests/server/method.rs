@@ -147,7 +147,12 @@ fn subscriptions_of_other_sessions_are_refused() {
     for (object, method, count) in OF_SUBSCRIPTIONS {
         let arguments = |id: u32| vec![Value::UInt32(id); count];
         let mut call = |id: u32| other.call_method(standard(object), method, &arguments(id)).status_code;
-        assert_eq!(call(subscription), StatusCode::BadUserAccessDenied, "{method:?}");
+        // A refresh has no other status (Part 9 §5.5.7, Table 14, 1.05).
+        let of_other = match object {
+            2782 => StatusCode::BadSubscriptionIdInvalid,
+            _ => StatusCode::BadUserAccessDenied,
+        };
+        assert_eq!(call(subscription), of_other, "{method:?}");
         assert_eq!(call(!subscription), StatusCode::BadSubscriptionIdInvalid, "{method:?}");
         let own = owner.call_method(standard(object), method, &arguments(subscription)).status_code;
         assert_ne!(own, StatusCode::BadUserAccessDenied, "{method:?}");

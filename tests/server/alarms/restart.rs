@@ -69,7 +69,7 @@ fn a_reload_keeps_the_state_of_a_condition_and_tells_clients_to_refresh() {
         kinds.push(client.next_kind());
     }
     assert!(!kinds.contains(&9482), "{kinds:?}");
-    assert_eq!(client.refresh(CONDITION_TYPE), [acked.clone()]);
+    assert_eq!(client.refresh(CONDITION_TYPE), [acked]);
     let limit = client.session.read_value(NodeIdRef::string(2, &format!("{LEVEL}.HighLimit"))).value;
     assert_eq!(limit, Some(Value::Double(80.0)));
 
