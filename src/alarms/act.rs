@@ -1,4 +1,4 @@
-//! What operators do with a condition (Part 9 §5.5 to §5.8, 1.05).
+//! Acts of operators on a condition (Part 9 §5.5 to §5.8, 1.05).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -53,7 +53,7 @@ pub(crate) struct Report {
     pub begins_flood: bool,
 }
 
-/// What a reload did.
+/// Outcome of a reload.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
     /// Conditions that are new, in `Alarms` and for the tags.

@@ -36,7 +36,7 @@ pub(crate) struct Alarm {
     pub shown: AlarmTexts,
 }
 
-/// What raises an alarm.
+/// The cause of an alarm.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum AlarmForm {
     Limits(AlarmLimits),

@@ -1,5 +1,7 @@
 //! The OPC UA server: services of Part 4 over the address space and the tags.
 
+mod alarm_board;
+mod alarm_inbox;
 pub(crate) mod alarms;
 pub(crate) mod application;
 mod archive_starts;

@@ -11,7 +11,7 @@ use crate::audit::Audit;
 use crate::stack::channel::ServerSettings;
 use crate::stack::crypto::CryptoPool;
 use crate::tags::TagStore;
-use crate::ua::alarms::Conditions;
+use crate::ua::alarm_board::Conditions;
 use crate::ua::application::Application;
 use crate::ua::archive_starts::ArchiveStarts;
 use crate::ua::budget::Budget;

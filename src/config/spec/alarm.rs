@@ -56,7 +56,7 @@ pub(crate) struct Alarm {
     pub shelve: Option<At<Shelve>>,
     /// Class of the condition: process, maintenance, system or safety (default process).
     pub class: Option<Class>,
-    /// What a Bad tag does: hold the state, or raise the alarm (default hold).
+    /// Effect of a Bad tag: hold the state, or raise the alarm (default hold).
     pub on_bad: Option<OnBad>,
     /// Whether the alarm is enabled when the server sees it for the first time (default true). What a client does with Enable
     /// and Disable lasts.
@@ -110,7 +110,7 @@ pub(crate) enum Class {
     Safety,
 }
 
-/// What a Bad tag does.
+/// Effect of a Bad tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum OnBad {

@@ -3,7 +3,6 @@
 //! The lock of the conditions is held while their events are raised, so that clients get them in their order. It comes
 //! before the locks of subscriptions and after none of them; nothing takes it under a tag's lock.
 
-mod inbox;
 mod values;
 
 pub(crate) use values::Seen;
@@ -11,46 +10,18 @@ pub(crate) use values::Seen;
 use std::sync::Arc;
 
 use opcua::StatusCode;
-use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::alarms::{Act, Alarms, Applied, Input, Kept, Report, Words};
 use crate::logging;
 use crate::model::{AlarmIx, Plant};
-use crate::tags::{TagStore, Watch, Watcher};
+use crate::tags::{TagStore, Watch};
 use crate::ua::events::{Event, FieldSource, Fields};
 use crate::ua::reason;
 use crate::ua::server::Server;
 use crate::ua::space::{CONDITION_ID, ConditionPart, FieldId, Space, condition_type, has_part};
 use crate::ua::world::World;
 use crate::value::{Moment, Sample, Value};
-use inbox::Inbox;
-
-#[derive(Debug)]
-pub(crate) struct Conditions {
-    alarms: Mutex<Alarms>,
-    inbox: Arc<Inbox>,
-}
-
-impl Conditions {
-    pub(crate) fn new() -> Conditions {
-        Conditions { alarms: Mutex::new(Alarms::new(fastrand::u64(..))), inbox: Arc::default() }
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Alarms> {
-        self.alarms.lock()
-    }
-
-    /// The states for the state folder, if some changed since the last call.
-    pub(crate) fn take_kept(&self, now: Moment) -> Option<Vec<(AlarmIx, Kept)>> {
-        let mut alarms = self.alarms.lock();
-        alarms.take_dirty().then(|| alarms.kept(now).collect())
-    }
-
-    fn watcher(&self) -> Arc<dyn Watcher> {
-        Arc::clone(&self.inbox) as Arc<dyn Watcher>
-    }
-}
 
 /// Evaluates conditions as samples and times come; it ends when it is dropped.
 pub(crate) async fn run(server: Arc<Server>) {

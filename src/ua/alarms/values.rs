@@ -1,4 +1,4 @@
-//! What a condition reports, as values: of its nodes, and of the fields of its events.
+//! The values of a condition: of its nodes, and of the fields of its events.
 
 use opcua::{ObjectId, ObjectTypeId};
 use tokio::time::Instant;

@@ -12,7 +12,7 @@ use crate::ua::session::Session;
 use crate::ua::space::{Field, NodeIx, Space};
 use crate::value::Value;
 
-/// What was asked of a condition.
+/// An act that was asked of a condition.
 pub(crate) struct ConditionAct<'a> {
     pub condition: NodeIx,
     /// The method that was called, or the Variable that was written in its place.

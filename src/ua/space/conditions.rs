@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::condition_parts::{ConditionPart, PARTS, PartKind, condition_type};
+use super::condition_parts::{PARTS, PartKind, condition_type};
+use super::condition_table::Conditions;
 use super::draft::{Draft, NewId, NewNode};
 use super::kinds;
-use super::{Class, Detail, Label, Live, NodeIx, Source, Space};
+use super::{Class, Detail, Label, Live, NodeIx, Source};
 use crate::model::{Alarm, AlarmIx, Cell, NodeKind, Plant};
 use crate::stack::codec::NodeIdRef;
 
@@ -23,32 +24,6 @@ pub(crate) const COUNTERS: [(&str, opcua::DataTypeId); 4] = [
     ("SuppressedCount", opcua::DataTypeId::UInt32),
     ("WorstSeverity", opcua::DataTypeId::UInt16),
 ];
-
-/// The nodes of conditions.
-#[derive(Debug, Default)]
-pub(crate) struct Conditions {
-    /// The alarm of a condition's Object, and of its ShelvingState.
-    alarms: HashMap<NodeIx, AlarmIx>,
-    nodes: HashMap<AlarmIx, NodeIx>,
-}
-
-impl Space {
-    /// The alarm whose condition, or ShelvingState, a node is.
-    pub(crate) fn alarm_of(&self, at: NodeIx) -> Option<AlarmIx> {
-        self.conditions.alarms.get(&at).copied()
-    }
-
-    /// A child of a condition, by its BrowseName.
-    pub(crate) fn component(&self, of: NodeIx, name: &str) -> Option<NodeIx> {
-        let children = self.stored_references(of).iter().filter(|reference| reference.forward);
-        children.map(|reference| reference.target).find(|at| self.browse_name(*at).name == Some(name))
-    }
-
-    /// The Object of a condition.
-    pub(crate) fn condition_of(&self, alarm: AlarmIx) -> Option<NodeIx> {
-        self.conditions.nodes.get(&alarm).copied()
-    }
-}
 
 /// One cell with alarms.
 struct Composer<'a> {
@@ -208,12 +183,5 @@ impl Composer<'_> {
             self.draft.refer(node, kinds::HAS_TYPE_DEFINITION, kind);
             self.draft.refer(folder, kinds::HAS_COMPONENT, node);
         }
-    }
-}
-
-impl Space {
-    /// The part of a condition that a field of its events reports; `None` for fields of other events.
-    pub(super) fn part_of_path(path: &str) -> Option<ConditionPart> {
-        PARTS.iter().find(|part| part.path == path && part.kind != PartKind::Plain).and_then(|part| part.value)
     }
 }

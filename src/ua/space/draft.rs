@@ -254,7 +254,7 @@ impl Draft {
         &mut self.space.historical
     }
 
-    pub(super) fn conditions_mut(&mut self) -> &mut super::conditions::Conditions {
+    pub(super) fn conditions_mut(&mut self) -> &mut super::condition_table::Conditions {
         &mut self.space.conditions
     }
 

@@ -72,7 +72,7 @@ pub(crate) struct EventTypes {
     by_path: HashTable<u16>,
     /// The fields that each type adds to those of its supertypes, sorted.
     own: HashMap<NodeIx, Box<[FieldId]>, foldhash::fast::FixedState>,
-    /// What a condition reports in a field.
+    /// The part of a condition that a field reports.
     parts: HashMap<FieldId, ConditionPart, foldhash::fast::FixedState>,
 }
 
@@ -96,7 +96,7 @@ impl Space {
         (self.base_event_type() == Some(kind) || self.has_event_field(kind, field)).then_some(field)
     }
 
-    /// What a condition reports in a field; `None` for fields of other events.
+    /// The part of a condition that a field reports; `None` for fields of other events.
     pub(crate) fn condition_part(&self, field: FieldId) -> Option<ConditionPart> {
         self.event_types.parts.get(&field).copied()
     }

@@ -9,6 +9,7 @@ mod browse;
 mod by_name;
 mod cell;
 mod condition_parts;
+mod condition_table;
 mod conditions;
 mod draft;
 mod event_types;
@@ -275,7 +276,7 @@ pub struct Space {
     pub(super) by_name: by_name::ByName,
     pub(super) event_types: Arc<EventTypes>,
     pub(super) notifiers: notifiers::Notifiers,
-    pub(super) conditions: conditions::Conditions,
+    pub(super) conditions: condition_table::Conditions,
 }
 
 impl Space {

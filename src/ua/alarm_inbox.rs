@@ -14,7 +14,7 @@ use crate::value::{Moment, Sample};
 const MOST: usize = 64;
 
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     waiting: Mutex<Waiting>,
     wake: Notify,
     /// Samples that a newer one replaced before they were evaluated.
@@ -30,22 +30,22 @@ struct Waiting {
 }
 
 impl Inbox {
-    pub(super) async fn some(&self) {
+    pub(crate) async fn some(&self) {
         self.wake.notified().await;
     }
 
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.wake.notify_one();
     }
 
     /// Everything that waits, by alarm.
-    pub(super) fn take(&self) -> Vec<(AlarmIx, VecDeque<Sample>)> {
+    pub(crate) fn take(&self) -> Vec<(AlarmIx, VecDeque<Sample>)> {
         let mut waiting = self.waiting.lock();
         let order = std::mem::take(&mut waiting.order);
         order.into_iter().map(|alarm| (alarm, std::mem::take(&mut waiting.of[alarm.0 as usize]))).collect()
     }
 
-    pub(super) fn take_replaced(&self) -> u64 {
+    pub(crate) fn take_replaced(&self) -> u64 {
         self.replaced.swap(0, Ordering::Relaxed)
     }
 }
