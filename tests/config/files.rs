@@ -8,7 +8,7 @@ use opcell::testing::config::{self, Memory, Options, Severity, Shown};
 use opcell::testing::drivers;
 use proptest::prelude::*;
 
-const EXAMPLES: [&str; 8] = [
+const EXAMPLES: [&str; 9] = [
     "address-space/hello.yaml",
     "address-space/modbus.yaml",
     "address-space/cells/demo.yaml",

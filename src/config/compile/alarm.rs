@@ -115,7 +115,7 @@ impl Compiler<'_> {
                 let values = cell.enums[ix.0 as usize].values.iter();
                 values.map(|(number, text)| (*number, first(text).to_owned())).collect()
             }
-            DataType::BuiltIn(_) => [].into(),
+            DataType::BuiltIn(_) | DataType::Flags(..) | DataType::Struct(_) => [].into(),
         };
         Some(Alarm {
             tag: owner.tag,
@@ -158,9 +158,14 @@ impl Compiler<'_> {
         .into_iter()
         .filter_map(|(word, ix)| Some((word, ix?)))
         .collect();
-        if !owner.shape.is_scalar() {
-            let finding = self.findings.error(&self.source, key, "an array cannot have alarms");
-            finding.help("write a tag of its own for the element, and its alarm there");
+        let whole = match owner.shape.data_type {
+            _ if !owner.shape.is_scalar() => Some(("an array", "element")),
+            DataType::Struct(_) => Some(("a structure", "field")),
+            _ => None,
+        };
+        if let Some((whole, part)) = whole {
+            let finding = self.findings.error(&self.source, key, format!("{whole} cannot have alarms"));
+            finding.help(format!("write a tag of its own for the {part}, and its alarm there"));
             return None;
         }
         if let [(first, _), (second, at), ..] = given.as_slice() {
